@@ -1,0 +1,59 @@
+"""One error root; subclasses are named for what the caller may do, and carry the CLI's exit code.
+
+Every message names the host, step, evidence, present state and next command where they apply.
+Exit codes are those of docs/architecture.md, "Exit codes".
+"""
+
+from __future__ import annotations
+
+
+class HoldfastError(Exception):
+    """Root of all errors Holdfast raises on purpose; anything else is a bug of ours (70)."""
+
+    exit_code = 70
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  next: {self.remedy}" if self.remedy else self.message
+
+
+class InvalidInput(HoldfastError):
+    """Usage, runbook or inventory is wrong; nothing was touched; correct it and call again."""
+
+    exit_code = 2
+
+
+class RunbookError(InvalidInput):
+    """A runbook says something Holdfast does not know; names file and line."""
+
+    def __init__(self, path: str, line: int, message: str) -> None:
+        super().__init__(f"{path}:{line}: {message}")
+        self.path, self.line = path, line
+
+
+class Refused(HoldfastError):
+    """Not now: a lease is held, an approval is missing or a preflight gate fails; nothing touched."""
+
+    exit_code = 3
+
+
+class LeaseHeld(Refused):
+    """Another run holds the scope; the message says who, since when and why."""
+
+
+class LeaseLost(HoldfastError):
+    """Our lease expired or another run took it; no further act may follow: hold."""
+
+    exit_code = 4
+
+
+class StateUnusable(InvalidInput):
+    """The state database cannot be opened, read or written; nothing was touched."""
+
+
+class CannotTell(HoldfastError):
+    """A probe could not get an answer; the judge turns it into UNKNOWN, never PASS."""
