@@ -12,6 +12,9 @@ PYTHON ?= $(firstword $(foreach p,python3 /usr/bin/python3,$(shell \
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
+JOBS ?= $(shell nproc)
+PHASE := .ci/phase run
+export PATH := $(abspath $(BIN)):$(PATH)
 
 ##@ Daily work
 
@@ -19,21 +22,131 @@ PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-zA-Z0-9_-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-zA-Z0-9_-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: venv
 venv: $(VENV)/.project ## Make .venv with the locked dependencies (only when a lock changed)
 
+CHECKS := check-ruff check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest
+.PHONY: check $(CHECKS)
+check: venv ## All that needs no lab: linters, types, playbook syntax, unit to content tests
+	@.ci/phase start
+	@rc=0; PHASE_QUIET=1 $(MAKE) -k -j$(JOBS) $(CHECKS) || rc=1; .ci/phase table || rc=1; exit $$rc
+
+check-ruff: ## Python style and errors, and the formatter's opinion
+	@$(PHASE) ruff bash -c 'ruff check && ruff format --check'
+
+check-mypy: ## Types, strict
+	@$(PHASE) mypy mypy $(wildcard src plugins tests inventories)
+
+check-yamllint: ## YAML style
+	@$(PHASE) yamllint yamllint --strict .
+
+check-ansible-lint: ## Roles and playbooks, profile production, offline
+	@$(PHASE) ansible-lint ansible-lint --offline -q
+
+# A deprecation is hidden from operators (ansible.cfg) and an error here.
+PLAYBOOKS = $(wildcard playbooks/*.yml playbooks/lab/*.yml)
+check-playbooks: ## Syntax of every playbook, with no deprecation
+	@$(PHASE) playbooks bash -euo pipefail -c '\
+	  ANSIBLE_DEPRECATION_WARNINGS=True ansible-playbook -i inventories/example --syntax-check $(PLAYBOOKS) 2>&1 \
+	    | awk "{ print } /DEPRECAT/ { bad = 1 } END { exit bad }"'
+
+SUITES := tests/unit tests/properties tests/contract tests/content
+check-pytest: ## The tests that need no lab
+	@$(PHASE) pytest pytest -n $(JOBS) $(wildcard $(SUITES))
+
+.PHONY: format
+format: venv ## Let ruff format the code and fix what it can
+	@ruff format
+	@ruff check --fix
+
+##@ On real hosts (containers on this machine)
+
+# One lab per release, away from the one that people use, shared by that release's scenarios.
+RELEASES ?= bookworm trixie
+TEST_LAB = LAB_NAME=holdfast-test-$* LAB_RELEASE=$* LAB_SUBNET=$(TEST_SUBNET_$*)
+TEST_SUBNET_bookworm := 10.97.101.0/24
+TEST_SUBNET_trixie := 10.97.102.0/24
+
+# Every directory of tests/molecule is a scenario. It runs on bookworm, or on the releases named in its file `releases`.
+SCENARIOS := $(patsubst tests/molecule/%/molecule.yml,%,$(wildcard tests/molecule/*/molecule.yml))
+releases_of = $(or $(strip $(shell cat tests/molecule/$(1)/releases 2>/dev/null)),bookworm)
+scenarios_on = $(foreach s,$(SCENARIOS),$(if $(filter $(1),$(call releases_of,$(s))),$(s)))
+
+.PHONY: prerequisites
+prerequisites: ## Install what the lab needs from Debian and is missing (root or sudo)
+	@tests/lab/prerequisites
+
+MOLECULE := $(RELEASES:%=molecule-%)
+.PHONY: test
+test: ## Everything CI runs: prerequisites, check, images, molecule on each release
+	@.ci/phase start
+	@if $(PHASE) prerequisites tests/lab/prerequisites && $(PHASE) venv $(MAKE) venv; then rc=0; \
+	  PHASE_QUIET=1 $(MAKE) -k -j$(JOBS) $(CHECKS) || rc=1; \
+	  $(MAKE) -k $(MOLECULE) || rc=1; \
+	else rc=1; fi; \
+	.ci/phase table || rc=1; exit $$rc
+
+.PHONY: molecule
+molecule: prerequisites venv ## The scenarios alone; RELEASES=trixie for one release
+	@.ci/phase start
+	@rc=0; $(MAKE) -k $(MOLECULE) || rc=1; .ci/phase table || rc=1; exit $$rc
+
+.PHONY: $(MOLECULE)
+$(MOLECULE): export MOLECULE_GLOB := tests/molecule/*/molecule.yml
+$(MOLECULE): molecule-%:
+	@test -n "$(call scenarios_on,$*)" || { echo "No scenario of tests/molecule runs on $*." >&2; exit 1; }
+	@$(PHASE) "lab image $*" $(MAKE) lab-image $(TEST_LAB)
+	@if $(PHASE) "lab up $*" $(MAKE) lab-up $(TEST_LAB); then rc=0; \
+	  for scenario in $(call scenarios_on,$*); do \
+	    $(PHASE) "molecule $* $$scenario" env $(TEST_LAB) molecule test --destroy=never -s $$scenario || rc=1; \
+	  done; \
+	else rc=1; fi; \
+	$(PHASE) "lab down $*" $(MAKE) lab-down $(TEST_LAB) || rc=1; exit $$rc
+
+.PHONY: demo
+demo: prerequisites venv ## A whole rolling restart of RabbitMQ and nova, with a report
+	@tests/lab/demo
+
+.PHONY: bench
+bench: prerequisites venv $(VENV)-bench/.locked ## Overhead beside plain Ansible, cumin and pyinfra, as ratios
+	@tests/lab/bench
+
+-include tests/lab/lab.mk
+
+##@ Housekeeping
+
+# `make lock UPGRADE=--upgrade` takes the newest versions that pyproject.toml allows.
+LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --custom-compile-command 'make lock' $(UPGRADE)
+.PHONY: lock
+lock: venv ## Write requirements/*.txt from pyproject.toml
+	@$(LOCK) pyproject.toml --group build --group dev -o requirements/dev.txt
+	@$(LOCK) --group bench -o requirements/bench.txt
+
+.PHONY: clean
+clean: ## Remove what make and the tools wrote, but no lab and no run's state
+	@rm -rf $(VENV) $(VENV)-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible .phases dist
+
 # flock: two people who type `make` in one checkout must not install over each other.
-$(VENV)/.locked: requirements/dev.txt
+# $(1): the virtual environment, $(2): the lock it is installed from
+define install
 	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 with venv: apt install python3 python3-venv" >&2; exit 1; }
-	@echo "==> virtual environment: $(VENV) from $(PYTHON)"
-	@mkdir -p $(VENV)
-	@flock $(VENV) bash -euc '\
-	  [ $@ -nt $< ] && exit; \
-	  [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV); \
-	  $(BIN)/python $(PIP_INSTALL) --only-binary :all: --require-hashes -r $<; \
+	@echo "==> $(1) from $(2)"
+	@mkdir -p $(1)
+	@flock $(1) bash -euc '\
+	  [ $@ -nt $(2) ] && exit; \
+	  [ -x $(1)/bin/python ] || $(PYTHON) -m venv $(1); \
+	  $(1)/bin/python $(PIP_INSTALL) --only-binary :all: --require-hashes -r $(2); \
 	  touch $@'
+endef
+
+$(VENV)/.locked: requirements/dev.txt
+	$(call install,$(VENV),$<)
+
+$(VENV)-bench/.locked: requirements/bench.txt
+	$(call install,$(VENV)-bench,$<)
 
 $(VENV)/.project: pyproject.toml $(VENV)/.locked
 	@flock $(VENV) $(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation -e .
