@@ -1,0 +1,59 @@
+"""What a claim is: a name, how to look, how to judge, and what both need from the site."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from holdfast.gates.base import Observation
+from holdfast.model import Json, Verdict
+from holdfast.probes.base import Look
+
+
+class Parameters(BaseModel):
+    """Base of the claims' parameters and, used as it is, "none": an unknown name is an error.
+
+    Ansible does not convert arguments (``count=7`` stays text), so numbers are read from text.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A named statement about the fleet that a gate can prove (docs/vocabulary.md, "gate").
+
+    ``probe`` looks once and returns what it saw in a type of its own; it raises CannotTell where
+    no answer can be got and bounds every wait of its own by a timeout. ``judge`` is pure: all
+    observations of this gate so far, oldest first, and the parameters to a verdict. A reading
+    whose probe raised CannotTell is in that history as ``Unanswered``.
+
+    Within one reading claims with the same probe and equal probe parameters share one look.
+    ``probe_parameters`` names the part of the parameters that the probe reads, as a model of its
+    own (``Parameters`` where it reads none); by default all of them.
+    """
+
+    name: str
+    summary: str
+    probe: Callable[[Look, Any], Json]
+    judge: Callable[[Sequence[Observation], Any], Verdict]
+    group: str
+    parameters: type[Parameters] = Parameters
+    probe_parameters: type[Parameters] | None = None
+    needs: tuple[str, ...] = ()
+    standing: bool = False
+
+    @property
+    def system(self) -> str:
+        """The part of the name before the dot: ``rabbitmq`` of ``rabbitmq.no_alarms``."""
+        return self.name.partition(".")[0]
+
+    def asked_of_probe(self, parameters: Parameters) -> Parameters:
+        """The part of checked parameters that the probe is given."""
+        model = self.probe_parameters
+        if model is None:
+            return parameters
+        return model(**{name: getattr(parameters, name) for name in model.model_fields})
