@@ -6,12 +6,15 @@ gate on the broker must not pay two seconds for nova's libraries (facts measured
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 
-from holdfast.claims.base import Claim
+from pydantic import ValidationError
+
+from holdfast.claims.base import Asked, Claim
 from holdfast.errors import InvalidInput
+from holdfast.model import Json
 
 SYSTEMS: tuple[str, ...] = ("systemd", "rabbitmq", "nova")
 
@@ -37,6 +40,40 @@ def find_claim(name: str) -> Claim:
     known = claims_of(system) if system in SYSTEMS else all_claims()
     if name in known:
         return known[name]
-    near = get_close_matches(name, list(known), n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
-    raise InvalidInput(f"there is no claim {name!r}; {hint}")
+    raise InvalidInput(f"there is no claim {name!r}; {nearest(name, known)}")
+
+
+def ask(entry: str | Mapping[str, Json]) -> Asked:
+    """Check one entry of a gate: a claim's name, or ``{claim: name, parameter: value, …}``.
+
+    Raises:
+        InvalidInput: the claim or a parameter is unknown, missing or of the wrong kind.
+    """
+    values = {"claim": entry} if isinstance(entry, str) else dict(entry)
+    name = values.pop("claim", None)
+    if not isinstance(name, str):
+        raise InvalidInput(
+            f"a gate's entry is a claim's name or has the key `claim`, not {entry!r}"
+        )
+    claim = find_claim(name)
+    try:
+        return Asked(claim, claim.parameters(**values))
+    except ValidationError as error:
+        faults = "; ".join(_fault(claim, fault) for fault in error.errors())
+        raise InvalidInput(f"{name}: {faults}") from None
+
+
+def _fault(claim: Claim, fault: Mapping[str, Json]) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"there is no parameter {key!r}; {nearest(key, claim.parameters.model_fields)}"
+    return f"{key}: {fault['msg']}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What somebody who typed ``name`` may have meant."""
+    names = list(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"there are: {', '.join(names)}" if names else "there are none"

@@ -31,6 +31,9 @@ class Claim:
     observations of this gate so far, oldest first, and the parameters to a verdict. A reading
     whose probe raised CannotTell is in that history as ``Unanswered``.
 
+    ``group`` is the inventory group the claim speaks about, "" where it is the task's own host; a
+    gate on an empty group is refused. ``needs`` are the site variables to resolve for its hosts.
+
     Within one reading claims with the same probe and equal probe parameters share one look.
     ``probe_parameters`` names the part of the parameters that the probe reads, as a model of its
     own (``Parameters`` where it reads none); by default all of them.
@@ -40,7 +43,7 @@ class Claim:
     summary: str
     probe: Callable[[Look, Any], Json]
     judge: Callable[[Sequence[Observation], Any], Verdict]
-    group: str
+    group: str = ""
     parameters: type[Parameters] = Parameters
     probe_parameters: type[Parameters] | None = None
     needs: tuple[str, ...] = ()
@@ -51,9 +54,18 @@ class Claim:
         """The part of the name before the dot: ``rabbitmq`` of ``rabbitmq.no_alarms``."""
         return self.name.partition(".")[0]
 
-    def asked_of_probe(self, parameters: Parameters) -> Parameters:
-        """The part of checked parameters that the probe is given."""
-        model = self.probe_parameters
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A claim with checked parameters, as one gate asks it."""
+
+    claim: Claim
+    parameters: Parameters
+
+    @property
+    def of_probe(self) -> Parameters:
+        """The part of the parameters that the probe is given."""
+        model = self.claim.probe_parameters
         if model is None:
-            return parameters
-        return model(**{name: getattr(parameters, name) for name in model.model_fields})
+            return self.parameters
+        return model(**{name: getattr(self.parameters, name) for name in model.model_fields})
