@@ -1,0 +1,122 @@
+"""Where Holdfast keeps its state: the database's URL and the directory for runs.
+
+Owns reading the configuration file and the environment, nothing else. The database's URL comes
+from a file or is the default, never from the environment: ansible-runner's artifacts hold the
+environment, and a URL may hold a password.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from holdfast.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where state lives. ``state_url`` may hold a password, so it is never shown."""
+
+    state_url: str = field(repr=False)
+    state_dir: Path
+
+    @property
+    def runs_dir(self) -> Path:
+        """Where each play leaves what ansible-runner writes: ``<runs_dir>/<run>/<n>``."""
+        return self.state_dir / "runs"
+
+
+class _File(BaseModel):
+    """The configuration file: both keys are optional, anything else is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state_url: SecretStr | None = None
+    state_dir: Annotated[str, Field(min_length=1)] | None = None
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from ``HOLDFAST_CONFIG`` or the user's configuration directory.
+
+    ``HOLDFAST_STATE_DIR`` moves the directory, and with it the default SQLite file; it wins over
+    the file's ``state_dir`` (docs/architecture.md, "Interfaces").
+
+    Raises:
+        InvalidInput: the file is missing where one was named, unreadable, wrong, or shows a
+            password to other users.
+    """
+    wanted = _from_file(environ)
+    directory = Path(
+        environ.get("HOLDFAST_STATE_DIR") or wanted.state_dir or _default_state_dir(environ)
+    ).expanduser()
+    directory = directory.absolute()
+    url = wanted.state_url.get_secret_value() if wanted.state_url else ""
+    return Settings(url or f"sqlite:///{directory / 'state.db'}", directory)
+
+
+def _from_file(environ: Mapping[str, str]) -> _File:
+    named = environ.get("HOLDFAST_CONFIG", "")
+    path = Path(named).expanduser() if named else _default_config(environ)
+    if not named and not path.exists():
+        return _File()
+    wanted = _parse(path)
+    if wanted.state_url is not None:
+        _refuse_open_password(path, wanted.state_url.get_secret_value())
+    return wanted
+
+
+def _parse(path: Path) -> _File:
+    try:
+        return _File.model_validate(yaml.safe_load(path.read_text("utf-8")) or {})
+    except OSError as error:
+        raise InvalidInput(
+            f"{path}: the configuration cannot be read: {error.strerror}",
+            remedy="correct HOLDFAST_CONFIG, or unset it to use the defaults",
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        # The parser's own message quotes the line, which may hold the password.
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise InvalidInput(f"{where}: the configuration is not valid YAML") from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InvalidInput(
+            f"{path}: {key}: {first['msg']}", remedy="known keys are state_url and state_dir"
+        ) from None
+
+
+def _refuse_open_password(path: Path, url: str) -> None:
+    try:
+        password = make_url(url).password
+    except ArgumentError:
+        # SQLAlchemy's message would quote the URL.
+        raise InvalidInput(
+            f"{path}: state_url is not a database URL",
+            remedy="for example: state_url: mysql+pymysql://holdfast:PASSWORD@db.example.org/holdfast",
+        ) from None
+    if password and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise InvalidInput(
+            f"{path} holds a password and other users may read it", remedy=f"chmod 600 {path}"
+        )
+
+
+def _default_config(environ: Mapping[str, str]) -> Path:
+    return _xdg(environ, "XDG_CONFIG_HOME", ".config") / "holdfast" / "config.yml"
+
+
+def _default_state_dir(environ: Mapping[str, str]) -> Path:
+    return _xdg(environ, "XDG_STATE_HOME", ".local/state") / "holdfast"
+
+
+def _xdg(environ: Mapping[str, str], variable: str, under_home: str) -> Path:
+    named = environ.get(variable, "")
+    return Path(named) if named else Path(environ.get("HOME") or Path.home()) / under_home

@@ -1,0 +1,12 @@
+"""The state of Holdfast: the journal's events and the leases, in one SQL database.
+
+Owns every SQL statement. Portable by construction to SQLite, MariaDB (Galera included) and
+PostgreSQL: nothing is locked by reading, every change is a compare-and-swap that must change one
+row, and a lost race repeats the reading (docs/architecture.md, "State"). The clock is an argument.
+"""
+
+from holdfast.store.database import Store, open_store
+from holdfast.store.leases import LeaseRow
+from holdfast.store.processes import holder_for, is_gone
+
+__all__ = ["LeaseRow", "Store", "holder_for", "is_gone", "open_store"]

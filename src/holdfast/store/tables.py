@@ -1,0 +1,42 @@
+"""The two tables. Times are whole microseconds since 1970 UTC: every database agrees on those."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, Text
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
+
+METADATA = MetaData()
+
+# MariaDB's plain TEXT ends at 64 kB; the plan of a large fleet is longer.
+_LONG = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
+
+EVENTS = Table(
+    "holdfast_events",
+    METADATA,
+    Column("run", String(190), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("body", _LONG, nullable=False),
+)
+
+# One row per scope, for good: `token` must never fall back. `holders` is the JSON list of rows
+# (leases.LeaseRow); whoever changes it must change `version` from the one they read.
+LEASES = Table(
+    "holdfast_leases",
+    METADATA,
+    Column("scope", String(190), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("holders", _LONG, nullable=False),
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TICK = timedelta(microseconds=1)
+
+
+def to_ticks(moment: datetime) -> int:
+    """Microseconds since 1970 UTC of an aware datetime."""
+    return (moment - _EPOCH) // _TICK
