@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Inventory of the lab, derived from the LAB_* environment alone.
+
+Owns which hosts the lab has, their addresses and their groups. It must not look at running containers: the expected
+membership of a cluster is what was asked for, never what happens to run. Variables other than the lab's own
+coordinates are in group_vars/.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CONTROLS = ("ctl1", "ctl2", "ctl3")
+FIRST_CONTROL_ADDRESS = 11
+FIRST_COMPUTE_ADDRESS = 21
+RELEASES = ("bookworm", "trixie")
+PROFILES = ("full", "rabbitmq")
+CONTROL_GROUPS = ("nova_conductor", "nova_scheduler", "nova_api", "nova_metadata")
+FIRST_CONTROL_GROUPS = ("galera", "keystone", "placement")
+
+
+def choice(variable: str, allowed: tuple[str, ...]) -> str:
+    """Return one of `allowed` from the environment; the first is the default."""
+    value = os.environ.get(variable) or allowed[0]
+    if value not in allowed:
+        sys.exit(f"{variable}={value}: expected one of {', '.join(allowed)}")
+    return value
+
+
+def lab_name() -> str:
+    """Return the lab's name, which also names its containers and its network."""
+    name = os.environ.get("LAB_NAME") or "holdfast"
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
+        sys.exit(f"LAB_NAME={name}: lower-case letters, digits and dashes, at most 31")
+    return name
+
+
+def subnet() -> ipaddress.IPv4Network:
+    """Return the lab's private network, large enough for its hosts."""
+    text = os.environ.get("LAB_SUBNET") or "10.97.0.0/24"
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError as error:
+        sys.exit(f"LAB_SUBNET={text}: {error}")
+    if network.prefixlen > 24 or not network.is_private:
+        sys.exit(f"LAB_SUBNET={text}: expected a private IPv4 network of /24 or larger")
+    return network
+
+
+def computes() -> tuple[str, ...]:
+    """Return the names of the compute hosts."""
+    text = os.environ.get("LAB_COMPUTES") or "3"
+    if not text.isdigit() or not 1 <= int(text) <= 200:
+        sys.exit(f"LAB_COMPUTES={text}: expected a number from 1 to 200")
+    return tuple(f"cmp{number}" for number in range(1, int(text) + 1))
+
+
+def inventory() -> dict[str, object]:
+    """Return the whole inventory in the form of Ansible's script plugin (`--list`)."""
+    name, network = lab_name(), subnet()
+    profile = choice("LAB_PROFILE", PROFILES)
+    hosts = dict(zip(CONTROLS, range(FIRST_CONTROL_ADDRESS, FIRST_COMPUTE_ADDRESS), strict=False))
+    groups = {"lab_hosts": [*CONTROLS], "rabbitmq": [*CONTROLS]}
+    if profile == "full":
+        hosts |= {host: FIRST_COMPUTE_ADDRESS + index for index, host in enumerate(computes())}
+        groups["lab_hosts"] = [*hosts]
+        groups |= {group: [*CONTROLS] for group in CONTROL_GROUPS}
+        groups |= {group: [CONTROLS[0]] for group in FIRST_CONTROL_GROUPS}
+        groups["nova_compute"] = [*computes()]
+    return {
+        "_meta": {
+            "hostvars": {
+                host: {"ansible_host": str(network[address]), "lab_container": f"{name}-{host}"}
+                for host, address in hosts.items()
+            }
+        },
+        "all": {
+            "vars": {
+                "lab_name": name,
+                "lab_release": choice("LAB_RELEASE", RELEASES),
+                "lab_profile": profile,
+                "lab_subnet": str(network),
+                "lab_dir": os.environ.get("LAB_DIR") or str(REPOSITORY / ".lab" / name),
+                "lab_repository": str(REPOSITORY),
+                "lab_sudo": os.geteuid() != 0,
+            }
+        },
+        **{group: {"hosts": members} for group, members in groups.items()},
+    }
+
+
+def main() -> None:
+    """Answer Ansible's `--list`; `--host` is never asked, because `_meta` is given."""
+    if sys.argv[1:] != ["--list"]:
+        sys.exit(f"usage: {sys.argv[0]} --list")
+    print(json.dumps(inventory(), indent=2))
+
+
+if __name__ == "__main__":
+    main()
