@@ -1,0 +1,98 @@
+"""A report as tables on a terminal: hosts first, then where the time went, then what was lost."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from holdfast.report.model import Lane, Losses, Report, RunPart
+from holdfast.words import duration, one_line
+
+_ENDING_STYLE = {"finished": "green", "held": "bold red", "aborted": "yellow"}
+
+
+def tables(report: Report) -> RenderableType:
+    """Return what ``holdfast report`` prints."""
+    parts: list[RenderableType] = [_headline(run) for run in report.runs]
+    parts += [Text(), _hosts(report), Text(), _time(report)]
+    if report.out_at_most is not None:
+        parts += [Text(), _out(report.out_at_most)]
+    if report.losses is not None:
+        parts += [Text(), _lost(report.losses)]
+    return Group(*parts)
+
+
+def _headline(run: RunPart) -> Text:
+    line = Text(f"{run.runbook} at {run.site}: ", style="bold")
+    line.append(run.ending, style=_ENDING_STYLE.get(run.ending, "bold"))
+    line.append(f" after {duration(run.end - run.start)} ({run.run})\n")
+    line.append(one_line(f"{run.by}: {run.reason}"), style="dim")
+    if run.held_because:
+        line.append(f"\n{one_line(run.held_because)}", style="red")
+    return line
+
+
+def _hosts(report: Report) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("host", style="bold")
+    table.add_column("unit")
+    for name in ("restarts", "in hand", "out (observer)"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for lane in report.lanes:
+        table.add_row(*_row(lane))
+    return table
+
+
+def _row(lane: Lane) -> tuple[Text, ...]:
+    out = "not watched" if lane.out_seconds is None else duration(lane.out_seconds)
+    return (
+        Text(one_line(lane.host)),
+        Text(one_line(lane.unit)),
+        Text(str(lane.restarts)),
+        Text(duration(lane.in_hand_seconds)),
+        Text(out),
+        Text("done", style="green") if lane.done else Text("not done", style="bold red"),
+    )
+
+
+def _time(report: Report) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("run", style="bold")
+    names = ("total", "acting", "gating", "held or waiting", "own overhead", "in hand at once")
+    for name in names:
+        table.add_column(name, justify="right")
+    for run in report.runs:
+        shares = run.shares
+        seconds = (
+            shares.total_seconds,
+            shares.acting_seconds,
+            shares.gating_seconds,
+            shares.waiting_seconds,
+            shares.overhead_seconds,
+        )
+        table.add_row(
+            Text(one_line(run.runbook)), *map(duration, seconds), f"{run.in_hand_at_most} at most"
+        )
+    return table
+
+
+def _out(out_at_most: dict[str, int]) -> Text:
+    line = Text("Out at once at most, by the observer: ", style="bold")
+    figures = ", ".join(f"{what} {most}" for what, most in sorted(out_at_most.items()))
+    return line.append(figures or "nothing was out", style="default")
+
+
+def _lost(losses: Losses) -> Group:
+    kept = "green" if not losses.lost else "bold red"
+    messages = Text("Messages: ", style="bold").append(f"{losses.lost} lost", style=kept)
+    messages.append(
+        f" of {losses.confirmed} confirmed ({losses.published} published, {losses.unconfirmed} without"
+        f" a confirm, {losses.duplicated} delivered twice; longest gap between confirms"
+        f" {duration(losses.longest_gap_seconds)})",
+        style="default",
+    )
+    calls = Text("RPC calls: ", style="bold")
+    calls.append(f"{losses.calls_lost} unanswered of {losses.calls}", style="default")
+    return Group(messages, calls)

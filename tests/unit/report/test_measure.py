@@ -1,0 +1,137 @@
+"""Figures of a report, from journals whose every second is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast import events
+from holdfast.errors import InvalidInput
+from holdfast.model import Act, Outcome, Phase
+from holdfast.report import Observations, build
+from holdfast.report.measure import at_most_at_once, covered
+from tests.unit.report.stories import Story, at, nova_story, rabbitmq_story
+
+
+def test_shares_of_a_run_add_up_to_its_length() -> None:
+    run = build([rabbitmq_story().journal]).runs[0]
+    shares = run.shares
+    assert shares.acting_seconds == pytest.approx(3 * (3 + 12))
+    assert shares.gating_seconds == pytest.approx(1 + 3 * (0.5 + 0.5 + 10 + 0.5))
+    assert shares.overhead_seconds == pytest.approx(3 * 2)
+    assert shares.waiting_seconds == 0
+    assert shares.total_seconds == pytest.approx(run.end - run.start)
+
+
+def test_hosts_of_a_batch_share_their_seconds() -> None:
+    """Two computes restarted side by side cost the time of one."""
+    story = Story()
+    for host in ("cmp1", "cmp2"):
+        story.intend(host, Act.RESTART, "nova-compute")
+    story.later(4)
+    for host in ("cmp1", "cmp2"):
+        story.add(
+            events.ActDone(
+                at=at(4), host=host, act=Act.RESTART, unit="nova-compute", invocation_id="n"
+            )
+        )
+        story.done(host, "nova-compute")
+    report = build([story.finished().journal])
+    assert report.runs[0].shares.acting_seconds == pytest.approx(4)
+    assert report.runs[0].in_hand_at_most == 2
+
+
+def test_host_is_in_hand_from_its_first_act_to_its_proof() -> None:
+    lane = build([rabbitmq_story().journal]).lanes[0]
+    assert (lane.host, lane.unit, lane.restarts, lane.done) == ("ctl2", "rabbitmq-server", 1, True)
+    assert lane.in_hand_seconds == pytest.approx(3 + 0.5 + 12 + 10)
+    assert lane.out_seconds is None
+
+
+def test_one_at_a_time_is_one_in_hand() -> None:
+    assert build([rabbitmq_story().journal]).runs[0].in_hand_at_most == 1
+
+
+def test_units_of_one_host_have_lanes_of_their_own() -> None:
+    report = build([nova_story(0).journal])
+    assert [lane.unit for lane in report.lanes if lane.host == "ctl1"] == [
+        "nova-conductor",
+        "nova-scheduler",
+        "nova-api",
+        "nova-metadata",
+    ]
+
+
+def test_act_without_a_result_lasts_to_the_end_and_is_not_done() -> None:
+    story = Story().gate("ctl1", Phase.PREFLIGHT).intend("ctl1", Act.RESTART, "rabbitmq-server")
+    story.later(30).add(events.Held(at=at(story.now), host="ctl1", evidence="unreachable", code=6))
+    report = build([story.journal])
+    lane = report.lanes[0]
+    assert (lane.done, lane.restarts) == (False, 0)
+    assert lane.in_hand_seconds == pytest.approx(30)
+    assert lane.bars[-1].label == "restart (no result)"
+    assert report.runs[0].ending == "held"
+    assert report.runs[0].held_because == "unreachable"
+
+
+def test_hold_until_resume_is_waiting_and_the_lane_goes_on() -> None:
+    story = Story().act("ctl1", Act.RESTART, "rabbitmq-server", 10)
+    story.gate("ctl1", Phase.VERIFY, 20, Outcome.FAIL)
+    story.add(events.Held(at=at(story.now), host="ctl1", evidence="no quorum")).later(600)
+    story.add(
+        events.Resumed(at=at(story.now), by="ada", reason="repaired", controller="c1", process=2)
+    )
+    story.gate("ctl1", Phase.VERIFY, 5).done("ctl1", "rabbitmq-server").finished()
+    report = build([story.journal])
+    assert report.runs[0].shares.waiting_seconds == pytest.approx(600)
+    assert report.runs[0].ending == "finished"
+    assert report.runs[0].held_because == ""
+    assert len(report.lanes) == 1
+    assert report.lanes[0].done
+    assert report.lanes[0].in_hand_seconds == pytest.approx(10 + 20 + 600 + 5)
+
+
+def test_gate_of_the_whole_fleet_belongs_to_no_host() -> None:
+    report = build([rabbitmq_story().journal])
+    assert [bar.label for bar in report.fleet] == ["survey: rabbitmq.members_agree"]
+
+
+def test_several_runs_are_told_in_the_order_they_began() -> None:
+    report = build([nova_story().journal, rabbitmq_story().journal])
+    assert [run.runbook for run in report.runs] == ["rabbitmq-restart", "nova-restart"]
+    assert report.runs[1].start == pytest.approx(110)
+
+
+def test_outages_come_from_the_observer_alone() -> None:
+    observed = Observations(
+        outages=(
+            ("ctl2", "amqp", at(5), at(16)),
+            ("ctl2", "rpc:nova-conductor", at(5), at(7)),
+            ("ctl1", "http:nova-api", at(5), at(7)),
+        ),
+        out_at_most={"amqp": 1},
+    )
+    lanes = {lane.host: lane for lane in build([rabbitmq_story().journal], observed).lanes}
+    assert lanes["ctl2"].out_seconds == pytest.approx(11)
+    assert lanes["ctl1"].out_seconds == 0
+    assert lanes["ctl2"].outages[0].start == pytest.approx(5)
+
+
+def test_run_without_a_journal_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="no such run"):
+        build([[]])
+
+
+@pytest.mark.parametrize(
+    ("intervals", "seconds", "most"),
+    [
+        ([], 0, 0),
+        ([(0, 1)], 1, 1),
+        ([(0, 2), (1, 3)], 3, 2),
+        ([(0, 1), (1, 2)], 2, 1),
+        ([(0, 10), (2, 3), (4, 5)], 10, 2),
+        ([(0, 1), (5, 6)], 2, 1),
+    ],
+)
+def test_overlap(intervals: list[tuple[float, float]], seconds: float, most: int) -> None:
+    assert covered(intervals) == seconds
+    assert at_most_at_once(intervals) == most
