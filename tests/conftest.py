@@ -1,0 +1,34 @@
+"""What every test of the repository shares: nobody's real state is touched, and Hypothesis has no clock.
+
+Owns no fixture that a suite could own itself.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# A deadline would assert speed, which depends on the machine. In CI the examples are the same every time, so that a
+# red build is red again when it is looked at; at a desk they are random, so that new ones are found.
+settings.register_profile("desk", deadline=None)
+settings.register_profile(
+    "ci",
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("ci" if os.environ.get("CI") else "desk")
+
+
+@pytest.fixture(autouse=True)
+def state_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Point settings, journal and leases at this test's directory, whatever the user's environment says."""
+    for name in ("HOLDFAST_CONFIG", "HOLDFAST_STATE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path

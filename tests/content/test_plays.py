@@ -1,0 +1,218 @@
+"""Plays carry the keys that make a roll stop, and nothing that would let it go on (facts: a roll that does not stop).
+
+An unreachable host does not stop a serial roll unless `max_fail_percentage` is 0, `any_errors_fatal` is absent and
+`serial` is 1; with larger batches only an assertion at the start of the next batch does. Hence every key below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.content.reading import ROOT, Yaml, files, name_of, walk, yaml_in, yaml_of
+
+PLAYBOOKS = files("playbooks/*.yml")
+RESTARTS = files("playbooks/*_restart.yml")
+TASK_FILES = files("playbooks/*.yml", "roles/*/tasks/*.yml", "roles/*/handlers/*.yml")
+HANDLERS = files("roles/*/handlers/*.yml")
+
+POLICY_KEYS = {"service", "shared", "group", "batch_max", "batch_max_reason", "order", "survey"}
+ASSERTS = {"assert", "ansible.builtin.assert"}
+IMPORTS = {"ansible.builtin.import_tasks", "ansible.builtin.include_tasks"}
+PAUSES = {"pause", "ansible.builtin.pause"}
+SERVICES = {"service", "systemd", "systemd_service"}
+
+
+def first_task(tasks: Yaml) -> dict[str, Yaml]:
+    """Return the first task of a list, following an import into its file under playbooks."""
+    task: dict[str, Yaml] = (tasks or [{}])[0]
+    for key in IMPORTS & task.keys():
+        target = task[key]["file"] if isinstance(task[key], dict) else task[key]
+        return first_task(yaml_of(ROOT / "playbooks" / target))
+    return task
+
+
+def asserts_that_all_are_there(task: dict[str, Yaml]) -> bool:
+    """Tell whether a task asserts that no host of the play was lost on the way."""
+    for key in ASSERTS & task.keys():
+        said = str(task[key].get("that"))
+        return (
+            "when" not in task
+            and "ansible_play_hosts_all" in said
+            and "difference(ansible_play_hosts)" in said
+        )
+    return False
+
+
+def is_sweep(play: dict[str, Yaml]) -> bool:
+    """Tell whether a play only looks again at hosts done earlier."""
+    return "holdfast_done" in str(play.get("hosts"))
+
+
+def play_complaints(play: dict[str, Yaml]) -> list[str]:
+    """Return what a play of a restart playbook lacks to be one that stops."""
+    if set(play) & {"import_playbook", "ansible.builtin.import_playbook"}:
+        return []
+    found = []
+    if play.get("gather_facts") is not False:
+        found.append("gather_facts: false is missing")
+    if "any_errors_fatal" in play:
+        found.append("any_errors_fatal lets the next play run after an unreachable host")
+    if play.get("max_fail_percentage") != 0:
+        found.append("max_fail_percentage: 0 is missing")
+    return found if is_sweep(play) else found + roll_complaints(play)
+
+
+def roll_complaints(play: dict[str, Yaml]) -> list[str]:
+    """Return what a play that acts lacks beyond what every play needs."""
+    found = []
+    if not play.get("serial"):
+        found.append("serial is missing")
+    if "holdfast_batch" not in str(play.get("hosts")):
+        found.append("hosts must come from holdfast_batch, with the group as default")
+    if not asserts_that_all_are_there(first_task(play.get("pre_tasks"))):
+        found.append("the first pre_task must assert that no host was lost")
+    policy = play.get("vars", {}).get("holdfast_policy", {})
+    if missing := POLICY_KEYS - policy.keys():
+        found.append(f"holdfast_policy lacks {sorted(missing)}")
+    return found
+
+
+def tasks_of(content: Yaml) -> Iterator[dict[str, Yaml]]:
+    """Yield every mapping of a playbook or task file: plays, blocks and tasks."""
+    return (part for part in walk(content) if isinstance(part, dict))
+
+
+def forbidden(content: Yaml) -> list[str]:
+    """Return what a playbook or task file says that would hide a failure or wait without looking."""
+    found = []
+    for part in tasks_of(content):
+        name = part.get("name", "a task")
+        found += [
+            f"{name}: {key}"
+            for key in ("ignore_errors", "ignore_unreachable", "vars_prompt")
+            if key in part
+        ]
+        found += [f"{name}: {key}" for key in PAUSES & part.keys()]
+        if part.get("failed_when") in (False, "false", "False", []):
+            found.append(f"{name}: failed_when: false")
+        if "rescue" in part and not ends_in_failure(part["rescue"]):
+            found.append(f"{name}: a rescue that does not end in fail clears the failure")
+    return found
+
+
+def ends_in_failure(tasks: Yaml) -> bool:
+    """Tell whether the last of some tasks is an unconditional `fail`."""
+    last = tasks[-1] if tasks else {}
+    return bool({"fail", "ansible.builtin.fail"} & last.keys()) and "when" not in last
+
+
+def restarting_handlers(content: Yaml) -> list[str]:
+    """Return the handlers that restart: one is lost, silently, when a later task fails."""
+    return [
+        part.get("name", "a handler")
+        for part in tasks_of(content)
+        for key, value in part.items()
+        if (key.rpartition(".")[2] in SERVICES and "restart" in str(value))
+        or key == "holdfast_restart"
+    ]
+
+
+@pytest.mark.parametrize("path", RESTARTS, ids=name_of)
+def test_a_restart_playbook_stops_at_the_first_doubt(path: Path) -> None:
+    plays = yaml_of(path)
+    assert plays, "a playbook without plays restarts nothing and says all is well"
+    assert [f"{play.get('name')}: {said}" for play in plays for said in play_complaints(play)] == []
+
+
+@pytest.mark.parametrize("path", RESTARTS, ids=name_of)
+def test_a_restart_playbook_sweeps_before_it_rolls(path: Path) -> None:
+    plays = [play for play in yaml_of(path) if "hosts" in play]
+    assert [is_sweep(play) for play in plays] == [True, False][: len(plays)]
+
+
+@pytest.mark.parametrize("path", TASK_FILES, ids=name_of)
+def test_nothing_hides_a_failure(path: Path) -> None:
+    assert forbidden(yaml_of(path)) == []
+
+
+def test_no_handler_restarts() -> None:
+    assert [said for path in HANDLERS for said in restarting_handlers(yaml_of(path))] == []
+
+
+@pytest.mark.parametrize("path", PLAYBOOKS, ids=name_of)
+def test_facts_are_not_gathered(path: Path) -> None:
+    """A fact costs seconds per host, and ours need none."""
+    plays = [play for play in yaml_of(path) if "hosts" in play]
+    assert [play.get("name") for play in plays if play.get("gather_facts") is not False] == []
+
+
+GOOD_ROLL = """
+name: Roll
+hosts: "{{ holdfast_batch | default('rabbitmq') }}"
+gather_facts: false
+serial: 1
+max_fail_percentage: 0
+vars:
+  holdfast_policy: {service: x, shared: [], group: rabbitmq, batch_max: 1, batch_max_reason: y, order: [], survey: []}
+pre_tasks:
+  - name: Nobody was lost
+    ansible.builtin.assert:
+      that: ansible_play_hosts_all | difference(ansible_play_hosts) | length == 0
+"""
+
+
+def test_a_good_roll_has_no_complaint() -> None:
+    assert play_complaints(yaml_in(GOOD_ROLL)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "to"),
+    [
+        ("serial: 1", ""),
+        ("max_fail_percentage: 0", ""),
+        ("max_fail_percentage: 0", "max_fail_percentage: 10"),
+        ("serial: 1", "serial: 1\nany_errors_fatal: true"),
+        ("gather_facts: false", ""),
+        ("ansible_play_hosts_all |", "ansible_play_batch |"),
+        ("length == 0", "length == 0\n    when: false"),
+        ("- name: Nobody", "- name: First\n    ansible.builtin.debug:\n  - name: Nobody"),
+        ("holdfast_batch", "other"),
+        ("batch_max_reason: y, ", ""),
+    ],
+)
+def test_each_missing_key_is_seen(change: str, to: str) -> None:
+    assert change in GOOD_ROLL
+    assert len(play_complaints(yaml_in(GOOD_ROLL.replace(change, to)))) == 1
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "ignore_errors: true",
+        "ignore_unreachable: true",
+        "failed_when: false",
+        "ansible.builtin.pause: {seconds: 1}",
+        "pause:",
+        "vars_prompt: []",
+        "{block: [], rescue: [{ansible.builtin.debug: }]}",
+        "{block: [], rescue: [{ansible.builtin.fail: , when: false}]}",
+        "{block: [{block: [{ignore_errors: true}]}]}",
+    ],
+)
+def test_each_forbidden_thing_is_seen(task: str) -> None:
+    assert len(forbidden([yaml_in(task)])) == 1
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        "ansible.builtin.systemd_service: {state: restarted}",
+        "service: name=x state=restarted",
+        "holdfast_restart: {}",
+    ],
+)
+def test_a_handler_that_restarts_is_seen(handler: str) -> None:
+    assert restarting_handlers([yaml_in(handler)])
