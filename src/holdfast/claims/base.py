@@ -32,7 +32,9 @@ class Claim:
     whose probe raised CannotTell is in that history as ``Unanswered``.
 
     ``group`` is the inventory group the claim speaks about, "" where it is the task's own host; a
-    gate on an empty group is refused. ``needs`` are the site variables to resolve for its hosts.
+    gate on an empty group is refused. ``needs`` are the site variables to resolve for its hosts,
+    and for those of the groups in ``also``, which the probe asks or compares with (nova's services
+    are listed by an API that runs on other hosts; those groups may be empty).
 
     Within one reading claims with the same probe and equal probe parameters share one look.
     ``probe_parameters`` names the part of the parameters that the probe reads, as a model of its
@@ -44,6 +46,7 @@ class Claim:
     probe: Callable[[Look, Any], Json]
     judge: Callable[[Sequence[Observation], Any], Verdict]
     group: str = ""
+    also: tuple[str, ...] = ()
     parameters: type[Parameters] = Parameters
     probe_parameters: type[Parameters] | None = None
     needs: tuple[str, ...] = ()
