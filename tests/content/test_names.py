@@ -1,0 +1,334 @@
+"""Whatever playbooks, roles, runbooks and documents name is there: files, groups, variables, claims, targets."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+from jinja2 import Environment, TemplateSyntaxError, nodes
+
+from holdfast.claims import SYSTEMS, all_claims, ask
+from holdfast.errors import InvalidInput
+from tests.content.reading import (
+    ROOT,
+    Yaml,
+    code_spans,
+    fences,
+    files,
+    name_of,
+    strings,
+    text_of,
+    walk,
+    yaml_in,
+    yaml_of,
+)
+
+PROSE = files("*.md")
+YAML_FILES = files("playbooks/*.yml", "roles/*.yml", "inventories/*.yml")
+TEMPLATES = files("roles/*.j2")
+LAB_ONLY = re.compile(r"^(playbooks/lab|roles/lab_|inventories/lab)")
+SITE_FILES = [path for path in YAML_FILES if not LAB_ONLY.match(name_of(path))]
+
+# Names of ours: a variable that starts so is defined in this repository or it is a mistake.
+OURS = re.compile(r"^(holdfast|rabbitmq|nova|systemd_unit|lab)_[a-z0-9_]+$")
+CLAIM = re.compile(rf"^({'|'.join(SYSTEMS)})\.[a-z][a-z_]+$")
+NO_CLAIMS = re.compile(r"\.(conf|service|socket|md|py|yml|log|target)$")
+EXPRESSIONS = ("when", "until", "changed_when", "failed_when", "that", "loop")
+GROUP_USES = (
+    re.compile(r"groups\[\s*['\"](\w+)['\"]\s*\]"),
+    re.compile(r"groups\.get\(\s*['\"](\w+)['\"]"),
+    re.compile(r"groups\.(?!get\b|keys\b|items\b|values\b)(\w+)"),
+    re.compile(r"['\"](\w+)['\"] in groups\b"),
+    re.compile(r"holdfast_batch \| default\(\s*['\"](\w+)['\"]"),
+)
+TOP_LEVEL = {
+    path.relative_to(ROOT).parts[0] for path in files() if len(path.relative_to(ROOT).parts) > 1
+}
+
+
+# --- claims
+
+
+def claims_in(value: Yaml) -> Iterator[Yaml]:
+    """Yield the claims that YAML names: mappings with `claim`, and any other text that looks like one."""
+    if isinstance(value, str):
+        if CLAIM.match(value) and not NO_CLAIMS.search(value):
+            yield value
+    elif isinstance(value, dict) and isinstance(value.get("claim"), str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from claims_in(part)
+
+
+def claim_complaints(value: Yaml) -> list[str]:
+    """Return what YAML says of claims that the registry does not know; templated parameters are left to Ansible."""
+    found = []
+    for entry in claims_in(value):
+        templated = "{{" in json.dumps(entry)
+        try:
+            ask(entry["claim"] if templated and isinstance(entry, dict) else entry)
+        except InvalidInput as error:
+            if not (templated and "Field required" in error.message):
+                found.append(error.message)
+    return found
+
+
+@pytest.mark.parametrize("path", YAML_FILES, ids=name_of)
+def test_every_claim_that_yaml_names_exists(path: Path) -> None:
+    assert claim_complaints(yaml_of(path)) == []
+
+
+@pytest.mark.parametrize("path", PROSE, ids=name_of)
+def test_every_claim_that_prose_names_exists(path: Path) -> None:
+    named = {span for span in code_spans(path) if CLAIM.match(span) and not NO_CLAIMS.search(span)}
+    assert named - all_claims().keys() == set()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "nova.heartbeats_advance_daily",
+        {"claim": "rabbitmq.bogus"},
+        {"claim": "nova.bogus", "a": "{{ x }}"},
+    ],
+)
+def test_an_unknown_claim_is_seen(entry: Yaml) -> None:
+    assert len(claim_complaints({"claims": [entry]})) == 1
+
+
+# --- groups
+
+
+def inventory(site: str) -> Mapping[str, Yaml]:
+    """Return a site's inventory as Ansible reads it."""
+    listed = subprocess.run(
+        ["ansible-inventory", "-i", f"inventories/{site}", "--list"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    content: Mapping[str, Yaml] = json.loads(listed.stdout)
+    return content
+
+
+@cache
+def groups_of(site: str) -> frozenset[str]:
+    """Return the names of a site's groups."""
+    return frozenset(inventory(site)) - {"_meta"} | {"all", "localhost", "ungrouped"}
+
+
+def groups_in(value: Yaml) -> set[str]:
+    """Return the inventory groups that plays and expressions name."""
+    found = {
+        group
+        for text in strings(value)
+        for pattern in GROUP_USES
+        for group in pattern.findall(text)
+    }
+    for part in walk(value):
+        if isinstance(part, dict):
+            hosts = part.get("hosts")
+            if isinstance(hosts, str) and "{{" not in hosts:
+                found |= set(re.split(r"[:,&!]+", hosts)) - {""}
+            policy = part.get("holdfast_policy")
+            if isinstance(policy, dict) and "{{" not in policy.get("group", "{{"):
+                found.add(policy["group"])
+    return found
+
+
+@pytest.mark.parametrize("path", YAML_FILES, ids=name_of)
+def test_every_group_that_yaml_names_is_part_of_the_site_contract(path: Path) -> None:
+    site = "lab" if LAB_ONLY.match(name_of(path)) else "example"
+    assert groups_in(yaml_of(path)) - groups_of(site) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x: \"{{ groups['gone'] }}\"",
+        "x: groups.gone | length > 0",
+        "when: \"'gone' in groups\"",
+        "hosts: gone",
+        "hosts: gone:!all",
+        "hosts: \"{{ holdfast_batch | default('gone') }}\"",
+        "holdfast_policy: {group: gone}",
+    ],
+)
+def test_a_group_is_seen_wherever_it_is_named(text: str) -> None:
+    assert "gone" in groups_in(yaml_in(text))
+
+
+# --- variables
+
+
+def names_in(expression: str, *, template: bool) -> set[str]:
+    """Return the variables that a Jinja template or a bare expression reads."""
+    try:
+        tree = Environment(autoescape=True).parse(
+            expression if template else "{{ (" + expression + ") }}"
+        )
+    except TemplateSyntaxError:
+        return set()  # not Jinja: text that happens to stand where an expression may
+    return {node.name for node in tree.find_all(nodes.Name) if node.ctx == "load"}
+
+
+def read_in(value: Yaml) -> set[str]:
+    """Return the variables that YAML reads, in templates and in keys that hold bare expressions."""
+    found = {
+        name
+        for text in strings(value)
+        if "{{" in text or "{%" in text
+        for name in names_in(text, template=True)
+    }
+    for part in walk(value):
+        if isinstance(part, dict):
+            bare = [
+                text
+                for key in EXPRESSIONS
+                if key in part
+                for text in strings(part[key])
+                if "{{" not in text
+            ]
+            found |= {name for text in bare for name in names_in(text, template=False)}
+    return {name for name in found if OURS.match(name)}
+
+
+@cache
+def defined() -> frozenset[str]:
+    """Return every name that the repository gives a value or documents as an argument."""
+    found: set[str] = set()
+    for path in files("playbooks/*.yml", "roles/*.yml", "inventories/*.yml"):
+        for part in walk(yaml_of(path)):
+            if isinstance(part, dict):
+                found |= part.keys()
+                found |= {
+                    part[key]
+                    for key in ("register", "loop_var", "index_var")
+                    if isinstance(part.get(key), str)
+                }
+    # What the engine, the plugins and the lab's inventory script hand to plays stands in their code as text.
+    for path in files("src/*.py", "plugins/*.py", "inventories/*.py"):
+        found |= set(re.findall(r"[\"']([a-z][a-z0-9]*(?:_[a-z0-9]+)+)[\"']", text_of(path)))
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("path", YAML_FILES, ids=name_of)
+def test_every_variable_that_yaml_reads_is_defined(path: Path) -> None:
+    assert read_in(yaml_of(path)) - defined() == set()
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=name_of)
+def test_every_variable_that_a_template_reads_is_defined(path: Path) -> None:
+    read = {name for name in names_in(text_of(path), template=True) if OURS.match(name)}
+    assert read - defined() == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'x: "{{ nova_gone | default(3) }}"',
+        "when: nova_gone | bool",
+        "that: [nova_gone is defined]",
+        "x: '{% if nova_gone %}y{% endif %}'",
+    ],
+)
+def test_a_variable_is_seen_wherever_it_is_read(text: str) -> None:
+    assert read_in(yaml_in(text)) == {"nova_gone"}
+
+
+# --- what prose names
+
+
+@cache
+def words_outside_prose() -> frozenset[str]:
+    """Return every word of the repository that is not in a document or in these tests."""
+    texts = [
+        text_of(path)
+        for path in files()
+        if path.suffix != ".md" and "tests/content" not in name_of(path)
+    ]
+    return frozenset(word for text in texts for word in re.findall(r"[A-Za-z0-9_]+", text))
+
+
+@cache
+def targets() -> frozenset[str]:
+    """Return the targets of the Makefile and of what it includes."""
+    makefiles = "\n".join(text_of(path) for path in files("Makefile", "*.mk"))
+    return frozenset(re.findall(r"^([a-z][a-z-]*):", makefiles, re.MULTILINE))
+
+
+def paths_in(spans: list[str]) -> set[str]:
+    """Return the repository paths that spans of code name, patterns and placeholders left out."""
+    return {
+        span.rstrip("/")
+        for span in spans
+        if re.fullmatch(r"[\w.-]+/[\w./-]*", span) and span.split("/")[0] in TOP_LEVEL
+    }
+
+
+def exists(path: str) -> bool:
+    """Tell whether a path is in the repository, as a file or a directory."""
+    return any(name_of(file) == path or name_of(file).startswith(f"{path}/") for file in files())
+
+
+@pytest.mark.parametrize("path", PROSE, ids=name_of)
+def test_every_path_that_prose_names_exists(path: Path) -> None:
+    assert {named for named in paths_in(code_spans(path)) if not exists(named)} == set()
+
+
+@pytest.mark.parametrize("path", PROSE, ids=name_of)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text_of(path))
+    relative = [link for link in links if "://" not in link and not link.startswith("mailto:")]
+    assert [link for link in relative if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", PROSE, ids=name_of)
+def test_every_name_of_ours_that_prose_uses_exists(path: Path) -> None:
+    named = {span for span in code_spans(path) if OURS.match(span)}
+    assert named - words_outside_prose() == set()
+
+
+@pytest.mark.parametrize("path", PROSE, ids=name_of)
+def test_every_playbook_that_prose_names_exists(path: Path) -> None:
+    named = {
+        word for span in code_spans(path) for word in re.findall(r"\b\w+_restart\.yml\b", span)
+    }
+    assert named - {playbook.name for playbook in files("playbooks/*.yml")} == set()
+
+
+@pytest.mark.parametrize("path", PROSE, ids=name_of)
+def test_every_make_target_that_prose_names_exists(path: Path) -> None:
+    commands = code_spans(path) + [
+        text for info in ("", "sh", "console", "bash") for _, text in fences(path, info)
+    ]
+    named = {
+        target
+        for text in commands
+        for target in re.findall(r"(?:^|\$ )make ([a-z][a-z-]*)", text, re.MULTILINE)
+    }
+    assert named - targets() == set()
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len(SITE_FILES) > 20
+    assert len(PROSE) > 5
+    assert any(claims_in(yaml_of(path)) for path in SITE_FILES)
+    assert groups_of("example") >= {"rabbitmq", "nova_compute"}
+    assert {"check", "test", "demo", "bench", "lab-up", "lab-down"} <= targets()
+
+
+def test_a_path_in_prose_is_seen() -> None:
+    assert paths_in(["docs/gone.md", "roles/gone/", "a/b", "roles/<verb>.yml"]) == {
+        "docs/gone.md",
+        "roles/gone",
+    }
+    assert not exists("docs/gone.md")
+    assert exists("docs/architecture.md")

@@ -1,0 +1,154 @@
+"""A role's entry points are documented, and what the documentation says is what the defaults do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.content.reading import ROOT, Yaml, files, name_of, walk, yaml_in, yaml_of
+
+# The verbs of docs/vocabulary.md: always entry points. Other task files are only if somebody outside names them.
+VERBS = {"preflight", "drain", "restart", "verify", "undrain"}
+ROLE_TASKS = {"ansible.builtin.include_role", "ansible.builtin.import_role"}
+
+ROLES = sorted(
+    {ROOT / "roles" / path.relative_to(ROOT / "roles").parts[0] for path in files("roles/*")}
+)
+
+
+def content_of(path: Path) -> Yaml:
+    """Return what a YAML file holds, nothing where there is no such file."""
+    return (yaml_of(path) if path.is_file() else None) or {}
+
+
+def tasks_of(role: Path) -> set[str]:
+    """Return the names of a role's task files."""
+    return {path.stem for path in files("roles/*/tasks/*.yml") if path.parents[1] == role}
+
+
+def named_from_outside() -> set[tuple[str, str]]:
+    """Return every (role, entry point) that a play or another role's task names."""
+    found = set()
+    for path in files("playbooks/*.yml", "roles/*/tasks/*.yml", "tests/molecule/*.yml"):
+        for part in walk(yaml_of(path)):
+            if not isinstance(part, dict):
+                continue
+            for key in ROLE_TASKS & part.keys():
+                found.add((part[key]["name"], Path(part[key].get("tasks_from", "main")).stem))
+            for role in part.get("roles", []) if "hosts" in part else []:
+                named = role if isinstance(role, dict) else {"role": role}
+                found.add((named.get("role", named.get("name")), named.get("tasks_from", "main")))
+    return found
+
+
+def entry_point_complaints(specs: Mapping[str, Yaml], tasks: set[str], used: set[str]) -> list[str]:
+    """Return where argument specs and entry points differ: verbs, and what is used from outside."""
+    found = [
+        f"{entry}: specified, and there is no tasks/{entry}.yml"
+        for entry in sorted(specs.keys() - tasks)
+    ]
+    found += [
+        f"{entry}: no argument_specs" for entry in sorted(((VERBS | used) & tasks) - specs.keys())
+    ]
+    found += [f"{entry}: used, and there is no tasks/{entry}.yml" for entry in sorted(used - tasks)]
+    found += [
+        f"{entry}: no short_description"
+        for entry, spec in specs.items()
+        if not spec.get("short_description")
+    ]
+    return found
+
+
+def default_complaints(specs: Mapping[str, Yaml], defaults: Mapping[str, Yaml]) -> list[str]:
+    """Return where an argument's documented default is not the one that applies."""
+    found = []
+    options = [
+        (entry, name, option)
+        for entry, spec in specs.items()
+        for name, option in spec.get("options", {}).items()
+    ]
+    for entry, name, option in options:
+        if name in defaults and option.get("required"):
+            found.append(f"{entry}: {name} is required and has a default")
+        elif ("default" in option) != (name in defaults):
+            found.append(f"{entry}: {name} has a default in one of the two places")
+        elif option.get("default") != defaults.get(name):
+            found.append(
+                f"{entry}: {name} is {option.get('default')!r} in the specs and {defaults.get(name)!r} in fact"
+            )
+        if not option.get("description"):
+            found.append(f"{entry}: {name} has no description")
+    documented = {name for _, name, _ in options}
+    found += [
+        f"{name} has a default and no entry point takes it"
+        for name in sorted(public(defaults) - documented)
+    ]
+    return found
+
+
+def public(defaults: Mapping[str, Yaml]) -> set[str]:
+    """Return the names that a site may set; a leading underscore marks a private one."""
+    return {name for name in defaults if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("role", ROLES, ids=name_of)
+def test_entry_points_and_specs_are_the_same(role: Path) -> None:
+    specs = content_of(role / "meta/argument_specs.yml").get("argument_specs", {})
+    assert specs, "no argument_specs"
+    used = {entry for name, entry in named_from_outside() if name == role.name}
+    assert entry_point_complaints(specs, tasks_of(role), used) == []
+
+
+@pytest.mark.parametrize("role", ROLES, ids=name_of)
+def test_documented_defaults_are_the_defaults(role: Path) -> None:
+    specs = content_of(role / "meta/argument_specs.yml").get("argument_specs", {})
+    assert default_complaints(specs, content_of(role / "defaults/main.yml")) == []
+
+
+def test_every_role_that_is_named_exists() -> None:
+    named = {name for name, _ in named_from_outside() if "{{" not in name}
+    assert named, "no playbook uses a role"
+    assert named - {role.name for role in ROLES} == set()
+
+
+def test_every_role_is_used() -> None:
+    named = {name for name, _ in named_from_outside()}
+    assert {role.name for role in ROLES} - named == set()
+
+
+SPECS = """
+restart:
+  short_description: x
+  options:
+    a_seconds: {description: y, default: 3}
+    b: {description: z, required: true}
+"""
+
+
+def test_a_good_role_has_no_complaint() -> None:
+    specs = yaml_in(SPECS)
+    assert entry_point_complaints(specs, {"restart", "helper"}, {"restart"}) == []
+    assert default_complaints(specs, {"a_seconds": 3, "_private": 1}) == []
+
+
+@pytest.mark.parametrize(
+    ("tasks", "used"),
+    [
+        ({"helper"}, set()),
+        ({"restart", "drain"}, set()),
+        ({"restart", "main"}, {"main"}),
+        ({"restart"}, {"main"}),
+    ],
+)
+def test_an_undocumented_entry_point_is_seen(tasks: set[str], used: set[str]) -> None:
+    assert len(entry_point_complaints(yaml_in(SPECS), tasks, used)) == 1
+
+
+@pytest.mark.parametrize(
+    "defaults",
+    [{}, {"a_seconds": 4}, {"a_seconds": "3"}, {"a_seconds": 3, "b": 1}, {"a_seconds": 3, "c": 1}],
+)
+def test_a_default_that_differs_is_seen(defaults: dict[str, Yaml]) -> None:
+    assert len(default_complaints(yaml_in(SPECS), defaults)) == 1
