@@ -19,13 +19,17 @@ from holdfast.report.model import Bar, Ending, Lane, Losses, Outage, Report, Run
 
 Interval = tuple[float, float]
 
+# The observer names what it asks; only these differ from the unit that answers.
+_UNITS = {"amqp": "rabbitmq-server", "http:nova-metadata": "nova-api-metadata"}
+
 
 @dataclass(frozen=True)
 class Observations:
-    """The observer's outages in wall-clock time, and the most hosts out at once per service."""
+    """The observer's outages in wall-clock time, the most hosts out at once, restarts it saw."""
 
     outages: tuple[tuple[str, str, datetime, datetime], ...]  # host, what, from, to
-    out_at_most: dict[str, int]
+    out_at_most: dict[str, int]  # per service
+    restarts: dict[str, dict[str, int]] = field(default_factory=dict)  # host -> unit -> how often
 
 
 def build(
@@ -43,13 +47,12 @@ def build(
     ordered = sorted(journals, key=lambda journal: journal[0].event.at)
     origin = ordered[0][0].event.at
     tellings = [_Telling(origin).tell(journal) for journal in ordered]
-    outages = _outages(observed, origin)
     lanes = _joined(list(chain.from_iterable(telling.turns for telling in tellings)))
     return Report(
         started_at=origin,
         seconds=max(telling.end for telling in tellings),
         runs=tuple(telling.part() for telling in tellings),
-        lanes=tuple(_watched(lane, outages) for lane in lanes),
+        lanes=tuple(_watched(lane, observed, origin) if observed else lane for lane in lanes),
         fleet=tuple(chain.from_iterable(telling.fleet for telling in tellings)),
         out_at_most=observed.out_at_most if observed else None,
         losses=losses,
@@ -151,6 +154,8 @@ class _Telling:
             case events.Approved() | events.Resumed():
                 self._wait_over(at)
                 self.ending, self.held_because = "under way", ""
+            case events.Refused():
+                self.ending, self.held_because = "refused", event.evidence
             case events.Aborted():
                 self.ending = "aborted"
             case events.Finished():
@@ -255,27 +260,18 @@ def _joined(turns: Sequence[_Turn]) -> list[Lane]:
     ]
 
 
-def _outages(observed: Observations | None, origin: datetime) -> list[Outage] | None:
-    if observed is None:
-        return None
-    second = timedelta(seconds=1)
-    return [
+def _watched(lane: Lane, observed: Observations, origin: datetime) -> Lane:
+    """Give a lane what the observer saw of its unit on its host."""
+    unit, second = lane.unit.removesuffix(".service"), timedelta(seconds=1)
+    outages = tuple(
         Outage(host=host, what=what, start=(since - origin) / second, end=(until - origin) / second)
         for host, what, since, until in observed.outages
-    ]
-
-
-def _watched(lane: Lane, outages: list[Outage] | None) -> Lane:
-    """Give a lane the outages the observer saw of its unit on its host."""
-    if outages is None:
-        return lane
-    own = tuple(out for out in outages if out.host == lane.host and _speaks_of(out, lane.unit))
-    seconds = covered((out.start, out.end) for out in own)
-    return lane.model_copy(update={"outages": own, "out_seconds": seconds})
-
-
-def _speaks_of(outage: Outage, unit: str) -> bool:
-    name = unit.removesuffix(".service")
-    return outage.what.partition(":")[2] == name or (
-        outage.what == "amqp" and name.startswith("rabbitmq")
+        if host == lane.host and unit == _UNITS.get(what, what.partition(":")[2])
+    )
+    return lane.model_copy(
+        update={
+            "outages": outages,
+            "out_seconds": covered((out.start, out.end) for out in outages),
+            "restarts_seen": observed.restarts.get(lane.host, {}).get(unit, 0),
+        }
     )

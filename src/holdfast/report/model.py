@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from holdfast.model import Act, Outcome
 
-Ending = Literal["finished", "held", "aborted", "under way"]
+Ending = Literal["finished", "refused", "held", "aborted", "under way"]
 
 
 class _Part(BaseModel):
@@ -42,8 +42,8 @@ class Lane(_Part):
     """One unit on one host: what was done to it, when, and how long it was without proof.
 
     ``in_hand_seconds`` runs from the first intended act to the host being proved healthy again:
-    the longest the host can have been out by the journal alone. ``out_seconds`` is what the
-    observer measured; None where no observer was given.
+    the longest the host can have been out by the journal alone. ``out_seconds`` and
+    ``restarts_seen`` are what the observer measured; None where no observer was given.
     """
 
     host: str
@@ -53,6 +53,7 @@ class Lane(_Part):
     done: bool
     in_hand_seconds: float
     out_seconds: float | None = None
+    restarts_seen: int | None = None
     outages: tuple[Outage, ...] = ()
 
 

@@ -50,11 +50,18 @@ def _row(lane: Lane) -> tuple[Text, ...]:
     return (
         Text(one_line(lane.host)),
         Text(one_line(lane.unit)),
-        Text(str(lane.restarts)),
+        _restarts(lane),
         Text(duration(lane.in_hand_seconds)),
         Text(out),
         Text("done", style="green") if lane.done else Text("not done", style="bold red"),
     )
+
+
+def _restarts(lane: Lane) -> Text:
+    """Say how often it was restarted; where the observer counted otherwise, say both."""
+    if lane.restarts_seen in (None, lane.restarts):
+        return Text(str(lane.restarts))
+    return Text(f"{lane.restarts}, but the observer saw {lane.restarts_seen}", style="bold red")
 
 
 def _time(report: Report) -> Table:

@@ -86,6 +86,20 @@ def _(event: events.BatchEnded) -> Sentence:
 
 
 @_say.register
+def _(event: events.LookStarted) -> Sentence:
+    where = f" at {listed(event.hosts)}" if event.hosts else ""
+    return Sentence(f"looking ({event.what}){where}", "dim")
+
+
+@_say.register
+def _(event: events.LookEnded) -> Sentence:
+    if event.status == "ok":
+        return Sentence(f"looked ({event.what})", "dim")
+    words = [f"{host}: {text}" for host, text in event.messages.items()]
+    return Sentence(f"looking ({event.what}) ended: {event.status} {listed(words)}", "bad")
+
+
+@_say.register
 def _(event: events.GateJudged) -> Sentence:
     decided = worst(event.verdicts) if event.outcome is not Outcome.PASS else None
     because = f": {decided['message']}" if decided else ""
@@ -142,6 +156,11 @@ def _(event: events.AbortAsked) -> Sentence:
 @_say.register
 def _(event: events.Resumed) -> Sentence:
     return Sentence(f"resumed by {event.by}: {event.reason}", "warn")
+
+
+@_say.register
+def _(event: events.Refused) -> Sentence:
+    return Sentence(f"REFUSED, nothing was touched: {event.evidence}", "bad")
 
 
 @_say.register

@@ -109,11 +109,13 @@ def test_outages_come_from_the_observer_alone() -> None:
             ("ctl1", "http:nova-api", at(5), at(7)),
         ),
         out_at_most={"amqp": 1},
+        restarts={"ctl2": {"rabbitmq-server": 1}},
     )
     lanes = {lane.host: lane for lane in build([rabbitmq_story().journal], observed).lanes}
     assert lanes["ctl2"].out_seconds == pytest.approx(11)
     assert lanes["ctl1"].out_seconds == 0
     assert lanes["ctl2"].outages[0].start == pytest.approx(5)
+    assert [lanes[host].restarts_seen for host in ("ctl1", "ctl2")] == [0, 1]
 
 
 def test_run_without_a_journal_is_refused() -> None:
