@@ -87,7 +87,7 @@ def look_until(
     timer: Timer,
     on_reading: Callable[[Reading], None],
 ) -> GateResult:
-    """Take readings until the gate settles or its deadline passes; at least one is taken.
+    """Take readings until the gate settles, its deadline passes or a FAIL is final; at least one.
 
     Raises:
         InvalidInput: no claims, a claim about a group without hosts, or unfit site variables.
@@ -107,7 +107,7 @@ def look_until(
             if streak.settles(pace.settle, now):
                 return GateResult(verdicts, reading.number, elapsed.total_seconds())
             last_bad = last_bad if streak.readings else reading
-            if elapsed >= pace.deadline:
+            if elapsed >= pace.deadline or _is_final(claims, verdicts):
                 return _expired(reading, last_bad, pace.settle)
             timer.wait(min(pace.poll, pace.deadline - elapsed).total_seconds())
 
@@ -180,6 +180,13 @@ def _answer(answer: AsyncResult[Json], patience: timedelta) -> Observation:
 
 def _judge(asked: Asked, history: Sequence[Observation]) -> Verdict:
     return asked.claim.judge(history, asked.parameters)
+
+
+def _is_final(claims: Sequence[Asked], verdicts: Sequence[Verdict]) -> bool:
+    return any(
+        verdict.outcome is Outcome.FAIL and verdict.reason in asked.claim.final
+        for asked, verdict in zip(claims, verdicts, strict=True)
+    )
 
 
 def _expired(last: Reading, last_bad: Reading | None, settle: Settle) -> GateResult:

@@ -126,3 +126,22 @@ class Grant:
 
     run: str
     tokens: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A systemd unit as its host describes it (systemctl(1), "show").
+
+    ``invocation_id`` is systemd's fresh name for each start, "" where the unit never ran;
+    ``restarts`` counts the starts that systemd made on its own.
+    """
+
+    host: str
+    name: str
+    load_state: str
+    active_state: str
+    sub_state: str
+    kind: str
+    result: str
+    invocation_id: str
+    restarts: int

@@ -39,6 +39,9 @@ class Claim:
     Within one reading claims with the same probe and equal probe parameters share one look.
     ``probe_parameters`` names the part of the parameters that the probe reads, as a model of its
     own (``Parameters`` where it reads none); by default all of them.
+
+    ``final`` are the reason codes of a FAIL that waiting cannot mend; it ends the gate at once.
+    ``standing`` claims are true of a healthy fleet at any time: checks and surveys ask them.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Claim:
     parameters: type[Parameters] = Parameters
     probe_parameters: type[Parameters] | None = None
     needs: tuple[str, ...] = ()
+    final: tuple[str, ...] = ()
     standing: bool = False
 
     @property
