@@ -78,6 +78,31 @@ class BatchEnded(_Event):
     messages: dict[str, str] = Field(default_factory=dict)
 
 
+class LookStarted(_Event):
+    """The engine is about to start a play that touches nothing.
+
+    ``survey``: the standing claims before anything is touched (step 0: before the lease is taken);
+    ``check`` and ``wait``: those steps; ``sweep``: everything done, after a roll's last batch;
+    ``observe``: the units of ``hosts``, after a crash or a hard stop.
+    """
+
+    kind: Literal["look_started"] = "look_started"
+    step: int
+    what: Literal["survey", "check", "wait", "sweep", "observe"]
+    hosts: list[str] = Field(default_factory=list)
+    claims: list[Json] = Field(default_factory=list)
+
+
+class LookEnded(_Event):
+    """The look's play ended; it passed only if every claim asked for was judged PASS as well."""
+
+    kind: Literal["look_ended"] = "look_ended"
+    step: int
+    what: Literal["survey", "check", "wait", "sweep", "observe"]
+    status: Literal["ok", "failed", "interrupted", "no_hosts"]
+    messages: dict[str, str] = Field(default_factory=dict)
+
+
 class GateJudged(_Event):
     """A gate task ended: its final verdicts, how many readings it took and for how long."""
 
@@ -174,13 +199,27 @@ class AbortAsked(_Event):
 
 
 class Resumed(_Event):
-    """A held or dead run goes on from its journal; a fresh ``lease_taken`` follows."""
+    """A held, aborted or dead run goes on from its journal; a fresh ``lease_taken`` follows.
+
+    ``ended`` are the processes of the dead driver's last play that had to be stopped first.
+    """
 
     kind: Literal["resumed"] = "resumed"
     by: str
     reason: str
     controller: str
     process: int
+    ended: list[int] = Field(default_factory=list)
+
+
+class Refused(_Event):
+    """The run ended before anything was touched: a lease, a survey, an early check or an approval."""
+
+    kind: Literal["refused"] = "refused"
+    step: int = 0
+    claim: str = ""
+    evidence: str
+    next_commands: list[str] = Field(default_factory=list)
 
 
 class Held(_Event):
@@ -197,10 +236,12 @@ class Held(_Event):
 
 
 class Aborted(_Event):
-    """The run ended at a boundary because somebody asked."""
+    """The run ended at a boundary because somebody asked; ``left`` says what that leaves."""
 
     kind: Literal["aborted"] = "aborted"
     by: str
+    left: list[str] = Field(default_factory=list)
+    next_commands: list[str] = Field(default_factory=list)
 
 
 class Finished(_Event):
@@ -216,6 +257,8 @@ Event = Annotated[
     | StepFinished
     | BatchStarted
     | BatchEnded
+    | LookStarted
+    | LookEnded
     | GateJudged
     | ActIntended
     | ActDone
@@ -226,6 +269,7 @@ Event = Annotated[
     | Approved
     | AbortAsked
     | Resumed
+    | Refused
     | Held
     | Aborted
     | Finished,

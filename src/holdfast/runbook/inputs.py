@@ -1,0 +1,91 @@
+"""Inputs: from what a person typed to typed values, and from references to those values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from holdfast.errors import InvalidInput
+from holdfast.model import Json
+from holdfast.runbook.model import REFERENCE, Input, WorkStep
+from holdfast.words import nearest
+
+_BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
+
+
+def read_inputs(declared: Mapping[str, Input], given: Mapping[str, str]) -> dict[str, Json]:
+    """The typed values of all declared inputs, from ``name=value`` as typed or the defaults.
+
+    Raises:
+        InvalidInput: an input is unknown, missing, or not of its type, pattern or range.
+    """
+    for name in given:
+        if name not in declared:
+            near = nearest(name, declared)
+            known = f"did you mean {near}?" if near else f"it has: {', '.join(declared) or 'none'}"
+            raise InvalidInput(f"the runbook has no input {name!r}; {known}")
+    return {name: _value(name, spec, given.get(name)) for name, spec in declared.items()}
+
+
+def references(
+    value: Json, at: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every reference inside a value: where it stands and the input's name."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from references(inner, (*at, str(key)))
+    elif isinstance(value, (list, tuple)):
+        for index, inner in enumerate(value):
+            yield from references(inner, (*at, index))
+    elif isinstance(value, str) and (found := REFERENCE.fullmatch(value)):
+        yield at, found[1]
+
+
+def fill(work: WorkStep, inputs: Mapping[str, Json]) -> WorkStep:
+    """The step with every reference replaced by its input's typed value.
+
+    Raises:
+        pydantic.ValidationError: a value does not fit where it is used (a text as a batch size).
+    """
+    return type(work).model_validate(_filled(work.model_dump(), inputs))
+
+
+def _filled(value: Json, inputs: Mapping[str, Json]) -> Json:
+    if isinstance(value, dict):
+        return {key: _filled(inner, inputs) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_filled(inner, inputs) for inner in value]
+    found = REFERENCE.fullmatch(value) if isinstance(value, str) else None
+    return inputs[found[1]] if found else value
+
+
+def _value(name: str, spec: Input, given: str | None) -> Json:
+    if given is None:
+        if spec.default is None:
+            raise InvalidInput(
+                f"the runbook needs the input {name}: {spec.summary}", remedy=f"--input {name}=…"
+            )
+        given = str(spec.default)
+    if spec.type == "bool":
+        return _boolean(name, given)
+    if spec.type == "int":
+        return _integer(name, spec, given)
+    if not re.fullmatch(spec.pattern, given) or REFERENCE.fullmatch(given):
+        raise InvalidInput(f"input {name}: {given!r} does not match the pattern {spec.pattern}")
+    return given
+
+
+def _boolean(name: str, given: str) -> bool:
+    if given.lower() not in _BOOLEANS:
+        raise InvalidInput(f"input {name}: {given!r} is neither true nor false")
+    return _BOOLEANS[given.lower()]
+
+
+def _integer(name: str, spec: Input, given: str) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,18}", given):
+        raise InvalidInput(f"input {name}: {given!r} is not a whole number")
+    value = int(given)
+    low, high = spec.minimum, spec.maximum
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise InvalidInput(f"input {name}: {value} is not between {low} and {high}")
+    return value
