@@ -69,10 +69,13 @@ class Caller:
         target = oslo_messaging.Target(exchange="nova", namespace="baseapi", version="1.0")
         self._client = oslo_messaging.get_rpc_client(self._transport, target)
 
-    def ping(self, server: Server, timeout: float) -> tuple[Answer, str]:
-        """Ask one server once and wait `timeout` seconds; the text says why there is no answer."""
+    def ping(self, server: Server, timeout: float, reconnects: int = 0) -> tuple[Answer, str]:
+        """Ask one server once and wait `timeout` seconds; the text says why there is no answer.
+
+        `reconnects` is how many further brokers are tried where the call itself cannot be sent.
+        """
         call = self._client.prepare(
-            topic=server.topic, server=server.nova_host, timeout=timeout, retry=0
+            topic=server.topic, server=server.nova_host, timeout=timeout, retry=reconnects
         )
         try:
             call.call({"is_admin": True}, "ping", arg="instrument")

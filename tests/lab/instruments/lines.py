@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,6 +23,7 @@ class Recorder:
 
     def __init__(self, stream: TextIO, what: str, detail: Line) -> None:
         self._stream = stream
+        self._numbers = count(1)
         self._lock = threading.Lock()
         self.started = time.monotonic()
         self.write(
@@ -42,12 +44,21 @@ class Recorder:
         """Return seconds since the start."""
         return round(time.monotonic() - self.started, 3)
 
+    def event(self, **line: Any) -> None:
+        """Append one line that happens now, numbered after the last."""
+        with self._lock:
+            self._put({"n": next(self._numbers), "t": self.now(), **line})
+
     def write(self, *lines: Line) -> None:
         """Append the lines together and flush them."""
-        text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
         with self._lock:
-            self._stream.write(text)
-            self._stream.flush()
+            self._put(*lines)
+
+    def _put(self, *lines: Line) -> None:
+        self._stream.write(
+            "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+        )
+        self._stream.flush()
 
 
 def read_lines(path: str | Path) -> Iterator[Line]:
