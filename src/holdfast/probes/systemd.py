@@ -6,7 +6,7 @@ from holdfast.errors import CannotTell
 from holdfast.model import Unit
 from holdfast.probes.base import Look
 
-_PROPERTIES = "Id LoadState ActiveState SubState Type Result InvocationID NRestarts".split()
+_PROPERTIES = "Id,LoadState,ActiveState,SubState,Type,Result,InvocationID,NRestarts"
 
 
 def look_at_unit(look: Look, unit: str) -> Unit:
@@ -15,7 +15,7 @@ def look_at_unit(look: Look, unit: str) -> Unit:
     Raises:
         CannotTell: the host is unreachable, or systemd on it gives no answer.
     """
-    argv = ["systemctl", "show", "--property", ",".join(_PROPERTIES), "--", unit]
+    argv = ["systemctl", "show", "--property", _PROPERTIES, "--", unit]
     done = look.shell.run(argv)
     shown = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
     if done.rc != 0 or "ActiveState" not in shown:

@@ -1,0 +1,179 @@
+"""Restart a unit if it is still the start that was intended: a compare-and-swap (docs/adr/0003)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: holdfast_restart
+short_description: Restart a systemd unit exactly once
+description:
+  - Under an exclusive lock on C(/run/holdfast/<unit>.lock), restarts the unit only if its InvocationID is still
+    O(expect_invocation_id). Otherwise it was restarted since; nothing is changed and RV(already_restarted) is true.
+  - Refuses while systemd is busy with a job for the unit, for instance with a restart whose driver died.
+  - Never tries twice. A restart that fails is a failure, with the unit's state and the last lines of its journal.
+options:
+  name:
+    description: The unit, by name or alias; C(.service) may be left out.
+    type: str
+    required: true
+  expect_invocation_id:
+    description: The InvocationID noted before the intent was journaled; empty for a unit that never ran.
+    type: str
+    required: true
+  timeout_seconds:
+    description: How long to wait for the lock and for systemd before the restart counts as failed.
+    type: int
+    default: 900
+"""
+
+EXAMPLES = r"""
+- name: Restart the unit that was intended
+  holdfast_restart:
+    name: cron
+    expect_invocation_id: "{{ cron.unit.invocation_id }}"
+"""
+
+RETURN = r"""
+unit:
+  description: The unit's state afterwards, as M(holdfast_unit) returns it.
+  returned: always
+  type: dict
+before:
+  description: The InvocationID found under the lock.
+  returned: always
+  type: str
+after:
+  description: The InvocationID afterwards.
+  returned: always
+  type: str
+already_restarted:
+  description: Whether the unit was found restarted since the intent.
+  returned: always
+  type: bool
+seconds:
+  description: How long systemd took for the restart.
+  returned: always
+  type: float
+"""
+
+import contextlib
+import fcntl
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.holdfast_systemd import NoSuchUnit, describe, last_words, read_unit
+
+LOCKS = Path("/run/holdfast")
+
+
+class Busy(Exception):
+    """Another restart of the unit is under way; nothing was touched."""
+
+
+def main() -> None:
+    """Compare, restart, answer."""
+    module = AnsibleModule(
+        {
+            "name": {"type": "str", "required": True},
+            "expect_invocation_id": {"type": "str", "required": True},
+            "timeout_seconds": {"type": "int", "default": 900},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        restart_once(module)
+    except NoSuchUnit as error:
+        module.fail_json(msg=f"{error}; nothing was touched")
+    except Busy as error:
+        module.fail_json(msg=str(error))
+
+
+def restart_once(module: AnsibleModule) -> None:
+    """Take the unit's lock, compare, restart."""
+    unit = read_unit(module.params["name"])
+    if module.check_mode:
+        swap(module, unit)
+    with locked(unit["id"], module.params["timeout_seconds"]):
+        swap(module, read_unit(unit["id"]))
+
+
+def swap(module: AnsibleModule, unit: dict[str, str]) -> None:
+    """Restart the unit unless its start is another than the expected one."""
+    before = unit["invocation_id"]
+    result = {
+        "unit": unit,
+        "before": before,
+        "after": before,
+        "already_restarted": False,
+        "seconds": 0.0,
+    }
+    if before != module.params["expect_invocation_id"]:
+        result.update(
+            already_restarted=True, msg=f"{describe(unit)}, restarted since the intent; left alone"
+        )
+        module.exit_json(changed=False, **result)
+    if unit["job"]:
+        raise Busy(
+            f"systemd is busy with a job for the unit: {describe(unit)}; nothing was touched. "
+            f"Wait until `systemctl list-jobs` no longer names {unit['id']}, then start again"
+        )
+    if module.check_mode:
+        module.exit_json(changed=True, **{**result, "msg": f"would restart: {describe(unit)}"})
+    began = time.monotonic()
+    trouble = systemctl_restart(unit["id"], module.params["timeout_seconds"])
+    unit = read_unit(unit["id"])
+    result.update(
+        unit=unit, after=unit["invocation_id"], seconds=round(time.monotonic() - began, 3)
+    )
+    if trouble:
+        module.fail_json(changed=True, msg=obituary(unit, trouble), **result)
+    module.exit_json(
+        changed=True, msg=f"{describe(unit)} after {result['seconds']:.1f} s", **result
+    )
+
+
+def systemctl_restart(unit: str, seconds: int) -> str:
+    """Ask systemd once; return what went wrong, or nothing."""
+    argv = ["systemctl", "restart", "--", unit]
+    try:
+        done = subprocess.run(  # noqa: S603 - the unit's name is an argument, never a program
+            argv, capture_output=True, text=True, check=False, timeout=seconds
+        )
+    except subprocess.TimeoutExpired:
+        return f"systemd is still at it after {seconds} s"
+    return "" if done.returncode == 0 else done.stderr.strip() or f"exit status {done.returncode}"
+
+
+def obituary(unit: dict[str, str], trouble: str) -> str:
+    """What is known of a restart that failed: state, systemd's words, the unit's own last words."""
+    words = "".join(f"\n  {line}" for line in last_words(unit["id"]))
+    return f"the restart failed, {describe(unit)}: {trouble}\nlast lines of its journal:{words or ' none'}"
+
+
+@contextlib.contextmanager
+def locked(unit: str, seconds: int) -> Iterator[None]:
+    """Hold the unit's lock; another holder is waited for, at most so long."""
+    LOCKS.mkdir(mode=0o755, exist_ok=True)
+    path = LOCKS / f"{unit}.lock"
+
+    def give_up(_signal: int, _frame: FrameType | None) -> NoReturn:
+        raise Busy(f"another restart has held {path} for {seconds} s; nothing was touched")
+
+    with path.open("w") as lock:
+        previous = signal.signal(signal.SIGALRM, give_up)
+        signal.alarm(seconds)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, previous)
+        yield
+
+
+if __name__ == "__main__":
+    main()
