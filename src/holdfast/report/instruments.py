@@ -13,7 +13,7 @@ from typing import TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from holdfast.errors import InvalidInput
-from holdfast.report.measure import Observations
+from holdfast.report.measure import Carried, Observations
 from holdfast.report.model import Losses
 
 
@@ -33,6 +33,38 @@ class _Observer(_Summary):
     outages: dict[str, dict[str, list[_Span]]]
     max_out: dict[str, int]
     restarts: dict[str, dict[str, int]]
+
+
+class _Gap(_Summary):
+    seconds: float
+
+
+class _Messages(_Summary):
+    published: int
+    confirmed: int
+    unconfirmed: int
+    consumed: int
+    lost: int
+    duplicated: int
+    longest_gap: _Gap
+
+
+class _LostCall(_Summary):
+    host: str
+    asked: float
+    given_up: float
+
+
+class _Calls(_Summary):
+    asked: int
+    lost: int
+    lost_calls: list[_LostCall]
+
+
+class _Traffic(_Summary):
+    started_at: AwareDatetime
+    messages: _Messages
+    calls: _Calls
 
 
 _S = TypeVar("_S", bound=BaseModel)
@@ -61,13 +93,31 @@ def read_observer(path: Path) -> Observations:
     return Observations(outages, summary.max_out, summary.restarts)
 
 
-def read_traffic(path: Path) -> Losses:
+def read_traffic(path: Path) -> Carried:
     """Read a traffic instrument's summary.
 
     Raises:
         InvalidInput: the file cannot be read or is no such summary.
     """
-    return _read(path, Losses)
+    summary = _read(path, _Traffic)
+    messages, calls = summary.messages, summary.calls
+    return Carried(
+        losses=Losses(
+            **messages.model_dump(exclude={"longest_gap"}),
+            longest_gap_seconds=messages.longest_gap.seconds,
+            calls=calls.asked,
+            calls_lost=calls.lost,
+            calls_lost_elsewhere=calls.lost,
+        ),
+        lost_calls=tuple(
+            (
+                call.host,
+                summary.started_at + timedelta(seconds=call.asked),
+                summary.started_at + timedelta(seconds=call.given_up),
+            )
+            for call in calls.lost_calls
+        ),
+    )
 
 
 def _read(path: Path, summary: type[_S]) -> _S:

@@ -32,10 +32,18 @@ class Observations:
     restarts: dict[str, dict[str, int]] = field(default_factory=dict)  # host -> unit -> how often
 
 
+@dataclass(frozen=True)
+class Carried:
+    """What the traffic instrument counted, and when which host did not answer a call."""
+
+    losses: Losses
+    lost_calls: tuple[tuple[str, datetime, datetime], ...] = ()  # host, asked, given up
+
+
 def build(
     journals: Sequence[Sequence[Recorded]],
     observed: Observations | None = None,
-    losses: Losses | None = None,
+    carried: Carried | None = None,
 ) -> Report:
     """Fold one or several runs into a report.
 
@@ -47,7 +55,8 @@ def build(
     ordered = sorted(journals, key=lambda journal: journal[0].event.at)
     origin = ordered[0][0].event.at
     tellings = [_Telling(origin).tell(journal) for journal in ordered]
-    lanes = _joined(list(chain.from_iterable(telling.turns for telling in tellings)))
+    turns = list(chain.from_iterable(telling.turns for telling in tellings))
+    lanes = _joined(turns)
     return Report(
         started_at=origin,
         seconds=max(telling.end for telling in tellings),
@@ -55,7 +64,7 @@ def build(
         lanes=tuple(_watched(lane, observed, origin) if observed else lane for lane in lanes),
         fleet=tuple(chain.from_iterable(telling.fleet for telling in tellings)),
         out_at_most=observed.out_at_most if observed else None,
-        losses=losses,
+        losses=_losses(carried, turns, origin) if carried else None,
     )
 
 
@@ -275,3 +284,20 @@ def _watched(lane: Lane, observed: Observations, origin: datetime) -> Lane:
             "restarts_seen": observed.restarts.get(lane.host, {}).get(unit, 0),
         }
     )
+
+
+def _losses(carried: Carried, turns: Sequence[_Turn], origin: datetime) -> Losses:
+    """Part the calls that no host in hand could have answered from those that should have been."""
+    in_hand: dict[str, list[Interval]] = {}
+    for turn in turns:
+        if turn.in_hand:
+            in_hand.setdefault(turn.host, []).append(turn.in_hand)
+    elsewhere = 0
+    for host, asked, given_up in carried.lost_calls:
+        call = ((asked - origin).total_seconds(), (given_up - origin).total_seconds())
+        elsewhere += not any(_meet(call, turn) for turn in in_hand.get(host, ()))
+    return carried.losses.model_copy(update={"calls_lost_elsewhere": elsewhere})
+
+
+def _meet(one: Interval, other: Interval) -> bool:
+    return one[0] <= other[1] and other[0] <= one[1]

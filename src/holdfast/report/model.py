@@ -88,7 +88,11 @@ class RunPart(_Part):
 
 
 class Losses(_Part):
-    """What the traffic instrument counted; ``lost`` messages were confirmed and never consumed."""
+    """What the traffic instrument counted; ``lost`` messages were confirmed and never consumed.
+
+    ``calls_lost_elsewhere`` are RPC calls without an answer to hosts that were not in hand then: a
+    host being restarted cannot answer, every other one should.
+    """
 
     published: int
     confirmed: int
@@ -99,6 +103,7 @@ class Losses(_Part):
     longest_gap_seconds: float
     calls: int
     calls_lost: int
+    calls_lost_elsewhere: int
 
 
 class Report(_Part):

@@ -104,9 +104,9 @@ def _counts(report: Report) -> list[tuple[str, str, str]]:
     else:
         tiles.append((str(in_hand), "in hand at once at most", INK))
     if report.losses:
-        lost, calls = report.losses.lost, report.losses.calls_lost
+        lost, calls = report.losses.lost, report.losses.calls_lost_elsewhere
         tiles.append((str(lost), f"of {report.losses.confirmed} messages lost", _alarming(lost)))
-        tiles.append((str(calls), f"of {report.losses.calls} RPC calls lost", INK))
+        tiles.append((str(calls), "calls lost at hosts not in hand", _alarming(calls)))
     return tiles
 
 

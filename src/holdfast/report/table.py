@@ -101,5 +101,9 @@ def _lost(losses: Losses) -> Group:
         style="default",
     )
     calls = Text("RPC calls: ", style="bold")
-    calls.append(f"{losses.calls_lost} unanswered of {losses.calls}", style="default")
+    elsewhere = losses.calls_lost_elsewhere
+    calls.append(
+        f"{elsewhere} lost at hosts not in hand", style="bold red" if elsewhere else "green"
+    )
+    calls.append(f", {losses.calls_lost} unanswered in all of {losses.calls}", style="default")
     return Group(messages, calls)

@@ -7,8 +7,9 @@ import pytest
 from holdfast import events
 from holdfast.errors import InvalidInput
 from holdfast.model import Act, Outcome, Phase
-from holdfast.report import Observations, build
+from holdfast.report import Carried, Observations, build
 from holdfast.report.measure import at_most_at_once, covered
+from holdfast.report.model import Losses
 from tests.unit.report.stories import Story, at, nova_story, rabbitmq_story
 
 
@@ -116,6 +117,32 @@ def test_outages_come_from_the_observer_alone() -> None:
     assert lanes["ctl1"].out_seconds == 0
     assert lanes["ctl2"].outages[0].start == pytest.approx(5)
     assert [lanes[host].restarts_seen for host in ("ctl1", "ctl2")] == [0, 1]
+
+
+def test_lost_call_counts_against_us_only_at_a_host_not_in_hand() -> None:
+    losses = Losses(
+        published=9,
+        confirmed=9,
+        consumed=9,
+        lost=0,
+        duplicated=0,
+        unconfirmed=0,
+        longest_gap_seconds=1,
+        calls=90,
+        calls_lost=3,
+        calls_lost_elsewhere=3,
+    )
+    carried = Carried(
+        losses,
+        lost_calls=(
+            ("ctl2", at(5), at(10)),  # while it restarts
+            ("ctl3", at(5), at(10)),  # while another restarts
+            ("ctl2", at(80), at(85)),  # long after its turn
+        ),
+    )
+    told = build([rabbitmq_story().journal], carried=carried).losses
+    assert told
+    assert (told.calls_lost, told.calls_lost_elsewhere) == (3, 2)
 
 
 def test_run_without_a_journal_is_refused() -> None:
