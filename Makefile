@@ -79,12 +79,13 @@ scenarios_on = $(foreach s,$(SCENARIOS),$(if $(filter $(1),$(call releases_of,$(
 prerequisites: ## Install what the lab needs from Debian and is missing (root or sudo)
 	@tests/lab/prerequisites
 
+IMAGES := $(RELEASES:%=image-%)
 MOLECULE := $(RELEASES:%=molecule-%)
 .PHONY: test
 test: ## Everything CI runs: prerequisites, check, images, molecule on each release
 	@.ci/phase start
 	@if $(PHASE) prerequisites tests/lab/prerequisites && $(PHASE) venv $(MAKE) venv; then rc=0; \
-	  PHASE_QUIET=1 $(MAKE) -k -j$(JOBS) $(CHECKS) || rc=1; \
+	  PHASE_QUIET=1 $(MAKE) -k -j$(JOBS) $(IMAGES) $(CHECKS) || rc=1; \
 	  $(MAKE) -k $(MOLECULE) || rc=1; \
 	else rc=1; fi; \
 	.ci/phase table || rc=1; exit $$rc
@@ -92,13 +93,17 @@ test: ## Everything CI runs: prerequisites, check, images, molecule on each rele
 .PHONY: molecule
 molecule: prerequisites venv ## The scenarios alone; RELEASES=trixie for one release
 	@.ci/phase start
-	@rc=0; $(MAKE) -k $(MOLECULE) || rc=1; .ci/phase table || rc=1; exit $$rc
+	@rc=0; $(MAKE) -k $(IMAGES) $(MOLECULE) || rc=1; .ci/phase table || rc=1; exit $$rc
+
+# An image takes minutes of download and unpacking, so `test` builds them beside the linters.
+.PHONY: $(IMAGES)
+$(IMAGES): image-%:
+	@$(PHASE) "lab image $*" $(MAKE) lab-image $(TEST_LAB)
 
 .PHONY: $(MOLECULE)
 $(MOLECULE): export MOLECULE_GLOB := tests/molecule/*/molecule.yml
 $(MOLECULE): molecule-%:
 	@test -n "$(call scenarios_on,$*)" || { echo "No scenario of tests/molecule runs on $*." >&2; exit 1; }
-	@$(PHASE) "lab image $*" $(MAKE) lab-image $(TEST_LAB)
 	@if $(PHASE) "lab up $*" $(MAKE) lab-up $(TEST_LAB); then rc=0; \
 	  for scenario in $(call scenarios_on,$*); do \
 	    $(PHASE) "molecule $* $$scenario" env $(TEST_LAB) molecule test --destroy=never -s $$scenario || rc=1; \

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -107,8 +108,9 @@ def test_an_unknown_claim_is_seen(entry: Yaml) -> None:
 
 def inventory(site: str) -> Mapping[str, Yaml]:
     """Return a site's inventory as Ansible reads it."""
+    program = str(Path(sys.executable).with_name("ansible-inventory"))
     listed = subprocess.run(
-        ["ansible-inventory", "-i", f"inventories/{site}", "--list"],
+        [program, "-i", f"inventories/{site}", "--list"],
         cwd=ROOT,
         check=True,
         capture_output=True,
