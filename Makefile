@@ -128,8 +128,9 @@ LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashe
   --custom-compile-command 'make lock' $(UPGRADE)
 .PHONY: lock
 lock: venv ## Write requirements/*.txt from pyproject.toml
+	@$(LOCK) --group build -o requirements/build.txt
 	@$(LOCK) pyproject.toml --group build --group dev -o requirements/dev.txt
-	@$(LOCK) --group bench -o requirements/bench.txt
+	@$(LOCK) --group build --group bench -o requirements/bench.txt
 
 .PHONY: clean
 clean: ## Remove what make and the tools wrote, but no lab and no run's state
@@ -142,16 +143,16 @@ define install
 	@echo "==> $(1) from $(2)"
 	@mkdir -p $(1)
 	@flock $(1) bash -euc '\
-	  [ $@ -nt $(2) ] && exit; \
 	  [ -x $(1)/bin/python ] || $(PYTHON) -m venv $(1); \
-	  $(1)/bin/python $(PIP_INSTALL) --only-binary :all: --require-hashes -r $(2); \
+	  $(1)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/build.txt; \
+	  $(1)/bin/python $(PIP_INSTALL) --require-hashes --no-build-isolation -r $(2); \
 	  touch $@'
 endef
 
-$(VENV)/.locked: requirements/dev.txt
+$(VENV)/.locked: requirements/dev.txt requirements/build.txt
 	$(call install,$(VENV),$<)
 
-$(VENV)-bench/.locked: requirements/bench.txt
+$(VENV)-bench/.locked: requirements/bench.txt requirements/build.txt
 	$(call install,$(VENV)-bench,$<)
 
 $(VENV)/.project: pyproject.toml $(VENV)/.locked

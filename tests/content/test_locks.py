@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from tests.content.reading import ROOT, Yaml, name_of, text_of
 
 DEV = ROOT / "requirements/dev.txt"
+BUILD = ROOT / "requirements/build.txt"
 BENCH = ROOT / "requirements/bench.txt"
 PROJECT: Yaml = tomllib.loads(text_of(ROOT / "pyproject.toml"))
 GROUPS = PROJECT["dependency-groups"]
@@ -64,7 +65,7 @@ def test_a_lock_satisfies_what_is_asked(lock: Path, asked: str, python: str) -> 
     )
 
 
-@pytest.mark.parametrize("lock", [DEV, BENCH], ids=name_of)
+@pytest.mark.parametrize("lock", [BUILD, DEV, BENCH], ids=name_of)
 def test_a_lock_is_whole_and_names_no_place(lock: Path) -> None:
     text = text_of(lock)
     entries = re.findall(r"^[a-z0-9](?:.*\\\n)*.*", text, re.MULTILINE)
