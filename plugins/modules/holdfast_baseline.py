@@ -1,0 +1,32 @@
+"""Documentation of the action plugin of the same name, which runs on the controller."""
+
+DOCUMENTATION = r"""
+module: holdfast_baseline
+short_description: Keep figures that were true before the first restart
+description:
+  - The first time in a run, notes the given values in the journal. From then on, also after a resume, returns those.
+options:
+  name:
+    description: The baseline's name within the run.
+    type: str
+    required: true
+  values:
+    description: The figures, for instance from the evidence of a gate just passed.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Keep the broker's traffic before anything was restarted
+  holdfast_baseline:
+    name: rabbitmq
+    values: "{{ gate.holdfast.verdicts[0].evidence }}"
+  register: baseline
+"""
+
+RETURN = r"""
+values:
+  description: The run's figures under that name.
+  returned: success
+  type: dict
+"""

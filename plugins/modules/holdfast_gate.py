@@ -1,0 +1,65 @@
+"""Documentation of the action plugin of the same name, which runs on the controller."""
+
+DOCUMENTATION = r"""
+module: holdfast_gate
+short_description: Wait until claims about the fleet hold, or fail
+description:
+  - Looks on the controller, with the site's variables and vaulted secrets resolved, and judges each claim as PASS,
+    FAIL or UNKNOWN. Only PASS proceeds. One bad reading of any claim starts the settling again.
+  - Claims are checked before anything is looked at. An unknown claim or parameter, or a claim about a group without
+    hosts, fails at once.
+  - In check mode it takes one reading and fails if that is not PASS.
+options:
+  claims:
+    description:
+      - Names of claims, or mappings of C(claim) and the claim's parameters. C(holdfast check --list) lists them.
+    type: list
+    elements: raw
+    required: true
+  phase:
+    description: The part of the host's turn this gate belongs to; for the journal.
+    type: str
+    choices: [preflight, drain, restart, verify, undrain, survey, sweep, check]
+    required: true
+  settle_readings:
+    description: How many consecutive readings must pass.
+    type: int
+    default: 1
+  settle_seconds:
+    description: How long the consecutive passes must span, from the first to the last.
+    type: float
+    default: 0
+  deadline_seconds:
+    description: When to give up. Default C(holdfast_gate_deadline_seconds), else 300.
+    type: float
+  poll_seconds:
+    description: The pause between readings. Default C(holdfast_poll_seconds), else 2.
+    type: float
+  since_restart:
+    description: The claims speak of what an act of this play did; in check mode only say what would be waited for.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: The unit came back and stays up
+  holdfast_gate:
+    phase: verify
+    claims:
+      - claim: systemd.stays_up
+        unit: cron
+    settle_readings: 3
+    settle_seconds: 30
+    since_restart: true
+"""
+
+RETURN = r"""
+msg:
+  description: What held, or each claim that did not, with its reason code and evidence in words.
+  returned: always
+  type: str
+holdfast:
+  description: C(outcome), C(verdicts), C(readings) and C(seconds).
+  returned: when the gate looked
+  type: dict
+"""

@@ -1,0 +1,52 @@
+"""Documentation of the action plugin of the same name, which runs on the controller."""
+
+DOCUMENTATION = r"""
+module: holdfast_record
+short_description: Journal what came of an act, or what a host says of itself
+options:
+  event:
+    description: An act ended (V(act_done)), the host's turn ended (V(host_done)), or the host was asked (V(observed)).
+    type: str
+    choices: [act_done, host_done, observed]
+    required: true
+  unit:
+    description: The unit it is about.
+    type: str
+    required: true
+  invocation_id:
+    description: The unit's InvocationID now.
+    type: str
+    required: true
+  act:
+    description: Which act ended; for V(act_done).
+    type: str
+    choices: [drain, restart, undrain]
+  seconds:
+    description: How long the act took; for V(act_done).
+    type: float
+  changed:
+    description: Whether the act changed anything; for V(act_done).
+    type: bool
+  detail:
+    description: Anything else a reader needs, no secrets; for V(act_done).
+    type: dict
+  active:
+    description: Whether the unit is active; for V(observed).
+    type: bool
+  drained:
+    description: Whether work was taken away from the host, if it can tell; for V(observed).
+    type: bool
+"""
+
+EXAMPLES = r"""
+- name: Say how it went
+  holdfast_record:
+    event: act_done
+    act: restart
+    unit: cron
+    invocation_id: "{{ restart.after }}"
+    seconds: "{{ restart.seconds }}"
+    changed: "{{ restart.changed }}"
+"""
+
+RETURN = r""" # """
