@@ -69,7 +69,7 @@ def inventory() -> dict[str, object]:
     groups = {"lab_hosts": [*CONTROLS], "rabbitmq": [*CONTROLS]}
     if profile == "full":
         hosts |= {host: FIRST_COMPUTE_ADDRESS + index for index, host in enumerate(computes())}
-        groups["lab_hosts"] = [*hosts]
+        groups |= {group: [*hosts] for group in ("lab_hosts", "lab_nova")}
         groups |= {group: [*CONTROLS] for group in CONTROL_GROUPS}
         groups |= {group: [CONTROLS[0]] for group in FIRST_CONTROL_GROUPS}
         groups["nova_compute"] = [*computes()]
