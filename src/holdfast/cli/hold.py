@@ -1,0 +1,94 @@
+"""The last words of a run that stopped: where, why, what it left, what to type next.
+
+Answers for every hold: which host, which step, which claim failed with what evidence, what state
+everything was left in, which command continues and which gives the host back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from holdfast import events
+from holdfast.journal import RunState
+from holdfast.report.board import Board
+from holdfast.words import literal, one_line
+
+_PURPOSES = {"resume": "to go on", "run": "to try again", "abort": "to leave it"}
+
+
+def ending(state: RunState, held: events.Held | None) -> RenderableType:
+    """Return what is printed when a run has ended, or has no driver any more."""
+    if held is not None:
+        return _stopped("HELD", "nothing more is touched", held.left, held, state)
+    if state.aborted is not None:
+        return _stopped("ABORTED", "as asked", state.aborted.left, state.aborted, state)
+    if state.refused is not None:
+        return _stopped("REFUSED", "nothing was touched", (), state.refused, state)
+    return Text(f"Finished: every step ended well. holdfast report {state.run}", style="green")
+
+
+def _stopped(
+    word: str,
+    meaning: str,
+    left: Sequence[str],
+    event: events.Held | events.Aborted | events.Refused,
+    state: RunState,
+) -> RenderableType:
+    head = Text(word, style="bold red" if word != "ABORTED" else "bold yellow")
+    head.append(f", {meaning}", style="not bold default")
+    head.append(f"  {_of(state)}", style="not bold dim")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for name, values in _rows(event, left, state):
+        for index, value in enumerate(values):
+            table.add_row(name if index == 0 else "", value)
+    return Group(Text(), head, Padding(table, (0, 0, 0, 2)))
+
+
+def _of(state: RunState) -> str:
+    if state.opened is None:
+        return state.run
+    what = state.opened.runbook or state.opened.playbook
+    return one_line(f"{what} at {state.opened.site}, run {state.run}")
+
+
+def _rows(
+    event: events.Held | events.Aborted | events.Refused, left: Sequence[str], state: RunState
+) -> Iterator[tuple[str, list[Text]]]:
+    if isinstance(event, events.Aborted):
+        yield "asked by", [Text(one_line(event.by))]
+    else:
+        if isinstance(event, events.Held) and event.host:
+            yield "host", [Text(one_line(event.host), style="bold")]
+        if event.step:
+            yield "step", [Text(_step(state, event.step))]
+        if event.claim:
+            yield "claim", [Text(one_line(event.claim))]
+        yield "evidence", [Text(literal(event.evidence).strip(), style="red")]
+    if left:
+        yield "left", [Text(one_line(sentence)) for sentence in left]
+    for purpose, commands in _commands(event.next_commands).items():
+        yield purpose, [Text(one_line(command), style="bold") for command in commands]
+
+
+def _commands(commands: Sequence[str]) -> dict[str, list[str]]:
+    """Part the next commands by what they are for; what is no command of ours undoes an act."""
+    parted: dict[str, list[str]] = {}
+    for command in commands:
+        purpose = "to give it back"
+        if command.startswith("holdfast "):
+            purpose = _PURPOSES.get(command.split()[1], "to see more")
+        parted.setdefault(purpose, []).append(command)
+    return parted
+
+
+def _step(state: RunState, number: int) -> str:
+    board = Board(state)
+    title = next((row.title for row in board.steps() if row.number == number), "")
+    return one_line(f"{number}. {title}" if title else str(number))

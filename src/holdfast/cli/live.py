@@ -1,0 +1,195 @@
+"""How a run is shown while it runs: a board that stays in place on a terminal, lines anywhere else.
+
+Both say the same sentences. Nothing here decides anything or talks to the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Protocol, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from holdfast.events import GateJudged, LookEnded, LookStarted, Recorded
+from holdfast.report.board import Board, StepRow
+from holdfast.report.telling import Sentence, tell
+from holdfast.words import clock, counted, duration, one_line
+
+STYLES = {
+    "plain": "",
+    "dim": "dim",
+    "good": "green",
+    "act": "bold blue",
+    "warn": "yellow",
+    "bad": "bold red",
+}
+FOOT = "Ctrl-C stops at the next boundary; a second Ctrl-C is the hard stop."
+
+
+class Screen(Protocol):
+    """Where progress is shown."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+    def hear(self, recorded: Recorded) -> None:
+        """Show the next event of the journal."""
+        ...
+
+    def note(self, host: str, text: str) -> None:
+        """Show a live reading or task."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Show a line of our own, such as the answer to Ctrl-C."""
+        ...
+
+
+def line(said: Sentence, at: datetime) -> Text:
+    """Return one line of a log: time, host, sentence."""
+    text = Text(f"{clock(at)} ", style="dim")
+    if said.host:
+        text.append(f"{said.host} ", style="bold")
+    return text.append(said.text, style=STYLES[said.tone])
+
+
+class Lines:
+    """One line for each event and each new reading, with the time: for pipes, CI and logs."""
+
+    def __init__(self, console: Console, now: Callable[[], datetime]) -> None:
+        self._console = console
+        self._now = now
+        self._last: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def hear(self, recorded: Recorded) -> None:
+        """Print the event's sentence."""
+        self._print(line(tell(recorded.event), recorded.event.at))
+
+    def note(self, host: str, text: str) -> None:
+        """Print the reading, unless it is the one printed last for this host."""
+        said = one_line(text)
+        if self._last.get(host) != said:
+            self._last[host] = said
+            self._print(line(Sentence(said, "dim", one_line(host)), self._now()))
+
+    def say(self, text: str) -> None:
+        """Print a line of our own."""
+        self._print(line(Sentence(one_line(text), "warn"), self._now()))
+
+    def _print(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=True)
+
+
+class Panel:
+    """The board, redrawn in place a few times a second; what is worth keeping scrolls above it."""
+
+    def __init__(self, console: Console, now: Callable[[], datetime], foot: str = FOOT) -> None:
+        self._console = console
+        self._now = now
+        self._foot = foot
+        self._board = Board()
+        self._spinner = Spinner("dots")
+        self._live = Live(
+            get_renderable=self._draw, console=console, refresh_per_second=4, transient=True
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def hear(self, recorded: Recorded) -> None:
+        """Take the event onto the board, and print its sentence above where it is worth keeping."""
+        self._board.hear(recorded)
+        if not isinstance(recorded.event, LookStarted | LookEnded) and not _small(recorded):
+            self._console.print(line(tell(recorded.event), recorded.event.at))
+
+    def note(self, host: str, text: str) -> None:
+        """Show the reading at its host."""
+        self._board.note(host, text, self._now())
+
+    def say(self, text: str) -> None:
+        """Print a line of our own above the board."""
+        self._console.print(line(Sentence(one_line(text), "warn"), self._now()))
+
+    def _draw(self) -> RenderableType:
+        return Group(
+            Text(), *board_lines(self._board, self._now(), self._spinner), self._text_foot()
+        )
+
+    def _text_foot(self) -> Text:
+        abort = self._board.state.abort
+        if abort:
+            return Text(f"\n{tell(abort).text}", style="yellow")
+        return Text(f"\n{self._foot}", style="dim")
+
+
+def _small(recorded: Recorded) -> bool:
+    """Passed gates are shown on the board and kept in the journal; they need no line of their own."""
+    return isinstance(recorded.event, GateJudged) and tell(recorded.event).tone == "good"
+
+
+def board_lines(board: Board, now: datetime, spinner: Spinner) -> Iterator[RenderableType]:
+    """Draw a board as lines: title, steps, hosts in hand, what is next."""
+    opened = board.state.opened
+    if opened is None:
+        yield _spinning(spinner, Text("preparing"), now)
+        return
+    title = Text(
+        f"{one_line(opened.runbook or opened.playbook)} at {one_line(opened.site)}", "bold"
+    )
+    title.append(f"  {board.state.run}  {_since(opened.at, now)}", style="not bold dim")
+    yield title
+    yield Text(one_line(f"{opened.by}: {opened.reason}"), style="dim")
+    for row in board.steps():
+        yield from _step_lines(board, row, now, spinner)
+    if upcoming := board.upcoming():
+        yield Text(f"  next: {upcoming}", style="dim")
+
+
+def _step_lines(
+    board: Board, row: StepRow, now: datetime, spinner: Spinner
+) -> Iterator[RenderableType]:
+    title = f"{row.number}. {row.title}"
+    if board.finished(row):
+        began, ended = board.began.get(row.number), board.ended.get(row.number)
+        took = f"  {duration((ended - began).total_seconds())}" if began and ended else ""
+        yield Text(f"  ✓ {title}", style="green").append(took, style="dim")
+    elif row.number in board.began:
+        done = board.done(row)
+        progress = f"  {len(done)} of {counted(len(row.hosts), 'host')}" if row.hosts else ""
+        yield Text(f"  ▸ {title}", style="bold").append(progress, style="not bold dim")
+        yield from _hand_lines(board, now, spinner)
+    else:
+        yield Text(f"    {title}", style="dim")
+
+
+def _hand_lines(board: Board, now: datetime, spinner: Spinner) -> Iterator[RenderableType]:
+    for host in board.in_hand() or ("",):
+        said, at = board.said.get(host) or board.said.get("") or (Sentence("…"), now)
+        words = Text(f"{one_line(host)} " if host else "", style="bold")
+        words.append(said.text, style=f"not bold {STYLES[said.tone]}")
+        words.append(f"  {_since(at, now)}", style="not bold dim")
+        yield _spinning(spinner, words, now)
+
+
+def _spinning(spinner: Spinner, words: Text, now: datetime) -> RenderableType:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row("     ", spinner.render(now.timestamp()), words)
+    return grid
+
+
+def _since(moment: datetime, now: datetime) -> str:
+    return duration(max((now - moment).total_seconds(), 0.0))
