@@ -53,9 +53,11 @@ check-playbooks: ## Syntax of every playbook, with no deprecation
 	  ANSIBLE_DEPRECATION_WARNINGS=True ansible-playbook -i inventories/example --syntax-check $(PLAYBOOKS) 2>&1 \
 	    | awk "{ print } /DEPRECAT/ { bad = 1 } END { exit bad }"'
 
+# In one process: the suites are short, and a worker's start costs more than it saves.
+PYTEST_WORKERS ?= 0
 SUITES := tests/unit tests/properties tests/contract tests/content
 check-pytest: ## The tests that need no lab
-	@$(PHASE) pytest pytest -n $(JOBS) $(wildcard $(SUITES))
+	@$(PHASE) pytest pytest -n $(PYTEST_WORKERS) $(wildcard $(SUITES))
 
 .PHONY: format
 format: venv ## Let ruff format the code and fix what it can
