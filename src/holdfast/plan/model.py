@@ -1,0 +1,166 @@
+"""The values of planning: a site's hosts, a playbook's policy, and the plan itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+
+from holdfast.model import Json, LeaseMode
+from holdfast.runbook import ClaimEntry, SettleSpec
+
+Order = Literal["unhealthy_first", "fewest_leaders_first"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Policy(_Frozen):
+    """What a restart playbook declares about its service, under ``holdfast_policy``.
+
+    ``estimate_seconds`` is what one host's turn usually takes, for the plan's estimate alone.
+    """
+
+    service: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9@._:-]*$", max_length=120)]
+    shared: tuple[StrictStr, ...] = ()
+    group: Annotated[StrictStr, Field(min_length=1)]
+    batch_max: Annotated[StrictInt, Field(ge=1)]
+    batch_max_reason: Annotated[StrictStr, Field(min_length=1)]
+    order: tuple[Order, ...] = ()
+    survey: tuple[ClaimEntry, ...] = ()
+    estimate_seconds: Annotated[StrictInt, Field(ge=1)] = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Playbook:
+    """A restart playbook as the engine sees it: its policy and the variables it understands."""
+
+    name: str
+    policy: Policy
+    variables: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """An inventory as the engine sees it: groups and their hosts in order, and no variable.
+
+    ``selected`` holds the hosts that ``--limit`` leaves, None without a limit.
+    """
+
+    name: str
+    path: str
+    groups: Mapping[str, tuple[str, ...]]
+    selected: frozenset[str] | None = None
+
+
+class _Planned(_Frozen):
+    number: int
+    title: str
+    deadline_seconds: int | None = None
+
+
+class PlannedCheck(_Planned):
+    """Gates to ask once."""
+
+    kind: Literal["check"] = "check"
+    claims: tuple[ClaimEntry, ...]
+    settle: SettleSpec
+
+
+class PlannedWait(_Planned):
+    """Gates that must hold for ``settle.seconds``."""
+
+    kind: Literal["wait"] = "wait"
+    claims: tuple[ClaimEntry, ...]
+    settle: SettleSpec
+
+
+class PlannedApprove(_Planned):
+    """A question to people; ``deadline_seconds`` is how long the run waits for them."""
+
+    kind: Literal["approve"] = "approve"
+    question: str
+    count: int
+    by_others: bool
+
+
+class PlannedRoll(_Planned):
+    """A playbook, its hosts in the inventory's order, and how many at a time.
+
+    A roll with no hosts is one that ``--limit`` leaves nothing to do.
+    """
+
+    kind: Literal["roll"] = "roll"
+    playbook: str
+    hosts: tuple[str, ...]
+    batch: int
+    canary: bool
+    variables: dict[str, Json]
+    settle: SettleSpec | None
+    policy: Policy
+
+
+PlannedStep = Annotated[
+    PlannedCheck | PlannedWait | PlannedApprove | PlannedRoll, Field(discriminator="kind")
+]
+
+
+class Plan(_Frozen):
+    """A runbook applied to a site. Pure data: made without touching anything, kept in the journal.
+
+    ``site`` is the site's name, ``inventory`` its directory; ``leases`` are the scopes to hold.
+    """
+
+    runbook: str
+    runbook_hash: str
+    site: str
+    inventory: str
+    inputs: dict[str, Json]
+    limit: str
+    leases: dict[str, LeaseMode]
+    steps: tuple[PlannedStep, ...]
+
+    @cached_property
+    def hash(self) -> str:
+        """Identifies exactly this plan: what an approval is given for."""
+        text = json.dumps(self.as_json(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def as_json(self) -> dict[str, Json]:
+        """Flatten for the journal and programs; ``Plan.model_validate`` is the inverse."""
+        return self.model_dump(mode="json")
+
+    def step(self, number: int) -> PlannedStep | None:
+        """The step of that number."""
+        return next((step for step in self.steps if step.number == number), None)
+
+    def rolls(self) -> Iterator[PlannedRoll]:
+        """The steps that act on hosts."""
+        for step in self.steps:
+            if isinstance(step, PlannedRoll) and step.hosts:
+                yield step
+
+    def survey(self) -> tuple[ClaimEntry, ...]:
+        """The standing claims of every service that will be touched, each once."""
+        claims = {repr(claim): claim for roll in self.rolls() for claim in roll.policy.survey}
+        return tuple(claims.values())
+
+    @property
+    def estimate_seconds(self) -> int:
+        """How long the run may take if nothing holds it; people's time is not counted."""
+        return sum(_estimate(step) for step in self.steps)
+
+
+def _estimate(step: PlannedStep) -> int:
+    if isinstance(step, PlannedRoll):
+        rest = max(len(step.hosts) - int(step.canary), 0)
+        batches = -(-rest // step.batch) + int(step.canary and bool(step.hosts))
+        settle = step.settle.seconds if step.settle else 0
+        return batches * (step.policy.estimate_seconds + int(settle))
+    return int(step.settle.seconds) + 5 if not isinstance(step, PlannedApprove) else 0

@@ -1,0 +1,61 @@
+"""Which hosts come next, from the latest evidence. Ties keep the inventory's order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from holdfast.model import Json
+from holdfast.plan.model import Order, PlannedRoll
+
+Facts = Mapping[str, Mapping[str, Json]]
+"""Per host what verdicts said for ordering: ``healthy`` and ``leaders``."""
+
+
+def next_batch(roll: PlannedRoll, done: Sequence[str], facts: Facts) -> tuple[tuple[str, ...], str]:
+    """The hosts of the next batch and a sentence that says why it is their turn.
+
+    Unhealthy hosts come first: restarting a healthy one while another is down takes two out
+    (Strimzi's KafkaRoller rolls them first for the same reason).
+    """
+    left = sorted(
+        (host for host in roll.hosts if host not in set(done)),
+        key=lambda host: tuple(_KEYS[order](facts.get(host, {})) for order in roll.policy.order),
+    )
+    canary = roll.canary and not done
+    hosts = tuple(left[: 1 if canary else roll.batch])
+    return hosts, _why(roll, hosts, facts, canary=canary)
+
+
+def next_batches(roll: PlannedRoll, facts: Facts | None = None) -> Iterator[tuple[str, ...]]:
+    """All batches as they would follow if the evidence stayed as it is: for showing a plan."""
+    done: list[str] = []
+    while len(done) < len(roll.hosts):
+        hosts, _ = next_batch(roll, done, facts or {})
+        done += hosts
+        yield hosts
+
+
+def _unhealthy(facts: Mapping[str, Json]) -> int:
+    return 0 if facts.get("healthy") is False else 1
+
+
+def _leaders(facts: Mapping[str, Json]) -> int:
+    return int(facts.get("leaders") or 0)
+
+
+_KEYS: Mapping[Order, Callable[[Mapping[str, Json]], int]] = {
+    "unhealthy_first": _unhealthy,
+    "fewest_leaders_first": _leaders,
+}
+
+
+def _why(roll: PlannedRoll, hosts: Sequence[str], facts: Facts, *, canary: bool) -> str:
+    first = facts.get(hosts[0], {}) if hosts else {}
+    reasons = ["canary"] if canary else []
+    if "unhealthy_first" in roll.policy.order and first.get("healthy") is False:
+        reasons.append("unhealthy first")
+    elif "fewest_leaders_first" in roll.policy.order and "leaders" in first:
+        reasons.append(f"fewest leaders first ({hosts[0]} has {first['leaders']})")
+    else:
+        reasons.append("inventory order")
+    return ", ".join(reasons)
