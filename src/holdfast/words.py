@@ -16,6 +16,8 @@ _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x1b\\|\x07|$)|\x1b[ -/]*[0-~]", re.DOTALL
 )
 
+_PLURALS = {"batch": "batches", "person": "people"}
+
 
 def literal(text: str) -> str:
     """Return text from outside without anything a terminal would obey; line breaks stay.
@@ -62,8 +64,8 @@ def listed(names: Iterable[str], limit: int = 8) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Say ``1 host``, ``3 hosts``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """Say ``1 host``, ``3 hosts``, ``2 batches``."""
+    return f"{number} {noun if number == 1 else _PLURALS.get(noun, f'{noun}s')}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

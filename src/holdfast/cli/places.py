@@ -1,0 +1,88 @@
+"""Where things are on the controller: the project, its runbooks, the site that is meant.
+
+Looks at names of files and directories only; reads neither inventories nor runbooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from holdfast.errors import InvalidInput
+from holdfast.words import listed, nearest
+
+SKELETON = "example"
+_MARKS = ("ansible.cfg", "playbooks", "runbooks")
+
+
+def project(environ: Mapping[str, str], start: Path) -> Path:
+    """Return the directory that holds playbooks and runbooks.
+
+    HOLDFAST_PROJECT names it; else it is the nearest one above ``start``, else the checkout that
+    this program was installed from.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    named = environ.get("HOLDFAST_PROJECT", "")
+    checkout = Path(__file__).resolve().parents[3]
+    candidates = [Path(named)] if named else [start, *start.parents, checkout]
+    for candidate in candidates:
+        if all((candidate / mark).exists() for mark in _MARKS):
+            return candidate.resolve()
+    raise InvalidInput(
+        f"No project at {candidates[0]}: a project has {', '.join(_MARKS)}",
+        remedy="change to the project's directory, or set HOLDFAST_PROJECT",
+    )
+
+
+def site(root: Path, wanted: str) -> Path:
+    """Return the inventory of the site called ``wanted``, or of the only site there is.
+
+    Raises:
+        InvalidInput: no such site, or none named and several to choose from.
+    """
+    known = sites(root)
+    if not wanted:
+        if len(known) == 1:
+            return next(iter(known.values()))
+        raise InvalidInput(
+            f"Which site? {root / 'inventories'} has {listed(known) or 'none'}",
+            remedy="--site NAME, or set HOLDFAST_SITE",
+        )
+    if wanted in known:
+        return known[wanted]
+    if Path(wanted).exists():
+        return Path(wanted).resolve()
+    near = nearest(wanted, known)
+    hint = f"did you mean {near}?" if near else f"there are: {listed(known) or 'none'}"
+    raise InvalidInput(f"No site {wanted!r}: {hint}", remedy="--site NAME or --site DIRECTORY")
+
+
+def sites(root: Path) -> dict[str, Path]:
+    """Return all sites of the project by name, without the skeleton that new ones are copied from."""
+    directory = root / "inventories"
+    if not directory.is_dir():
+        return {}
+    found = sorted(path for path in directory.iterdir() if not path.name.startswith("."))
+    return {path.name: path for path in found if path.name != SKELETON}
+
+
+def runbooks(root: Path) -> dict[str, Path]:
+    """Return all runbooks of the project by name."""
+    return {path.stem: path for path in sorted((root / "runbooks").glob("*.md"))}
+
+
+def runbook(root: Path, wanted: str) -> Path:
+    """Return the runbook called ``wanted``.
+
+    Raises:
+        InvalidInput: there is none; names the nearest.
+    """
+    known = runbooks(root)
+    name = Path(wanted).stem if wanted.endswith(".md") else wanted
+    if name in known:
+        return known[name]
+    near = nearest(name, known)
+    hint = f"did you mean {near}?" if near else f"there are: {listed(known) or 'none'}"
+    raise InvalidInput(f"No runbook {wanted!r}: {hint}", remedy="holdfast runbooks")
