@@ -107,10 +107,8 @@ def _ids(series: Mapping[tuple[str, str], Sequence[Line]]) -> dict[str, dict[str
     found: dict[str, dict[str, list[str]]] = defaultdict(dict)
     for (host, what), samples in series.items():
         if what.startswith("unit:"):
-            seen = (
-                sample["detail"]["invocation_id"] for sample in samples if sample["ok"] is not None
-            )
-            ids = [identity for identity, _ in groupby(seen) if identity]
+            known = [line["detail"]["invocation_id"] for line in samples if line["ok"] is not None]
+            ids = [identity for identity, _ in groupby(filter(None, known))]
             if ids:
                 found[host][what.removeprefix("unit:")] = ids
     return dict(found)

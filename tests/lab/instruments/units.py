@@ -40,6 +40,7 @@ class UnitStream:
             *("podman", "exec", "-i", container, "sh", "-c", loop),
         ]
         self._process: subprocess.Popen[str] | None = None
+        self._listener = threading.Thread()
         self._answer: tuple[int, list[dict[str, str]]] = (-1, [])
         self._arrived = threading.Condition()
 
@@ -73,6 +74,7 @@ class UnitStream:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._listener.join(timeout=2)
 
     def _alive(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
@@ -84,22 +86,29 @@ class UnitStream:
                 text=True,
                 start_new_session=True,  # a Ctrl-C at the keyboard is for the observer, not for its streams
             )
-            threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+            self._listener = threading.Thread(
+                target=self._listen, args=(self._process,), daemon=True
+            )
+            self._listener.start()
         return self._process
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         block: list[str] = []
-        for line in process.stdout:
-            word, _, rest = line.rstrip("\n").partition(" ")
-            if word == "begin":
-                block = []
-            elif word == "end":
-                with self._arrived:
-                    self._answer = (int(rest), parse_units("".join(block)))
-                    self._arrived.notify_all()
-            else:
-                block.append(line)
+        with process.stdout as lines:
+            for line in lines:
+                word, _, rest = line.rstrip("\n").partition(" ")
+                if word == "begin":
+                    block = []
+                elif word == "end":
+                    self._arrive(int(rest), parse_units("".join(block)))
+                else:
+                    block.append(line)
+
+    def _arrive(self, number: int, units: list[dict[str, str]]) -> None:
+        with self._arrived:
+            self._answer = (number, units)
+            self._arrived.notify_all()
 
 
 def parse_units(text: str) -> list[dict[str, str]]:
