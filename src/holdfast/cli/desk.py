@@ -1,0 +1,143 @@
+"""What every command works with, built once: streams, clock, state, project.
+
+Tests build a Desk of their own; nothing below reads the environment or the clock by itself.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from holdfast.cli import places
+from holdfast.errors import InvalidInput, Refused
+from holdfast.events import Recorded
+from holdfast.journal import RunState
+from holdfast.settings import Settings, load_settings
+from holdfast.store import Store, open_store
+from holdfast.words import listed
+
+
+class Declined(Refused):
+    """The person at the terminal said no; nothing was touched."""
+
+    exit_code = 5
+
+
+@dataclass
+class Desk:
+    """One invocation of the program."""
+
+    environ: Mapping[str, str]
+    directory: Path
+    out: Console
+    err: Console
+    stdin: TextIO
+    now: Callable[[], datetime]
+    run: str = field(default="", init=False)  # the run at hand, for the message about a bug
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Where state lives."""
+        return load_settings(self.environ)
+
+    @cached_property
+    def store(self) -> Store:
+        """The journal and the leases."""
+        return open_store(self.settings)
+
+    @cached_property
+    def root(self) -> Path:
+        """The project's directory."""
+        return places.project(self.environ, self.directory)
+
+    def site(self, wanted: str) -> Path:
+        """Return the inventory that --site, HOLDFAST_SITE or the lack of a choice means."""
+        return places.site(self.root, wanted or self.environ.get("HOLDFAST_SITE", ""))
+
+    @property
+    def by(self) -> str:
+        """Who is asking: the login name, also behind sudo."""
+        return self.environ.get("SUDO_USER") or getpass.getuser()
+
+    def show(self, what: RenderableType) -> None:
+        """Print for a person."""
+        self.out.print(what, highlight=False, markup=False)
+
+    def emit(self, text: str) -> None:
+        """Print for a program: unwrapped, uncoloured."""
+        self.out.print(Text(text), soft_wrap=True, no_wrap=True, crop=False, style="")
+
+    @property
+    def alone(self) -> bool:
+        """Whether whoever read standard output has gone."""
+        return getattr(self.out.file, "gone", False)
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Go on only with somebody's word: ``--yes``, or y on a terminal.
+
+        Raises:
+            InvalidInput: there is nobody to ask.
+            Declined: the answer was no.
+        """
+        if yes:
+            return
+        if not self.stdin.isatty():
+            raise InvalidInput(
+                "Nobody can be asked here (standard input is no terminal); nothing was touched",
+                remedy="repeat the command with --yes",
+            )
+        self.err.print(Text(f"{question} [y/N] ", style="bold"), end="")
+        if self.stdin.readline().strip().lower() not in {"y", "yes"}:
+            raise Declined("Nothing was touched")
+
+    def journal(self, wanted: str) -> Sequence[Recorded]:
+        """Return the events of a run, named as for ``find``.
+
+        Raises:
+            InvalidInput: no run, or more than one, is meant.
+        """
+        self.run = self.find(wanted)
+        return self.store.read(self.run)
+
+    def find(self, wanted: str) -> str:
+        """Return the run that ``wanted`` names: its id, a unique part of it, "" for the newest.
+
+        Raises:
+            InvalidInput: no run, or more than one, is meant.
+        """
+        runs = self.store.runs()
+        found = [wanted] if wanted in runs else [run for run in runs if wanted in run]
+        if not runs:
+            raise InvalidInput("There are no runs yet", remedy="holdfast runbooks")
+        if not found:
+            raise InvalidInput(f"No run {wanted!r}", remedy="holdfast status")
+        if wanted and len(found) > 1:
+            raise InvalidInput(f"{wanted!r} may be any of: {listed(found)}")
+        return found[0]
+
+    def driven(self, state: RunState) -> bool:
+        """Tell whether a living process still holds the run's leases."""
+        scopes = state.grant.tokens if state.grant else {}
+        now = self.now()
+        return any(
+            row.holder.run == state.run
+            for scope in scopes
+            for row in self.store.holders(scope, now)
+        )
+
+
+def columns(*names: str) -> Table:
+    """Begin a table without lines, its columns named in grey."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for name in names:
+        table.add_column(name)
+    return table

@@ -1,0 +1,71 @@
+"""Options that several commands share, each described once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from holdfast.cli.desk import Desk
+from holdfast.errors import InvalidInput
+
+Site = Annotated[
+    str,
+    typer.Option(
+        "--site",
+        "-i",
+        metavar="SITE",
+        help="The site: a name in inventories/, or an inventory's path. Default: HOLDFAST_SITE, "
+        "or the only site there is.",
+    ),
+]
+Limit = Annotated[
+    str, typer.Option("--limit", metavar="PATTERN", help="Only these hosts, as Ansible's --limit.")
+]
+Inputs = Annotated[
+    list[str],
+    typer.Option(
+        "--input", metavar="NAME=VALUE", help="A value that the runbook asks for; repeatable."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="[RUN]", help="A run's id or a unique part of it. Default: the newest run."
+    ),
+]
+NamedRun = Annotated[
+    str, typer.Argument(metavar="RUN", help="The run's id, or a unique part of it.")
+]
+RunbookName = Annotated[
+    str, typer.Argument(metavar="RUNBOOK", help="A runbook's name, as `holdfast runbooks` lists.")
+]
+File = Annotated[Path | None, typer.Option(dir_okay=False)]
+
+
+def desk_of(context: typer.Context) -> Desk:
+    """Return what the command works with."""
+    desk = context.find_object(Desk)
+    if desk is None:
+        raise TypeError("the program was started without a Desk")
+    return desk
+
+
+def inputs_of(pairs: list[str]) -> dict[str, str]:
+    """Read ``name=value`` pairs.
+
+    Raises:
+        InvalidInput: one of them is no pair, or a name is given twice.
+    """
+    inputs: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise InvalidInput(f"--input {pair!r}: expected NAME=VALUE")
+        if name in inputs:
+            raise InvalidInput(f"--input {name} is given twice")
+        inputs[name] = value
+    return inputs

@@ -1,0 +1,130 @@
+"""Commands that only read: runbooks and the journal. None of them touches a host or takes a lease."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markdown import Markdown
+from rich.text import Text
+
+from holdfast.cli.desk import columns
+from holdfast.cli.hold import ending
+from holdfast.cli.live import Lines, Panel, Screen, line
+from holdfast.cli.options import Json, Run, RunbookName, desk_of
+from holdfast.cli.places import runbook as find_runbook
+from holdfast.cli.places import runbooks as all_runbooks
+from holdfast.engine.left import hold_message
+from holdfast.journal import Status, advance, fold
+from holdfast.report import build, picture
+from holdfast.report.instruments import read_observer, read_traffic
+from holdfast.report.table import tables
+from holdfast.report.telling import tell
+from holdfast.runbook import Runbook, parse_runbook
+from holdfast.words import one_line
+
+_WATCH_FOOT = "Ctrl-C ends the watching; the run goes on."
+
+
+def runbooks(context: typer.Context, *, as_json: Json = False) -> None:
+    """List the runbooks of this project, with the values each asks for."""
+    desk = desk_of(context)
+    parsed = [_parse(path) for path in all_runbooks(desk.root).values()]
+    if as_json:
+        keys = {"name", "summary", "inputs", "leases", "path"}
+        desk.emit(json.dumps([book.model_dump(mode="json", include=keys) for book in parsed]))
+        return
+    table = columns("runbook", "", "inputs")
+    for book in parsed:
+        inputs = ", ".join(book.inputs)
+        table.add_row(Text(book.name, "bold"), Text(one_line(book.summary)), Text(inputs))
+    desk.show(table)
+
+
+def show(context: typer.Context, runbook: RunbookName, *, as_json: Json = False) -> None:
+    """Show a runbook as a person reads it."""
+    desk = desk_of(context)
+    path = find_runbook(desk.root, runbook)
+    if as_json:
+        desk.emit(_parse(path).model_dump_json())
+    elif desk.out.is_terminal:
+        desk.out.print(Markdown(_without_front_matter(path.read_text("utf-8"))))
+    else:
+        desk.emit(path.read_text("utf-8").rstrip("\n"))
+
+
+def log(context: typer.Context, run: Run = "", *, as_json: Json = False) -> None:
+    """Print the journal of a run, one event a line."""
+    desk = desk_of(context)
+    for recorded in desk.journal(run):
+        if as_json:
+            desk.emit(recorded.model_dump_json())
+        else:
+            desk.out.print(line(tell(recorded.event), recorded.event.at), soft_wrap=True)
+
+
+def watch(context: typer.Context, run: Run = "") -> None:
+    """Follow a run from any terminal until it ends; the run does not notice."""
+    desk = desk_of(context)
+    journal = desk.journal(run)
+    state = fold(journal)
+    screen: Screen = Lines(desk.out, desk.now)
+    if desk.out.is_terminal:
+        screen = Panel(desk.out, desk.now, _WATCH_FOOT)
+    wait = threading.Event().wait
+    with screen:
+        for recorded in journal:
+            screen.hear(recorded)
+        while state.status is Status.RUNNING and desk.driven(state) and not desk.alone:
+            wait(1.0)
+            later = desk.store.read(state.run, state.seq)
+            advance(state, later)
+            for recorded in later:
+                screen.hear(recorded)
+    desk.show(ending(state, hold_message(state)))
+
+
+def report(  # noqa: PLR0913  # one parameter for each option of the command
+    context: typer.Context,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="One or several runs. Default: the newest."),
+    ] = None,
+    *,
+    observer: Annotated[
+        Path | None, typer.Option(help="The observer's summary, as JSON.", dir_okay=False)
+    ] = None,
+    traffic: Annotated[
+        Path | None, typer.Option(help="The traffic's summary, as JSON.", dir_okay=False)
+    ] = None,
+    svg: Annotated[
+        Path | None, typer.Option(help="Write a picture of it to this file.", dir_okay=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell a run afterwards: how long each host was out, where the time went, what was lost."""
+    desk = desk_of(context)
+    told = build(
+        [desk.journal(run) for run in runs or [""]],
+        read_observer(observer) if observer else None,
+        read_traffic(traffic) if traffic else None,
+    )
+    if svg:
+        svg.write_text(picture(told), encoding="utf-8")
+    if as_json:
+        desk.emit(told.model_dump_json(indent=2))
+    else:
+        desk.show(tables(told))
+        if svg:
+            desk.show(Text(f"\nPicture: {svg}", style="dim"))
+
+
+def _parse(path: Path) -> Runbook:
+    return parse_runbook(str(path), path.read_text("utf-8"))
+
+
+def _without_front_matter(text: str) -> str:
+    return text.split("\n---\n", 1)[-1]
