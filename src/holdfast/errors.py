@@ -55,5 +55,25 @@ class StateUnusable(InvalidInput):
     """The state database cannot be opened, read or written; nothing was touched."""
 
 
+class StateLost(HoldfastError):
+    """The journal failed in the middle of a run: no further act is possible, none is attempted.
+
+    Exit code 6 where a play was under way, whose outcome cannot be noted; 4 otherwise.
+    """
+
+    exit_code = 4
+
+    @classmethod
+    def of(cls, run: str, cause: HoldfastError, *, acting: bool) -> StateLost:
+        """The error for a run whose journal failed for ``cause``."""
+        during = "while a play was under way" if acting else "between two plays"
+        error = cls(
+            f"run {run} stopped {during}: {cause.message}; nothing more is touched",
+            remedy=f"repair the state database, then: holdfast resume {run} --reason '…'",
+        )
+        error.exit_code = 6 if acting else 4
+        return error
+
+
 class CannotTell(HoldfastError):
     """A probe could not get an answer; the judge turns it into UNKNOWN, never PASS."""

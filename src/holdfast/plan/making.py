@@ -186,22 +186,20 @@ def _deadline(given: int | str | None, settle: SettleSpec) -> int | None:
 
 
 def _leases(runbook: Runbook, site: str, steps: Iterable[PlannedStep]) -> dict[str, LeaseMode]:
-    """The scopes of all policies: exclusive to change a service, shared to keep others off it."""
+    """The scopes of all policies and those the runbook adds; the stricter mode wins.
+
+    Exclusive to change a service, shared to keep others from changing it.
+    """
     needed: dict[str, LeaseMode] = {}
     for step in steps:
         if isinstance(step, PlannedRoll) and step.hosts:
             needed[step.policy.service] = LeaseMode.EXCLUSIVE
             for service in step.policy.shared:
                 needed.setdefault(service, LeaseMode.SHARED)
-    for service, mode in needed.items():
-        stated = runbook.leases.get(service, mode if not runbook.leases else None)
-        if stated not in {mode, LeaseMode.EXCLUSIVE}:
-            raise RunbookError(
-                runbook.path,
-                1,
-                f"its steps need the lease {service}: {mode}, leases says otherwise",
-            )
-    return {f"{site}/{service}": mode for service, mode in {**needed, **runbook.leases}.items()}
+    for service, mode in runbook.leases.items():
+        if needed.get(service) is not LeaseMode.EXCLUSIVE:
+            needed[service] = mode
+    return {f"{site}/{service}": mode for service, mode in needed.items()}
 
 
 def _refuse_empty_limit(steps: Iterable[PlannedStep], limit: str) -> None:

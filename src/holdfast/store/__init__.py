@@ -7,6 +7,21 @@ row, and a lost race repeats the reading (docs/architecture.md, "State"). The cl
 
 from holdfast.store.database import Store, open_store
 from holdfast.store.leases import LeaseRow
-from holdfast.store.processes import holder_for, is_gone
+from holdfast.store.processes import (
+    RUN_VARIABLE,
+    driver_is_gone,
+    holder_for,
+    is_gone,
+    processes_of,
+)
 
-__all__ = ["LeaseRow", "Store", "holder_for", "is_gone", "open_store"]
+__all__ = [
+    "RUN_VARIABLE",
+    "LeaseRow",
+    "Store",
+    "driver_is_gone",
+    "holder_for",
+    "is_gone",
+    "open_store",
+    "processes_of",
+]

@@ -146,6 +146,17 @@ class Store:
 
         return self._change(taking)
 
+    def would_take(self, holder: Holder, scopes: Mapping[str, LeaseMode], now: datetime) -> None:
+        """Return only if ``take`` would succeed now; changes nothing.
+
+        Raises:
+            LeaseHeld: another holder excludes it; says who, since when and why.
+        """
+        with self._reading() as connection:
+            for scope in _scopes(connection, scopes):
+                living = scope.living(now, self._gone)
+                leases.taken(living, holder, scopes[scope.name], timedelta(0), now)
+
     def renew(self, grant: Grant, ttl: timedelta, now: datetime) -> None:
         """Make every lease of the grant valid for ``ttl`` from now, or none.
 

@@ -34,22 +34,28 @@ def holder_for(run: str, by: str, reason: str, process: int) -> Holder:
 def is_gone(holder: Holder) -> bool:
     """True only when this machine can prove that the holder and all of its plays have ended.
 
+    A play that outlived its driver may be about to act on the strength of an intent it already
+    has, so it keeps the lease alive (docs/architecture.md, "State").
+    """
+    return driver_is_gone(holder) and not any(processes_of(holder.run))
+
+
+def driver_is_gone(holder: Holder) -> bool:
+    """True only when this machine can prove that the holder's own process has ended.
+
     A holder on another controller, or from before a reboot, is not provably gone: its lease ends
-    by expiry (docs/architecture.md, "State"). A play that outlived its driver may be about to act
-    on the strength of an intent it already has, so it keeps the lease alive.
+    by expiry.
     """
     if (holder.controller, holder.boot_id) != (platform.node(), _boot()):
         return False
-    if start_time(holder.process) == holder.process_started:
-        return False
-    return not any(processes_of(holder.run))
+    return start_time(holder.process) != holder.process_started
 
 
 def processes_of(run: str) -> Iterator[int]:
     """The living processes of this machine that belong to plays of this run."""
     wanted = f"{RUN_VARIABLE}={run}".encode()
     for entry in _PROC.iterdir():
-        if entry.name.isdigit() and wanted in _environment(entry) and not _is_zombie(entry):
+        if entry.name.isdigit() and wanted in _environment(entry) and not _idle(entry):
             yield int(entry.name)
 
 
@@ -59,27 +65,31 @@ def start_time(process: int) -> int | None:
     return None if not fields or fields[0] == "Z" else int(fields[19])
 
 
-def _is_zombie(entry: Path) -> bool:
+def _idle(entry: Path) -> bool:
+    """Ended, or the master of a shared SSH connection, which serves later plays and does nothing."""
     fields = _stat(entry)
-    return not fields or fields[0] == "Z"
+    return (
+        not fields or fields[0] == "Z" or _read(entry / "cmdline").rstrip(b"\0").endswith(b"[mux]")
+    )
 
 
 def _stat(entry: Path) -> list[str]:
     """The fields of /proc/<pid>/stat from ``state`` (3) on; empty when the process has ended."""
-    try:
-        text = (entry / "stat").read_text("utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return []
+    text = _read(entry / "stat").decode(errors="replace")
     # The command name stands in parentheses and may itself hold spaces and parentheses.
-    return text[text.rindex(")") + 1 :].split()
+    return text[text.rindex(")") + 1 :].split() if text else []
 
 
 def _environment(entry: Path) -> list[bytes]:
+    return _read(entry / "environ").split(b"\0")
+
+
+def _read(path: Path) -> bytes:
+    """What stands there; nothing if the process has ended, or is another user's (not our play)."""
     try:
-        return (entry / "environ").read_bytes().split(b"\0")
+        return path.read_bytes()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
-        # Another user's process: not one of this user's plays.
-        return []
+        return b""
 
 
 def _boot() -> str:

@@ -1,0 +1,233 @@
+"""``Engine``: plan, start, resume, abort, approve. Checks before anything is touched; then drives."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from holdfast import events as ev
+from holdfast.ansible.ports import InventoryReader, PlaybookReader, PlayRunner, StopSignal
+from holdfast.engine.driving import Driver, Ended, Parts, opened
+from holdfast.engine.keeper import TTL, Background, Listener, every_second
+from holdfast.engine.left import what_comes_next, what_is_left
+from holdfast.errors import InvalidInput
+from holdfast.journal import RunState, Status, fold
+from holdfast.model import Grant, Holder, Json
+from holdfast.plan import Ingredients, Plan, make_plan
+from holdfast.runbook import parse_runbook, read_inputs
+from holdfast.store import LeaseRow, Store, driver_is_gone, holder_for
+from holdfast.words import nearest
+
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+def this_process(run: str, by: str, reason: str) -> Holder:
+    """The holder of leases in real runs: the engine's own process."""
+    return holder_for(run, by, reason, os.getpid())
+
+
+def wall_clock() -> datetime:
+    """The clock of real runs."""
+    return datetime.now(UTC)
+
+
+class Engine:
+    """Runs runbooks. ``stop`` is safe to ask from a signal handler: first boundary, then hard.
+
+    ``claim_group`` checks a claim with its parameters and returns the group it speaks about.
+    """
+
+    def __init__(  # noqa: PLR0913  # every seam to the world, named once
+        self,
+        *,
+        store: Store,
+        runner: PlayRunner,
+        sites: InventoryReader,
+        playbooks: PlaybookReader,
+        claim_group: Callable[[Json], str],
+        wait: Callable[[float], object],
+        clock: Callable[[], datetime] = wall_clock,
+        who: Callable[[str, str, str], Holder] = this_process,
+        driver_gone: Callable[[Holder], bool] = driver_is_gone,
+        listener: Listener = lambda _: None,
+        background: Background = every_second,
+    ) -> None:
+        self.stop = StopSignal()
+        self._sites, self._store, self._who, self._driver_gone = sites, store, who, driver_gone
+        self._ingredients = Ingredients(playbooks.read, claim_group)
+        self._parts = Parts(store, runner, clock, wait, listener, background, self.stop)
+
+    # --- before a run -------------------------------------------------------------------------
+
+    def plan(self, runbook: Path, site: Path, inputs: Mapping[str, str], limit: str = "") -> Plan:
+        """Apply a runbook to a site; touches nothing.
+
+        Raises:
+            InvalidInput: the runbook, the inventory, an input, or a name in them is wrong.
+        """
+        parsed = parse_runbook(str(runbook), _text_of(runbook))
+        typed = read_inputs(parsed.inputs, inputs)
+        hosts = self._sites.read(site, limit)
+        return make_plan(parsed, hosts, typed, limit, self._ingredients)
+
+    # --- runs ---------------------------------------------------------------------------------
+
+    def start(self, plan: Plan, by: str, reason: str) -> Ended:
+        """Run the plan; returns when the run has ended, in whichever way.
+
+        Raises:
+            InvalidInput: there is no reason, or nothing to do.
+            LeaseHeld: another run holds a scope; nothing was touched, nothing journaled.
+            StateLost: the journal cannot be read or written any more.
+        """
+        if not reason.strip():
+            raise InvalidInput("a run needs a reason", remedy="--reason 'why this is done now'")
+        now = self._parts.clock()
+        holder = self._who(self._new_run(plan.runbook, now), by, reason)
+        self._store.would_take(holder, plan.leases, now)
+        self._store.append(holder.run, opened(plan, holder, now))
+        return Driver(self._parts, plan, holder).drive()
+
+    def resume(self, run: str, by: str, reason: str) -> Ended:
+        """Go on with a held, aborted or dead run from its journal; repeats nothing that is done.
+
+        Raises:
+            InvalidInput: there is no such run, it has ended for good, or its hosts are gone.
+            LeaseHeld: its driver still lives, or another run holds a scope.
+            StateLost: the journal cannot be read or written any more.
+        """
+        if not reason.strip():
+            raise InvalidInput("a resume needs a reason", remedy="--reason 'what was repaired'")
+        state = self.state(run)
+        plan = self._resumable(state)
+        holder = self._who(run, by, reason)
+        ended = self._end_strays(run, plan)
+        now = self._parts.clock()
+        grant = self._store.take(holder, plan.leases, TTL, now)
+        self._journal_resume(holder, grant, ended)
+        return Driver(self._parts, plan, holder, grant=grant, heard=state.seq).drive()
+
+    def ask_abort(self, run: str, by: str, *, hard: bool = False) -> RunState:
+        """Ask a running run to stop; a run that nobody drives is closed as aborted at once.
+
+        Raises:
+            InvalidInput: there is no such run, or it has ended already.
+        """
+        state = self.state(run)
+        if state.status not in {Status.RUNNING, Status.HELD}:
+            raise InvalidInput(f"run {run} has ended already: {state.status}")
+        self._store.append(run, ev.AbortAsked(at=self._parts.clock(), by=by, hard=hard))
+        if self.driver(state) is None:
+            self._store.append(run, _closed(state, by, self._parts.clock()))
+        return self.state(run)
+
+    def approve(self, run: str, by: str) -> RunState:
+        """Give the word that the run waits for, for exactly the plan it asked about.
+
+        Raises:
+            InvalidInput: there is no such run, or it waits for nobody's word.
+        """
+        state = self.state(run)
+        step = state.step
+        if state.status is not Status.RUNNING or step.wanted_at is None or step.finished:
+            raise InvalidInput(f"run {run} does not wait for an approval")
+        word = ev.Approved(
+            at=self._parts.clock(), step=step.number, by=by, plan_hash=step.question_plan
+        )
+        self._store.append(run, word)
+        return self.state(run)
+
+    # --- looking ------------------------------------------------------------------------------
+
+    def state(self, run: str) -> RunState:
+        """The fold of a run's journal.
+
+        Raises:
+            InvalidInput: there is no such run; names the nearest.
+        """
+        recorded = self._store.read(run)
+        if not recorded:
+            near = nearest(run, self._store.runs())
+            hint = f"; did you mean {near}?" if near else ""
+            raise InvalidInput(f"there is no run {run!r}{hint}", remedy="holdfast status")
+        return fold(recorded)
+
+    def driver(self, state: RunState) -> LeaseRow | None:
+        """Who drives this run now, as far as can be known; None for a run that stopped or died."""
+        if state.status is not Status.RUNNING or state.grant is None:
+            return None
+        now = self._parts.clock()
+        rows = (row for scope in state.grant.tokens for row in self._store.holders(scope, now))
+        return next((row for row in rows if row.holder.run == state.run), None)
+
+    # --- resuming -----------------------------------------------------------------------------
+
+    def _resumable(self, state: RunState) -> Plan:
+        """The run's own plan, if its hosts still exist."""
+        if state.status in {Status.FINISHED, Status.REFUSED}:
+            raise InvalidInput(f"run {state.run} is {state.status}: there is nothing to resume")
+        if state.opened is None or not state.opened.plan:
+            raise InvalidInput(
+                f"run {state.run} was started by hand and keeps no plan",
+                remedy="repair what stopped it and start its playbook again",
+            )
+        if state.grant is None:
+            raise InvalidInput(
+                f"run {state.run} never held its lease and touched nothing",
+                remedy=f"start anew: holdfast run {state.opened.runbook}",
+            )
+        plan = Plan.model_validate(state.opened.plan)
+        site = self._sites.read(Path(plan.inventory), "")
+        known = {host for hosts in site.groups.values() for host in hosts}
+        if gone := [host for roll in plan.rolls() for host in roll.hosts if host not in known]:
+            raise InvalidInput(
+                f"{plan.inventory} no longer has hosts of run {state.run}: {', '.join(gone)}",
+                remedy="put them back into the inventory, or abort this run and start a new one",
+            )
+        return plan
+
+    def _end_strays(self, run: str, plan: Plan) -> list[int]:
+        """End what outlived a dead driver. A living one keeps its plays, and its lease says so."""
+        now = self._parts.clock()
+        rows = (row for scope in plan.leases for row in self._store.holders(scope, now))
+        ours = [row.holder for row in rows if row.holder.run == run]
+        if any(not self._driver_gone(holder) for holder in ours):
+            return []
+        return self._parts.runner.end_strays(run)
+
+    def _journal_resume(self, holder: Holder, grant: Grant, ended: list[int]) -> None:
+        now = self._parts.clock()
+        resumed = ev.Resumed(
+            at=now,
+            by=holder.by,
+            reason=holder.reason,
+            controller=holder.controller,
+            process=holder.process,
+            ended=ended,
+        )
+        self._store.append_guarded(grant, resumed, now)
+        self._store.append_guarded(grant, ev.LeaseTaken(at=now, tokens=dict(grant.tokens)), now)
+
+    def _new_run(self, runbook: str, now: datetime) -> str:
+        while True:
+            tail = "".join(secrets.choice(_ALPHABET) for _ in range(4))
+            run = f"{now:%Y%m%d-%H%M}-{runbook}-{tail}"
+            if not self._store.read(run):
+                return run
+
+
+def _closed(state: RunState, by: str, now: datetime) -> ev.Aborted:
+    left, then = what_is_left(state), what_comes_next(state)
+    return ev.Aborted(at=now, by=by, left=left, next_commands=then)
+
+
+def _text_of(runbook: Path) -> str:
+    try:
+        return runbook.read_text("utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{runbook}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{runbook}: is not UTF-8 text: {error.reason}") from error
