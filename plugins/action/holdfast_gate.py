@@ -18,11 +18,11 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-from holdfast.claims import ask
+from holdfast.claims import ask, standing
 from holdfast.claims.base import Asked
-from holdfast.errors import CannotTell, HoldfastError
+from holdfast.errors import CannotTell, HoldfastError, InvalidInput
 from holdfast.events import GateJudged
-from holdfast.looking import GateResult, Pace, Reading, Timer, describe, look_until
+from holdfast.looking import GateResult, Pace, Reading, Timer, describe, look_until, share_of
 from holdfast.model import Json, Outcome, Phase, Settle
 from holdfast.playrun import PlayRun, Renewal, Variables
 from holdfast.probes.base import Completed, Look
@@ -37,7 +37,9 @@ ARGUMENTS = {
     "deadline_seconds": {"type": "float"},
     "poll_seconds": {"type": "float"},
     "since_restart": {"type": "bool", "default": False},
+    "spread": {"type": "bool", "default": False},
 }
+STANDING = "standing"
 DEADLINE_SECONDS, POLL_SECONDS = 300, 2
 COMMAND_SECONDS = 20  # for one command on the task's host
 QUIET_SECONDS = 10  # a reading that says nothing new is shown again after so long
@@ -60,13 +62,18 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"gate {host}, {self._task.name}: {error}") from None
 
     def _gate(self, args: dict[str, Any], variables: Variables) -> dict[str, Json]:
-        claims = [ask(entry) for entry in args["claims"]]
-        pace = _pace(args, variables)
+        host, pace = str(variables["inventory_hostname"]), _pace(args, variables)
+        claims = _claims(args, variables)
+        if args["spread"]:
+            claims = share_of(
+                host, claims, variables["groups"], variables["ansible_play_hosts_all"]
+            )
+            if not claims:
+                return {"skipped": True, "msg": f"{host}: other hosts ask these claims"}
         if self._task.check_mode and args["since_restart"]:
             return {"skipped": True, "msg": _would_wait(claims, pace)}
         if self._task.check_mode:
             pace = Pace(Settle(), timedelta(0), pace.poll)
-        host = str(variables["inventory_hostname"])
         look = Look(
             host=host,
             groups=variables["groups"],
@@ -161,6 +168,18 @@ class _Watcher:
         if news != self._last[0] or at - self._last[1] >= QUIET_SECONDS:
             self._action.show(line)
             self._last = (news, at)
+
+
+def _claims(args: dict[str, Any], variables: Variables) -> list[Asked]:
+    if args["claims"] != [STANDING]:
+        return [ask(entry) for entry in args["claims"]]
+    claims = standing(variables["groups"])
+    if not claims:
+        raise InvalidInput(
+            "there is nothing to check: no group of this inventory is one that a claim speaks about",
+            remedy="compare its groups with inventories/example",
+        )
+    return claims
 
 
 def _pace(args: dict[str, Any], variables: Variables) -> Pace:

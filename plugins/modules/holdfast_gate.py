@@ -13,6 +13,7 @@ options:
   claims:
     description:
       - Names of claims, or mappings of C(claim) and the claim's parameters. C(holdfast check --list) lists them.
+      - V([standing]) stands for all claims that are true of a healthy fleet at any time.
     type: list
     elements: raw
     required: true
@@ -37,6 +38,12 @@ options:
     type: float
   since_restart:
     description: The claims speak of what an act of this play did; in check mode only say what would be waited for.
+    type: bool
+    default: false
+  spread:
+    description: >-
+      The hosts of the play share the claims. A claim about a group is asked once, at the group's first host; the others
+      are skipped.
     type: bool
     default: false
 """

@@ -5,7 +5,7 @@ Owns when to look again and when to stop; what is looked at and judged belongs t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing import TimeoutError as NoAnswerInTime
@@ -78,6 +78,33 @@ class GateResult:
             "readings": self.readings,
             "seconds": round(self.seconds, 3),
         }
+
+
+def share_of(
+    host: str,
+    claims: Sequence[Asked],
+    groups: Mapping[str, Sequence[str]],
+    play_hosts: Sequence[str],
+) -> list[Asked]:
+    """The claims that ``host`` asks when a play's hosts share a list, each claim asked once.
+
+    A claim about a group is asked at the group's first host in the play, any other at every host.
+
+    Raises:
+        InvalidInput: no host of the play would ask one of the claims.
+    """
+    share = []
+    for asked in claims:
+        askers = [each for each in groups.get(asked.claim.group, ()) if each in play_hosts]
+        if asked.claim.group and not askers:
+            raise InvalidInput(
+                f"no host of this play can ask {asked.claim.name}: it speaks about the group"
+                f" {asked.claim.group}, which has none here",
+                remedy="widen --limit, or leave the claim out",
+            )
+        if host in askers[:1] or not asked.claim.group:
+            share.append(asked)
+    return share
 
 
 def look_until(
@@ -221,7 +248,8 @@ def settling(reading: Reading, settle: Settle) -> str:
 
 def describe(host: str, reading: Reading, pace: Pace) -> str:
     """One reading in one line for the screen, beginning with ``gate <host>``."""
-    clock = f"({reading.elapsed.total_seconds():.0f} s of {pace.deadline.total_seconds():.0f} s)"
+    limit = f" of {pace.deadline.total_seconds():.0f} s" if pace.deadline else ""
+    clock = f"({reading.elapsed.total_seconds():.0f} s{limit})"
     bad = [verdict for verdict in reading.verdicts if not verdict.passed]
     if not bad:
         names = ", ".join(verdict.claim for verdict in reading.verdicts)

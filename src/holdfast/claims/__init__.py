@@ -6,7 +6,7 @@ gate on the broker must not pay two seconds for nova's libraries (facts measured
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 
@@ -41,6 +41,12 @@ def find_claim(name: str) -> Claim:
     if name in known:
         return known[name]
     raise InvalidInput(f"there is no claim {name!r}; {nearest(name, known)}")
+
+
+def standing(groups: Mapping[str, Sequence[str]]) -> list[Asked]:
+    """What is true of a healthy fleet at any time, about the groups that have hosts."""
+    claims = [claim for claim in all_claims().values() if claim.standing]
+    return [ask(claim.name) for claim in claims if not claim.group or groups.get(claim.group)]
 
 
 def ask(entry: str | Mapping[str, Json]) -> Asked:
