@@ -125,9 +125,7 @@ def ping(
     return echoes
 
 
-def _first_that_serves(
-    brokers: Iterable[Broker], ca_file: str
-) -> tuple[amqp.Connection, Broker]:
+def _first_that_serves(brokers: Iterable[Broker], ca_file: str) -> tuple[amqp.Connection, Broker]:
     refusals = []
     for broker in brokers:
         connection = amqp.Connection(
@@ -198,9 +196,7 @@ class _Round:
             correlation_id=call,
             expiration=str(int(EXPIRY_SECONDS * 1000)),
         )
-        channel.basic_publish(
-            message, exchange=EXCHANGE, routing_key=target.queue, mandatory=True
-        )
+        channel.basic_publish(message, exchange=EXCHANGE, routing_key=target.queue, mandatory=True)
 
     def _listen(self) -> None:
         deadline = monotonic() + ANSWER_SECONDS
@@ -224,8 +220,10 @@ class _Round:
         else:
             echo.answered += 1
 
-    def _returned(self, exception: Any, exchange: str, routing_key: str, message: Any) -> None:
-        target, _ = self.waiting.pop(message.properties["correlation_id"], (None, 0.0))
+    def _returned(self, *words_and_message: Any) -> None:
+        """The broker gives a message back that it could not put into any queue."""
+        call = words_and_message[-1].properties["correlation_id"]
+        target, _ = self.waiting.pop(call, (None, 0.0))
         if target is not None:
             self.echoes[target].no_queue = True
 
