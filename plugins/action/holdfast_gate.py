@@ -11,7 +11,7 @@ import os
 import shlex
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -77,7 +77,7 @@ class ActionModule(ActionBase):
         look = Look(
             host=host,
             groups=variables["groups"],
-            variables=_site_variables(claims, host, variables),
+            variables=_site_variables(claims, host, variables, self._variables_of),
             shell=_ConnectionShell(self),
         )
         journal = None if self._task.check_mode else _Journal.of(variables)
@@ -90,6 +90,13 @@ class ActionModule(ActionBase):
             "msg": _message(host, args["phase"], result, pace),
             "holdfast": result.as_json(),
         }
+
+    def _variables_of(self, host: str, variables: Variables) -> Variables:
+        """Another host's variables as that host sees them: ``hostvars[host]`` lacks ``hostvars``."""
+        hostvars = variables.raw["hostvars"]
+        theirs = {**hostvars.raw_get(host), "hostvars": hostvars}
+        templar = self._templar.copy_with_new_env(available_variables=theirs)
+        return Variables(theirs, templar.template)
 
     def execute(self, argv: Sequence[str]) -> dict[str, Any]:
         """Run a command on the task's host over the task's connection, with its privileges."""
@@ -194,7 +201,10 @@ def _pace(args: dict[str, Any], variables: Variables) -> Pace:
 
 
 def _site_variables(
-    claims: Sequence[Asked], host: str, variables: Variables
+    claims: Sequence[Asked],
+    host: str,
+    variables: Variables,
+    of_host: Callable[[str, Variables], Variables],
 ) -> dict[str, dict[str, Json]]:
     """Per host, the variables that the claims need there and that the inventory defines."""
     wanted: dict[str, set[str]] = {host: set()}
@@ -205,8 +215,8 @@ def _site_variables(
             wanted.setdefault(each, set()).update(claim.needs)
     found = {}
     for each, names in wanted.items():
-        theirs = variables.raw["hostvars"][each]
-        found[each] = {name: theirs[name] for name in names if name in theirs}
+        theirs = of_host(each, variables)
+        found[each] = {name: theirs[name] for name in names if name in theirs.raw}
     return found
 
 
