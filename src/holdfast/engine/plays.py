@@ -92,7 +92,7 @@ def _pace(settle: SettleSpec | None, deadline_seconds: int | None) -> dict[str, 
 
 
 def _done_units(state: RunState) -> dict[str, dict[str, str]]:
-    return {host: dict(units) for host, units in state.done_units.items()}
+    return {host: dict(state.done_units[host]) for host in state.done()}
 
 
 def _units(state: RunState, host: str) -> list[str]:

@@ -185,7 +185,7 @@ class RunState:
 
     def done(self) -> list[str]:
         """All hosts with a unit that this run restarted and saw healthy, in that order."""
-        return list(self.done_units)
+        return [host for host, units in self.done_units.items() if units]
 
     def proves(self, claims: tuple[Json, ...] | list[Json]) -> bool:
         """Whether a look proved all of these claims since anything was last touched."""

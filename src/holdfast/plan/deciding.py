@@ -34,6 +34,10 @@ from holdfast.plan.decisions import (
 from holdfast.plan.model import Plan, PlannedApprove, PlannedRoll, PlannedStep
 from holdfast.plan.order import next_batch
 
+# Before the first act a survey is one reading: whoever starts a run wants to know now. Between steps
+# clients may still be on their way back.
+_SURVEY_DEADLINE_SECONDS = 120
+
 _GIVE_BACK = (Phase.UNDRAIN,)
 _GATE = (Phase.VERIFY, Phase.UNDRAIN)
 
@@ -106,7 +110,9 @@ def _rolling(step: PlannedRoll, known: StepState, state: RunState) -> Decision:
             return Inspect(step.number, "sweep", hosts=swept)
         return EndStep(step.number)
     if not known.surveyed and not state.proves(step.policy.survey):
-        return Inspect(step.number, "survey", step.policy.survey)
+        return Inspect(
+            step.number, "survey", step.policy.survey, deadline_seconds=_SURVEY_DEADLINE_SECONDS
+        )
     hosts, why = next_batch(step, done, state.facts)
     return Roll(step.number, hosts, ALL_PHASES, why, swept)
 
