@@ -7,29 +7,24 @@ is a bug of ours: exit code 70, with the place where its details were written.
 from __future__ import annotations
 
 import traceback
-from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.text import Text
 
+from holdfast.cli.desk import Desk
 from holdfast.errors import HoldfastError
 from holdfast.words import literal
 
-BUG = 70
 INTERRUPTED = 5
 
 
 class Boundary:
     """``with Boundary(…):`` ends in SystemExit, whatever happens inside."""
 
-    def __init__(self, err: Console, details: Path, now: datetime) -> None:
-        self._err = err
-        self._details = details
-        self._now = now
-        self.run = ""  # the run at hand, once there is one
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._err = desk.err
 
     def __enter__(self) -> Self:
         return self
@@ -49,7 +44,7 @@ class Boundary:
             self._err.print("\nInterrupted. Nothing was touched by this command.", style="yellow")
             raise SystemExit(INTERRUPTED) from None
         self._confess(error)
-        raise SystemExit(BUG) from None
+        raise SystemExit(self._desk.bug_code) from None
 
     def say(self, error: HoldfastError) -> None:
         """Print an error for people: what is wrong, then what to do next."""
@@ -60,19 +55,19 @@ class Boundary:
 
     def _confess(self, error: BaseException) -> None:
         """Write the traceback down, and say where."""
-        path = self._details / f"bug-{self._now:%Y%m%d-%H%M%S}.txt"
         words = Text("This is a bug of Holdfast: ", style="bold red")
         words.append(literal(f"{type(error).__name__}: {error}"), style="not bold red")
         self._err.print(words, soft_wrap=True)
         trace = "".join(traceback.format_exception(error))
         try:
+            path = self._desk.settings.state_dir / f"bug-{self._desk.now():%Y%m%d-%H%M%S}.txt"
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.write_text(trace, encoding="utf-8")
             path.chmod(0o600)
-        except OSError:
+        except (OSError, HoldfastError):
             self._err.print(Text(trace), soft_wrap=True)
         else:
             self._err.print(Text(f"Details are in {path}"), soft_wrap=True)
-        if self.run:
-            again = f"Run {self.run} is journaled: holdfast status {self.run}"
+        if run := self._desk.run:
+            again = f"Run {run} is journaled: holdfast status {run}"
             self._err.print(Text(again), soft_wrap=True)

@@ -6,7 +6,9 @@ Tests build a Desk of their own; nothing below reads the environment or the cloc
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -17,13 +19,35 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from holdfast.ansible.ports import InventoryReader, PlaybookReader, PlayRunner
 from holdfast.cli import places
+from holdfast.engine import Engine, Progress
+from holdfast.engine.keeper import Background, every_second
 from holdfast.errors import InvalidInput, Refused
 from holdfast.events import Recorded
-from holdfast.journal import RunState
+from holdfast.journal import RunState, Status
+from holdfast.model import Json
 from holdfast.settings import Settings, load_settings
 from holdfast.store import Store, open_store
 from holdfast.words import listed
+
+BUG = 70
+Listener = Callable[[Progress | Recorded], None]
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What reaches beyond this process: Ansible, the claims that its plays know, passing time.
+
+    ``runner`` gives a runner whose plays keep their state where these settings say.
+    """
+
+    runner: Callable[[Settings], PlayRunner]
+    sites: InventoryReader
+    playbooks: PlaybookReader
+    claim_group: Callable[[Json], str]
+    wait: Callable[[float], object] = field(default_factory=lambda: threading.Event().wait)
+    background: Background = every_second
 
 
 class Declined(Refused):
@@ -42,7 +66,9 @@ class Desk:
     err: Console
     stdin: TextIO
     now: Callable[[], datetime]
+    outside: Callable[[Desk], Outside]
     run: str = field(default="", init=False)  # the run at hand, for the message about a bug
+    bug_code: int = field(default=BUG, init=False)
 
     @cached_property
     def settings(self) -> Settings:
@@ -62,6 +88,30 @@ class Desk:
     def site(self, wanted: str) -> Path:
         """Return the inventory that --site, HOLDFAST_SITE or the lack of a choice means."""
         return places.site(self.root, wanted or self.environ.get("HOLDFAST_SITE", ""))
+
+    def engine(self, listener: Listener = lambda _: None) -> Engine:
+        """Build the engine of this invocation."""
+        outside = self.outside(self)
+        return Engine(
+            store=self.store,
+            runner=outside.runner(self.settings),
+            sites=outside.sites,
+            playbooks=outside.playbooks,
+            claim_group=outside.claim_group,
+            wait=outside.wait,
+            background=outside.background,
+            clock=self.now,
+            listener=listener,
+        )
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Say what is being done, on a terminal, while it is done; gives a way to say more."""
+        if not self.err.is_terminal:
+            yield lambda _: None
+            return
+        with self.err.status(Text(f"{what} …", "dim")) as status:
+            yield lambda words: status.update(Text(f"{what}: {words}", "dim"))
 
     @property
     def by(self) -> str:
@@ -125,14 +175,12 @@ class Desk:
         return found[0]
 
     def driven(self, state: RunState) -> bool:
-        """Tell whether a living process still holds the run's leases."""
-        scopes = state.grant.tokens if state.grant else {}
+        """Tell whether, as far as can be known, a living process drives this run."""
+        if state.status is not Status.RUNNING or state.grant is None:
+            return False
         now = self.now()
-        return any(
-            row.holder.run == state.run
-            for scope in scopes
-            for row in self.store.holders(scope, now)
-        )
+        rows = (row for scope in state.grant.tokens for row in self.store.holders(scope, now))
+        return any(row.holder.run == state.run for row in rows)
 
 
 def columns(*names: str) -> Table:

@@ -90,6 +90,29 @@ class Lines:
         self._console.print(text, soft_wrap=True)
 
 
+class JsonLines:
+    """Each event of the journal as one line of JSON, for programs."""
+
+    def __init__(self, emit: Callable[[str], None]) -> None:
+        self._emit = emit
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def hear(self, recorded: Recorded) -> None:
+        """Print the event."""
+        self._emit(recorded.model_dump_json())
+
+    def note(self, host: str, text: str) -> None:
+        """Readings are for people; the verdict comes as an event."""
+
+    def say(self, text: str) -> None:
+        """The answer to a signal comes as an event, too."""
+
+
 class Panel:
     """The board, redrawn in place a few times a second; what is worth keeping scrolls above it."""
 

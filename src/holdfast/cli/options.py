@@ -29,12 +29,14 @@ Inputs = Annotated[
         "--input", metavar="NAME=VALUE", help="A value that the runbook asks for; repeatable."
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Json = Annotated[
+    bool, typer.Option("--json", metavar="", help="For programs: JSON on standard output.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask for confirmation.")]
 Run = Annotated[
     str,
     typer.Argument(
-        metavar="[RUN]", help="A run's id or a unique part of it. Default: the newest run."
+        metavar="RUN", help="A run's id or a unique part of it. Default: the newest run."
     ),
 ]
 NamedRun = Annotated[

@@ -17,7 +17,7 @@ from holdfast.cli.live import Lines, Panel, Screen, line
 from holdfast.cli.options import Json, Run, RunbookName, desk_of
 from holdfast.cli.places import runbook as find_runbook
 from holdfast.cli.places import runbooks as all_runbooks
-from holdfast.engine.left import hold_message
+from holdfast.engine import hold_message
 from holdfast.journal import Status, advance, fold
 from holdfast.report import build, picture
 from holdfast.report.instruments import read_observer, read_traffic
@@ -91,7 +91,7 @@ def report(  # noqa: PLR0913  # one parameter for each option of the command
     context: typer.Context,
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="One or several runs. Default: the newest."),
+        typer.Argument(metavar="RUN", help="One or several runs. Default: the newest."),
     ] = None,
     *,
     observer: Annotated[

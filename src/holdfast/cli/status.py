@@ -13,7 +13,7 @@ from rich.text import Text
 from holdfast.cli.desk import Desk, columns
 from holdfast.cli.hold import ending
 from holdfast.cli.options import Json, Run, Yes, desk_of
-from holdfast.engine.left import hold_message
+from holdfast.engine import hold_message
 from holdfast.errors import InvalidInput, Refused
 from holdfast.journal import RunState, Status, fold
 from holdfast.model import Grant

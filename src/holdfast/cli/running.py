@@ -1,0 +1,175 @@
+"""Commands that plan, run and steer a run. Decisions are the engine's; here are words and waiting."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, NoReturn
+
+import typer
+from rich.text import Text
+
+from holdfast.cli.desk import Desk
+from holdfast.cli.hold import ending
+from holdfast.cli.interrupt import interruptible
+from holdfast.cli.live import JsonLines, Lines, Panel, Screen
+from holdfast.cli.options import (
+    Inputs,
+    Json,
+    Limit,
+    NamedRun,
+    Run,
+    RunbookName,
+    Site,
+    Yes,
+    desk_of,
+    inputs_of,
+)
+from holdfast.cli.places import runbook as find_runbook
+from holdfast.cli.planview import plan_view, summary
+from holdfast.engine import Ended, Engine, Progress, hold_message
+from holdfast.errors import InvalidInput
+from holdfast.events import Recorded
+from holdfast.plan import Plan
+
+Reason = Annotated[
+    str,
+    typer.Option("--reason", metavar="TEXT", help="Why this is done now; kept in the journal."),
+]
+
+
+def plan(  # noqa: PLR0913  # one parameter for each option of the command
+    context: typer.Context,
+    runbook: RunbookName,
+    *,
+    site: Site = "",
+    limit: Limit = "",
+    inputs: Inputs = [],  # noqa: B006  # typer reads the default and gives a fresh list
+    as_json: Json = False,
+) -> None:
+    """Show what a run would do: steps, batches, order, gates, an estimate. Touches nothing."""
+    desk = desk_of(context)
+    made = _Wanted(runbook, site, limit, inputs).plan(desk, desk.engine())
+    if as_json:
+        summed = {"hash": made.hash, "estimate_seconds": made.estimate_seconds}
+        desk.emit(json.dumps(made.as_json() | summed))
+    else:
+        desk.show(plan_view(made))
+        desk.show(Text("\nNothing was touched.", "dim"))
+
+
+def run(  # noqa: PLR0913  # the same
+    context: typer.Context,
+    runbook: RunbookName,
+    *,
+    reason: Reason = "",
+    site: Site = "",
+    limit: Limit = "",
+    inputs: Inputs = [],  # noqa: B006  # the same
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Run a runbook: one proven step at a time, stopping at the first doubt."""
+    desk = desk_of(context)
+    if not reason.strip():
+        raise InvalidInput("A run needs a reason", remedy="--reason 'why this is done now'")
+    screen = _screen(desk, as_json=as_json)
+    engine = desk.engine(_listener(desk, screen))
+    made = _Wanted(runbook, site, limit, inputs).plan(desk, engine)
+    if not yes:
+        desk.err.print(plan_view(made))
+    desk.confirm(f"Run {summary(made)}?", yes=yes)
+    _drive(desk, engine, screen, lambda: engine.start(made, desk.by, reason))
+
+
+def resume(
+    context: typer.Context, run: NamedRun, *, reason: Reason = "", as_json: Json = False
+) -> None:
+    """Go on with a held, aborted or dead run. What is done is not repeated."""
+    desk = desk_of(context)
+    if not reason.strip():
+        raise InvalidInput("A resume needs a reason", remedy="--reason 'what was repaired'")
+    screen = _screen(desk, as_json=as_json)
+    engine = desk.engine(_listener(desk, screen))
+    found = desk.run = desk.find(run)
+    _drive(desk, engine, screen, lambda: engine.resume(found, desk.by, reason))
+
+
+def abort(
+    context: typer.Context,
+    run: Run = "",
+    *,
+    hard: Annotated[
+        bool,
+        typer.Option(
+            "--hard", metavar="", help="The hard stop: at once, in the middle of a host's turn."
+        ),
+    ] = False,
+) -> None:
+    """Ask a run to stop at the next boundary, from any terminal; the host in hand is finished first.
+
+    A run that has no driver any more is closed, and the message says what it left.
+    """
+    desk = desk_of(context)
+    found = desk.run = desk.find(run)
+    engine = desk.engine()
+    state = engine.ask_abort(found, desk.by, hard=hard)
+    if engine.driver(state) is None:
+        desk.show(ending(state, hold_message(state)))
+        return
+    when = "at once (hard stop)" if hard else "at the next boundary"
+    desk.show(Text(f"Asked {found} to stop {when}.", "yellow"))
+    desk.show(Text(f"next: holdfast watch {found}", "dim"))
+
+
+def approve(context: typer.Context, run: Run = "") -> None:
+    """Give the word that a run waits for, for exactly the plan it asked about."""
+    desk = desk_of(context)
+    found = desk.run = desk.find(run)
+    desk.engine().approve(found, desk.by)
+    desk.show(Text(f"Approved by {desk.by}: {found}", "green"))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What ``plan`` and ``run`` were asked for."""
+
+    runbook: str
+    site: str
+    limit: str
+    inputs: list[str]
+
+    def plan(self, desk: Desk, engine: Engine) -> Plan:
+        path, inventory = find_runbook(desk.root, self.runbook), desk.site(self.site)
+        with desk.busy("Reading runbook and inventory"):
+            return engine.plan(path, inventory, inputs_of(self.inputs), self.limit)
+
+
+def _screen(desk: Desk, *, as_json: bool) -> Screen:
+    if as_json:
+        return JsonLines(desk.emit)
+    if desk.out.is_terminal:
+        return Panel(desk.out, desk.now)
+    return Lines(desk.out, desk.now)
+
+
+def _listener(desk: Desk, screen: Screen) -> Callable[[Progress | Recorded], None]:
+    def listen(what: Progress | Recorded) -> None:
+        if isinstance(what, Recorded):
+            desk.run = what.run
+            screen.hear(what)
+        else:
+            screen.note(what.host, what.text or what.task)
+
+    return listen
+
+
+def _drive(desk: Desk, engine: Engine, screen: Screen, go: Callable[[], Ended]) -> NoReturn:
+    """Let the engine drive, shown on the screen; end with its exit code."""
+    with screen, interruptible(engine.stop, screen.say):
+        ended = go()
+    desk.run = ended.run
+    last_words = ending(ended.state, hold_message(ended.state))
+    (desk.err if isinstance(screen, JsonLines) else desk.out).print(last_words, highlight=False)
+    raise typer.Exit(ended.code)
