@@ -73,10 +73,13 @@ def _version(wanted: bool) -> None:  # typer's callbacks take the value alone
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", metavar="", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", metavar="", callback=_version, is_eager=True, help="Show the version."
+        ),
     ] = False,
 ) -> None:
-    # The text of `holdfast --help` is the app's own `help`.
+    """Take the options of the program itself; its help text is the app's."""
 
 
 def desk() -> Desk:
