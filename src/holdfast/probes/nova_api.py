@@ -23,6 +23,8 @@ from holdfast.probes.base import Site
 # From 2.69 on, services of a cell whose database is silent are listed as UNKNOWN instead of being
 # left out. Seen on nova 26: with the database stopped, older versions answer 200 and an empty list.
 MICROVERSION = "2.69"
+OK = 200
+SERVICES = "/v2.1/os-services"
 CONNECT_SECONDS = 3.05
 ANSWER_SECONDS = 10.0
 PAGE = 1000
@@ -129,8 +131,8 @@ def log_in(site: ApiSite) -> Session:
     raise NoToken(f"no token from keystone at {site.nova_auth_url}: {cause}")
 
 
-def get(sites: Mapping[str, ApiSite], path: str, query: Mapping[str, str]) -> Json:
-    """The body that the first of these hosts' APIs to answer gives; reading may go to any.
+def first(sites: Mapping[str, ApiSite], path: str, query: Mapping[str, str]) -> tuple[str, Json]:
+    """The first of these hosts whose API gives an answer, and the body; reading may go to any.
 
     Raises:
         CannotTell: none of them answers with 200; names each and what it said.
@@ -142,8 +144,8 @@ def get(sites: Mapping[str, ApiSite], path: str, query: Mapping[str, str]) -> Js
         except CannotTell as error:
             refusals.append(f"{host}: {error}")
             continue
-        if answer.status == 200:
-            return answer.body
+        if answer.status == OK:
+            return host, answer.body
         refusals.append(f"{host}: {answer.status} for {path}")
     raise CannotTell(f"nova's API does not tell: {'; '.join(refusals)}")
 
@@ -152,16 +154,16 @@ def services(sites: Mapping[str, ApiSite], **query: str) -> Sequence[Json]:
     """``GET /os-services`` as nova answers it.
 
     Raises:
-        CannotTell: see ``get``.
+        CannotTell: see ``first``.
     """
-    return list(get(sites, "/v2.1/os-services", query)["services"])
+    return list(first(sites, SERVICES, query)[1]["services"])
 
 
 def instances_on(sites: Mapping[str, ApiSite], host: str) -> Sequence[Json]:
     """``GET /servers/detail`` of every project's instances on a host, as nova knows the host.
 
     Raises:
-        CannotTell: see ``get``.
+        CannotTell: see ``first``.
     """
     return _pages(sites, "/v2.1/servers/detail", "servers", {"all_tenants": "1", "host": host})
 
@@ -170,7 +172,7 @@ def migrations_of(sites: Mapping[str, ApiSite], host: str) -> Sequence[Json]:
     """``GET /os-migrations`` that come from or go to a host, whatever their status.
 
     Raises:
-        CannotTell: see ``get``.
+        CannotTell: see ``first``.
     """
     return _pages(sites, "/v2.1/os-migrations", "migrations", {"host": host}, marker="uuid")
 
@@ -180,7 +182,7 @@ def _pages(
 ) -> Sequence[Json]:
     found: list[Json] = []
     for _ in range(PAGES):
-        body = get(sites, path, query | {"limit": str(PAGE)})
+        _, body = first(sites, path, query | {"limit": str(PAGE)})
         found += body[name]
         if not body[name] or f"{name}_links" not in body:  # the link to a next page
             return found
