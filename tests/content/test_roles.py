@@ -13,6 +13,12 @@ from tests.content.reading import ROOT, Yaml, files, name_of, walk, yaml_in, yam
 VERBS = {"preflight", "drain", "restart", "verify", "undrain"}
 ROLE_TASKS = {"ansible.builtin.include_role", "ansible.builtin.import_role"}
 
+FOLDERS = {
+    "ansible.builtin.include_tasks": "tasks",
+    "ansible.builtin.import_tasks": "tasks",
+    "ansible.builtin.template": "templates",
+}
+
 ROLES = sorted(
     {ROOT / "roles" / path.relative_to(ROOT / "roles").parts[0] for path in files("roles/*")}
 )
@@ -40,6 +46,23 @@ def named_from_outside() -> set[tuple[str, str]]:
             for role in part.get("roles", []) if "hosts" in part else []:
                 named = role if isinstance(role, dict) else {"role": role}
                 found.add((named.get("role", named.get("name")), named.get("tasks_from", "main")))
+    return found
+
+
+def missing_files(role: Path) -> list[str]:
+    """Return the task files and templates that a role's tasks name and that it does not have."""
+    found = []
+    for path in files("roles/*/tasks/*.yml"):
+        for part in walk(yaml_of(path)) if path.parents[1] == role else ():
+            for module, folder in FOLDERS.items():
+                asked = part.get(module) if isinstance(part, dict) else None
+                name = asked.get("src", asked.get("file")) if isinstance(asked, dict) else asked
+                if (
+                    isinstance(name, str)
+                    and "{{" not in name
+                    and not (role / folder / name).is_file()
+                ):
+                    found.append(f"{name_of(path)}: {folder}/{name}")
     return found
 
 
@@ -105,6 +128,11 @@ def test_entry_points_and_specs_are_the_same(role: Path) -> None:
 def test_documented_defaults_are_the_defaults(role: Path) -> None:
     specs = content_of(role / "meta/argument_specs.yml").get("argument_specs", {})
     assert default_complaints(specs, content_of(role / "defaults/main.yml")) == []
+
+
+@pytest.mark.parametrize("role", ROLES, ids=name_of)
+def test_every_file_that_a_role_names_is_in_it(role: Path) -> None:
+    assert missing_files(role) == []
 
 
 def test_every_role_that_is_named_exists() -> None:
