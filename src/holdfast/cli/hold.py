@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast import events
-from holdfast.journal import RunState
+from holdfast.journal import RunState, Status
 from holdfast.report.board import Board
 from holdfast.words import literal, one_line
 
@@ -23,7 +23,7 @@ _PURPOSES = {"resume": "to go on", "run": "to try again", "abort": "to leave it"
 
 def ending(state: RunState, held: events.Held | None) -> RenderableType:
     """Return what is printed when a run has ended, or has no driver any more."""
-    if held is not None:
+    if held is not None and state.status in {Status.HELD, Status.RUNNING}:
         return _stopped("HELD", "nothing more is touched", held.left, held, state)
     if state.aborted is not None:
         return _stopped("ABORTED", "as asked", state.aborted.left, state.aborted, state)

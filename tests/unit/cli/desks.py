@@ -1,0 +1,122 @@
+"""The whole program over a fleet in memory: type a command, get its output and exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+
+from holdfast.ansible.fake import FakeRunner
+from holdfast.ansible.fleet import FakeFleet
+from holdfast.ansible.ports import PlayRunner
+from holdfast.cli import main
+from holdfast.cli.desk import Desk, Outside
+from holdfast.cli.stream import Steady
+from holdfast.errors import InvalidInput
+from holdfast.model import Json
+from holdfast.plan import Policy
+from holdfast.settings import Settings
+from holdfast.store import open_store
+from tests.unit.engine.worlds import FakePlaybooks, FakeSite, policy, runbook
+
+HOSTS = ("ctl1", "ctl2", "ctl3")
+BLOCKS = (
+    "check: [fake.all_serve]",
+    "roll: broker_restart.yml\nhosts: broker",
+    "wait: {gates: [fake.all_serve], seconds: 10}",
+)
+
+
+class Keyboard(StringIO):
+    """Standard input of a person."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one command said, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def everything(self) -> str:
+        return self.out + self.err
+
+
+@dataclass
+class Office:
+    """A project with a runbook called broker-restart, a site called lab and a fleet in memory."""
+
+    path: Path
+    fleet: FakeFleet = field(default_factory=lambda: FakeFleet.of(list(HOSTS)))
+    groups: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"broker": HOSTS})
+    policies: dict[str, Policy] = field(default_factory=lambda: {"broker_restart.yml": policy()})
+    environ: dict[str, str] = field(default_factory=dict)
+    runner: Callable[[PlayRunner], PlayRunner] = lambda runner: runner
+
+    def __post_init__(self) -> None:
+        for directory in ("playbooks", "runbooks", "inventories/lab", "inventories/example"):
+            (self.path / directory).mkdir(parents=True)
+        (self.path / "ansible.cfg").touch()
+        self.write(*BLOCKS)
+        self.environ |= {"HOLDFAST_STATE_DIR": str(self.state), "SUDO_USER": "ada"}
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state"
+
+    @property
+    def acts(self) -> list[str]:
+        """What was really done, by the fleet's own record."""
+        return [f"{done.what} {done.host}" for done in self.fleet.history]
+
+    def write(self, *blocks: str, name: str = "broker-restart", inputs: str = "{}") -> Path:
+        return runbook(self.path / "runbooks", *blocks, name=name, inputs=inputs)
+
+    def outside(self, _: Desk) -> Outside:
+        return Outside(
+            runner=lambda settings: self.runner(self.fake(settings)),
+            sites=FakeSite(self.groups),
+            playbooks=FakePlaybooks(self.policies),
+            claim_group=claim_group,
+            wait=self.fleet.clock.wait,
+            background=self.fleet.clock.background,
+        )
+
+    def fake(self, settings: Settings) -> FakeRunner:
+        return FakeRunner(self.fleet, open_store(settings))
+
+    def call(self, *arguments: str, typed: str | None = None, terminal: bool = False) -> Said:
+        """Type a command; with ``typed``, on a keyboard."""
+        out, err = StringIO(), StringIO()
+        consoles = (
+            Console(file=Steady(stream).text(), width=120, force_terminal=terminal, _environ={})
+            for stream in (out, err)
+        )
+        desk = Desk(
+            environ=self.environ,
+            directory=self.path,
+            out=next(consoles),
+            err=next(consoles),
+            stdin=StringIO() if typed is None else Keyboard(typed),
+            now=self.fleet.clock,
+            outside=self.outside,
+        )
+        try:
+            main(arguments, desk)
+        except SystemExit as end:
+            return Said(int(end.code or 0), out.getvalue(), err.getvalue())
+
+
+def claim_group(entry: Json) -> str:
+    name = entry if isinstance(entry, str) else entry["claim"]
+    if name not in {"fake.all_serve", "standing"}:
+        raise InvalidInput(f"there is no claim {name!r}; did you mean fake.all_serve?")
+    return "broker"
