@@ -1,0 +1,102 @@
+"""Every `holdfast` command that prose shows can be typed: subcommand, options, runbook."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.core import TyperGroup
+
+from holdfast.cli.app import app
+from tests.content.reading import code_spans, fences, files, name_of, text_of
+
+PROSE = files("*.md")
+RUNBOOKS = {path.stem for path in files("runbooks/*.md")}
+TAKES_A_RUNBOOK = {"run", "plan", "show"}
+COMMAND = re.compile(r"^(?:\$ )?(holdfast(?: .*)?)$", re.MULTILINE)
+# An option, or a word that stands for what the reader puts there: NAME, <run>, …
+PLACEHOLDER = re.compile(r"^(-.*|<.*>|[A-Z_]+|…|\.\.\.)$")
+HELP = {"--help", "-h"}
+
+
+@cache
+def program() -> TyperGroup:
+    """Return the program as the command line builds it."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    return group
+
+
+def shown(path: Path) -> list[str]:
+    """Return the commands of ours that a document shows, in its prose and in its blocks."""
+    texts = code_spans(path) + [
+        text for info in ("", "sh", "bash", "console") for _, text in fences(path, info)
+    ]
+    texts += re.findall(r"^ {4}(.*)", text_of(path), re.MULTILINE)
+    return [command for text in texts for command in COMMAND.findall(text)]
+
+
+def complaints(text: str) -> list[str]:
+    """Return what of a command could not be typed: subcommands first, then options and a runbook's name."""
+    words = shlex.split(text, comments=True)
+    command: Any = program()  # typer has no public type for "command or group"
+    typed = [words.pop(0)]
+    while isinstance(command, TyperGroup) and words and not words[0].startswith("-"):
+        typed.append(words.pop(0))
+        if typed[-1] not in command.commands:
+            return [f"there is no {' '.join(typed)}"]
+        command = command.commands[typed[-1]]
+    known = {
+        option for param in command.params for option in (*param.opts, *param.secondary_opts)
+    } | HELP
+    options = [word.split("=")[0] for word in words if word.startswith("-")]
+    found = [f"{' '.join(typed)} has no {option}" for option in options if option not in known]
+    if (
+        typed[-1] in TAKES_A_RUNBOOK
+        and words
+        and not PLACEHOLDER.match(words[0])
+        and words[0] not in RUNBOOKS
+    ):
+        found.append(f"there is no runbook {words[0]}")
+    return found
+
+
+@pytest.mark.parametrize("path", PROSE, ids=name_of)
+def test_every_command_that_prose_shows_can_be_typed(path: Path) -> None:
+    assert [f"{command}: {said}" for command in shown(path) for said in complaints(command)] == []
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len([command for path in PROSE for command in shown(path)]) > 20
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "holdfast restart",
+        "holdfast run rabbitmq-restart --gone x",
+        "holdfast run gone --site x",
+        "holdfast lease gone",
+        "holdfast --gone",
+    ],
+)
+def test_a_command_that_cannot_be_typed_is_seen(command: str) -> None:
+    assert len(complaints(command)) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "holdfast",
+        "holdfast run NAME --site x --reason 'y z'",
+        "holdfast lease list",
+        "holdfast status  # who holds what",
+    ],
+)
+def test_a_command_that_can_be_typed_is_not(command: str) -> None:
+    assert complaints(command) == []
