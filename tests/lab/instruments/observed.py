@@ -7,11 +7,13 @@ Unknown is counted apart: it neither is an outage nor ends one that it interrupt
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
 Line = Mapping[str, Any]
+Series = Mapping[tuple[str, str], Sequence[Line]]
+Start = tuple[str, float]  # an invocation, and when it was first seen
 
 
 def summarise(lines: Iterable[Line]) -> dict[str, Any]:
@@ -24,6 +26,7 @@ def summarise(lines: Iterable[Line]) -> dict[str, Any]:
     if head["what"] != "observer":
         raise ValueError("not a record of the observer")
     series = _series(samples)
+    starts = _starts(series)
     return {
         "started_at": head["detail"]["started_at"],
         "monotonic": head["detail"]["monotonic"],
@@ -34,11 +37,9 @@ def summarise(lines: Iterable[Line]) -> dict[str, Any]:
         "unknown": _per_host(series, None),
         "max_out": _max_out(samples),
         "max_out_of_group": _max_out_of_group(samples, head["detail"]["groups"]),
-        "restarts": {
-            host: {unit: len(ids) - 1 for unit, ids in units.items()}
-            for host, units in _ids(series).items()
-        },
-        "invocations": _ids(series),
+        "restarts": _of_each(starts, lambda seen: len(seen) - 1),
+        "restarted_at": _of_each(starts, lambda seen: [t for _, t in seen[1:]]),
+        "invocations": _of_each(starts, lambda seen: [identity for identity, _ in seen]),
     }
 
 
@@ -49,9 +50,7 @@ def _series(samples: Iterable[Line]) -> dict[tuple[str, str], list[Line]]:
     return series
 
 
-def _per_host(
-    series: Mapping[tuple[str, str], Sequence[Line]], state: bool | None
-) -> dict[str, dict[str, list[Line]]]:
+def _per_host(series: Series, state: bool | None) -> dict[str, dict[str, list[Line]]]:
     found: dict[str, dict[str, list[Line]]] = defaultdict(dict)
     for (host, what), samples in series.items():
         if spans := spans_of(samples, state):
@@ -103,12 +102,26 @@ def _max_out_of_group(
     return most
 
 
-def _ids(series: Mapping[tuple[str, str], Sequence[Line]]) -> dict[str, dict[str, list[str]]]:
-    found: dict[str, dict[str, list[str]]] = defaultdict(dict)
+def _starts(series: Series) -> dict[str, dict[str, list[Start]]]:
+    """Return each unit's invocations in order, with the time at which each was first seen."""
+    found: dict[str, dict[str, list[Start]]] = defaultdict(dict)
     for (host, what), samples in series.items():
         if what.startswith("unit:"):
-            known = [line["detail"]["invocation_id"] for line in samples if line["ok"] is not None]
-            ids = [identity for identity, _ in groupby(filter(None, known))]
-            if ids:
-                found[host][what.removeprefix("unit:")] = ids
+            known = [
+                (line["detail"]["invocation_id"], line["t"])
+                for line in samples
+                if line["ok"] is not None
+            ]
+            running = [(identity, t) for identity, t in known if identity]
+            starts = [next(run) for _, run in groupby(running, key=lambda start: start[0])]
+            if starts:
+                found[host][what.removeprefix("unit:")] = starts
     return dict(found)
+
+
+def _of_each(
+    starts: Mapping[str, Mapping[str, list[Start]]], what: Callable[[list[Start]], Any]
+) -> dict[str, Any]:
+    return {
+        host: {unit: what(seen) for unit, seen in units.items()} for host, units in starts.items()
+    }

@@ -122,3 +122,11 @@ def test_a_record_without_samples_has_no_ends() -> None:
 def test_another_instruments_record_is_refused() -> None:
     with pytest.raises(ValueError, match="not a record of the observer"):
         summarise([{**HEAD, "what": "traffic"}])
+
+
+def test_a_restart_happened_when_the_new_invocation_was_first_seen() -> None:
+    summary = summarise(
+        in_order(unit_samples((True, "a"), (False, "a"), (False, "b"), (True, "b")))
+    )
+    assert summary["restarted_at"] == {"ctl1": {"cron": [3.0]}}
+    assert summary["invocations"] == {"ctl1": {"cron": ["a", "b"]}}
