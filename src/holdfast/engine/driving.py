@@ -235,7 +235,7 @@ class Driver:
         return held.code
 
     def _refuse(self, failure: Failure) -> int:
-        again = f"holdfast run {self._plan.runbook} …"
+        again = f"holdfast run {self._plan.runbook} --reason '…'"
         self._say(
             ev.Refused(
                 at=self._parts.clock(),

@@ -52,8 +52,16 @@ def what_is_left(state: RunState) -> list[str]:
 
 def what_comes_next(state: RunState) -> list[str]:
     """The command that continues, then those that give hosts back by hand."""
+    log = f"holdfast log {shlex.quote(state.run)}"
+    if state.grant is None:
+        return [_again(state), log]
     resume = f"holdfast resume {shlex.quote(state.run)} --reason '…'"
-    return [resume, *_give_back(state), f"holdfast log {shlex.quote(state.run)}"]
+    return [resume, *_give_back(state), log]
+
+
+def _again(state: RunState) -> str:
+    """A run that never held its lease has touched nothing: there is only starting anew."""
+    return f"holdfast run {state.opened.runbook if state.opened else ''} --reason '…'"
 
 
 def describe_turn(turn: Turn) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event
+from sqlalchemy import Connection, Engine, NullPool, StaticPool, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -43,7 +43,9 @@ def make_engine(url: str) -> Engine:
     path = sqlite_path(target)
     if path is not None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine = create_engine(target, poolclass=NullPool, connect_args=_sqlite_arguments(target))
+    # `sqlite://` names a database in memory, which lives as long as its one connection: for tests.
+    pool = NullPool if target.database else StaticPool
+    engine = create_engine(target, poolclass=pool, connect_args=_sqlite_arguments(target))
     event.listen(engine, "connect", _durable)
     event.listen(engine, "begin", _begin_immediate)
     return engine

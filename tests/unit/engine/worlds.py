@@ -1,4 +1,4 @@
-"""Everything an engine needs, in memory: a fleet, its runbook, a clock, a journal in a temporary file."""
+"""Everything an engine needs, in memory: a fleet, its runbook, a clock, a journal."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class World:
         return cls(path, FakeFleet.of(list(hosts)), {"broker": hosts})
 
     def __post_init__(self) -> None:
-        settings = Settings(f"sqlite:///{self.path / 'state.db'}", self.path)
+        settings = Settings("sqlite://", self.path)
         self.store = open_store(settings, gone=self.is_gone)
         self.tripwire = Tripwire(self.store)
 
