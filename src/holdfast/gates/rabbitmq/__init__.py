@@ -1,0 +1,1 @@
+"""Judges of the broker: pure functions from what was seen (``seen``) to a verdict, by subject."""

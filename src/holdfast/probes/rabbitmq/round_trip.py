@@ -1,0 +1,138 @@
+"""Send one message of our own through each node and get it back. Owns AMQP; leaves nothing behind."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import amqp
+from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
+
+from holdfast.errors import InvalidInput
+from holdfast.model import Json
+from holdfast.probes.base import Look
+from holdfast.probes.rabbitmq.site import GROUP, RabbitSite, expected, sites_of
+
+CONNECT_SECONDS = 3
+ANSWER_SECONDS = 5  # for each answer; a healthy node's whole trip takes 0.01 to 0.05
+PARALLEL = 16
+PREFIX = "holdfast.round-trip."
+
+_UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
+
+
+def look_at_trips(look: Look, through: Sequence[str] = ()) -> dict[str, Json]:
+    """One trip through the node of each host, all of them by default, all at the same time.
+
+    Raises:
+        InvalidInput: a host is no broker of the inventory.
+    """
+    sites = sites_of(look)
+    hosts = list(through) or list(sites)
+    if strange := [host for host in hosts if host not in sites]:
+        raise InvalidInput(
+            f"no broker of this inventory: {', '.join(strange)}",
+            remedy=f"name hosts of the group {GROUP}: {', '.join(sites)}",
+        )
+    with ThreadPoolExecutor(min(len(hosts), PARALLEL)) as pool:
+        trips = pool.map(lambda host: _Trip(host, sites[host]).outcome(), hosts)
+        return {"expected": expected(sites), "trips": dict(zip(hosts, trips, strict=True))}
+
+
+class _Trip:
+    """One message's way through one node; ``_stage`` is how far it came."""
+
+    def __init__(self, host: str, site: RabbitSite) -> None:
+        self._site, self._address = site, site.address(host)
+        self._name = f"{PREFIX}{host}.{uuid4()}"
+        self._stage = "connect"
+        self._blocked = ""
+
+    def outcome(self) -> dict[str, Json]:
+        """How the trip ended, whatever the broker and the network do."""
+        began = time.monotonic()
+        try:
+            self._go()
+        except (OSError, AMQPError) as error:
+            cause = self._blocked or str(error) or type(error).__name__
+            return {"ok": False, "stage": self._stage, "how": _how(error), "cause": cause}
+        return {"ok": True, "seconds": time.monotonic() - began}
+
+    def _go(self) -> None:
+        # A connection and nothing more: silence here may be the network's, silence later is the broker's.
+        socket.create_connection(
+            (self._address, self._site.rabbitmq_amqp_port), CONNECT_SECONDS
+        ).close()
+        self._stage = "login"
+        connection = self._connection()
+        try:
+            connection.connect()
+            connection.transport.sock.settimeout(ANSWER_SECONDS)  # for every answer from here on
+            self._round(connection)
+            connection.close()
+        finally:
+            connection.collect()
+
+    def _round(self, connection: Any) -> None:
+        got: list[Any] = []
+        self._stage = "declare"
+        channel = connection.channel()
+        # Exclusive: the broker deletes it with the connection, whatever becomes of us. Such a queue lives
+        # on the node that is asked, so the trip proves that node.
+        channel.queue_declare(self._name, exclusive=True, auto_delete=True, durable=False)
+        self._stage = "publish"
+        message = amqp.Message(self._name)
+        channel.basic_publish_confirm(message, routing_key=self._name, timeout=ANSWER_SECONDS)
+        self._stage = "consume"
+        consumer = channel.basic_consume(self._name, no_ack=True, callback=got.append)
+        connection.drain_events(timeout=ANSWER_SECONDS)
+        if [message.body for message in got] != [self._name]:
+            raise AMQPError(f"sent one message of our own and got {len(got)} back")
+        self._stage = "delete"
+        channel.basic_cancel(consumer)  # else the broker tells the consumer that its queue is gone
+        channel.queue_delete(self._name)
+
+    def _connection(self) -> Any:
+        site = self._site
+        address = f"[{self._address}]" if ":" in self._address else self._address
+        return amqp.Connection(
+            host=f"{address}:{site.rabbitmq_amqp_port}",
+            userid=site.rabbitmq_probe_user,
+            password=site.rabbitmq_probe_password.get_secret_value(),
+            virtual_host=site.rabbitmq_probe_vhost,
+            ssl=self._tls() if site.rabbitmq_amqp_tls else False,
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=ANSWER_SECONDS,
+            write_timeout=ANSWER_SECONDS,
+            on_blocked=self._on_blocked,
+        )
+
+    def _tls(self) -> dict[str, Json]:
+        return {
+            "server_hostname": self._site.rabbitmq_tls_name or self._address,
+            "ca_certs": self._site.rabbitmq_amqp_ca_file or None,
+            "cert_reqs": ssl.CERT_REQUIRED,
+        }
+
+    def _on_blocked(self, _: str) -> None:
+        self._blocked = "the broker blocks publishers: a memory or disk alarm is in effect"
+
+
+def _how(error: Exception) -> str:
+    """What kind of end it was; the judge says what that means."""
+    if isinstance(error, AccessRefused | NotAllowed):
+        return "denied"
+    if isinstance(error, ConnectionRefusedError):
+        return "refused"
+    if isinstance(error, TimeoutError):
+        return "silent"
+    nobody = isinstance(error, socket.gaierror | ssl.SSLCertVerificationError | FileNotFoundError)
+    if nobody or (isinstance(error, OSError) and error.errno in _UNREACHABLE):
+        return "unreachable"
+    return "broken"
