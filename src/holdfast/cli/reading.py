@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -74,7 +73,7 @@ def watch(context: typer.Context, run: Run = "") -> None:
     screen: Screen = Lines(desk.out, desk.now)
     if desk.out.is_terminal:
         screen = Panel(desk.out, desk.now, _WATCH_FOOT)
-    wait = threading.Event().wait
+    wait = desk.outside(desk).wait
     with screen:
         for recorded in journal:
             screen.hear(recorded)

@@ -1,0 +1,96 @@
+"""``holdfast check``: verdicts for people, programs and monitoring; nothing is kept."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.desks import Office
+from tests.unit.cli.test_steering import Broken
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office(tmp_path / "project")
+
+
+def test_healthy_fleet_passes(office: Office) -> None:
+    said = office.call("check", "fake.all_serve")
+    assert said.code == 0, said.everything
+    assert "✓ PASS  fake.all_serve  all serve" in said.out
+    assert "PASS: 1 of 1 claim hold" in said.out
+
+
+def test_sick_fleet_exits_with_3_and_says_who(office: Office) -> None:
+    office.fleet.hosts["ctl2"].healthy = False
+    said = office.call("check")
+    assert said.code == 3
+    assert "✗ FAIL" in said.out
+    assert "ctl2 does not serve" in said.out
+
+
+def test_unknown_is_never_pass(office: Office) -> None:
+    office.fleet.undecided.add("ctl2")
+    said = office.call("check", "--json")
+    assert said.code == 3
+    assert json.loads(said.out)["outcome"] == "UNKNOWN"
+
+
+def test_check_leaves_no_run_behind(office: Office) -> None:
+    office.call("check")
+    assert "There are no runs yet" in office.call("status").out
+    assert office.acts == []
+
+
+LINE = re.compile(r"HOLDFAST (\w+) - [^|\n]+(\| pass=\d+ fail=\d+ unknown=\d+ time=[\d.]+s)?\n")
+
+
+@pytest.mark.parametrize(("trouble", "code"), [("none", 0), ("sick", 2), ("undecided", 3)])
+def test_monitoring_gets_one_line_and_its_exit_codes(
+    office: Office, trouble: str, code: int
+) -> None:
+    if trouble == "sick":
+        office.fleet.hosts["ctl2"].healthy = False
+    if trouble == "undecided":
+        office.fleet.undecided.add("ctl2")
+    said = office.call("check", "--nagios")
+    assert said.code == code, said.everything
+    assert LINE.fullmatch(said.out), said.out
+    assert said.err == ""
+
+
+def test_monitoring_learns_of_bad_input_as_unknown(office: Office) -> None:
+    said = office.call("check", "--nagios", "fake.no_such|claim")
+    assert said.code == 3
+    assert LINE.fullmatch(said.out), said.out
+    assert "there is no claim 'fake.no_such/claim'" in said.out
+
+
+def test_monitoring_learns_of_a_bug_as_unknown(office: Office) -> None:
+    office.runner = lambda _: Broken()
+    assert office.call("check", "--nagios").code == 3
+
+
+def test_unknown_claim_names_the_nearest(office: Office) -> None:
+    said = office.call("check", "fake.al_serve")
+    assert said.code == 2
+    assert "did you mean fake.all_serve?" in said.err
+
+
+@pytest.mark.parametrize("claim", ["fake.all_serve:", "fake.all_serve:x", "fake.all_serve:claim=y"])
+def test_parameters_are_pairs(office: Office, claim: str) -> None:
+    said = office.call("check", claim)
+    assert said.code == 2
+    assert "expected CLAIM:name=value" in said.err
+
+
+def test_all_claims_are_listed(office: Office) -> None:
+    said = office.call("check", "--list")
+    assert said.code == 0
+    assert "systemd.active" in said.out
+    assert {"name", "summary", "group", "standing"} == set(
+        json.loads(office.call("check", "--list", "--json").out)[0]
+    )

@@ -1,0 +1,68 @@
+"""``holdfast lease``: who holds what; a dead holder's lease can be freed, a living one's not."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from holdfast.model import Holder, LeaseMode
+from holdfast.settings import load_settings
+from holdfast.store import holder_for, open_store
+from tests.unit.cli.desks import Office
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office(tmp_path / "project")
+
+
+def taken(office: Office, holder: Holder) -> None:
+    store = open_store(load_settings(office.environ))
+    scopes = {"lab/broker": LeaseMode.EXCLUSIVE}
+    store.take(holder, scopes, timedelta(hours=1), office.fleet.clock())
+
+
+def elsewhere() -> Holder:
+    return Holder("R1", "bob", "kernel [b]update[/b]", "other-controller", "boot", 7, 7)
+
+
+def test_list_says_who_since_when_and_why(office: Office) -> None:
+    taken(office, elsewhere())
+    said = office.call("lease", "list")
+    for words in ("lab/broker", "exclusive", "R1", "bob", "kernel [b]update[/b]"):
+        assert words in said.out
+    listed = json.loads(office.call("lease", "list", "--json").out)
+    assert (listed[0]["scope"], listed[0]["controller"]) == ("lab/broker", "other-controller")
+
+
+def test_no_lease_is_said_in_words(office: Office) -> None:
+    assert "Nobody holds a lease" in office.call("lease", "list").out
+
+
+def test_dead_holder_elsewhere_loses_its_lease_with_somebodys_word(office: Office) -> None:
+    taken(office, elsewhere())
+    assert office.call("lease", "release", "lab/broker").code == 2
+    assert office.call("lease", "release", "lab/broker", typed="n\n").code == 5
+    assert "R1" in office.call("lease", "list").out
+    assert office.call("lease", "release", "lab/broker", "--yes").code == 0
+    assert "Nobody holds a lease" in office.call("lease", "list").out
+
+
+def test_living_holder_keeps_its_lease(office: Office) -> None:
+    taken(office, holder_for("R2", "ada", "mine", os.getpid()))
+    said = office.call("lease", "release", "lab/broker", "--yes")
+    assert said.code == 3
+    assert "which lives" in said.err
+    assert "next: holdfast abort R2" in said.err
+    assert "R2" in office.call("lease", "list").out
+
+
+def test_unknown_lease_names_the_nearest(office: Office) -> None:
+    taken(office, elsewhere())
+    said = office.call("lease", "release", "lab/brocker", "--yes")
+    assert said.code == 2
+    assert "did you mean lab/broker?" in said.err
