@@ -1,5 +1,4 @@
-"""Disable a compute for scheduling with a token of ours, and enable it where the token is ours
-(modules/holdfast_nova_service.py).
+"""Disable a compute with a token of ours, enable it where the token is ours (modules/holdfast_nova_service.py).
 
 One call to nova's API, never repeated: where its answer is lost, nova is asked what it did.
 """

@@ -134,23 +134,14 @@ def look_at_metadata(look: Look, _: Parameters) -> Mapping[str, answers.Metadata
     return {host: _metadata_asked(each) for host, each in replies.items()}
 
 
-def look_at_peers(look: Look, asked: PeerAsked) -> Mapping[str, answers.Finding]:
-    """Ask the same service of every other host of its group."""
-    others = [
-        host
-        for host in _members(look, f"nova_{asked.service}", (asked.host,))
-        if host != asked.host
-    ]
-    if not others:
-        return {}
+def look_at_group(look: Look, asked: PeerAsked) -> Mapping[str, answers.Finding]:
+    """Ask the same service of every host of its group, the host itself included."""
+    members = _members(look, f"nova_{asked.service}", (asked.host,))
     if asked.service == "api":
-        sites = {host: look.site(host, nova_api.ApiSite) for host in others}
-        return {h: answers.of_api(_api_asked(r)) for h, r in nova_http.ask_apis(sites).items()}
+        return {host: answers.of_api(each) for host, each in look_at_apis(look, asked).items()}
     if asked.service == "metadata":
-        meta = {host: look.site(host, nova_http.MetadataSite) for host in others}
-        found = nova_http.ask_metadata(meta)
-        return {h: answers.of_metadata(_metadata_asked(r)) for h, r in found.items()}
-    pinged = look_by_rpc(look, RpcAsked(topics=(asked.service,), hosts=tuple(others)))
+        return {h: answers.of_metadata(each) for h, each in look_at_metadata(look, asked).items()}
+    pinged = look_by_rpc(look, RpcAsked(topics=(asked.service,), hosts=tuple(members)))
     return {each.host: answers.of_ping(each) for each in pinged}
 
 

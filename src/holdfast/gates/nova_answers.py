@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from holdfast.gates.base import Observation, Unanswered, unknown
-from holdfast.model import Json, Outcome, Verdict
+from holdfast.model import Outcome, Verdict
 
 OK, BAD_REQUEST, FORBIDDEN, NOT_FOUND = 200, 400, 403, 404
 VERSIONS = {OK, 300}  # nova answers either with its list of versions
@@ -123,24 +123,26 @@ def metadata_answers(claim: str, history: Sequence[Observation]) -> Verdict:
 def peer_remains(
     claim: str, history: Sequence[Observation], service: str, host: str, minimum: int
 ) -> Verdict:
-    """Without this host, so many others still serve: asked of the others, before the restart."""
+    """Without this host so many others still serve: asked before its restart.
+
+    A host that gives no answer itself is out already: restarting it takes nothing more away.
+    """
     seen = history[-1]
     if isinstance(seen, Unanswered):
         return unknown(claim, seen)
-    found: Mapping[str, Finding] = seen
-    good = sorted(each for each, finding in found.items() if finding.outcome is Outcome.PASS)
-    maybe = [each for each, finding in found.items() if finding.outcome is Outcome.UNKNOWN]
-    evidence: dict[str, Json] = {
-        "minimum": minimum,
-        "serving": good[:NAMED],
-        "not_serving": {h: f.words for h, f in found.items() if h not in good},
-    }
-    without = f"without {host}, {len(good)} of {len(found)} other {service} hosts serve"
+    others: Mapping[str, Finding] = {each: seen[each] for each in seen if each != host}
+    good = [each for each, finding in others.items() if finding.outcome is Outcome.PASS]
+    maybe = [each for each, finding in others.items() if finding.outcome is Outcome.UNKNOWN]
+    faults = {each: finding.words for each, finding in others.items() if each not in good}
+    evidence = {"minimum": minimum, "serving": good[:NAMED], "not_serving": faults}
+    words = f"without {host}, {len(good)} of {len(others)} other {service} hosts serve"
     if len(good) >= minimum:
-        return Verdict(claim, Outcome.PASS, "peer_serves", without, evidence)
-    faults = [finding.words for each, finding in sorted(found.items()) if each not in good]
-    why = _few(faults) if faults else f"the inventory has no other {service} host"
-    message = f"{without}, {minimum} must: {why}"
+        return Verdict(claim, Outcome.PASS, "peer_serves", words, evidence)
+    if seen[host].outcome is Outcome.FAIL:
+        words = f"{words}, and {host} does not serve either: {seen[host].words}"
+        return Verdict(claim, Outcome.PASS, "out_already", words, evidence)
+    why = _few([f"{each}: {said}" for each, said in faults.items()])
+    message = f"{words}, {minimum} must: {why or 'the inventory has no other'}"
     if len(good) + len(maybe) >= minimum:
         return Verdict(claim, Outcome.UNKNOWN, "peer_unknown", message, evidence)
     return Verdict(claim, Outcome.FAIL, "no_peer", message, evidence)
