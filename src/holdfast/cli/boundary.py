@@ -50,13 +50,13 @@ class Boundary:
         """Print an error for people: what is wrong, then what to do next."""
         self._err.print(Text(literal(error.message), style="red"), soft_wrap=True)
         if error.remedy:
-            remedy = Text("next: ", style="dim").append(literal(error.remedy), style="not dim bold")
+            remedy = Text().append("next: ", style="dim").append(literal(error.remedy), "bold")
             self._err.print(remedy, soft_wrap=True)
 
     def _confess(self, error: BaseException) -> None:
         """Write the traceback down, and say where."""
-        words = Text("This is a bug of Holdfast: ", style="bold red")
-        words.append(literal(f"{type(error).__name__}: {error}"), style="not bold red")
+        words = Text().append("This is a bug of Holdfast: ", style="bold red")
+        words.append(literal(f"{type(error).__name__}: {error}"), style="red")
         self._err.print(words, soft_wrap=True)
         trace = "".join(traceback.format_exception(error))
         try:

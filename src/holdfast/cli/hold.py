@@ -39,9 +39,8 @@ def _stopped(
     event: events.Held | events.Aborted | events.Refused,
     state: RunState,
 ) -> RenderableType:
-    head = Text(word, style="bold red" if word != "ABORTED" else "bold yellow")
-    head.append(f", {meaning}", style="not bold default")
-    head.append(f"  {_of(state)}", style="not bold dim")
+    head = Text().append(word, style="bold yellow" if word == "ABORTED" else "bold red")
+    head.append(f", {meaning}").append(f"  {_of(state)}", style="dim")
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()

@@ -51,7 +51,7 @@ class Screen(Protocol):
 
 def line(said: Sentence, at: datetime) -> Text:
     """Return one line of a log: time, host, sentence."""
-    text = Text(f"{clock(at)} ", style="dim")
+    text = Text().append(f"{clock(at)} ", style="dim")
     if said.host:
         text.append(f"{said.host} ", style="bold")
     return text.append(said.text, style=STYLES[said.tone])
@@ -189,11 +189,11 @@ def _step_lines(
     if board.finished(row):
         began, ended = board.began.get(row.number), board.ended.get(row.number)
         took = f"  {duration((ended - began).total_seconds())}" if began and ended else ""
-        yield Text(f"  ✓ {title}", style="green").append(took, style="dim")
+        yield Text().append(f"  ✓ {title}", style="green").append(took, style="dim")
     elif row.number in board.began:
         done = board.done(row)
         progress = f"  {len(done)} of {counted(len(row.hosts), 'host')}" if row.hosts else ""
-        yield Text(f"  ▸ {title}", style="bold").append(progress, style="not bold dim")
+        yield Text().append(f"  ▸ {title}", style="bold").append(progress, style="dim")
         yield from _hand_lines(board, now, spinner)
     else:
         yield Text(f"    {title}", style="dim")
@@ -202,9 +202,9 @@ def _step_lines(
 def _hand_lines(board: Board, now: datetime, spinner: Spinner) -> Iterator[RenderableType]:
     for host in board.in_hand() or ("",):
         said, at = board.said.get(host) or board.said.get("") or (Sentence("…"), now)
-        words = Text(f"{one_line(host)} " if host else "", style="bold")
-        words.append(said.text, style=f"not bold {STYLES[said.tone]}")
-        words.append(f"  {_since(at, now)}", style="not bold dim")
+        words = Text().append(f"{one_line(host)} " if host else "", style="bold")
+        words.append(said.text, style=STYLES[said.tone])
+        words.append(f"  {_since(at, now)}", style="dim")
         yield _spinning(spinner, words, now)
 
 

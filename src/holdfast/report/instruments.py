@@ -90,7 +90,13 @@ def read_observer(path: Path) -> Observations:
         for what, spans in services.items()
         for span in spans
     )
-    return Observations(outages, summary.max_out, summary.restarts)
+    return Observations(outages, _services(summary.max_out), summary.restarts)
+
+
+def _services(max_out: dict[str, int]) -> dict[str, int]:
+    """What answers speak for; units only where nothing else was asked."""
+    answering = {what: most for what, most in max_out.items() if not what.startswith("unit:")}
+    return answering or max_out
 
 
 def read_traffic(path: Path) -> Carried:

@@ -24,7 +24,7 @@ def tables(report: Report) -> RenderableType:
 
 
 def _headline(run: RunPart) -> Text:
-    line = Text(f"{run.runbook} at {run.site}: ", style="bold")
+    line = Text().append(one_line(f"{run.runbook} at {run.site}: "), style="bold")
     line.append(run.ending, style=_ENDING_STYLE.get(run.ending, "bold"))
     line.append(f" after {duration(run.end - run.start)} ({run.run})\n")
     line.append(one_line(f"{run.by}: {run.reason}"), style="dim")
@@ -86,24 +86,23 @@ def _time(report: Report) -> Table:
 
 
 def _out(out_at_most: dict[str, int]) -> Text:
-    line = Text("Out at once at most, by the observer: ", style="bold")
+    line = Text().append("Out at once at most, by the observer: ", style="bold")
     figures = ", ".join(f"{what} {most}" for what, most in sorted(out_at_most.items()))
-    return line.append(figures or "nothing was out", style="default")
+    return line.append(figures or "nothing was out")
 
 
 def _lost(losses: Losses) -> Group:
     kept = "green" if not losses.lost else "bold red"
-    messages = Text("Messages: ", style="bold").append(f"{losses.lost} lost", style=kept)
+    messages = Text().append("Messages: ", style="bold").append(f"{losses.lost} lost", style=kept)
     messages.append(
         f" of {losses.confirmed} confirmed ({losses.published} published, {losses.unconfirmed} without"
         f" a confirm, {losses.duplicated} delivered twice; longest gap between confirms"
         f" {duration(losses.longest_gap_seconds)})",
-        style="default",
     )
-    calls = Text("RPC calls: ", style="bold")
+    calls = Text().append("RPC calls: ", style="bold")
     elsewhere = losses.calls_lost_elsewhere
     calls.append(
         f"{elsewhere} lost at hosts not in hand", style="bold red" if elsewhere else "green"
     )
-    calls.append(f", {losses.calls_lost} unanswered in all of {losses.calls}", style="default")
+    calls.append(f", {losses.calls_lost} unanswered in all of {losses.calls}")
     return Group(messages, calls)
