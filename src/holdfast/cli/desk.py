@@ -19,6 +19,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from holdfast.ansible.environment import find_project
 from holdfast.ansible.ports import InventoryReader, PlaybookReader, PlayRunner
 from holdfast.cli import places
 from holdfast.engine import Engine, Progress
@@ -83,7 +84,7 @@ class Desk:
     @cached_property
     def root(self) -> Path:
         """The project's directory."""
-        return places.project(self.environ, self.directory)
+        return find_project(self.environ, self.directory)
 
     def site(self, wanted: str) -> Path:
         """Return the inventory that --site, HOLDFAST_SITE or the lack of a choice means."""

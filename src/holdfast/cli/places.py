@@ -1,39 +1,16 @@
-"""Where things are on the controller: the project, its runbooks, the site that is meant.
+"""Where things are in the project: its runbooks, the site that is meant.
 
 Looks at names of files and directories only; reads neither inventories nor runbooks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from holdfast.errors import InvalidInput
 from holdfast.words import listed, nearest
 
 SKELETON = "example"
-_MARKS = ("ansible.cfg", "playbooks", "runbooks")
-
-
-def project(environ: Mapping[str, str], start: Path) -> Path:
-    """Return the directory that holds playbooks and runbooks.
-
-    HOLDFAST_PROJECT names it; else it is the nearest one above ``start``, else the checkout that
-    this program was installed from.
-
-    Raises:
-        InvalidInput: there is none.
-    """
-    named = environ.get("HOLDFAST_PROJECT", "")
-    checkout = Path(__file__).resolve().parents[3]
-    candidates = [Path(named)] if named else [start, *start.parents, checkout]
-    for candidate in candidates:
-        if all((candidate / mark).exists() for mark in _MARKS):
-            return candidate.resolve()
-    raise InvalidInput(
-        f"No project at {candidates[0]}: a project has {', '.join(_MARKS)}",
-        remedy="change to the project's directory, or set HOLDFAST_PROJECT",
-    )
 
 
 def site(root: Path, wanted: str) -> Path:

@@ -24,8 +24,8 @@ def tables(report: Report) -> RenderableType:
 
 
 def _headline(run: RunPart) -> Text:
-    line = Text().append(one_line(f"{run.runbook} at {run.site}: "), style="bold")
-    line.append(run.ending, style=_ENDING_STYLE.get(run.ending, "bold"))
+    line = Text().append(one_line(f"{run.runbook} at {run.site}:"), style="bold")
+    line.append(f" {run.ending}", style=_ENDING_STYLE.get(run.ending, "bold"))
     line.append(f" after {duration(run.end - run.start)} ({run.run})\n")
     line.append(one_line(f"{run.by}: {run.reason}"), style="dim")
     if run.held_because:
