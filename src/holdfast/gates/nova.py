@@ -134,7 +134,7 @@ def services_up(claim: str, history: Sequence[Observation]) -> Verdict:
     }
     if silent:
         message = f"nova cannot tell of {_few(silent)}: a cell's database does not answer"
-        return Verdict(claim, Outcome.UNKNOWN, "cell_silent", message, evidence, hosts)
+        return Verdict(claim, Outcome.UNKNOWN, "cell_silent", message, evidence)
     if bad:
         message = "; ".join(list(bad.values())[:NAMED])
         return Verdict(claim, Outcome.FAIL, "not_up", message, evidence, hosts)

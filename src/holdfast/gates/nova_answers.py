@@ -194,7 +194,11 @@ def of_metadata(asked: MetadataAsked) -> Finding:
 def _of_all(claim: str, service: str, found: Mapping[str, Finding]) -> Verdict:
     bad = {h: f for h, f in found.items() if f.outcome is not Outcome.PASS}
     evidence = {"hosts": {host: finding.words for host, finding in list(found.items())[:NAMED]}}
-    hosts = {host: {"healthy": host not in bad} for host in found}
+    hosts = {
+        host: {"healthy": finding.outcome is Outcome.PASS}
+        for host, finding in found.items()
+        if finding.outcome is not Outcome.UNKNOWN
+    }
     if not bad:
         words = sorted({finding.words for finding in found.values()})
         message = f"{service} on {', '.join(found)} {'; '.join(words)}"

@@ -135,12 +135,15 @@ def first(sites: Mapping[str, ApiSite], path: str, query: Mapping[str, str]) -> 
     """The first of these hosts whose API gives an answer, and the body; reading may go to any.
 
     Raises:
+        NoToken: keystone gave no token, and will not for the next host either.
         CannotTell: none of them answers with 200; names each and what it said.
     """
     refusals = []
     for host, site in sites.items():
         try:
             answer = call(site, path, query)
+        except NoToken:
+            raise
         except CannotTell as error:
             refusals.append(f"{host}: {error}")
             continue
