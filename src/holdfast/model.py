@@ -13,6 +13,10 @@ from typing import Any
 
 Json = Any  # JSON-shaped data: what crosses Ansible, the journal and the database.
 
+RUN_VARIABLE = "HOLDFAST_RUN"
+"""Every play the engine starts carries its run in this environment variable, and so do all of its
+children: a play that outlived its driver is found by it."""
+
 
 class Outcome(StrEnum):
     """What a gate found; only ``PASS`` lets a run proceed (docs/vocabulary.md, "verdict")."""

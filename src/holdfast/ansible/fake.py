@@ -77,7 +77,7 @@ class _Playing:
     ) -> None:
         self._fleet, self._journal, self._play = fleet, journal, play
         self._on_progress, self._interrupted = on_progress, interrupted
-        self._variables: Mapping[str, Json] = {**play.variables, **play.untrusted}
+        self._variables = play.variables
         self._ends: dict[str, HostEnd] = {}
         self._messages: dict[str, str] = {}
 

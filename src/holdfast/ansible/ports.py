@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +19,8 @@ class Play:
     """One ``ansible-playbook`` to start.
 
     ``limit`` are the hosts it may reach (none: all its own) and that must all be in its result;
-    ``ident`` names it within its run and becomes a directory. Text from outside stands in
-    ``untrusted`` and reaches the play as text, never as a template.
+    ``ident`` names it within its run and becomes a directory. Every text in ``variables`` reaches
+    the play as text, never as a template.
     """
 
     run: str
@@ -30,7 +29,6 @@ class Play:
     inventory: str
     limit: tuple[str, ...] = ()
     variables: Mapping[str, Json] = field(default_factory=dict)
-    untrusted: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +61,14 @@ class StopSignal:
     """
 
     def __init__(self) -> None:
-        self._boundary = threading.Event()
-        self._hard = threading.Event()
+        # Plain attributes: a signal handler must not wait for a lock that it interrupted.
+        self.at_boundary = False
+        self.hard = False
 
     def ask(self, *, hard: bool = False) -> None:
         """Ask for a stop; the second time, or with ``hard``, for the hard one."""
-        if hard or self._boundary.is_set():
-            self._hard.set()
-        self._boundary.set()
-
-    @property
-    def at_boundary(self) -> bool:
-        """Stop before anything else is touched."""
-        return self._boundary.is_set()
-
-    @property
-    def hard(self) -> bool:
-        """Stop now, in the middle of a host's turn."""
-        return self._hard.is_set()
+        self.hard = self.hard or hard or self.at_boundary
+        self.at_boundary = True
 
 
 class PlayRunner(Protocol):

@@ -29,8 +29,7 @@ def roll_play(plan: Plan, state: RunState, step: PlannedRoll, roll: Roll) -> Pla
         playbook=step.playbook,
         inventory=plan.inventory,
         limit=tuple(dict.fromkeys((*roll.sweep, *roll.hosts))),
-        variables=variables,
-        untrusted={**step.variables, **_words(state)},
+        variables={**step.variables, **variables},
     )
 
 
@@ -44,7 +43,6 @@ def look_play(plan: Plan, state: RunState, look: Inspect) -> Play:
         inventory=plan.inventory,
         limit=limit,
         variables=_common(plan, state) | _pace(look.settle, look.deadline_seconds) | asked,
-        untrusted=_words(state),
     )
 
 
@@ -65,18 +63,15 @@ def _ident(state: RunState, playbook: str) -> str:
     return f"{number:04d}-{playbook.removesuffix('.yml').replace('_', '-')}"
 
 
-def _words(state: RunState) -> dict[str, Json]:
-    """What people typed."""
-    opened = state.opened
-    return {"holdfast_by": opened.by, "holdfast_reason": opened.reason} if opened else {}
-
-
 def _common(plan: Plan, state: RunState) -> dict[str, Json]:
     tokens = state.grant.tokens if state.grant else {}
+    opened = state.opened
+    words = {"holdfast_by": opened.by, "holdfast_reason": opened.reason} if opened else {}
     return {
         "holdfast_run": state.run,
         "holdfast_grant": dict(tokens),
         "holdfast_site": plan.site,
+        **words,
     }
 
 

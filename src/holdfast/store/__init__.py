@@ -8,7 +8,6 @@ row, and a lost race repeats the reading (docs/architecture.md, "State"). The cl
 from holdfast.store.database import Store, open_store
 from holdfast.store.leases import LeaseRow
 from holdfast.store.processes import (
-    RUN_VARIABLE,
     driver_is_gone,
     holder_for,
     is_gone,
@@ -16,7 +15,6 @@ from holdfast.store.processes import (
 )
 
 __all__ = [
-    "RUN_VARIABLE",
     "LeaseRow",
     "Store",
     "driver_is_gone",

@@ -10,11 +10,7 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from holdfast.model import Holder
-
-RUN_VARIABLE = "HOLDFAST_RUN"
-"""Every play the engine starts carries its run in this environment variable, and so do all of its
-children: a play that outlived its driver is found by it."""
+from holdfast.model import RUN_VARIABLE, Holder
 
 _PROC = Path("/proc")
 

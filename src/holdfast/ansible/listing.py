@@ -1,0 +1,102 @@
+"""The program that reads an inventory for the engine, in a process of its own.
+
+It hands back groups, hosts and the site's name as JSON, and no variable: vaulted ones are opened to
+prove that they can be, and stay in this process. Ansible's state is global, hence the process.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+
+def main(arguments: list[str]) -> int:
+    """Print the listing of the inventory ``arguments[0]``, limited to ``arguments[1]`` if not empty."""
+    from ansible.errors import AnsibleError  # noqa: PLC0415  # Ansible's imports belong to this process
+
+    source, limit = arguments
+    try:
+        listing = _listing(source, limit)
+    except AnsibleError as error:
+        # Its first line says what is wrong; the rest quotes the source.
+        listing = {"error": str(error.message).splitlines()[0]}
+    json.dump(listing, sys.stdout)
+    return 2 if "error" in listing else 0
+
+
+def _listing(source: str, limit: str) -> dict[str, Any]:
+    loader, inventory, variables = _open(source)
+    hosts = inventory.get_hosts()
+    _open_every_vault(loader, source, [*inventory.groups.values(), *hosts])
+    selected = None
+    if limit:
+        inventory.subset(limit)
+        selected = [host.name for host in inventory.get_hosts()]
+    groups = {
+        name: [host.name for host in group.get_hosts()]
+        for name, group in inventory.groups.items()
+        if name != "ungrouped"
+    }
+    return {
+        "site": _site_name(loader, variables, hosts),
+        "groups": groups,
+        "selected": selected,
+    }
+
+
+def _open(source: str) -> tuple[Any, Any, Any]:
+    from ansible import constants  # noqa: PLC0415  # as above
+    from ansible.cli import CLI  # noqa: PLC0415  # as above
+    from ansible.inventory.manager import InventoryManager  # noqa: PLC0415  # as above
+    from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415  # as above
+    from ansible.plugins.loader import init_plugin_loader  # noqa: PLC0415  # as above
+    from ansible.vars.manager import VariableManager  # noqa: PLC0415  # as above
+
+    init_plugin_loader()
+    loader = DataLoader()
+    identities = constants.DEFAULT_VAULT_IDENTITY_LIST
+    loader.set_vault_secrets(CLI.setup_vault_secrets(loader, identities, auto_prompt=False))
+    inventory = InventoryManager(loader=loader, sources=[source])
+    return loader, inventory, VariableManager(loader=loader, inventory=inventory)
+
+
+def _site_name(loader: Any, variables: Any, hosts: list[Any]) -> str:
+    from ansible.template import Templar  # noqa: PLC0415  # as above
+
+    known = variables.get_vars(host=hosts[0], include_hostvars=False) if hosts else {}
+    if "holdfast_site" not in known:
+        return ""
+    return str(Templar(loader, variables=known).template(known["holdfast_site"]))
+
+
+def _open_every_vault(loader: Any, source: str, entities: list[Any]) -> None:
+    """Read every file of variables once and decrypt what is encrypted in it."""
+    from ansible.errors import AnsibleError  # noqa: PLC0415  # as above
+    from ansible.parsing.vault import EncryptedString  # noqa: PLC0415  # as above
+    from ansible.vars.plugins import get_vars_from_inventory_sources  # noqa: PLC0415  # as above
+
+    for entity in entities:
+        try:
+            variables = get_vars_from_inventory_sources(loader, [source], [entity], "task")
+            for value in _leaves(variables):
+                if isinstance(value, EncryptedString):
+                    str(value)
+        except AnsibleError as error:
+            raise AnsibleError(f"variables of {entity.name}: {error.message}") from error
+
+
+def _leaves(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _leaves(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _leaves(inner)
+    else:
+        yield value
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,139 @@
+"""``AnsiblePlaybooks``: what restart playbooks declare about themselves, read from their YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+
+import yaml
+from jinja2 import Environment, StrictUndefined, UndefinedError
+from pydantic import ValidationError
+
+from holdfast.errors import InvalidInput
+from holdfast.model import Json
+from holdfast.plan import Playbook, Policy
+
+POLICY = "holdfast_policy"
+_ROLE_KEYS = ("include_role", "import_role")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which Ansible's own tags (``!vault``, ``!unsafe``) are plain values."""
+
+
+_Loader.add_multi_constructor("!", lambda loader, _tag, node: loader.construct_object(_plain(node)))
+
+
+def _plain(node: yaml.Node) -> yaml.Node:
+    kinds = {yaml.MappingNode: "map", yaml.SequenceNode: "seq", yaml.ScalarNode: "str"}
+    node.tag = f"tag:yaml.org,2002:{kinds[type(node)]}"
+    return node
+
+
+@dataclass(frozen=True, slots=True)
+class AnsiblePlaybooks:
+    """``PlaybookReader`` over the project's ``playbooks/`` and ``roles/``."""
+
+    project: Path
+
+    def read(self, name: str, variables: Mapping[str, Json]) -> Playbook:
+        """The playbook; templates in its policy may use the step's variables.
+
+        Raises:
+            InvalidInput: there is none of that name, or it has no usable policy.
+        """
+        path = self._path(name)
+        plays = [play for play in load_yaml(path) or [] if isinstance(play, dict)]
+        declared = [play for play in plays if POLICY in (play.get("vars") or {})]
+        if len(declared) != 1:
+            raise InvalidInput(
+                f"{name} declares {len(declared)} policies; a roll needs a playbook whose one roll "
+                f"play has {POLICY} in its vars",
+                remedy="name the playbook of one layer, such as nova_conductor_restart.yml",
+            )
+        policy = _policy(name, declared[0]["vars"][POLICY], variables)
+        return Playbook(name, policy, frozenset(self._variables(plays)))
+
+    def _path(self, name: str) -> Path:
+        directory = self.project / "playbooks"
+        names = sorted(path.name for path in directory.glob("*.yml"))
+        if name not in names:
+            near = get_close_matches(name, names, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}"
+            raise InvalidInput(f"there is no playbook {name!r} in {directory}; {hint}")
+        return directory / name
+
+    def _variables(self, plays: Sequence[Mapping[str, Json]]) -> Iterator[str]:
+        """What may be set: the plays' own variables and those of the roles they name."""
+        for play in plays:
+            yield from play.get("vars") or {}
+        for role in dict.fromkeys(_roles(plays)):
+            defaults = self.project / "roles" / role / "defaults" / "main.yml"
+            specs = self.project / "roles" / role / "meta" / "argument_specs.yml"
+            yield from load_yaml(defaults) or {}
+            for entry in ((load_yaml(specs) or {}).get("argument_specs") or {}).values():
+                yield from entry.get("options") or {}
+
+
+@cache
+def load_yaml(path: Path) -> Json:
+    """The content of a YAML file; None where there is no such file.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    try:
+        return yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506  # a SafeLoader
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"{path}: not YAML: {error}") from error
+
+
+def _roles(value: Json) -> Iterator[str]:
+    """Every role that plays or their tasks name."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from _roles(inner)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if key.removeprefix("ansible.builtin.") in _ROLE_KEYS:
+                yield inner["name"]
+            elif key == "roles":
+                yield from (role if isinstance(role, str) else role["role"] for role in inner)
+            else:
+                yield from _roles(inner)
+
+
+def _policy(name: str, declared: Json, variables: Mapping[str, Json]) -> Policy:
+    try:
+        return Policy.model_validate(_rendered(declared, variables))
+    except UndefinedError as error:
+        raise InvalidInput(
+            f"{name} needs a variable for its policy: {error.message}",
+            remedy="give it under vars: in the step",
+        ) from None
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        raise InvalidInput(f"{name}: {POLICY}: {key}: {fault['msg']}") from None
+
+
+def _rendered(value: Json, variables: Mapping[str, Json]) -> Json:
+    """Templates stand in the playbook alone, never in a value given to it."""
+    if isinstance(value, dict):
+        return {key: _rendered(inner, variables) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_rendered(inner, variables) for inner in value]
+    if isinstance(value, str) and "{{" in value:
+        return _TEMPLATES.from_string(value).render(variables)
+    return value
+
+
+# Nothing here becomes HTML: the results are names of groups and services.
+_TEMPLATES = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701
