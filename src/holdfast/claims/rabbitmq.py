@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from holdfast.claims.base import Claim, Parameters
+from holdfast.errors import InvalidInput
 from holdfast.gates.rabbitmq import clients, cluster, queues, seen
 from holdfast.model import Verdict
 from holdfast.probes.base import Look
 from holdfast.probes.rabbitmq import looks
+from holdfast.probes.rabbitmq.nova_queues import GROUPS as NOVA_GROUPS
+from holdfast.probes.rabbitmq.nova_queues import NovaName, nova_consumers
 from holdfast.probes.rabbitmq.round_trip import look_at_trips
 from holdfast.probes.rabbitmq.site import GROUP, RabbitSite
 
@@ -38,10 +41,21 @@ class Through(Parameters):
 
 
 class OfQueues(Parameters):
-    """``queues``: names and the least number of consumers each must have; ``vhost``: where they are."""
+    """Which queues of the virtual host ``vhost``.
 
-    queues: dict[str, int] = Field(min_length=1)
+    ``queues``: names and the least number of consumers each must have. ``of_nova``: also those of
+    every nova service in the inventory.
+    """
+
+    queues: dict[str, int] = Field(default_factory=dict)
+    of_nova: bool = False
     vhost: str = "/"
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not self.queues and not self.of_nova:
+            raise ValueError("name queues, or say of_nova")
+        return self
 
 
 class Backlog(OfQueues):
@@ -75,7 +89,13 @@ def _queues(look: Look, _: Parameters) -> seen.Queues:
 
 
 def _depths(look: Look, asked: OfQueues) -> seen.Depths:
-    return seen.Depths.model_validate(looks.look_at_depths(look, asked.vhost, asked.queues))
+    wanted = {**(nova_consumers(look) if asked.of_nova else {}), **asked.queues}
+    if not wanted:
+        raise InvalidInput(
+            "of_nova names no queue: this inventory has no host in " + ", ".join(NOVA_GROUPS),
+            remedy="leave the claim out",
+        )
+    return seen.Depths.model_validate(looks.look_at_depths(look, asked.vhost, wanted))
 
 
 def _quorum(look: Look, asked: OfHost) -> seen.Quorum:
@@ -107,7 +127,7 @@ def _claim(
         summary=summary,
         judge=lambda history, asked: judge(f"rabbitmq.{name}", history, *arguments(asked)),
         group=GROUP,
-        needs=RabbitSite.needs(),
+        needs=(*RabbitSite.needs(), *NovaName.needs()),
         **more,
     )
 
@@ -181,20 +201,21 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     _claim(
         "consumers_expected",
-        "each named queue has at least so many consumers",
+        "each named queue, or each of nova's, has at least so many consumers",
         queues.consumers_expected,
-        lambda asked: (asked.queues,),
         probe=_depths,
         parameters=OfQueues,
+        also=NOVA_GROUPS,
     ),
     _claim(
         "queues_drain",
         "in none of the named queues do waiting messages grow over three samples",
         queues.queues_drain,
-        lambda asked: (tuple(asked.queues), asked.spacing_seconds),
+        lambda asked: (asked.spacing_seconds,),
         probe=_depths,
         parameters=Backlog,
         probe_parameters=OfQueues,
+        also=NOVA_GROUPS,
     ),
     _claim(
         "load_known",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from holdfast.gates.base import Unanswered, unknown
@@ -99,18 +99,16 @@ def mirrors_in_sync(claim: str, history: Sequence[Queues | Unanswered]) -> Verdi
     return Verdict(claim, Outcome.PASS, "in_sync", said, evidence)
 
 
-def consumers_expected(
-    claim: str, history: Sequence[Depths | Unanswered], expected: Mapping[str, int]
-) -> Verdict:
-    """Each named queue exists and has at least so many consumers.
+def consumers_expected(claim: str, history: Sequence[Depths | Unanswered]) -> Verdict:
+    """Each wanted queue exists and has at least so many consumers.
 
     Necessary, not sufficient: a half-open connection leaves a ghost consumer until its heartbeat.
     """
     seen = history[-1]
     if isinstance(seen, Unanswered):
         return unknown(claim, seen)
-    found = {name: seen.queues.get(name) for name in expected}
-    few = {name: least for name, least in expected.items() if _short(found[name], least)}
+    found = {name: seen.queues.get(name) for name in seen.wanted}
+    few = {name: least for name, least in seen.wanted.items() if _short(found[name], least)}
     unseen = [name for name, depth in found.items() if depth and depth.consumers is None]
     evidence: dict[str, Json] = {
         "vhost": seen.vhost,
@@ -122,14 +120,12 @@ def consumers_expected(
     if unseen:
         said = f"{seen.host} has not counted the consumers yet of: {', '.join(unseen)}"
         return Verdict(claim, Outcome.UNKNOWN, "not_counted", said, evidence)
-    said = f"{len(expected)} queues have their consumers"
+    said = f"{len(found)} queues have their consumers"
     return Verdict(claim, Outcome.PASS, "consumed", said, evidence)
 
 
-def queues_drain(
-    claim: str, history: Sequence[Depths | Unanswered], names: Sequence[str], spacing: float
-) -> Verdict:
-    """In none of the named queues do waiting messages grow over three samples ``spacing`` seconds apart.
+def queues_drain(claim: str, history: Sequence[Depths | Unanswered], spacing: float) -> Verdict:
+    """In none of the wanted queues do waiting messages grow over three samples ``spacing`` seconds apart.
 
     "Broker up, replies never arrive" shows here first (incident of 2015-08-12).
     """
@@ -140,7 +136,7 @@ def queues_drain(
     if len(samples) < SAMPLES:
         said = f"{len(samples)} of {SAMPLES} samples, {spacing:.0f} s apart"
         return Verdict(claim, Outcome.UNKNOWN, "too_few_samples", said)
-    ready = {name: [_ready(sample, name) for sample in samples] for name in names}
+    ready = {name: [_ready(sample, name) for sample in samples] for name in seen.wanted}
     unseen = [name for name, counts in ready.items() if None in counts]
     grows = {name: [c or 0 for c in counts] for name, counts in ready.items() if name not in unseen}
     grows = {n: c for n, c in grows.items() if all(a < b for a, b in pairwise(c))}
@@ -151,7 +147,7 @@ def queues_drain(
     if unseen:
         said = f"{seen.host} did not count the messages of: {', '.join(unseen)}"
         return Verdict(claim, Outcome.UNKNOWN, "not_counted", said, evidence)
-    said = f"{len(names)} queues do not grow"
+    said = f"{len(ready)} queues do not grow"
     return Verdict(claim, Outcome.PASS, "not_growing", said, evidence)
 
 

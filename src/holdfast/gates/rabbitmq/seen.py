@@ -118,11 +118,15 @@ class Depth(BaseModel):
 
 
 class Depths(Seen):
-    """The queues that were asked for and exist; ``at`` is a steady clock in seconds."""
+    """The queues that were asked for and exist; ``at`` is a steady clock in seconds.
+
+    ``wanted``: every asked queue, with the least number of consumers it must have.
+    """
 
     host: str
     vhost: str
     at: float
+    wanted: Mapping[str, int]
     queues: Mapping[str, Depth]
 
 

@@ -13,7 +13,7 @@ NODES = "nodes?columns=name,running,being_drained,partitions"
 ALARMS = "health/checks/alarms"
 OVERVIEW = "overview?columns=rabbitmq_version,churn_rates,object_totals"
 QUEUES = (
-    "queues?columns=name,vhost,type,leader,node,members,online,state,"
+    "queues?columns=name,vhost,type,durable,leader,node,members,online,state,"
     "slave_nodes,synchronised_slave_nodes"
 )
 CONNECTIONS = "connections?columns=node,state"
@@ -113,9 +113,16 @@ def _place(queue: Mapping[str, Json], mirrors: bool) -> tuple[Json, ...]:
         _nodes(queue.get("online")),
         len(copies) if mirrored else None,
         len(in_sync or ()) if mirrored else None,
-        # Statistics bring a queue's `state` and its mirrors together; the tools ask the queue itself.
-        not mirrors or kind != "classic" or "state" in queue or "slave_pids" in queue,
+        not mirrors or kind != "classic" or _described(queue),
     )
+
+
+def _described(queue: Mapping[str, Json]) -> bool:
+    """Statistics bring a queue's ``state`` and its mirrors together; the tools ask the queue itself.
+
+    One that would not outlive its node anyway, as short-lived ones do all day, needs no description.
+    """
+    return "state" in queue or "slave_pids" in queue or not queue.get("durable")
 
 
 def _nodes(said: Json) -> tuple[str, ...] | None:

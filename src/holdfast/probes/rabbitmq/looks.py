@@ -7,7 +7,7 @@ tools on the task's host, one after another and a second or more each.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json
@@ -54,8 +54,8 @@ def look_at_queues(look: Look) -> dict[str, Json]:
     }
 
 
-def look_at_depths(look: Look, vhost: str, names: Iterable[str]) -> dict[str, Json]:
-    """Consumers and waiting messages of some queues of a virtual host, by the first node that answers.
+def look_at_depths(look: Look, vhost: str, wanted: Mapping[str, int]) -> dict[str, Json]:
+    """Consumers and waiting messages of the wanted queues of a virtual host, by the first node that answers.
 
     Raises:
         CannotTell: no node answers, with every cause.
@@ -67,7 +67,8 @@ def look_at_depths(look: Look, vhost: str, names: Iterable[str]) -> dict[str, Js
         "host": host,
         "vhost": vhost,
         "at": time.monotonic(),
-        "queues": answers.depths(queues, names),
+        "wanted": dict(wanted),
+        "queues": answers.depths(queues, wanted),
     }
 
 
