@@ -1,0 +1,130 @@
+"""`make bench`: what Holdfast costs, beside other tools, on the same hosts in one run. Asserts nothing.
+
+Prints tables of seconds and ratios and writes the figures as JSON into the lab's directory.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.contenders import CONTENDERS, install
+from tests.bench.lab import BENCH, REPOSITORY, UNIT, Lab, read_lab, timed, tool
+
+ROUNDS = 3
+FLEETS = (1000, 10000)
+Figures = dict[str, float]
+
+
+def main() -> None:
+    """Measure all three and print them."""
+    console = Console(width=110)
+    lab = read_lab()
+    with tempfile.TemporaryDirectory() as directory:
+        scratch = Path(directory)
+        figures: dict[str, Mapping[str, object]] = {
+            "restart": restarts(lab, scratch, console),
+            "gate": gates(scratch, console),
+            "planning": {str(count): planning(count, console) for count in FLEETS},
+        }
+    report = lab.directory / "bench.json"
+    report.write_text(json.dumps(figures, indent=2) + "\n")
+    console.print(f"Figures: {report}")
+
+
+def restarts(lab: Lab, scratch: Path, console: Console) -> Figures:
+    """Seconds per host of the same trivial restart by each tool: the median of some rounds."""
+    console.print(f"[bold]Restarting {UNIT} on {len(lab.addresses)} hosts, one at a time[/]")
+    install(present=True)
+    try:
+        bare = statistics.median(_bare(lab, address, scratch) for address in lab.addresses.values())
+        seconds = {}
+        for name, contender in CONTENDERS.items():
+            contender(lab, scratch)
+            rounds = [contender(lab, scratch) for _ in range(ROUNDS)]
+            seconds[name] = statistics.median(rounds) / len(lab.addresses)
+            console.print(f"  {name}: {', '.join(f'{total:.1f} s' for total in rounds)}")
+    finally:
+        install(present=False)
+    table = Table(
+        "tool", "s per host", "overhead, s per host", "ratio to the playbook", "proves health"
+    )
+    for name, value in seconds.items():
+        ratio = value / seconds["plain serial playbook"]
+        proves = "yes" if name == "holdfast run" else "no"
+        table.add_row(name, f"{value:.2f}", f"{value - bare:.2f}", f"{ratio:.2f}", proves)
+    console.print(f"The restart itself over a warm connection, by bare ssh: {bare:.2f} s a host.")
+    console.print(table)
+    return {**seconds, "bare ssh": bare}
+
+
+def _bare(lab: Lab, address: str, scratch: Path) -> float:
+    """Over a connection that is already there, so that only the restart and one round trip remain."""
+    warm = ("ControlMaster=auto", "ControlPersist=60s", f"ControlPath={scratch}/%C")
+    options = [
+        word
+        for option in (f"UserKnownHostsFile={lab.known_hosts}", *warm)
+        for word in ("-o", option)
+    ]
+    argv = ["ssh", "-i", str(lab.key), *options, f"ops@{address}"]
+    timed([*argv, "true"])
+    return timed([*argv, f"sudo systemctl restart {UNIT}"])
+
+
+def gates(scratch: Path, console: Console) -> Figures:
+    """Seconds that one reading of every standing RabbitMQ claim takes, over HTTP and through the CLI."""
+    listed = subprocess.run(
+        [tool("python"), str(BENCH / "standing.py"), "rabbitmq"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    result, variables = scratch / "gate.json", scratch / "gate_variables.json"
+    variables.write_text(
+        json.dumps({"bench_claims": json.loads(listed.stdout), "bench_result": str(result)})
+    )
+    seconds = {}
+    for way, enabled in (("management API", "true"), ("CLI", "false")):
+        argv = [
+            tool("ansible-playbook"),
+            "-i",
+            "inventories/lab",
+            str(BENCH / "gate.yml"),
+            "-e",
+            f"@{variables}",
+        ]
+        timed([*argv, "-e", json.dumps({"rabbitmq_management_enabled": enabled == "true"})])
+        seconds[way] = float(json.loads(result.read_text())["seconds"])
+    table = Table("a full RabbitMQ gate, one reading", "s", "ratio to the CLI")
+    for way, value in seconds.items():
+        table.add_row(way, f"{value:.2f}", f"{value / seconds['CLI']:.3f}")
+    console.print(table)
+    return seconds
+
+
+def planning(count: int, console: Console) -> Figures:
+    """Seconds to plan for so many hosts and the memory it took, in a fresh process."""
+    argv = [tool("python"), str(BENCH / "planning.py"), str(count)]
+    done = subprocess.run(argv, cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    figures: Figures = json.loads(done.stdout)
+    run = (
+        f", a whole run in memory {figures['run_seconds']:.0f} s"
+        if "run_seconds" in figures
+        else ""
+    )
+    console.print(
+        f"{count} hosts: planned in {figures['planning_seconds'] * 1000:.0f} ms{run}, "
+        f"peak memory {figures['memory_megabytes']:.0f} MB"
+    )
+    return figures
+
+
+if __name__ == "__main__":
+    main()

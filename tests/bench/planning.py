@@ -1,0 +1,108 @@
+"""Planning and a whole run in memory at N hosts: seconds and megabytes, in a process of its own.
+
+Called as `planning.py N`; prints JSON. A process of its own, because peak memory belongs to a process.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from holdfast.ansible.fake import FakeRunner
+from holdfast.ansible.fleet import FakeFleet
+from holdfast.engine import Engine
+from holdfast.model import Json
+from holdfast.plan import Playbook, Policy, Site
+from holdfast.settings import Settings
+from holdfast.store import open_store
+
+GROUP = "nova_compute"
+BATCH = 100
+RUN_UP_TO = 1000  # above, planning alone: a whole run in memory would measure the double
+RUNBOOK = f"""---
+name: computes
+summary: for the benchmark
+---
+
+# For the benchmark
+
+## 1. Computes
+
+There are many of them.
+
+```step
+roll: computes.yml
+hosts: {GROUP}
+batch: {BATCH}
+```
+
+## If it holds
+
+It does not.
+"""
+
+
+class Sites:
+    """One group of N hosts."""
+
+    def __init__(self, hosts: tuple[str, ...]) -> None:
+        self._hosts = hosts
+
+    def read(self, site: Path, limit: str) -> Site:
+        """The whole group, whatever the limit."""
+        return Site("bench", str(site), {GROUP: self._hosts})
+
+
+class Playbooks:
+    """One playbook."""
+
+    def read(self, name: str, variables: Mapping[str, Json]) -> Playbook:
+        """A policy such as the computes' own."""
+        policy = Policy(
+            service="nova",
+            group=GROUP,
+            batch_max=BATCH,
+            batch_max_reason="the benchmark says so",
+            survey=("fake.all_serve",),
+        )
+        return Playbook(name, policy, frozenset())
+
+
+def measure(count: int, scratch: Path) -> dict[str, float]:
+    """Plan for `count` hosts, then run it in memory where that says something."""
+    hosts = tuple(f"cmp{number:05}" for number in range(count))
+    fleet = FakeFleet.of(list(hosts))
+    store = open_store(Settings(f"sqlite:///{scratch}/state.db", scratch))
+    engine = Engine(
+        store=store,
+        runner=FakeRunner(fleet, store),
+        sites=Sites(hosts),
+        playbooks=Playbooks(),
+        claim_group=lambda _: GROUP,
+        wait=fleet.clock.wait,
+        clock=fleet.clock,
+        background=fleet.clock.background,
+    )
+    runbook = scratch / "computes.md"
+    runbook.write_text(RUNBOOK)
+    began = time.monotonic()
+    plan = engine.plan(runbook, Path("bench"), {})
+    planned = time.monotonic()
+    figures = {"planning_seconds": planned - began}
+    if count <= RUN_UP_TO:
+        ended = engine.start(plan, "bench", "benchmark")
+        figures["run_seconds"] = time.monotonic() - planned
+        figures["run_code"] = float(ended.code)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {**figures, "memory_megabytes": peak}
+
+
+if __name__ == "__main__":
+    # In memory: how fast this machine's disk syncs is not the question.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        print(json.dumps(measure(int(sys.argv[1]), Path(directory))))
