@@ -1,0 +1,92 @@
+"""Claims are found by name, checked before anything is looked at, and cost only what they use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from holdfast.claims import SYSTEMS, all_claims, ask, claims_of, find_claim, standing
+from holdfast.claims.base import Claim, Parameters
+from holdfast.errors import InvalidInput
+from holdfast.model import Json
+
+
+@pytest.mark.parametrize("claim", all_claims().values(), ids=lambda claim: claim.name)
+class TestEveryClaim:
+    def test_is_named_for_its_system(self, claim: Claim) -> None:
+        assert claim.system in SYSTEMS
+        assert claims_of(claim.system)[claim.name] is claim
+
+    def test_has_a_summary_in_one_line(self, claim: Claim) -> None:
+        assert claim.summary
+        assert "\n" not in claim.summary
+        assert not claim.summary.endswith(".")
+
+    def test_forbids_parameters_it_does_not_know(self, claim: Claim) -> None:
+        assert issubclass(claim.parameters, Parameters)
+        assert claim.parameters.model_config["extra"] == "forbid"
+        assert claim.parameters.model_config["frozen"]
+
+    def test_gives_its_probe_only_parameters_it_has(self, claim: Claim) -> None:
+        if claim.probe_parameters is not None:
+            theirs = set(claim.probe_parameters.model_fields)
+            assert theirs <= set(claim.parameters.model_fields)
+
+    def test_asks_for_nothing_if_it_is_standing(self, claim: Claim) -> None:
+        if claim.standing:
+            assert claim.group, "a survey asks it of a group"
+            ask(claim.name)
+
+
+def test_no_two_claims_have_one_name() -> None:
+    assert len(all_claims()) == sum(len(claims_of(system)) for system in SYSTEMS)
+
+
+def test_claims_are_standing_where_their_group_has_hosts() -> None:
+    assert standing({}) == []
+    assert standing({"rabbitmq": []}) == []
+    asked = standing({"rabbitmq": ["ctl1"], "web": ["w1"]})
+    assert {each.claim.system for each in asked} == {"rabbitmq"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("systemd.activ", "there is no claim 'systemd.activ'; did you mean systemd.active?"),
+        ("systmd.active", "there is no claim 'systmd.active'; did you mean systemd.active?"),
+        ("xyzzy", "there is no claim 'xyzzy'; there are: systemd.active, "),
+        ("", "there is no claim ''; there are: "),
+        ("systemd.active", "systemd.active: unit: Field required"),
+        ({"claim": "systemd.active", "unit": ""}, "systemd.active: unit: "),
+        ({"claim": "systemd.active", "unit": "a", "unti": "b"}, "no parameter 'unti'; did you mean unit?"),
+        ({"unit": "cron"}, "a gate's entry is a claim's name or has the key `claim`"),
+        ({"claim": 3}, "a gate's entry is a claim's name or has the key `claim`"),
+        ({"claim": "systemd.unchanged_since", "unit": "a"}, "invocation_id: Field required"),
+    ],
+)  # fmt: skip
+def test_a_wrong_entry_is_refused_and_the_nearest_named(entry: Json, said: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        ask(entry)
+    assert said in str(refused.value)
+
+
+def test_a_claim_is_found_with_its_parameters() -> None:
+    asked = ask({"claim": "systemd.stays_up", "unit": "cron", "invocation_id": "aaa"})
+    assert asked.claim is find_claim("systemd.stays_up")
+    assert asked.of_probe.model_dump() == {"unit": "cron"}
+
+
+def test_one_system_does_not_pay_for_another() -> None:
+    """openstacksdk and oslo.messaging take seconds to import, which a gate on a broker must not wait for."""
+    program = (
+        "import sys; from holdfast.claims import ask;"
+        "ask({'claim': 'systemd.active', 'unit': 'cron'});"
+        "print(*(name for name in ('httpx', 'amqp', 'oslo_messaging', 'openstack', 'keystoneauth1')"
+        " if name in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []

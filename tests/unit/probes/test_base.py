@@ -1,0 +1,63 @@
+"""The site's variables reach a probe checked, and a wrong one never shows its value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from pydantic import SecretStr
+
+from holdfast.errors import InvalidInput
+from holdfast.model import Json
+from holdfast.probes.base import Completed, Look, Site
+
+
+class Broker(Site):
+    port: int = 5672
+    password: SecretStr
+    url: str
+
+
+class NoShell:
+    def run(self, argv: Sequence[str]) -> Completed:
+        raise AssertionError(argv)
+
+
+def look(variables: Mapping[str, Json]) -> Look:
+    return Look(host="ctl1", groups={}, variables={"ctl2": variables}, shell=NoShell())
+
+
+def test_the_names_of_the_variables_are_the_needs() -> None:
+    assert Broker.needs() == ("port", "password", "url")
+
+
+def test_a_site_is_read_with_its_defaults_and_extras_left_aside() -> None:
+    site = look({"password": "hunter2", "url": "x", "other": 1}).site("ctl2", Broker)
+    assert (site.port, site.password.get_secret_value()) == (5672, "hunter2")
+    assert "hunter2" not in repr(site)
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"password": "hunter2"}, "url: Field required"),
+        ({"password": "hunter2", "url": "x", "port": "hunter2"}, "port: "),
+        ({"password": ["hunter2"], "url": "x"}, "password: "),
+        ({}, "password: Field required; url: Field required"),
+    ],
+)
+def test_a_wrong_variable_is_named_with_its_host_and_without_its_value(
+    variables: Mapping[str, Json], named: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        look(variables).site("ctl2", Broker)
+    assert named in str(refused.value)
+    assert "ctl2" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__cause__ is None
+    assert refused.value.__context__ is None
+
+
+def test_a_host_that_the_inventory_does_not_have_is_missing_everything() -> None:
+    with pytest.raises(InvalidInput, match="ctl9"):
+        look({}).site("ctl9", Broker)
