@@ -7,6 +7,7 @@ thrown away: a check every minute must not bury the runs.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,6 @@ from holdfast.words import counted, duration, one_line
 STANDING = "standing"
 NOT_PASS = 3
 NAGIOS = {Outcome.PASS: (0, "OK"), Outcome.FAIL: (2, "CRITICAL"), Outcome.UNKNOWN: (3, "UNKNOWN")}
-_RUN = "check"
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def entry_of(text: str) -> Value:
 
 
 def _look(desk: Desk, site: Path, claims: Sequence[Value]) -> Found:
-    outside = desk.outside(desk)
+    outside, run = desk.outside(desk), f"check-{secrets.token_hex(4)}"
     for claim in claims:
         outside.claim_group(claim)
     began = desk.now()
@@ -123,12 +123,12 @@ def _look(desk: Desk, site: Path, claims: Sequence[Value]) -> Found:
         with desk.busy("Reading inventory"):
             name = outside.sites.read(site, "").name
         play = Play(
-            run=_RUN,
-            ident=_RUN,
+            run=run,
+            ident="check",
             playbook="check.yml",
             inventory=str(site),
             variables={
-                "holdfast_run": _RUN,
+                "holdfast_run": run,
                 "holdfast_grant": {},
                 "holdfast_site": name,
                 "holdfast_check_claims": list(claims) or [STANDING],
@@ -137,7 +137,7 @@ def _look(desk: Desk, site: Path, claims: Sequence[Value]) -> Found:
         stop = StopSignal()
         with desk.busy("Looking") as say, interruptible(stop, say):
             result = runner.run(play, lambda sign: say(_sign(sign)), lambda: stop.at_boundary)
-        recorded = store.read(_RUN)
+        recorded = store.read(run)
     judged = [entry.event for entry in recorded if isinstance(entry.event, GateJudged)]
     return Found(
         verdicts=tuple(verdict for gate in judged for verdict in gate.verdicts),

@@ -187,6 +187,7 @@ class Desk:
 def columns(*names: str) -> Table:
     """Begin a table without lines, its columns named in grey."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for name in names:
-        table.add_column(name)
+    for index, name in enumerate(names):
+        # The first names the thing: it is typed again in the next command, so it stays whole.
+        table.add_column(name, no_wrap=index == 0, overflow="fold")
     return table

@@ -118,5 +118,7 @@ def _claim(entry: Json) -> str:
 
 
 def _settles(settle: SettleSpec) -> str:
-    readings = counted(int(settle.readings), "good reading")
-    return f"{readings} in a row over {duration(float(settle.seconds))}"
+    readings, seconds = int(settle.readings), float(settle.seconds)
+    if readings == 1 and not seconds:
+        return "at the first good reading"
+    return f"after {counted(readings, 'good reading')} in a row over {duration(seconds)}"

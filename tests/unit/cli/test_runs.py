@@ -112,6 +112,15 @@ def test_resume_needs_a_reason_and_a_run(office: Office) -> None:
     assert "No run 'nothing'" in said.err
 
 
+def test_part_of_a_name_must_mean_one_run(office: Office) -> None:
+    runs = [office.call(*RUN, "--yes"), office.call(*RUN, "--yes")]
+    assert [said.code for said in runs] == [0, 0]
+    said = office.call("log", "broker")
+    assert said.code == 2
+    assert "may be any of" in said.err
+    assert office.call("log").code == 0  # the newest
+
+
 def test_status_of_a_held_run_repeats_its_last_words(office: Office) -> None:
     said = held(office)
     again = office.call("status", "broker-restart").out

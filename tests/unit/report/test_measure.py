@@ -41,6 +41,19 @@ def test_hosts_of_a_batch_share_their_seconds() -> None:
     assert report.runs[0].in_hand_at_most == 2
 
 
+def test_instant_counts_once_though_a_gate_and_an_act_share_it() -> None:
+    """While one host of a batch still restarts, the other is gated already."""
+    story = Story().intend("cmp1", Act.RESTART, "nova-compute")
+    story.gate("cmp2", Phase.VERIFY, 6)
+    story.later(4).add(
+        events.ActDone(
+            at=at(10), host="cmp1", act=Act.RESTART, unit="nova-compute", invocation_id="n"
+        )
+    )
+    shares = build([story.finished().journal]).runs[0].shares
+    assert (shares.acting_seconds, shares.gating_seconds, shares.overhead_seconds) == (10, 0, 0)
+
+
 def test_host_is_in_hand_from_its_first_act_to_its_proof() -> None:
     lane = build([rabbitmq_story().journal]).lanes[0]
     assert (lane.host, lane.unit, lane.restarts, lane.done) == ("ctl2", "rabbitmq-server", 1, True)
