@@ -40,8 +40,8 @@ class Screen(Protocol):
         """Show the next event of the journal."""
         ...
 
-    def note(self, host: str, text: str) -> None:
-        """Show a live reading or task."""
+    def note(self, host: str, task: str, reading: str) -> None:
+        """Show what is being done at a host; ``reading`` is empty where the task is no gate."""
         ...
 
     def say(self, text: str) -> None:
@@ -75,10 +75,10 @@ class Lines:
         """Print the event's sentence."""
         self._print(line(tell(recorded.event), recorded.event.at))
 
-    def note(self, host: str, text: str) -> None:
+    def note(self, host: str, task: str, reading: str) -> None:  # noqa: ARG002  # a log without each task
         """Print the reading, unless it is the one printed last for this host."""
-        said = one_line(text)
-        if self._last.get(host) != said:
+        said = one_line(reading)
+        if said and self._last.get(host) != said:
             self._last[host] = said
             self._print(line(Sentence(said, "dim", one_line(host)), self._now()))
 
@@ -106,7 +106,7 @@ class JsonLines:
         """Print the event."""
         self._emit(recorded.model_dump_json())
 
-    def note(self, host: str, text: str) -> None:
+    def note(self, host: str, task: str, reading: str) -> None:
         """Readings are for people; the verdict comes as an event."""
 
     def say(self, text: str) -> None:
@@ -139,9 +139,9 @@ class Panel:
         if not isinstance(recorded.event, LookStarted | LookEnded) and not _small(recorded):
             self._console.print(line(tell(recorded.event), recorded.event.at))
 
-    def note(self, host: str, text: str) -> None:
-        """Show the reading at its host."""
-        self._board.note(host, text, self._now())
+    def note(self, host: str, task: str, reading: str) -> None:
+        """Show the reading, or else the task, at its host."""
+        self._board.note(host, reading or task, self._now())
 
     def say(self, text: str) -> None:
         """Print a line of our own above the board."""

@@ -160,7 +160,7 @@ def _listener(desk: Desk, screen: Screen) -> Callable[[Progress | Recorded], Non
             desk.run = what.run
             screen.hear(what)
         else:
-            screen.note(what.host, what.text or what.task)
+            screen.note(what.host, what.task, what.text)
 
     return listen
 

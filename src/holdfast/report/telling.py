@@ -12,7 +12,7 @@ from typing import Literal
 
 from holdfast import events
 from holdfast.model import Json, Outcome
-from holdfast.words import duration, listed, one_line
+from holdfast.words import counted, duration, listed, one_line
 
 Tone = Literal["plain", "dim", "good", "act", "warn", "bad"]
 
@@ -103,7 +103,7 @@ def _(event: events.LookEnded) -> Sentence:
 def _(event: events.GateJudged) -> Sentence:
     decided = worst(event.verdicts) if event.outcome is not Outcome.PASS else None
     because = f": {decided['message']}" if decided else ""
-    times = f"{event.readings} readings in {duration(event.seconds)}"
+    times = f"{counted(event.readings, 'reading')} in {duration(event.seconds)}"
     text = f"{MARKS[event.outcome]} {event.outcome} {event.phase} {event.gate} ({times}){because}"
     return Sentence(text, TONES[event.outcome], event.host)
 

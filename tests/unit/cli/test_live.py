@@ -97,7 +97,7 @@ def lines_of(journal: Iterable[Recorded], *notes: str) -> list[str]:
         for recorded in journal:
             screen.hear(recorded)
         for note in notes:
-            screen.note("ctl3", note)
+            screen.note("ctl3", "gate", note)
         screen.say("heard you")
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]  # the StringIO
 
@@ -111,7 +111,7 @@ def test_lines_are_one_for_each_event_and_never_wrapped() -> None:
 
 
 def test_lines_say_a_reading_once_until_it_changes() -> None:
-    said = lines_of([], "1/3", "1/3", "2/3", "2/3", "1/3")
+    said = lines_of([], "1/3", "1/3", "", "2/3", "2/3", "1/3")
     assert [each.split()[-1] for each in said[:-1]] == ["1/3", "2/3", "1/3"]
     assert said[-1].endswith("heard you")
 
@@ -135,6 +135,6 @@ def test_reader_that_went_away_never_stops_a_run(error: OSError) -> None:
         with make(console, lambda: at(0)) as screen:
             for recorded in unfolding().journal:
                 screen.hear(recorded)
-            screen.note("ctl3", "still here")
+            screen.note("ctl3", "gate", "still here")
             screen.say("stopping")
         assert stream.gone
