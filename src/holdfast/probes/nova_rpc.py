@@ -116,7 +116,7 @@ def ping(
     """
     connection, via = _first_that_serves(brokers, ca_file)
     try:
-        echoes = _Round(connection).ask(pings)
+        echoes = Round(connection).ask(pings)
         connection.close()
     except (amqp.AMQPError, OSError) as error:
         raise CannotTell(f"broker {via.name} failed while pings were out: {_said(error)}") from None
@@ -165,15 +165,24 @@ def _said(error: Exception) -> str:
 
 
 @dataclass(slots=True)
-class _Round:
-    """One exchange of pings and answers on one connection and its own short-lived reply queue."""
+class Round:
+    """One exchange of pings and answers on an open connection, with a reply queue of its own.
+
+    ``wait``: seconds to listen for answers.
+    """
 
     connection: Any
+    wait: float = ANSWER_SECONDS
     echoes: dict[Target, Echo] = field(default_factory=dict)
     waiting: dict[str, tuple[Target, float]] = field(default_factory=dict)
     blocked: str = ""
 
     def ask(self, pings: Mapping[Target, int]) -> Mapping[Target, Echo]:
+        """Send every target its pings at once and listen until all is told or the time is over.
+
+        Raises:
+            CannotTell: the broker blocks who publishes.
+        """
         self.connection.on_blocked = self._blocked
         channel = self.connection.channel()
         channel.events["basic_return"].add(self._returned)
@@ -199,7 +208,7 @@ class _Round:
         channel.basic_publish(message, exchange=EXCHANGE, routing_key=target.queue, mandatory=True)
 
     def _listen(self) -> None:
-        deadline = monotonic() + ANSWER_SECONDS
+        deadline = monotonic() + self.wait
         while self.waiting and not self.blocked and (left := deadline - monotonic()) > 0:
             try:
                 self.connection.drain_events(timeout=left)

@@ -1,0 +1,111 @@
+"""A keystone, nova-api and nova-metadata in one: answers over HTTP what a test put in."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from holdfast.model import Json
+
+RECORDED: dict[str, Json] = json.loads(
+    (Path(__file__).parent / "recorded/nova_26.json").read_text(encoding="utf-8")
+)
+USER, PASSWORD = "observer", "planted-secret-of-the-site"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request as it came in."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: Json
+
+
+Reply = tuple[int, Json]
+
+
+@dataclass(slots=True)
+class Stub:
+    """``routes``: a path's answer, or what makes it; anything else is 404. ``asked``: in order."""
+
+    routes: dict[str, Reply | Callable[[Asked], Reply]] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+    logins: int = 0
+    url: str = ""
+
+    def answer(self, asked: Asked) -> Reply:
+        """What the stub says to a request."""
+        if asked.path == "/v3/auth/tokens":
+            return self._log_in(asked.body)
+        self.asked.append(asked)
+        route = self.routes.get(asked.path, (404, {}))
+        return route(asked) if callable(route) else route
+
+    def _log_in(self, body: Json) -> Reply:
+        self.logins += 1
+        user = body["auth"]["identity"]["password"]["user"]
+        if (user["name"], user["password"]) != (USER, PASSWORD):
+            return 401, {"error": {"code": 401, "message": "requires authentication"}}
+        token = {"methods": ["password"], "expires_at": "2099-01-01T00:00:00.000000Z"}
+        return 201, {"token": {**token, "issued_at": "2026-01-01T00:00:00.000000Z", "user": {}}}
+
+    def login(self) -> dict[str, str]:
+        """The site variables that say how to get a token here."""
+        return {
+            "nova_auth_url": f"{self.url}/v3",
+            "nova_auth_username": USER,
+            "nova_auth_password": PASSWORD,
+            "nova_auth_project": "admin",
+        }
+
+
+@contextmanager
+def serving(**routes: Reply) -> Iterator[Stub]:
+    """A stub that listens on a free port of the loopback; routes by path may be added later."""
+    stub = Stub(dict(routes))
+
+    class Handler(BaseHTTPRequestHandler):
+        def _serve(self) -> None:
+            parts = urlsplit(self.path)
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
+            query = dict(parse_qsl(parts.query))
+            asked = Asked(self.command, parts.path, query, dict(self.headers), body)
+            status, answer = stub.answer(asked)
+            data = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("X-Subject-Token", "a-token")
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PUT = _serve  # noqa: N815 - the names http.server looks for
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        stub.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield stub
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def closed_port_url() -> str:
+    """An address of the loopback where nobody listens."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        return f"http://127.0.0.1:{server.server_port}"

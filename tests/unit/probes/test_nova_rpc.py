@@ -1,0 +1,196 @@
+"""How services are called over a broker: addresses, envelope, and what becomes of each call."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import amqp
+import pytest
+
+from holdfast.errors import CannotTell, InvalidInput
+from holdfast.probes.nova_rpc import REPLIES, Echo, Round, Target, brokers_of, envelope, ping
+
+CONDUCTOR, COMPUTE = Target("conductor", "ctl1"), Target("compute", "cmp1")
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("rabbit://nova:s3@b1:5673/", [("b1", 5673, "nova", "s3", "/", False)]),
+        ("rabbit://nova:s3@b1", [("b1", 5672, "nova", "s3", "/", False)]),
+        ("rabbit://nova:s3@b1/nova", [("b1", 5672, "nova", "s3", "nova", False)]),
+        ("rabbit://n%40va:p%2F%3A@b1/a%2Fb", [("b1", 5672, "n@va", "p/:", "a/b", False)]),
+        ("rabbit://nova:s3@[::1]:5673/", [("::1", 5673, "nova", "s3", "/", False)]),
+        ("rabbit://nova:s3@b1/?ssl=1", [("b1", 5671, "nova", "s3", "/", True)]),
+        (
+            "rabbit://nova:s3@b1:5672,nova:s4@b2:5672/v",
+            [("b1", 5672, "nova", "s3", "v", False), ("b2", 5672, "nova", "s4", "v", False)],
+        ),
+    ],
+)
+def test_a_transport_url(url: str, found: list[tuple[str, int, str, str, str, bool]]) -> None:
+    assert [(b.host, b.port, b.user, b.password, b.vhost, b.tls) for b in brokers_of(url)] == found
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "planted-secret",
+        "http://nova:planted-secret@b1/",
+        "rabbit://b1:5672/",
+        "rabbit://nova:planted-secret@:5672/",
+        "rabbit://nova:planted-secret@b1:port/",
+        "rabbit://nova:planted-secret@[b1/",
+    ],
+)
+def test_what_is_no_transport_url_is_refused_without_being_repeated(url: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        brokers_of(url)
+    assert "planted" not in repr(caught.value) + str(caught.value.__cause__)
+
+
+def test_a_broker_does_not_show_its_password() -> None:
+    assert "planted" not in repr(brokers_of("rabbit://nova:planted-secret@b1/"))
+
+
+def test_oslo_messaging_reads_the_envelope() -> None:
+    """The library on the other end unpacks what we send, with its own functions."""
+    common = pytest.importorskip("oslo_messaging._drivers.common")
+    drivers = pytest.importorskip("oslo_messaging._drivers.amqp")
+    received = common.deserialize_msg(json.loads(envelope("ping", {"arg": "x"}, "id", "replies")))
+    context = drivers.unpack_context(received)
+    assert context.msg_id == "id"
+    assert context.reply_q == "replies"
+    assert context.to_dict()["is_admin"] is True
+    assert {key: received[key] for key in ("method", "args", "namespace", "version")} == {
+        "method": "ping",
+        "args": {"arg": "x"},
+        "namespace": "baseapi",
+        "version": "1.0",
+    }
+
+
+@dataclass
+class FakeBroker:
+    """A connection whose services answer as ``behave`` says; what they were sent is in ``sent``.
+
+    ``behave`` gives for each message what comes back: ``reply``, ``failure``, ``no queue``,
+    ``blocked``, or nothing.
+    """
+
+    behave: Callable[[str, int], str]
+    on_blocked: Callable[[str], None] | None = None
+    sent: list[tuple[str, Any]] = field(default_factory=list)
+    _events: list[Callable[[], None]] = field(default_factory=list)
+    _answer: Callable[[Any], None] | None = None
+
+    def channel(self) -> Any:
+        returned: set[Callable[..., None]] = set()
+        self._returned = returned
+        return SimpleNamespace(
+            events={"basic_return": returned},
+            queue_declare=lambda name, exclusive: SimpleNamespace(queue=name),
+            basic_consume=self._consume,
+            basic_publish=self._publish,
+        )
+
+    def drain_events(self, timeout: float) -> None:
+        assert timeout > 0
+        if not self._events:
+            raise TimeoutError
+        self._events.pop(0)()
+
+    def _consume(self, queue: str, callback: Callable[[Any], None], no_ack: bool) -> None:
+        assert queue.startswith(REPLIES)
+        self._answer = callback
+
+    def _publish(self, message: Any, exchange: str, routing_key: str, mandatory: bool) -> None:
+        assert (exchange, mandatory) == ("nova", True)
+        before = len([key for key, _ in self.sent if key == routing_key])
+        self.sent.append((routing_key, message))
+        what = self.behave(routing_key, before)
+        if what:
+            self._events.append(lambda: self._happen(what, message))
+
+    def _happen(self, what: str, message: Any) -> None:
+        if what == "blocked":
+            assert self.on_blocked is not None
+            return self.on_blocked("memory alarm")
+        if what == "no queue":
+            for handler in self._returned:
+                handler("NO_ROUTE", "nova", "key", message)
+            return None
+        call = json.loads(json.loads(message.body)["oslo.message"])
+        failure = json.dumps({"class": "UnsupportedVersion"}) if what == "failure" else None
+        reply = {"_msg_id": call["_msg_id"], "result": {}, "failure": failure, "ending": True}
+        assert self._answer is not None
+        body = json.dumps({"oslo.version": "2.0", "oslo.message": json.dumps(reply)})
+        return self._answer(SimpleNamespace(body=body))
+
+
+def ask(behave: Callable[[str, int], str], pings: Mapping[Target, int]) -> Mapping[Target, Echo]:
+    return Round(FakeBroker(behave), wait=0.2).ask(pings)
+
+
+def test_every_call_is_answered() -> None:
+    echoes = ask(lambda *_: "reply", {CONDUCTOR: 3, COMPUTE: 1})
+    assert {t: (e.sent, e.answered) for t, e in echoes.items()} == {
+        CONDUCTOR: (3, 3),
+        COMPUTE: (1, 1),
+    }
+
+
+def test_one_of_a_hosts_workers_hangs() -> None:
+    echoes = ask(lambda _, number: "" if number == 1 else "reply", {CONDUCTOR: 3})
+    assert (echoes[CONDUCTOR].sent, echoes[CONDUCTOR].answered) == (3, 2)
+
+
+def test_a_silent_service_does_not_hide_the_others() -> None:
+    echoes = ask(
+        lambda key, _: "reply" if key == "compute.cmp1" else "", {CONDUCTOR: 2, COMPUTE: 2}
+    )
+    assert (echoes[CONDUCTOR].answered, echoes[COMPUTE].answered) == (0, 2)
+
+
+def test_a_queue_that_is_not_there_is_known_at_once() -> None:
+    echoes = ask(lambda *_: "no queue", {CONDUCTOR: 2})
+    assert echoes[CONDUCTOR].no_queue
+    assert echoes[CONDUCTOR].answered == 0
+
+
+def test_a_failure_is_no_answer() -> None:
+    echo = ask(lambda *_: "failure", {CONDUCTOR: 1})[CONDUCTOR]
+    assert (echo.answered, echo.error) == (0, "UnsupportedVersion")
+
+
+def test_a_broker_that_takes_no_messages_tells_nothing() -> None:
+    with pytest.raises(CannotTell, match="the broker takes no messages"):
+        ask(lambda *_: "blocked", {CONDUCTOR: 1})
+
+
+def test_a_call_expires_before_we_stop_listening() -> None:
+    """A late answer finds no reply queue, and the service would complain of it for a minute."""
+    broker = FakeBroker(lambda *_: "reply")
+    Round(broker, wait=5.0).ask({CONDUCTOR: 1})
+    ((_, message),) = broker.sent
+    assert isinstance(message, amqp.Message)
+    assert 0 < int(message.properties["expiration"]) <= 4000
+
+
+def test_brokers_that_do_not_serve_are_named_without_the_password() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    brokers = brokers_of(
+        f"rabbit://nova:planted-secret@127.0.0.1:{port},n:planted@127.0.0.1:{port}/"
+    )
+    with pytest.raises(CannotTell) as caught:
+        ping(brokers, {CONDUCTOR: 1})
+    assert str(caught.value).count(f"127.0.0.1:{port}: ") == 2
+    assert "refused" in str(caught.value)
+    assert "planted" not in str(caught.value)
