@@ -43,7 +43,11 @@ NamedRun = Annotated[
     str, typer.Argument(metavar="RUN", help="The run's id, or a unique part of it.")
 ]
 RunbookName = Annotated[
-    str, typer.Argument(metavar="RUNBOOK", help="A runbook's name, as `holdfast runbooks` lists.")
+    str,
+    typer.Argument(
+        metavar="RUNBOOK",
+        help="A runbook's name, as `holdfast runbooks` lists, or the path of one.",
+    ),
 ]
 File = Annotated[Path | None, typer.Option(dir_okay=False)]
 

@@ -51,11 +51,13 @@ def runbooks(root: Path) -> dict[str, Path]:
 
 
 def runbook(root: Path, wanted: str) -> Path:
-    """Return the runbook called ``wanted``.
+    """Return the runbook called ``wanted``: a name in ``runbooks/``, or a file's path.
 
     Raises:
         InvalidInput: there is none; names the nearest.
     """
+    if "/" in wanted and Path(wanted).is_file():
+        return Path(wanted).resolve()
     known = runbooks(root)
     name = Path(wanted).stem if wanted.endswith(".md") else wanted
     if name in known:
