@@ -18,19 +18,21 @@ from holdfast.gates.settle import Streak
 from holdfast.model import Json, Outcome, Settle, Verdict, overall
 from holdfast.probes.base import Look
 
-GRACE = timedelta(
-    seconds=30
-)  # for looks under way at the deadline; every probe has its own timeout
 NOT_SETTLED = "gate.settled"
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long a gate must hold, when it gives up, and how far apart its readings start at least."""
+    """How long a gate must hold, when it gives up, and the pause between its readings.
+
+    ``grace`` is for looks under way at the deadline; after it they count as unanswered. Every probe
+    has a timeout of its own, so this is the last resort.
+    """
 
     settle: Settle
     deadline: timedelta
     poll: timedelta
+    grace: timedelta = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def look_until(
     with ThreadPool(len(gate.questions)) as pool:
         while True:
             left = pace.deadline - timedelta(seconds=timer.clock() - began)
-            verdicts = gate.read(pool, patience=max(left, timedelta(0)) + GRACE)
+            verdicts = gate.read(pool, patience=max(left, timedelta(0)) + pace.grace)
             now = timer.clock()
             elapsed = timedelta(seconds=now - began)
             streak = streak.after(overall(verdicts) is Outcome.PASS, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
@@ -56,6 +56,12 @@ def test_a_wrong_variable_is_named_with_its_host_and_without_its_value(
     assert "hunter2" not in str(refused.value)
     assert refused.value.__cause__ is None
     assert refused.value.__context__ is None
+
+
+def test_pydantic_s_own_message_would_not_show_the_value_either() -> None:
+    with pytest.raises(ValidationError) as raw:
+        Broker.model_validate({"password": ["hunter2"], "url": 3})
+    assert "hunter2" not in str(raw.value)
 
 
 def test_a_host_that_the_inventory_does_not_have_is_missing_everything() -> None:
