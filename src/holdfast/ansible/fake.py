@@ -84,7 +84,8 @@ class _Playing:
     def result(self) -> PlayResult:
         """Play, and say how it ended for each host of the limit."""
         if unknown := set(self._play.limit) - set(self._fleet.hosts):
-            return PlayResult("no_hosts", dict.fromkeys(unknown, "absent"))
+            words = {"": f"no such host: {', '.join(sorted(unknown))}"}
+            return PlayResult("failed", dict.fromkeys(self._play.limit, "absent"), words)
         try:
             self._by_name()
         except _Interrupted:
@@ -292,8 +293,9 @@ class _Playing:
 
     @property
     def _unit(self) -> str:
-        """Each playbook restarts a unit of its own name."""
-        return self._play.playbook.removesuffix("_restart.yml")
+        """The one that is named, else each playbook restarts a unit of its own name."""
+        named = self._variables.get("systemd_unit_name", "")
+        return str(named) or self._play.playbook.removesuffix("_restart.yml")
 
     @property
     def _batch(self) -> list[str]:

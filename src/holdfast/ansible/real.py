@@ -185,7 +185,9 @@ class _Place:
     def make(cls, state_dir: Path, play: Play) -> _Place:
         directory = state_dir / "runs" / play.run / play.ident
         try:
-            directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for parent in (directory.parent.parent, directory.parent):
+                parent.mkdir(mode=0o700, exist_ok=True)
             directory.mkdir(mode=0o700)
         except OSError as error:
             raise InvalidInput(

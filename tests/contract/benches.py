@@ -1,0 +1,169 @@
+"""The two runners behind one bench: how to break hosts, and what really happened to them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+from holdfast.ansible.fake import FakeRunner
+from holdfast.ansible.fleet import FakeFleet
+from holdfast.ansible.ports import Play, PlayResult, PlayRunner, Progress
+from holdfast.ansible.real import RealRunner
+from holdfast.events import Event
+from holdfast.model import Holder, Json, LeaseMode
+from holdfast.settings import Settings
+from holdfast.store import Store, open_store, processes_of
+from tests.contract.site import UNIT, LocalSite
+
+PROJECT = Path(__file__).parents[2]
+
+
+class Bench(Protocol):
+    """A runner, three hosts a, b and c of which c answers nothing, and a journal."""
+
+    store: Store
+    runner: PlayRunner
+    inventory: str
+
+    def now(self) -> datetime: ...
+    def restarts(self, host: str) -> int: ...
+    def invocation_id(self, host: str) -> str: ...
+    def break_restart(self, host: str) -> None: ...
+    def stop_unit(self, host: str) -> None: ...
+    def make_slow(self, host: str) -> None: ...
+
+
+class FakeBench:
+    def __init__(self, path: Path) -> None:
+        self.store = open_store(Settings("sqlite://", path))
+        self.fleet = FakeFleet.of(["a", "b", "c"])
+        self.fleet.hosts["c"].reachable = False
+        self.runner: PlayRunner = FakeRunner(self.fleet, self.store)
+        self.inventory = str(path)
+
+    def now(self) -> datetime:
+        return self.fleet.clock()
+
+    def restarts(self, host: str) -> int:
+        return self.fleet.restarts().get((host, UNIT), 0)
+
+    def invocation_id(self, host: str) -> str:
+        return self.fleet.hosts[host].invocation_id(UNIT)
+
+    def break_restart(self, host: str) -> None:
+        self.fleet.broken.add(host)
+
+    def stop_unit(self, host: str) -> None:
+        self.fleet.hosts[host].unit(UNIT).active = False
+
+    def make_slow(self, host: str) -> None:
+        """Every task of the fake takes a second of its clock: slow enough to be interrupted."""
+
+
+class RealBench:
+    def __init__(self, path: Path) -> None:
+        settings = Settings(f"sqlite:///{path / 'state' / 'state.db'}", path / "state")
+        self.store = open_store(settings)
+        self.site = LocalSite.make(path / "site", "a", "b", "c", unreachable=("c",))
+        self.state_dir = settings.state_dir
+        self.inventory = str(self.site.path)
+        self.runner: PlayRunner = RealRunner(
+            PROJECT,
+            os.environ | {"PLANTED": "hunter2-environment"},
+            settings.state_url,
+            self.state_dir,
+            processes_of,
+        )
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def restarts(self, host: str) -> int:
+        return self.site.restarts(host)
+
+    def invocation_id(self, host: str) -> str:
+        return f"{host}-{1 + self.site.restarts(host)}"
+
+    def break_restart(self, host: str) -> None:
+        self.site.break_restart(host)
+
+    def stop_unit(self, host: str) -> None:
+        self.site.stop_unit(host)
+
+    def make_slow(self, host: str) -> None:
+        self.site.make_slow(host)
+
+
+class Hand:
+    """Starts plays on a bench as the engine would, and reads what they journaled."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        # Unique, since a runner ends every process that carries its run's name.
+        self.run = f"contract-{uuid4().hex}"
+        self.plays = 0
+        holder = Holder(self.run, "ada", "a test", "ctl", "boot", 1, 1)
+        scopes = {"contract/toy": LeaseMode.EXCLUSIVE}
+        self.grant = bench.store.take(holder, scopes, timedelta(hours=1), bench.now())
+        self.progress: list[Progress] = []
+
+    def play(
+        self,
+        playbook: str,
+        limit: Sequence[str],
+        interrupted: Callable[[], bool] = lambda: False,
+        **variables: Json,
+    ) -> PlayResult:
+        self.plays += 1
+        play = Play(
+            run=self.run,
+            ident=f"{self.plays:04d}",
+            playbook=playbook,
+            inventory=self.bench.inventory,
+            limit=tuple(limit),
+            variables=self.common() | variables,
+        )
+        return self.bench.runner.run(play, self.progress.append, interrupted)
+
+    def roll(self, *batch: str, done: Mapping[str, str] | None = None, **given: Json) -> PlayResult:
+        """A batch of the unit's playbook; ``done`` are hosts with the InvocationID they were left with."""
+        swept = {host: {UNIT: invocation_id} for host, invocation_id in (done or {}).items()}
+        variables = {
+            "systemd_unit_name": UNIT,
+            "systemd_unit_group": "toys",
+            "holdfast_batch": list(batch),
+            "holdfast_phases": ["preflight", "drain", "restart", "verify", "undrain"],
+            "holdfast_done": list(swept),
+            "holdfast_done_units": swept,
+        }
+        limit = [*swept, *batch]
+        interrupted = given.pop("interrupted", lambda: False)
+        return self.play("unit_restart.yml", limit, interrupted, **(variables | given))
+
+    def common(self) -> dict[str, Json]:
+        return {
+            "holdfast_run": self.run,
+            "holdfast_grant": dict(self.grant.tokens),
+            "holdfast_site": "contract",
+            "holdfast_by": "ada",
+            "holdfast_reason": "a test",
+            "holdfast_settle_readings": 1,
+            "holdfast_settle_seconds": 0,
+            "holdfast_gate_deadline_seconds": 1,
+        }
+
+    def lose_lease(self) -> None:
+        """The run's tokens are worth nothing from now on."""
+        self.bench.store.release(self.grant)
+
+    def said(self, kind: type[Event]) -> list[Json]:
+        """The events of a kind, in order."""
+        events = (recorded.event for recorded in self.bench.store.read(self.run))
+        return [event for event in events if isinstance(event, kind)]
+
+
+BENCHES: dict[str, Callable[[Path], Bench]] = {"fake": FakeBench, "real": RealBench}
