@@ -56,6 +56,11 @@ def day_and_clock(moment: datetime) -> str:
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
+def moment(then: datetime) -> str:
+    """Say date and time in the reader's own time zone, short, for tables."""
+    return then.astimezone().strftime("%m-%d %H:%M")
+
+
 def listed(names: Iterable[str], limit: int = 8) -> str:
     """Join names for a sentence, at most ``limit`` of them, saying how many were left out."""
     every = list(names)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from holdfast.ansible.environment import find_project
@@ -182,12 +181,3 @@ class Desk:
         now = self.now()
         rows = (row for scope in state.grant.tokens for row in self.store.holders(scope, now))
         return any(row.holder.run == state.run for row in rows)
-
-
-def columns(*names: str) -> Table:
-    """Begin a table without lines, its columns named in grey."""
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for index, name in enumerate(names):
-        # The first names the thing: it is typed again in the next command, so it stays whole.
-        table.add_column(name, no_wrap=index == 0, overflow="fold")
-    return table

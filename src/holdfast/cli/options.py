@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -49,7 +48,6 @@ RunbookName = Annotated[
         help="A runbook's name, as `holdfast runbooks` lists, or the path of one.",
     ),
 ]
-File = Annotated[Path | None, typer.Option(dir_okay=False)]
 
 
 def desk_of(context: typer.Context) -> Desk:

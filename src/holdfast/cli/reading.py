@@ -10,7 +10,6 @@ import typer
 from rich.markdown import Markdown
 from rich.text import Text
 
-from holdfast.cli.desk import columns
 from holdfast.cli.hold import ending
 from holdfast.cli.live import Lines, Panel, Screen, line
 from holdfast.cli.options import Json, Run, RunbookName, desk_of
@@ -20,7 +19,7 @@ from holdfast.engine import hold_message
 from holdfast.journal import Status, advance, fold
 from holdfast.report import build, picture
 from holdfast.report.instruments import read_observer, read_traffic
-from holdfast.report.table import tables
+from holdfast.report.table import columns, tables
 from holdfast.report.telling import tell
 from holdfast.runbook import Runbook, parse_runbook
 from holdfast.words import one_line

@@ -10,15 +10,16 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from holdfast.cli.desk import Desk, columns
+from holdfast.cli.desk import Desk
 from holdfast.cli.hold import ending
 from holdfast.cli.options import Json, Run, Yes, desk_of
 from holdfast.engine import hold_message
 from holdfast.errors import InvalidInput, Refused
 from holdfast.journal import RunState, Status, fold
 from holdfast.model import Grant
+from holdfast.report.table import columns
 from holdfast.store import LeaseRow
-from holdfast.words import day_and_clock, nearest, one_line
+from holdfast.words import clock, day_and_clock, moment, nearest, one_line
 
 _RECENT = 15
 _STYLES = {
@@ -109,12 +110,12 @@ def _word(desk: Desk, state: RunState) -> str:
 
 
 def _runs_table(desk: Desk, states: list[RunState]) -> Table:
-    table = columns("run", "state", "site", "by", "began", "reason")
+    table = columns("run", "state", "site", "by", ">began", "reason")
     for state in states:
         word, opened = _word(desk, state), state.opened
         if opened is None:
             continue
-        cells = (opened.site, opened.by, day_and_clock(opened.at), opened.reason)
+        cells = (opened.site, opened.by, moment(opened.at), opened.reason)
         table.add_row(
             Text(state.run, "bold"),
             Text(word, _STYLES.get(word, "")),
@@ -133,10 +134,10 @@ def _show_leases(desk: Desk, leases: list[tuple[str, LeaseRow]]) -> None:
 
 
 def _leases_table(leases: list[tuple[str, LeaseRow]]) -> Table:
-    table = columns("lease", "mode", "held by", "who", "since", "until", "reason")
+    table = columns("lease", "mode", "held by", "who", ">since", ">until", "reason")
     for scope, row in leases:
         holder = row.holder
-        since, until = day_and_clock(row.since), day_and_clock(row.expires)
+        since, until = moment(row.since), clock(row.expires)
         cells = (row.mode, holder.run, holder.by, since, until, holder.reason)
         table.add_row(Text(scope, "bold"), *(Text(one_line(cell)) for cell in cells))
     return table

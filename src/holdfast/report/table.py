@@ -34,12 +34,7 @@ def _headline(run: RunPart) -> Text:
 
 
 def _hosts(report: Report) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("host", style="bold")
-    table.add_column("unit")
-    for name in ("restarts", "in hand", "out (observer)"):
-        table.add_column(name, justify="right")
-    table.add_column("")
+    table = columns("host", "unit", ">restarts", ">in hand", ">out (observer)", "")
     for lane in report.lanes:
         table.add_row(*_row(lane))
     return table
@@ -48,7 +43,7 @@ def _hosts(report: Report) -> Table:
 def _row(lane: Lane) -> tuple[Text, ...]:
     out = "not watched" if lane.out_seconds is None else duration(lane.out_seconds)
     return (
-        Text(one_line(lane.host)),
+        Text(one_line(lane.host), "bold"),
         Text(one_line(lane.unit)),
         _restarts(lane),
         Text(duration(lane.in_hand_seconds)),
@@ -65,11 +60,7 @@ def _restarts(lane: Lane) -> Text:
 
 
 def _time(report: Report) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("run", style="bold")
-    names = ("total", "acting", "gating", "held or waiting", "own overhead", "in hand at once")
-    for name in names:
-        table.add_column(name, justify="right")
+    table = columns("run", ">total", ">acting", ">gating", ">waiting", ">overhead", ">at once")
     for run in report.runs:
         shares = run.shares
         seconds = (
@@ -80,7 +71,9 @@ def _time(report: Report) -> Table:
             shares.overhead_seconds,
         )
         table.add_row(
-            Text(one_line(run.runbook)), *map(duration, seconds), f"{run.in_hand_at_most} at most"
+            Text(one_line(run.runbook), "bold"),
+            *map(duration, seconds),
+            f"{run.in_hand_at_most} in hand",
         )
     return table
 
@@ -106,3 +99,17 @@ def _lost(losses: Losses) -> Group:
     )
     calls.append(f", {losses.calls_lost} unanswered in all of {losses.calls}")
     return Group(messages, calls)
+
+
+def columns(*names: str) -> Table:
+    """Begin a table without lines; a name that begins with ``>`` is a column of figures."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for index, name in enumerate(names):
+        # The first names the thing: it is typed again in the next command, so it stays whole.
+        table.add_column(
+            name.removeprefix(">"),
+            justify="right" if name.startswith(">") else "left",
+            no_wrap=index == 0 or name.startswith(">"),
+            overflow="fold",
+        )
+    return table
