@@ -17,6 +17,9 @@ from typing import Any, TextIO
 
 Line = dict[str, Any]
 
+# The detail of a sample that is not ok only in that nothing came back in time
+SILENT = "silent"
+
 
 class Recorder:
     """Writes lines to one stream, whole and at once, from any thread."""

@@ -14,6 +14,7 @@ import amqp
 import httpx
 
 from tests.lab.instruments.calls import Answer, Caller, Server, rpc_servers
+from tests.lab.instruments.lines import SILENT
 from tests.lab.instruments.site import Host, Site
 from tests.lab.instruments.units import HostSilent, UnitStream
 
@@ -77,6 +78,8 @@ class AmqpLook:
         try:
             connection.connect()
             connection.channel()
+        except TimeoutError:
+            return {"amqp": Reading(False, SILENT)}
         except (amqp.AMQPError, OSError) as error:
             return {"amqp": Reading(False, type(error).__name__)}
         finally:
@@ -84,7 +87,7 @@ class AmqpLook:
         return {"amqp": Reading(True)}
 
     def late(self) -> Reading:
-        return Reading(False, "late")
+        return Reading(False, SILENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +108,12 @@ class RpcLook:
     def take(self, number: int) -> dict[str, Reading]:
         answer, why = self.caller.ping(self.server, TIMEOUT)
         # A call that could not be sent says something of the broker, not of the service.
-        ok = {Answer.ANSWERED: True, Answer.SILENT: False, Answer.NOT_ASKED: None}[answer]
-        return {self.server.what: Reading(ok, why or None)}
+        reading = {
+            Answer.ANSWERED: Reading(True),
+            Answer.SILENT: Reading(False, SILENT),
+            Answer.NOT_ASKED: Reading(None, why),
+        }
+        return {self.server.what: reading[answer]}
 
     def late(self) -> Reading:
         return Reading(None, "late: the transport is reconnecting")
@@ -128,12 +135,14 @@ class HttpLook:
     def take(self, number: int) -> dict[str, Reading]:
         try:
             status = self.client.get(f"{self.url.rstrip('/')}/").status_code
+        except httpx.TimeoutException:
+            return {self.what: Reading(False, SILENT)}
         except httpx.HTTPError as error:
             return {self.what: Reading(False, type(error).__name__)}
         return {self.what: Reading(status < 500, status)}
 
     def late(self) -> Reading:
-        return Reading(False, "late")
+        return Reading(False, SILENT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,34 @@
 """What a record of the observer shows: outages, restarts, and how many were out at once. Pure.
 
 An outage runs from the first sample that says out to the first that says otherwise; its length is good to one interval.
+A client waits for a slow answer, so silence alone is an outage only from PATIENCE on; a refusal is one at once.
 Unknown is counted apart: it neither is an outage nor ends one that it interrupts as healthy.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby, pairwise
+from enum import StrEnum
+from itertools import groupby
 from typing import Any
+
+from tests.lab.instruments.lines import SILENT
+
+PATIENCE = 5.0  # seconds that a client waits before it takes silence for an outage
 
 Line = Mapping[str, Any]
 Series = Mapping[tuple[str, str], Sequence[Line]]
 Start = tuple[str, float]  # an invocation, and when it was first seen
+
+
+class State(StrEnum):
+    """What a sample turns out to have shown."""
+
+    THERE = "there"
+    OUT = "out"
+    SLOW = "slow"
+    UNKNOWN = "unknown"
 
 
 def summarise(lines: Iterable[Line]) -> dict[str, Any]:
@@ -25,18 +40,20 @@ def summarise(lines: Iterable[Line]) -> dict[str, Any]:
     head, *samples = lines
     if head["what"] != "observer":
         raise ValueError("not a record of the observer")
-    series = _series(samples)
+    series = {key: judged(lines) for key, lines in _series(samples).items()}
     starts = _starts(series)
+    out = _out_at(series)
     return {
         "started_at": head["detail"]["started_at"],
         "monotonic": head["detail"]["monotonic"],
         "samples": samples[-1]["n"] if samples else 0,
         "first": samples[0]["t"] if samples else None,
         "last": samples[-1]["t"] if samples else None,
-        "outages": _per_host(series, False),
-        "unknown": _per_host(series, None),
-        "max_out": _max_out(samples),
-        "max_out_of_group": _max_out_of_group(samples, head["detail"]["groups"]),
+        "outages": _per_host(series, State.OUT),
+        "slow": _per_host(series, State.SLOW),
+        "unknown": _per_host(series, State.UNKNOWN),
+        "max_out": _max_out(out, {what for _, what in series}),
+        "max_out_of_group": _max_out_of_group(out, head["detail"]["groups"]),
         "restarts": _of_each(starts, lambda seen: len(seen) - 1),
         "restarted_at": _of_each(starts, lambda seen: [t for _, t in seen[1:]]),
         "invocations": _of_each(starts, lambda seen: [identity for identity, _ in seen]),
@@ -50,7 +67,26 @@ def _series(samples: Iterable[Line]) -> dict[tuple[str, str], list[Line]]:
     return series
 
 
-def _per_host(series: Series, state: bool | None) -> dict[str, dict[str, list[Line]]]:
+def judged(lines: Sequence[Line]) -> list[Line]:
+    """Return one service's lines with the `state` that each shows, seen from all of them."""
+    runs = [list(run) for _, run in groupby(lines, key=lambda line: line["ok"])]
+    ends = [following[0]["t"] for following in runs[1:]] + [run[-1]["t"] for run in runs[-1:]]
+    return [
+        {**line, "state": _state(run, end)}
+        for run, end in zip(runs, ends, strict=True)
+        for line in run
+    ]
+
+
+def _state(run: Sequence[Line], end: float) -> State:
+    ok = run[0]["ok"]
+    if ok is None or ok:
+        return State.UNKNOWN if ok is None else State.THERE
+    refused = any(line["detail"] != SILENT for line in run)
+    return State.OUT if refused or end - run[0]["t"] >= PATIENCE else State.SLOW
+
+
+def _per_host(series: Series, state: State) -> dict[str, dict[str, list[Line]]]:
     found: dict[str, dict[str, list[Line]]] = defaultdict(dict)
     for (host, what), samples in series.items():
         if spans := spans_of(samples, state):
@@ -58,10 +94,10 @@ def _per_host(series: Series, state: bool | None) -> dict[str, dict[str, list[Li
     return dict(found)
 
 
-def spans_of(samples: Sequence[Line], state: bool | None) -> list[Line]:
-    """Return when a series read `state`, as spans with start, end and seconds; an end of None is still open."""
-    runs = [(ok, list(run)) for ok, run in groupby(samples, key=lambda sample: sample["ok"])]
-    ends = [following[1][0]["t"] for _, following in pairwise(runs)] + [None]
+def spans_of(samples: Sequence[Line], state: State) -> list[Line]:
+    """Return when a judged series was in `state`: spans with start, end and seconds; an end of None is still open."""
+    runs = [list(run) for _, run in groupby(samples, key=lambda sample: sample["state"])]
+    ends = [following[0]["t"] for following in runs[1:]] + [None]
     return [
         {
             "start": run[0]["t"],
@@ -70,36 +106,34 @@ def spans_of(samples: Sequence[Line], state: bool | None) -> list[Line]:
             "samples": len(run),
             "detail": run[0]["detail"],
         }
-        for (ok, run), end in zip(runs, ends, strict=True)
-        if ok is state
+        for run, end in zip(runs, ends, strict=True)
+        if run[0]["state"] is state
     ]
 
 
-def _out_at(samples: Iterable[Line]) -> dict[int, list[Line]]:
-    out: dict[int, list[Line]] = defaultdict(list)
-    for sample in samples:
-        if sample["ok"] is False:
-            out[sample["n"]].append(sample)
+def _out_at(series: Series) -> dict[int, list[tuple[str, str]]]:
+    """Return who was out at each sample, as host and service."""
+    out: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for key, samples in series.items():
+        for sample in samples:
+            if sample["state"] is State.OUT:
+                out[sample["n"]].append(key)
     return out
 
 
-def _max_out(samples: Sequence[Line]) -> dict[str, int]:
-    most = dict.fromkeys((sample["what"] for sample in samples), 0)
-    for out in _out_at(samples).values():
-        for what in {sample["what"] for sample in out}:
-            most[what] = max(most[what], sum(sample["what"] == what for sample in out))
-    return most
+def _max_out(out: Mapping[int, list[tuple[str, str]]], services: Iterable[str]) -> dict[str, int]:
+    counts = [Counter(what for _, what in keys) for keys in out.values()]
+    return {what: max((count[what] for count in counts), default=0) for what in sorted(services)}
 
 
 def _max_out_of_group(
-    samples: Sequence[Line], groups: Mapping[str, Sequence[str]]
+    out: Mapping[int, list[tuple[str, str]]], groups: Mapping[str, Sequence[str]]
 ) -> dict[str, int]:
-    most = dict.fromkeys(groups, 0)
-    for out in _out_at(samples).values():
-        hosts = {sample["host"] for sample in out}
-        for group, members in groups.items():
-            most[group] = max(most[group], len(hosts.intersection(members)))
-    return most
+    hosts = [{host for host, _ in keys} for keys in out.values()]
+    return {
+        group: max((len(at_once.intersection(members)) for at_once in hosts), default=0)
+        for group, members in groups.items()
+    }
 
 
 def _starts(series: Series) -> dict[str, dict[str, list[Start]]]:

@@ -81,7 +81,7 @@ class Observer:
 
 
 def observe(arguments: argparse.Namespace) -> int:
-    """Sample until told to stop, then write the summary to stderr."""
+    """Sample until told to stop, then write the summary where it is wanted, or to stderr."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -93,7 +93,10 @@ def observe(arguments: argparse.Namespace) -> int:
             stream = stack.enter_context(Path(arguments.out).open("w", encoding="utf-8"))
         recorder = Recorder(stream, "observer", {"interval": INTERVAL, "groups": site.groups()})
         Observer(looks, recorder).run(stop)
-    if arguments.out:
+    if arguments.summary:
+        with Path(arguments.summary).open("w", encoding="utf-8") as stream:
+            print_summary(arguments.out, stream)
+    elif arguments.out:
         print_summary(arguments.out, sys.stderr)
     return 0
 
@@ -132,7 +135,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--unit", action="append", default=[], metavar="NAME@GROUP", help="watch this unit too"
     )
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--summary", metavar="FILE", help="write what --out shows in the end to this file"
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.summary and not arguments.out:
+        parser.error("--summary needs --out: a summary is made from the record")
+    return arguments
 
 
 def main(argv: Sequence[str]) -> int:

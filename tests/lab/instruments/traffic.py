@@ -105,7 +105,7 @@ def _take_the_rest(ledger: Ledger) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry traffic until told to stop, then write the summary to stderr."""
+    """Carry traffic until told to stop, then write the summary where it is wanted, or to stderr."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -115,7 +115,10 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.out:
             stream = stack.enter_context(Path(arguments.out).open("w", encoding="utf-8"))
         carry(site, Recorder(stream, "traffic", {"rate": arguments.rate}), arguments.rate, stop)
-    if arguments.out:
+    if arguments.summary:
+        with Path(arguments.summary).open("w", encoding="utf-8") as stream:
+            print_summary(arguments.out, stream)
+    elif arguments.out:
         print_summary(arguments.out, sys.stderr)
     return 0
 
@@ -148,7 +151,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         default=10.0,
         help="messages a second at each broker (default: %(default)s)",
     )
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--summary", metavar="FILE", help="write what --out shows in the end to this file"
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.summary and not arguments.out:
+        parser.error("--summary needs --out: a summary is made from the record")
+    return arguments
 
 
 def main(argv: Sequence[str]) -> int:

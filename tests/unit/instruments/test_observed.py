@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.lab.instruments.observed import spans_of, summarise
+from tests.lab.instruments.lines import SILENT
+from tests.lab.instruments.observed import State, judged, spans_of, summarise
 
 HEAD = {
     "n": 0,
@@ -52,8 +53,37 @@ def in_order(*several: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_an_outage_lasts_from_the_first_bad_sample_to_the_next_other_one(
     states: str, outages: list[tuple[float, float | None, float]]
 ) -> None:
-    spans = spans_of(series("ctl1", "amqp", states), state=False)
+    spans = spans_of(judged(series("ctl1", "amqp", states)), State.OUT)
     assert [(span["start"], span["end"], span["seconds"]) for span in spans] == outages
+
+
+@pytest.mark.parametrize(
+    ("states", "outages", "slow"),
+    [
+        ("+----+", 0, 1),
+        ("+-----+", 1, 0),
+        ("++----", 0, 1),
+        ("+-+-+-+-+", 0, 4),
+    ],
+)
+def test_silence_is_an_outage_only_where_a_client_would_not_wait_so_long(
+    states: str, outages: int, slow: int
+) -> None:
+    lines = judged(series("ctl1", "amqp", states, SILENT))
+    assert (len(spans_of(lines, State.OUT)), len(spans_of(lines, State.SLOW))) == (outages, slow)
+
+
+def test_silence_beside_a_refusal_belongs_to_its_outage() -> None:
+    lines = series("ctl1", "amqp", "+---+", SILENT)
+    lines[2]["detail"] = "ConnectionRefusedError"
+    assert [span["seconds"] for span in spans_of(judged(lines), State.OUT)] == [3.0]
+
+
+def test_who_is_slow_is_not_out() -> None:
+    summary = summarise(
+        in_order(series("ctl1", "amqp", "+-+", SILENT), series("ctl2", "amqp", "+-+"))
+    )
+    assert (summary["max_out"]["amqp"], list(summary["slow"])) == (1, ["ctl1"])
 
 
 def test_unknown_is_counted_apart_from_out() -> None:

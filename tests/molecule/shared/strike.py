@@ -1,0 +1,82 @@
+"""Sends a signal to what an operator started, if wanted at the moment when the journal says that something happened.
+
+    strike DIRECTORY JOB SIGNAL                          the job's process, now
+    strike DIRECTORY JOB SIGNAL --tree                   and everything it started
+    strike DIRECTORY JOB SIGNAL --at act_intended ctl2   when the newest run's journal has this event of this host
+
+Looks into the journal's database often enough to strike between two events that are a fraction of a second apart.
+"""
+
+# ruff: noqa: T201  # a program whose output is its result
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+PATIENCE = 300.0  # seconds
+POLL = 0.01
+
+NEWEST = """
+SELECT body FROM holdfast_events
+WHERE run = (SELECT run FROM holdfast_events WHERE kind = 'run_opened' ORDER BY at DESC LIMIT 1) AND kind = ?
+"""
+
+
+def happened(database: Path, kind: str, host: str) -> bool:
+    """Say whether the newest run has an event of this kind about this host."""
+    if not database.exists():
+        return False
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)
+    try:
+        events = [json.loads(body) for (body,) in connection.execute(NEWEST, (kind,))]
+    except sqlite3.OperationalError:  # the tables are about to be made
+        return False
+    finally:
+        connection.close()
+    return any(event.get("host") == host or host in event.get("hosts", ()) for event in events)
+
+
+def wait_for(database: Path, kind: str, host: str) -> None:
+    """Return when it has happened; exits where it does not within PATIENCE."""
+    tick, until = threading.Event(), time.monotonic() + PATIENCE
+    while not happened(database, kind, host):
+        if time.monotonic() > until:
+            sys.exit(f"no {kind} of {host} within {PATIENCE:g} s")
+        tick.wait(POLL)
+
+
+def children(process: int) -> Iterator[int]:
+    """Yield a process's children, and theirs."""
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in map(int, task.read_text(encoding="ascii").split()):
+            yield child
+            yield from children(child)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="strike")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("job")
+    parser.add_argument("signal", choices=["KILL", "STOP", "CONT"])
+    parser.add_argument("--tree", action="store_true")
+    parser.add_argument("--at", nargs=2, metavar=("EVENT", "HOST"))
+    arguments = parser.parse_args()
+    if arguments.at:
+        wait_for(arguments.directory / "state" / "state.db", *arguments.at)
+    process = int((arguments.directory / f"{arguments.job}.pid").read_text(encoding="ascii"))
+    struck = [process, *(children(process) if arguments.tree else ())]
+    for each in struck:
+        os.kill(each, signal.Signals[f"SIG{arguments.signal}"])
+    print(f"SIG{arguments.signal} to {struck}")
+
+
+if __name__ == "__main__":
+    main()
