@@ -27,7 +27,7 @@ help: ## List the targets
 .PHONY: venv
 venv: $(VENV)/.project ## Make .venv with the locked dependencies (only when a lock changed)
 
-CHECKS := check-ruff check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest
+CHECKS := check-ruff check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest check-contract
 .PHONY: check $(CHECKS)
 check: venv ## All that needs no lab: linters, types, playbook syntax, unit to content tests
 	@.ci/phase start
@@ -54,11 +54,13 @@ check-playbooks: ## Syntax of every playbook, with no deprecation
 	  ANSIBLE_DEPRECATION_WARNINGS=True ansible-playbook -i inventories/example --syntax-check $(PLAYBOOKS) 2>&1 \
 	    | awk "{ print } /DEPRECAT/ { bad = 1 } END { exit bad }"'
 
-# In one process: the suites are short, and a worker's start costs more than it saves.
-PYTEST_WORKERS ?= 0
-SUITES := tests/unit tests/properties tests/contract tests/content
-check-pytest: ## The tests that need no lab
-	@$(PHASE) pytest pytest -n $(PYTEST_WORKERS) $(wildcard $(SUITES))
+SUITES := tests/unit tests/properties tests/content
+check-pytest: ## The tests that start no play
+	@$(PHASE) pytest pytest $(wildcard $(SUITES))
+
+# Real plays against pretended hosts mostly wait, so several run at once.
+check-contract: ## One suite over the fake and the real runner
+	@$(PHASE) contract pytest -n $(JOBS) tests/contract
 
 .PHONY: format
 format: venv ## Let ruff format the code and fix what it can
@@ -72,11 +74,6 @@ RELEASES ?= bookworm trixie
 TEST_LAB = LAB_NAME=holdfast-test-$* LAB_RELEASE=$* LAB_SUBNET=$(TEST_SUBNET_$*)
 TEST_SUBNET_bookworm := 10.97.101.0/24
 TEST_SUBNET_trixie := 10.97.102.0/24
-
-# Every directory of tests/molecule is a scenario. It runs on bookworm, or on the releases named in its file `releases`.
-SCENARIOS := $(patsubst tests/molecule/%/molecule.yml,%,$(wildcard tests/molecule/*/molecule.yml))
-releases_of = $(or $(strip $(shell cat tests/molecule/$(1)/releases 2>/dev/null)),bookworm)
-scenarios_on = $(foreach s,$(SCENARIOS),$(if $(filter $(1),$(call releases_of,$(s))),$(s)))
 
 .PHONY: prerequisites
 prerequisites: ## Install what the lab needs from Debian and is missing (root or sudo)
@@ -98,20 +95,19 @@ molecule: prerequisites venv ## The scenarios alone; RELEASES=trixie for one rel
 	@.ci/phase start
 	@rc=0; $(MAKE) -k $(IMAGES) $(MOLECULE) || rc=1; .ci/phase table || rc=1; exit $$rc
 
-# The lab outlives the scenarios, which find it as the one before left it and repair it themselves.
-MOLECULE_TEST = molecule $(patsubst %,--base-config %,$(wildcard tests/molecule/base.yml)) test --destroy=never
 # An image takes minutes of download and unpacking, so `test` builds them beside the linters.
 .PHONY: $(IMAGES)
 $(IMAGES): image-%:
 	@$(PHASE) "lab image $*" $(MAKE) lab-image $(TEST_LAB)
 
+# Which scenarios a release gets, and in which order, is said by tests/molecule/run. Each is a phase of its own.
 .PHONY: $(MOLECULE)
-$(MOLECULE): export MOLECULE_GLOB := tests/molecule/*/molecule.yml
 $(MOLECULE): molecule-%:
-	@test -n "$(call scenarios_on,$*)" || { echo "No scenario of tests/molecule runs on $*." >&2; exit 1; }
-	@if $(PHASE) "lab up $*" $(MAKE) lab-up $(TEST_LAB); then rc=0; \
-	  for scenario in $(call scenarios_on,$*); do \
-	    $(PHASE) "molecule $* $$scenario" env $(TEST_LAB) $(MOLECULE_TEST) -s $$scenario || rc=1; \
+	@scenarios=$$(tests/molecule/run --release $* --list); \
+	test -n "$$scenarios" || { echo "No scenario runs on $*." >&2; exit 1; }; \
+	if $(PHASE) "lab up $*" $(MAKE) lab-up $(TEST_LAB); then rc=0; \
+	  for scenario in $$scenarios; do \
+	    $(PHASE) "$* $$scenario" env $(TEST_LAB) tests/molecule/run --release $* --no-lab-up $$scenario || rc=1; \
 	  done; \
 	else rc=1; fi; \
 	$(PHASE) "lab down $*" $(MAKE) lab-down $(TEST_LAB) || rc=1; exit $$rc
