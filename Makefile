@@ -14,6 +14,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
 JOBS ?= $(shell nproc)
 PHASE := .ci/phase run
+# Recipes below call plain `make`: a line that says $(MAKE) is run even by `make -n`, and these lines do more than that.
 export PATH := $(abspath $(BIN)):$(PATH)
 
 ##@ Daily work
@@ -31,7 +32,7 @@ CHECKS := check-ruff check-mypy check-yamllint check-ansible-lint check-playbook
 .PHONY: check $(CHECKS)
 check: venv ## All that needs no lab: linters, types, playbook syntax, unit to content tests
 	@.ci/phase start
-	@rc=0; PHASE_QUIET=1 $(MAKE) -k -j$(JOBS) $(CHECKS) || rc=1; .ci/phase table || rc=1; exit $$rc
+	@rc=0; PHASE_QUIET=1 make -k -j$(JOBS) $(CHECKS) || rc=1; .ci/phase table || rc=1; exit $$rc
 
 check-ruff: ## Python style and errors, and the formatter's opinion
 	@$(PHASE) ruff bash -c 'ruff check && ruff format --check'
@@ -84,33 +85,33 @@ MOLECULE := $(RELEASES:%=molecule-%)
 .PHONY: test
 test: ## Everything CI runs: prerequisites, check, images, molecule on each release
 	@.ci/phase start
-	@if $(PHASE) prerequisites tests/lab/prerequisites && $(PHASE) venv $(MAKE) venv; then rc=0; \
-	  PHASE_QUIET=1 $(MAKE) -k -j$(JOBS) $(IMAGES) $(CHECKS) || rc=1; \
-	  $(MAKE) -k $(MOLECULE) || rc=1; \
+	@if $(PHASE) prerequisites tests/lab/prerequisites && $(PHASE) venv make venv; then rc=0; \
+	  PHASE_QUIET=1 make -k -j$(JOBS) $(IMAGES) $(CHECKS) || rc=1; \
+	  make -k $(MOLECULE) || rc=1; \
 	else rc=1; fi; \
 	.ci/phase table || rc=1; exit $$rc
 
 .PHONY: molecule
 molecule: prerequisites venv ## The scenarios alone; RELEASES=trixie for one release
 	@.ci/phase start
-	@rc=0; $(MAKE) -k $(IMAGES) $(MOLECULE) || rc=1; .ci/phase table || rc=1; exit $$rc
+	@rc=0; make -k $(IMAGES) $(MOLECULE) || rc=1; .ci/phase table || rc=1; exit $$rc
 
 # An image takes minutes of download and unpacking, so `test` builds them beside the linters.
 .PHONY: $(IMAGES)
 $(IMAGES): image-%:
-	@$(PHASE) "lab image $*" $(MAKE) lab-image $(TEST_LAB)
+	@$(PHASE) "lab image $*" make lab-image $(TEST_LAB)
 
 # Which scenarios a release gets, and in which order, is said by tests/molecule/run. Each is a phase of its own.
 .PHONY: $(MOLECULE)
 $(MOLECULE): molecule-%:
 	@scenarios=$$(tests/molecule/run --release $* --list); \
 	test -n "$$scenarios" || { echo "No scenario runs on $*." >&2; exit 1; }; \
-	if $(PHASE) "lab up $*" $(MAKE) lab-up $(TEST_LAB); then rc=0; \
+	if $(PHASE) "lab up $*" make lab-up $(TEST_LAB); then rc=0; \
 	  for scenario in $$scenarios; do \
 	    $(PHASE) "$* $$scenario" env $(TEST_LAB) tests/molecule/run --release $* --no-lab-up $$scenario || rc=1; \
 	  done; \
 	else rc=1; fi; \
-	$(PHASE) "lab down $*" $(MAKE) lab-down $(TEST_LAB) || rc=1; exit $$rc
+	$(PHASE) "lab down $*" make lab-down $(TEST_LAB) || rc=1; exit $$rc
 
 .PHONY: demo
 demo: prerequisites venv ## A whole rolling restart of RabbitMQ and nova, with a report
