@@ -284,11 +284,13 @@ def targets() -> frozenset[str]:
 
 
 def paths_in(spans: list[str]) -> set[str]:
-    """Return the repository paths that spans of code name, patterns and placeholders left out."""
+    """Return the repository paths that spans of code name, patterns and placeholders (SITE) left out."""
     return {
         span.rstrip("/")
         for span in spans
-        if re.fullmatch(r"[\w.-]+/[\w./-]*", span) and span.split("/")[0] in TOP_LEVEL
+        if re.fullmatch(r"[\w.-]+/[\w./-]*", span)
+        and span.split("/")[0] in TOP_LEVEL
+        and not re.search(r"/[A-Z]+(/|$)", span)
     }
 
 
@@ -345,7 +347,9 @@ def test_there_is_something_to_look_at() -> None:
 
 
 def test_a_path_in_prose_is_seen() -> None:
-    assert paths_in(["docs/gone.md", "roles/gone/", "a/b", "roles/<verb>.yml"]) == {
+    assert paths_in(
+        ["docs/gone.md", "roles/gone/", "a/b", "inventories/SITE", "roles/<verb>.yml"]
+    ) == {
         "docs/gone.md",
         "roles/gone",
     }
