@@ -27,7 +27,7 @@ case $1 in
   restart)
     echo restart >> {place}/record
     starts=$((starts + 1)); echo "$starts" > "$here/starts"
-    [ ! -e {place}/slow ] || sleep 30
+    patience=600; while [ -e {place}/slow ] && [ $((patience -= 1)) -gt 0 ]; do sleep 0.1; done
     [ ! -e {place}/broken ] || {{ touch "$here/down"; echo "it did not start" >&2; exit 1; }} ;;
 esac
 """
@@ -48,20 +48,28 @@ class LocalSite:
     """The inventory and its hosts' directories."""
 
     path: Path
+    hosts: tuple[str, ...]
 
     @classmethod
     def make(cls, path: Path, *hosts: str, unreachable: tuple[str, ...] = ()) -> LocalSite:
         """Make hosts that run UNIT; the unreachable ones answer nothing."""
-        site = cls(path)
+        site = cls(path, hosts)
         for host in hosts:
             site._make_host(host)
         (path / "group_vars").mkdir(parents=True)
         (path / "group_vars" / "all.yml").write_text("holdfast_site: contract\n")
-        entries = {
-            host: _NOWHERE if host in unreachable else site._variables(host) for host in hosts
-        }
-        (path / "hosts.yml").write_text(json.dumps({"toys": {"hosts": entries}}))
+        site.lose(*unreachable)
         return site
+
+    def lose(self, *unreachable: str) -> None:
+        """From now on plays reach every host but these."""
+        entries = {
+            host: _NOWHERE if host in unreachable else self._variables(host) for host in self.hosts
+        }
+        # At once, for a play may be reading it.
+        fresh = self.path / ".hosts.new"
+        fresh.write_text(json.dumps({"toys": {"hosts": entries}}))
+        fresh.rename(self.path / "hosts.yml")
 
     def place(self, host: str) -> Path:
         """The directory of a host."""
