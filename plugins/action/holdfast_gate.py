@@ -7,8 +7,10 @@ needs the task's host uses the task's own connection.
 from __future__ import annotations
 
 import contextvars
+import io
 import os
 import shlex
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -41,6 +43,12 @@ ARGUMENTS = {
 }
 STANDING = "standing"
 DEADLINE_SECONDS, POLL_SECONDS = 300, 2
+
+# Ansible leaves flushing to the system, so through a pipe (tee, a CI log) readings would come when the play is over.
+# This module is loaded by the process that prints.
+if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(line_buffering=True)
+
 COMMAND_SECONDS = 20  # for one command on the task's host
 QUIET_SECONDS = 10  # a reading that says nothing new is shown again after so long
 

@@ -23,6 +23,10 @@ options:
     description: How long to wait for the lock and for systemd before the restart counts as failed.
     type: int
     default: 900
+  lock_directory:
+    description: Where the locks are. All drivers of a host must name the same.
+    type: path
+    default: /run/holdfast
 """
 
 EXAMPLES = r"""
@@ -68,8 +72,6 @@ from typing import NoReturn
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.holdfast_systemd import NoSuchUnit, describe, last_words, read_unit
 
-LOCKS = Path("/run/holdfast")
-
 
 class Busy(Exception):
     """Another restart of the unit is under way; nothing was touched."""
@@ -82,6 +84,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "expect_invocation_id": {"type": "str", "required": True},
             "timeout_seconds": {"type": "int", "default": 900},
+            "lock_directory": {"type": "path", "default": "/run/holdfast"},
         },
         supports_check_mode=True,
     )
@@ -98,7 +101,8 @@ def restart_once(module: AnsibleModule) -> None:
     unit = read_unit(module.params["name"])
     if module.check_mode:
         swap(module, unit)
-    with locked(unit["id"], module.params["timeout_seconds"]):
+    lock = Path(module.params["lock_directory"]) / f"{unit['id']}.lock"
+    with locked(lock, module.params["timeout_seconds"]):
         swap(module, read_unit(unit["id"]))
 
 
@@ -156,10 +160,9 @@ def obituary(unit: dict[str, str], trouble: str) -> str:
 
 
 @contextlib.contextmanager
-def locked(unit: str, seconds: int) -> Iterator[None]:
+def locked(path: Path, seconds: int) -> Iterator[None]:
     """Hold the unit's lock; another holder is waited for, at most so long."""
-    LOCKS.mkdir(mode=0o755, exist_ok=True)
-    path = LOCKS / f"{unit}.lock"
+    path.parent.mkdir(mode=0o755, exist_ok=True)
 
     def give_up(_signal: int, _frame: FrameType | None) -> NoReturn:
         raise Busy(f"another restart has held {path} for {seconds} s; nothing was touched")
