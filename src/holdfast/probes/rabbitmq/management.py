@@ -13,7 +13,6 @@ from holdfast.errors import CannotTell
 from holdfast.model import Json
 from holdfast.probes.rabbitmq.site import RabbitSite, Sites
 
-SECONDS = 5.0  # for connecting, and for each answer; a healthy node takes 0.02 to 0.05
 PARALLEL = 16
 FAILED_CHECK = 503  # how /api/health/checks says no
 
@@ -40,7 +39,7 @@ def _ask_host(host: str, site: RabbitSite, paths: Sequence[str]) -> Answers | Ca
         with httpx.Client(
             base_url=f"{site.management_url(host)}/api/",
             auth=(user, password.get_secret_value()),
-            timeout=SECONDS,
+            timeout=site.rabbitmq_answer_seconds,
             verify=_trust(host, site),
             trust_env=False,
         ) as client:
@@ -54,7 +53,8 @@ def _get(client: httpx.Client, host: str, site: RabbitSite, path: str) -> Json:
     try:
         response = client.get(path, extensions=_certified(site))
     except httpx.TimeoutException:
-        raise CannotTell(f"{who} gave no answer to /api/{path} in {SECONDS:.0f} s") from None
+        seconds = site.rabbitmq_answer_seconds
+        raise CannotTell(f"{who} gave no answer to /api/{path} in {seconds:g} s") from None
     except httpx.TransportError as error:
         raise CannotTell(f"{who} cannot be asked: {error}") from error
     if response.status_code == httpx.codes.UNAUTHORIZED:

@@ -19,8 +19,6 @@ from holdfast.model import Json
 from holdfast.probes.base import Look
 from holdfast.probes.rabbitmq.site import GROUP, RabbitSite, expected, sites_of
 
-CONNECT_SECONDS = 3
-ANSWER_SECONDS = 5  # for each answer; a healthy node's whole trip takes 0.01 to 0.05
 PARALLEL = 16
 PREFIX = "holdfast.round-trip."
 
@@ -50,6 +48,9 @@ class _Trip:
 
     def __init__(self, host: str, site: RabbitSite) -> None:
         self._site, self._address = site, site.address(host)
+        self._patience = (
+            site.rabbitmq_answer_seconds
+        )  # for each answer; a whole trip takes 0.01 to 0.05
         self._name = f"{PREFIX}{host}.{uuid4()}"
         self._stage = "connect"
         self._blocked = ""
@@ -67,13 +68,13 @@ class _Trip:
     def _go(self) -> None:
         # A connection and nothing more: silence here may be the network's, silence later is the broker's.
         socket.create_connection(
-            (self._address, self._site.rabbitmq_amqp_port), CONNECT_SECONDS
+            (self._address, self._site.rabbitmq_amqp_port), self._patience
         ).close()
         self._stage = "login"
         connection = self._connection()
         try:
             connection.connect()
-            connection.transport.sock.settimeout(ANSWER_SECONDS)  # for every answer from here on
+            connection.transport.sock.settimeout(self._patience)  # for every answer from here on
             self._round(connection)
             connection.close()
         finally:
@@ -88,12 +89,12 @@ class _Trip:
         channel.queue_declare(self._name, exclusive=True, auto_delete=True, durable=False)
         self._stage = "publish"
         message = amqp.Message(self._name)
-        channel.basic_publish_confirm(message, routing_key=self._name, timeout=ANSWER_SECONDS)
+        channel.basic_publish_confirm(message, routing_key=self._name, timeout=self._patience)
         self._stage = "consume"
         consumer = channel.basic_consume(self._name, no_ack=True, callback=got.append)
-        connection.drain_events(timeout=ANSWER_SECONDS)
+        connection.drain_events(timeout=self._patience)
         if [message.body for message in got] != [self._name]:
-            raise AMQPError(f"sent one message of our own and got {len(got)} back")
+            raise AMQPError("what came back is not the message that was sent")
         self._stage = "delete"
         channel.basic_cancel(consumer)  # else the broker tells the consumer that its queue is gone
         channel.queue_delete(self._name)
@@ -107,9 +108,9 @@ class _Trip:
             password=site.rabbitmq_probe_password.get_secret_value(),
             virtual_host=site.rabbitmq_probe_vhost,
             ssl=self._tls() if site.rabbitmq_amqp_tls else False,
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=ANSWER_SECONDS,
-            write_timeout=ANSWER_SECONDS,
+            connect_timeout=self._patience,
+            read_timeout=self._patience,
+            write_timeout=self._patience,
             on_blocked=self._on_blocked,
         )
 

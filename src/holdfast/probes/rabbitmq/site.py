@@ -26,6 +26,7 @@ class RabbitSite(Site):
     rabbitmq_amqp_tls: bool = False
     rabbitmq_amqp_ca_file: str = ""
     rabbitmq_tls_name: str = ""
+    rabbitmq_answer_seconds: float = Field(default=5.0, gt=0)
     rabbitmq_probe_user: str = ""
     rabbitmq_probe_password: SecretStr = SecretStr("")
     rabbitmq_probe_vhost: str = "/"

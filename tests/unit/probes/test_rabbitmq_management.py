@@ -1,0 +1,139 @@
+"""How the management API is asked: what counts as an answer, and what is said when there is none."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from holdfast.errors import CannotTell, InvalidInput
+from holdfast.probes.base import Look
+from holdfast.probes.rabbitmq import management
+from holdfast.probes.rabbitmq.answers import QUEUES
+from holdfast.probes.rabbitmq.looks import look_at_cluster, look_at_queues
+from holdfast.probes.rabbitmq.site import RabbitSite
+from tests.unit.probes.rabbitmq.stand_in import (
+    PASSWORD,
+    USER,
+    Routes,
+    Shell,
+    cluster,
+    look_at,
+    node,
+    recorded,
+)
+
+WRONG = "planted-and-wrong"
+
+
+def site(port: int, **changed: object) -> RabbitSite:
+    return RabbitSite.model_validate(
+        {
+            "ansible_host": "127.0.0.1",
+            "rabbitmq_management_port": port,
+            "rabbitmq_management_user": USER,
+            "rabbitmq_management_password": PASSWORD,
+            **changed,
+        }
+    )
+
+
+def asked(routes: Routes | None, *paths: str, **changed: object) -> management.Answers | CannotTell:
+    with node(routes) as port:
+        return management.ask({"ctl1": site(port, **changed)}, {"ctl1": paths})["ctl1"]
+
+
+def test_all_paths_are_answered() -> None:
+    found = asked({"a": (200, "[1]"), "b": (200, "{}")}, "a", "b")
+    assert found == {"a": [1], "b": {}}
+
+
+def test_a_failed_check_is_an_answer() -> None:
+    found = asked({"health/checks/alarms": (503, '{"status":"failed"}')}, "health/checks/alarms")
+    assert found == {"health/checks/alarms": {"status": "failed"}}
+
+
+def test_what_is_listed_twice_counts_only_if_both_lists_have_it() -> None:
+    """Seen on 3.10.8 and 4.0.5 after a drain, in either order."""
+    body = '[{"online":["a","b"],"name":"q","online":["b","c"]}]'
+    assert asked({"queues": (200, body)}, "queues") == {"queues": [{"online": ["b"], "name": "q"}]}
+
+
+@pytest.mark.parametrize(
+    ("routes", "says"),
+    [
+        ({}, "404 from ctl1's management API"),
+        ({"nodes": (500, "{}")}, "500 from ctl1's management API"),
+        ({"nodes": (503, "{}")}, "503 from ctl1's management API"),  # a proxy's, not a check's
+        ({"nodes": (200, "<html>")}, "something else than JSON"),
+        (None, "Connection refused"),
+    ],
+)
+def test_no_answer_says_why(routes: Routes | None, says: str) -> None:
+    found = asked(routes, "nodes")
+    assert isinstance(found, CannotTell)
+    assert says in str(found)
+
+
+def test_a_wrong_password_is_named_and_not_shown() -> None:
+    found = asked({"nodes": (200, "[]")}, "nodes", rabbitmq_management_password=WRONG)
+    assert isinstance(found, CannotTell)
+    assert str(found).startswith("401 from ctl1's management API")
+    assert "rabbitmq_management_password" in str(found)
+    assert WRONG not in repr(found)
+
+
+def test_a_node_that_hangs_costs_its_own_answer_only() -> None:
+    hangs = threading.Event()
+    with node({"nodes": (200, "[]")}) as well, node(None, hangs) as stuck:
+        sites = {"ctl1": site(well), "ctl2": site(stuck, rabbitmq_answer_seconds=0.2)}
+        found = management.ask(sites, dict.fromkeys(sites, ("nodes",)))
+    assert found["ctl1"] == {"nodes": []}
+    assert "gave no answer to /api/nodes in 0.2 s" in str(found["ctl2"])
+
+
+def test_no_proxy_is_asked_in_the_nodes_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert asked({"nodes": (200, "[]")}, "nodes") == {"nodes": []}
+
+
+def test_https_does_not_trust_a_plain_listener() -> None:
+    found = asked({"nodes": (200, "[]")}, "nodes", rabbitmq_management_scheme="https")
+    assert isinstance(found, CannotTell)
+    assert "cannot be asked" in str(found)
+
+
+def test_a_missing_authority_is_named() -> None:
+    tls = {"rabbitmq_management_scheme": "https", "rabbitmq_management_ca_file": "no/such.pem"}
+    found = asked({}, "nodes", **tls)
+    assert isinstance(found, CannotTell)
+    assert "rabbitmq_management_ca_file no/such.pem" in str(found)
+
+
+def test_the_next_node_is_asked_for_the_queues() -> None:
+    with cluster("3.10", "stopped") as (look, _):
+        assert look_at_queues(look)["host"] == "ctl2"
+
+
+def test_without_any_answer_every_cause_is_said() -> None:
+    with cluster("3.10", "healthy", rabbitmq_management_password=WRONG) as (look, _):
+        with pytest.raises(CannotTell) as raised:
+            look_at_queues(look)
+        views = look_at_cluster(look)["views"]
+    assert all(f"401 from {host}'s" in str(raised.value) for host in ("ctl1", "ctl2", "ctl3"))
+    assert all(view["cause"].startswith("401") for view in views.values())
+
+
+def test_a_wrong_variable_is_named_and_its_value_not_shown() -> None:
+    look: Look = look_at({"ctl1": 1}, Shell({}), rabbitmq_management_password=[WRONG])
+    with pytest.raises(InvalidInput) as raised:
+        look_at_cluster(look)
+    assert "rabbitmq_management_password" in str(raised.value)
+    assert WRONG not in str(raised.value)
+
+
+def test_the_recordings_hold_a_list_that_is_said_twice() -> None:
+    """Else the rule about it would not be tested against a real answer."""
+    _, body = recorded("3.10", "drained")["http"]["ctl2"][QUEUES]
+    assert body.count('"online":') > sum("online" in queue for queue in json.loads(body))

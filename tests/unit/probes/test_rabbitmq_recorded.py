@@ -1,0 +1,126 @@
+"""From answers that real clusters gave to verdicts: both releases, both ways of asking, the same truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from holdfast.claims import ask
+from holdfast.errors import CannotTell
+from holdfast.gates.base import Observation, Unanswered
+from holdfast.model import Verdict
+from holdfast.probes.base import Look
+from tests.unit.probes.rabbitmq.stand_in import PASSWORD, cluster
+
+VERSIONS = ("3.10", "4.0")
+WAYS = {"http": True, "commands": False}
+
+
+def judged(look: Look, entry: str | dict[str, Any]) -> Verdict:
+    """One claim looked at and judged once, as a gate does it."""
+    asked = ask(entry)
+    seen: Observation
+    try:
+        seen = asked.claim.probe(look, asked.of_probe)
+    except CannotTell as cause:
+        seen = Unanswered(str(cause))
+    return asked.claim.judge([seen], asked.parameters)
+
+
+def said(look: Look, entry: str | dict[str, Any]) -> tuple[str, str]:
+    verdict = judged(look, entry)
+    assert PASSWORD not in repr(verdict)
+    return verdict.outcome.value, verdict.reason
+
+
+def of(claim: str, host: str) -> dict[str, str]:
+    return {"claim": f"rabbitmq.{claim}", "host": host}
+
+
+# In the recordings: qq1 and st1 live on three nodes, qq-one on ctl1 alone, mirr is mirrored where there are mirrors.
+TRUE_EVERYWHERE = [
+    ("healthy", "rabbitmq.members_agree", "PASS", "agree"),
+    ("healthy", "rabbitmq.no_partitions", "PASS", "one_view"),
+    ("healthy", "rabbitmq.no_alarms", "PASS", "no_alarm"),
+    ("healthy", "rabbitmq.quorum_queues_whole", "PASS", "whole"),
+    ("healthy", of("quorum_holds_without", "ctl1"), "FAIL", "majority_would_be_lost"),
+    ("healthy", of("quorum_holds_without", "ctl2"), "PASS", "holds"),
+    ("healthy", of("booted", "ctl1"), "PASS", "booted"),
+    ("healthy", of("drained", "ctl1"), "FAIL", "not_in_maintenance"),
+    ("drained", of("drained", "ctl1"), "PASS", "drained"),
+    ("stopped", "rabbitmq.members_agree", "FAIL", "not_running"),
+    ("stopped", of("booted", "ctl1"), "UNKNOWN", "unanswered"),
+    ("stopped", of("quorum_holds_without", "ctl2"), "FAIL", "majority_would_be_lost"),
+]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("state", "entry", "outcome", "reason"), TRUE_EVERYWHERE, ids=str)
+def test_the_same_truth_by_either_way_on_either_release(
+    *, version: str, way: str, state: str, entry: str | dict[str, Any], outcome: str, reason: str
+) -> None:
+    with cluster(version, state, rabbitmq_management_enabled=WAYS[way]) as (look, _):
+        assert said(look, entry) == (outcome, reason)
+
+
+@pytest.mark.parametrize(
+    ("version", "state", "way", "entry", "outcome", "reason"),
+    [
+        ("3.10", "healthy", "http", "rabbitmq.mirrors_in_sync", "PASS", "in_sync"),
+        ("3.10", "healthy", "commands", "rabbitmq.mirrors_in_sync", "PASS", "in_sync"),
+        ("4.0", "healthy", "http", "rabbitmq.mirrors_in_sync", "PASS", "not_applicable"),
+        ("4.0", "healthy", "commands", "rabbitmq.mirrors_in_sync", "PASS", "not_applicable"),
+        ("3.10", "healthy", "http", "rabbitmq.load_known", "PASS", "known"),
+        ("4.0", "healthy", "http", "rabbitmq.load_known", "PASS", "known"),
+        # The command line does not count clients.
+        ("4.0", "healthy", "commands", "rabbitmq.load_known", "UNKNOWN", "unanswered"),
+        # A drained node's own API is closed, so not every view can be got.
+        ("3.10", "drained", "http", "rabbitmq.members_agree", "UNKNOWN", "unanswered"),
+        # With qq-one's only member stopped by the drain, no leader is left; the API of 4.0 does not see that.
+        ("3.10", "drained", "http", "rabbitmq.quorum_queues_whole", "FAIL", "not_whole"),
+        ("3.10", "stopped", "http", "rabbitmq.quorum_queues_whole", "FAIL", "not_whole"),
+        ("4.0", "stopped", "http", "rabbitmq.quorum_queues_whole", "FAIL", "not_whole"),
+        # The tools leave out what lived on a stopped node: a list that is short must not pass.
+        ("3.10", "stopped", "commands", "rabbitmq.quorum_queues_whole", "UNKNOWN", "unanswered"),
+        ("4.0", "stopped", "commands", "rabbitmq.quorum_queues_whole", "UNKNOWN", "unanswered"),
+    ],
+)
+def test_where_the_releases_and_the_ways_differ(
+    *, version: str, state: str, way: str, entry: str, outcome: str, reason: str
+) -> None:
+    with cluster(version, state, rabbitmq_management_enabled=WAYS[way]) as (look, _):
+        assert said(look, entry) == (outcome, reason)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_leaders_are_counted_for_the_order(version: str) -> None:
+    with cluster(version, "healthy") as (look, _):
+        hosts = judged(look, "rabbitmq.quorum_queues_whole").hosts
+    assert sum(facts["leaders"] for facts in hosts.values()) == 3
+    assert hosts["ctl1"]["leaders"] >= 1  # qq-one
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("way", WAYS)
+def test_consumers_are_counted(version: str, way: str) -> None:
+    enabled = WAYS[way]
+    with cluster(version, "healthy", rabbitmq_management_enabled=enabled) as (look, _):
+        for queues, reason in (
+            ({"conductor": 1}, "consumed"),
+            ({"conductor": 2}, "too_few_consumers"),
+            ({"conductor": 1, "compute.cmp1": 1}, "too_few_consumers"),
+        ):
+            entry = {"claim": "rabbitmq.consumers_expected", "queues": queues}
+            assert judged(look, entry).reason == reason
+
+
+def test_a_command_line_is_started_only_where_http_cannot_answer() -> None:
+    """Each start costs a second of CPU; only 3.10's API leaves out who is drained."""
+    with cluster("4.0", "drained") as (look, shell):
+        assert judged(look, of("drained", "ctl1")).passed
+        assert shell.asked == []
+    with cluster("3.10", "drained") as (look, shell):
+        assert judged(look, of("drained", "ctl1")).passed
+        assert [asked.split()[6] for asked in shell.asked] == ["cluster_status"]
