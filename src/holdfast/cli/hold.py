@@ -72,6 +72,9 @@ def _rows(
         yield "evidence", [Text(literal(event.evidence).strip(), style="red")]
     if left:
         yield "left", [Text(one_line(sentence)) for sentence in left]
+    if isinstance(event, events.Held) and state.opened and state.opened.runbook:
+        show = f"holdfast show {state.opened.runbook}"
+        yield "to look at", [Text(one_line(f"{show}, section \u201cIf it holds\u201d"))]
     for purpose, commands in _commands(event.next_commands).items():
         yield purpose, [Text(one_line(command), style="bold") for command in commands]
 

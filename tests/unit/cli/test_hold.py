@@ -40,6 +40,7 @@ def test_hold_answers_every_question() -> None:
         "claim            rabbitmq.booted",
         "evidence         FAIL not_running: [b]ctl3[/b] is not running",
         "left             ctl3: restarted, not yet proved healthy",
+        "to look at       holdfast show rabbitmq-restart, section “If it holds”",
         "to go on         holdfast resume R --reason '…'",
         "to give it back  ssh ctl3 rabbitmq-upgrade revive",
     ):

@@ -145,6 +145,16 @@ def test_refusal_touches_nothing_and_exits_with_3(office: Office) -> None:
     assert office.acts == []
 
 
+def test_survey_that_cannot_tell_is_a_refusal_too(office: Office) -> None:
+    """As with a wrong password for the management API: UNKNOWN is never PASS."""
+    office.fleet.undecided.add("ctl3")
+    said = office.call(*RUN, "--yes")
+    assert said.code == 3
+    assert "UNKNOWN" in said.out
+    assert "no answer from ctl3" in said.out
+    assert office.acts == []
+
+
 def test_json_run_is_one_event_a_line(office: Office) -> None:
     said = office.call(*RUN, "--yes", "--json")
     kinds = [json.loads(line)["event"]["kind"] for line in said.out.splitlines()]
