@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from holdfast.errors import StateUnusable
+from holdfast.events import AbortAsked, Finished
+from holdfast.settings import Settings
+from holdfast.store import open_store
+
+NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
+
+
+def test_events_come_back_as_they_were_written_in_order(settings: Settings) -> None:
+    store = open_store(settings)
+    written = [
+        store.append("one", AbortAsked(at=NOW, by="Ada Lovelace ☃ {{ 1 }}", hard=True)),
+        store.append("one", Finished(at=NOW + timedelta(microseconds=1))),
+    ]
+
+    again = open_store(settings)
+    assert list(again.read("one")) == written
+    assert list(again.read("one", after=1)) == written[1:]
+    assert not again.read("two")
+
+
+def test_the_run_opened_last_comes_first(settings: Settings) -> None:
+    store = open_store(settings)
+    for number, run in enumerate(["b", "c", "a"]):
+        store.append(run, Finished(at=NOW + timedelta(seconds=number)))
+    store.append("b", Finished(at=NOW + timedelta(hours=1)))
+
+    assert list(store.runs()) == ["a", "c", "b"]
+
+
+def test_an_event_of_another_version_is_an_error_not_a_guess(settings: Settings) -> None:
+    store = open_store(settings)
+    store.append("one", Finished(at=NOW))
+    with create_engine(settings.state_url).begin() as connection:
+        connection.execute(text('UPDATE holdfast_events SET body = \'{"kind": "teleported"}\''))
+
+    with pytest.raises(StateUnusable, match="run one, event 1"):
+        store.read("one")
+
+
+def test_damaged_leases_are_an_error(settings: Settings) -> None:
+    store = open_store(settings)
+    with create_engine(settings.state_url).begin() as connection:
+        connection.execute(text("INSERT INTO holdfast_leases VALUES ('lab/nova', 1, 1, 'x')"))
+
+    with pytest.raises(StateUnusable, match="unreadable"):
+        store.holders("lab/nova", NOW)
+
+
+# --- a database that cannot be used: a clear error with the path and a remedy, and nothing made
+
+
+def sqlite(path: Path, query: str = "") -> Settings:
+    return Settings(f"sqlite:///{path}{query}", path.parent)
+
+
+def test_a_corrupt_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.write_bytes(b"no database " * 1000)
+
+    with pytest.raises(StateUnusable, match=str(path)) as caught:
+        open_store(sqlite(path))
+
+    assert "backup" in caught.value.remedy
+    assert path.read_bytes() == b"no database " * 1000
+
+
+def test_a_locked_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    open_store(sqlite(path))
+    with create_engine(f"sqlite:///{path}").connect() as other:
+        other.exec_driver_sql("BEGIN EXCLUSIVE")
+
+        with pytest.raises(StateUnusable, match="locked") as caught:
+            open_store(sqlite(path, "?timeout=0.1"))
+
+    assert f"fuser -v {path}" in caught.value.remedy
+
+
+def test_a_read_only_database_is_found_out_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    open_store(sqlite(path))
+
+    # As root, permissions forbid nothing: the URL says it.
+    with pytest.raises(StateUnusable, match="readonly") as caught:
+        open_store(Settings(f"sqlite:///file:{path}?mode=ro&uri=true", tmp_path))
+
+    assert "writable" in caught.value.remedy
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StateUnusable, match="cannot be made") as caught:
+        open_store(sqlite(tmp_path / "file" / "sub" / "state.db"))
+
+    assert "HOLDFAST_STATE_DIR" in caught.value.remedy
+
+
+def test_a_server_that_is_down_is_named_without_the_password(tmp_path: Path) -> None:
+    url = "mysql+pymysql://holdfast:hunter2@127.0.0.1:9/holdfast"
+
+    with pytest.raises(StateUnusable, match="Connection refused|connect") as caught:
+        open_store(Settings(url, tmp_path))
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_state_directory_is_its_owners_alone(tmp_path: Path) -> None:
+    open_store(sqlite(tmp_path / "state" / "state.db"))
+
+    assert (tmp_path / "state").stat().st_mode & 0o077 == 0
+
+
+def test_what_is_written_survives_a_crash_of_the_machine(tmp_path: Path) -> None:
+    store = open_store(sqlite(tmp_path / "state.db"))
+
+    with store._reading() as connection:
+        modes = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous")
+        ]
+    assert modes == ["wal", 2]

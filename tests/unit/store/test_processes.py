@@ -1,0 +1,100 @@
+"""Real processes: who lives, who is gone, whose plays are left."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from holdfast.model import RUN_VARIABLE
+from holdfast.store import driver_is_gone, holder_for, is_gone, processes_of
+
+RUN = f"test-{uuid4().hex}"
+SLEEP = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
+
+
+@pytest.fixture
+def sleeper(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
+    environ = os.environ | getattr(request, "param", {})
+    pipe = subprocess.PIPE
+    with subprocess.Popen(SLEEP, env=environ, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def test_a_living_process_is_not_gone(sleeper: subprocess.Popen[bytes]) -> None:
+    assert not is_gone(holder_for(RUN, "ada", "", sleeper.pid))
+
+
+def test_a_process_that_ended_is_gone(sleeper: subprocess.Popen[bytes]) -> None:
+    holder = holder_for(RUN, "ada", "", sleeper.pid)
+    sleeper.kill()
+    sleeper.wait()
+
+    assert is_gone(holder)
+
+
+def test_a_zombie_is_gone(sleeper: subprocess.Popen[bytes]) -> None:
+    holder = holder_for(RUN, "ada", "", sleeper.pid)
+    sleeper.kill()
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
+
+    assert is_gone(holder)
+
+
+def test_a_reused_pid_is_another_process(sleeper: subprocess.Popen[bytes]) -> None:
+    holder = holder_for(RUN, "ada", "", sleeper.pid)
+
+    assert is_gone(dataclasses.replace(holder, process_started=holder.process_started - 1))
+
+
+def test_nobody_elsewhere_is_provably_gone() -> None:
+    ended = dataclasses.replace(holder_for(RUN, "ada", "", os.getpid()), process_started=1)
+
+    assert is_gone(ended)
+    assert not is_gone(dataclasses.replace(ended, controller="another"))
+    assert not is_gone(dataclasses.replace(ended, boot_id="before the reboot"))
+
+
+@pytest.mark.parametrize("sleeper", [{RUN_VARIABLE: RUN}], indirect=True)
+def test_a_play_that_outlives_its_driver_keeps_the_lease(
+    sleeper: subprocess.Popen[bytes],
+) -> None:
+    dead = dataclasses.replace(holder_for(RUN, "ada", "", os.getpid()), process_started=1)
+
+    assert list(processes_of(RUN)) == [sleeper.pid]
+    assert driver_is_gone(dead)
+    assert not is_gone(dead)
+
+    sleeper.kill()
+    sleeper.wait()
+    assert is_gone(dead)
+
+
+def test_a_shared_ssh_connection_is_nobodys_play() -> None:
+    """Its process carries the environment of the play that happened to open it."""
+    program = ["/bin/sh", "-c", 'exec -a "ssh: /x/cp/1234 [mux]" cat']
+    environ = os.environ | {RUN_VARIABLE: RUN}
+    bash = ["/bin/bash", *program[1:]]
+    with subprocess.Popen(bash, env=environ, stdin=subprocess.PIPE) as process:
+        while b"[mux]" not in _cmdline(process.pid):
+            assert process.poll() is None
+        assert not list(processes_of(RUN))
+        process.kill()
+
+
+def _cmdline(pid: int) -> bytes:
+    with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123  # read once, no path to keep
+        return file.read()
+
+
+def test_there_is_no_holder_without_a_process() -> None:
+    with pytest.raises(ProcessLookupError):
+        holder_for(RUN, "ada", "", 2**22 + 1)

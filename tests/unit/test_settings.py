@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from holdfast.errors import InvalidInput
+from holdfast.settings import load_settings
+
+
+def config(path: Path, text: str, mode: int = 0o600) -> dict[str, str]:
+    file = path / "config.yml"
+    file.write_text(text)
+    file.chmod(mode)
+    return {"HOLDFAST_CONFIG": str(file), "HOME": str(path)}
+
+
+def test_by_default_state_is_a_file_under_the_users_home(tmp_path: Path) -> None:
+    settings = load_settings({"HOME": str(tmp_path)})
+
+    assert settings.state_dir == tmp_path / ".local/state/holdfast"
+    assert settings.state_url == f"sqlite:///{settings.state_dir}/state.db"
+    assert settings.runs_dir == settings.state_dir / "runs"
+
+
+def test_the_state_directory_moves_the_default_database(tmp_path: Path) -> None:
+    settings = load_settings({"HOME": "/nowhere", "HOLDFAST_STATE_DIR": str(tmp_path)})
+
+    assert settings.state_url == f"sqlite:///{tmp_path}/state.db"
+
+
+def test_the_file_names_another_database(tmp_path: Path) -> None:
+    url = "mysql+pymysql://holdfast:hunter2@db/holdfast"
+    settings = load_settings(config(tmp_path, f"state_url: {url}\nstate_dir: ~/runs\n"))
+
+    assert settings.state_url == url
+    assert settings.state_dir == Path("~/runs").expanduser()
+    assert "hunter2" not in repr(settings)
+
+
+def test_the_database_is_never_named_by_the_environment(tmp_path: Path) -> None:
+    settings = load_settings({"HOME": str(tmp_path), "HOLDFAST_STATE_URL": "sqlite:////elsewhere"})
+
+    assert "elsewhere" not in settings.state_url
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("state_urls: x", "state_urls"),
+        ("state_url: [1]", "state_url"),
+        ("state_url: hunter2 is no url", "is not a database URL"),
+        ("- a list", "the file"),
+        ("state_url: 'hunter2\n", "not valid YAML"),
+    ],
+)
+def test_a_wrong_file_is_an_error_that_shows_no_password(
+    tmp_path: Path, text: str, complaint: str
+) -> None:
+    with pytest.raises(InvalidInput, match=complaint) as caught:
+        load_settings(config(tmp_path, text))
+
+    assert "config.yml" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        load_settings({"HOLDFAST_CONFIG": str(tmp_path / "gone.yml")})
+
+
+def test_a_password_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    environ = config(tmp_path, "state_url: mysql+pymysql://u:hunter2@db/holdfast\n", mode=0o640)
+
+    with pytest.raises(InvalidInput, match="other users may read it") as caught:
+        load_settings(environ)
+    assert "chmod 600" in caught.value.remedy
