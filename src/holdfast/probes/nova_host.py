@@ -22,15 +22,15 @@ _UNITS = {
 _SPAN = re.compile(rf"(\d+(?:\.\d+)?)({'|'.join(sorted(_UNITS, key=len, reverse=True))})")
 
 # $1 the unit, $2 the log file or "journal". The file is read from its end back to the start of the
-# unit, with the one that logrotate has just put aside, so its size does not matter. A restart's own
-# moment is taken from before the unit's first process, in the host's own clock and time zone.
+# unit, with the one that logrotate has just put aside, so its size does not matter. The start is the
+# moment before the unit's first process, by the host's own clock; logs are in the host's time zone.
 _SCRIPT = r"""
 set -eu
-show() { systemctl show --timestamp=unix --value --property "$1" -- "$unit"; }
+show() { systemctl show --timestamp=us+utc --value --property "$1" -- "$unit"; }
 unit=$1 log=$2
 since=$(show InactiveExitTimestamp)
-case $since in @[1-9]*) ;; *) echo "$unit has never been started" >&2; exit 3 ;; esac
-from=$(date --date "$since" '+%Y-%m-%d %H:%M:%S')
+[ -n "$since" ] || { echo "$unit has never been started" >&2; exit 3; }
+since=$(date --date "$since" '+%Y-%m-%d %H:%M:%S.%3N') from=$since
 if [ "$log" = journal ]; then
   lines() { journalctl --quiet --no-pager --reverse --output short-iso "_SYSTEMD_INVOCATION_ID=$(show InvocationID)"; }
   from=
@@ -38,7 +38,7 @@ else
   [ -r "$log" ] || { echo "$log is not there or cannot be read" >&2; exit 4; }
   lines() { tac -- "$log"; [ ! -r "$log.1" ] || tac -- "$log.1"; }
 fi
-echo "since $(date --date "$since" '+%Y-%m-%d %H:%M:%S')"
+echo "since $since"
 lines | awk -v from="$from" '
   from != "" && !/^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9]/ { next }
   from != "" && ($1 " " $2) < from { exit }

@@ -8,7 +8,6 @@ import pytest
 
 from holdfast.errors import CannotTell
 from holdfast.probes.nova_api import (
-    MICROVERSION,
     SERVICES,
     ApiSite,
     NoToken,
@@ -51,7 +50,7 @@ def test_services_are_asked_at_a_version_that_names_silent_cells(stub: Stub) -> 
     ]
     (asked,) = stub.asked
     assert asked.query == {"host": "one"}
-    assert asked.headers["OpenStack-API-Version"] == f"compute {MICROVERSION}"
+    assert asked.headers["OpenStack-API-Version"] == "compute 2.69"
     assert asked.headers["X-Auth-Token"] == "a-token"
 
 
