@@ -137,7 +137,7 @@ def _step(path: str, section: _Section, number: int, title: str, head: FrontMatt
 
 
 def _work(located: Located) -> WorkStep:
-    kinds = [kind for kind in KINDS if kind in located.value]
+    kinds = [key for key in located.value if key in KINDS]
     if len(kinds) != 1:
         wanted = ", ".join(KINDS)
         raise located.error(tuple(kinds[1:2]), f"a step has exactly one of these keys: {wanted}")

@@ -108,7 +108,7 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_a_server_that_is_down_is_named_without_the_password(tmp_path: Path) -> None:
     url = "mysql+pymysql://holdfast:hunter2@127.0.0.1:9/holdfast"
 
-    with pytest.raises(StateUnusable, match="Connection refused|connect") as caught:
+    with pytest.raises(StateUnusable, match="connect") as caught:
         open_store(Settings(url, tmp_path))
 
     assert "hunter2" not in str(caught.value)
