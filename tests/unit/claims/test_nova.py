@@ -112,6 +112,7 @@ def test_a_host_that_is_not_of_the_group_is_refused(stub: Stub) -> None:
     for entry in (
         {"claim": "nova.compute_idle", "host": "ctl1"},
         {"claim": "nova.rpc_answers", "hosts": ["cmp9"]},
+        {"claim": "nova.rpc_answers", "hosts": ["ctl1", "cmp9"]},
         {"claim": "nova.rpc_answers", "topics": ["compute"], "hosts": ["ctl1"]},
         {"claim": "nova.peer_remains", "service": "conductor", "host": "cmp1"},
         {"claim": "nova.peer_remains", "service": "api", "host": "cmp1"},
