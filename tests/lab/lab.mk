@@ -1,12 +1,12 @@
-# The lab's targets, for the top Makefile. Which lab: LAB_NAME, LAB_SUBNET, LAB_RELEASE, LAB_PROFILE, LAB_COMPUTES, LAB_DIR in
-# the environment or on make's command line; inventories/lab/hosts.py has the defaults.
+# The lab's targets, for the top Makefile. Which lab is meant: LAB_* in the environment or on make's command line, where
+# inventories/lab/hosts.py has the defaults.
 
 LAB_PLAY = $(BIN)/ansible-playbook --inventory inventories/lab
 
-##@ Lab (LAB_NAME= LAB_RELEASE=bookworm|trixie LAB_PROFILE=full|rabbitmq LAB_COMPUTES= LAB_SUBNET=)
+##@ The lab (LAB_NAME= LAB_RELEASE=bookworm|trixie LAB_PROFILE=full|rabbitmq LAB_COMPUTES= LAB_SUBNET= LAB_DIR=)
 
 .PHONY: lab-up
-lab-up: lab-image ## Bring the lab up, or repair what is stopped in it
+lab-up: lab-image venv ## Bring the lab up, or repair what is stopped or broken in it
 	@$(LAB_PLAY) playbooks/lab/up.yml
 
 .PHONY: lab-down
@@ -17,17 +17,13 @@ lab-down: venv ## Remove the lab; the image stays for the next
 lab-status: ## Show what runs in the lab
 	@tests/lab/status
 
-.PHONY: lab-image
-lab-image: lab-prerequisites ## Build the image of LAB_RELEASE unless this machine has it
-	@tests/lab/image/build "$${LAB_RELEASE:-bookworm}" >/dev/null
-
-.PHONY: lab-prerequisites
-lab-prerequisites: venv
-	@tests/lab/prerequisites
-
 .PHONY: lab-ssh
 lab-ssh: ## Log in to a host of the lab: make lab-ssh HOST=ctl1
 	@tests/lab/ssh "$(HOST)"
+
+.PHONY: lab-image
+lab-image: prerequisites ## Build the image of LAB_RELEASE, unless this machine has it
+	@tests/lab/image/build "$${LAB_RELEASE:-bookworm}" >/dev/null
 
 .PHONY: lab-clean
 lab-clean: lab-down ## Remove the lab and the images of all labs
