@@ -17,7 +17,7 @@ from holdfast.model import Json
 from holdfast.plan import Playbook, Policy
 
 POLICY = "holdfast_policy"
-_ROLE_KEYS = ("include_role", "import_role")
+_ENGINES_OWN = "holdfast_"
 
 
 class _Loader(yaml.SafeLoader):
@@ -67,15 +67,34 @@ class AnsiblePlaybooks:
         return directory / name
 
     def _variables(self, plays: Sequence[Mapping[str, Json]]) -> Iterator[str]:
-        """What may be set: the plays' own variables and those of the roles they name."""
-        for play in plays:
-            yield from play.get("vars") or {}
-        for role in dict.fromkeys(_roles(plays)):
+        """What a step may set: variables of the roles that are named, but none of the engine's own."""
+        for role in dict.fromkeys(self._roles(plays)):
             defaults = self.project / "roles" / role / "defaults" / "main.yml"
             specs = self.project / "roles" / role / "meta" / "argument_specs.yml"
-            yield from load_yaml(defaults) or {}
+            names = list(load_yaml(defaults) or {})
             for entry in ((load_yaml(specs) or {}).get("argument_specs") or {}).values():
-                yield from entry.get("options") or {}
+                names += entry.get("options") or {}
+            yield from (name for name in names if not name.startswith(_ENGINES_OWN))
+
+    def _roles(self, value: Json) -> Iterator[str]:
+        """Every role that plays, their tasks or the files of tasks they import name."""
+        if isinstance(value, list):
+            for inner in value:
+                yield from self._roles(inner)
+        elif isinstance(value, dict):
+            for key, inner in value.items():
+                yield from self._roles_under(key.removeprefix("ansible.builtin."), inner)
+
+    def _roles_under(self, key: str, value: Json) -> Iterator[str]:
+        if key in {"include_role", "import_role"}:
+            yield value["name"]
+        elif key == "roles":
+            yield from (role if isinstance(role, str) else role["role"] for role in value)
+        elif key in {"include_tasks", "import_tasks"}:
+            file = value if isinstance(value, str) else value["file"]
+            yield from self._roles(load_yaml(self.project / "playbooks" / file))
+        else:
+            yield from self._roles(value)
 
 
 @cache
@@ -93,21 +112,6 @@ def load_yaml(path: Path) -> Json:
         raise InvalidInput(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise InvalidInput(f"{path}: not YAML: {error}") from error
-
-
-def _roles(value: Json) -> Iterator[str]:
-    """Every role that plays or their tasks name."""
-    if isinstance(value, list):
-        for inner in value:
-            yield from _roles(inner)
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            if key.removeprefix("ansible.builtin.") in _ROLE_KEYS:
-                yield inner["name"]
-            elif key == "roles":
-                yield from (role if isinstance(role, str) else role["role"] for role in inner)
-            else:
-                yield from _roles(inner)
 
 
 def _policy(name: str, declared: Json, variables: Mapping[str, Json]) -> Policy:

@@ -32,6 +32,9 @@ from holdfast.runbook import (
     fill,
 )
 
+_ROLES_DEADLINE_SECONDS = 300
+"""When a gate gives up unless told otherwise (plugins/action/holdfast_gate.py)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ingredients:
@@ -140,7 +143,7 @@ class _Planner:
             canary=work.canary,
             variables=work.vars,
             settle=work.settle,
-            deadline_seconds=_seconds(work.deadline_seconds),
+            deadline_seconds=_roll_deadline(work),
             policy=policy,
         )
 
@@ -183,6 +186,14 @@ def _deadline(given: int | str | None, settle: SettleSpec) -> int | None:
             f"deadline_seconds {given} leaves no room to settle for {settle.seconds} s"
         )
     return _seconds(given)
+
+
+def _roll_deadline(work: RollStep) -> int | None:
+    """The given deadline; without one the roles' own, unless the settling would not fit into that."""
+    wanted = _deadline(work.deadline_seconds, work.settle or SettleSpec())
+    if work.deadline_seconds is None and (wanted or 0) <= _ROLES_DEADLINE_SECONDS:
+        return None
+    return wanted
 
 
 def _leases(runbook: Runbook, site: str, steps: Iterable[PlannedStep]) -> dict[str, LeaseMode]:

@@ -1,0 +1,95 @@
+"""Given this evidence, these hosts come next."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.model import Json
+from holdfast.plan import PlannedRoll, Policy, next_batch, next_batches
+
+HOSTS = ("ctl1", "ctl2", "ctl3", "ctl4")
+
+
+def roll(
+    *order: str, batch: int = 1, canary: bool = False, hosts: tuple[str, ...] = HOSTS
+) -> PlannedRoll:
+    policy = Policy.model_validate(
+        {
+            "service": "rabbitmq",
+            "group": "rabbitmq",
+            "batch_max": 3,
+            "batch_max_reason": "tests",
+            "order": order,
+        }
+    )
+    return PlannedRoll(
+        number=1,
+        title="Roll",
+        playbook="rabbitmq_restart.yml",
+        hosts=hosts,
+        batch=batch,
+        canary=canary,
+        variables={},
+        settle=None,
+        policy=policy,
+    )
+
+
+BOTH = ("unhealthy_first", "fewest_leaders_first")
+
+
+@pytest.mark.parametrize(
+    ("order", "facts", "expected"),
+    [
+        ((), {}, "ctl1 ctl2 ctl3 ctl4"),
+        ((), {"ctl3": {"healthy": False}}, "ctl1 ctl2 ctl3 ctl4"),
+        (BOTH, {"ctl3": {"healthy": False}}, "ctl3 ctl1 ctl2 ctl4"),
+        (BOTH, {"ctl1": {"leaders": 5}, "ctl2": {"leaders": 1}}, "ctl3 ctl4 ctl2 ctl1"),
+        (BOTH, {"ctl1": {"leaders": 9, "healthy": False}}, "ctl1 ctl2 ctl3 ctl4"),
+        (("fewest_leaders_first",), {"ctl1": {"leaders": 2}}, "ctl2 ctl3 ctl4 ctl1"),
+        (BOTH, {"stranger": {"healthy": False}}, "ctl1 ctl2 ctl3 ctl4"),
+    ],
+)
+def test_order(order: tuple[str, ...], facts: Json, expected: str) -> None:
+    batches = next_batches(roll(*order), facts)
+
+    assert " ".join(host for batch in batches for host in batch) == expected
+
+
+@pytest.mark.parametrize(
+    ("batch", "canary", "expected"),
+    [
+        (1, False, [1, 1, 1, 1]),
+        (3, False, [3, 1]),
+        (3, True, [1, 3]),
+        (2, True, [1, 2, 1]),
+        (1, True, [1, 1, 1, 1]),
+    ],
+)
+def test_sizes(batch: int, canary: bool, expected: list[int]) -> None:
+    assert [len(hosts) for hosts in next_batches(roll(batch=batch, canary=canary))] == expected
+
+
+def test_the_order_is_decided_again_from_the_latest_evidence() -> None:
+    before = {"ctl1": {"leaders": 4}, "ctl2": {"leaders": 1}, "ctl3": {}, "ctl4": {}}
+    after = {"ctl1": {"leaders": 0}, "ctl2": {"leaders": 5}, "ctl3": {}, "ctl4": {}}
+
+    first, _ = next_batch(roll(*BOTH), (), before)
+    second, _ = next_batch(roll(*BOTH), ("ctl3", "ctl4"), after)
+
+    assert (first, second) == (("ctl3",), ("ctl1",))
+
+
+@pytest.mark.parametrize(
+    ("facts", "done", "why"),
+    [
+        ({}, (), "canary, inventory order"),
+        ({}, ("ctl1",), "inventory order"),
+        ({"ctl2": {"healthy": False}}, ("ctl1",), "unhealthy first"),
+        ({"ctl2": {"leaders": 0}}, ("ctl1",), "fewest leaders first (ctl2 has 0)"),
+    ],
+)
+def test_every_batch_says_why_it_is_its_turn(facts: Json, done: tuple[str, ...], why: str) -> None:
+    _, said = next_batch(roll(*BOTH, canary=True), done, facts)
+
+    assert said == why
