@@ -66,8 +66,9 @@ def test_members_agree(views: Mapping[str, View | Unanswered], outcome: str, rea
 
 
 def test_members_agree_says_who_misses_whom() -> None:
-    verdict = members_agree("c", [cluster(ctl1=view(running="13"))])
-    assert verdict.message == "ctl2 not running in the view of ctl1"
+    one_down = view(running="13")
+    verdict = members_agree("c", [cluster(ctl1=one_down, ctl2=SILENT, ctl3=one_down)])
+    assert verdict.message == "ctl2 not running in the view of ctl1, ctl3"
 
 
 def test_members_agree_tells_the_order_who_is_unwell() -> None:

@@ -160,7 +160,7 @@ def test_a_person_may_accept_a_loss_but_nothing_unknown(
 def test_an_accepted_loss_is_recorded_with_its_reason() -> None:
     verdict = judges.quorum_holds_without("c", [around(size=2)], accepted="window agreed")
     assert verdict.evidence["accepted"] == "window agreed"
-    assert verdict.evidence["losses"] == ["1 of 2 nodes would run, no majority"]
+    assert verdict.evidence["losses"] == ["1 of 2 nodes left, no majority"]
 
 
 def mirrored(mirrors: int | None, synchronised: int | None) -> Placement:

@@ -80,7 +80,7 @@ def test_a_wrong_password_is_named_and_not_shown() -> None:
     found = asked({"nodes": (200, "[]")}, "nodes", rabbitmq_management_password=WRONG)
     assert isinstance(found, CannotTell)
     assert str(found).startswith("401 from ctl1's management API")
-    assert "rabbitmq_management_password" in str(found)
+    assert USER in str(found)
     assert WRONG not in repr(found)
 
 
@@ -101,7 +101,7 @@ def test_no_proxy_is_asked_in_the_nodes_place(monkeypatch: pytest.MonkeyPatch) -
 def test_https_does_not_trust_a_plain_listener() -> None:
     found = asked({"nodes": (200, "[]")}, "nodes", rabbitmq_management_scheme="https")
     assert isinstance(found, CannotTell)
-    assert "cannot be asked" in str(found)
+    assert "SSL" in str(found)
 
 
 def test_a_missing_authority_is_named() -> None:

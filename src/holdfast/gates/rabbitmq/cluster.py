@@ -18,12 +18,17 @@ def members_agree(claim: str, history: Sequence[Cluster | Unanswered]) -> Verdic
     seen = history[-1]
     if isinstance(seen, Unanswered):
         return unknown(claim, seen)
-    faults = [fault for host, view in seen.answered.items() for fault in _faults(seen, host, view)]
+    faults: dict[tuple[str, str], list[str]] = {}
+    for host, view in seen.answered.items():
+        for fault in _faults(seen, view):
+            faults.setdefault(fault, []).append(host)
     facts = _facts(seen)
     evidence = {"views": _views(seen), "unanswered": dict(seen.silent)}
     if faults:
-        reason = faults[0][0]
-        said = "; ".join(dict.fromkeys(message for _, message in faults))
+        reason = next(iter(faults))[0]
+        said = "; ".join(
+            f"{what} in the view of {', '.join(by)}" for (_, what), by in faults.items()
+        )
         return Verdict(claim, Outcome.FAIL, reason, said, evidence, facts)
     if seen.silent or not seen.answered:
         return _silent(claim, seen, evidence, facts)
@@ -89,16 +94,18 @@ def booted(claim: str, history: Sequence[Booted | Unanswered]) -> Verdict:
     return Verdict(claim, Outcome.PASS, "booted", said, evidence, facts)
 
 
-def _faults(seen: Cluster, host: str, view: View) -> Iterator[tuple[str, str]]:
-    """What one view has against the inventory: reason code and sentence, the worst first."""
+def _faults(seen: Cluster, view: View) -> Iterator[tuple[str, str]]:
+    """What one view has against the inventory: reason code and words, the worst first."""
     expected = frozenset(seen.expected.values())
     if down := expected & view.members - view.running:
-        yield "not_running", f"{_hosts(seen, down)} not running in the view of {host}"
+        yield "not_running", f"{_hosts(seen, down)} not running"
     if missing := expected - view.members:
-        yield "member_missing", f"{_hosts(seen, missing)} no member in the view of {host}"
+        yield "member_missing", f"{_hosts(seen, missing)} no member"
     if strange := (view.members | view.running) - expected:
-        said = f"{_hosts(seen, strange)} member in the view of {host}, not in the inventory's group"
-        yield "member_unexpected", said
+        yield (
+            "member_unexpected",
+            f"{_hosts(seen, strange)}, not in the inventory's group, a member",
+        )
 
 
 def _facts(seen: Cluster) -> dict[str, dict[str, Json]]:
@@ -107,7 +114,7 @@ def _facts(seen: Cluster) -> dict[str, dict[str, Json]]:
     for host, node in seen.expected.items():
         running = bool(seen.answered) and all(node in v.running for v in seen.answered.values())
         own = seen.answered.get(host)
-        agrees = own is not None and next(_faults(seen, host, own), None) is None
+        agrees = own is not None and next(_faults(seen, own), None) is None
         facts[host] = {"healthy": running and agrees, "running": running}
     return facts
 

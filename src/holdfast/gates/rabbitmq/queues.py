@@ -166,12 +166,12 @@ def _losses(seen: Quorum) -> list[str]:
     members = frozenset(seen.expected.values()).union(*(view.members for view in views))
     survivors = frozenset.intersection(members, *(view.running for view in views)) - {node}
     if len(survivors) <= len(members) // 2:
-        losses.append(f"{len(survivors)} of {len(members)} nodes would run, no majority")
+        losses.append(f"{len(survivors)} of {len(members)} nodes left, no majority")
     for queues in seen.queues.placements if isinstance(seen.queues, Queues) else ():
         if queues.replicated and node in (queues.members or ()):
             left = (queues.online or frozenset()) - {node}
             if len(left) <= len(queues.members or ()) // 2:
-                losses.append(f"{len(left)} of {len(queues.members or ())} members: {queues}")
+                losses.append(f"{len(left)} of {len(queues.members or ())} members left: {queues}")
     if isinstance(seen.own_check, Unanswered) or seen.own_check.passed:
         return losses
     return [*losses, f"the broker itself counts on it for: {_names(seen.own_check.critical)}"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json
@@ -73,15 +74,19 @@ def look_at_depths(look: Look, vhost: str, wanted: Mapping[str, int]) -> dict[st
 
 
 def look_at_quorum(look: Look, host: str) -> dict[str, Json]:
-    """All that has to be known before the host's node may be taken away."""
+    """All that has to be known before the host's node may be taken away, looked at together."""
     sites = sites_of(look)
     site = _member(sites, host)
+    with ThreadPoolExecutor() as pool:
+        cluster = pool.submit(look_at_cluster, look)
+        queues = pool.submit(_or_cause, lambda: look_at_queues(look))
+        own_check = pool.submit(_or_cause, lambda: _own_check(look.shell, host, site))
     return {
         "expected": expected(sites),
         "host": host,
-        "cluster": look_at_cluster(look),
-        "queues": _or_cause(lambda: look_at_queues(look)),
-        "own_check": _or_cause(lambda: _own_check(look.shell, host, site)),
+        "cluster": cluster.result(),
+        "queues": queues.result(),
+        "own_check": own_check.result(),
     }
 
 

@@ -49,25 +49,24 @@ def _ask_host(host: str, site: RabbitSite, paths: Sequence[str]) -> Answers | Ca
 
 
 def _get(client: httpx.Client, host: str, site: RabbitSite, path: str) -> Json:
-    who = f"{host}'s management API ({site.management_url(host)})"
+    who, what = f"{host}'s management API", f"/api/{path.partition('?')[0]}"
     try:
         response = client.get(path, extensions=_certified(site))
     except httpx.TimeoutException:
         seconds = site.rabbitmq_answer_seconds
-        raise CannotTell(f"{who} gave no answer to /api/{path} in {seconds:g} s") from None
+        raise CannotTell(f"{who} gave no answer to {what} in {seconds:g} s") from None
     except httpx.TransportError as error:
-        raise CannotTell(f"{who} cannot be asked: {error}") from error
+        raise CannotTell(f"{who} ({client.base_url.netloc.decode()}): {error}") from error
     if response.status_code == httpx.codes.UNAUTHORIZED:
-        user = site.rabbitmq_management_user
-        hint = "see rabbitmq_management_user and rabbitmq_management_password"
-        raise CannotTell(f"401 from {who}: it refuses the user {user!r} or its password; {hint}")
+        user = f"rabbitmq_management_user {site.rabbitmq_management_user!r}"
+        raise CannotTell(f"401 from {who}: it refuses {user} or its password")
     failed_check = response.status_code == FAILED_CHECK and path.startswith("health/checks/")
     if response.status_code != httpx.codes.OK and not failed_check:
-        raise CannotTell(f"{response.status_code} from {who} to /api/{path}")
+        raise CannotTell(f"{response.status_code} from {who} to {what}")
     try:
         return json.loads(response.content, object_pairs_hook=_merged)
     except ValueError as error:
-        raise CannotTell(f"{who} answers /api/{path} with something else than JSON") from error
+        raise CannotTell(f"{who} answers {what} with something else than JSON") from error
 
 
 def _merged(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

@@ -61,7 +61,7 @@ class _Trip:
         try:
             self._go()
         except (OSError, AMQPError) as error:
-            cause = self._blocked or str(error) or type(error).__name__
+            cause = self._blocked or _words(error)
             return {"ok": False, "stage": self._stage, "how": _how(error), "cause": cause}
         return {"ok": True, "seconds": time.monotonic() - began}
 
@@ -123,6 +123,11 @@ class _Trip:
 
     def _on_blocked(self, _: str) -> None:
         self._blocked = "the broker blocks publishers: a memory or disk alarm is in effect"
+
+
+def _words(error: OSError | AMQPError) -> str:
+    """The broker's own words where it closed with an error, else the system's."""
+    return getattr(error, "message", None) or str(error) or type(error).__name__
 
 
 def _how(error: Exception) -> str:
