@@ -25,7 +25,8 @@ SCENARIOS = (
     "rabbitmq-second-fails",
     "nova-engine",
     "driver-killed",
-    "host-unreachable",
+    "host-unreachable-by-hand",
+    "host-unreachable-engine",
     "late-failure",
     "two-operators",
 )
