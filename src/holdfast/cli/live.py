@@ -75,9 +75,9 @@ class Lines:
         """Print the event's sentence."""
         self._print(line(tell(recorded.event), recorded.event.at))
 
-    def note(self, host: str, task: str, reading: str) -> None:  # noqa: ARG002  # a log without each task
+    def note(self, host: str, task: str, reading: str) -> None:
         """Print the reading, unless it is the one printed last for this host."""
-        said = one_line(reading)
+        said = reading_words(host, task, reading)
         if said and self._last.get(host) != said:
             self._last[host] = said
             self._print(line(Sentence(said, "dim", one_line(host)), self._now()))
@@ -141,7 +141,7 @@ class Panel:
 
     def note(self, host: str, task: str, reading: str) -> None:
         """Show the reading, or else the task, at its host."""
-        self._board.note(host, reading or task, self._now())
+        self._board.note(host, reading_words(host, task, reading) or task, self._now())
 
     def say(self, text: str) -> None:
         """Print a line of our own above the board."""
@@ -157,6 +157,13 @@ class Panel:
         if abort:
             return Text(f"\n{tell(abort).text}", style="yellow")
         return Text(f"\n{self._foot}", style="dim")
+
+
+def reading_words(host: str, task: str, reading: str) -> str:
+    """Shorten a gate's reading: who it is about is said beside it, and passing claims have a name."""
+    said = one_line(reading).removeprefix(f"gate {host} ")
+    _, passes, settling = said.partition(" PASS ")
+    return f"{one_line(task)}: PASS {settling}" if passes else said
 
 
 def _small(recorded: Recorded) -> bool:

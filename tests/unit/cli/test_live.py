@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.spinner import Spinner
 
 from holdfast import events
-from holdfast.cli.live import Lines, Panel, board_lines
+from holdfast.cli.live import Lines, Panel, board_lines, reading_words
 from holdfast.cli.stream import Steady
 from holdfast.events import Recorded
 from holdfast.model import Act, Outcome, Phase
@@ -114,6 +114,18 @@ def test_lines_say_a_reading_once_until_it_changes() -> None:
     said = lines_of([], "1/3", "1/3", "", "2/3", "2/3", "1/3")
     assert [each.split()[-1] for each in said[:-1]] == ["1/3", "2/3", "1/3"]
     assert said[-1].endswith("heard you")
+
+
+@pytest.mark.parametrize(
+    ("reading", "said"),
+    [
+        ("gate ctl3 a.b, c.d PASS 2/3 readings (4 s of 300 s)", "Verify: PASS 2/3 readings (4 s of 300 s)"),
+        ("gate ctl3 a.b FAIL 1/3: ctl3 is not running (12 s)", "a.b FAIL 1/3: ctl3 is not running (12 s)"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_reading_says_no_more_than_is_new(reading: str, said: str) -> None:
+    assert reading_words("ctl3", "Verify", reading) == said
 
 
 class Gone(StringIO):
