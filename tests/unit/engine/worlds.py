@@ -11,7 +11,7 @@ from holdfast.ansible.fake import FakeRunner
 from holdfast.ansible.fleet import FakeFleet
 from holdfast.ansible.ports import Progress
 from holdfast.engine import Engine
-from holdfast.errors import InvalidInput
+from holdfast.errors import InvalidInput, StateUnusable
 from holdfast.events import Event, Recorded
 from holdfast.model import Holder, Json
 from holdfast.plan import Playbook, Policy, Site
@@ -111,9 +111,12 @@ class Tripwire:
     at: int = 0
     after: bool = True
     seen: int = 0
+    broken: bool = False
 
     def _passing(self, write: Callable[[], Recorded]) -> Recorded:
         self.seen += 1
+        if self.broken:
+            raise StateUnusable("the state database is on fire")
         if self.seen == self.at and not self.after:
             raise Crash
         recorded = write()

@@ -1,0 +1,258 @@
+"""Aborts, approvals, and a journal that fails in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from holdfast.ansible.fake import FakeRunner
+from holdfast.ansible.fleet import Trouble
+from holdfast.ansible.ports import Progress
+from holdfast.engine import Ended, Engine
+from holdfast.errors import InvalidInput, StateLost, StateUnusable
+from holdfast.events import AbortAsked, ApprovalWanted, Event, Finished, Observed, Recorded
+from holdfast.journal import Status
+from holdfast.model import Json, Phase
+from tests.unit.engine.worlds import World, runbook
+
+ROLL = "roll: broker_restart.yml\nhosts: broker"
+ASK = "approve: Go on?"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World.of(tmp_path, "h1", "h2", "h3")
+
+
+def start(world: World, engine: Engine, *blocks: str) -> Ended:
+    plan = engine.plan(runbook(world.path, *(blocks or (ROLL,))), world.path, {})
+    return engine.start(plan, "ada", "why")
+
+
+def when(world: World, condition: Callable[[], bool], act: Callable[[], object]) -> None:
+    """Do something once, at the first tick of the clock at which the condition holds."""
+    done: list[bool] = []
+
+    def watch() -> None:
+        if not done and condition():
+            done.append(True)
+            act()
+
+    world.fleet.clock.on_tick.append(watch)
+
+
+def acts(world: World, number: int) -> Callable[[], bool]:
+    return lambda: len(world.fleet.history) >= number
+
+
+def restarted(world: World) -> list[str]:
+    return [entry.host for entry in world.fleet.history if entry.what == "restart"]
+
+
+# --- abort
+
+
+def test_an_abort_finishes_and_gates_the_host_in_hand(world: World) -> None:
+    engine = world.engine()
+    when(world, acts(world, 1), engine.stop.ask)
+
+    ended = start(world, engine)
+
+    assert ended.code == 5
+    assert restarted(world) == ["h1"]
+    assert ended.state.done() == ["h1"]
+    assert ended.state.aborted is not None
+    assert ended.state.aborted.left == [
+        "done and proved healthy: h1",
+        "not touched in step 1: h2, h3",
+    ]
+    assert not world.store.holders("lab/broker", world.fleet.clock())
+
+
+def test_an_abort_may_come_from_another_process(world: World) -> None:
+    engine, other = world.engine(), world.engine()
+    when(world, acts(world, 1), lambda: other.ask_abort(world.store.runs()[0], "eve"))
+
+    ended = start(world, engine)
+
+    assert ended.code == 5
+    assert restarted(world) == ["h1"]
+    assert ended.state.aborted is not None
+    assert ended.state.aborted.by == "eve"
+    asked = [e.event for e in world.store.read(ended.run) if isinstance(e.event, AbortAsked)]
+    assert [(a.by, a.hard) for a in asked] == [("eve", False)]
+
+
+def test_an_abort_during_a_soak_does_not_wait_for_it(world: World) -> None:
+    engine = world.engine()
+    when(world, lambda: True, engine.stop.ask)
+
+    ended = start(world, engine, "wait: {gates: [fake.all_serve], seconds: 300}", ROLL)
+
+    assert ended.code == 5
+    assert not world.fleet.history
+
+
+def test_a_hard_stop_ends_the_play_and_asks_the_host(world: World) -> None:
+    engine = world.engine()
+    when(world, acts(world, 2), lambda: engine.stop.ask(hard=True))
+
+    ended = start(world, engine)
+
+    assert ended.code == 5
+    assert restarted(world) == ["h1"]
+    observed = [e.event for e in world.store.read(ended.run) if isinstance(e.event, Observed)]
+    assert [(o.host, o.invocation_id) for o in observed] == [("h1", "h1-broker-2")]
+    assert ended.state.aborted is not None
+    assert ended.state.aborted.left[0] == (
+        "h1: broker was restarted, not yet proved healthy; drained before that"
+    )
+
+
+def test_a_hard_stop_whose_host_does_not_answer_has_an_unknown_outcome(world: World) -> None:
+    """The play ends between a restart and its record, and the host is gone."""
+
+    class Deaf:
+        """The outcome of the restart never reaches the journal."""
+
+        def append(self, run: str, event: Event) -> Json:
+            if event.kind == "act_done" and event.act == "restart":
+                engine.stop.ask(hard=True)
+                world.fleet.hosts["h1"].reachable = False
+                return None
+            return world.store.append(run, event)
+
+        def append_guarded(self, grant: Json, event: Event, now: Json) -> Json:
+            return world.store.append_guarded(grant, event, now)
+
+    engine = world.engine(FakeRunner(world.fleet, Deaf()))
+
+    ended = start(world, engine)
+
+    assert ended.code == 6
+    assert ended.state.held is not None
+    assert ended.state.held.host == "h1"
+
+
+def test_a_hold_is_left_by_aborting_it(world: World) -> None:
+    world.fleet.troubles.append(Trouble("h1", "sick", before=("h1", Phase.VERIFY)))
+    ended = start(world, world.engine())
+    assert ended.code == 4
+
+    state = world.engine().ask_abort(ended.run, "eve")
+
+    assert state.status is Status.ABORTED
+    assert state.aborted is not None
+    assert "fake undrain h1" in state.aborted.next_commands
+
+
+def test_what_has_ended_cannot_be_aborted(world: World) -> None:
+    ended = start(world, world.engine())
+
+    with pytest.raises(InvalidInput, match="has ended already"):
+        world.engine().ask_abort(ended.run, "eve")
+
+
+# --- approvals
+
+
+def asked(world: World) -> Callable[[], bool]:
+    return lambda: any(
+        isinstance(heard, Recorded) and isinstance(heard.event, ApprovalWanted)
+        for heard in world.heard
+    )
+
+
+def approve(world: World, by: str) -> Callable[[], object]:
+    return lambda: world.engine().approve(world.store.runs()[0], by)
+
+
+def test_a_run_waits_for_somebody_elses_word(world: World) -> None:
+    when(world, asked(world), approve(world, "eve"))
+
+    ended = start(world, world.engine(), ASK, ROLL)
+
+    assert ended.code == 0
+    assert len(restarted(world)) == 3
+
+
+def test_ones_own_word_is_not_enough_and_time_runs_out(world: World) -> None:
+    when(world, asked(world), approve(world, "ada"))
+
+    ended = start(world, world.engine(), ASK, ROLL)
+
+    assert ended.code == 3
+    assert not world.fleet.history
+    assert ended.state.refused is not None
+    assert "0 of 1 approvals in 600 s" in ended.state.refused.evidence
+
+
+def test_after_an_act_a_missing_approval_holds(world: World) -> None:
+    ended = start(world, world.engine(), ROLL, ASK)
+
+    assert ended.code == 4
+    assert len(restarted(world)) == 3
+
+
+def test_the_lease_lives_while_people_think(world: World) -> None:
+    def late() -> bool:
+        started = world.store.read(world.store.runs()[0])[0].event.at
+        return world.fleet.clock() - started > timedelta(minutes=8)
+
+    when(world, late, approve(world, "eve"))
+
+    assert start(world, world.engine(), ASK, ROLL).code == 0
+
+
+def test_an_abort_ends_the_waiting(world: World) -> None:
+    engine = world.engine()
+    when(world, asked(world), engine.stop.ask)
+
+    assert start(world, engine, ASK, ROLL).code == 5
+
+
+def test_nobody_approves_what_was_not_asked(world: World) -> None:
+    ended = start(world, world.engine())
+
+    with pytest.raises(InvalidInput, match="does not wait"):
+        world.engine().approve(ended.run, "eve")
+
+
+# --- a journal that fails
+
+
+def test_a_journal_lost_in_a_play_stops_everything(world: World) -> None:
+    class Failing:
+        """The database goes away with the restart's outcome."""
+
+        def append(self, run: str, event: Event) -> Json:
+            if event.kind == "act_done" and event.act == "restart":
+                world.tripwire.broken = True
+            return world.tripwire.append(run, event)
+
+        def append_guarded(self, grant: Json, event: Event, now: Json) -> Json:
+            return world.tripwire.append_guarded(grant, event, now)
+
+    with pytest.raises((StateLost, StateUnusable)) as caught:
+        start(world, world.engine(FakeRunner(world.fleet, Failing())))
+
+    assert isinstance(caught.value, StateLost)
+    assert caught.value.exit_code == 6
+    assert "nothing more is touched" in caught.value.message
+    assert "holdfast resume" in caught.value.remedy
+    assert restarted(world) == ["h1"]
+
+
+# --- the listener
+
+
+def test_the_listener_hears_every_event_once_and_in_order(world: World) -> None:
+    ended = start(world, world.engine())
+
+    heard = [entry for entry in world.heard if isinstance(entry, Recorded)]
+    assert heard == list(world.store.read(ended.run))
+    assert isinstance(heard[-1].event, Finished)
+    assert any(isinstance(entry, Progress) and entry.host == "h1" for entry in world.heard)
