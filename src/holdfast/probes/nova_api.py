@@ -27,6 +27,7 @@ OK = 200
 SERVICES = "/v2.1/os-services"
 CONNECT_SECONDS = 3.05
 ANSWER_SECONDS = 10.0
+TOKEN_SECONDS = 20.0  # keystone hashes a password for each, so a busy one is slow first of all
 PAGE = 1000
 PAGES = 50
 SAID = 200  # characters of an error that a message takes
@@ -119,7 +120,7 @@ def log_in(site: ApiSite) -> Session:
     Raises:
         NoToken: keystone gave none; names it and why.
     """
-    session = Session(auth=_login(site.login), verify=site.trust, timeout=ANSWER_SECONDS)
+    session = Session(auth=_login(site.login), verify=site.trust, timeout=TOKEN_SECONDS)
     try:
         session.get_token()
     except Unauthorized:
