@@ -79,7 +79,9 @@ class ActionModule(ActionBase):
             if not claims:
                 return {"skipped": True, "msg": f"{host}: other hosts ask these claims"}
         if self._task.check_mode and args["since_restart"]:
-            return {"skipped": True, "msg": _would_wait(claims, pace)}
+            words = _would_wait(claims, pace)
+            self.show(f"gate {host} {words}")
+            return {"skipped": True, "msg": words}
         if self._task.check_mode:
             pace = Pace(Settle(), timedelta(0), pace.poll)
         look = Look(

@@ -39,7 +39,9 @@ class ActionModule(ActionBase):
         variables = Variables(task_vars or {}, self._templar.template)
         host, what = str(variables["inventory_hostname"]), f"{args['act']} {args['unit']}"
         if self._task.check_mode:
-            return result | {"changed": False, "msg": f"{host}: would journal the intent to {what}"}
+            words = f"{host}: would {what}"
+            self._display.display(words)  # Ansible shows no message of a task that went well
+            return result | {"changed": False, "msg": words}
         try:
             run = required(PlayRun.of(variables))
             now = datetime.now(UTC)

@@ -43,9 +43,14 @@ class ActionModule(ActionBase):
         variables = Variables(task_vars or {}, self._templar.template)
         act = _held if args["state"] == "held" else _released
         try:
-            return result | {"changed": False} | act(variables, self._task.check_mode)
+            answer = act(variables, self._task.check_mode)
         except HoldfastError as error:
             raise AnsibleActionFail(str(error)) from None
+        if answer.get("by_hand"):
+            self._display.display(
+                answer["msg"]
+            )  # Ansible shows no message of a task that went well
+        return result | {"changed": False} | answer
 
 
 def _held(variables: Variables, check_mode: bool) -> dict[str, Json]:

@@ -81,6 +81,7 @@ def test_in_check_mode_a_gate_looks_once_and_journals_nothing(stage: Stage) -> N
     assert later["msg"] == (
         "would wait up to 300 s for systemd.active to hold for 3 readings over 60 s"
     )
+    assert f"gate a {later['msg']}" in played.printed
     assert stage.journal("r1") == []
 
 
