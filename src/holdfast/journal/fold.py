@@ -250,8 +250,10 @@ def _forget_observations(state: RunState, hosts: Iterable[str]) -> None:
 
 
 def _all_proved(look: Look) -> bool:
-    """Every gate passed and every claim asked for was among them: silence proves nothing."""
+    """Every gate passed and all that was asked for is among them: silence proves nothing."""
     if any(judged.outcome is not Outcome.PASS for judged in look.judged):
+        return False
+    if look.what == "sweep" and _unswept(look.hosts, look.judged):
         return False
     passed = {
         verdict["claim"]
@@ -272,11 +274,18 @@ def _batch_fault(event: ev.BatchEnded, batch: Batch, state: RunState) -> Failure
     bad = {host: how for host, how in bad.items() if how != "ok"}
     turns = state.steps[batch.step].turns if batch.step in state.steps else {}
     unsaid = [host for host in batch.hosts if not _ended_well(turns.get(host), batch)]
+    unsaid += _unswept(batch.sweep, state.judged)
     if event.status == "ok" and not bad and not unsaid:
         return None
     host = next(iter(bad), next(iter(unsaid), ""))
-    how = bad.get(host, "failed" if event.status != "ok" else "left without a word that it is done")
+    how = bad.get(host, "failed" if event.status != "ok" else "left without a word that it is well")
     return _fault(batch.step, host, state.judged, event.messages, f"the play ended: {host} {how}")
+
+
+def _unswept(hosts: Iterable[str], judged: Iterable[ev.GateJudged]) -> list[str]:
+    """Hosts that were to be looked at again, and of which no gate of the sweep says anything."""
+    looked_at = {gate.host for gate in judged if gate.phase == "sweep"}
+    return [host for host in hosts if host not in looked_at]
 
 
 def _ended_well(turn: Turn | None, batch: Batch) -> bool:

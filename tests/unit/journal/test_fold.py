@@ -1,0 +1,244 @@
+"""What events mean together, one rule at a time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+
+from holdfast import events as ev
+from holdfast.events import Event, Recorded
+from holdfast.journal import RunState, Status, advance, fold
+from holdfast.model import ALL_PHASES, Act, Outcome, Phase
+
+START = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
+_seconds = count()
+
+
+def at() -> datetime:
+    return START + timedelta(seconds=next(_seconds))
+
+
+def journal(*events: Event) -> list[Recorded]:
+    return [Recorded(run="r", seq=number, event=event) for number, event in enumerate(events, 1)]
+
+
+def state(*events: Event) -> RunState:
+    return fold(journal(ev.StepStarted(at=at(), step=1, title="Roll"), *events))
+
+
+def batch(*hosts: str, phases: tuple[Phase, ...] = ALL_PHASES) -> Event:
+    return ev.BatchStarted(at=at(), step=1, hosts=list(hosts), phases=list(phases), why="")
+
+
+def ended(status: str = "ok", /, **hosts: str) -> Event:
+    return ev.BatchEnded.model_validate({"at": at(), "step": 1, "status": status, "hosts": hosts})
+
+
+def intent(host: str, act: Act = Act.RESTART, was: str = "old") -> Event:
+    return ev.ActIntended(at=at(), host=host, act=act, unit="u", invocation_id=was)
+
+
+def acted(host: str, act: Act = Act.RESTART, now: str = "new", *, changed: bool = True) -> Event:
+    return ev.ActDone(at=at(), host=host, act=act, unit="u", invocation_id=now, changed=changed)
+
+
+def done(host: str, now: str = "new") -> Event:
+    return ev.HostDone(at=at(), host=host, unit="u", invocation_id=now)
+
+
+def observed(host: str, now: str, *, active: bool = True) -> Event:
+    return ev.Observed(at=at(), host=host, unit="u", invocation_id=now, active=active)
+
+
+def resumed() -> Event:
+    return ev.Resumed(at=at(), by="ada", reason="x", controller="c", process=1)
+
+
+def judged(claim: str, outcome: Outcome, host: str = "h1", phase: str = "check") -> Event:
+    verdict = {"claim": claim, "outcome": outcome.value, "reason": "r", "message": f"{claim} said"}
+    return ev.GateJudged.model_validate(
+        {
+            "at": at(),
+            "host": host,
+            "gate": "g",
+            "phase": phase,
+            "outcome": outcome,
+            "verdicts": [verdict],
+            "readings": 1,
+            "seconds": 0,
+        }
+    )
+
+
+TURN = (batch("h1"), intent("h1"), acted("h1"), done("h1"), ended(h1="ok"))
+
+
+def test_a_whole_turn() -> None:
+    after = state(*TURN)
+
+    assert (after.done(), list(after.in_hand()), after.failure) == (["h1"], [], None)
+    assert after.done_units == {"h1": {"u": "new"}}
+
+
+def test_giving_back_does_not_end_a_turn_whatever_the_play_says() -> None:
+    after = state(
+        batch("h1"), intent("h1", Act.DRAIN), ended("failed", h1="failed"), resumed(),
+        batch("h1", phases=(Phase.UNDRAIN,)), done("h1"), acted("h1", Act.UNDRAIN), ended(h1="ok"),
+    )  # fmt: skip
+
+    assert after.done() == []
+    assert list(after.in_hand()) == []
+
+
+@pytest.mark.parametrize(
+    ("observation", "happened"), [(None, None), ("old", False), ("another", True)]
+)
+def test_whether_a_restart_happened_is_the_hosts_word(
+    observation: str | None, happened: bool | None
+) -> None:
+    said = [observed("h1", observation)] if observation else []
+    after = state(batch("h1"), intent("h1"), resumed(), *said)
+
+    [(_, turn)] = after.in_hand()
+    assert turn.restarts["u"].happened is happened
+    assert turn.unknown is (happened is None)
+
+
+def test_an_observation_from_before_a_later_failure_is_forgotten() -> None:
+    after = state(
+        batch("h1"), intent("h1"), resumed(), observed("h1", "old"),
+        batch("h1"), intent("h1", was="old"), ended("failed", h1="unreachable"),
+    )  # fmt: skip
+
+    [(_, turn)] = after.in_hand()
+    assert turn.unknown
+    assert after.to_observe == {"h1"}
+
+
+def test_a_drain_that_changed_nothing_leaves_nothing_to_give_back() -> None:
+    after = state(batch("h1"), intent("h1", Act.DRAIN), acted("h1", Act.DRAIN, changed=False))
+
+    assert list(after.in_hand()) == []
+
+
+def test_a_new_intent_takes_the_host_out_of_the_sweep() -> None:
+    after = state(*TURN, batch("h1"), intent("h1", was="new"))
+
+    assert after.done() == []
+
+
+@pytest.mark.parametrize(
+    ("events", "failed_host"),
+    [
+        ((batch("h1"), ended("failed", h1="failed")), "h1"),
+        ((batch("h1", "h2"), ended("failed", h1="absent", h2="unreachable")), "h2"),
+        ((batch("h1"), ended("ok", h1="ok")), "h1"),
+        ((batch("h1"), done("h1"), ended("ok", h1="unreachable")), "h1"),
+        ((batch("h1"), done("h1"), ended("ok", h9="failed")), "h9"),
+        ((batch("h1"), done("h1"), ended("no_hosts")), ""),
+    ],
+)
+def test_a_play_that_did_not_end_well_for_everybody_is_a_failure(
+    events: tuple[Event, ...], failed_host: str
+) -> None:
+    failure = state(*events).failure
+
+    assert failure is not None
+    assert failure.host == failed_host
+
+
+def test_a_batch_whose_sweep_said_nothing_is_a_failure() -> None:
+    swept = batch("h2").model_copy(update={"sweep": ["h1"]})
+    passed = judged("systemd.unchanged_since", Outcome.PASS, phase="sweep")
+    turn = (intent("h2"), acted("h2"), done("h2"), ended(h1="ok", h2="ok"))
+
+    silent = state(*TURN, swept, *turn).failure
+    assert silent is not None
+    assert silent.host == "h1"
+    assert state(*TURN, swept, passed, *turn).failure is None
+
+
+def test_the_failure_is_the_gate_of_the_failed_host() -> None:
+    after = state(
+        batch("h1"), judged("a.b", Outcome.FAIL, "h2"), judged("c.d", Outcome.UNKNOWN),
+        ended("failed", h1="failed"),
+    )  # fmt: skip
+
+    assert after.failure is not None
+    assert (after.failure.claim, after.failure.evidence) == ("c.d", "UNKNOWN r: c.d said")
+
+
+LOOK = ev.LookStarted(at=START, step=1, what="check", claims=["a.b", {"claim": "c.d", "n": 1}])
+LOOKED = ev.LookEnded(at=START, step=1, what="check", status="ok")
+BOTH = (judged("a.b", Outcome.PASS), judged("c.d", Outcome.PASS))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "passed"),
+    [
+        (BOTH, True),
+        (BOTH[:1], False),
+        ((), False),
+        ((*BOTH, judged("e.f", Outcome.FAIL)), False),
+        ((*BOTH, judged("a.b", Outcome.UNKNOWN)), False),
+    ],
+)
+def test_a_look_passes_when_every_claim_asked_for_did(
+    verdicts: tuple[Event, ...], passed: bool
+) -> None:
+    after = state(LOOK, *verdicts, LOOKED)
+
+    assert after.step.passed is passed
+    assert (after.failure is None) is passed
+    assert after.proves(["a.b", {"n": 1, "claim": "c.d"}]) is passed
+    assert not after.proves(["c.d"])
+
+
+def test_nothing_stays_proved_once_something_is_touched() -> None:
+    assert not state(LOOK, *BOTH, LOOKED, batch("h1")).proves(["a.b"])
+    assert not state(LOOK, *BOTH, LOOKED, resumed()).proves(["a.b"])
+
+
+def test_a_sweep_that_judged_nothing_proves_nothing() -> None:
+    sweep = ev.LookStarted(at=START, step=1, what="sweep", hosts=["h1"])
+    swept = ev.LookEnded(at=START, step=1, what="sweep", status="ok")
+
+    assert not state(*TURN, sweep, swept).step.swept
+    other = judged("systemd.unchanged_since", Outcome.PASS, "h2", phase="sweep")
+    assert not state(*TURN, sweep, other, swept).step.swept
+    passed = judged("systemd.unchanged_since", Outcome.PASS, phase="sweep")
+    assert state(*TURN, sweep, passed, swept).step.swept
+
+
+def test_an_interrupted_look_is_no_failure_and_no_proof() -> None:
+    interrupted = LOOKED.model_copy(update={"status": "interrupted"})
+    after = state(LOOK, *BOTH, interrupted)
+
+    assert (after.failure, after.step.passed) == (None, False)
+
+
+def test_a_resume_forgets_why_the_run_stopped_and_asks_every_host() -> None:
+    held = ev.Held(at=at(), evidence="x")
+    abort = ev.AbortAsked(at=at(), by="eve")
+    after = state(
+        *TURN, batch("h2"), intent("h2"), ended("failed", h2="failed"), abort, held, resumed()
+    )
+
+    assert (after.status, after.failure, after.abort) == (Status.RUNNING, None, None)
+    assert after.to_observe == {"h1", "h2"}
+
+
+def test_an_operators_start_becomes_what_the_sweep_compares_with() -> None:
+    assert state(*TURN, resumed(), observed("h1", "newer")).done_units == {"h1": {"u": "newer"}}
+    dead = state(*TURN, resumed(), observed("h1", "new", active=False))
+    assert dead.failure is not None
+    assert dead.failure.host == "h1"
+
+
+def test_advancing_is_folding_in_parts() -> None:
+    whole = journal(ev.StepStarted(at=START, step=1, title="x"), *TURN, resumed())
+
+    for cut in range(len(whole)):
+        assert advance(fold(whole[:cut]), whole) == fold(whole)
