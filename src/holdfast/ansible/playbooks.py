@@ -24,13 +24,15 @@ class _Loader(yaml.SafeLoader):
     """YAML in which Ansible's own tags (``!vault``, ``!unsafe``) are plain values."""
 
 
-_Loader.add_multi_constructor("!", lambda loader, _tag, node: loader.construct_object(_plain(node)))
+def _plain(loader: _Loader, _tag: str, node: yaml.Node) -> Json:
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return node.value
 
 
-def _plain(node: yaml.Node) -> yaml.Node:
-    kinds = {yaml.MappingNode: "map", yaml.SequenceNode: "seq", yaml.ScalarNode: "str"}
-    node.tag = f"tag:yaml.org,2002:{kinds[type(node)]}"
-    return node
+_Loader.add_multi_constructor("!", _plain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from holdfast.ansible.environment import find_project, scrubbed
+from holdfast.ansible.ports import StopSignal
+from holdfast.errors import InvalidInput
+
+
+def test_only_what_ansible_needs_is_passed_on() -> None:
+    given = {
+        "PATH": "/bin",
+        "ANSIBLE_VAULT_PASSWORD_FILE": "/f",
+        "HOLDFAST_STATE_DIR": "/s",
+        "LAB_NAME": "x",
+        "SSH_AUTH_SOCK": "/a",
+        "OS_PASSWORD": "hunter2",
+        "AWS_SECRET_ACCESS_KEY": "hunter2",
+        "PYTHONPATH": "/evil",
+    }
+
+    assert sorted(scrubbed(given)) == [
+        "ANSIBLE_VAULT_PASSWORD_FILE",
+        "HOLDFAST_STATE_DIR",
+        "LAB_NAME",
+        "PATH",
+        "SSH_AUTH_SOCK",
+    ]
+
+
+def test_the_project_is_here_or_above(tmp_path: Path) -> None:
+    (tmp_path / "playbooks" / "tasks").mkdir(parents=True)
+    (tmp_path / "ansible.cfg").touch()
+
+    assert find_project({}, tmp_path / "playbooks" / "tasks") == tmp_path
+    assert find_project({"HOLDFAST_PROJECT": str(tmp_path)}, Path("/")) == tmp_path
+
+
+def test_a_named_project_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no Holdfast project") as caught:
+        find_project({"HOLDFAST_PROJECT": str(tmp_path)}, Path("/"))
+    assert "HOLDFAST_PROJECT" in caught.value.remedy
+
+
+def test_the_second_request_to_stop_is_the_hard_one() -> None:
+    stop = StopSignal()
+    assert (stop.at_boundary, stop.hard) == (False, False)
+    stop.ask()
+    assert (stop.at_boundary, stop.hard) == (True, False)
+    stop.ask()
+    assert (stop.at_boundary, stop.hard) == (True, True)
+
+
+def test_a_hard_stop_may_be_asked_for_at_once() -> None:
+    stop = StopSignal()
+    stop.ask(hard=True)
+    assert (stop.at_boundary, stop.hard) == (True, True)

@@ -1,0 +1,111 @@
+"""Sites as Ansible itself reads them, in a process of its own; vaults included."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from holdfast.ansible.inventory import AnsibleInventory
+from holdfast.errors import InvalidInput
+
+PROJECT = Path(__file__).parents[3]
+SECRET = "planted-hunter2"  # noqa: S105  # what must not be seen anywhere
+HOSTS = """\
+rabbitmq:
+  hosts: {ctl2: {}, ctl1: {}, ctl3: {}}
+nova_compute:
+  hosts: {cmp1: {}, cmp2: {}}
+control:
+  children: {rabbitmq: {}}
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    site = tmp_path / "site"
+    (site / "group_vars").mkdir(parents=True)
+    (site / "hosts.yml").write_text(HOSTS)
+    (site / "group_vars" / "all.yml").write_text("city: lisbon\nholdfast_site: '{{ city }}'\n")
+    for name in ("right", "wrong"):
+        (tmp_path / name).write_text(f"{name}\n")
+    return site
+
+
+def inventory(**environ: str) -> AnsibleInventory:
+    return AnsibleInventory(PROJECT, os.environ | environ)
+
+
+def vault(site: Path, *arguments: str) -> str:
+    program = Path(sys.executable).with_name("ansible-vault")
+    password = site.parent / "right"
+    done = subprocess.run(
+        [program, *arguments, "--vault-password-file", password],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout
+
+
+def test_groups_keep_the_inventorys_order_and_the_site_its_name(site: Path) -> None:
+    found = inventory().read(site, "")
+
+    assert (found.name, found.path) == ("lisbon", str(site))
+    assert found.groups["rabbitmq"] == found.groups["control"] == ("ctl2", "ctl1", "ctl3")
+    assert found.selected is None
+
+
+def test_a_limit_is_ansibles_own_pattern(site: Path) -> None:
+    found = inventory().read(site, "rabbitmq,!ctl2,cmp*")
+
+    assert found.selected == frozenset({"ctl1", "ctl3", "cmp1", "cmp2"})
+    assert found.groups["rabbitmq"] == ("ctl2", "ctl1", "ctl3")
+
+
+@pytest.mark.parametrize("limit", ["nobody", "ctl9*", "rabbitmq:&nova_compute"])
+def test_a_limit_that_matches_nothing_is_refused(site: Path, limit: str) -> None:
+    with pytest.raises(InvalidInput, match="matches no host"):
+        inventory().read(site, limit)
+
+
+def test_a_site_that_is_not_there_is_named(site: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"there is no inventory .*/gone"):
+        inventory().read(site / "gone", "")
+
+
+def test_a_site_without_a_name_is_refused(site: Path) -> None:
+    (site / "group_vars" / "all.yml").unlink()
+
+    with pytest.raises(InvalidInput, match="holdfast_site is not set"):
+        inventory().read(site, "")
+
+
+def test_half_an_inventory_is_a_wrong_inventory(site: Path) -> None:
+    (site / "more.yml").write_text("nova_compute: [")
+
+    with pytest.raises(InvalidInput, match=r"cannot be read.*more\.yml"):
+        inventory().read(site, "")
+
+
+@pytest.mark.parametrize("kind", ["file", "value"])
+@pytest.mark.parametrize("password", ["", "wrong", "gone", "right"])
+def test_a_vault_is_opened_or_the_site_is_refused(site: Path, kind: str, password: str) -> None:
+    variables = site / "group_vars" / "rabbitmq.yml"
+    if kind == "file":
+        variables.write_text(f"rabbitmq_probe_password: {SECRET}\n")
+        vault(site, "encrypt", str(variables))
+    else:
+        variables.write_text(vault(site, "encrypt_string", SECRET, "--name", "deep"))
+    environ = {"ANSIBLE_VAULT_PASSWORD_FILE": str(site.parent / password)} if password else {}
+
+    if password == "right":  # noqa: S105  # the name of a file
+        assert inventory(**environ).read(site, "").name == "lisbon"
+        return
+    with pytest.raises(InvalidInput, match="vault") as caught:
+        inventory(**environ).read(site, "")
+    assert SECRET not in str(caught.value)
+    assert "ANSIBLE_VAULT_PASSWORD_FILE" in caught.value.remedy

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from holdfast.ansible.playbooks import AnsiblePlaybooks
+from holdfast.errors import InvalidInput
+from holdfast.model import Json
+
+ROLL = """\
+- name: Sweep
+  hosts: "{{ holdfast_done | default([]) }}"
+- name: Roll
+  hosts: "{{ holdfast_batch | default('toys') }}"
+  vars:
+    phases: []
+    holdfast_policy:
+      service: "{{ toy_name }}"
+      group: toys
+      batch_max: 2
+      batch_max_reason: because
+  pre_tasks:
+    - ansible.builtin.import_tasks: tasks/turn.yml
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    files = {
+        "playbooks/toy_restart.yml": ROLL,
+        "playbooks/tasks/turn.yml": "- block:\n    - ansible.builtin.include_role: {name: toy}\n",
+        "playbooks/all.yml": "- ansible.builtin.import_playbook: toy_restart.yml\n",
+        "roles/toy/defaults/main.yml": "toy_secret: !vault |\n  $ANSIBLE_VAULT\nholdfast_x: 1\n",
+        "roles/toy/meta/argument_specs.yml": "argument_specs: {main: {options: {toy_name: {}}}}\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_a_policy_is_read_with_the_steps_variables(project: Path) -> None:
+    playbook = AnsiblePlaybooks(project).read("toy_restart.yml", {"toy_name": "train"})
+
+    assert (playbook.policy.service, playbook.policy.group) == ("train", "toys")
+    assert playbook.policy.batch_max == 2
+
+
+def test_steps_may_set_variables_of_roles_and_none_of_the_engines(project: Path) -> None:
+    playbook = AnsiblePlaybooks(project).read("toy_restart.yml", {"toy_name": "train"})
+
+    assert playbook.variables == {"toy_name", "toy_secret"}
+
+
+def test_a_value_is_no_template(project: Path) -> None:
+    playbook = AnsiblePlaybooks(project)
+
+    with pytest.raises(InvalidInput, match="service"):
+        playbook.read("toy_restart.yml", {"toy_name": "{{ 6 * 7 }}"})
+
+
+def test_a_policy_names_the_variable_it_needs(project: Path) -> None:
+    with pytest.raises(InvalidInput, match="'toy_name' is undefined") as caught:
+        AnsiblePlaybooks(project).read("toy_restart.yml", {})
+    assert "vars:" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["toys_restart.yml", "../x.yml", "tasks/turn.yml", ""])
+def test_an_unknown_playbook_is_refused(project: Path, name: str) -> None:
+    with pytest.raises(InvalidInput, match="there is no playbook"):
+        AnsiblePlaybooks(project).read(name, {})
+
+
+def test_the_nearest_playbook_is_named(project: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"did you mean toy_restart\.yml"):
+        AnsiblePlaybooks(project).read("toys_restart.yml", {})
+
+
+def test_a_playbook_of_several_layers_is_no_roll(project: Path) -> None:
+    with pytest.raises(InvalidInput, match="declares 0 policies"):
+        AnsiblePlaybooks(project).read("all.yml", {})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("batch_max: 2", "batch_max: 0", "batch_max"),
+        ("batch_max: 2", "batch_maximum: 2", "batch_max"),
+        ("      batch_max_reason: because\n", "", "batch_max_reason"),
+        ("group: toys", "group: toys\n      order: [alphabetical]", "order"),
+        ('"{{ toy_name }}"', '"a b/c"', "service"),
+    ],
+)
+def test_a_policy_that_is_wrong_is_refused(
+    project: Path, old: str, new: str, complaint: str
+) -> None:
+    path = project / "playbooks" / "toy_restart.yml"
+    path.write_text(ROLL.replace(old, new))
+
+    with pytest.raises(InvalidInput, match=f"holdfast_policy: {complaint}"):
+        AnsiblePlaybooks(project).read("toy_restart.yml", {"toy_name": "train"})
+
+
+def test_a_playbook_that_is_no_yaml_is_named(project: Path) -> None:
+    (project / "playbooks" / "bad.yml").write_text("- [")
+
+    with pytest.raises(InvalidInput, match=r"bad\.yml: not YAML"):
+        AnsiblePlaybooks(project).read("bad.yml", {})
+
+
+def test_the_projects_own_playbooks_can_be_read() -> None:
+    here = AnsiblePlaybooks(Path(__file__).parents[3])
+    variables: Json = {"systemd_unit_name": "cron", "systemd_unit_group": "all"}
+    names = sorted(path.name for path in (here.project / "playbooks").glob("*_restart.yml"))
+
+    services = {
+        name: here.read(name, variables).policy.service for name in names if _rolls(here, name)
+    }
+
+    assert services["unit_restart.yml"] == "cron"
+    assert len(services) >= 3
+
+
+def _rolls(here: AnsiblePlaybooks, name: str) -> bool:
+    return "holdfast_policy" in (here.project / "playbooks" / name).read_text()
