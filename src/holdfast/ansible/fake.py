@@ -108,14 +108,15 @@ class _Playing:
     # --- plays --------------------------------------------------------------------------------
 
     def _check(self) -> None:
-        host = next(iter(self._fleet.hosts))
+        """Claims about the fleet are asked at one host, claims about one host at each that is named."""
+        named = self._variables.get("holdfast_check_hosts", [])
+        for host in named or list(self._fleet.hosts)[:1]:
+            self._on(host, partial(self._look, host, [host] if named else self._fleet.hosts))
+
+    def _look(self, host: str, hosts: Iterable[str]) -> None:
+        self._task(host, "look at the fleet")
         claims = self._variables["holdfast_check_claims"]
-
-        def look() -> None:
-            self._task(host, "look at the fleet")
-            self._judge(host, "check", [self._verdict(c, self._fleet.hosts) for c in claims])
-
-        self._on(host, look)
+        self._judge(host, "check", [self._verdict(claim, hosts) for claim in claims])
 
     def _observe(self) -> None:
         for host, units in self._variables["holdfast_observe"].items():

@@ -54,7 +54,10 @@ def _look(state: RunState, look: Inspect) -> tuple[str, tuple[str, ...], dict[st
     if look.what == "sweep":
         done = {"holdfast_done": list(look.hosts), "holdfast_done_units": _done_units(state)}
         return SWEEP, look.hosts, done
-    return CHECK, (), {"holdfast_check_claims": list(look.claims)}
+    asked: dict[str, Json] = {"holdfast_check_claims": list(look.claims)}
+    if look.hosts:
+        asked["holdfast_check_hosts"] = list(look.hosts)
+    return CHECK, look.hosts, asked
 
 
 def _ident(state: RunState, playbook: str) -> str:

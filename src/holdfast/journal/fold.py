@@ -253,7 +253,7 @@ def _all_proved(look: Look) -> bool:
     """Every gate passed and all that was asked for is among them: silence proves nothing."""
     if any(judged.outcome is not Outcome.PASS for judged in look.judged):
         return False
-    if look.what == "sweep" and _unswept(look.hosts, look.judged):
+    if not set(look.hosts) <= {judged.host for judged in look.judged}:
         return False
     passed = {
         verdict["claim"]

@@ -95,6 +95,7 @@ def _within(step: PlannedStep, known: StepState, state: RunState, now: datetime)
         step.number,
         step.kind,
         step.claims,
+        step.hosts,
         settle=step.settle,
         deadline_seconds=step.deadline_seconds,
     )

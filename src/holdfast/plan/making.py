@@ -107,21 +107,31 @@ class _Planner:
 
     def _look(self, named: dict[str, Json], work: CheckStep | WaitStep) -> PlannedStep:
         if isinstance(work, WaitStep):
+            kind: type[PlannedWait | PlannedCheck] = PlannedWait
             settle = SettleSpec(seconds=work.wait.seconds, readings=work.wait.readings)
-            self._check_claims(work.wait.gates)
-            return PlannedWait(
-                **named,
-                claims=tuple(work.wait.gates),
-                settle=settle,
-                deadline_seconds=_deadline(work.deadline_seconds, settle),
-            )
-        self._check_claims(work.check)
-        return PlannedCheck(
+            claims = tuple(work.wait.gates)
+        else:
+            kind, settle, claims = PlannedCheck, work.settle, tuple(work.check)
+        return kind(
             **named,
-            claims=tuple(work.check),
-            settle=work.settle,
-            deadline_seconds=_deadline(work.deadline_seconds, work.settle),
+            claims=claims,
+            hosts=self._look_hosts(claims, work.hosts),
+            settle=settle,
+            deadline_seconds=_deadline(work.deadline_seconds, settle),
         )
+
+    def _look_hosts(self, claims: Iterable[Json], hosts: str | None) -> tuple[str, ...]:
+        """The hosts that claims about one host each are asked of; a claim about a group has its own."""
+        for claim in claims:
+            group = self.ingredients.claim_group(claim)
+            if group and hosts:
+                raise InvalidInput(
+                    f"{claim} speaks about the group {group}: ask it in a step without hosts"
+                )
+            if not group and not hosts:
+                raise InvalidInput(f"{claim} speaks about one host: say which, with hosts: GROUP")
+            self._group(group or str(hosts))
+        return self._group(hosts) if hosts else ()
 
     def _roll(self, named: dict[str, Json], work: RollStep) -> PlannedRoll:
         playbook = self.ingredients.playbook(work.roll, work.vars)
@@ -134,7 +144,7 @@ class _Planner:
                 f"a batch of {work.batch} is larger than {work.roll} allows "
                 f"({policy.batch_max}): {policy.batch_max_reason}"
             )
-        self._check_claims(policy.survey)
+        self._look_hosts(policy.survey, None)
         return PlannedRoll(
             **named,
             playbook=work.roll,
@@ -158,11 +168,6 @@ class _Planner:
         if not self.site.groups[group]:
             raise InvalidInput(f"the group {group} of {self.site.path} has no hosts")
         return self.site.groups[group]
-
-    def _check_claims(self, claims: Iterable[Json]) -> None:
-        for claim in claims:
-            if group := self.ingredients.claim_group(claim):
-                self._group(group)
 
 
 def _known(kind: str, names: Iterable[str], known: Iterable[str], where: str) -> None:

@@ -70,6 +70,7 @@ class PlannedCheck(_Planned):
 
     kind: Literal["check"] = "check"
     claims: tuple[ClaimEntry, ...]
+    hosts: tuple[str, ...] = ()
     settle: SettleSpec
 
 
@@ -78,6 +79,7 @@ class PlannedWait(_Planned):
 
     kind: Literal["wait"] = "wait"
     claims: tuple[ClaimEntry, ...]
+    hosts: tuple[str, ...] = ()
     settle: SettleSpec
 
 

@@ -71,17 +71,19 @@ class WaitSpec(_Strict):
 
 
 class CheckStep(_Strict):
-    """Gates asked once before going on."""
+    """Gates asked once before going on; ``hosts`` for claims that speak about one host each."""
 
     check: Annotated[list[ClaimEntry], Field(min_length=1)]
+    hosts: Text | None = None
     settle: SettleSpec = SettleSpec()
     deadline_seconds: Count | Reference | None = None
 
 
 class WaitStep(_Strict):
-    """A soak: never a plain sleep."""
+    """A soak: never a plain sleep; ``hosts`` as in a check."""
 
     wait: WaitSpec
+    hosts: Text | None = None
     deadline_seconds: Count | Reference | None = None
 
 

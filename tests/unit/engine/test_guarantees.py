@@ -197,6 +197,18 @@ def test_unknown_is_not_pass_in_a_check(world: World) -> None:
     assert not world.fleet.history
 
 
+def test_a_check_of_one_host_each_names_the_host_that_fails(world: World) -> None:
+    world.own_claims = frozenset({"own.active"})
+    world.policies["broker_restart.yml"] = policy(survey=())
+    world.fleet.hosts["h2"].healthy = False
+
+    ended = run(world, "check: [own.active]\nhosts: broker", ROLL)
+
+    assert ended.code == 3
+    assert ended.state.refused is not None
+    assert "h2 does not serve" in ended.state.refused.evidence
+
+
 # --- 5: a failed host is left as it is, and the message says so
 
 

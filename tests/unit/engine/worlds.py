@@ -146,6 +146,7 @@ class World:
     dead: set[int] = field(default_factory=set)
     drivers: int = 0
     known_claims: frozenset[str] = frozenset({"fake.all_serve", "fake.others_serve"})
+    own_claims: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, path: Path, *hosts: str) -> World:
@@ -161,6 +162,8 @@ class World:
 
     def claim_group(self, entry: Json) -> str:
         name = entry if isinstance(entry, str) else entry["claim"]
+        if name in self.own_claims:
+            return ""
         if name not in self.known_claims:
             raise InvalidInput(f"there is no claim {name!r}")
         return "broker"

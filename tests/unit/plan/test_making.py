@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.errors import InvalidInput
 from holdfast.model import Json, LeaseMode
-from holdfast.plan import Plan, PlannedRoll, PlannedWait
+from holdfast.plan import Plan, PlannedCheck, PlannedRoll, PlannedWait
 from tests.unit.engine.worlds import World, policy, runbook
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
@@ -164,3 +164,18 @@ def test_a_runbook_that_cannot_be_read_is_an_error(world: World) -> None:
     (world.path / "latin.md").write_bytes(b"\xff\xfe")
     with pytest.raises(InvalidInput, match="not UTF-8"):
         world.engine().plan(world.path / "latin.md", world.path, {})
+
+
+def test_a_claim_about_one_host_is_asked_of_the_hosts_that_are_named(world: World) -> None:
+    world.own_claims = frozenset({"own.active"})
+
+    [step] = planned(world, "check: [own.active]\nhosts: worker").steps
+    assert isinstance(step, PlannedCheck)
+    assert step.hosts == ("h3", "h4")
+
+    with pytest.raises(InvalidInput, match="say which, with hosts"):
+        planned(world, "wait: {gates: [own.active], seconds: 5}")
+    with pytest.raises(InvalidInput, match="speaks about the group broker"):
+        planned(world, "check: [fake.all_serve]\nhosts: worker")
+    with pytest.raises(InvalidInput, match="has no group 'workers'; did you mean worker"):
+        planned(world, "check: [own.active]\nhosts: workers")
