@@ -20,7 +20,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-from holdfast.claims import ask, standing
+from holdfast.claims import all_claims, ask, standing
 from holdfast.claims.base import Asked
 from holdfast.errors import CannotTell, HoldfastError, InvalidInput
 from holdfast.events import GateJudged
@@ -44,8 +44,12 @@ ARGUMENTS = {
 STANDING = "standing"
 DEADLINE_SECONDS, POLL_SECONDS = 300, 2
 
+# This module is loaded once, by the process that forks a worker for each task: what is imported here, the clients of
+# all systems included, no task pays for again.
+all_claims()
+
 # Ansible leaves flushing to the system, so through a pipe (tee, a CI log) readings would come when the play is over.
-# This module is loaded by the process that prints.
+# It is that process, too, that prints.
 if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(line_buffering=True)
 

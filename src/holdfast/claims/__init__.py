@@ -1,7 +1,7 @@
 """The registry: from a claim's name to how it is looked at and judged.
 
-A system's claims, and with them its client libraries, are imported only when one is asked for: a
-gate on the broker must not pay two seconds for nova's libraries (facts measured on ansible-core).
+A system's claims, and with them its client libraries, are imported only when one of them is asked
+for: most commands never look at anything.
 """
 
 from __future__ import annotations
