@@ -26,7 +26,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "settings": {"errors"},
     "gates": {"model"},
     "probes": {"model", "errors"},
-    "claims": {"gates", "probes", "model", "errors"},
+    "claims": {"gates", "probes", "model", "errors", "words"},
     "looking": CLAIMS | {"model", "errors"},
     "plan": VALUES | PURE,
     "journal": VALUES,

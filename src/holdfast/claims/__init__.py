@@ -7,7 +7,6 @@ for: most commands never look at anything.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 
 from pydantic import ValidationError
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from holdfast.claims.base import Asked, Claim
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
+from holdfast.words import nearest
 
 SYSTEMS: tuple[str, ...] = ("systemd", "rabbitmq", "nova")
 
@@ -40,13 +40,13 @@ def find_claim(name: str) -> Claim:
     known = claims_of(system) if system in SYSTEMS else all_claims()
     if name in known:
         return known[name]
-    raise InvalidInput(f"there is no claim {name!r}; {nearest(name, known)}")
+    raise InvalidInput(f"there is no claim {name!r}; {_meant(name, known)}")
 
 
 def standing(groups: Mapping[str, Sequence[str]]) -> list[Asked]:
     """What is true of a healthy fleet at any time, about the groups that have hosts."""
     claims = [claim for claim in all_claims().values() if claim.standing]
-    return [ask(claim.name) for claim in claims if not claim.group or groups.get(claim.group)]
+    return [ask(claim.name) for claim in claims if groups.get(claim.group)]
 
 
 def ask(entry: str | Mapping[str, Json]) -> Asked:
@@ -72,14 +72,10 @@ def ask(entry: str | Mapping[str, Json]) -> Asked:
 def _fault(claim: Claim, fault: Mapping[str, Json]) -> str:
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        return f"there is no parameter {key!r}; {nearest(key, claim.parameters.model_fields)}"
+        return f"there is no parameter {key!r}; {_meant(key, claim.parameters.model_fields)}"
     return f"{key}: {fault['msg']}"
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """What somebody who typed ``name`` may have meant."""
-    names = list(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"there are: {', '.join(names)}" if names else "there are none"
+def _meant(name: str, known: Iterable[str]) -> str:
+    near = nearest(name, known)
+    return f"did you mean {near}?" if near else f"there are: {', '.join(known) or 'none'}"
