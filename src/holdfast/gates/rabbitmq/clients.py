@@ -31,7 +31,7 @@ def drained(claim: str, history: Sequence[Drained | Unanswered]) -> Verdict:
     if seen.connections:
         said = f"{seen.connections} client connections are left on {seen.host}"
         return Verdict(claim, Outcome.FAIL, "connections_left", said, evidence)
-    said = f"{seen.host} is in maintenance ({', '.join(seen.marked)} say so), no connection is left"
+    said = f"{seen.host} is in maintenance in the view of {', '.join(seen.marked)}, no connection is left"
     return Verdict(claim, Outcome.PASS, "drained", said, evidence)
 
 
