@@ -1,0 +1,60 @@
+"""What a claim needs of a site is documented, and a default is the same for probes and for roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import SecretStr
+
+from holdfast.claims import all_claims
+from holdfast.model import Json
+from holdfast.probes.base import Site
+
+ROLES = Path(__file__).resolve().parents[3] / "roles"
+ANSIBLE_S_OWN = {"ansible_host", "inventory_hostname"}
+NEEDED = sorted({name for claim in all_claims().values() for name in claim.needs} - ANSIBLE_S_OWN)
+
+
+def documented() -> dict[str, Mapping[str, Json]]:
+    """Every option of every role's argument specs."""
+    found: dict[str, Mapping[str, Json]] = {}
+    for path in ROLES.glob("*/meta/argument_specs.yml"):
+        for spec in yaml.safe_load(path.read_text())["argument_specs"].values():
+            found |= spec.get("options", {})
+    return found
+
+
+def sites(base: type[Site] = Site) -> Iterator[type[Site]]:
+    """Every model of site variables that a system declares."""
+    for model in base.__subclasses__():
+        if model.__module__.startswith("holdfast."):
+            yield model
+        yield from sites(model)
+
+
+def plain(value: Json) -> Json:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_variable_that_a_claim_needs_is_documented(name: str) -> None:
+    assert name in documented()
+
+
+@pytest.mark.parametrize("model", sorted(set(sites()), key=str), ids=lambda model: model.__name__)
+def test_a_probe_s_default_is_the_documented_one(model: type[Site]) -> None:
+    """A probe asks for hosts whose role is not running, so the role's own defaults do not reach it."""
+    options = documented()
+    for name, field in model.model_fields.items():
+        default = options.get(name, {}).get("default")
+        templated = isinstance(default, str) and "{{" in default
+        if default is not None and not templated and not field.is_required():
+            assert plain(field.default) == default, name
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len(NEEDED) > 10
+    assert len(set(sites())) > 2
