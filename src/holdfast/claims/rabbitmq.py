@@ -225,7 +225,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     _claim(
         "connections_at_baseline",
-        "as many client connections as before the first restart, give or take the tolerance",
+        "clients are back: no fewer connections than before the first restart, no more than twice as many",
         clients.connections_at_baseline,
         lambda asked: (asked.baseline, asked.allowed),
         probe=_cluster,
