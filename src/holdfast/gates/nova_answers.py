@@ -200,13 +200,19 @@ def _of_all(claim: str, service: str, found: Mapping[str, Finding]) -> Verdict:
         if finding.outcome is not Outcome.UNKNOWN
     }
     if not bad:
-        words = sorted({finding.words for finding in found.values()})
-        message = f"{service} on {', '.join(found)} {'; '.join(words)}"
-        return Verdict(claim, Outcome.PASS, "answers", message, evidence, hosts)
-    message = _few([f"{service} on {host}: {finding.words}" for host, finding in bad.items()])
+        return Verdict(claim, Outcome.PASS, "answers", _by_words(service, found), evidence, hosts)
+    message = _by_words(service, bad)
     if any(finding.outcome is Outcome.FAIL for finding in bad.values()):
         return Verdict(claim, Outcome.FAIL, "no_answer", message, evidence, hosts)
     return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence, hosts)
+
+
+def _by_words(service: str, found: Mapping[str, Finding]) -> str:
+    """Hosts of which the same is to be said, together."""
+    alike: dict[str, list[str]] = {}
+    for host, finding in found.items():
+        alike.setdefault(finding.words, []).append(host)
+    return _few([f"{service} on {', '.join(hosts)}: {words}" for words, hosts in alike.items()])
 
 
 def _few(words: Sequence[str], limit: int = 3) -> str:
