@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
@@ -81,13 +82,13 @@ def environment(release: str) -> dict[str, str]:
 
 
 def run_scenario(name: str, environ: Mapping[str, str], log: Path) -> bool:
-    """Run one scenario, its output into `log`."""
+    """Run one scenario, its output into `log`; molecule remembers nothing of earlier runs."""
     molecule = [str(BIN / "molecule"), "--base-config", str(HERE / "base.yml"), "test"]
-    with log.open("w", encoding="utf-8") as out:
+    with log.open("w", encoding="utf-8") as out, TemporaryDirectory() as memory:
         done = subprocess.run(
             [*molecule, "--scenario-name", name],
             cwd=REPOSITORY,
-            env=environ,
+            env={**environ, "MOLECULE_EPHEMERAL_DIRECTORY": memory},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
