@@ -12,6 +12,12 @@ METADATA = MetaData()
 # MariaDB's plain TEXT ends at 64 kB; the plan of a large fleet is longer.
 _LONG = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
 
+# Whatever the server's defaults are: any text can be stored, names differ by case, and transactions exist.
+_MYSQL = {"charset": "utf8mb4", "collate": "utf8mb4_bin", "engine": "InnoDB"}
+_OPTIONS = {
+    f"{name}_{key}": value for name in ("mysql", "mariadb") for key, value in _MYSQL.items()
+}
+
 EVENTS = Table(
     "holdfast_events",
     METADATA,
@@ -20,6 +26,7 @@ EVENTS = Table(
     Column("at", BigInteger, nullable=False),
     Column("kind", String(40), nullable=False),
     Column("body", _LONG, nullable=False),
+    **_OPTIONS,
 )
 
 # One row per scope, for good: `token` must never fall back. `holders` is the JSON list of rows
@@ -31,6 +38,7 @@ LEASES = Table(
     Column("version", BigInteger, nullable=False),
     Column("token", BigInteger, nullable=False),
     Column("holders", _LONG, nullable=False),
+    **_OPTIONS,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

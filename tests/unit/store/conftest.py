@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, delete
+from sqlalchemy import delete
 
 from holdfast.settings import Settings
 from holdfast.store import open_store
+from holdfast.store.connect import make_engine
 from holdfast.store.tables import METADATA
 
 OTHERS = os.environ.get("HOLDFAST_TEST_DATABASES", "").split()
@@ -26,7 +27,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting
         return
     settings = Settings(request.param, tmp_path)
     open_store(settings)
-    with create_engine(request.param).begin() as connection:
+    with make_engine(request.param).begin() as connection:
         for table in METADATA.sorted_tables:
             connection.execute(delete(table))
     yield settings

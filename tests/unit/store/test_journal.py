@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from holdfast.errors import StateUnusable
 from holdfast.events import AbortAsked, Finished
 from holdfast.settings import Settings
 from holdfast.store import open_store
+from holdfast.store.connect import make_engine
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 
@@ -39,7 +40,7 @@ def test_the_run_opened_last_comes_first(settings: Settings) -> None:
 def test_an_event_of_another_version_is_an_error_not_a_guess(settings: Settings) -> None:
     store = open_store(settings)
     store.append("one", Finished(at=NOW))
-    with create_engine(settings.state_url).begin() as connection:
+    with make_engine(settings.state_url).begin() as connection:
         connection.execute(text('UPDATE holdfast_events SET body = \'{"kind": "teleported"}\''))
 
     with pytest.raises(StateUnusable, match="run one, event 1"):
@@ -48,7 +49,7 @@ def test_an_event_of_another_version_is_an_error_not_a_guess(settings: Settings)
 
 def test_damaged_leases_are_an_error(settings: Settings) -> None:
     store = open_store(settings)
-    with create_engine(settings.state_url).begin() as connection:
+    with make_engine(settings.state_url).begin() as connection:
         connection.execute(text("INSERT INTO holdfast_leases VALUES ('lab/nova', 1, 1, 'x')"))
 
     with pytest.raises(StateUnusable, match="unreadable"):
@@ -76,11 +77,8 @@ def test_a_corrupt_database_is_named(tmp_path: Path) -> None:
 def test_a_locked_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     open_store(sqlite(path))
-    with create_engine(f"sqlite:///{path}").connect() as other:
-        other.exec_driver_sql("BEGIN EXCLUSIVE")
-
-        with pytest.raises(StateUnusable, match="locked") as caught:
-            open_store(sqlite(path, "?timeout=0.1"))
+    with make_engine(f"sqlite:///{path}").begin(), pytest.raises(StateUnusable, match="locked") as caught:
+        open_store(sqlite(path, "?timeout=0.1"))
 
     assert f"fuser -v {path}" in caught.value.remedy
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
 
 from holdfast.errors import LeaseHeld, LeaseLost
 from holdfast.events import Finished
 from holdfast.model import Grant, Holder, LeaseMode
 from holdfast.settings import Settings
 from holdfast.store import open_store
+from holdfast.store.connect import make_engine
 from holdfast.store.database import _LostRace, _scopes, _swap
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
@@ -87,9 +87,9 @@ def test_a_stolen_lease_ends_the_owners_entries(settings: Settings) -> None:
 def test_a_change_of_what_was_not_read_is_a_lost_race(settings: Settings) -> None:
     store = open_store(settings)
     store.take(holder(1), SCOPES, TTL, NOW)
-    with create_engine(settings.state_url).begin() as connection:
+    with make_engine(settings.state_url).begin() as connection:
         [read] = _scopes(connection, SCOPES)
     store.renew(Grant("run1", {"lab/rabbitmq": 1}), TTL, NOW)
 
-    with create_engine(settings.state_url).begin() as connection, pytest.raises(_LostRace):
+    with make_engine(settings.state_url).begin() as connection, pytest.raises(_LostRace):
         _swap(connection, read, read)
