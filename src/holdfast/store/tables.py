@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, Text
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
@@ -14,7 +15,7 @@ _LONG = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
 
 # Whatever the server's defaults are: any text can be stored, names differ by case, and transactions exist.
 _MYSQL = {"charset": "utf8mb4", "collate": "utf8mb4_bin", "engine": "InnoDB"}
-_OPTIONS = {
+_OPTIONS: dict[str, Any] = {
     f"{name}_{key}": value for name in ("mysql", "mariadb") for key, value in _MYSQL.items()
 }
 
