@@ -18,6 +18,7 @@ from holdfast.playrun import (
     Policy,
     Variables,
     Wanted,
+    dead_before,
     finish_by_hand,
     new_run,
     take_by_hand,
@@ -60,18 +61,30 @@ def _held(variables: Variables, check_mode: bool) -> dict[str, Json]:
         store.check(run.grant, now)
         return _answer(run, "holds its leases")
     wanted = _wanted(variables)
+    me = _this_play(variables, wanted, now)
     if check_mode:
-        return {"msg": would_take(store, wanted, now), "run": "", "grant": {}, "by_hand": True}
-    run = take_by_hand(store, wanted, _this_play(variables, wanted, now), now)
-    return _answer(run, f"holds {', '.join(sorted(run.grant.tokens))} by hand")
+        return {"msg": would_take(store, wanted, me, now), "run": "", "grant": {}, "by_hand": True}
+    everyone = open_store(load_settings(os.environ), gone=lambda _: False)
+    before = dead_before(store, everyone, wanted, now)
+    run = take_by_hand(store, wanted, me, now)
+    words = f"holds {', '.join(sorted(run.grant.tokens))} by hand"
+    return _answer(run, "".join([words, *(_took_over(holder) for holder in before)]))
 
 
 def _released(variables: Variables, check_mode: bool) -> dict[str, Json]:
     run = PlayRun.of(variables)
-    if run is None or check_mode or not run.by_hand:
-        return {"msg": "nothing to give back: this play took no lease itself"}
-    finish_by_hand(open_store(load_settings(os.environ)), run, datetime.now(UTC))
-    return _answer(run, "is finished and has given its leases back")
+    if run is None or check_mode:
+        return {"msg": "nothing to give back: this play took no lease"}
+    if finish_by_hand(open_store(load_settings(os.environ)), run, datetime.now(UTC)):
+        return _answer(run, "is finished and has given its leases back")
+    return {"msg": f"run {run.run} goes on; the engine ends it"}
+
+
+def _took_over(holder: Holder) -> str:
+    return (
+        f"; taken over from run {holder.run} of {holder.by}, whose process {holder.process} died"
+        f" without an end. See what it left: holdfast status {holder.run}"
+    )
 
 
 def _answer(run: PlayRun, words: str) -> dict[str, Json]:

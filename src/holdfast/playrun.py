@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from holdfast.errors import InvalidInput, LeaseLost
+from holdfast.errors import InvalidInput, LeaseHeld, LeaseLost
 from holdfast.events import BaselineTaken, Finished, LeaseTaken, RunOpened
 from holdfast.model import Grant, Holder, Json, LeaseMode
 from holdfast.store import LeaseRow, Store
@@ -110,22 +110,39 @@ def take_by_hand(store: Store, wanted: Wanted, me: Holder, now: datetime) -> Pla
     return PlayRun(grant, by_hand=True)
 
 
-def would_take(store: Store, wanted: Wanted, now: datetime) -> str:
+def would_take(store: Store, wanted: Wanted, me: Holder, now: datetime) -> str:
     """What ``take_by_hand`` would do now, in a sentence; touches nothing (Ansible's check mode)."""
     scopes = wanted.policy.scopes(wanted.site)
-    for scope, mode in scopes.items():
-        for row in store.holders(scope, now):
-            if LeaseMode.EXCLUSIVE in (mode, row.mode):
-                who = f"{row.holder.by} on {row.holder.controller}, because: {row.holder.reason}"
-                return f"would be refused: run {row.holder.run} holds {scope} ({who})"
+    try:
+        store.would_take(me, scopes, now)
+    except LeaseHeld as held:
+        return f"would be refused: {held.message}"
     return f"would take the leases {', '.join(sorted(scopes))}"
 
 
-def finish_by_hand(store: Store, run: PlayRun, now: datetime) -> None:
-    """The last batch ended well: note it and give the leases back. The engine ends its own runs."""
+def dead_before(store: Store, everyone: Store, wanted: Wanted, now: datetime) -> list[Holder]:
+    """Whose leases stand in the play's way in name only: their plays died on this controller.
+
+    ``everyone`` is the same state opened so that no holder is taken for dead.
+    """
+    dead: dict[str, Holder] = {}
+    for scope in wanted.policy.scopes(wanted.site):
+        living = store.holders(scope, now)
+        dead |= {
+            row.holder.run: row.holder for row in everyone.holders(scope, now) if row not in living
+        }
+    return list(dead.values())
+
+
+def finish_by_hand(store: Store, run: PlayRun, now: datetime) -> bool:
+    """The last batch ended well: note it and give the leases back.
+
+    False, with nothing done, for a run of the engine, which ends it itself.
+    """
     if run.by_hand:
         store.append(run.run, Finished(at=now))
         store.release(run.grant)
+    return run.by_hand
 
 
 @dataclass(frozen=True, slots=True)

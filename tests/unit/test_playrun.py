@@ -20,6 +20,7 @@ from holdfast.playrun import (
     Variables,
     Wanted,
     baseline,
+    dead_before,
     finish_by_hand,
     new_run,
     required,
@@ -111,6 +112,17 @@ def test_a_play_that_died_keeps_nobody_out(store: Store) -> None:
     assert run.grant.tokens == {"east/rabbitmq": 2}
 
 
+def test_whoever_takes_over_from_a_dead_play_is_told(store: Store, tmp_path: Path) -> None:
+    settings = Settings(f"sqlite:///{tmp_path}/state.db", tmp_path)
+    everyone = open_store(settings, gone=lambda _: False)
+    assert dead_before(store, everyone, NOVA, NOW) == []
+    dead = replace(me("dead"), process_started=1)
+    take_by_hand(store, NOVA, dead, NOW)
+    assert dead_before(store, everyone, NOVA, NOW) == [dead]
+    take_by_hand(store, NOVA, me(), NOW)
+    assert dead_before(store, everyone, NOVA, NOW) == []
+
+
 def test_elsewhere_a_dead_play_keeps_its_lease_until_it_expires(store: Store) -> None:
     take_by_hand(store, RABBIT, somebody_else(), NOW)
     later = NOW + BY_HAND_TTL
@@ -119,23 +131,23 @@ def test_elsewhere_a_dead_play_keeps_its_lease_until_it_expires(store: Store) ->
 
 def test_the_end_is_noted_and_the_leases_are_free(store: Store) -> None:
     run = take_by_hand(store, RABBIT, me(), NOW)
-    finish_by_hand(store, run, NOW)
+    assert finish_by_hand(store, run, NOW)
     assert events(store, "r1")[-1] == Finished(at=NOW)
     assert store.holders("east/rabbitmq", NOW) == ()
 
 
 def test_a_play_of_the_engine_does_not_end_the_engine_s_run(store: Store) -> None:
     grant = store.take(me(), {"east/rabbitmq": LeaseMode.EXCLUSIVE}, timedelta(minutes=1), NOW)
-    finish_by_hand(store, PlayRun(grant, by_hand=False), NOW)
+    assert not finish_by_hand(store, PlayRun(grant, by_hand=False), NOW)
     assert events(store, "r1") == []
     assert len(store.holders("east/rabbitmq", NOW)) == 1
 
 
 def test_check_mode_says_what_it_would_take_and_takes_nothing(store: Store) -> None:
-    assert would_take(store, NOVA, NOW) == "would take the leases east/nova, east/rabbitmq"
+    assert would_take(store, NOVA, me(), NOW) == "would take the leases east/nova, east/rabbitmq"
     take_by_hand(store, RABBIT, somebody_else(), NOW)
-    said = would_take(store, NOVA, NOW)
-    assert said.startswith("would be refused: run r2 holds east/rabbitmq (bob on elsewhere")
+    said = would_take(store, NOVA, me(), NOW)
+    assert said.startswith("would be refused: east/rabbitmq is held (exclusive) by run r2: bob")
     assert store.holders("east/nova", NOW) == ()
 
 

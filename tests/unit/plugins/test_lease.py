@@ -102,6 +102,7 @@ def test_of_two_plays_one_runs_and_the_other_hears_who_and_why(stage: Stage) -> 
     # Killed in mid-play, the first keeps nobody out.
     third = stage.run(stage.command([roll(INTENT, RELEASED)], "-e", "holdfast_by=bob"))
     assert third.returncode == 0, third.stdout
+    assert f"of ada, whose process {first.pid} died" in third.stdout
 
 
 def test_without_a_valid_lease_there_is_no_intent(stage: Stage) -> None:
@@ -127,8 +128,8 @@ def test_the_engine_s_grant_is_checked_and_left_to_the_engine(stage: Stage) -> N
     assert [type(event) for event in stage.journal("r1")] == [ActIntended, ActIntended]
     assert len(stage.store().holders("east/cron", now)) == 1
     stage.store().release(grant)
-    late = stage.run(stage.command([roll(INTENT)], "-e", given))
-    assert late.returncode == 2
+    late = stage.run(stage.command([roll()], "-e", given))
+    assert late.returncode == 2, "before anything else is done"
     assert "no longer holds the lease on east/cron" in late.stdout
     assert len(stage.journal("r1")) == 2
 
