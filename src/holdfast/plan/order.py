@@ -17,22 +17,26 @@ def next_batch(roll: PlannedRoll, done: Sequence[str], facts: Facts) -> tuple[tu
     Unhealthy hosts come first: restarting a healthy one while another is down takes two out
     (Strimzi's KafkaRoller rolls them first for the same reason).
     """
-    left = sorted(
-        (host for host in roll.hosts if host not in set(done)),
-        key=lambda host: tuple(_KEYS[order](facts.get(host, {})) for order in roll.policy.order),
-    )
     canary = roll.canary and not done
-    hosts = tuple(left[: 1 if canary else roll.batch])
+    hosts = tuple(_in_order(roll, done, facts)[: 1 if canary else roll.batch])
     return hosts, _why(roll, hosts, facts, canary=canary)
 
 
 def next_batches(roll: PlannedRoll, facts: Facts | None = None) -> Iterator[tuple[str, ...]]:
     """All batches as they would follow if the evidence stayed as it is: for showing a plan."""
-    done: list[str] = []
-    while len(done) < len(roll.hosts):
-        hosts, _ = next_batch(roll, done, facts or {})
-        done += hosts
-        yield hosts
+    left = _in_order(roll, (), facts or {})
+    size = 1 if roll.canary else roll.batch
+    while left:
+        yield tuple(left[:size])
+        left, size = left[size:], roll.batch
+
+
+def _in_order(roll: PlannedRoll, done: Sequence[str], facts: Facts) -> list[str]:
+    already = set(done)
+    return sorted(
+        (host for host in roll.hosts if host not in already),
+        key=lambda host: tuple(_KEYS[order](facts.get(host, {})) for order in roll.policy.order),
+    )
 
 
 def _unhealthy(facts: Mapping[str, Json]) -> int:
