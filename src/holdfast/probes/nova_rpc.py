@@ -149,10 +149,9 @@ def _first_that_serves(brokers: Iterable[Broker], ca_file: str) -> tuple[amqp.Co
 
 
 def _tls(broker: Broker, ca_file: str) -> dict[str, Any]:
-    trusted = ca_file or ssl.get_default_verify_paths().cafile
     return {
         "cert_reqs": ssl.CERT_REQUIRED,
-        "ca_certs": trusted,
+        "ca_certs": ca_file or None,
         "server_hostname": broker.host,
     }
 
