@@ -10,8 +10,8 @@ import pytest
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.probes.base import Look
 from holdfast.probes.rabbitmq import management
-from holdfast.probes.rabbitmq.answers import QUEUES
-from holdfast.probes.rabbitmq.looks import look_at_cluster, look_at_queues
+from holdfast.probes.rabbitmq.answers import NODES, queues_of
+from holdfast.probes.rabbitmq.looks import look_at_cluster, look_at_drained, look_at_queues
 from holdfast.probes.rabbitmq.site import RabbitSite
 from tests.unit.probes.rabbitmq.stand_in import (
     PASSWORD,
@@ -116,6 +116,26 @@ def test_the_next_node_is_asked_for_the_queues() -> None:
         assert look_at_queues(look)["host"] == "ctl2"
 
 
+def test_queues_that_the_user_may_not_see_are_not_taken_for_none() -> None:
+    """The list over all virtual hosts would leave them out without a word (3.10.8, 4.0.5)."""
+    denied = '{"error":"not_authorised","reason":"User not authorised to access virtual host"}'
+    routes = {**recorded("3.10", "healthy")["http"]["ctl1"], queues_of("holdfast"): (401, denied)}
+    with node(routes) as port, pytest.raises(CannotTell) as raised:
+        look_at_queues(look_at({"ctl1": port}, Shell({})))
+    assert "/api/queues/holdfast: User not authorised to access virtual host" in str(raised.value)
+
+
+def test_a_user_without_the_tag_is_not_believed_about_clients() -> None:
+    """It is shown no connections but its own, without a word; the nodes it may not see at all."""
+    routes = {
+        **recorded("4.0", "drained")["http"]["ctl2"],
+        NODES: (401, '{"reason":"Not monitor user"}'),
+    }
+    with node(routes) as port, pytest.raises(CannotTell) as raised:
+        look_at_drained(look_at({"ctl1": 1, "ctl2": port}, Shell({})), "ctl1")
+    assert "Not monitor user" in str(raised.value)
+
+
 def test_without_any_answer_every_cause_is_said() -> None:
     with cluster("3.10", "healthy", rabbitmq_management_password=WRONG) as (look, _):
         with pytest.raises(CannotTell) as raised:
@@ -135,5 +155,5 @@ def test_a_wrong_variable_is_named_and_its_value_not_shown() -> None:
 
 def test_the_recordings_hold_a_list_that_is_said_twice() -> None:
     """Else the rule about it would not be tested against a real answer."""
-    _, body = recorded("3.10", "drained")["http"]["ctl2"][QUEUES]
+    _, body = recorded("3.10", "drained")["http"]["ctl2"][queues_of("/")]
     assert body.count('"online":') > sum("online" in queue for queue in json.loads(body))

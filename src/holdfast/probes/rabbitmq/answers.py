@@ -12,18 +12,25 @@ EXAMPLES = 5  # names kept of queues that live alike
 NODES = "nodes?columns=name,running,being_drained,partitions"
 ALARMS = "health/checks/alarms"
 OVERVIEW = "overview?columns=rabbitmq_version,churn_rates,object_totals"
-QUEUES = (
-    "queues?columns=name,vhost,type,durable,leader,node,members,online,state,"
-    "slave_nodes,synchronised_slave_nodes"
-)
+VHOSTS = "vhosts?columns=name"
 CONNECTIONS = "connections?columns=node,state"
 CRITICAL = "health/checks/node-is-quorum-critical"
-VHOSTS = "health/checks/virtual-hosts"
+VHOSTS_UP = "health/checks/virtual-hosts"
 
 
 def listener(port: int) -> str:
     """Path of the check that something listens on a port."""
     return f"health/checks/port-listener/{port}"
+
+
+def queues_of(vhost: str) -> str:
+    """Path of the list of a virtual host's queues and where they live.
+
+    One by one, because the list over all virtual hosts leaves out, without a word, those that the
+    user has no permissions in; asked for by name they are a 401.
+    """
+    where = "leader,node,members,online,slave_nodes,synchronised_slave_nodes"
+    return f"queues/{quote(vhost, safe='')}?columns=name,vhost,type,durable,state,{where}"
 
 
 def depths_of(vhost: str) -> str:

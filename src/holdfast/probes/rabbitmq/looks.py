@@ -170,8 +170,11 @@ def _view_by_command(shell: Shell, node: str) -> dict[str, Json]:
 def _queues(shell: Shell, host: str, site: RabbitSite) -> tuple[str, list[Json]]:
     """The node's version and all queues it lists."""
     if site.rabbitmq_management_enabled:
-        found = _ask_one(host, site, (answers.QUEUES, answers.OVERVIEW))
-        return found[answers.OVERVIEW].get("rabbitmq_version", ""), found[answers.QUEUES]
+        # The nodes are asked for too because a user without the tag is refused there, and told less elsewhere.
+        found = _ask_one(host, site, (answers.NODES, answers.VHOSTS, answers.OVERVIEW))
+        paths = [answers.queues_of(vhost["name"]) for vhost in found[answers.VHOSTS]]
+        queues = [queue for listed in _ask_one(host, site, paths).values() for queue in listed]
+        return found[answers.OVERVIEW].get("rabbitmq_version", ""), queues
     node = site.node(host)
     status = commands.cluster_status(shell, node)
     view = answers.view_by_command(node, status)
@@ -241,10 +244,10 @@ def _marked(shell: Shell, peer: str, node: str) -> bool:
 
 def _booted_by_http(_: Shell, host: str, site: RabbitSite) -> tuple[bool, list[str]]:
     port = answers.listener(site.rabbitmq_amqp_port)
-    found = _ask_one(host, site, (answers.NODES, answers.VHOSTS, port))
+    found = _ask_one(host, site, (answers.NODES, answers.VHOSTS_UP, port))
     running = {each["name"] for each in found[answers.NODES] if each.get("running")}
     checks = {
-        "virtual hosts": found[answers.VHOSTS],
+        "virtual hosts": found[answers.VHOSTS_UP],
         f"port {site.rabbitmq_amqp_port}": found[port],
     }
     failed = {what: said for what, said in checks.items() if said.get("status") != "ok"}

@@ -59,7 +59,7 @@ def _get(client: httpx.Client, host: str, site: RabbitSite, path: str) -> Json:
         raise CannotTell(f"{who} ({client.base_url.netloc.decode()}): {error}") from error
     if response.status_code == httpx.codes.UNAUTHORIZED:
         user = f"rabbitmq_management_user {site.rabbitmq_management_user!r}"
-        raise CannotTell(f"401 from {who}: it refuses {user} or its password")
+        raise CannotTell(f"401 from {who} to {what}: {_reason(response)} ({user})")
     failed_check = response.status_code == FAILED_CHECK and path.startswith("health/checks/")
     if response.status_code != httpx.codes.OK and not failed_check:
         raise CannotTell(f"{response.status_code} from {who} to {what}")
@@ -67,6 +67,14 @@ def _get(client: httpx.Client, host: str, site: RabbitSite, path: str) -> Json:
         return json.loads(response.content, object_pairs_hook=_merged)
     except ValueError as error:
         raise CannotTell(f"{who} answers {what} with something else than JSON") from error
+
+
+def _reason(response: httpx.Response) -> str:
+    """The node's words: a wrong password, a missing tag, or no permission in a virtual host."""
+    try:
+        return str(response.json()["reason"])
+    except (ValueError, KeyError, TypeError):
+        return "no reason given"
 
 
 def _merged(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
