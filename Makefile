@@ -28,7 +28,7 @@ help: ## List the targets
 .PHONY: venv
 venv: $(VENV)/.project ## Make .venv with the locked dependencies (only when a lock changed)
 
-CHECKS := check-ruff check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest check-contract
+CHECKS := check-ruff check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest
 .PHONY: check $(CHECKS)
 check: venv ## All that needs no lab: linters, types, playbook syntax, unit to content tests
 	@.ci/phase start
@@ -55,13 +55,10 @@ check-playbooks: ## Syntax of every playbook, with no deprecation
 	  ANSIBLE_DEPRECATION_WARNINGS=True ansible-playbook -i inventories/example --syntax-check $(PLAYBOOKS) 2>&1 \
 	    | awk "{ print } /DEPRECAT/ { bad = 1 } END { exit bad }"'
 
-SUITES := tests/unit tests/properties tests/content
-check-pytest: ## The tests that start no play
-	@$(PHASE) pytest pytest $(wildcard $(SUITES))
-
-# Real plays against pretended hosts mostly wait, so several run at once.
-check-contract: ## One suite over the fake and the real runner
-	@$(PHASE) contract pytest -n $(JOBS) tests/contract
+# The contract suite starts real plays, which mostly wait, so several tests run at once.
+SUITES := tests/unit tests/properties tests/contract tests/content
+check-pytest: ## The tests that need no lab
+	@$(PHASE) pytest pytest -n $(JOBS) --dist worksteal $(SUITES)
 
 .PHONY: format
 format: venv ## Let ruff format the code and fix what it can
