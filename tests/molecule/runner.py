@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from itertools import islice, takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -104,10 +105,13 @@ def evidence(environ: Mapping[str, str]) -> Path:
 
 
 def why(log: Path) -> str:
-    """Return what molecule printed of the first task that failed."""
+    """Return what molecule printed of the first task that failed, or its last lines where it was none."""
     lines = log.read_text(encoding="utf-8").splitlines()
-    failed = next((at for at, line in enumerate(lines) if line.startswith("fatal: ")), len(lines))
-    return "\n".join(lines[max(failed - 3, 0) : failed + LAST_LINES] or lines[-LAST_LINES:])
+    fatal = next((at for at, line in enumerate(lines) if line.startswith("fatal: ")), None)
+    if fatal is None:
+        return "\n".join(lines[-LAST_LINES:])
+    told = takewhile(lambda line: not line.startswith("PLAY RECAP"), lines[fatal - 3 :])
+    return "\n".join(islice(told, LAST_LINES))
 
 
 def run_all(names: Sequence[str], environ: Mapping[str, str]) -> list[str]:
