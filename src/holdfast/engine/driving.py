@@ -76,7 +76,7 @@ class Driver:
     ) -> None:
         self._parts, self._plan, self._holder, self._grant = parts, plan, holder, grant
         self._run = holder.run
-        self._state = fold(parts.store.read(self._run))
+        self._state = fold(parts.store.each(self._run))
         self._keeper = Keeper(
             parts.store,
             self._run,

@@ -148,12 +148,12 @@ class Engine:
         Raises:
             InvalidInput: there is no such run; names the nearest.
         """
-        recorded = self._store.read(run)
-        if not recorded:
+        state = fold(self._store.each(run))
+        if state.opened is None:
             near = nearest(run, self._store.runs())
             hint = f"; did you mean {near}?" if near else ""
             raise InvalidInput(f"there is no run {run!r}{hint}", remedy="holdfast status")
-        return fold(recorded)
+        return state
 
     def driver(self, state: RunState) -> LeaseRow | None:
         """Who drives this run now, as far as can be known; None for a run that stopped or died."""

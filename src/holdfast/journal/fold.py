@@ -108,10 +108,12 @@ def _(event: ev.LookEnded, state: RunState) -> None:
     if look is None:
         return
     look.passed = event.status == "ok" and _all_proved(look)
+    # A look at a large fleet is a large part of its journal: what it was worth is known now.
+    judged, look.judged = look.judged, []
     if event.what == "observe" or event.status == "interrupted":
         return
     if not look.passed:
-        state.failure = state.failure or _look_fault(event, look)
+        state.failure = state.failure or _look_fault(event, judged)
         return
     state.proved |= {canonical(claim) for claim in look.claims}
     if event.what == "sweep":
@@ -264,8 +266,8 @@ def _all_proved(look: Look) -> bool:
     return look.asked() <= passed
 
 
-def _look_fault(event: ev.LookEnded, look: Look) -> Failure:
-    return _fault(event.step, "", look.judged, event.messages, f"the {look.what} did not pass")
+def _look_fault(event: ev.LookEnded, judged: list[ev.GateJudged]) -> Failure:
+    return _fault(event.step, "", judged, event.messages, f"the {event.what} did not pass")
 
 
 def _batch_fault(event: ev.BatchEnded, batch: Batch, state: RunState) -> Failure | None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.schema import CreateTable
 
@@ -29,6 +29,9 @@ from holdfast.store.tables import EVENTS, LEASES, METADATA, to_ticks
 
 _ATTEMPTS = 50
 """Readings repeated under contention before giving up; each loser lets a winner through."""
+
+_PART = 500
+"""Events read at a time."""
 
 _T = TypeVar("_T")
 
@@ -101,14 +104,29 @@ class Store:
         Raises:
             StateUnusable: the database or one of the events cannot be read.
         """
+        return list(self.each(run, after))
+
+    def each(self, run: str, after: int = 0) -> Iterator[Recorded]:
+        """As ``read``, a part at a time: the journal of a large fleet need not fit into memory.
+
+        Raises:
+            StateUnusable: as ``read``.
+        """
+        while rows := self._rows(run, after):
+            yield from (self._recorded(run, row.seq, row.body) for row in rows)
+            after = rows[-1].seq
+            if len(rows) < _PART:
+                return
+
+    def _rows(self, run: str, after: int) -> Sequence[Row[int, str]]:
         wanted = (
             select(EVENTS.c.seq, EVENTS.c.body)
             .where(EVENTS.c.run == run, EVENTS.c.seq > after)
             .order_by(EVENTS.c.seq)
+            .limit(_PART)
         )
         with self._reading() as connection:
-            rows = connection.execute(wanted).all()
-        return [self._recorded(run, row.seq, row.body) for row in rows]
+            return connection.execute(wanted).all()
 
     def runs(self) -> Sequence[str]:
         """All runs, the one opened last first."""
