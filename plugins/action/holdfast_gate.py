@@ -101,7 +101,7 @@ class ActionModule(ActionBase):
             journal.judged(host, self._task.name, args["phase"], result)
         return {
             "failed": result.outcome is not Outcome.PASS,
-            "msg": _message(host, args["phase"], result, pace),
+            "msg": _message(host, args["phase"], result, pace) + _next(result, host, variables),
             "holdfast": result.as_json(),
         }
 
@@ -253,3 +253,13 @@ def _message(host: str, phase: str, result: GateResult, pace: Pace) -> str:
         f"{host}, {phase}: the gate did not pass ({took}, deadline {deadline}). Nothing further is"
         f" touched; {host} stays as it is.\n{faults}"
     )
+
+
+def _next(result: GateResult, host: str, variables: Variables) -> str:
+    """How somebody who runs the play by hand goes on; under the engine the hold says it."""
+    run = PlayRun.of(variables)
+    if result.outcome is Outcome.PASS or run is None or not run.by_hand:
+        return ""
+    hosts = list(variables["ansible_play_hosts_all"])
+    rest = ",".join(hosts[hosts.index(host) :])
+    return f"\n  next: when it is mended, the same command with --limit {rest}"

@@ -134,6 +134,19 @@ def test_the_engine_s_grant_is_checked_and_left_to_the_engine(stage: Stage) -> N
     assert len(stage.journal("r1")) == 2
 
 
+def test_a_gate_that_fails_by_hand_says_how_to_go_on(stage: Stage) -> None:
+    gate = {
+        "phase": "preflight",
+        "deadline_seconds": 0,
+        "claims": [{"claim": "systemd.active", "unit": "cron"}],
+    }
+    failing = {"holdfast_gate": gate, "when": "inventory_hostname == 'b'"}
+    stage.unit(ActiveState="failed")
+    done = stage.run(stage.command([roll(failing)]))
+    assert done.returncode == 2
+    assert "next: when it is mended, the same command with --limit b" in done.stdout
+
+
 def test_check_mode_takes_and_journals_nothing(stage: Stage) -> None:
     done = stage.run(stage.command([roll(INTENT, DONE, RELEASED)], "--check"))
     assert done.returncode == 0, done.stdout
