@@ -66,6 +66,21 @@ runpy.run_path(module, run_name="__main__")
 """
 
 
+class Sealed(str):
+    """A value that stands in the inventory encrypted by ansible-vault."""
+
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML with Ansible's tag for sealed values."""
+
+
+_Dumper.add_representer(
+    Sealed, lambda dumper, text: dumper.represent_scalar("!vault", str(text), style="|")
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Played:
     """How a play ended: exit status, everything it printed, the results of its tasks by register."""
@@ -197,4 +212,4 @@ class Stage:
         }
         variables = {"holdfast_site": "east", **self.variables}
         content = {"all": {"children": children, "vars": variables}}
-        (self.place / "hosts.yml").write_text(yaml.safe_dump(content))
+        (self.place / "hosts.yml").write_text(yaml.dump(content, Dumper=_Dumper))

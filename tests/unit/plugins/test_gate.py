@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+from base64 import b64encode
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, Self
 
 from holdfast.events import GateJudged
 from holdfast.model import Outcome
-from tests.unit.plugins.stage import Stage
+from tests.unit.plugins.stage import BIN, Sealed, Stage
 
 RUN = {"holdfast_run": "r1", "holdfast_grant": {"east/cron": 1}}
 ACTIVE = {"claim": "systemd.active", "unit": "cron"}
 SECRET = "planted-Hunter2"  # noqa: S105 - what a leak would look like
+
+
+class Broker:
+    """A management API that answers nothing and remembers who asked."""
+
+    def __init__(self) -> None:
+        self.authorizations: list[str] = []
+        seen = self.authorizations
+
+        class Answer(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                seen.append(self.headers["Authorization"])
+                self.send_error(404)
+
+            def log_message(self, *_: Any) -> None:
+                """Keep the test's output to itself."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self._thread = Thread(target=self._server.serve_forever)
+        self.port: int = self._server.server_address[1]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
 
 
 def gate(register: str, *claims: Any, **more: Any) -> dict[str, Any]:
@@ -150,6 +182,32 @@ def test_a_secret_of_the_site_is_nowhere_to_be_seen(stage: Stage) -> None:
     assert SECRET not in str(played.results)
     for path in (stage.place / "state").iterdir():
         assert SECRET.encode() not in path.read_bytes()
+
+
+def test_a_vaulted_secret_reaches_the_broker_and_an_unread_vault_stops_the_gate(
+    stage: Stage,
+) -> None:
+    (stage.place / "key").write_text("vault password")
+    vault = ["--vault-password-file", str(stage.place / "key")]
+    sealed = stage.run(
+        [str(BIN / "ansible-vault"), "encrypt_string", "--output", "-", *vault, SECRET]
+    ).stdout
+    stage.set(
+        rabbitmq_management_user="holdfast",
+        rabbitmq_management_password=Sealed(sealed.split("\n", 1)[1].replace(" ", "")),
+        ansible_host="127.0.0.1",
+    )
+    with Broker() as broker:
+        stage.set(rabbitmq_management_port=broker.port)
+        opened = stage.play(gate("it", "rabbitmq.members_agree"), arguments=vault)
+        seen = set(broker.authorizations)
+        shut = stage.play(gate("it", "rabbitmq.members_agree"))
+    assert seen == {"Basic " + b64encode(f"holdfast:{SECRET}".encode()).decode()}
+    assert opened.results["it"]["failed"], "the broker of this test answers nothing useful"
+    assert SECRET not in opened.printed
+    assert shut.results["it"]["failed"]
+    assert "decrypt" in shut.results["it"]["msg"]
+    assert len(stage.journal("r1")) == 1, "only the gate that could look was judged"
 
 
 def test_a_variable_of_the_wrong_kind_is_named_without_its_value(stage: Stage) -> None:
