@@ -38,7 +38,7 @@ def status(context: typer.Context, run: Run = "", *, as_json: Json = False) -> N
     if run:
         _status_of(desk, fold(desk.journal(run)), as_json=as_json)
         return
-    states = [fold(desk.store.read(name)) for name in desk.store.runs()[:_RECENT]]
+    states = [fold(desk.store.each(name)) for name in desk.store.runs()[:_RECENT]]
     leases = _leases(desk)
     if as_json:
         desk.emit(

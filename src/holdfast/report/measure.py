@@ -64,7 +64,7 @@ def build(
         lanes=tuple(_watched(lane, observed, origin) if observed else lane for lane in lanes),
         fleet=tuple(chain.from_iterable(telling.fleet for telling in tellings)),
         out_at_most=observed.out_at_most if observed else None,
-        losses=_losses(carried, turns, origin) if carried else None,
+        losses=_losses(carried, turns, tellings, origin) if carried else None,
     )
 
 
@@ -286,17 +286,26 @@ def _watched(lane: Lane, observed: Observations, origin: datetime) -> Lane:
     )
 
 
-def _losses(carried: Carried, turns: Sequence[_Turn], origin: datetime) -> Losses:
+def _losses(
+    carried: Carried, turns: Sequence[_Turn], runs: Sequence[_Telling], origin: datetime
+) -> Losses:
     """Part the calls that no host in hand could have answered from those that should have been."""
     in_hand: dict[str, list[Interval]] = {}
     for turn in turns:
         if turn.in_hand:
             in_hand.setdefault(turn.host, []).append(turn.in_hand)
-    elsewhere = 0
-    for host, asked, given_up in carried.lost_calls:
-        call = ((asked - origin).total_seconds(), (given_up - origin).total_seconds())
-        elsewhere += not any(_meet(call, turn) for turn in in_hand.get(host, ()))
-    return carried.losses.model_copy(update={"calls_lost_elsewhere": elsewhere})
+    calls = [
+        (host, ((asked - origin).total_seconds(), (given_up - origin).total_seconds()))
+        for host, asked, given_up in carried.lost_calls
+    ]
+    elsewhere = [
+        call for host, call in calls if not any(_meet(call, hand) for hand in in_hand.get(host, ()))
+    ]
+    per_run = {
+        run.run: sum(_meet(call, (run.start, run.end)) for call in elsewhere) for run in runs
+    }
+    found = {"calls_lost_elsewhere": len(elsewhere), "calls_lost_elsewhere_by_run": per_run}
+    return carried.losses.model_copy(update=found)
 
 
 def _meet(one: Interval, other: Interval) -> bool:

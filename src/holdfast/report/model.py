@@ -91,7 +91,8 @@ class Losses(_Part):
     """What the traffic instrument counted; ``lost`` messages were confirmed and never consumed.
 
     ``calls_lost_elsewhere`` are RPC calls without an answer to hosts that were not in hand then: a
-    host being restarted cannot answer, every other one should.
+    host being restarted cannot answer, every other one should. While a broker restarts, calls that
+    were under way through it are lost at any host, so they are counted for each run as well.
     """
 
     published: int
@@ -104,6 +105,7 @@ class Losses(_Part):
     calls: int
     calls_lost: int
     calls_lost_elsewhere: int
+    calls_lost_elsewhere_by_run: dict[str, int] = Field(default_factory=dict)
 
 
 class Report(_Part):

@@ -106,7 +106,7 @@ def _counts(report: Report) -> list[tuple[str, str, str]]:
     if report.losses:
         lost, calls = report.losses.lost, report.losses.calls_lost_elsewhere
         tiles.append((str(lost), f"of {report.losses.confirmed} messages lost", _alarming(lost)))
-        tiles.append((str(calls), "calls lost at hosts not in hand", _alarming(calls)))
+        tiles.append((str(calls), "calls lost, not in hand", INK))
     return tiles
 
 

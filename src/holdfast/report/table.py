@@ -15,11 +15,9 @@ _ENDING_STYLE = {"finished": "green", "held": "bold red", "aborted": "yellow"}
 def tables(report: Report) -> RenderableType:
     """Return what ``holdfast report`` prints."""
     parts: list[RenderableType] = [_headline(run) for run in report.runs]
-    parts += [Text(), _hosts(report), Text(), _time(report)]
-    if report.out_at_most is not None:
-        parts += [Text(), _out(report.out_at_most)]
+    parts += [Text(), _hosts(report), Text(), _time(report), Text(), _at_once(report)]
     if report.losses is not None:
-        parts += [Text(), _lost(report.losses)]
+        parts.append(_lost(report.losses))
     return Group(*parts)
 
 
@@ -60,28 +58,24 @@ def _restarts(lane: Lane) -> Text:
 
 
 def _time(report: Report) -> Table:
-    table = columns("run", ">total", ">acting", ">gating", ">waiting", ">overhead", ">at once")
+    waited = any(run.shares.waiting_seconds for run in report.runs)
+    names = ("total", "acting", "gating", *(["waiting"] if waited else []), "overhead")
+    table = columns("run", *(f">{name}" for name in names))
     for run in report.runs:
-        shares = run.shares
-        seconds = (
-            shares.total_seconds,
-            shares.acting_seconds,
-            shares.gating_seconds,
-            shares.waiting_seconds,
-            shares.overhead_seconds,
-        )
-        table.add_row(
-            Text(one_line(run.runbook), "bold"),
-            *map(duration, seconds),
-            f"{run.in_hand_at_most} in hand",
-        )
+        shares = run.shares.model_dump()
+        seconds = (shares[f"{name}_seconds"] for name in names)
+        table.add_row(Text(one_line(run.runbook), "bold"), *map(duration, seconds))
     return table
 
 
-def _out(out_at_most: dict[str, int]) -> Text:
-    line = Text().append("Out at once at most, by the observer: ", style="bold")
-    figures = ", ".join(f"{what} {most}" for what, most in sorted(out_at_most.items()))
-    return line.append(figures or "nothing was out")
+def _at_once(report: Report) -> Text:
+    """Say how many were away together: hosts in hand by the journal, services out by the observer."""
+    most = max((run.in_hand_at_most for run in report.runs), default=0)
+    line = Text().append("At once at most: ", style="bold").append(f"{most} in hand")
+    if report.out_at_most is not None:
+        out = (f"{what} {number}" for what, number in sorted(report.out_at_most.items()) if number)
+        line.append(f"; out, by the observer: {', '.join(out) or 'nothing'}")
+    return line
 
 
 def _lost(losses: Losses) -> Group:
@@ -93,10 +87,10 @@ def _lost(losses: Losses) -> Group:
         f" {duration(losses.longest_gap_seconds)})",
     )
     calls = Text().append("RPC calls: ", style="bold")
-    elsewhere = losses.calls_lost_elsewhere
-    calls.append(
-        f"{elsewhere} lost at hosts not in hand", style="bold red" if elsewhere else "green"
-    )
+    by_run = losses.calls_lost_elsewhere_by_run
+    parts = ", ".join(f"{number} in {run}" for run, number in by_run.items() if number)
+    calls.append(f"{losses.calls_lost_elsewhere} lost at hosts not in hand")
+    calls.append(f" ({parts})" if parts else "")
     calls.append(f", {losses.calls_lost} unanswered in all of {losses.calls}")
     return Group(messages, calls)
 

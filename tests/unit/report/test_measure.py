@@ -156,6 +156,7 @@ def test_lost_call_counts_against_us_only_at_a_host_not_in_hand() -> None:
     told = build([rabbitmq_story().journal], carried=carried).losses
     assert told
     assert (told.calls_lost, told.calls_lost_elsewhere) == (3, 2)
+    assert list(told.calls_lost_elsewhere_by_run.values()) == [2]
 
 
 def test_run_without_a_journal_is_refused() -> None:
