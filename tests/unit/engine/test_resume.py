@@ -10,7 +10,7 @@ import pytest
 from holdfast.ansible.fleet import Trouble
 from holdfast.engine import Ended, hold_message
 from holdfast.errors import InvalidInput, LeaseHeld
-from holdfast.events import AbortAsked, BatchStarted, LookStarted, Observed, RunOpened
+from holdfast.events import AbortAsked, BatchStarted, LeaseTaken, LookStarted, Observed, RunOpened
 from holdfast.journal import Status
 from holdfast.model import Holder, LeaseMode, Phase
 from tests.unit.engine.worlds import Crash, World, policy, runbook
@@ -215,6 +215,28 @@ def test_a_run_in_its_survey_is_not_resumed(world: World) -> None:
     assert "never held its lease" in words[0]
 
 
+def test_a_run_is_not_driven_under_a_lease_that_another_process_took_for_it(world: World) -> None:
+    """Whoever wrote the lease into the journal drives the run, whatever this process was about to do."""
+    seen: list[int] = []
+
+    def intrude() -> None:
+        if not seen:
+            run = world.store.runs()[0]
+            seen.append(len(world.store.read(run)))
+            mine = Holder(run, "eve", "hers", "ctl9", "boot", 99, 99)
+            scopes, now = {"lab/broker": LeaseMode.EXCLUSIVE}, world.fleet.clock()
+            grant = world.store.take(mine, scopes, timedelta(minutes=5), now)
+            world.store.append(run, LeaseTaken(at=now, tokens=dict(grant.tokens)))
+
+    world.fleet.clock.on_tick.append(intrude)
+
+    ended = start(world)
+
+    assert ended.code == 4
+    assert not world.fleet.history
+    assert {"step_started", "held"}.isdisjoint(e.event.kind for e in world.store.read(ended.run))
+
+
 def test_a_frozen_driver_that_was_replaced_falls_silent(world: World) -> None:
     """Frozen in its first play, past its lease; another resumes and finishes; then it wakes up."""
     codes: list[int] = []
@@ -231,7 +253,7 @@ def test_a_frozen_driver_that_was_replaced_falls_silent(world: World) -> None:
 
     assert codes == [-1, 0]
     assert woken.code == 4
-    assert world.engine().state(woken.run).status is Status.FINISHED
+    assert world.store.read(woken.run)[-1].event.kind == "finished"
     assert world.fleet.restarts() == {("h1", "broker"): 1, ("h2", "broker"): 1}
 
 
