@@ -190,14 +190,17 @@ def _targets(
 def _call(
     look: Look, targets: Mapping[str, Sequence[nova_rpc.Target]], pings: int
 ) -> Mapping[nova_rpc.Target, nova_rpc.Echo]:
-    """One round of calls for each distinct transport URL, which is one for each cell."""
-    cells: dict[RpcSite, dict[nova_rpc.Target, int]] = {}
+    """One round of calls for each distinct set of brokers, which is one for each cell."""
+    cells: dict[tuple[frozenset[nova_rpc.Broker], str], dict[nova_rpc.Target, int]] = {}
     for host, theirs in targets.items():
-        cells.setdefault(look.site(host, RpcSite), {}).update(dict.fromkeys(theirs, pings))
-    echoes: dict[nova_rpc.Target, nova_rpc.Echo] = {}
-    for site, asked in cells.items():
+        site = look.site(host, RpcSite)
         brokers = nova_rpc.brokers_of(site.nova_transport_url.get_secret_value())
-        echoes |= nova_rpc.ping(brokers, asked, site.nova_ca_file)
+        cell = cells.setdefault((frozenset(brokers), site.nova_ca_file), {})
+        cell.update(dict.fromkeys(theirs, pings))
+    echoes: dict[nova_rpc.Target, nova_rpc.Echo] = {}
+    for (brokers_of_cell, ca_file), asked in cells.items():
+        in_order = sorted(brokers_of_cell, key=lambda broker: broker.name)
+        echoes |= nova_rpc.ping(in_order, asked, ca_file)
     return echoes
 
 

@@ -173,3 +173,22 @@ def test_the_last_api_is_not_given_up(stub: Stub) -> None:
     entry = {"claim": "nova.peer_remains", "service": "api"}
     assert judge({**entry, "host": "ctl1"}, looked).reason == "no_peer"
     assert judge({**entry, "host": "ctl2"}, looked).reason == "peer_serves"
+
+
+def test_each_cell_is_called_once_through_brokers_of_its_own(stub: Stub) -> None:
+    """Hosts name the same brokers in whatever order; another cell has others."""
+    groups = {"nova_conductor": ["a", "b", "c"]}
+    urls = {
+        "a": "rabbit://n:planted@127.0.0.1:1,n:planted@127.0.0.1:2/",
+        "b": "rabbit://n:planted@127.0.0.1:2,n:planted@127.0.0.1:1/",
+        "c": "rabbit://n:planted@127.0.0.1:3/",
+    }
+    variables = {host: {"nova_transport_url": url} for host, url in urls.items()}
+    with pytest.raises(CannotTell) as caught:
+        judge("nova.rpc_answers", Look("a", groups, variables, NoShell()))
+    assert "127.0.0.1:1: " in str(caught.value)
+    assert str(caught.value).count("127.0.0.1:2: ") == 1
+    with pytest.raises(CannotTell, match=r"127\.0\.0\.1:3: "):
+        judge(
+            {"claim": "nova.rpc_answers", "hosts": ["c"]}, Look("a", groups, variables, NoShell())
+        )
