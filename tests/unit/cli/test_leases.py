@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.events import LeaseTaken, RunOpened
 from holdfast.model import Holder, LeaseMode
 from holdfast.settings import load_settings
 from holdfast.store import holder_for, open_store
@@ -66,3 +67,30 @@ def test_unknown_lease_names_the_nearest(office: Office) -> None:
     said = office.call("lease", "release", "lab/brocker", "--yes")
     assert said.code == 2
     assert "did you mean lab/broker?" in said.err
+
+
+def test_play_by_hand_cannot_be_asked_to_stop(office: Office) -> None:
+    """It hears nobody, so nobody is told that it would."""
+    store, me = (
+        open_store(load_settings(office.environ)),
+        holder_for("R3", "bob", "mine", os.getpid()),
+    )
+    now = office.fleet.clock()
+    grant = store.take(me, {"lab/broker": LeaseMode.EXCLUSIVE}, timedelta(hours=1), now)
+    opened = RunOpened(
+        at=now,
+        runbook="",
+        runbook_hash="",
+        playbook="broker_restart.yml",
+        site="lab",
+        by="bob",
+        reason="mine",
+        controller=me.controller,
+        process=me.process,
+    )
+    store.append("R3", opened)
+    store.append("R3", LeaseTaken(at=now, tokens=dict(grant.tokens)))
+    said = office.call("abort", "R3")
+    assert said.code == 3
+    assert "bob started by hand" in said.err
+    assert [entry.event.kind for entry in store.read("R3")] == ["run_opened", "lease_taken"]
