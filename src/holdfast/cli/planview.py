@@ -76,6 +76,8 @@ def _rows(step: PlannedStep) -> Iterator[tuple[str, str]]:
 
 def _look_rows(step: PlannedCheck | PlannedWait) -> Iterator[tuple[str, str]]:
     yield ("gates" if step.kind == "check" else "must stay true"), claims(step.claims)
+    if step.hosts:
+        yield "at", listed(step.hosts)
     yield "settles", _settles(step.settle)
 
 

@@ -115,7 +115,8 @@ def _(event: events.ActIntended) -> Sentence:
 
 @_say.register
 def _(event: events.ActDone) -> Sentence:
-    done = f"took {duration(event.seconds)}" if event.changed else "was not needed"
+    took = f"took {duration(event.seconds)}" if event.seconds else "is done"
+    done = took if event.changed else "was not needed"
     return Sentence(f"{event.act} of {event.unit} {done}", "act", event.host)
 
 
