@@ -253,7 +253,9 @@ def test_a_frozen_driver_that_was_replaced_falls_silent(world: World) -> None:
 
     assert codes == [-1, 0]
     assert woken.code == 4
-    assert world.store.read(woken.run)[-1].event.kind == "finished"
+    kinds = [entry.event.kind for entry in world.store.read(woken.run)]
+    # The play that woke up with it still tells what it saw; the driver has no word any more.
+    assert set(kinds[kinds.index("finished") + 1 :]) <= {"gate_judged", "act_done", "host_done"}
     assert world.fleet.restarts() == {("h1", "broker"): 1, ("h2", "broker"): 1}
 
 
