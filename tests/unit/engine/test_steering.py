@@ -13,7 +13,15 @@ from holdfast.ansible.fleet import Trouble
 from holdfast.ansible.ports import Progress
 from holdfast.engine import Ended, Engine
 from holdfast.errors import InvalidInput, StateLost, StateUnusable
-from holdfast.events import AbortAsked, ApprovalWanted, Event, Finished, Observed, Recorded
+from holdfast.events import (
+    AbortAsked,
+    ApprovalWanted,
+    Event,
+    Finished,
+    LookEnded,
+    Observed,
+    Recorded,
+)
 from holdfast.journal import Status
 from holdfast.model import Json, Phase
 from tests.unit.engine.worlds import World, runbook
@@ -88,11 +96,13 @@ def test_an_abort_may_come_from_another_process(world: World) -> None:
 
 def test_an_abort_during_a_soak_does_not_wait_for_it(world: World) -> None:
     engine = world.engine()
-    when(world, lambda: True, engine.stop.ask)
+    when(world, acts(world, 0), engine.stop.ask)
 
     ended = start(world, engine, "wait: {gates: [fake.all_serve], seconds: 300}", ROLL)
 
     assert ended.code == 5
+    looks = [e.event for e in world.store.read(ended.run) if isinstance(e.event, LookEnded)]
+    assert [look.status for look in looks] == ["interrupted"]
     assert not world.fleet.history
 
 
