@@ -13,9 +13,10 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
+from tests.lab.instruments.in_hand import in_hand, most_at_once
 from tests.lab.instruments.lines import SILENT
 
-PATIENCE = 5.0  # seconds that a client waits before it takes silence for an outage
+PATIENCE = 10.0  # seconds before silence is an outage: as long as RabbitMQ itself gives a client to shake hands
 
 Line = Mapping[str, Any]
 Series = Mapping[tuple[str, str], Sequence[Line]]
@@ -43,6 +44,7 @@ def summarise(lines: Iterable[Line]) -> dict[str, Any]:
     series = {key: judged(lines) for key, lines in _series(samples).items()}
     starts = _starts(series)
     out = _out_at(series)
+    units = {what.removeprefix("unit:") for _, what in series if what.startswith("unit:")}
     return {
         "started_at": head["detail"]["started_at"],
         "monotonic": head["detail"]["monotonic"],
@@ -53,7 +55,9 @@ def summarise(lines: Iterable[Line]) -> dict[str, Any]:
         "slow": _per_host(series, State.SLOW),
         "unknown": _per_host(series, State.UNKNOWN),
         "max_out": _max_out(out, {what for _, what in series}),
+        "max_refused": _max_out(_refusing_at(series), {what for _, what in series}),
         "max_out_of_group": _max_out_of_group(out, head["detail"]["groups"]),
+        "max_in_hand": {unit: most_at_once(in_hand(series, unit)) for unit in sorted(units)},
         "restarts": _of_each(starts, lambda seen: len(seen) - 1),
         "restarted_at": _of_each(starts, lambda seen: [t for _, t in seen[1:]]),
         "invocations": _of_each(starts, lambda seen: [identity for identity, _ in seen]),
@@ -119,6 +123,15 @@ def _out_at(series: Series) -> dict[int, list[tuple[str, str]]]:
             if sample["state"] is State.OUT:
                 out[sample["n"]].append(key)
     return out
+
+
+def _refusing_at(series: Series) -> dict[int, list[tuple[str, str]]]:
+    """Return who said no at each sample; who is only silent may have been kept from answering by a busy machine."""
+    refusing = {
+        key: [sample for sample in samples if sample["detail"] != SILENT]
+        for key, samples in series.items()
+    }
+    return _out_at(refusing)
 
 
 def _max_out(out: Mapping[int, list[tuple[str, str]]], services: Iterable[str]) -> dict[str, int]:

@@ -29,7 +29,7 @@ from tests.lab.instruments.messages import Brokers, Client, Consumer, Ledger, Pr
 from tests.lab.instruments.site import Site, SiteError, read_site
 
 CALL_INTERVAL = 1.0
-CALL_TIMEOUT = 5.0
+CALL_TIMEOUT = 10.0  # a sixth of what nova itself waits
 CALL_RECONNECTS = 3
 DRAIN_PATIENCE = 20.0  # seconds without a further message after which what is missing is lost
 

@@ -60,9 +60,9 @@ def test_an_outage_lasts_from_the_first_bad_sample_to_the_next_other_one(
 @pytest.mark.parametrize(
     ("states", "outages", "slow"),
     [
-        ("+----+", 0, 1),
-        ("+-----+", 1, 0),
-        ("++----", 0, 1),
+        ("+" + 9 * "-" + "+", 0, 1),
+        ("+" + 10 * "-" + "+", 1, 0),
+        ("++" + 9 * "-", 0, 1),
         ("+-+-+-+-+", 0, 4),
     ],
 )
@@ -77,6 +77,13 @@ def test_silence_beside_a_refusal_belongs_to_its_outage() -> None:
     lines = series("ctl1", "amqp", "+---+", SILENT)
     lines[2]["detail"] = "ConnectionRefusedError"
     assert [span["seconds"] for span in spans_of(judged(lines), State.OUT)] == [3.0]
+
+
+def test_long_silence_is_out_but_refuses_nobody() -> None:
+    silent = series("ctl1", "amqp", 12 * "-", SILENT)
+    refusing = series("ctl2", "amqp", "+-++++++++++", "ConnectionRefusedError")
+    summary = summarise(in_order(silent, refusing))
+    assert (summary["max_out"]["amqp"], summary["max_refused"]["amqp"]) == (2, 1)
 
 
 def test_who_is_slow_is_not_out() -> None:
