@@ -208,6 +208,14 @@ CLAIMS: tuple[Claim, ...] = (
         also=NOVA_GROUPS,
     ),
     _claim(
+        "consumers_known",
+        "the consumers of the named queues, or of nova's, can be counted; they are the evidence, for a baseline",
+        queues.consumers_known,
+        probe=_depths,
+        parameters=OfQueues,
+        also=NOVA_GROUPS,
+    ),
+    _claim(
         "queues_drain",
         "in none of the named queues do waiting messages grow over three samples",
         queues.queues_drain,

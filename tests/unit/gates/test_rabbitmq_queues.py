@@ -213,6 +213,31 @@ def test_consumers_expected(seen: Depths, outcome: str, reason: str) -> None:
     assert said(judges.consumers_expected("c", [seen])) == (outcome, reason)
 
 
+def test_consumers_that_are_there_are_the_evidence_for_a_baseline() -> None:
+    seen = depths(
+        conductor=Depth(consumers=8), scheduler=Depth(consumers=1), idle=Depth(consumers=0)
+    )
+    verdict = judges.consumers_known("c", [seen])
+    assert said(verdict) == ("PASS", "known")
+    assert verdict.evidence == {
+        "consumers": {"conductor": 2, "scheduler": 1},  # no more than wanted
+        "missing": ["scheduler", "idle"],
+    }
+
+
+def test_a_queue_that_is_missing_already_is_said_and_not_waited_for() -> None:
+    verdict = judges.consumers_known("c", [depths()])
+    assert said(verdict) == ("PASS", "known")
+    assert verdict.message == "0 of 1 queues have their consumers; missing already: conductor"
+
+
+def test_consumers_that_are_not_counted_yet_are_no_baseline() -> None:
+    assert said(judges.consumers_known("c", [depths(conductor=Depth())])) == (
+        "UNKNOWN",
+        "not_counted",
+    )
+
+
 def ready(*samples: tuple[float, int | None]) -> list[Depths | Unanswered]:
     """One queue's waiting messages at these times."""
     return [depths(at=at, conductor=Depth(ready=count)) for at, count in samples]
@@ -247,6 +272,7 @@ def test_queues_drain(history: list[Depths | Unanswered], outcome: str, reason: 
         judges.quorum_holds_without("c", [CAUSE], "accepted all the same"),
         judges.mirrors_in_sync("c", [CAUSE]),
         judges.consumers_expected("c", [CAUSE]),
+        judges.consumers_known("c", [CAUSE]),
         judges.queues_drain("c", [CAUSE], 5.0),
     ],
 )

@@ -124,6 +124,30 @@ def consumers_expected(claim: str, history: Sequence[Depths | Unanswered]) -> Ve
     return Verdict(claim, Outcome.PASS, "consumed", said, evidence)
 
 
+def consumers_known(claim: str, history: Sequence[Depths | Unanswered]) -> Verdict:
+    """The consumers of the wanted queues are counted; those that are there are the evidence, for a baseline.
+
+    A compute that is down for repair has no consumer before the broker's restart and must not be
+    missed after it, so what is missing already is said and does not fail.
+    """
+    seen = history[-1]
+    if isinstance(seen, Unanswered):
+        return unknown(claim, seen)
+    unseen = [name for name, depth in seen.queues.items() if depth.consumers is None]
+    if unseen:
+        said = f"{seen.host} has not counted the consumers yet of: {', '.join(unseen)}"
+        return Verdict(claim, Outcome.UNKNOWN, "not_counted", said)
+    counted = {
+        name: min(depth.consumers or 0, seen.wanted[name]) for name, depth in seen.queues.items()
+    }
+    there = {name: count for name, count in counted.items() if count}
+    missing = [name for name, least in seen.wanted.items() if counted.get(name, 0) < least]
+    said = f"{len(seen.wanted) - len(missing)} of {len(seen.wanted)} queues have their consumers"
+    said += f"; missing already: {', '.join(missing)}" if missing else ""
+    evidence: dict[str, Json] = {"consumers": there, "missing": missing}
+    return Verdict(claim, Outcome.PASS, "known", said, evidence)
+
+
 def queues_drain(claim: str, history: Sequence[Depths | Unanswered], spacing: float) -> Verdict:
     """In none of the wanted queues do waiting messages grow over three samples ``spacing`` seconds apart.
 
