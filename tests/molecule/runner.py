@@ -34,6 +34,8 @@ SCENARIOS = (
 )
 # The second release shows that the same plays restart its services; the faults are the engine's and the same on both.
 ON_EVERY_RELEASE = ("rabbitmq-by-hand", "nova-engine")
+# Written and not yet seen green from end to end: run by name, and by default once they are.
+UNPROVEN = ("rabbitmq-second-fails", "nova-engine", "host-unreachable-by-hand")
 RELEASES = ("bookworm", "trixie")
 LAST_LINES = 60
 
@@ -69,7 +71,7 @@ def wanted(arguments: argparse.Namespace) -> list[str]:
     if unknown := set(arguments.scenarios) - there:
         sys.exit(f"no scenario {', '.join(sorted(unknown))}; there are: {', '.join(SCENARIOS)}")
     default = SCENARIOS if arguments.release == RELEASES[0] else ON_EVERY_RELEASE
-    chosen = arguments.scenarios or default
+    chosen = arguments.scenarios or [name for name in default if name not in UNPROVEN]
     return [name for name in SCENARIOS if name in chosen]
 
 
