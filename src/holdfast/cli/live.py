@@ -5,8 +5,9 @@ Both say the same sentences. Nothing here decides anything or talks to the engin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, Self
 
 from rich.console import Console, Group, RenderableType
@@ -28,6 +29,8 @@ STYLES = {
     "warn": "yellow",
     "bad": "bold red",
 }
+QUIET = timedelta(seconds=15)
+_FIGURES = re.compile(r"\d+")
 FOOT = "Ctrl-C stops at the next boundary; a second Ctrl-C is the hard stop."
 
 
@@ -58,12 +61,12 @@ def line(said: Sentence, at: datetime) -> Text:
 
 
 class Lines:
-    """One line for each event and each new reading, with the time: for pipes, CI and logs."""
+    """One line for each event, and for readings what is new or, every so often, that it goes on."""
 
     def __init__(self, console: Console, now: Callable[[], datetime]) -> None:
         self._console = console
         self._now = now
-        self._last: dict[str, str] = {}
+        self._last: dict[str, tuple[str, datetime]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -76,11 +79,13 @@ class Lines:
         self._print(line(tell(recorded.event), recorded.event.at))
 
     def note(self, host: str, task: str, reading: str) -> None:
-        """Print the reading, unless it is the one printed last for this host."""
-        said = reading_words(host, task, reading)
-        if said and self._last.get(host) != said:
-            self._last[host] = said
-            self._print(line(Sentence(said, "dim", one_line(host)), self._now()))
+        """Print the reading if more than its figures changed, or the last one was a while ago."""
+        said, now = reading_words(host, task, reading), self._now()
+        words, at = self._last.get(host, ("", now))
+        gist = _FIGURES.sub("", said)
+        if said and (gist != words or now - at >= QUIET):
+            self._last[host] = (gist, now)
+            self._print(line(Sentence(said, "dim", one_line(host)), now))
 
     def say(self, text: str) -> None:
         """Print a line of our own."""
@@ -163,7 +168,8 @@ def reading_words(host: str, task: str, reading: str) -> str:
     """Shorten a gate's reading: who it is about is said beside it, and passing claims have a name."""
     said = one_line(reading).removeprefix(f"gate {host} ")
     _, passes, settling = said.partition(" PASS ")
-    return f"{one_line(task)}: PASS {settling}" if passes else said
+    gate = one_line(task).rpartition(" : ")[2]  # without the role's name
+    return f"{gate}: PASS {settling}" if passes else said
 
 
 def _small(recorded: Recorded) -> bool:

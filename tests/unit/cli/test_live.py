@@ -91,13 +91,14 @@ def test_board_shows_text_from_outside_as_text() -> None:
     assert "\x1b" not in said
 
 
-def lines_of(journal: Iterable[Recorded], *notes: str) -> list[str]:
+def lines_of(journal: Iterable[Recorded], *notes: tuple[float, str]) -> list[str]:
+    now = [0.0]
     console = Console(file=StringIO(), width=40)
-    with Lines(console, lambda: at(0)) as screen:
+    with Lines(console, lambda: at(now[0])) as screen:
         for recorded in journal:
             screen.hear(recorded)
-        for note in notes:
-            screen.note("ctl3", "gate", note)
+        for now[0], reading in notes:
+            screen.note("ctl3", "Verify", reading)
         screen.say("heard you")
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]  # the StringIO
 
@@ -110,9 +111,18 @@ def test_lines_are_one_for_each_event_and_never_wrapped() -> None:
     assert any("ctl3 ✗ FAIL verify rabbitmq.members_agree" in each for each in said)
 
 
-def test_lines_say_a_reading_once_until_it_changes() -> None:
-    said = lines_of([], "1/3", "1/3", "", "2/3", "2/3", "1/3")
-    assert [each.split()[-1] for each in said[:-1]] == ["1/3", "2/3", "1/3"]
+def test_lines_say_what_is_new_in_readings_and_now_and_then_that_it_goes_on() -> None:
+    said = lines_of(
+        [],
+        (1, "a FAIL 1/3: down (1 s)"),
+        (3, "a FAIL 1/3: down (3 s)"),
+        (5, ""),
+        (6, "b FAIL 1/3: late (6 s)"),
+        (8, "b FAIL 1/3: late (8 s)"),
+        (22, "b FAIL 1/3: late (22 s)"),
+        (24, "b FAIL 1/3: late (24 s)"),
+    )
+    assert [each.split("(")[-1] for each in said[:-1]] == ["1 s)", "6 s)", "22 s)"]
     assert said[-1].endswith("heard you")
 
 
@@ -125,7 +135,7 @@ def test_lines_say_a_reading_once_until_it_changes() -> None:
     ],
 )  # fmt: skip
 def test_reading_says_no_more_than_is_new(reading: str, said: str) -> None:
-    assert reading_words("ctl3", "Verify", reading) == said
+    assert reading_words("ctl3", "a_role : Verify", reading) == said
 
 
 class Gone(StringIO):

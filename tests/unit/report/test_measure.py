@@ -104,6 +104,14 @@ def test_hold_until_resume_is_waiting_and_the_lane_goes_on() -> None:
     assert report.lanes[0].in_hand_seconds == pytest.approx(10 + 20 + 600 + 5)
 
 
+def test_gate_after_a_host_is_done_begins_no_second_turn() -> None:
+    """The last broker's play ends with a gate on the whole cluster."""
+    story = Story().turn("ctl1", "rabbitmq-server", 10, 5).gate("ctl1", Phase.VERIFY, 1)
+    lanes = build([story.finished().journal]).lanes
+    assert [(lane.host, lane.done) for lane in lanes] == [("ctl1", True)]
+    assert lanes[0].in_hand_seconds == pytest.approx(15)
+
+
 def test_gate_of_the_whole_fleet_belongs_to_no_host() -> None:
     report = build([rabbitmq_story().journal])
     assert [bar.label for bar in report.fleet] == ["survey: rabbitmq.members_agree"]
