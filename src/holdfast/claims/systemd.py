@@ -63,7 +63,7 @@ STAYS_UP = Claim(
     probe_parameters=UnitOnly,
     probe=_probe,
     judge=_stays_up,
-    final=(judges.NO_SUCH_UNIT, judges.RESTARTED),
+    final=(judges.NO_SUCH_UNIT, judges.RESTARTED, judges.DIED),
 )
 UNCHANGED_SINCE = Claim(
     name="systemd.unchanged_since",
@@ -72,7 +72,7 @@ UNCHANGED_SINCE = Claim(
     probe_parameters=UnitOnly,
     probe=_probe,
     judge=_unchanged,
-    final=(judges.NO_SUCH_UNIT, judges.CHANGED),
+    final=(judges.NO_SUCH_UNIT, judges.CHANGED, judges.DIED),
 )
 
 CLAIMS: tuple[Claim, ...] = (ACTIVE, STAYS_UP, UNCHANGED_SINCE)

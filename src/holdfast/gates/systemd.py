@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from holdfast.gates.base import Observation, Unanswered, unknown
 from holdfast.model import Json, Outcome, Unit, Verdict
 
 NO_SUCH_UNIT = "no_such_unit"
+NOT_ACTIVE = "not_active"
 RESTARTED = "restarted_meanwhile"
 CHANGED = "restarted_since"
+DIED = "died"
+
+# systemctl(1), "is-active": a unit that reloads does its work meanwhile.
+_ALIVE = {"active", "reloading", "refreshing"}
+# From here a unit comes back only as another start, with another InvocationID.
+_ENDED = {"inactive", "failed", "deactivating"}
 
 
 def is_active(claim: str, history: Sequence[Observation]) -> Verdict:
@@ -38,7 +46,7 @@ def stays_up(claim: str, history: Sequence[Observation], invocation_id: str) -> 
     more = unit.restarts - seen[0].restarts
     if more > 0:
         return _restarted(claim, unit, RESTARTED, expected, f"systemd restarted it {more} times")
-    return _alive(claim, unit)
+    return _same_start(claim, unit) if expected else _alive(claim, unit)
 
 
 def unchanged_since(claim: str, history: Sequence[Observation], invocation_id: str) -> Verdict:
@@ -48,7 +56,14 @@ def unchanged_since(claim: str, history: Sequence[Observation], invocation_id: s
         return unknown(claim, unit)
     if unit.invocation_id != invocation_id:
         return _restarted(claim, unit, CHANGED, invocation_id)
-    return _alive(claim, unit)
+    return _same_start(claim, unit)
+
+
+def _same_start(claim: str, unit: Unit) -> Verdict:
+    """Judge a unit of which this very start was running: once ended, it does not come back."""
+    verdict = _alive(claim, unit)
+    ended = verdict.reason == NOT_ACTIVE and unit.active_state in _ENDED
+    return replace(verdict, reason=DIED) if ended else verdict
 
 
 def _alive(claim: str, unit: Unit) -> Verdict:
@@ -57,13 +72,13 @@ def _alive(claim: str, unit: Unit) -> Verdict:
         message = f"{unit.name} on {unit.host} is {unit.load_state}"
         return Verdict(claim, Outcome.FAIL, NO_SUCH_UNIT, message, _evidence(unit))
     state = f"{unit.active_state} ({unit.sub_state})"
-    if unit.active_state == "active":
+    if unit.active_state in _ALIVE:
         return _verdict(claim, unit, Outcome.PASS, "active", f"is {state}")
     ran = unit.kind == "oneshot" and unit.result == "success" and unit.invocation_id
     if ran and unit.active_state == "inactive":
         return _verdict(claim, unit, Outcome.PASS, "ran_to_success", "ran and ended well")
     result = "" if unit.result in {"", "success"} else f", result {unit.result}"
-    return _verdict(claim, unit, Outcome.FAIL, "not_active", f"is {state}{result}")
+    return _verdict(claim, unit, Outcome.FAIL, NOT_ACTIVE, f"is {state}{result}")
 
 
 def _restarted(claim: str, unit: Unit, reason: str, expected: str, how: str = "") -> Verdict:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from holdfast.claims.systemd import CLAIMS
 from holdfast.gates import systemd
 from holdfast.gates.base import Unanswered
 from holdfast.model import Outcome, Unit, Verdict
@@ -40,6 +41,7 @@ def found(verdict: Verdict) -> tuple[Outcome, str]:
         (ONE_SHOT, Outcome.PASS, "ran_to_success"),
         (replace(ONE_SHOT, result="exit-code"), Outcome.FAIL, "not_active"),
         (replace(ONE_SHOT, invocation_id=""), Outcome.FAIL, "not_active"),
+        (replace(UP, active_state="reloading", sub_state="reload"), Outcome.PASS, "active"),
         (STARTING, Outcome.FAIL, "not_active"),
         (FAILED, Outcome.FAIL, "not_active"),
         (STOPPED, Outcome.FAIL, "not_active"),
@@ -88,7 +90,13 @@ def test_a_verdict_names_host_unit_and_state() -> None:
         ([UP, SILENT, AGAIN], Outcome.FAIL, systemd.RESTARTED),
         ([UP, SILENT], Outcome.UNKNOWN, "unanswered"),
         ([SILENT, UP], Outcome.PASS, "active"),
-        ([UP, STOPPED], Outcome.FAIL, "not_active"),
+        ([UP, STOPPED], Outcome.FAIL, systemd.DIED),
+        ([UP, FAILED], Outcome.FAIL, systemd.DIED),
+        # Not yet there, and it may still come.
+        ([STARTING], Outcome.FAIL, "not_active"),
+        ([replace(STOPPED, invocation_id="")], Outcome.FAIL, "not_active"),
+        # A one-shot rests.
+        ([ONE_SHOT, ONE_SHOT], Outcome.PASS, "ran_to_success"),
         # A unit that never ran has no start to compare with.
         ([replace(STOPPED, invocation_id=""), UP], Outcome.PASS, "active"),
     ],
@@ -110,9 +118,22 @@ def test_stays_up_as_the_start_that_the_restart_made() -> None:
     [
         (UP, Outcome.PASS, "active"),
         (AGAIN, Outcome.FAIL, systemd.CHANGED),
-        (FAILED, Outcome.FAIL, "not_active"),
+        (FAILED, Outcome.FAIL, systemd.DIED),
+        (STOPPED, Outcome.FAIL, systemd.DIED),
+        (ONE_SHOT, Outcome.PASS, "ran_to_success"),
+        (STARTING, Outcome.FAIL, "not_active"),
         (SILENT, Outcome.UNKNOWN, "unanswered"),
     ],
 )
 def test_unchanged_since(unit: Unit | Unanswered, outcome: Outcome, reason: str) -> None:
     assert found(systemd.unchanged_since("c", [unit], "aaa")) == (outcome, reason)
+
+
+def test_what_waiting_cannot_mend_ends_the_gate() -> None:
+    """A gate need not wait for its deadline to see a start come back that has ended."""
+    final = {
+        "systemd.active": {"no_such_unit"},
+        "systemd.stays_up": {"no_such_unit", "restarted_meanwhile", "died"},
+        "systemd.unchanged_since": {"no_such_unit", "restarted_since", "died"},
+    }
+    assert {claim.name: set(claim.final) for claim in CLAIMS} == final
