@@ -8,8 +8,8 @@ from holdfast import events
 from holdfast.errors import InvalidInput
 from holdfast.model import Act, Outcome, Phase
 from holdfast.report import Carried, Observations, build
-from holdfast.report.measure import at_most_at_once, covered
 from holdfast.report.model import Losses
+from holdfast.report.turns import at_most_at_once, covered
 from tests.unit.report.stories import Story, at, nova_story, rabbitmq_story
 
 
@@ -110,6 +110,52 @@ def test_gate_after_a_host_is_done_begins_no_second_turn() -> None:
     lanes = build([story.finished().journal]).lanes
     assert [(lane.host, lane.done) for lane in lanes] == [("ctl1", True)]
     assert lanes[0].in_hand_seconds == pytest.approx(15)
+
+
+def resumed(story: Story) -> Story:
+    event = events.Resumed(at=at(story.now), by="ada", reason="x", controller="c1", process=2)
+    return story.add(event)
+
+
+def observed(story: Story, invocation_id: str) -> Story:
+    event = events.Observed(
+        at=at(story.now), host="ctl1", unit="broker", invocation_id=invocation_id, active=True
+    )
+    return story.add(event)
+
+
+@pytest.mark.parametrize(("invocation_id", "restarts"), [("new", 1), ("old", 0)])
+def test_restart_that_nobody_saw_end_counts_if_the_host_says_so(
+    invocation_id: str, restarts: int
+) -> None:
+    story = Story().intend("ctl1", Act.RESTART, "broker").later(5)
+    hosts = {"ctl1": "absent"}
+    story.add(events.BatchEnded(at=at(5), step=1, status="interrupted", hosts=hosts))
+    observed(story.later(1), invocation_id)
+    lane = build([story.journal]).lanes[0]
+    assert lane.restarts == restarts
+    assert (lane.bars[0].label, lane.bars[0].end) == ("restart (no result)", 5)
+
+
+def test_time_after_a_driver_died_is_waiting_not_acting() -> None:
+    """The journal's last word is the intent; somebody resumes ten minutes later."""
+    story = Story().gate("ctl1", Phase.PREFLIGHT, 2).intend("ctl1", Act.RESTART, "broker")
+    resumed(story.later(600))
+    observed(story.later(3), "new").gate("ctl1", Phase.VERIFY, 5).done("ctl1", "broker").finished()
+    report = build([story.journal])
+    assert report.lanes[0].restarts == 1
+    shares = report.runs[0].shares
+    assert (shares.acting_seconds, shares.gating_seconds) == (0, 7)
+    assert (shares.waiting_seconds, shares.overhead_seconds) == (600, 3)
+
+
+def test_time_between_abort_and_resume_is_waiting() -> None:
+    story = Story().turn("ctl1", "broker", 10, 5)
+    story.add(events.Aborted(at=at(story.now), by="ada"))
+    resumed(story.later(60)).turn("ctl2", "broker", 10, 5).finished()
+    run = build([story.journal]).runs[0]
+    assert run.shares.waiting_seconds == 60
+    assert run.ending == "finished"
 
 
 def test_gate_of_the_whole_fleet_belongs_to_no_host() -> None:
