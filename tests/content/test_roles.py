@@ -95,6 +95,8 @@ def default_complaints(specs: Mapping[str, Yaml], defaults: Mapping[str, Yaml]) 
     for entry, name, option in options:
         if name in defaults and option.get("required"):
             found.append(f"{entry}: {name} is required and has a default")
+        elif "default" not in option and computed(defaults.get(name)):
+            continue  # its description says in words what a template computes
         elif ("default" in option) != (name in defaults):
             found.append(f"{entry}: {name} has a default in one of the two places")
         elif option.get("default") != defaults.get(name):
@@ -109,6 +111,11 @@ def default_complaints(specs: Mapping[str, Yaml], defaults: Mapping[str, Yaml]) 
         for name in sorted(public(defaults) - documented)
     ]
     return found
+
+
+def computed(default: Yaml) -> bool:
+    """Tell whether a default is a template rather than a value."""
+    return isinstance(default, str) and ("{{" in default or "{%" in default)
 
 
 def public(defaults: Mapping[str, Yaml]) -> set[str]:
@@ -159,6 +166,12 @@ def test_a_good_role_has_no_complaint() -> None:
     specs = yaml_in(SPECS)
     assert entry_point_complaints(specs, {"restart", "helper"}, {"restart"}) == []
     assert default_complaints(specs, {"a_seconds": 3, "_private": 1}) == []
+
+
+def test_a_computed_default_may_be_described_in_words() -> None:
+    specs = yaml_in("main: {short_description: x, options: {a: {description: y}}}")
+    assert default_complaints(specs, {"a": "{{ b }}"}) == []
+    assert len(default_complaints(specs, {"a": "b"})) == 1
 
 
 @pytest.mark.parametrize(
