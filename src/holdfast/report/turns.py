@@ -40,6 +40,7 @@ class Turn:
 
     @property
     def in_hand(self) -> Interval | None:
+        """From the first intended act to the end of the turn."""
         return None if self.first_act is None else (self.first_act, self.end)
 
 
