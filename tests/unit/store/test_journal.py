@@ -77,7 +77,10 @@ def test_a_corrupt_database_is_named(tmp_path: Path) -> None:
 def test_a_locked_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     open_store(sqlite(path))
-    with make_engine(f"sqlite:///{path}").begin(), pytest.raises(StateUnusable, match="locked") as caught:
+    with (
+        make_engine(f"sqlite:///{path}").begin(),
+        pytest.raises(StateUnusable, match="locked") as caught,
+    ):
         open_store(sqlite(path, "?timeout=0.1"))
 
     assert f"fuser -v {path}" in caught.value.remedy
