@@ -31,6 +31,7 @@ STYLES = {
 }
 QUIET = timedelta(seconds=15)
 _FIGURES = re.compile(r"\d+")
+_SETTLED = re.compile(r" PASS (\d+)/\1 readings(, (\d+) of \3 s)? \(")
 FOOT = "Ctrl-C stops at the next boundary; a second Ctrl-C is the hard stop."
 
 
@@ -80,6 +81,8 @@ class Lines:
 
     def note(self, host: str, task: str, reading: str) -> None:
         """Print the reading if more than its figures changed, or the last one was a while ago."""
+        if _SETTLED.search(reading):  # the verdict is about to be said as an event
+            return
         said, now = reading_words(host, task, reading), self._now()
         words, at = self._last.get(host, ("", now))
         gist = _FIGURES.sub("", said)

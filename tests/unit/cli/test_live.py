@@ -126,6 +126,17 @@ def test_lines_say_what_is_new_in_readings_and_now_and_then_that_it_goes_on() ->
     assert said[-1].endswith("heard you")
 
 
+def test_lines_leave_a_settled_gate_to_its_verdict() -> None:
+    said = lines_of(
+        [],
+        (1, "gate ctl3 a.b PASS 3/3 readings, 4 of 10 s (9 s of 300 s)"),
+        (6, "gate ctl3 a.b FAIL 1/3: late (14 s)"),
+        (7, "gate ctl3 a.b PASS 3/3 readings, 10 of 10 s (15 s of 300 s)"),
+        (8, "gate ctl3 c.d PASS 1/1 readings (0 s of 300 s)"),
+    )
+    assert len(said) == 2 + 1
+
+
 @pytest.mark.parametrize(
     ("reading", "said"),
     [
