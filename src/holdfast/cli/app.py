@@ -20,7 +20,7 @@ from holdfast.cli import checking, reading, running, status
 from holdfast.cli.boundary import Boundary
 from holdfast.cli.desk import Desk
 from holdfast.cli.outside import real
-from holdfast.cli.stream import Steady
+from holdfast.cli.stream import Steady, fill_closed
 
 app = typer.Typer(
     name="holdfast",
@@ -84,16 +84,25 @@ def _root(
 
 def desk() -> Desk:
     """Build what commands work with, from this process's own streams, environment and clock."""
+    fill_closed()
     out, err = Steady(sys.stdout), Steady(sys.stderr)
     return Desk(
         environ=os.environ,
-        directory=Path.cwd(),
+        directory=_directory(),
         out=Console(file=out.text(), highlight=False),
         err=Console(file=err.text(), highlight=False),
         stdin=sys.stdin,
         now=lambda: datetime.now(UTC),
         outside=real,
     )
+
+
+def _directory() -> Path:
+    """The current directory; the root where it was deleted under our feet."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path("/")
 
 
 def main(arguments: Sequence[str] | None = None, at: Desk | None = None) -> NoReturn:

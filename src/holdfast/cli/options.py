@@ -58,6 +58,22 @@ def desk_of(context: typer.Context) -> Desk:
     return desk
 
 
+def reason_of(text: str, what: str, *, example: str) -> str:
+    """Return the reason for a run.
+
+    Raises:
+        InvalidInput: it is missing, or no text: bytes of another encoding than the terminal's.
+    """
+    remedy = f"--reason '{example}'"
+    if not text.strip():
+        raise InvalidInput(f"A {what} needs a reason", remedy=remedy)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput("The reason is not UTF-8 text", remedy=remedy) from None
+    return text
+
+
 def inputs_of(pairs: list[str]) -> dict[str, str]:
     """Read ``name=value`` pairs.
 

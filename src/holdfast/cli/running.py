@@ -25,11 +25,12 @@ from holdfast.cli.options import (
     Yes,
     desk_of,
     inputs_of,
+    reason_of,
 )
 from holdfast.cli.places import runbook as find_runbook
 from holdfast.cli.planview import plan_view, summary
 from holdfast.engine import Ended, Engine, Progress, hold_message
-from holdfast.errors import InvalidInput, Refused
+from holdfast.errors import Refused
 from holdfast.events import Recorded
 from holdfast.journal import RunState
 from holdfast.plan import Plan
@@ -73,15 +74,14 @@ def run(  # noqa: PLR0913  # the same
 ) -> None:
     """Run a runbook: one proven step at a time, stopping at the first doubt."""
     desk = desk_of(context)
-    if not reason.strip():
-        raise InvalidInput("A run needs a reason", remedy="--reason 'why this is done now'")
+    why = reason_of(reason, "run", example="why this is done now")
     screen = _screen(desk, as_json=as_json)
     engine = desk.engine(_listener(desk, screen))
     made = _Wanted(runbook, site, limit, inputs).plan(desk, engine)
     if not yes:
         desk.err.print(plan_view(made))
     desk.confirm(f"Run {summary(made)}?", yes=yes)
-    _drive(desk, engine, screen, lambda: engine.start(made, desk.by, reason))
+    _drive(desk, engine, screen, lambda: engine.start(made, desk.by, why))
 
 
 def resume(
@@ -89,12 +89,11 @@ def resume(
 ) -> None:
     """Go on with a held, aborted or dead run. What is done is not repeated."""
     desk = desk_of(context)
-    if not reason.strip():
-        raise InvalidInput("A resume needs a reason", remedy="--reason 'what was repaired'")
+    why = reason_of(reason, "resume", example="what was repaired")
     screen = _screen(desk, as_json=as_json)
     engine = desk.engine(_listener(desk, screen))
     found = desk.run = desk.find(run)
-    _drive(desk, engine, screen, lambda: engine.resume(found, desk.by, reason))
+    _drive(desk, engine, screen, lambda: engine.resume(found, desk.by, why))
 
 
 def abort(

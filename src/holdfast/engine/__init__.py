@@ -16,7 +16,7 @@ crashed engine leaves is the journal, and ``resume`` starts at 3 with the hosts 
 
 from holdfast.ansible.ports import Progress, StopSignal
 from holdfast.engine.driving import Ended, Parts
-from holdfast.engine.engine import Engine
+from holdfast.engine.engine import Engine, text_of
 from holdfast.engine.left import hold_message, what_is_left
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "Progress",
     "StopSignal",
     "hold_message",
+    "text_of",
     "what_is_left",
 ]

@@ -68,7 +68,7 @@ class Engine:
         Raises:
             InvalidInput: the runbook, the inventory, an input, or a name in them is wrong.
         """
-        parsed = parse_runbook(str(runbook), _text_of(runbook))
+        parsed = parse_runbook(str(runbook), text_of(runbook))
         typed = read_inputs(parsed.inputs, inputs)
         hosts = self._sites.read(site, limit)
         return make_plan(parsed, hosts, typed, limit, self._ingredients)
@@ -224,7 +224,12 @@ def _closed(state: RunState, by: str, now: datetime) -> ev.Aborted:
     return ev.Aborted(at=now, by=by, left=left, next_commands=then)
 
 
-def _text_of(runbook: Path) -> str:
+def text_of(runbook: Path) -> str:
+    """The text of a runbook's file.
+
+    Raises:
+        InvalidInput: it cannot be read, or is no UTF-8.
+    """
     try:
         return runbook.read_text("utf-8")
     except OSError as error:

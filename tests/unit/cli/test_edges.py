@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import subprocess
@@ -10,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.ports import InventoryReader
 from holdfast.cli.desk import Desk, Outside
 from holdfast.cli.stream import Steady
+from holdfast.plan import Site
 from tests.unit.cli.desks import Office
 
 RUN = ("run", "broker-restart", "--yes", "--reason")
@@ -78,15 +79,13 @@ def test_a_reason_that_is_no_text_is_invalid_input(office: Office, command: str)
 
 
 def test_ctrl_c_before_a_run_has_begun_is_an_abort(office: Office) -> None:
+    class Slow:
+        def read(self, site: Path, limit: str) -> Site:
+            raise KeyboardInterrupt
+
     class Impatient(Office):
         def outside(self, desk: Desk) -> Outside:
-            class Slow(InventoryReader):
-                def read(self, site: Path, limit: str) -> object:  # type: ignore[override]
-                    raise KeyboardInterrupt
-
-            return (
-                super().outside(desk).__class__(**{**vars(super().outside(desk)), "sites": Slow()})
-            )
+            return dataclasses.replace(super().outside(desk), sites=Slow())
 
     said = Impatient(office.path / "other").call(*RUN, "x")
     assert said.code == 5, said.everything
