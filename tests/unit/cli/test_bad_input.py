@@ -159,6 +159,16 @@ def test_limit_that_leaves_nothing(office: RealOffice, limit: str) -> None:
     refused(office.runs("--limit", limit), f"--limit {limit!r}")
 
 
+@pytest.mark.parametrize("limit", ["", " "])
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_limit_that_is_empty_is_no_wish_for_everything(
+    office: RealOffice, command: str, limit: str
+) -> None:
+    """As in ``--limit "$HOSTS"`` where nobody set HOSTS."""
+    rolling(office)
+    refused(office.call(command, "test-restart", "--limit", limit), "--limit", "empty")
+
+
 def test_batch_above_the_maximum_says_why(office: RealOffice) -> None:
     rolling(office, batch=6)
     refused(office.runs(), "a batch of 6 is larger", "(5): each start is a burst of connections")
