@@ -45,6 +45,10 @@ class Outcome:
         elif kind == "playbook_on_stats":
             self._stats = data
 
+    def lost(self, words: str) -> None:
+        """Take in that events are missing; ``words`` say why."""
+        self._messages[""] = words
+
     def result(self, *, ended_well: bool, interrupted: bool) -> PlayResult:
         """The result, once the process has ended; ``ended_well`` is what its exit status said."""
         hosts = {host: self._end(host) for host in (*self._expected, *sorted(self._unexpected()))}
