@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast import events
+from holdfast.engine import BY_HAND
 from holdfast.journal import RunState, Status
 from holdfast.report.board import Board
 from holdfast.words import literal, one_line
@@ -83,7 +84,7 @@ def _commands(commands: Sequence[str]) -> dict[str, list[str]]:
     """Part the next commands by what they are for; what is no command of ours undoes an act."""
     parted: dict[str, list[str]] = {}
     for command in commands:
-        purpose = "to give it back"
+        purpose = "to try again" if command == BY_HAND else "to give it back"
         if command.startswith("holdfast "):
             purpose = _PURPOSES.get(command.split()[1], "to see more")
         parted.setdefault(purpose, []).append(command)

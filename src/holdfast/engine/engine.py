@@ -12,7 +12,7 @@ from holdfast import events as ev
 from holdfast.ansible.ports import InventoryReader, PlaybookReader, PlayRunner, StopSignal
 from holdfast.engine.driving import Driver, Ended, Parts, opened
 from holdfast.engine.keeper import TTL, Background, Listener, every_second
-from holdfast.engine.left import what_comes_next, what_is_left
+from holdfast.engine.left import again, what_comes_next, what_is_left
 from holdfast.errors import InvalidInput
 from holdfast.journal import RunState, Status, fold
 from holdfast.model import Grant, Holder, Json
@@ -177,7 +177,7 @@ class Engine:
         if state.grant is None:
             raise InvalidInput(
                 f"run {state.run} never held its lease and touched nothing",
-                remedy=f"start anew: holdfast run {state.opened.runbook}",
+                remedy=f"start anew: {again(state)}",
             )
         plan = Plan.model_validate(state.opened.plan)
         site = self._sites.read(Path(plan.inventory), "")

@@ -155,6 +155,20 @@ def test_survey_that_cannot_tell_is_a_refusal_too(office: Office) -> None:
     assert office.acts == []
 
 
+def test_the_command_to_try_again_is_whole(office: Office) -> None:
+    """Whoever copies it gets the same site, hosts and inputs, and is asked nothing."""
+    block = "check: [{claim: fake.all_serve, unit: $unit}]"
+    office.write(block, name="unit", inputs="{unit: {summary: the unit, pattern: '.+'}}")
+    office.fleet.undecided.add("ctl3")
+    given = ("--limit", "ctl1,ctl3", "--input", "unit=a b")
+    said = office.call("run", "unit", *given, "--reason", "x", "--yes", "--json")
+    assert said.code == 3, said.everything
+    commands = json.loads(said.out.splitlines()[-1])["event"]["next_commands"]
+    site = office.path / "inventories" / "lab"
+    again = f"holdfast run unit --site {site} --limit ctl1,ctl3 --input 'unit=a b' --reason '…'"
+    assert commands[0] == again
+
+
 def test_json_run_is_one_event_a_line(office: Office) -> None:
     said = office.call(*RUN, "--yes", "--json")
     kinds = [json.loads(line)["event"]["kind"] for line in said.out.splitlines()]
