@@ -29,7 +29,7 @@ from holdfast.cli.options import (
 )
 from holdfast.cli.places import runbook as find_runbook
 from holdfast.cli.planview import plan_view, summary
-from holdfast.engine import Ended, Engine, Progress, hold_message
+from holdfast.engine import Ended, Engine, Planner, Progress, hold_message
 from holdfast.errors import Refused
 from holdfast.events import Recorded
 from holdfast.journal import RunState
@@ -52,7 +52,7 @@ def plan(  # noqa: PLR0913  # one parameter for each option of the command
 ) -> None:
     """Show what a run would do: steps, batches, order, gates, an estimate. Touches nothing."""
     desk = desk_of(context)
-    made = _Wanted(runbook, site, limit, inputs).plan(desk, desk.engine())
+    made = _Wanted(runbook, site, limit, inputs).plan(desk, desk.planner())
     if as_json:
         summed = {"hash": made.hash, "estimate_seconds": made.estimate_seconds}
         desk.emit(json.dumps(made.as_json() | summed))
@@ -141,10 +141,10 @@ class _Wanted:
     limit: str
     inputs: list[str]
 
-    def plan(self, desk: Desk, engine: Engine) -> Plan:
+    def plan(self, desk: Desk, planner: Planner | Engine) -> Plan:
         path, inventory = find_runbook(desk.root, self.runbook), desk.site(self.site)
         with desk.busy("Reading runbook and inventory"):
-            return engine.plan(path, inventory, inputs_of(self.inputs), self.limit)
+            return planner.plan(path, inventory, inputs_of(self.inputs), self.limit)
 
 
 def _refuse_a_play(engine: Engine, state: RunState) -> None:

@@ -17,7 +17,7 @@ from holdfast.engine import hold_message
 from holdfast.errors import InvalidInput, Refused
 from holdfast.journal import RunState, Status, fold
 from holdfast.model import Grant
-from holdfast.report.table import columns
+from holdfast.report.table import columns, cut
 from holdfast.store import LeaseRow
 from holdfast.words import clock, day_and_clock, moment, nearest, one_line
 
@@ -110,16 +110,17 @@ def _word(desk: Desk, state: RunState) -> str:
 
 
 def _runs_table(desk: Desk, states: list[RunState]) -> Table:
-    table = columns("run", "state", "site", "by", ">began", "reason")
+    table = columns("run", "state", "site", "by", ">began", "reason", whole="state")
     for state in states:
         word, opened = _word(desk, state), state.opened
         if opened is None:
             continue
-        cells = (opened.site, opened.by, moment(opened.at), opened.reason)
+        cells = (opened.site, opened.by, moment(opened.at))
         table.add_row(
             Text(state.run, "bold"),
             Text(word, _STYLES.get(word, "")),
             *(Text(one_line(cell)) for cell in cells),
+            cut(opened.reason),
         )
     return table
 
@@ -134,12 +135,22 @@ def _show_leases(desk: Desk, leases: list[tuple[str, LeaseRow]]) -> None:
 
 
 def _leases_table(leases: list[tuple[str, LeaseRow]]) -> Table:
-    table = columns("lease", "mode", "held by", "who", ">since", ">until", "reason")
+    table = columns(
+        "lease",
+        "mode",
+        "held by",
+        "who",
+        ">since",
+        ">until",
+        "reason",
+        whole="held by",
+    )
     for scope, row in leases:
         holder = row.holder
         since, until = moment(row.since), clock(row.expires)
-        cells = (row.mode, holder.run, holder.by, since, until, holder.reason)
-        table.add_row(Text(scope, "bold"), *(Text(one_line(cell)) for cell in cells))
+        cells = (row.mode, holder.run, holder.by, since, until)
+        words = (Text(one_line(cell)) for cell in cells)
+        table.add_row(Text(scope, "bold"), *words, cut(holder.reason))
     return table
 
 

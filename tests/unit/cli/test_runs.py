@@ -169,6 +169,23 @@ def test_the_command_to_try_again_is_whole(office: Office) -> None:
     assert commands[0] == again
 
 
+def test_a_long_reason_leaves_the_table_of_runs_readable(office: Office) -> None:
+    said = office.call("run", "broker-restart", "--reason", "why " * 5000, "--yes")
+    assert said.code == 0
+    table = office.call("status", width=80).out.splitlines()
+    assert len(table) < 8, table
+    assert "finished" in table[1]
+
+
+def test_plan_needs_no_state(office: Office) -> None:
+    """A plan is wanted most when something is broken, and it touches nothing."""
+    said = office.call("plan", "broker-restart")
+    assert said.code == 0, said.everything
+    assert not office.state.exists()
+    office.state.write_text("no directory")
+    assert office.call("plan", "broker-restart").code == 0
+
+
 def test_json_run_is_one_event_a_line(office: Office) -> None:
     said = office.call(*RUN, "--yes", "--json")
     kinds = [json.loads(line)["event"]["kind"] for line in said.out.splitlines()]
