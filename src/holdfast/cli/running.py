@@ -72,7 +72,11 @@ def run(  # noqa: PLR0913  # the same
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Run a runbook: one proven step at a time, stopping at the first doubt."""
+    """Run a runbook: one proven step at a time, stopping at the first doubt.
+
+    Ctrl-C stops at the next boundary: the host in hand is finished first. A second Ctrl-C is the
+    hard stop: the play is ended at once, and the host is asked what state it is in.
+    """
     desk = desk_of(context)
     why = reason_of(reason, "run", example="why this is done now")
     screen = _screen(desk, as_json=as_json)
