@@ -95,7 +95,7 @@ def _lost(losses: Losses) -> Group:
     return Group(messages, calls)
 
 
-def columns(*names: str, whole: str = "") -> Table:
+def columns(*names: str, whole: str | None = None) -> Table:
     """Begin a table without lines; a name that begins with ``>`` is a column of figures.
 
     The column ``whole`` is not folded.
