@@ -212,6 +212,16 @@ def test_unknown_site(office: RealOffice) -> None:
     refused(office.runs("--site", "awey"), "No site 'awey'", "did you mean away?")
 
 
+def test_the_skeleton_is_no_site_and_says_so(office: RealOffice) -> None:
+    rolling(office)
+    (office.path / "inventories" / "example").mkdir()
+    refused(office.runs("--site", "example"), "example", "copy it")
+
+
+def test_unknown_claim_says_where_they_are_listed(office: RealOffice) -> None:
+    refused(office.call("check", "no.claim"), "no claim 'no.claim'", "next: holdfast check --list")
+
+
 def test_site_must_be_named_where_there_are_several(office: RealOffice) -> None:
     rolling(office)
     (office.path / "inventories" / "home").mkdir()
