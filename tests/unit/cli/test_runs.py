@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -175,6 +177,21 @@ def test_a_long_reason_leaves_the_table_of_runs_readable(office: Office) -> None
     table = office.call("status", width=80).out.splitlines()
     assert len(table) < 8, table
     assert "finished" in table[1]
+
+
+def test_a_damaged_run_hides_no_other(office: Office) -> None:
+    """What stands and who holds what is asked when something is broken."""
+    office.call(*RUN, "--yes")
+    with closing(sqlite3.connect(office.state / "state.db")) as database:
+        database.execute("UPDATE holdfast_events SET body = '{}' WHERE seq = 3")
+        database.commit()
+    office.call(*RUN, "--yes")
+    said = office.call("status")
+    assert said.code == 2
+    assert "finished" in said.out
+    assert "Nobody holds a lease" in said.out
+    assert "event 3) holds something unreadable" in said.err
+    assert office.call("status", "--json").code == 2
 
 
 def test_plan_needs_no_state(office: Office) -> None:
