@@ -183,8 +183,8 @@ def _(event: ev.Observed, state: RunState) -> None:
 
 
 @_apply.register
-def _(event: ev.BaselineTaken, state: RunState) -> None:
-    state.baselines[event.name] = dict(event.values)
+def _(_event: ev.BaselineTaken, _state: RunState) -> None:
+    """Plays alone compare with it, and read it themselves (``playrun.baseline``)."""
 
 
 @_apply.register
