@@ -125,7 +125,7 @@ class Desk:
 
     def show(self, what: RenderableType) -> None:
         """Print for a person."""
-        self.out.print(what, highlight=False, markup=False)
+        self.out.print(what, highlight=False, markup=False, crop=False)
 
     def emit(self, text: str) -> None:
         """Print for a program: unwrapped, uncoloured."""

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from holdfast.events import GateJudged, LookEnded, LookStarted, Recorded
 from holdfast.report.board import Board, StepRow
+from holdfast.report.table import cut
 from holdfast.report.telling import Sentence, tell
 from holdfast.words import clock, counted, duration, one_line
 
@@ -191,7 +192,7 @@ def board_lines(board: Board, now: datetime, spinner: Spinner) -> Iterator[Rende
     )
     title.append(f"  {board.state.run}  {_since(opened.at, now)}", style="not bold dim")
     yield title
-    yield Text(one_line(f"{opened.by}: {opened.reason}"), style="dim")
+    yield cut(f"{opened.by}: {opened.reason}", "dim")
     for row in board.steps():
         yield from _step_lines(board, row, now, spinner)
     if upcoming := board.upcoming():

@@ -187,5 +187,6 @@ def _drive(desk: Desk, engine: Engine, screen: Screen, go: Callable[[], Ended]) 
         ended = go()
     desk.run = ended.run
     last_words = ending(ended.state, hold_message(ended.state))
-    (desk.err if isinstance(screen, JsonLines) else desk.out).print(last_words, highlight=False)
+    console = desk.err if isinstance(screen, JsonLines) else desk.out
+    console.print(last_words, highlight=False, crop=False)
     raise typer.Exit(ended.code)

@@ -112,6 +112,6 @@ def columns(*names: str, whole: str | None = None) -> Table:
     return table
 
 
-def cut(text: str) -> Text:
-    """A cell of one line: as much of the text as there is room for."""
-    return Text(one_line(text), no_wrap=True, overflow="ellipsis")
+def cut(text: str, style: str = "") -> Text:
+    """One line: as much of the text as there is room for."""
+    return Text(one_line(text), style, no_wrap=True, overflow="ellipsis")

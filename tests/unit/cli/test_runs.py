@@ -203,6 +203,14 @@ def test_plan_needs_no_state(office: Office) -> None:
     assert office.call("plan", "broker-restart").code == 0
 
 
+def test_the_next_command_is_one_line_however_narrow_the_terminal(office: Office) -> None:
+    """It is copied from there, and a folded one is two commands."""
+    held(office)
+    said = office.call("status", "broker", width=40)
+    resume = next(line for line in said.out.splitlines() if "holdfast resume" in line)
+    assert resume.endswith("--reason '…'")
+
+
 def test_json_run_is_one_event_a_line(office: Office) -> None:
     said = office.call(*RUN, "--yes", "--json")
     kinds = [json.loads(line)["event"]["kind"] for line in said.out.splitlines()]
