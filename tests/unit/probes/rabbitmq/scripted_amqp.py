@@ -130,7 +130,10 @@ class Broker:
 
     def _answer(self, connection: socket.socket, head: bytes) -> bytes | None:
         kind, _, size = struct.unpack(">BHI", head)
-        payload = self._read(connection, size + 1)[:-1]
+        frame = self._read(connection, size + 1)
+        if not frame:  # the client went away in the middle of it
+            return None
+        payload = frame[:-1]
         if kind == HEADER:
             self.properties = payload[12:]
         if kind == BODY:
