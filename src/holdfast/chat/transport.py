@@ -30,7 +30,11 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where messages stand: a channel, and in it the thread of a run."""
+    """Where messages stand: a channel, and in it the thread of a run.
+
+    A thread is called by the ``ident`` of its first message (``Posted.ident``); ``""`` is the
+    channel itself, also where the platform has no threads.
+    """
 
     channel: str
     thread: str = ""
@@ -38,7 +42,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A message somebody wrote; ``ident`` is unique, and the same when it is delivered again."""
+    """A message somebody wrote; ``ident`` is unique, and the same when it is delivered again.
+
+    Hand on every message of the channels that the bot is in: the core knows which are meant for it
+    (they begin with ``holdfast``). A platform's mention of the bot is handed on as that word.
+    """
 
     ident: str
     person: Person
