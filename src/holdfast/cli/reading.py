@@ -10,14 +10,15 @@ import typer
 from rich.markdown import Markdown
 from rich.text import Text
 
-from holdfast.cli.hold import ending
-from holdfast.cli.live import Lines, Panel, Screen, line
+from holdfast.cli.live import Lines, Panel, Screen
 from holdfast.cli.options import Json, Run, RunbookName, desk_of
 from holdfast.cli.places import runbook as find_runbook
 from holdfast.cli.places import runbooks as all_runbooks
 from holdfast.engine import hold_message
 from holdfast.journal import Status, advance, fold
 from holdfast.report import build, picture
+from holdfast.report.drawing import line
+from holdfast.report.ending import ending
 from holdfast.report.instruments import read_observer, read_traffic
 from holdfast.report.table import columns, tables
 from holdfast.report.telling import tell

@@ -11,7 +11,6 @@ import typer
 from rich.text import Text
 
 from holdfast.cli.desk import Desk
-from holdfast.cli.hold import ending
 from holdfast.cli.interrupt import interruptible
 from holdfast.cli.live import JsonLines, Lines, Panel, Screen
 from holdfast.cli.options import (
@@ -27,12 +26,13 @@ from holdfast.cli.options import (
     inputs_of,
 )
 from holdfast.cli.places import runbook as find_runbook
-from holdfast.cli.planview import plan_view, summary
 from holdfast.engine import Ended, Engine, Progress, hold_message
 from holdfast.errors import InvalidInput, Refused
 from holdfast.events import Recorded
 from holdfast.journal import RunState
 from holdfast.plan import Plan
+from holdfast.report.ending import ending
+from holdfast.report.planview import plan_view, summary
 
 Reason = Annotated[
     str,
