@@ -27,9 +27,8 @@ from holdfast.cli.options import (
 )
 from holdfast.cli.places import runbook as find_runbook
 from holdfast.engine import Ended, Engine, Progress, hold_message
-from holdfast.errors import InvalidInput, Refused
+from holdfast.errors import InvalidInput
 from holdfast.events import Recorded
-from holdfast.journal import RunState
 from holdfast.plan import Plan
 from holdfast.report.ending import ending
 from holdfast.report.planview import plan_view, summary
@@ -115,7 +114,6 @@ def abort(
     desk = desk_of(context)
     found = desk.run = desk.find(run)
     engine = desk.engine()
-    _refuse_a_play(engine, engine.state(found))
     state = engine.ask_abort(found, desk.by, hard=hard)
     if engine.driver(state) is None:
         desk.show(ending(state, hold_message(state)))
@@ -146,17 +144,6 @@ class _Wanted:
         path, inventory = find_runbook(desk.root, self.runbook), desk.site(self.site)
         with desk.busy("Reading runbook and inventory"):
             return engine.plan(path, inventory, inputs_of(self.inputs), self.limit)
-
-
-def _refuse_a_play(engine: Engine, state: RunState) -> None:
-    """A play run by hand has no driver of ours that could hear a request."""
-    driver = engine.driver(state)
-    if driver is not None and state.opened is not None and not state.opened.plan:
-        where = f"process {driver.holder.process} on {driver.holder.controller}"
-        raise Refused(
-            f"Run {state.run} is a play that {driver.holder.by} started by hand ({where})",
-            remedy="Ctrl-C in its own terminal; it stops there, perhaps with a host in hand",
-        )
 
 
 def _screen(desk: Desk, *, as_json: bool) -> Screen:
