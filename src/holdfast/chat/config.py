@@ -78,8 +78,13 @@ class Asked(_Selection, Approvals):
 
 
 class SiteConfig(_Strict):
-    """A site that chat may use; ``channel`` is where runs that nobody asked for in chat are told."""
+    """A site that chat may use, by the name it calls itself (``holdfast_site``).
 
+    ``inventory`` is its directory under inventories/ where that has another name; ``channel`` is
+    where runs that nobody asked for in chat are told.
+    """
+
+    inventory: Name | None = None
     channel: Channel | None = None
 
 

@@ -1,0 +1,123 @@
+"""Runs as processes of their own: the bot's end, or its being slow, is nothing to them.
+
+A run's process is the leader of a session, reads its request from standard input and writes what it
+cannot journal (a refusal before its first event) to a file.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from holdfast.chat.request import Request
+from holdfast.errors import Refused
+
+COMMAND = (sys.executable, "-m", "holdfast")
+_CHECK_SECONDS = 600
+_WORDS = 4000
+
+
+class Launcher(Protocol):
+    """Starts runs, and asks checks, beside this process."""
+
+    def launch(self, request: Request) -> None:
+        """Start the run's process; returns at once.
+
+        Raises:
+            Refused: no process could be started; nothing was touched.
+        """
+        ...
+
+    def ended(self) -> Mapping[str, str]:
+        """The runs whose process has ended since the last call, each with its last words, if any."""
+        ...
+
+    def words(self, run: str) -> str:
+        """What a run's process had to say that is in no journal."""
+        ...
+
+    def check(self, inventory: Path, claims: Sequence[str]) -> str:
+        """Ask claims, or the standing ones, and return what the CLI says; takes as long as it takes."""
+        ...
+
+
+@dataclass
+class Processes:
+    """The launcher of real runs. ``logs`` is a directory of ours; ``environ`` holds no token."""
+
+    logs: Path
+    directory: Path
+    environ: Mapping[str, str]
+    command: Sequence[str] = COMMAND
+    _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def launch(self, request: Request) -> None:
+        """Start ``holdfast chat drive`` in a session of its own and hand it the request."""
+        self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log = self._log(request.run)
+        try:
+            with log.open("wb") as words:
+                log.chmod(0o600)
+                process = subprocess.Popen(  # noqa: S603  # our own program; the request is no argument
+                    [*self.command, "chat", "drive"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=words,
+                    cwd=self.directory,
+                    env=dict(self.environ),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise Refused(f"Run {request.run} could not be started: {error.strerror}") from error
+        self._running[request.run] = process
+        self._hand_over(process, request)
+
+    def ended(self) -> Mapping[str, str]:
+        """Collect the processes that have ended."""
+        over = [run for run, process in self._running.items() if process.poll() is not None]
+        for run in over:
+            del self._running[run]
+        return {run: self.words(run) for run in over}
+
+    def words(self, run: str) -> str:
+        """The end of the run's file."""
+        try:
+            return self._log(run).read_text("utf-8", "replace").strip()[-_WORDS:]
+        except FileNotFoundError:
+            return ""
+
+    def check(self, inventory: Path, claims: Sequence[str]) -> str:
+        """Run ``holdfast check``; its arguments are a path of ours and names of claims."""
+        program = [*self.command, "check", "--site", str(inventory), *claims]
+        try:
+            answer = subprocess.run(  # noqa: S603  # see above
+                program,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                cwd=self.directory,
+                env=dict(self.environ),
+                timeout=_CHECK_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise Refused(f"The check gave no answer within {_CHECK_SECONDS} s") from None
+        except OSError as error:
+            raise Refused(f"The check could not be started: {error.strerror}") from error
+        return (answer.stdout + answer.stderr).decode("utf-8", "replace").strip()
+
+    def _hand_over(self, process: subprocess.Popen[bytes], request: Request) -> None:
+        """A process that has ended already says why by itself."""
+        pipe = process.stdin
+        assert pipe is not None  # noqa: S101  # asked for above
+        try:
+            with pipe:
+                pipe.write(request.model_dump_json().encode())
+        except BrokenPipeError:
+            return
+
+    def _log(self, run: str) -> Path:
+        return self.logs / f"{run}.log"
