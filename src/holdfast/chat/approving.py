@@ -27,38 +27,51 @@ class Given:
     left: int
 
 
-def approve(
-    engine: Engine, access: Access, member: Member, run: str, now: datetime, question: str = ""
-) -> Given:
-    """Give the member's word for what the run asks now; ``question`` is ``step:hash`` of a button.
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where words are given."""
 
-    Raises:
-        InvalidInput: the run waits for nobody's word, or for another question's.
-        NotAllowed: it is not this person's word that is wanted.
-        Refused: it is too late, or nobody drives the run any more.
-    """
-    state = engine.state(run)
+    engine: Engine
+    access: Access
+
+    def approve(self, member: Member, run: str, now: datetime, question: str = "") -> Given:
+        """Give the member's word for what the run asks; ``question`` is ``step:hash`` of a button.
+
+        Raises:
+            InvalidInput: the run waits for nobody's word, or for another question's.
+            NotAllowed: it is not this person's word that is wanted.
+            Refused: it is too late, or nobody drives the run any more.
+        """
+        state = self.engine.state(run)
+        self.access.require(member, Role.APPROVER, *site_and_runbook(state))
+        asked = _open_question(state, question)
+        _refuse_late(state, asked, now)
+        if self.engine.driver(state) is None:
+            raise Refused(
+                f"Run {run} waits for no word: it has no driver any more",
+                remedy=f"holdfast resume {run} reason WHY",
+            )
+        given = [word.by for word in state.step.approvals]
+        if any(member.is_one(by) for by in given):
+            raise NotAllowed(f"{member.name} has approved step {asked.number} of {run} already")
+        self._refuse_requester(member, state, asked)
+        self.engine.approve(run, member.id)
+        return Given(run, asked.number, max(asked.count - len(given) - 1, 0))
+
+    def _refuse_requester(self, member: Member, state: RunState, asked: PlannedApprove) -> None:
+        by = state.opened.by if state.opened else ""
+        if asked.by_others and member.is_one(by):
+            others = self.access.people(Role.APPROVER, *site_and_runbook(state))
+            raise NotAllowed(
+                f"{member.name} asked for run {state.run}: somebody else has to approve it",
+                remedy=f"one of: {', '.join(name for name in others if name != member.name)}",
+            )
+
+
+def site_and_runbook(state: RunState) -> tuple[str, str]:
+    """What permissions depend on."""
     opened = state.opened
-    access.require(
-        member, Role.APPROVER, opened.site if opened else "", opened.runbook if opened else ""
-    )
-    asked = _open_question(state, question)
-    _refuse_late(state, asked, now)
-    if engine.driver(state) is None:
-        raise Refused(
-            f"Run {run} waits for no word: it has no driver any more",
-            remedy=f"holdfast resume {run} reason WHY",
-        )
-    given = [word.by for word in state.step.approvals]
-    if any(member.is_one(by) for by in given):
-        raise NotAllowed(f"{member.name} has approved step {asked.number} of {run} already")
-    if asked.by_others and opened is not None and member.is_one(opened.by):
-        raise NotAllowed(
-            f"{member.name} asked for run {run}: somebody else has to approve it",
-            remedy=f"one of: {', '.join(access.people(Role.APPROVER, opened.site, opened.runbook))}",
-        )
-    engine.approve(run, member.id)
-    return Given(run, asked.number, max(asked.count - len(given) - 1, 0))
+    return (opened.site, opened.runbook) if opened else ("", "")
 
 
 def _open_question(state: RunState, question: str) -> PlannedApprove:

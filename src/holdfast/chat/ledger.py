@@ -87,7 +87,8 @@ class Ledger:
         """Tell the run there from its first event on; a run that is told already stays where it is."""
         with self._open() as database:
             database.execute(
-                "INSERT OR IGNORE INTO feeds VALUES (?, ?, ?, ?, 0, 0)",
+                "INSERT INTO feeds VALUES (?, ?, ?, ?, 0, 0) "
+                "ON CONFLICT (run, kind) DO UPDATE SET closed = 0",
                 (run, kind, transport, channel),
             )
 

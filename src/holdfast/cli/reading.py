@@ -20,10 +20,10 @@ from holdfast.report import build, picture
 from holdfast.report.drawing import line
 from holdfast.report.ending import ending
 from holdfast.report.instruments import read_observer, read_traffic
-from holdfast.report.table import columns, tables
+from holdfast.report.standing import runbooks_table
+from holdfast.report.table import tables
 from holdfast.report.telling import tell
 from holdfast.runbook import Runbook, parse_runbook
-from holdfast.words import one_line
 
 _WATCH_FOOT = "Ctrl-C ends the watching; the run goes on."
 
@@ -36,11 +36,7 @@ def runbooks(context: typer.Context, *, as_json: Json = False) -> None:
         keys = {"name", "summary", "inputs", "leases", "path"}
         desk.emit(json.dumps([book.model_dump(mode="json", include=keys) for book in parsed]))
         return
-    table = columns("runbook", "", "inputs")
-    for book in parsed:
-        inputs = ", ".join(book.inputs)
-        table.add_row(Text(book.name, "bold"), Text(one_line(book.summary)), Text(inputs))
-    desk.show(table)
+    desk.show(runbooks_table(parsed))
 
 
 def show(context: typer.Context, runbook: RunbookName, *, as_json: Json = False) -> None:

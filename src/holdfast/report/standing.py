@@ -11,6 +11,7 @@ from holdfast.engine import hold_message
 from holdfast.journal import RunState, Status
 from holdfast.report.ending import ending
 from holdfast.report.table import columns
+from holdfast.runbook import Runbook
 from holdfast.store import LeaseRow
 from holdfast.words import clock, day_and_clock, moment, one_line
 
@@ -76,3 +77,12 @@ def _lease_row(scope: str, row: LeaseRow) -> tuple[Text, ...]:
     since, until = moment(row.since), clock(row.expires)
     cells = (row.mode, row.holder.run, row.holder.by, since, until, row.holder.reason)
     return Text(scope, "bold"), *(Text(one_line(cell)) for cell in cells)
+
+
+def runbooks_table(books: Iterable[Runbook]) -> RenderableType:
+    """List runbooks, with the values each asks for."""
+    table = columns("runbook", "", "inputs")
+    for book in books:
+        inputs = ", ".join(book.inputs)
+        table.add_row(Text(book.name, "bold"), Text(one_line(book.summary)), Text(inputs))
+    return table
