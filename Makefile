@@ -128,12 +128,13 @@ LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashe
 .PHONY: lock
 lock: venv ## Write requirements/*.txt from pyproject.toml
 	@$(LOCK) --group build -o requirements/build.txt
-	@$(LOCK) pyproject.toml --group build --group dev -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra chat --group build --group dev -o requirements/dev.txt
 	@$(LOCK) --group build --group bench -o requirements/bench.txt
+	@$(LOCK) --group build --group synapse -o requirements/synapse.txt
 
 .PHONY: clean
 clean: ## Remove what make and the tools wrote, but no lab and no run's state
-	@rm -rf $(VENV) $(VENV)-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible .phases dist
+	@rm -rf $(VENV) $(VENV)-bench $(VENV)-synapse .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible .phases dist
 
 # flock: two people who type `make` in one checkout must not install over each other.
 # $(1): the virtual environment, $(2): the lock it is installed from
@@ -153,6 +154,9 @@ $(VENV)/.locked: requirements/dev.txt requirements/build.txt
 
 $(VENV)-bench/.locked: requirements/bench.txt requirements/build.txt
 	$(call install,$(VENV)-bench,$<)
+
+$(VENV)-synapse/.locked: requirements/synapse.txt requirements/build.txt
+	$(call install,$(VENV)-synapse,$<)
 
 $(VENV)/.project: pyproject.toml $(VENV)/.locked
 	@flock $(VENV) $(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation -e .
