@@ -159,23 +159,7 @@ class Bot:
             await asyncio.to_thread(
                 adopt, clerk.config, clerk.store, clerk.ledger, since, self._known
             )
-            await self._tell_unbegun()
             await self.wait(_EVERY_SECONDS)
-
-    async def _tell_unbegun(self) -> None:
-        """A run's process that ended with words of its own has something to say that no journal has."""
-        for run, words in self.clerk.launcher.ended().items():
-            LOG.info("the process of %s ended%s", run, f": {one_line(words)[:300]}" * bool(words))
-            if words:
-                self._begin(self._tell_words(run, words))
-
-    async def _tell_words(self, run: str, words: str) -> None:
-        for follower in self.followers:
-            for feed in self.clerk.ledger.feeds(follower.transport.name):
-                if feed.run == run and feed.kind == "thread":
-                    message = Message(f"[{run}] did not go on\nnext: holdfast status", words)
-                    key = f"{run}/words/{feed.told}"
-                    await self._post(follower.transport, Place(feed.channel), message, key)
 
 
 def _reply_key(transport: Transport, said: Heard | Pressed) -> str:

@@ -75,10 +75,11 @@ class Clerk:
         """
         verb, _, rest = token.partition(":")
         run, _, question = rest.partition(":")
-        if verb == "approve" and question:
-            return self._give_word(run, asker, question)
-        if verb == "abort" and run and not question:
-            return self.abort(Command("abort", {"run": run}), asker)
+        if run in self.store.runs():
+            if verb == "approve" and question:
+                return self._give_word(run, asker, question)
+            if verb == "abort" and not question:
+                return self.abort(Command("abort", {"run": run}), asker)
         raise InvalidInput("This button is not known", remedy="holdfast help")
 
     # --- looking ------------------------------------------------------------------------------
@@ -152,7 +153,6 @@ class Clerk:
         plan = self._planned(wanted)
         with self._acting:
             run = self.engine.new_run(plan.runbook)
-            self._follow(run, asker)
             self.launcher.launch(
                 Start(
                     run=run,
@@ -164,6 +164,7 @@ class Clerk:
                     reason=command.reason,
                 )
             )
+            self._follow(run, asker)
         return Message(f"Starting [{run}], plan {plan.hash}\nnext: holdfast status {run}")
 
     def resume(self, command: Command, asker: Asker) -> Message:
@@ -174,8 +175,8 @@ class Clerk:
                 f"Run {state.run} is running already", remedy=f"holdfast status {state.run}"
             )
         with self._acting:
-            self._follow(state.run, asker)
             self.launcher.launch(Resume(run=state.run, by=asker.member.id, reason=command.reason))
+            self._follow(state.run, asker)
         return Message(f"Resuming [{state.run}]\nnext: holdfast status {state.run}")
 
     def abort(self, command: Command, asker: Asker) -> Message:

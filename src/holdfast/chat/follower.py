@@ -20,10 +20,11 @@ from holdfast import events
 from holdfast.chat import saying
 from holdfast.chat.access import Access
 from holdfast.chat.config import Config, Role
+from holdfast.chat.launching import Launcher
 from holdfast.chat.ledger import Feed, Ledger
 from holdfast.chat.saying import fit
 from holdfast.chat.secret import Scrubber
-from holdfast.chat.transport import Message, Place, Posted, Transport
+from holdfast.chat.transport import Message, Place, Posted, Transport, Unreachable
 from holdfast.engine import Engine
 from holdfast.events import Recorded
 from holdfast.journal import RunState, Status
@@ -66,6 +67,7 @@ class Follower:
     engine: Engine
     store: Store
     ledger: Ledger
+    launcher: Launcher
     scrub: Scrubber
     clock: Callable[[], datetime]
     _tellings: dict[tuple[str, str], Telling] = field(default_factory=dict)
@@ -76,9 +78,15 @@ class Follower:
         Raises:
             Unreachable: the platform did not take a message; nothing is lost, call again.
         """
+        trouble: Unreachable | None = None
         for feed in self.ledger.feeds(self.transport.name):
             telling = self._tellings.setdefault((feed.run, feed.kind), Telling())
-            await self._tell(feed, telling)
+            try:
+                await self._tell(feed, telling)
+            except Unreachable as away:  # perhaps this channel alone
+                trouble = trouble or away
+        if trouble is not None:
+            raise trouble
 
     async def say(self, place: Place, message: Message, key: str) -> Posted:
         """Post a message as long as it may be, with no secret in it."""
@@ -104,7 +112,8 @@ class Follower:
         if feed.kind == "thread" and state.opened is not None:
             await self._draw(feed, telling)
         await self._tell_alone(feed, telling)
-        self._close_ended(feed, state)
+        over = feed.kind == "thread" and await self._tell_words(feed, state)
+        self._close_ended(feed, state, unbegun=over and state.opened is None)
 
     async def _tell_event(self, feed: Feed, board: Board, recorded: Recorded) -> None:
         state, event, key = board.state, recorded.event, f"{feed.run}/{feed.kind}/{recorded.seq}"
@@ -214,8 +223,19 @@ class Follower:
             said = await self.say(self._thread(feed), saying.stopped_message(state), key)
         self.ledger.keep(key, feed.run, said)
 
-    def _close_ended(self, feed: Feed, state: RunState) -> None:
-        over = state.status in {Status.FINISHED, Status.REFUSED}
+    async def _tell_words(self, feed: Feed, state: RunState) -> bool:
+        """Pass on why a run's process ended without a word in the journal; True once it has ended."""
+        if await asyncio.to_thread(self.launcher.alive, feed.run):
+            return False
+        words = self.launcher.words(feed.run)
+        key = f"{feed.run}/words/{state.seq}"
+        if words and self.ledger.posted(key) is None:
+            message = Message(f"Did not go on [{feed.run}]\nnext: holdfast status", words)
+            self.ledger.keep(key, feed.run, await self.say(self._thread(feed), message, key))
+        return True
+
+    def _close_ended(self, feed: Feed, state: RunState, *, unbegun: bool) -> None:
+        over = unbegun or state.status in {Status.FINISHED, Status.REFUSED}
         old = state.at is not None and self.clock() - state.at > FOLLOWED
         if over or (old and state.status is not Status.RUNNING):
             self.ledger.close(feed)

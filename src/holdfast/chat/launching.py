@@ -6,6 +6,7 @@ cannot journal (a refusal before its first event) to a file.
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -32,12 +33,12 @@ class Launcher(Protocol):
         """
         ...
 
-    def ended(self) -> Mapping[str, str]:
-        """The runs whose process has ended since the last call, each with its last words, if any."""
+    def alive(self, run: str) -> bool:
+        """Whether the process of a run that was launched here lives, whichever bot launched it."""
         ...
 
     def words(self, run: str) -> str:
-        """What a run's process had to say that is in no journal."""
+        """What a run's process had to say that is in no journal, such as why it did not begin."""
         ...
 
     def check(self, inventory: Path, claims: Sequence[str]) -> str:
@@ -53,15 +54,18 @@ class Processes:
     directory: Path
     environ: Mapping[str, str]
     command: Sequence[str] = COMMAND
-    _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def launch(self, request: Request) -> None:
         """Start ``holdfast chat drive`` in a session of its own and hand it the request."""
         self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         log = self._log(request.run)
         try:
-            with log.open("wb") as words:
+            with log.open("ab") as words:
                 log.chmod(0o600)
+                # The lock is the open file's, so the process inherits it with its standard error.
+                fcntl.flock(words, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                words.truncate(0)
                 process = subprocess.Popen(  # noqa: S603  # our own program; the request is no argument
                     [*self.command, "chat", "drive"],
                     stdin=subprocess.PIPE,
@@ -71,17 +75,28 @@ class Processes:
                     env=dict(self.environ),
                     start_new_session=True,
                 )
+        except BlockingIOError:
+            raise Refused(
+                f"The process of run {request.run} still lives",
+                remedy=f"holdfast status {request.run}",
+            ) from None
         except OSError as error:
             raise Refused(f"Run {request.run} could not be started: {error.strerror}") from error
-        self._running[request.run] = process
+        self._running.append(process)
         self._hand_over(process, request)
 
-    def ended(self) -> Mapping[str, str]:
-        """Collect the processes that have ended."""
-        over = [run for run, process in self._running.items() if process.poll() is not None]
-        for run in over:
-            del self._running[run]
-        return {run: self.words(run) for run in over}
+    def alive(self, run: str) -> bool:
+        """Ask for the lock on the run's file, which its process holds as long as it lives."""
+        for process in [process for process in self._running if process.poll() is not None]:
+            self._running.remove(process)
+        try:
+            with self._log(run).open("rb") as log:
+                fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
 
     def words(self, run: str) -> str:
         """The end of the run's file."""

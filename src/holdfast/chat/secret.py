@@ -10,11 +10,13 @@ import logging
 import re
 import stat
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from holdfast.errors import InvalidInput
+from holdfast.model import Json
 
 HIDDEN = "[secret]"
 _SHORTEST = 6
@@ -64,6 +66,34 @@ class Token(BaseModel):
             return path.read_text("utf-8")
         except OSError as error:
             raise InvalidInput(f"{path}: the token cannot be read: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Settings in which every token is its text, those texts, and the variables they came from."""
+
+    settings: dict[str, Json]
+    secrets: frozenset[str]
+    variables: frozenset[str]
+
+
+def open_tokens(settings: Mapping[str, Json], environ: Mapping[str, str]) -> Opened:
+    """Read every ``{file: …}`` and ``{environment: …}`` of a transport's settings.
+
+    Raises:
+        InvalidInput: a token is not there, or other users may read it.
+    """
+    opened, secrets, variables = dict(settings), set[str](), set[str]()
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and set(value) <= {"file", "environment"}:
+            try:
+                token = Token.model_validate(value)
+            except ValidationError:
+                raise InvalidInput(f"{name}: say either file: PATH or environment: NAME") from None
+            opened[name] = token.read(environ)
+            secrets.add(opened[name])
+            variables |= {token.environment} - {""}
+    return Opened(opened, frozenset(secrets), frozenset(variables))
 
 
 class Scrubber:

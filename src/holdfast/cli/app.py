@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from holdfast import __version__
-from holdfast.cli import checking, reading, running, status
+from holdfast.cli import chatting, checking, reading, running, status
 from holdfast.cli.boundary import Boundary
 from holdfast.cli.desk import Desk
 from holdfast.cli.outside import real
@@ -35,6 +35,8 @@ app = typer.Typer(
     "6 outcome unknown · 70 a bug of ours. After 2 and 3 nothing was touched.",
 )
 lease = typer.Typer(no_args_is_help=True, help="See who holds which lease; free a dead holder's.")
+
+chat = typer.Typer(no_args_is_help=True, help="Ask for runs, follow and approve them from chat.")
 
 LOOK, ACT, TELL = "Before a run", "Running", "Looking at runs"
 
@@ -62,6 +64,12 @@ lease.command("list", epilog="Example: [bold]holdfast lease list[/bold]")(status
 lease.command("release", epilog="Example: [bold]holdfast lease release lab/rabbitmq[/bold]")(
     status.lease_release
 )
+
+app.add_typer(chat, name="chat", rich_help_panel=ACT)
+chat.command("serve", epilog="Example: [bold]holdfast chat serve --config chat.yml[/bold]")(
+    chatting.serve
+)
+chat.command("drive", hidden=True)(chatting.drive)
 
 
 def _version(wanted: bool) -> None:  # typer's callbacks take the value alone
