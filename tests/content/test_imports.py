@@ -57,6 +57,11 @@ HOMES: Mapping[str, set[str]] = {
     "markdown_it": {"runbook"},
     "typer": {"cli"},
     "rich": {"cli", "report"},
+    "aiohttp": {"chat"},
+    "irc": {"chat"},
+    "nio": {"chat"},
+    "slack_bolt": {"chat"},
+    "slack_sdk": {"chat"},
 }
 
 # What a module without I/O and clock can be made of. `datetime` is there for values; its clock is not (CLOCKS_AND_IO).
