@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from holdfast.chat.config import Asked, Config, Rates, Role
+from holdfast.chat.config import Config, Rates, Role
 from holdfast.chat.transport import Person
 from holdfast.errors import Refused
+from holdfast.runbook import Approvals
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +74,12 @@ class Access:
         grants = (g for g in self._config.roles if g.role is role and g.covers(site, runbook))
         return sorted({name for grant in grants for name in grant.people})
 
-    def asked(self, site: str, runbook: str) -> Asked | None:
+    def asked(self, site: str, runbook: str) -> Approvals | None:
         """The approval without which no run begins there: of several rules, the strictest."""
         rules = [rule for rule in self._config.approvals if rule.covers(site, runbook)]
         if not rules:
             return None
-        return Asked(
-            sites=(site,),
-            runbooks=(runbook,),
+        return Approvals(
             count=max(rule.count for rule in rules),
             by_others=any(rule.by_others for rule in rules),
             deadline_seconds=min(rule.deadline_seconds for rule in rules),

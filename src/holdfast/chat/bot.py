@@ -21,7 +21,7 @@ from holdfast.chat.language import addressed, parse
 from holdfast.chat.saying import error_message, fit
 from holdfast.chat.secret import Scrubber
 from holdfast.chat.transport import Heard, Message, Place, Pressed, Transport, Unreachable
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, StateUnusable
 from holdfast.words import one_line
 
 LOG = logging.getLogger("holdfast.chat")
@@ -76,8 +76,7 @@ class Bot:
     async def hear(self, transport: Transport, said: Heard | Pressed) -> None:
         """Take in what somebody said or pressed; returns before it is answered."""
         text = said.token if isinstance(said, Pressed) else addressed(said.text)
-        ident = f"{transport.name}/{said.ident}"
-        if text is None or not self.clerk.ledger.is_new(ident, self.clock()):
+        if text is None or not self._is_new(transport, said):
             return
         member = self.access.member(said.person) if transport.abilities.vouches else None
         if member is None:
@@ -86,6 +85,14 @@ class Bot:
             self._begin(self._answer(transport, said, member, text))
         elif self._pace.allows(f"{member.name}/told", 1):
             self._reply(transport, said, Message("Too many commands at once; wait a minute."))
+
+    def _is_new(self, transport: Transport, said: Heard | Pressed) -> bool:
+        """Whether it was never heard before. What cannot be noted is not done: it might come again."""
+        try:
+            return self.clerk.ledger.is_new(f"{transport.name}/{said.ident}", self.clock())
+        except StateUnusable as trouble:
+            LOG.warning("not answered: %s", trouble.message)
+            return False
 
     async def _answer(
         self, transport: Transport, said: Heard | Pressed, member: Member, text: str
@@ -147,18 +154,21 @@ class Bot:
             try:
                 await follower.tell_all()
                 pause = _EVERY_SECONDS
-            except Unreachable as away:
+            except HoldfastError as away:
                 name = follower.transport.name
-                LOG.warning("%s does not answer, runs go on: %s", name, one_line(away.message))
+                LOG.warning("%s is not told now, runs go on: %s", name, one_line(away.message))
                 pause = min(pause * 2, _SLOWEST_SECONDS)
             await self.wait(pause)
 
     async def _keep_adopting(self, since: datetime) -> None:
         clerk = self.clerk
         while True:
-            await asyncio.to_thread(
-                adopt, clerk.config, clerk.store, clerk.ledger, since, self._known
-            )
+            try:
+                await asyncio.to_thread(
+                    adopt, clerk.config, clerk.store, clerk.ledger, since, self._known
+                )
+            except StateUnusable as trouble:
+                LOG.warning("new runs cannot be seen now: %s", one_line(trouble.message))
             await self.wait(_EVERY_SECONDS)
 
 

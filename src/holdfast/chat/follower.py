@@ -202,7 +202,7 @@ class Follower:
         people: Sequence[str] = ()
         if opened is not None:
             people = self.access.people(Role.APPROVER, opened.site, opened.runbook)
-        return saying.approval_message(state, step, people)
+        return saying.approval_message(state, step, people, self.access.named)
 
     # --- runs without a driver, runs that are over --------------------------------------------
 

@@ -275,9 +275,8 @@ def _checked(kind: str, value: str) -> str:
     if re.fullmatch(PATTERNS[kind], value, re.ASCII):
         return value
     strange = next((c for c in value if not c.isascii()), "")
-    because = f": {unicodedata.name(strange, 'a character without a name')} is not ASCII" * bool(
-        strange
-    )
+    name = unicodedata.name(strange, "a character without a name") if strange else ""
+    because = f": {name} is not ASCII" if strange else ""
     raise InvalidInput(f"{_shown(value)!r} cannot be a {kind}{because}", remedy=f"{NAME} help")
 
 

@@ -27,10 +27,11 @@ ABLE = Abilities(threads=True, edits=True, buttons=True, files=True, vouches=Tru
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A message as it stands now; ``before`` are the texts that it replaced."""
+    """A message as it stands now, posted under ``key``; ``before`` are those that it replaced."""
 
     place: Place
     ident: str
+    key: str
     message: Message
     before: tuple[Message, ...] = ()
 
@@ -87,7 +88,7 @@ class MemoryChat:
         self._refuse_unreachable()
         if key not in self._keys:
             posted = Posted(place, f"m{len(self.messages) + 1}")
-            self.messages.append(Standing(place, posted.ident, message))
+            self.messages.append(Standing(place, posted.ident, key, message))
             self._keys[key] = posted
         self._lose_answer()
         return self._keys[key]

@@ -6,7 +6,7 @@ what a terminal would show, and is what gets cut.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -81,10 +81,12 @@ def progress_message(board: Board, now: datetime) -> Message:
     return Message(f"{word} [{state.run}]", lines, buttons)
 
 
-def approval_message(state: RunState, step: int, people: Sequence[str]) -> Message:
+def approval_message(
+    state: RunState, step: int, people: Sequence[str], named: Callable[[str], str]
+) -> Message:
     """The question a run waits with; answered, it says by whom and has no buttons any more."""
     asked, known = planned_approval(state, step), state.steps[step]
-    given = listed(word.by for word in known.approvals)
+    given = listed(named(word.by) for word in known.approvals)
     head = f"Approval wanted, step {step} [{state.run}]" + f": given by {given}" * bool(given)
     if asked is None:
         return Message(head)
@@ -93,7 +95,7 @@ def approval_message(state: RunState, step: int, people: Sequence[str]) -> Messa
     within = f"within {duration(asked.deadline_seconds or 0)}, for plan {known.question_plan}"
     text = f"{head}\n{one_line(asked.question)}\nof: {terms}; {within}"
     if not awaits(state, step):
-        return Message(f"{text}\nnot waited for any more")
+        return Message(text if known.finished else f"{text}\nnot waited for any more")
     token = f"{state.run}:{step}:{known.question_plan}"
     approve = Button("Approve", f"approve:{token}", "good")
     abort = Button("Abort", f"abort:{state.run}", "bad")
