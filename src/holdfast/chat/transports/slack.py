@@ -158,7 +158,7 @@ class Slack:
             lost = 0.0 if await handler.client.is_connected() else lost + step
 
     def _app(self, hear: Hear) -> AsyncApp:
-        app = AsyncApp(client=self._web, token=self._settings.bot_token, logger=self._library)
+        app = AsyncApp(client=self._web, logger=self._library)
 
         async def heard(event: dict[str, Json], body: dict[str, Json]) -> None:
             if said := self._heard(event, body):
