@@ -139,7 +139,7 @@ def parse(text: str, scrub: Callable[[str], str] = str) -> Command:
     """
     if len(text) > LONGEST:
         raise InvalidInput(f"a command has at most {LONGEST} characters, this one {len(text)}")
-    name, _, rest = text.strip().partition(" ")
+    name, rest = (*text.split(maxsplit=1), "", "")[:2]
     verb = _verb(name.lower())
     head, reason, tail = _parted(rest, verb)
     command = _Reading(verb).read([*head.split(), *tail.split()])
