@@ -39,7 +39,7 @@ def test_nothing_is_touched_before_somebody_approves(room: Room) -> None:
         await asked(room, bot)
         assert room.restarts == []
         assert "Approved by bob: step 0" in await room.press(BOB, "Approve", bot)
-        await room.until_said("FINISHED")
+        await room.until_said("FINISHED: ")
 
     telling(room, story)
     assert room.restarts == list(HOSTS)
@@ -57,7 +57,7 @@ def test_a_command_does_as_well_as_a_button(room: Room) -> None:
     async def story(bot: Bot) -> None:
         await asked(room, bot)
         assert "Approved by fox" in await room.ask(FOX, f"holdfast approve {room.run}", bot)
-        await room.until_said("FINISHED")
+        await room.until_said("FINISHED: ")
 
     telling(room, story)
     assert [word.by for word in words(room)] == ["memory:fox"]
@@ -112,7 +112,7 @@ def test_the_same_person_under_another_name_does_not_either(room: Room) -> None:
         await room.until_said("Approval wanted")
         assert "dot asked for run" in await room.press(DOT, "Approve", bot)
         assert "Approved by bob" in await room.press(BOB, "Approve", bot)
-        await room.until_said("FINISHED")
+        await room.until_said("FINISHED: ")
 
     telling(room, story)
     assert [word.by for word in words(room)] == ["memory:bob"]
@@ -124,7 +124,7 @@ def test_who_asked_may_approve_where_the_rule_says_so(room: Room) -> None:
     async def story(bot: Bot) -> None:
         await asked(room, bot, DOT)
         assert "Approved by dot" in await room.press(DOT, "Approve", bot)
-        await room.until_said("FINISHED")
+        await room.until_said("FINISHED: ")
 
     telling(room, story)
     assert room.restarts == list(HOSTS)
@@ -139,7 +139,7 @@ def test_two_words_are_two_peoples(room: Room) -> None:
         assert "bob has approved" in await room.press(BOB, "Approve", bot)
         assert room.restarts == []
         assert "Approved by fox" in await room.press(FOX, "Approve", bot)
-        await room.until_said("FINISHED")
+        await room.until_said("FINISHED: ")
 
     telling(room, story)
     assert [word.by for word in words(room)] == ["memory:bob", "memory:fox"]
@@ -154,7 +154,7 @@ def test_two_people_at_once_start_one_run_once(room: Room) -> None:
             room.press(BOB, "Approve", bot, "p1"),
         )
         assert any("Approved by" in answer for answer in answers)
-        await room.until_said("FINISHED")
+        await room.until_said("FINISHED: ")
 
     telling(room, story)
     assert room.restarts == list(HOSTS)

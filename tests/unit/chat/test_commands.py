@@ -209,7 +209,7 @@ def test_a_reason_is_data_from_chat_to_journal_and_back(room: Room, name: str) -
         assert "Starting" in await room.ask(
             ADA, f"holdfast run broker-restart reason {reason}", bot
         )
-        await room.until_said("FINISHED")
+        await room.until_said("FINISHED: ")
 
     telling(room, story)
     opened: Any = room.store.read(room.run)[0].event
@@ -223,7 +223,7 @@ def test_a_planted_secret_is_nowhere(room: Room, caplog: pytest.LogCaptureFixtur
 
     async def story(bot: Bot) -> None:
         await room.ask(ADA, f"{RUN} with {TOKEN}", bot)
-        await room.until_said("FINISHED")
+        await room.until_said("FINISHED: ")
         await room.until(lambda: bool(room.chat.files), "the picture")
         await room.ask(ADA, f"holdfast {TOKEN}", bot)
         await room.ask(ADA, f"holdfast show {TOKEN}", bot)
@@ -242,7 +242,7 @@ def test_answers_fit_the_platform(room: Room) -> None:
     async def story(bot: Bot) -> None:
         await room.ask(ADA, "holdfast plan broker-restart", bot)
         await room.ask(ADA, RUN, bot, Place(ROOM.channel))
-        await room.until_said("FINISHED")
+        await room.until_said("FINISHED: ")
 
     telling(room, story)
     for message in room.chat.messages:

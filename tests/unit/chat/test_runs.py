@@ -21,7 +21,7 @@ def test_a_run_is_told_in_one_thread_from_plan_to_picture(room: Room) -> None:
         async with room.serving() as bot:
             answer = await room.ask(ADA, RUN, bot)
             assert f"Starting [{room.launcher.launched[0].run}]" in answer
-            await room.until_said("FINISHED")
+            await room.until_said("FINISHED: ")
             await room.until(lambda: bool(room.chat.files), "the picture")
             await room.until(lambda: len(room.log()) == 2, "END")
 
