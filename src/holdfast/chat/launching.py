@@ -17,7 +17,7 @@ from typing import Protocol
 from holdfast.chat.request import Request
 from holdfast.errors import Refused
 
-COMMAND = (sys.executable, "-m", "holdfast")
+COMMAND = (sys.executable, "-m", "holdfast.cli")
 _CHECK_SECONDS = 600
 _WORDS = 4000
 

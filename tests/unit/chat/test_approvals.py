@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from holdfast import events
+from holdfast.chat.access import Access, Member
+from holdfast.chat.approving import Desk
 from holdfast.chat.bot import Bot
+from holdfast.chat.config import Config
 from holdfast.chat.transport import Button
+from holdfast.engine.driving import opened
+from holdfast.errors import Refused
 from holdfast.events import Approved
+from holdfast.model import Holder
+from holdfast.runbook import Approvals
 from tests.unit.chat.rooms import ADA, BOB, CAT, DOT, EVE, FOX, RUN, Room
 from tests.unit.chat.test_commands import telling
 from tests.unit.cli.desks import BLOCKS, HOSTS
@@ -44,10 +53,10 @@ def test_nothing_is_touched_before_somebody_approves(room: Room) -> None:
     telling(room, story)
     assert room.restarts == list(HOSTS)
     (word,) = words(room)
-    opened: Any = room.store.read(room.run)[0].event
+    first: Any = room.store.read(room.run)[0].event
     assert (word.by, word.step) == ("memory:bob", 0)
     assert word.plan_hash
-    assert opened.plan["steps"][0]["kind"] == "approve"
+    assert first.plan["steps"][0]["kind"] == "approve"
     (question,) = [m for m in room.chat.messages if m.message.text.startswith("Approval wanted")]
     assert "given by bob (memory:bob)" in question.message.text
     assert question.message.buttons == ()
@@ -175,6 +184,28 @@ def test_a_word_that_comes_too_late_is_none(room: Room) -> None:
     assert room.restarts == []
     assert words(room) == []
     assert "not waited for any more" in room.said("Approval wanted")[0]
+
+
+def test_a_word_after_the_deadline_is_none_even_if_the_driver_has_not_looked(room: Room) -> None:
+    path, inventory = room.path / "runbooks/broker-restart.md", room.path / "inventories/lab"
+    engine, now = room.engine(), room.clock()
+    plan = engine.plan(path, inventory, {}).begun_by_approval("May it?", Approvals())
+    holder = Holder("r-late", "memory:ada", "x", "ctl", "boot", 99, 99)
+    grant = room.store.take(holder, plan.leases, timedelta(days=2), now)
+    room.store.append("r-late", opened(plan, holder, now))
+    for event in (
+        events.LeaseTaken(at=now, tokens=dict(grant.tokens)),
+        events.StepStarted(at=now, step=0, title="Approval"),
+        events.ApprovalWanted(at=now, step=0, question="May it?", plan_hash=plan.hash),
+    ):
+        room.store.append("r-late", event)
+    desk = Desk(engine, Access(Config.model_validate(room.config)))
+    bob = Member("bob", "memory:bob", frozenset({"memory:bob"}))
+    with pytest.raises(Refused, match="Too late"):
+        desk.approve(bob, "r-late", now + timedelta(hours=1))
+    assert words(room) == []
+    desk.approve(bob, "r-late", now + timedelta(minutes=59))
+    assert [word.by for word in words(room)] == ["memory:bob"]
 
 
 def test_a_button_of_another_plan_is_none(room: Room) -> None:
