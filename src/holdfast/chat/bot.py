@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,6 +29,7 @@ LOG = logging.getLogger("holdfast.chat")
 _EVERY_SECONDS = 1.0
 _SLOWEST_SECONDS = 60.0
 _REPLY_ATTEMPTS = 8
+_COMMANDS_AT_ONCE = 6
 _HOUR = timedelta(hours=1)
 
 Wait = Callable[[float], Awaitable[object]]
@@ -51,6 +53,10 @@ class Bot:
     wait: Wait = passing
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _known: set[str] = field(default_factory=set)
+    # Commands may take their time; telling has threads of its own and never waits for one.
+    _desk: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_COMMANDS_AT_ONCE, "holdfast-clerk")
+    )
 
     def __post_init__(self) -> None:
         self._pace = Pace(self.clerk.config.rates, self.clock)
@@ -100,7 +106,8 @@ class Bot:
         asker = Asker(member, transport.name, said.place)
         LOG.info("%s (%s) asks: %s", member.name, member.id, one_line(text)[:200])
         try:
-            message = await asyncio.to_thread(self._do, said, asker, text)
+            loop = asyncio.get_running_loop()
+            message = await loop.run_in_executor(self._desk, self._do, said, asker, text)
         except HoldfastError as error:
             LOG.info("not done for %s: %s", member.id, one_line(error.message))
             message = error_message(error)

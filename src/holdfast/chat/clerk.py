@@ -32,6 +32,7 @@ from holdfast.store import Store
 from holdfast.words import counted, listed, nearest
 
 _RECENT = 15
+_CHECKS_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,10 @@ class Clerk:
     clock: Callable[[], datetime]
     # Two commands that act never interleave: what one has looked at is still true when it acts.
     _acting: threading.Lock = field(default_factory=threading.Lock)
+    # A check takes minutes where a fleet does not answer: there must be room for other commands.
+    _checks: threading.Semaphore = field(
+        default_factory=lambda: threading.Semaphore(_CHECKS_AT_ONCE)
+    )
 
     def answer(self, command: Command, asker: Asker) -> Message:
         """Do it, and say what was done.
@@ -141,7 +146,12 @@ class Clerk:
         """Whether the fleet is as it should be: the CLI's own answer."""
         site = self._site(command.get("site"), asker)
         self.access.require(asker.member, Role.VIEWER, site, "")
-        said = self.launcher.check(self._inventory(site), command.many)
+        if not self._checks.acquire(blocking=False):
+            raise Refused(f"{_CHECKS_AT_ONCE} checks are under way already; ask again in a minute")
+        try:
+            said = self.launcher.check(self._inventory(site), command.many)
+        finally:
+            self._checks.release()
         return Message(f"check at {site}", said)
 
     # --- acting -------------------------------------------------------------------------------
@@ -184,8 +194,9 @@ class Clerk:
         state = self._run(command, asker, Role.OPERATOR)
         hard = "hard" in command.flags
         with self._acting:
-            after = self.engine.ask_abort(state.run, asker.member.id, hard=hard)
-        if not self._driven(after):
+            driven = self._driven(state)
+            self.engine.ask_abort(state.run, asker.member.id, hard=hard)
+        if not driven:
             return Message(f"Closed [{state.run}]: it had no driver any more.")
         when = "at once (hard stop)" if hard else "at the next boundary"
         return Message(f"Asked [{state.run}] to stop {when}.")

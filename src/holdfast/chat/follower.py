@@ -112,7 +112,7 @@ class Follower:
         if feed.kind == "thread" and state.opened is not None:
             await self._draw(feed, telling)
         await self._tell_alone(feed, telling)
-        over = feed.kind == "thread" and await self._tell_words(feed, state)
+        over = await self._tell_words(feed, state)
         self._close_ended(feed, state, unbegun=over and state.opened is None)
 
     async def _tell_event(self, feed: Feed, board: Board, recorded: Recorded) -> None:
@@ -229,7 +229,7 @@ class Follower:
             return False
         words = self.launcher.words(feed.run)
         key = f"{feed.run}/words/{state.seq}"
-        if words and self.ledger.posted(key) is None:
+        if words and feed.kind == "thread" and self.ledger.posted(key) is None:
             message = Message(f"Did not go on [{feed.run}]\nnext: holdfast status", words)
             self.ledger.keep(key, feed.run, await self.say(self._thread(feed), message, key))
         return True

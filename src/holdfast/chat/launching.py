@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,26 +56,16 @@ class Processes:
     environ: Mapping[str, str]
     command: Sequence[str] = COMMAND
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    # Asking whether a process lives takes its lock for a moment, in which none may be launched.
+    _asking: threading.Lock = field(default_factory=threading.Lock)
 
     def launch(self, request: Request) -> None:
         """Start ``holdfast chat drive`` in a session of its own and hand it the request."""
         self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        log = self._log(request.run)
         try:
-            with log.open("ab") as words:
-                log.chmod(0o600)
-                # The lock is the open file's, so the process inherits it with its standard error.
-                fcntl.flock(words, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                words.truncate(0)
-                process = subprocess.Popen(  # noqa: S603  # our own program; the request is no argument
-                    [*self.command, "chat", "drive"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=words,
-                    cwd=self.directory,
-                    env=dict(self.environ),
-                    start_new_session=True,
-                )
+            with self._asking, self._log(request.run).open("ab") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                process = self._spawn(request.run, lock.fileno())
         except BlockingIOError:
             raise Refused(
                 f"The process of run {request.run} still lives",
@@ -87,16 +78,17 @@ class Processes:
 
     def alive(self, run: str) -> bool:
         """Ask for the lock on the run's file, which its process holds as long as it lives."""
-        for process in [process for process in self._running if process.poll() is not None]:
-            self._running.remove(process)
-        try:
-            with self._log(run).open("rb") as log:
-                fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
+        with self._asking:
+            for process in [each for each in self._running if each.poll() is not None]:
+                self._running.remove(process)
+            try:
+                with self._log(run).open("rb") as log:
+                    fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except FileNotFoundError:
+                return False
+            except BlockingIOError:
+                return True
             return False
-        except BlockingIOError:
-            return True
-        return False
 
     def words(self, run: str) -> str:
         """The end of the run's file."""
@@ -123,6 +115,22 @@ class Processes:
         except OSError as error:
             raise Refused(f"The check could not be started: {error.strerror}") from error
         return (answer.stdout + answer.stderr).decode("utf-8", "replace").strip()
+
+    def _spawn(self, run: str, lock: int) -> subprocess.Popen[bytes]:
+        """The process inherits the lock, and what it starts does not: a stray play is no driver."""
+        log = self._log(run)
+        with log.open("wb") as words:
+            log.chmod(0o600)
+            return subprocess.Popen(  # noqa: S603  # our own program; the request is no argument
+                [*self.command, "chat", "drive"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=words,
+                cwd=self.directory,
+                env=dict(self.environ),
+                start_new_session=True,
+                pass_fds=(lock,),
+            )
 
     def _hand_over(self, process: subprocess.Popen[bytes], request: Request) -> None:
         """A process that has ended already says why by itself."""

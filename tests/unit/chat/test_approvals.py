@@ -176,7 +176,7 @@ def test_a_word_that_comes_too_late_is_none(room: Room) -> None:
 
     async def story(bot: Bot) -> None:
         await asked(room, bot)
-        await room.until_said("REFUSED")
+        await room.until_said("REFUSED: ")
         said = await room.press(BOB, "Approve", bot)
         assert "does not wait for an approval" in said
 

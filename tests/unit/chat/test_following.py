@@ -57,7 +57,7 @@ def test_an_abort_stops_between_hosts(room: Room) -> None:
         await room.ask(ADA, RUN, bot)
         await room.until(lambda: bool(room.restarts), "the first restart")
         assert "at the next boundary" in await room.ask(ADA, f"holdfast abort {room.run}", bot)
-        await room.until_said("ABORTED")
+        await room.until_said("ABORTED: ")
 
     telling(room, story)
     assert room.restarts == ["ctl1"]

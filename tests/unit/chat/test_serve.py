@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -133,3 +138,34 @@ def test_a_runs_words_outlive_it_and_its_bot(tmp_path: Path) -> None:
     assert not another.alive("r1")
     assert another.words("r1") == "True"
     assert another.words("r2") == ""
+
+
+def test_a_run_that_lives_is_not_launched_again_and_what_it_started_is_no_driver(
+    tmp_path: Path,
+) -> None:
+    script = (
+        "import subprocess, sys; sys.stdin.read();"
+        "stray = subprocess.Popen(['cat'], stdin=subprocess.PIPE, start_new_session=True);"
+        "print(stray.pid, file=sys.stderr, flush=True); stray.wait()"
+    )
+    launcher = Processes(tmp_path / "logs", tmp_path, {}, (sys.executable, "-c", script))
+    asked = Resume(run="r1", by="x", reason="y")
+    launcher.launch(asked)
+    (process,) = launcher._running
+    another = Processes(tmp_path / "logs", tmp_path, {}, (sys.executable, "-c", "pass"))
+    try:
+        assert another.alive("r1")
+        with pytest.raises(Refused, match="still lives"):
+            another.launch(asked)
+        while not another.words("r1"):
+            threading.Event().wait(0.02)
+    finally:
+        process.kill()
+        process.wait()
+    stray = int(another.words("r1"))
+    assert not another.alive("r1")
+    another.launch(asked)
+    with suppress(ProcessLookupError):
+        os.kill(stray, signal.SIGKILL)
+    for each in another._running:
+        each.wait(10)
