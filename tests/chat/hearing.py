@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from holdfast.chat.transport import Heard, Message, Place, Posted, Pressed, Transport, Unreachable
 from holdfast.chat.transports.patience import Backoff
@@ -76,8 +76,11 @@ async def posted(transport: Transport, place: Place, message: Message, key: str)
             await asyncio.sleep(0.1)
 
 
-def log_everything(caplog_handler: logging.Handler) -> None:
-    """Let every library log all it has."""
-    for name in ("", "nio", "irc", "slack_sdk", "slack_bolt", "aiohttp"):
-        logging.getLogger(name).setLevel(logging.DEBUG)
-    caplog_handler.setLevel(logging.DEBUG)
+def play(scenario: Coroutine[Any, Any, None]) -> None:
+    """Play a scenario to its end, which comes."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(3 * PATIENCE_SECONDS):
+            await scenario
+
+    asyncio.run(bounded())

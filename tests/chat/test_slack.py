@@ -13,7 +13,7 @@ import pytest
 from holdfast.chat.transport import Button, Heard, Message, Place, Unreachable
 from holdfast.chat.transports.slack import Settings, Slack
 from holdfast.chat.transports.slack_words import spoken
-from tests.chat.hearing import listening, posted, quick, until
+from tests.chat.hearing import listening, play, posted, quick, until
 from tests.chat.servers.slack import APP_TOKEN, BOT, BOT_TOKEN, SlackServer
 
 CHANNEL = Place("C1")
@@ -72,7 +72,7 @@ def test_a_run_is_told_in_a_thread_and_its_progress_edited_in_place() -> None:
             assert shown(second) == ["[run-1]", "host1 done"]
             assert len(standing(server)) == 2
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
 def test_what_is_written_is_literal() -> None:
@@ -84,7 +84,7 @@ def test_what_is_written_is_literal() -> None:
             assert {b["type"] for b in message["blocks"]} == {"rich_text"}
             assert "<" not in message["text"]
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
 def test_a_message_is_heard_with_who_and_where() -> None:
@@ -101,7 +101,7 @@ def test_a_message_is_heard_with_who_and_where() -> None:
             assert (first.person.id, first.place) == ("slack:T1/U2", CHANNEL)
             assert second.place == Place("C1", ts)
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
 def test_what_no_person_says_now_is_not_heard() -> None:
@@ -122,7 +122,7 @@ def test_what_no_person_says_now_is_not_heard() -> None:
             await until(lambda: len(server.acked) == 4)
             await until(lambda: ear.texts == ["holdfast help"])
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
 def test_a_message_delivered_again_keeps_its_ident() -> None:
@@ -135,7 +135,7 @@ def test_a_message_delivered_again_keeps_its_ident() -> None:
             await until(lambda: ear.repeated)
             assert len(ear.said) == 1
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
 def test_a_button_is_pressed_once_however_often_it_comes() -> None:
@@ -155,7 +155,7 @@ def test_a_button_is_pressed_once_however_often_it_comes() -> None:
             await slack.edit(asked, Message("Approved"))
             assert [b["type"] for b in standing(server)[1]["blocks"]] == ["rich_text"]
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
 def test_a_file_is_put_into_the_thread_once() -> None:
@@ -171,7 +171,7 @@ def test_a_file_is_put_into_the_thread_once() -> None:
             assert message["files"][0]["title"] == "run-1.svg"
             assert list(server.files.values()) == [b"<svg/>"]
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
 @pytest.mark.parametrize("thread", [False, True])
@@ -189,7 +189,7 @@ def test_a_post_whose_answer_is_lost_stands_once(*, thread: bool) -> None:
             found = [m for m in standing(server) if shown(m) == ["held"]]
             assert [m["ts"] for m in found] == [again.ident]
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
 def test_a_bot_that_died_after_posting_does_not_post_again() -> None:
@@ -200,7 +200,7 @@ def test_a_bot_that_died_after_posting_does_not_post_again() -> None:
             assert first == second
             assert len(standing(server)) == 1
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
 def test_a_server_that_comes_back_finds_us_and_nothing_stands_twice() -> None:
@@ -220,7 +220,7 @@ def test_a_server_that_comes_back_finds_us_and_nothing_stands_twice() -> None:
             await until(lambda: ear.texts == ["before", "after"])
             assert [shown(m) for m in standing(server)] == [["run"], ["held"]]
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
 @pytest.mark.parametrize("how", ["ask_to_reconnect", "drop_sockets"])
@@ -234,7 +234,7 @@ def test_a_connection_that_slack_ends_is_replaced(how: str) -> None:
             server.say("U2", "after")
             await until(lambda: ear.texts == ["after"])
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
 def test_a_refusal_says_what_to_do() -> None:
@@ -248,7 +248,7 @@ def test_a_refusal_says_what_to_do() -> None:
                 await slack.post(CHANNEL, Message("x"), "k")
             await slack.post(CHANNEL, Message("x"), "k")
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
 def test_a_message_that_was_deleted_does_not_stop_the_telling() -> None:
@@ -258,7 +258,7 @@ def test_a_message_that_was_deleted_does_not_stop_the_telling() -> None:
             server.messages["C1"].clear()
             await slack.edit(progress, Message("y"))
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
 def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -278,7 +278,7 @@ def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
             await until(lambda: len(ear.said) == 2)
 
     caplog.set_level(logging.DEBUG)
-    asyncio.run(scenario())
+    play(scenario())
     assert "planted" not in caplog.text
     assert "planted" not in repr(Settings(bot_token=BOT_TOKEN, app_token=APP_TOKEN))
 

@@ -16,7 +16,8 @@ and a restart must not begin because a connection came back."""
 async def passing(seconds: float) -> None:
     """Let real time pass."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.Event().wait(), seconds)
+        async with asyncio.timeout(seconds):  # wait_for of Python 3.11 can lose a cancellation
+            await asyncio.Event().wait()
 
 
 @dataclass

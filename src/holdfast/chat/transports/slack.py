@@ -144,8 +144,8 @@ class Slack:
         # We replace a lost connection ourselves; the library still follows Slack's own requests.
         handler.client.default_auto_reconnect_enabled = False
         try:
-            connecting = handler.connect_async()  # type: ignore[no-untyped-call] # the library's
-            await asyncio.wait_for(connecting, self._settings.timeout_seconds)
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                await handler.connect_async()  # type: ignore[no-untyped-call] # the library's
             yield handler
         finally:
             await handler.close_async()  # type: ignore[no-untyped-call] # the library's
