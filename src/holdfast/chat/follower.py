@@ -224,13 +224,15 @@ class Follower:
         self.ledger.keep(key, feed.run, said)
 
     async def _tell_words(self, feed: Feed, state: RunState) -> bool:
-        """Pass on why a run's process ended without a word in the journal; True once it has ended."""
+        """Pass on why a run's process ended after its last event; True once it has ended."""
         if await asyncio.to_thread(self.launcher.alive, feed.run):
             return False
         words = self.launcher.words(feed.run)
-        key = f"{feed.run}/words/{state.seq}"
-        if words and feed.kind == "thread" and self.ledger.posted(key) is None:
-            message = Message(f"Did not go on [{feed.run}]\nnext: holdfast status", words)
+        if words is None or feed.kind != "thread" or (state.at is not None and words.at < state.at):
+            return True
+        key = f"{feed.run}/words/{words.at.isoformat()}"
+        if self.ledger.posted(key) is None:
+            message = Message(f"Did not go on [{feed.run}]\nnext: holdfast status", words.text)
             self.ledger.keep(key, feed.run, await self.say(self._thread(feed), message, key))
         return True
 

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,14 @@ from holdfast.errors import Refused
 COMMAND = (sys.executable, "-m", "holdfast.cli")
 _CHECK_SECONDS = 600
 _WORDS = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a run's process said last that is in no journal, and when."""
+
+    text: str
+    at: datetime
 
 
 class Launcher(Protocol):
@@ -38,7 +47,7 @@ class Launcher(Protocol):
         """Whether the process of a run that was launched here lives, whichever bot launched it."""
         ...
 
-    def words(self, run: str) -> str:
+    def words(self, run: str) -> Words | None:
         """What a run's process had to say that is in no journal, such as why it did not begin."""
         ...
 
@@ -90,12 +99,14 @@ class Processes:
                 return True
             return False
 
-    def words(self, run: str) -> str:
+    def words(self, run: str) -> Words | None:
         """The end of the run's file."""
         try:
-            return self._log(run).read_text("utf-8", "replace").strip()[-_WORDS:]
+            log = self._log(run)
+            text = log.read_text("utf-8", "replace").strip()[-_WORDS:]
+            return Words(text, datetime.fromtimestamp(log.stat().st_mtime, UTC)) if text else None
         except FileNotFoundError:
-            return ""
+            return None
 
     def check(self, inventory: Path, claims: Sequence[str]) -> str:
         """Run ``holdfast check``; its arguments are a path of ours and names of claims."""

@@ -38,12 +38,16 @@ class Standing:
 
 @dataclass
 class MemoryChat:
-    """Implements ``Transport``. ``messages`` and ``files`` are what people see."""
+    """Implements ``Transport``. ``messages`` and ``files`` are what people see.
+
+    ``knows_keys``: the same key is posted once, as on Matrix; on others every post is a message.
+    """
 
     name: str = "memory"
     abilities: Abilities = ABLE
     reachable: bool = True
     answers: bool = True
+    knows_keys: bool = True
     messages: list[Standing] = field(default_factory=list)
     files: dict[str, tuple[Place, bytes]] = field(default_factory=dict)
     _keys: dict[str, Posted] = field(default_factory=dict)
@@ -84,9 +88,9 @@ class MemoryChat:
         await self._said.join()
 
     async def post(self, place: Place, message: Message, key: str) -> Posted:
-        """Post once for each key."""
+        """Post once for each key, where keys are known."""
         self._refuse_unreachable()
-        if key not in self._keys:
+        if key not in self._keys or not self.knows_keys:
             posted = Posted(place, f"m{len(self.messages) + 1}")
             self.messages.append(Standing(place, posted.ident, key, message))
             self._keys[key] = posted

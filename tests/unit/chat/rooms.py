@@ -16,6 +16,7 @@ from holdfast.ansible.fleet import FakeClock, FakeFleet
 from holdfast.chat.assembly import Surroundings, assemble
 from holdfast.chat.bot import Bot
 from holdfast.chat.config import Config
+from holdfast.chat.launching import Words
 from holdfast.chat.ledger import Ledger
 from holdfast.chat.memory import MemoryChat
 from holdfast.chat.request import Request, drive
@@ -80,10 +81,11 @@ class Threads:
     """A ``Launcher`` whose runs are threads beside the bot: they outlive a bot, not this process."""
 
     engine: Callable[[], Engine]
+    clock: Callable[[], datetime]
     launched: list[Request] = field(default_factory=list)
     checked: list[tuple[Path, tuple[str, ...]]] = field(default_factory=list)
     _threads: dict[str, threading.Thread] = field(default_factory=dict)
-    _words: dict[str, str] = field(default_factory=dict)
+    _words: dict[str, Words] = field(default_factory=dict)
 
     def launch(self, request: Request) -> None:
         self.launched.append(request)
@@ -95,8 +97,8 @@ class Threads:
     def alive(self, run: str) -> bool:
         return run in self._threads and self._threads[run].is_alive()
 
-    def words(self, run: str) -> str:
-        return self._words.get(run, "")
+    def words(self, run: str) -> Words | None:
+        return self._words.get(run)
 
     def check(self, inventory: Path, claims: Sequence[str]) -> str:
         self.checked.append((inventory, tuple(claims)))
@@ -111,7 +113,7 @@ class Threads:
         try:
             drive(request, self.engine())
         except HoldfastError as error:
-            self._words[request.run] = str(error)
+            self._words[request.run] = Words(str(error), self.clock())
 
 
 @dataclass
@@ -134,7 +136,7 @@ class Room:
         self.settings = Settings(f"sqlite:///{self.path / 'state.db'}", self.path)
         self.gone: set[int] = set()
         self.store = open_store(self.settings, gone=lambda holder: holder.process in self.gone)
-        self.launcher = Threads(self.engine)
+        self.launcher = Threads(self.engine, self.clock)
 
     def write(self, *blocks: str, name: str = "broker-restart", inputs: str = "{}") -> Path:
         return runbook(self.path / "runbooks", *blocks, name=name, inputs=inputs)

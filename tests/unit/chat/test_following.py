@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from holdfast import events
 from holdfast.ansible.fleet import Trouble
 from holdfast.chat.bot import Bot
 from holdfast.chat.transport import Abilities
-from holdfast.model import Phase
+from holdfast.model import Holder, LeaseMode, Phase
 from tests.unit.chat.rooms import ADA, BOB, ROOM, RUN, Room
 from tests.unit.chat.test_commands import telling
 from tests.unit.cli.desks import HOSTS
@@ -108,7 +110,10 @@ def test_an_answer_that_got_lost_is_no_second_message(room: Room) -> None:
     assert len(room.said("FINISHED: ")) == 1
 
 
-def test_a_new_bot_goes_on_where_the_old_one_ended(room: Room) -> None:
+@pytest.mark.parametrize("knows_keys", [True, False])
+def test_a_new_bot_goes_on_where_the_old_one_ended(room: Room, knows_keys: bool) -> None:
+    room.chat.knows_keys = knows_keys
+
     async def story() -> None:
         async with room.serving() as bot:
             await room.ask(ADA, RUN, bot)
@@ -126,6 +131,27 @@ def test_a_new_bot_goes_on_where_the_old_one_ended(room: Room) -> None:
     asyncio.run(story())
     assert len(keys(room)) == len(set(keys(room)))
     assert [key.split("/")[1] for key in keys(room)].count("progress") == 1
+
+
+def test_a_resume_that_is_refused_is_told_each_time(room: Room) -> None:
+    room.fleet.troubles.append(Trouble("ctl2", "broken", ("ctl2", Phase.RESTART)))
+
+    def told(times: int) -> bool:
+        return len(room.said("Did not go on")) == times
+
+    async def story(bot: Bot) -> None:
+        await room.ask(ADA, RUN, bot)
+        await room.until_said("HELD: ")
+        scopes = {"lab/broker": LeaseMode.EXCLUSIVE}
+        other = Holder("other-run", "zoe", "mine", "ctl", "boot", 98, 98)
+        room.store.take(other, scopes, timedelta(days=1), room.clock())
+        for times in (1, 2):
+            await room.ask(ADA, f"holdfast resume {room.run} reason repaired", bot)
+            await room.until(partial(told, times), "told")
+        assert "zoe" in room.said("Did not go on")[1]
+
+    telling(room, story)
+    assert room.restarts == ["ctl1", "ctl2"]
 
 
 def test_a_run_whose_driver_died_is_told_once(room: Room) -> None:

@@ -136,8 +136,10 @@ def test_a_runs_words_outlive_it_and_its_bot(tmp_path: Path) -> None:
         process.wait(10)
     another = Processes(tmp_path / "logs", tmp_path, {})
     assert not another.alive("r1")
-    assert another.words("r1") == "True"
-    assert another.words("r2") == ""
+    said = another.words("r1")
+    assert said is not None
+    assert said.text == "True"
+    assert another.words("r2") is None
 
 
 def test_a_run_that_lives_is_not_launched_again_and_what_it_started_is_no_driver(
@@ -157,12 +159,12 @@ def test_a_run_that_lives_is_not_launched_again_and_what_it_started_is_no_driver
         assert another.alive("r1")
         with pytest.raises(Refused, match="still lives"):
             another.launch(asked)
-        while not another.words("r1"):
+        while (said := another.words("r1")) is None:
             threading.Event().wait(0.02)
     finally:
         process.kill()
         process.wait()
-    stray = int(another.words("r1"))
+    stray = int(said.text)
     assert not another.alive("r1")
     another.launch(asked)
     with suppress(ProcessLookupError):
