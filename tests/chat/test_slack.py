@@ -25,9 +25,9 @@ ASK = Message(
 HOSTILE = "*bold* _it_ <!channel> <@U1> ```x``` & <https://e|e> :boom:"
 
 
-def client(server: SlackServer) -> Slack:
+def client(server: SlackServer, bot_token: str = BOT_TOKEN) -> Slack:
     settings = Settings(
-        bot_token=BOT_TOKEN,
+        bot_token=bot_token,
         app_token=APP_TOKEN,
         base_url=server.base_url,
         timeout_seconds=5,
@@ -149,7 +149,7 @@ def test_a_button_is_pressed_once_however_often_it_comes() -> None:
             server.deliver_press(payload)
             await until(lambda: ear.repeated)
             [pressed] = ear.pressed
-            assert pressed.token == "approve run-1 abc"
+            assert pressed.token == ASK.buttons[0].token
             assert pressed.person.id == "slack:T1/U3"
             assert pressed.place == Place("C1", root.ident)
             await slack.edit(asked, Message("Approved"))
@@ -270,8 +270,7 @@ def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
             with pytest.raises(Unreachable):
                 await slack.post(CHANNEL, Message("x"), "k")
             await server.start()
-            wrong = Slack(Settings(bot_token="xoxb-planted-wrong", app_token="xapp-planted-wrong",
-                                   base_url=server.base_url), quick())  # fmt: skip
+            wrong = client(server, bot_token="xoxb-planted-wrong")  # noqa: S106 - of no server
             with pytest.raises(Unreachable, match="invalid_auth"):
                 await wrong.post(CHANNEL, Message("x"), "k")
             server.say("U2", "ho")

@@ -207,8 +207,7 @@ class SlackServer:
             answer = {"ok": False, "error": "ratelimited"}
             return web.json_response(answer, status=429, headers={"Retry-After": "1"})
         try:
-            if token != (APP_TOKEN if method == "apps.connections.open" else BOT_TOKEN):
-                raise Refused("invalid_auth")
+            self._check_token(method, token)
             asked = await self._asked(request)
             work: Callable[[dict[str, Json]], Awaitable[Json]] = getattr(
                 self, "_" + method.replace(".", "_")
@@ -221,6 +220,10 @@ class SlackServer:
             if request.transport is not None:
                 request.transport.abort()
         return web.json_response(answer)
+
+    def _check_token(self, method: str, token: str) -> None:
+        if token != (APP_TOKEN if method == "apps.connections.open" else BOT_TOKEN):
+            raise Refused("invalid_auth")
 
     async def _asked(self, request: web.Request) -> dict[str, Json]:
         asked: dict[str, Json] = dict(request.query) | dict(await request.post())
