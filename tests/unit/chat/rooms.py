@@ -21,7 +21,7 @@ from holdfast.chat.ledger import Ledger
 from holdfast.chat.memory import MemoryChat
 from holdfast.chat.request import Request, drive
 from holdfast.chat.secret import Scrubber
-from holdfast.chat.transport import Button, Person, Place
+from holdfast.chat.transport import Button, Person, Place, Transport
 from holdfast.engine import Engine
 from holdfast.errors import HoldfastError
 from holdfast.model import Holder, Json
@@ -118,11 +118,15 @@ class Threads:
 
 @dataclass
 class Room:
-    """A project with broker-restart, a site called lab, a bot, and a log channel."""
+    """A project with broker-restart, a site called lab, a bot, and a log channel.
+
+    ``transport`` is what the bot serves; without one it is ``chat``, in memory.
+    """
 
     path: Path
     config: dict[str, Json] = field(default_factory=lambda: dict(CONFIG))
     chat: MemoryChat = field(default_factory=MemoryChat)
+    transport: Transport | None = None
     groups: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"broker": HOSTS})
     drivers: int = 0
 
@@ -168,7 +172,7 @@ class Room:
         )
         config = Config.model_validate(self.config)
         ledger = Ledger(self.path / "chat.db")
-        return assemble(config, around, [self.chat], ledger, Scrubber({TOKEN}))
+        return assemble(config, around, [self.transport or self.chat], ledger, Scrubber({TOKEN}))
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Bot]:
