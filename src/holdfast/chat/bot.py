@@ -64,6 +64,8 @@ class Bot:
     async def serve(self) -> None:
         """Hear and tell until cancelled. Runs go on without us, and are caught up with afterwards."""
         since = self.clerk.ledger.since(self.clock())
+        names = ", ".join(follower.transport.name for follower in self.followers)
+        LOG.info("serving %s on %s", ", ".join(self.clerk.config.sites), names)
         async with asyncio.TaskGroup() as group:
             self._group = group
             for follower in self.followers:
