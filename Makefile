@@ -28,7 +28,7 @@ help: ## List the targets
 .PHONY: venv
 venv: $(VENV)/.project ## Make .venv with the locked dependencies (only when a lock changed)
 
-CHECKS := check-ruff check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest
+CHECKS := check-ruff check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest check-chat
 .PHONY: check $(CHECKS)
 check: venv ## All that needs no lab: linters, types, playbook syntax, unit to content tests
 	@.ci/phase start
@@ -59,6 +59,10 @@ check-playbooks: ## Syntax of every playbook, with no deprecation
 SUITES := tests/unit tests/properties tests/contract tests/content
 check-pytest: ## The tests that need no lab
 	@$(PHASE) pytest pytest -n $(JOBS) --dist worksteal $(SUITES)
+
+# One server for each file of tests. What needs ngircd is skipped, and says so, where Debian's package is not installed.
+check-chat: venv $(VENV)-synapse/.locked ## Chat against real servers on loopback: Matrix, IRC, and one that speaks Slack
+	@$(PHASE) chat pytest -n 2 --dist loadfile tests/chat
 
 .PHONY: format
 format: venv ## Let ruff format the code and fix what it can
