@@ -19,7 +19,7 @@ from holdfast.chat.language import VERBS, Command
 from holdfast.chat.launching import Launcher
 from holdfast.chat.ledger import Ledger
 from holdfast.chat.request import Resume, Start, Wanted
-from holdfast.chat.saying import help_message, plan_message
+from holdfast.chat.saying import help_message, plan_message, typeable
 from holdfast.chat.transport import Message, Place
 from holdfast.engine import Engine
 from holdfast.errors import InvalidInput, Refused
@@ -128,7 +128,7 @@ class Clerk:
         """How one run stands; without one, the newest and who holds what."""
         if command.get("run") or self.ledger.run_told_in(asker.place):
             state = self._run(command, asker, Role.VIEWER)
-            view = plain(run_view(state, driven=self._driven(state)))
+            view = typeable(plain(run_view(state, driven=self._driven(state))), state)
             return Message(f"{self._word(state)} [{state.run}]", view)
         states = [self.engine.state(run) for run in self.store.runs()[:_RECENT]]
         seen = [s for s in states if self.access.sees(asker.member, *site_and_runbook(s))]

@@ -258,16 +258,23 @@ class _Reading:
                 remedy=self._verb.usage,
             )
 
-    def _set(self, name: str, value: str) -> None:
+    def _set(self, name: str, typed: str) -> None:
+        value = _unquoted(typed)
         if name in self.given:
             raise InvalidInput(f"{name} is given twice", remedy=self._verb.usage)
         self.given[name] = _checked(name, value)
 
-    def _input(self, pair: str) -> None:
-        name, _, value = _checked("input", pair).partition("=")
+    def _input(self, typed: str) -> None:
+        name, _, value = _checked("input", _unquoted(typed)).partition("=")
         if name in self.inputs:
             raise InvalidInput(f"the input {name} is given twice")
         self.inputs[name] = value
+
+
+def _unquoted(word: str) -> str:
+    """The word without quotes around it: the CLI's next commands are quoted for a shell."""
+    quoted = len(word) > 1 and word[0] == word[-1] and word[0] in "'\""
+    return word[1:-1] if quoted else word
 
 
 def _checked(kind: str, value: str) -> str:

@@ -6,6 +6,7 @@ what a terminal would show, and is what gets cut.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -113,10 +114,18 @@ def stopped_message(state: RunState) -> Message:
     stopped = held if _is_held(state) else state.aborted or state.refused
     word = "HELD" if _is_held(state) else str(state.status).upper()
     text = one_line(f"{word}: {what} [{state.run}]")
+    told = typeable(plain(ending(state, held)), state)
     if stopped is None:
-        return Message(text, plain(ending(state, held)))
-    then = [f"next: {one_line(command)}" for command in stopped.next_commands[:1]]
-    return Message("\n".join([text, *then]), plain(ending(state, held)))
+        return Message(text, told)
+    then = [f"next: {typeable(one_line(each), state)}" for each in stopped.next_commands[:1]]
+    return Message("\n".join([text, *then]), told)
+
+
+def typeable(text: str, state: RunState) -> str:
+    """The CLI's words with the site by its name: a path of the controller cannot be typed in chat."""
+    plan = state.opened.plan if state.opened else {}
+    path = str(plan.get("inventory") or "")
+    return text.replace(f"--site {shlex.quote(path)}", f"--site {plan['site']}") if path else text
 
 
 def awaits(state: RunState, step: int) -> bool:

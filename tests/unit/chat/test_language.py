@@ -82,6 +82,15 @@ def test_only_what_is_meant_for_it(text: str, rest: str | None) -> None:
             Command("run", {"runbook": "r-1", "limit": "ctl1"}, reason="openssl update"),
         ),
         (
+            "run r-1 --site lab --limit 'ctl*' --input 'unit=nova-compute' --reason 'x'",
+            Command(
+                "run",
+                {"runbook": "r-1", "site": "lab", "limit": "ctl*"},
+                inputs={"unit": "nova-compute"},
+                reason="x",
+            ),
+        ),
+        (
             "resume k3f9 \u2014reason \u201cdisk replaced\u201d",
             Command("resume", {"run": "k3f9"}, reason="disk replaced"),
         ),

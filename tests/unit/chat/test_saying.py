@@ -81,3 +81,12 @@ def test_the_log_line_is_the_one_that_people_know() -> None:
     assert log_line(state, story.journal[-1].event, "") == (
         f"END (HELD) - rabbitmq-restart lab [{RUN}]: FAIL not_running"
     )
+
+
+def test_a_next_command_names_the_site_as_chat_does() -> None:
+    story = Story(RUN, plan={"inventory": "/srv/x y/inventories/lab", "site": "lab", "steps": []})
+    again = "holdfast run r-1 --site '/srv/x y/inventories/lab' --reason '…'"
+    story.add(events.Refused(at=at(9), evidence="FAIL", next_commands=[again]))
+    message = stopped_message(fold(story.journal))
+    assert message.text.endswith("next: holdfast run r-1 --site lab --reason '…'")
+    assert "/srv" not in message.text + message.code
