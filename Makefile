@@ -71,48 +71,53 @@ format: venv ## Let ruff format the code and fix what it can
 
 ##@ On real hosts (containers on this machine)
 
-# One lab per release, away from the one that people use, shared by that release's scenarios.
-RELEASES ?= bookworm trixie
-TEST_LAB = LAB_NAME=holdfast-test-$* LAB_RELEASE=$* LAB_SUBNET=$(TEST_SUBNET_$*)
+# Labs of their own, away from the one that people use: RELEASE for all of nova, RELEASE-rabbitmq for brokers alone.
+LABS ?= bookworm bookworm-rabbitmq trixie
+TEST_LAB = LAB_NAME=holdfast-test-$* LAB_SUBNET=$(TEST_SUBNET_$*) \
+  LAB_RELEASE=$(firstword $(subst -, ,$*)) LAB_PROFILE=$(or $(word 2,$(subst -, ,$*)),full)
 TEST_SUBNET_bookworm := 10.97.101.0/24
 TEST_SUBNET_trixie := 10.97.102.0/24
+TEST_SUBNET_bookworm-rabbitmq := 10.97.103.0/24
+TEST_SUBNET_trixie-rabbitmq := 10.97.104.0/24
 
 .PHONY: prerequisites
 prerequisites: ## Install what the lab needs from Debian and is missing (root or sudo)
 	@tests/lab/prerequisites
 
-IMAGES := $(RELEASES:%=image-%)
-MOLECULE := $(RELEASES:%=molecule-%)
+IMAGES := $(patsubst %,image-%,$(sort $(foreach lab,$(LABS),$(firstword $(subst -, ,$(lab))))))
+MOLECULE := $(LABS:%=molecule-%)
+# Scenarios mostly wait, so two labs are at work at once; their output is shown where they fail.
+RUN_MOLECULE := PHASE_QUIET=1 make -k -j2 $(MOLECULE)
 .PHONY: test
-test: ## Everything CI runs: prerequisites, check, images, molecule on each release
+test: ## Everything CI runs: prerequisites, check, images, molecule on each lab
 	@.ci/phase start
 	@if $(PHASE) prerequisites tests/lab/prerequisites && $(PHASE) venv make venv; then rc=0; \
 	  PHASE_QUIET=1 make -k -j$(JOBS) $(IMAGES) $(CHECKS) || rc=1; \
-	  make -k $(MOLECULE) || rc=1; \
+	  $(RUN_MOLECULE) || rc=1; \
 	else rc=1; fi; \
 	.ci/phase table || rc=1; exit $$rc
 
 .PHONY: molecule
-molecule: prerequisites venv ## The scenarios alone; RELEASES=trixie for one release
+molecule: prerequisites venv ## The scenarios alone; LABS=trixie for one lab
 	@.ci/phase start
-	@rc=0; make -k $(IMAGES) $(MOLECULE) || rc=1; .ci/phase table || rc=1; exit $$rc
+	@rc=0; make -k $(IMAGES) || rc=1; $(RUN_MOLECULE) || rc=1; .ci/phase table || rc=1; exit $$rc
 
 # An image takes minutes of download and unpacking, so `test` builds them beside the linters.
 .PHONY: $(IMAGES)
 $(IMAGES): image-%:
-	@$(PHASE) "lab image $*" make lab-image $(TEST_LAB)
+	@$(PHASE) "lab image $*" make lab-image LAB_RELEASE=$*
 
-# Which scenarios a release gets, and in which order, is said by tests/molecule/run. Each is a phase of its own.
+# Which scenarios a lab gets, and in which order, is said by tests/molecule/run. Each is a phase of its own.
 .PHONY: $(MOLECULE)
 $(MOLECULE): molecule-%:
-	@scenarios=$$(tests/molecule/run --release $* --list); \
+	@scenarios=$$($(TEST_LAB) tests/molecule/run --list); \
 	test -n "$$scenarios" || { echo "No scenario runs on $*." >&2; exit 1; }; \
-	if $(PHASE) "lab up $*" make lab-up $(TEST_LAB); then rc=0; \
+	if $(PHASE) "$* lab up" make lab-up $(TEST_LAB); then rc=0; \
 	  for scenario in $$scenarios; do \
-	    $(PHASE) "$* $$scenario" env $(TEST_LAB) tests/molecule/run --release $* --no-lab-up $$scenario || rc=1; \
+	    $(PHASE) "$* $$scenario" env $(TEST_LAB) tests/molecule/run --no-lab-up $$scenario || rc=1; \
 	  done; \
 	else rc=1; fi; \
-	$(PHASE) "lab down $*" make lab-down $(TEST_LAB) || rc=1; exit $$rc
+	$(PHASE) "$* lab down" make lab-down $(TEST_LAB) || rc=1; exit $$rc
 
 .PHONY: demo
 demo: prerequisites venv ## A whole rolling restart of RabbitMQ and nova, with a report

@@ -48,9 +48,8 @@ class ActionModule(ActionBase):
         except HoldfastError as error:
             raise AnsibleActionFail(str(error)) from None
         if answer.get("by_hand"):
-            self._display.display(
-                answer["msg"]
-            )  # Ansible shows no message of a task that went well
+            # Ansible shows no message of a task that went well.
+            self._display.display(answer["msg"])
         return result | {"changed": False} | answer
 
 

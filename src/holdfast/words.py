@@ -1,6 +1,6 @@
 """How values are said to people: text from outside made harmless, durations, moments, near misses.
 
-Owns wording that the terminal, the report and chat share. Knows nothing of runs or fleets.
+Owns wording that the terminal and the report share. Knows nothing of runs or fleets.
 """
 
 from __future__ import annotations

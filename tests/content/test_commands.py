@@ -100,3 +100,25 @@ def test_a_command_that_cannot_be_typed_is_seen(command: str) -> None:
 )
 def test_a_command_that_can_be_typed_is_not(command: str) -> None:
     assert complaints(command) == []
+
+
+def every_command(group: TyperGroup) -> list[typer.core.TyperCommand]:
+    """Return the commands of a group and of the groups in it."""
+    commands: list[typer.core.TyperCommand] = []
+    for command in group.commands.values():
+        if isinstance(command, TyperGroup):
+            commands += every_command(command)
+        else:
+            assert isinstance(command, typer.core.TyperCommand)
+            commands.append(command)
+    return commands
+
+
+@pytest.mark.parametrize("command", every_command(program()), ids=lambda command: command.name)
+def test_help_teaches(command: typer.core.TyperCommand) -> None:
+    """What it is for, an example that can be typed, and what its exit codes mean."""
+    assert (command.help or "").strip()
+    epilog = command.epilog or ""
+    assert re.search(rf"Example: \[bold\]holdfast (lease |chat )?{command.name}\b", epilog)
+    assert "Exit codes: 0 " in epilog
+    assert "2 invalid input" in epilog

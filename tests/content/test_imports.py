@@ -28,15 +28,15 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "probes": {"model", "errors"},
     "claims": {"gates", "probes", "model", "errors", "words"},
     "looking": CLAIMS | {"model", "errors"},
-    "plan": VALUES | PURE,
+    "plan": VALUES | PURE | {"words"},
     "journal": VALUES,
     "runbook": VALUES | {"words"},
     "store": VALUES | {"settings"},
     "playrun": VALUES | {"store", "settings"},
-    "ansible": VALUES | PURE,
+    "ansible": VALUES | PURE | {"words"},
     "engine": BELOW_ENGINE,
     "report": BELOW_ENGINE | {"engine"},
-    "chat": BELOW_ENGINE | CLAIMS | {"engine", "report"},
+    "chat": BELOW_ENGINE | {"engine", "report"},
     "cli": BELOW_ENGINE | CLAIMS | {"engine", "report", "chat"},
 }
 PLUGINS_MAY_IMPORT = VALUES | CLAIMS | {"playrun", "store", "journal", "settings"}
@@ -46,7 +46,7 @@ HOMES: Mapping[str, set[str]] = {
     "ansible": {"ansible"},
     "ansible_runner": {"ansible"},
     "sqlalchemy": {"store", "settings"},  # settings: the grammar of a database URL
-    "httpx": {"probes", "chat"},
+    "httpx": {"probes"},
     "amqp": {"probes"},
     "kombu": {"probes"},
     "openstack": {"probes"},

@@ -294,6 +294,12 @@ def paths_in(spans: list[str]) -> set[str]:
     }
 
 
+def functions_in(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the (file, function) that prose names together: a path in backticks, then `name()`."""
+    for path, names in re.findall(r"`([\w./-]+\.py)`((?:,? `\w+\(\)`)+)", text):
+        yield from ((path, name) for name in re.findall(r"`(\w+)\(\)`", names))
+
+
 def exists(path: str) -> bool:
     """Tell whether a path is in the repository, as a file or a directory."""
     return any(name_of(file) == path or name_of(file).startswith(f"{path}/") for file in files())
@@ -302,6 +308,24 @@ def exists(path: str) -> bool:
 @pytest.mark.parametrize("path", PROSE, ids=name_of)
 def test_every_path_that_prose_names_exists(path: Path) -> None:
     assert {named for named in paths_in(code_spans(path)) if not exists(named)} == set()
+
+
+@pytest.mark.parametrize("path", PROSE, ids=name_of)
+def test_every_function_that_prose_names_is_in_its_file(path: Path) -> None:
+    assert [
+        f"{file} {name}()"
+        for file, name in functions_in(text_of(path))
+        if f"def {name}(" not in text_of(ROOT / file)
+    ] == []
+
+
+def test_one_hosts_restart_can_be_followed() -> None:
+    """The trail names a file of every kind on the way, and the functions in it."""
+    page = text_of(ROOT / "docs/architecture.md")
+    trail = page.partition("## One host's restart, followed")[2].partition("\n## ")[0]
+    kinds = {path.split("/")[0] for path in re.findall(r"`([\w./-]+\.(?:py|yml|md))`", trail)}
+    assert kinds >= {"runbooks", "playbooks", "roles", "plugins", "src"}
+    assert {"decide", "append_guarded", "swap"} <= {name for _, name in functions_in(trail)}
 
 
 @pytest.mark.parametrize("path", PROSE, ids=name_of)
@@ -355,3 +379,8 @@ def test_a_path_in_prose_is_seen() -> None:
     }
     assert not exists("docs/gone.md")
     assert exists("docs/architecture.md")
+
+
+def test_a_function_in_prose_is_seen() -> None:
+    text = "`src/a.py` `go()`, `stop()` and `src/b.py`, where `here()` stands alone, not `src/c.py`"
+    assert list(functions_in(text)) == [("src/a.py", "go"), ("src/a.py", "stop")]

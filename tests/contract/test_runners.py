@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
+from holdfast.errors import InvalidInput
 from holdfast.events import ActDone, ActIntended, GateJudged, HostDone, Observed
 from holdfast.model import Act, Outcome
 from holdfast.store import processes_of
@@ -196,6 +199,43 @@ def test_a_play_leaves_neither_variables_nor_the_shells_secrets(real: Hand) -> N
     assert [path.stat().st_mode & 0o077 for path in (runs, *runs.glob("*/*"))] == [0, 0]
     command = next(content for path, content in kept.items() if path.name == "command")
     assert b'"ANSIBLE_HOST_KEY_CHECKING": "True"' in command
+
+
+# ansible-runner leaves its files open when it breaks; they are collected here, not in a test that follows.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@ROOT
+def test_a_play_whose_output_cannot_be_kept_has_failed_and_leaves_no_process(real: Hand) -> None:
+    """As on a full disk: what happened is for the journal and the host to tell, and no bug of ours."""
+    assert isinstance(real.bench, RealBench)
+    runs = real.bench.state_dir / "runs"
+
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill_up() -> bool:
+        if any(runs.glob("*/*/artifacts/play/job_events/*.json")):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # this process's files alone
+        return False
+
+    try:
+        result = real.roll("a", interrupted=fill_up)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        gc.collect()
+
+    assert (result.status, result.hosts) == ("failed", {"a": "absent"})
+    assert "cannot be kept: File too large" in result.messages[""]
+    assert not list(processes_of(real.run))
+
+
+@ROOT
+def test_a_play_whose_files_cannot_be_written_is_not_started(real: Hand) -> None:
+    assert isinstance(real.bench, RealBench)
+    place = real.bench.state_dir / "runs" / real.run / "0001"
+    place.mkdir(parents=True)
+
+    with pytest.raises(InvalidInput, match="cannot be made"):
+        real.roll("a")
+    assert not real.said(ActIntended)
 
 
 @ROOT

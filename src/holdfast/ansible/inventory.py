@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,6 +16,12 @@ from holdfast.model import Json
 from holdfast.plan import Site
 
 _SECONDS = 120
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+# Ansible takes a part of a limit that matches nothing for a warning: the host that somebody wanted
+# to leave out, and misspelt, would be restarted.
+_STRICT = {"ANSIBLE_HOST_PATTERN_MISMATCH": "error"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ class AnsibleInventory:
 
         Raises:
             InvalidInput: it is missing, cannot be read (a vault that does not open included), does
-                not name its site, or the limit matches no host.
+                not name its site, or the limit or a part of it matches no host.
         """
         path = site.expanduser().absolute()
         if not path.exists():
@@ -42,9 +49,22 @@ class AnsibleInventory:
                 f"{path} does not say which site it is: holdfast_site is not set",
                 remedy=f"set holdfast_site in {path}/group_vars/all.yml",
             )
+        if not _NAME.fullmatch(listing["site"]):
+            raise InvalidInput(
+                f"{path} calls the site {listing['site']!r} (holdfast_site)",
+                remedy="a name of letters, digits, `.`, `_` and `-`: leases are <site>/<service>",
+            )
+        if listing["unmatched"]:
+            raise InvalidInput(
+                f"--limit {limit!r}: {listing['unmatched']!r} matches no host of {path}",
+                remedy=f"see its hosts: ansible-inventory -i {path} --graph",
+            )
         selected = listing["selected"]
         if selected is not None and not selected:
-            raise InvalidInput(f"--limit {limit!r} matches no host of {path}")
+            raise InvalidInput(
+                f"--limit {limit!r} matches no host of {path}",
+                remedy=f"see its hosts: ansible-inventory -i {path} --graph",
+            )
         return Site(
             name=listing["site"],
             path=str(path),
@@ -58,7 +78,7 @@ class AnsibleInventory:
             answer = subprocess.run(  # noqa: S603  # our own module; path and limit are arguments
                 program,
                 cwd=self.project,
-                env=scrubbed(self.environ),
+                env=scrubbed(self.environ) | _STRICT,
                 capture_output=True,
                 text=True,
                 timeout=_SECONDS,
@@ -93,4 +113,6 @@ def _remedy(path: Path, words: str) -> str:
             "tell Ansible where the vault's password is: vault_password_file in ansible.cfg, or "
             "ANSIBLE_VAULT_PASSWORD_FILE"
         )
+    if "locale" in words:
+        return "export LC_ALL=C.UTF-8"
     return f"see what Ansible says of it: ansible-inventory -i {path} --graph"

@@ -30,10 +30,7 @@ def _listing(source: str, limit: str) -> dict[str, Any]:
     loader, inventory, variables = _open(source)
     hosts = inventory.get_hosts()
     _open_every_vault(loader, source, [*inventory.groups.values(), *hosts])
-    selected = None
-    if limit:
-        inventory.subset(limit)
-        selected = [host.name for host in inventory.get_hosts()]
+    selected, unmatched = _selected(inventory, limit) if limit else (None, "")
     groups = {
         name: [host.name for host in group.get_hosts()]
         for name, group in inventory.groups.items()
@@ -43,7 +40,25 @@ def _listing(source: str, limit: str) -> dict[str, Any]:
         "site": _site_name(loader, variables, hosts),
         "groups": groups,
         "selected": selected,
+        "unmatched": unmatched,
     }
+
+
+def _selected(inventory: Any, limit: str) -> tuple[list[str], str]:
+    """The hosts of the limit, or the first part of it that matches none."""
+    from ansible.errors import AnsibleError  # noqa: PLC0415  # as below
+
+    inventory.subset(limit)
+    # A limit of which Ansible makes no pattern (a comma, an empty file) is none to it: all hosts. An
+    # open bracket it drops. Its own reading of the limit is to be had nowhere else.
+    patterns = any(part.strip() for part in inventory._subset)  # noqa: SLF001
+    if not patterns or limit.count("[") != limit.count("]"):
+        return [], limit
+    try:
+        return [host.name for host in inventory.get_hosts()], ""
+    except AnsibleError as error:
+        # HOST_PATTERN_MISMATCH=error, which the caller sets; the pattern ends the sentence.
+        return [], str(error.message).rpartition(": ")[2]
 
 
 def _open(source: str) -> tuple[Any, Any, Any]:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from holdfast.ansible.ports import HostEnd, PlayEnd, PlayResult, Progress
 from holdfast.model import Json
+from holdfast.words import literal
 
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _READING = re.compile(r"gate (\S+) ")
 _LONGEST = 2000
 """Characters of a message that are kept; a task may print megabytes."""
@@ -45,6 +45,10 @@ class Outcome:
         elif kind == "playbook_on_stats":
             self._stats = data
 
+    def lost(self, words: str) -> None:
+        """Take in that events are missing; ``words`` say why."""
+        self._messages[""] = words
+
     def result(self, *, ended_well: bool, interrupted: bool) -> PlayResult:
         """The result, once the process has ended; ``ended_well`` is what its exit status said."""
         hosts = {host: self._end(host) for host in (*self._expected, *sorted(self._unexpected()))}
@@ -58,7 +62,7 @@ class Outcome:
         return PlayResult(status, hosts, self._told(hosts) if status != "ok" else {})
 
     def _line(self, stdout: str) -> Iterator[Progress]:
-        line = _ESCAPES.sub("", stdout).strip()
+        line = literal(stdout).strip()
         if line:
             self._tail.append(line)
         if reading := _READING.match(line):
@@ -95,4 +99,4 @@ def _words(res: Mapping[str, Json]) -> str:
     if failed:
         return "; ".join(dict.fromkeys(failed))
     said = [str(res[key]) for key in ("msg", "module_stderr", "stderr") if res.get(key)]
-    return _ESCAPES.sub("", "\n".join(dict.fromkeys(said))).strip() or "failed without a word"
+    return literal("\n".join(dict.fromkeys(said))).strip() or "failed without a word"

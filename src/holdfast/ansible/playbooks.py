@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.plan import Playbook, Policy
+from holdfast.words import nearest
 
 POLICY = "holdfast_policy"
 _ENGINES_OWN = "holdfast_"
@@ -63,8 +63,8 @@ class AnsiblePlaybooks:
         directory = self.project / "playbooks"
         names = sorted(path.name for path in directory.glob("*.yml"))
         if name not in names:
-            near = get_close_matches(name, names, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}"
+            near = nearest(name, names)
+            hint = f"did you mean {near}?" if near else f"there are: {', '.join(names)}"
             raise InvalidInput(f"there is no playbook {name!r} in {directory}; {hint}")
         return directory / name
 

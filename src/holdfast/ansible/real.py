@@ -19,8 +19,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -73,11 +74,12 @@ class RealRunner:
         """Start the play and return when it, and every process of it, has ended.
 
         Raises:
-            InvalidInput: its directory cannot be made; nothing was touched.
+            InvalidInput: its directory or files cannot be made; nothing was touched.
         """
         place = _Place.make(self.state_dir, play)
         try:
-            place.write(play, self.state_url, self.state_dir)
+            with _writable(place.directory):
+                place.write(play, self.state_url, self.state_dir)
             return self._watch(play, place, on_progress, interrupted)
         finally:
             place.clean()
@@ -110,7 +112,12 @@ class RealRunner:
             finally:
                 # Whatever broke here: no process of a play may outlive its watch.
                 self._end(play.run)
-            ending.result()
+            try:
+                ending.result()
+            except OSError as error:
+                # A full disk, mostly. The hosts that were in hand are observed like those of any
+                # play that ended badly.
+                outcome.lost(f"what the play says cannot be kept: {error.strerror}")
         well = runner.rc == 0 and runner.status == "successful"
         return outcome.result(ended_well=well, interrupted=stopped)
 
@@ -184,16 +191,11 @@ class _Place:
     @classmethod
     def make(cls, state_dir: Path, play: Play) -> _Place:
         directory = state_dir / "runs" / play.run / play.ident
-        try:
+        with _writable(directory):
             state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             for parent in (directory.parent.parent, directory.parent):
                 parent.mkdir(mode=0o700, exist_ok=True)
             directory.mkdir(mode=0o700)
-        except OSError as error:
-            raise InvalidInput(
-                f"the play's directory cannot be made: {error.strerror}: {directory}",
-                remedy="set HOLDFAST_STATE_DIR to a directory you may write, with free space",
-            ) from error
         return cls(directory)
 
     @property
@@ -220,6 +222,17 @@ class _Place:
         for path in (self.variables, self.config):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.directory / "env", ignore_errors=True)
+
+
+@contextmanager
+def _writable(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput(
+            f"the play's directory cannot be made: {error.strerror}: {directory}",
+            remedy="set HOLDFAST_STATE_DIR to a directory you may write, with free space",
+        ) from error
 
 
 def _write(path: Path, text: str) -> None:

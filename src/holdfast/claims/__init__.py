@@ -40,7 +40,9 @@ def find_claim(name: str) -> Claim:
     known = claims_of(system) if system in SYSTEMS else all_claims()
     if name in known:
         return known[name]
-    raise InvalidInput(f"there is no claim {name!r}; {_meant(name, known)}")
+    raise InvalidInput(
+        f"there is no claim {name!r}; {_meant(name, known)}", remedy="holdfast check --list"
+    )
 
 
 def standing(groups: Mapping[str, Sequence[str]]) -> list[Asked]:

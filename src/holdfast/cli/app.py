@@ -20,7 +20,7 @@ from holdfast.cli import chatting, checking, reading, running, status
 from holdfast.cli.boundary import Boundary
 from holdfast.cli.desk import Desk
 from holdfast.cli.outside import real
-from holdfast.cli.stream import Steady
+from holdfast.cli.stream import Steady, fill_closed
 
 app = typer.Typer(
     name="holdfast",
@@ -35,41 +35,77 @@ app = typer.Typer(
     "6 outcome unknown · 70 a bug of ours. After 2 and 3 nothing was touched.",
 )
 lease = typer.Typer(no_args_is_help=True, help="See who holds which lease; free a dead holder's.")
-
 chat = typer.Typer(no_args_is_help=True, help="Ask for runs, follow and approve them from chat.")
 
 LOOK, ACT, TELL = "Before a run", "Running", "Looking at runs"
 
 
-def _command(function: object, panel: str, example: str) -> None:
-    """Register a command; its help ends with an example."""
-    epilog = f"Example: [bold]{example}[/bold]"
-    app.command(rich_help_panel=panel, epilog=epilog)(function)  # type: ignore[type-var]  # any function
-
-
-_command(reading.runbooks, LOOK, "holdfast runbooks")
-_command(reading.show, LOOK, "holdfast show rabbitmq-restart")
-_command(running.plan, LOOK, "holdfast plan nova-restart --site lab --limit 'ctl*'")
-_command(checking.check, LOOK, "holdfast check --site lab rabbitmq.members_agree")
-_command(running.run, ACT, "holdfast run rabbitmq-restart --site lab --reason 'openssl update'")
-_command(running.resume, ACT, "holdfast resume k3f9 --reason 'disk replaced on ctl2'")
-_command(running.abort, ACT, "holdfast abort k3f9")
-_command(running.approve, ACT, "holdfast approve k3f9")
-_command(status.status, TELL, "holdfast status")
-_command(reading.watch, TELL, "holdfast watch k3f9")
-_command(reading.log, TELL, "holdfast log k3f9 --json")
-_command(reading.report, TELL, "holdfast report k3f9 --svg run.svg")
-app.add_typer(lease, name="lease", rich_help_panel=TELL)
-lease.command("list", epilog="Example: [bold]holdfast lease list[/bold]")(status.lease_list)
-lease.command("release", epilog="Example: [bold]holdfast lease release lab/rabbitmq[/bold]")(
-    status.lease_release
+READS = "0 shown · 2 invalid input"
+RUNS = (
+    "0 finished · 2 invalid input · 3 refused (after 2 and 3 nothing was touched) · 4 held · "
+    "5 aborted by an operator · 6 outcome unknown: acted, result not observed"
 )
+CHECKS = (
+    "0 all PASS · 2 invalid input · 3 not all PASS. With --nagios: 0 OK · 2 CRITICAL · 3 UNKNOWN"
+)
+
+
+def _ends(example: str, codes: str) -> str:
+    """Return what a command's help ends with."""
+    return f"Example: [bold]{example}[/bold]\n\nExit codes: {codes} · 70 a bug of ours"
+
+
+def _command(function: object, panel: str, codes: str, example: str) -> None:
+    """Register a command; its help ends with an example and its exit codes."""
+    register = app.command(rich_help_panel=panel, epilog=_ends(example, codes))
+    register(function)  # type: ignore[type-var]  # any function
+
+
+_command(reading.runbooks, LOOK, READS, "holdfast runbooks")
+_command(reading.show, LOOK, READS, "holdfast show rabbitmq-restart")
+_command(running.plan, LOOK, READS, "holdfast plan nova-restart --site lab --limit 'ctl*'")
+_command(checking.check, LOOK, CHECKS, "holdfast check --site lab rabbitmq.members_agree")
+_command(
+    running.run,
+    ACT,
+    RUNS,
+    "holdfast run rabbitmq-restart --site lab --reason 'openssl update'",
+)
+_command(running.resume, ACT, RUNS, "holdfast resume k3f9 --reason 'disk replaced on ctl2'")
+_command(
+    running.abort,
+    ACT,
+    "0 asked, or closed · 2 invalid input · 3 refused: a play run by hand",
+    "holdfast abort k3f9",
+)
+_command(running.approve, ACT, "0 approved · 2 invalid input", "holdfast approve k3f9")
+_command(status.status, TELL, READS, "holdfast status")
+_command(
+    reading.watch,
+    TELL,
+    f"{READS} · 5 Ctrl-C, of which the run knows nothing",
+    "holdfast watch k3f9",
+)
+_command(reading.log, TELL, READS, "holdfast log k3f9 --json")
+_command(reading.report, TELL, READS, "holdfast report k3f9 --svg run.svg")
+app.add_typer(lease, name="lease", rich_help_panel=TELL)
+lease.command("list", epilog=_ends("holdfast lease list", READS))(status.lease_list)
+lease.command(
+    "release",
+    epilog=_ends(
+        "holdfast lease release lab/rabbitmq",
+        "0 free · 2 invalid input · 3 refused: its holder lives · 5 you said no",
+    ),
+)(status.lease_release)
 
 app.add_typer(chat, name="chat", rich_help_panel=ACT)
-chat.command("serve", epilog="Example: [bold]holdfast chat serve --config chat.yml[/bold]")(
-    chatting.serve
+chat.command(
+    "serve",
+    epilog=_ends("holdfast chat serve --config chat.yml", "0 told to stop · 2 invalid input"),
+)(chatting.serve)
+chat.command("drive", hidden=True, epilog=_ends("holdfast chat drive < request.json", RUNS))(
+    chatting.drive
 )
-chat.command("drive", hidden=True)(chatting.drive)
 
 
 def _version(wanted: bool) -> None:  # typer's callbacks take the value alone
@@ -92,16 +128,25 @@ def _root(
 
 def desk() -> Desk:
     """Build what commands work with, from this process's own streams, environment and clock."""
+    fill_closed()
     out, err = Steady(sys.stdout), Steady(sys.stderr)
     return Desk(
         environ=os.environ,
-        directory=Path.cwd(),
+        directory=_directory(),
         out=Console(file=out.text(), highlight=False),
         err=Console(file=err.text(), highlight=False),
         stdin=sys.stdin,
         now=lambda: datetime.now(UTC),
         outside=real,
     )
+
+
+def _directory() -> Path:
+    """The current directory; the root where it was deleted under our feet."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path("/")
 
 
 def main(arguments: Sequence[str] | None = None, at: Desk | None = None) -> NoReturn:

@@ -17,6 +17,8 @@ from holdfast.errors import HoldfastError
 from holdfast.words import literal
 
 INTERRUPTED = 5
+_BY_TYPER = 130
+"""What typer makes of a KeyboardInterrupt before it comes here."""
 
 
 class Boundary:
@@ -35,12 +37,13 @@ class Boundary:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None or isinstance(error, SystemExit):
+        interrupted = isinstance(error, SystemExit) and error.code == _BY_TYPER
+        if error is None or (isinstance(error, SystemExit) and not interrupted):
             return
         if isinstance(error, HoldfastError):
             self.say(error)
             raise SystemExit(error.exit_code) from None
-        if isinstance(error, KeyboardInterrupt):
+        if interrupted or isinstance(error, KeyboardInterrupt):
             self._err.print("\nInterrupted. Nothing was touched by this command.", style="yellow")
             raise SystemExit(INTERRUPTED) from None
         self._confess(error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +21,13 @@ from holdfast.ansible.ports import Play, PlayResult, StopSignal
 from holdfast.claims import all_claims
 from holdfast.cli.desk import Desk
 from holdfast.cli.interrupt import interruptible
-from holdfast.cli.options import Json, Site, desk_of
+from holdfast.cli.options import Json, Limit, Site, desk_of
 from holdfast.engine import Progress
 from holdfast.errors import HoldfastError, InvalidInput
 from holdfast.events import GateJudged
 from holdfast.model import Json as Value
 from holdfast.model import Outcome
+from holdfast.plan import Site as Inventory
 from holdfast.report.drawing import STYLES
 from holdfast.report.table import columns
 from holdfast.report.telling import MARKS, TONES
@@ -66,12 +67,14 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
         list[str] | None,
         typer.Argument(
             metavar="CLAIM",
-            help="Claims, with parameters as CLAIM:name=value,name=value. Default: every standing "
+            help="Claims, with parameters as CLAIM:name=value,name=value. A claim about a group is "
+            "asked once, a claim about a host of its own at every host. Default: every standing "
             "claim of the groups that the site has.",
         ),
     ] = None,
     *,
     site: Site = "",
+    limit: Limit = "",
     listing: Annotated[
         bool, typer.Option("--list", metavar="", help="List all claims there are.")
     ] = False,
@@ -88,9 +91,9 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
     if listing:
         _list(desk, as_json=as_json)
     elif nagios:
-        _nagios(desk, site, claims or [])
+        _nagios(desk, site, claims or [], limit)
     else:
-        found = _look(desk, desk.site(site), [entry_of(claim) for claim in claims or []])
+        found = _look(desk, desk.site(site), [entry_of(claim) for claim in claims or []], limit)
         _show(desk, found, as_json=as_json)
         raise typer.Exit(0 if found.outcome is Outcome.PASS else NOT_PASS)
 
@@ -113,26 +116,28 @@ def entry_of(text: str) -> Value:
     return entry
 
 
-def _look(desk: Desk, site: Path, claims: Sequence[Value]) -> Found:
+def _look(desk: Desk, site: Path, claims: Sequence[Value], limit: str) -> Found:
     outside, run = desk.outside(desk), f"check-{secrets.token_hex(4)}"
-    for claim in claims:
-        outside.claim_group(claim)
+    of_hosts = _of_hosts(claims, outside.claim_group, limit)
     began = desk.now()
     with TemporaryDirectory(prefix="holdfast-check-") as directory:
         settings = Settings(f"sqlite:///{directory}/state.db", Path(directory))
         store, runner = open_store(settings), outside.runner(settings)
         with desk.busy("Reading inventory"):
-            name = outside.sites.read(site, "").name
+            found = outside.sites.read(site, limit)
+        hosts = _hosts(found) if of_hosts else ()
         play = Play(
             run=run,
             ident="check",
             playbook="check.yml",
             inventory=str(site),
+            limit=hosts,
             variables={
                 "holdfast_run": run,
                 "holdfast_grant": {},
-                "holdfast_site": name,
+                "holdfast_site": found.name,
                 "holdfast_check_claims": list(claims) or [STANDING],
+                **({"holdfast_check_hosts": list(hosts)} if hosts else {}),
             },
         )
         stop = StopSignal()
@@ -145,6 +150,26 @@ def _look(desk: Desk, site: Path, claims: Sequence[Value]) -> Found:
         messages=_messages(result, judged),
         seconds=(desk.now() - began).total_seconds(),
     )
+
+
+def _of_hosts(claims: Sequence[Value], group_of: Callable[[Value], str], limit: str) -> bool:
+    """Whether one of the claims is about a host of its own, and so is asked at every host.
+
+    Raises:
+        InvalidInput: a claim is unknown, or the limit would narrow a claim about a group.
+    """
+    groups = [group_of(claim) for claim in claims]
+    if limit and not (groups and not any(groups)):
+        raise InvalidInput(
+            "--limit goes with claims about a host of its own; one about a group is about all its hosts",
+            remedy="leave --limit out; holdfast check --list says what there is",
+        )
+    return "" in groups
+
+
+def _hosts(site: Inventory) -> tuple[str, ...]:
+    every = dict.fromkeys(host for hosts in site.groups.values() for host in hosts)
+    return tuple(host for host in every if site.selected is None or host in site.selected)
 
 
 def _sign(progress: Progress) -> str:
@@ -179,11 +204,11 @@ def _show(desk: Desk, found: Found, *, as_json: bool) -> None:
     desk.show(Text(f"\n{found.outcome}: {passed} hold ({duration(found.seconds)})", tone))
 
 
-def _nagios(desk: Desk, site: str, claims: Sequence[str]) -> NoReturn:
+def _nagios(desk: Desk, site: str, claims: Sequence[str], limit: str) -> NoReturn:
     """Print one plugin line, whatever happens (monitoring plugins' guidelines: 0 to 3, perfdata)."""
     desk.bug_code = NAGIOS[Outcome.UNKNOWN][0]
     try:
-        found = _look(desk, desk.site(site), [entry_of(claim) for claim in claims])
+        found = _look(desk, desk.site(site), [entry_of(claim) for claim in claims], limit)
     except HoldfastError as error:
         desk.emit(f"HOLDFAST UNKNOWN - {_plain(error.message)}")
         raise typer.Exit(NAGIOS[Outcome.UNKNOWN][0]) from error

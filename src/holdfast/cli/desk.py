@@ -21,7 +21,7 @@ from rich.text import Text
 from holdfast.ansible.environment import find_project
 from holdfast.ansible.ports import InventoryReader, PlaybookReader, PlayRunner
 from holdfast.cli import places
-from holdfast.engine import Engine, Progress
+from holdfast.engine import Engine, Planner, Progress
 from holdfast.engine.keeper import Background, every_second
 from holdfast.errors import InvalidInput, Refused
 from holdfast.events import Recorded
@@ -104,6 +104,11 @@ class Desk:
             listener=listener,
         )
 
+    def planner(self) -> Planner:
+        """Build what makes plans, without opening the state."""
+        outside = self.outside(self)
+        return Planner(outside.sites, outside.playbooks, outside.claim_group)
+
     @contextmanager
     def busy(self, what: str) -> Iterator[Callable[[str], None]]:
         """Say what is being done, on a terminal, while it is done; gives a way to say more."""
@@ -120,7 +125,7 @@ class Desk:
 
     def show(self, what: RenderableType) -> None:
         """Print for a person."""
-        self.out.print(what, highlight=False, markup=False)
+        self.out.print(what, highlight=False, markup=False, crop=False)
 
     def emit(self, text: str) -> None:
         """Print for a program: unwrapped, uncoloured."""

@@ -9,6 +9,21 @@ import typer
 from holdfast.cli.desk import Desk
 from holdfast.errors import InvalidInput
 
+
+def _not_empty(context: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
+    """Refuse a limit that is given and empty: ``--limit "$HOSTS"`` must not mean all hosts.
+
+    Raises:
+        InvalidInput: so it is.
+    """
+    source = context.get_parameter_source(parameter.name or "")
+    if source is not None and source.name == "COMMANDLINE" and not value.strip():
+        raise InvalidInput(
+            f"--{parameter.name} is empty", remedy=f"leave --{parameter.name} out to mean all hosts"
+        )
+    return value
+
+
 Site = Annotated[
     str,
     typer.Option(
@@ -20,7 +35,13 @@ Site = Annotated[
     ),
 ]
 Limit = Annotated[
-    str, typer.Option("--limit", metavar="PATTERN", help="Only these hosts, as Ansible's --limit.")
+    str,
+    typer.Option(
+        "--limit",
+        metavar="PATTERN",
+        callback=_not_empty,
+        help="Only these hosts, as Ansible's --limit; every part of it has to match.",
+    ),
 ]
 Inputs = Annotated[
     list[str],
@@ -56,6 +77,22 @@ def desk_of(context: typer.Context) -> Desk:
     if desk is None:
         raise TypeError("the program was started without a Desk")
     return desk
+
+
+def reason_of(text: str, what: str, *, example: str) -> str:
+    """Return the reason for a run.
+
+    Raises:
+        InvalidInput: it is missing, or no text: bytes of another encoding than the terminal's.
+    """
+    remedy = f"--reason '{example}'"
+    if not text.strip():
+        raise InvalidInput(f"A {what} needs a reason", remedy=remedy)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput("The reason is not UTF-8 text", remedy=remedy) from None
+    return text
 
 
 def inputs_of(pairs: list[str]) -> dict[str, str]:

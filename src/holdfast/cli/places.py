@@ -31,6 +31,11 @@ def site(root: Path, wanted: str) -> Path:
         return known[wanted]
     if Path(wanted).exists():
         return Path(wanted).resolve()
+    if wanted == SKELETON:
+        raise InvalidInput(
+            f"{SKELETON} is the skeleton that sites are copied from, and no site",
+            remedy=f"copy it: cp -r {root / 'inventories' / SKELETON} {root / 'inventories'}/NAME",
+        )
     near = nearest(wanted, known)
     hint = f"did you mean {near}?" if near else f"there are: {listed(known) or 'none'}"
     raise InvalidInput(f"No site {wanted!r}: {hint}", remedy="--site NAME or --site DIRECTORY")

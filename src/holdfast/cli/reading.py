@@ -14,7 +14,8 @@ from holdfast.cli.live import Lines, Panel, Screen
 from holdfast.cli.options import Json, Run, RunbookName, desk_of
 from holdfast.cli.places import runbook as find_runbook
 from holdfast.cli.places import runbooks as all_runbooks
-from holdfast.engine import hold_message
+from holdfast.engine import hold_message, text_of
+from holdfast.errors import InvalidInput
 from holdfast.journal import Status, advance, fold
 from holdfast.report import build, picture
 from holdfast.report.drawing import line
@@ -46,9 +47,9 @@ def show(context: typer.Context, runbook: RunbookName, *, as_json: Json = False)
     if as_json:
         desk.emit(_parse(path).model_dump_json())
     elif desk.out.is_terminal:
-        desk.out.print(Markdown(_without_front_matter(path.read_text("utf-8"))))
+        desk.out.print(Markdown(_without_front_matter(text_of(path))))
     else:
-        desk.emit(path.read_text("utf-8").rstrip("\n"))
+        desk.emit(text_of(path).rstrip("\n"))
 
 
 def log(context: typer.Context, run: Run = "", *, as_json: Json = False) -> None:
@@ -108,7 +109,7 @@ def report(  # noqa: PLR0913  # one parameter for each option of the command
         read_traffic(traffic) if traffic else None,
     )
     if svg:
-        svg.write_text(picture(told), encoding="utf-8")
+        _write(svg, picture(told))
     if as_json:
         desk.emit(told.model_dump_json(indent=2))
     else:
@@ -118,7 +119,14 @@ def report(  # noqa: PLR0913  # one parameter for each option of the command
 
 
 def _parse(path: Path) -> Runbook:
-    return parse_runbook(str(path), path.read_text("utf-8"))
+    return parse_runbook(str(path), text_of(path))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _without_front_matter(text: str) -> str:

@@ -24,10 +24,10 @@ from holdfast.cli.options import (
     Yes,
     desk_of,
     inputs_of,
+    reason_of,
 )
 from holdfast.cli.places import runbook as find_runbook
-from holdfast.engine import Ended, Engine, Progress, hold_message
-from holdfast.errors import InvalidInput
+from holdfast.engine import Ended, Engine, Planner, Progress, hold_message
 from holdfast.events import Recorded
 from holdfast.plan import Plan
 from holdfast.report.ending import ending
@@ -50,7 +50,7 @@ def plan(  # noqa: PLR0913  # one parameter for each option of the command
 ) -> None:
     """Show what a run would do: steps, batches, order, gates, an estimate. Touches nothing."""
     desk = desk_of(context)
-    made = _Wanted(runbook, site, limit, inputs).plan(desk, desk.engine())
+    made = _Wanted(runbook, site, limit, inputs).plan(desk, desk.planner())
     if as_json:
         summed = {"hash": made.hash, "estimate_seconds": made.estimate_seconds}
         desk.emit(json.dumps(made.as_json() | summed))
@@ -70,17 +70,20 @@ def run(  # noqa: PLR0913  # the same
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Run a runbook: one proven step at a time, stopping at the first doubt."""
+    """Run a runbook: one proven step at a time, stopping at the first doubt.
+
+    Ctrl-C stops at the next boundary: the host in hand is finished first. A second Ctrl-C is the
+    hard stop: the play is ended at once, and the host is asked what state it is in.
+    """
     desk = desk_of(context)
-    if not reason.strip():
-        raise InvalidInput("A run needs a reason", remedy="--reason 'why this is done now'")
+    why = reason_of(reason, "run", example="why this is done now")
     screen = _screen(desk, as_json=as_json)
     engine = desk.engine(_listener(desk, screen))
     made = _Wanted(runbook, site, limit, inputs).plan(desk, engine)
     if not yes:
         desk.err.print(plan_view(made))
     desk.confirm(f"Run {summary(made)}?", yes=yes)
-    _drive(desk, engine, screen, lambda: engine.start(made, desk.by, reason))
+    _drive(desk, engine, screen, lambda: engine.start(made, desk.by, why))
 
 
 def resume(
@@ -88,12 +91,11 @@ def resume(
 ) -> None:
     """Go on with a held, aborted or dead run. What is done is not repeated."""
     desk = desk_of(context)
-    if not reason.strip():
-        raise InvalidInput("A resume needs a reason", remedy="--reason 'what was repaired'")
+    why = reason_of(reason, "resume", example="what was repaired")
     screen = _screen(desk, as_json=as_json)
     engine = desk.engine(_listener(desk, screen))
     found = desk.run = desk.find(run)
-    _drive(desk, engine, screen, lambda: engine.resume(found, desk.by, reason))
+    _drive(desk, engine, screen, lambda: engine.resume(found, desk.by, why))
 
 
 def abort(
@@ -140,10 +142,10 @@ class _Wanted:
     limit: str
     inputs: list[str]
 
-    def plan(self, desk: Desk, engine: Engine) -> Plan:
+    def plan(self, desk: Desk, planner: Planner | Engine) -> Plan:
         path, inventory = find_runbook(desk.root, self.runbook), desk.site(self.site)
         with desk.busy("Reading runbook and inventory"):
-            return engine.plan(path, inventory, inputs_of(self.inputs), self.limit)
+            return planner.plan(path, inventory, inputs_of(self.inputs), self.limit)
 
 
 def _screen(desk: Desk, *, as_json: bool) -> Screen:
@@ -171,5 +173,6 @@ def _drive(desk: Desk, engine: Engine, screen: Screen, go: Callable[[], Ended]) 
         ended = go()
     desk.run = ended.run
     last_words = ending(ended.state, hold_message(ended.state))
-    (desk.err if isinstance(screen, JsonLines) else desk.out).print(last_words, highlight=False)
+    console = desk.err if isinstance(screen, JsonLines) else desk.out
+    console.print(last_words, highlight=False, crop=False)
     raise typer.Exit(ended.code)

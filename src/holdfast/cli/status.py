@@ -12,7 +12,7 @@ from rich.text import Text
 from holdfast.cli.desk import Desk
 from holdfast.cli.options import Json, Run, Yes, desk_of
 from holdfast.engine import hold_message
-from holdfast.errors import InvalidInput, Refused
+from holdfast.errors import InvalidInput, Refused, StateUnusable
 from holdfast.journal import RunState, fold
 from holdfast.model import Grant
 from holdfast.report.standing import leases_table, run_view, runs_table, standing
@@ -28,21 +28,29 @@ def status(context: typer.Context, run: Run = "", *, as_json: Json = False) -> N
     if run:
         _status_of(desk, fold(desk.journal(run)), as_json=as_json)
         return
-    states = [fold(desk.store.each(name)) for name in desk.store.runs()[:_RECENT]]
+    states, damage = _recent(desk)
     leases = _leases(desk)
     if as_json:
-        desk.emit(
-            json.dumps(
-                {
-                    "runs": [_state_json(desk, state) for state in states],
-                    "leases": [_lease_json(scope, row) for scope, row in leases],
-                }
-            )
-        )
-        return
-    desk.show(runs_table((state, _word(desk, state)) for state in states))
-    desk.show(Text())
-    _show_leases(desk, leases)
+        runs = [_state_json(desk, state) for state in states]
+        held = [_lease_json(scope, row) for scope, row in leases]
+        desk.emit(json.dumps({"runs": runs, "leases": held}))
+    else:
+        desk.show(runs_table((state, _word(desk, state)) for state in states))
+        desk.show(Text())
+        _show_leases(desk, leases)
+    if damage:
+        raise damage
+
+
+def _recent(desk: Desk) -> tuple[list[RunState], StateUnusable | None]:
+    """The newest runs that can be read, and why one cannot: it must not hide the others."""
+    states, damage = list[RunState](), None
+    for name in desk.store.runs()[:_RECENT]:
+        try:
+            states.append(fold(desk.store.each(name)))
+        except StateUnusable as error:
+            damage = error
+    return states, damage
 
 
 def lease_list(context: typer.Context, *, as_json: Json = False) -> None:

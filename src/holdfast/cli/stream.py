@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import IO, TextIO, cast
+
+
+def fill_closed() -> None:
+    """Give standard streams that were closed (cron, ``>&-``) an end that swallows what comes.
+
+    Otherwise the next file that is opened would take their number, and whoever writes to
+    "standard output" later, a child process too, would write into it.
+    """
+    sys.stdin = sys.stdin or _nothing("r")
+    sys.stdout = sys.stdout or _nothing("w")
+    sys.stderr = sys.stderr or _nothing("w")
+
+
+def _nothing(mode: str) -> TextIO:
+    return cast("TextIO", open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123  # a device, open to the end
 
 
 class Steady:
@@ -14,10 +30,12 @@ class Steady:
         self.gone = False
 
     def write(self, text: str) -> int:
-        """Write, or do nothing once the reader is gone."""
+        """Write, or do nothing once the reader is gone; what the terminal cannot show becomes "?"."""
         if not self.gone:
             try:
                 return self._stream.write(text)
+            except UnicodeEncodeError:
+                self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding))
             except OSError:
                 self._leave()
         return len(text)

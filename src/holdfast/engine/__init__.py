@@ -17,14 +17,18 @@ crashed engine leaves is the journal, and ``resume`` starts at 3 with the hosts 
 from holdfast.ansible.ports import Progress, StopSignal
 from holdfast.engine.driving import Ended, Parts
 from holdfast.engine.engine import Engine
-from holdfast.engine.left import hold_message, what_is_left
+from holdfast.engine.left import BY_HAND, hold_message, what_is_left
+from holdfast.engine.planning import Planner, text_of
 
 __all__ = [
+    "BY_HAND",
     "Ended",
     "Engine",
     "Parts",
+    "Planner",
     "Progress",
     "StopSignal",
     "hold_message",
+    "text_of",
     "what_is_left",
 ]

@@ -12,7 +12,7 @@ from typing import assert_never
 from holdfast import events as ev
 from holdfast.ansible.ports import Play, PlayResult, PlayRunner, StopSignal
 from holdfast.engine.keeper import TTL, Background, Keeper, Listener
-from holdfast.engine.left import held_event, what_comes_next, what_is_left
+from holdfast.engine.left import again, held_event, what_comes_next, what_is_left
 from holdfast.engine.plays import look_play, roll_play
 from holdfast.errors import InvalidInput, LeaseHeld, LeaseLost, StateLost, StateUnusable
 from holdfast.events import Event
@@ -235,14 +235,13 @@ class Driver:
         return held.code
 
     def _refuse(self, failure: Failure) -> int:
-        again = f"holdfast run {self._plan.runbook} --reason '…'"
         self._say(
             ev.Refused(
                 at=self._parts.clock(),
                 step=failure.step,
                 claim=failure.claim,
                 evidence=failure.evidence,
-                next_commands=[again, f"holdfast log {self._run}"],
+                next_commands=[again(self._state), f"holdfast log {self._run}"],
             )
         )
         return 3

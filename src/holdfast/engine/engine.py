@@ -12,12 +12,12 @@ from holdfast import events as ev
 from holdfast.ansible.ports import InventoryReader, PlaybookReader, PlayRunner, StopSignal
 from holdfast.engine.driving import Driver, Ended, Parts, opened
 from holdfast.engine.keeper import TTL, Background, Listener, every_second
-from holdfast.engine.left import what_comes_next, what_is_left
+from holdfast.engine.left import again, what_comes_next, what_is_left
+from holdfast.engine.planning import Planner
 from holdfast.errors import InvalidInput, Refused
 from holdfast.journal import RunState, Status, fold
 from holdfast.model import Grant, Holder, Json
-from holdfast.plan import Ingredients, Plan, make_plan
-from holdfast.runbook import parse_runbook, read_inputs
+from holdfast.plan import Plan
 from holdfast.store import LeaseRow, Store, driver_is_gone, holder_for
 from holdfast.words import nearest
 
@@ -57,21 +57,14 @@ class Engine:
     ) -> None:
         self.stop = StopSignal()
         self._sites, self._store, self._who, self._driver_gone = sites, store, who, driver_gone
-        self._ingredients = Ingredients(playbooks.read, claim_group)
+        self._planner = Planner(sites, playbooks, claim_group)
         self._parts = Parts(store, runner, clock, wait, listener, background, self.stop)
 
     # --- before a run -------------------------------------------------------------------------
 
     def plan(self, runbook: Path, site: Path, inputs: Mapping[str, str], limit: str = "") -> Plan:
-        """Apply a runbook to a site; touches nothing.
-
-        Raises:
-            InvalidInput: the runbook, the inventory, an input, or a name in them is wrong.
-        """
-        parsed = parse_runbook(str(runbook), _text_of(runbook))
-        typed = read_inputs(parsed.inputs, inputs)
-        hosts = self._sites.read(site, limit)
-        return make_plan(parsed, hosts, typed, limit, self._ingredients)
+        """As ``Planner.plan``."""
+        return self._planner.plan(runbook, site, inputs, limit)
 
     # --- runs ---------------------------------------------------------------------------------
 
@@ -193,7 +186,7 @@ class Engine:
         if state.grant is None:
             raise InvalidInput(
                 f"run {state.run} never held its lease and touched nothing",
-                remedy=f"start anew: holdfast run {state.opened.runbook}",
+                remedy=f"start anew: {again(state)}",
             )
         plan = Plan.model_validate(state.opened.plan)
         site = self._sites.read(Path(plan.inventory), "")
@@ -241,12 +234,3 @@ class Engine:
 def _closed(state: RunState, by: str, now: datetime) -> ev.Aborted:
     left, then = what_is_left(state), what_comes_next(state)
     return ev.Aborted(at=now, by=by, left=left, next_commands=then)
-
-
-def _text_of(runbook: Path) -> str:
-    try:
-        return runbook.read_text("utf-8")
-    except OSError as error:
-        raise InvalidInput(f"{runbook}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{runbook}: is not UTF-8 text: {error.reason}") from error

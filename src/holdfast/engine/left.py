@@ -8,7 +8,11 @@ from datetime import datetime
 
 from holdfast.events import Held
 from holdfast.journal import Failure, RunState, StepState, Turn
+from holdfast.plan import Plan
 from holdfast.words import listed
+
+BY_HAND = "the same ansible-playbook command as before, once this is repaired"
+"""A play run by hand keeps no plan to resume from; it looks at everything before it acts."""
 
 
 def held_event(state: RunState, failure: Failure, at: datetime) -> Held:
@@ -53,15 +57,24 @@ def what_is_left(state: RunState) -> list[str]:
 def what_comes_next(state: RunState) -> list[str]:
     """The command that continues, then those that give hosts back by hand."""
     log = f"holdfast log {shlex.quote(state.run)}"
+    if state.opened is not None and not state.opened.plan:
+        return [BY_HAND, *_give_back(state), log]
     if state.grant is None:
-        return [_again(state), log]
+        return [again(state), log]
     resume = f"holdfast resume {shlex.quote(state.run)} --reason '…'"
     return [resume, *_give_back(state), log]
 
 
-def _again(state: RunState) -> str:
-    """A run that never held its lease has touched nothing: there is only starting anew."""
-    return f"holdfast run {state.opened.runbook if state.opened else ''} --reason '…'"
+def again(state: RunState) -> str:
+    """The command that starts this run anew: all of it, so that whoever copies it means the same hosts."""
+    if state.opened is None or not state.opened.plan:
+        return BY_HAND
+    plan = Plan.model_validate(state.opened.plan)
+    words = ["holdfast", "run", plan.runbook, "--site", plan.inventory]
+    words += ["--limit", plan.limit] if plan.limit else []
+    for name, value in plan.inputs.items():
+        words += ["--input", f"{name}={value}"]
+    return f"{shlex.join(words)} --reason '…'"
 
 
 def describe_turn(turn: Turn) -> str:

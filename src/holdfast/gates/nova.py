@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from holdfast.gates.base import Observation, Unanswered, unknown
+from holdfast.gates.base import Observation, Unanswered, few, unknown
 from holdfast.model import Json, Outcome, Verdict
 
 SILENT_CELL = "UNKNOWN"  # nova's status of a service whose cell's database does not answer
@@ -133,7 +133,7 @@ def services_up(claim: str, history: Sequence[Observation]) -> Verdict:
         for host in sorted({each.host for each in faults})
     }
     if silent:
-        message = f"nova cannot tell of {_few(silent)}: a cell's database does not answer"
+        message = f"nova cannot tell of {few(silent)}: a cell's database does not answer"
         return Verdict(claim, Outcome.UNKNOWN, "cell_silent", message, evidence)
     if bad:
         message = "; ".join(list(bad.values())[:NAMED])
@@ -198,7 +198,7 @@ def compute_idle(claim: str, history: Sequence[Observation], wait_for_users: boo
         "waiting_for_user": waiting[:NAMED],
     }
     if busy or moving:
-        message = f"{seen.host} has {len(busy) + len(moving)} in flight: {_few([*busy, *moving])}"
+        message = f"{seen.host} has {len(busy) + len(moving)} in flight: {few([*busy, *moving])}"
         return Verdict(claim, Outcome.FAIL, "in_flight", message, evidence)
     message = f"{seen.host}: none of {len(seen.instances)} instances has a task in flight"
     return Verdict(claim, Outcome.PASS, "idle", message, evidence)
@@ -249,9 +249,4 @@ def _beats_since_change(seen: Sequence[Service | None]) -> list[str]:
 
 
 def _but(disabled: Json) -> str:
-    return f"; disabled: {_few(list(disabled))}" if disabled else ""
-
-
-def _few(words: Sequence[str], limit: int = 3) -> str:
-    shown = "; ".join(words[:limit]) or "any service"
-    return f"{shown} and {len(words) - limit} more" if len(words) > limit else shown
+    return f"; disabled: {few(list(disabled))}" if disabled else ""

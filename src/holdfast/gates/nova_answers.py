@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from holdfast.gates.base import Observation, Unanswered, unknown
+from holdfast.gates.base import Observation, Unanswered, few, unknown
 from holdfast.model import Outcome, Verdict
 
 OK, BAD_REQUEST, FORBIDDEN, NOT_FOUND = 200, 400, 403, 404
@@ -97,7 +97,7 @@ def rpc_answers(claim: str, history: Sequence[Observation]) -> Verdict:
     }
     evidence = {"asked": len(seen), "silent": faults[:NAMED]}
     if faults:
-        message = f"{_few(faults)} ({len(seen) - len(faults)} of {len(seen)} services answer)"
+        message = f"{few(faults)} ({len(seen) - len(faults)} of {len(seen)} services answer)"
         return Verdict(claim, Outcome.FAIL, "no_answer", message, evidence, hosts)
     message = f"all {len(seen)} services answer"
     return Verdict(claim, Outcome.PASS, "answers", message, evidence, hosts)
@@ -141,7 +141,7 @@ def peer_remains(
     if seen[host].outcome is Outcome.FAIL:
         words = f"{words}, and {host} does not serve either: {seen[host].words}"
         return Verdict(claim, Outcome.PASS, "out_already", words, evidence)
-    why = _few([f"{each}: {said}" for each, said in faults.items()])
+    why = few([f"{each}: {said}" for each, said in faults.items()])
     message = f"{words}, {minimum} must: {why or 'the inventory has no other'}"
     if len(good) + len(maybe) >= minimum:
         return Verdict(claim, Outcome.UNKNOWN, "peer_unknown", message, evidence)
@@ -212,9 +212,4 @@ def _by_words(service: str, found: Mapping[str, Finding]) -> str:
     alike: dict[str, list[str]] = {}
     for host, finding in found.items():
         alike.setdefault(finding.words, []).append(host)
-    return _few([f"{service} on {', '.join(hosts)}: {words}" for words, hosts in alike.items()])
-
-
-def _few(words: Sequence[str], limit: int = 3) -> str:
-    shown = "; ".join(words[:limit])
-    return f"{shown} and {len(words) - limit} more" if len(words) > limit else shown
+    return few([f"{service} on {', '.join(hosts)}: {words}" for words, hosts in alike.items()])

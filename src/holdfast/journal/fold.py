@@ -183,8 +183,8 @@ def _(event: ev.Observed, state: RunState) -> None:
 
 
 @_apply.register
-def _(event: ev.BaselineTaken, state: RunState) -> None:
-    state.baselines[event.name] = dict(event.values)
+def _(_event: ev.BaselineTaken, _state: RunState) -> None:
+    """Plays alone compare with it, and read it themselves (``playrun.baseline``)."""
 
 
 @_apply.register
@@ -307,5 +307,6 @@ def _fault(
         return Failure(step, host, "", words)
     verdicts = [verdict for verdict in gate.verdicts if verdict["outcome"] != Outcome.PASS]
     worst = next((v for v in verdicts if v["outcome"] == Outcome.FAIL), verdicts[0])
-    evidence = "; ".join(f"{v['outcome']} {v['reason']}: {v['message']}" for v in verdicts)
-    return Failure(step, host or gate.host, worst["claim"], evidence)
+    # Claims that look at the same thing share its words: a wrong password is said once.
+    said = dict.fromkeys(f"{v['outcome']} {v['reason']}: {v['message']}" for v in verdicts)
+    return Failure(step, host or gate.host, worst["claim"], "; ".join(said))

@@ -156,7 +156,6 @@ class RunState:
     look: Look | None = None
     looks: list[Look] = field(default_factory=list)
     judged: list[GateJudged] = field(default_factory=list)
-    baselines: dict[str, dict[str, Json]] = field(default_factory=dict)
     facts: dict[str, dict[str, Json]] = field(default_factory=dict)
     proved: set[str] = field(default_factory=set)
     done_units: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from pydantic import ValidationError
 
@@ -31,6 +30,7 @@ from holdfast.runbook import (
     WorkStep,
     fill,
 )
+from holdfast.words import nearest
 
 _ROLES_DEADLINE_SECONDS = 300
 """When a gate gives up unless told otherwise (plugins/action/holdfast_gate.py)."""
@@ -173,8 +173,8 @@ class _Planner:
 def _known(kind: str, names: Iterable[str], known: Iterable[str], where: str) -> None:
     for name in names:
         if name not in set(known):
-            near = get_close_matches(name, list(known), n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(sorted(known))}"
+            near = nearest(name, known)
+            hint = f"did you mean {near}?" if near else f"it has: {', '.join(sorted(known))}"
             raise InvalidInput(f"{where} has no {kind} {name!r}; {hint}")
 
 

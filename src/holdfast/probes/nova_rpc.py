@@ -53,7 +53,6 @@ class Echo:
 
     sent: int = 0
     answered: int = 0
-    slowest_seconds: float = 0.0
     no_queue: bool = False
     error: str = ""
 
@@ -173,7 +172,7 @@ class Round:
     connection: Any
     wait: float = ANSWER_SECONDS
     echoes: dict[Target, Echo] = field(default_factory=dict)
-    waiting: dict[str, tuple[Target, float]] = field(default_factory=dict)
+    waiting: dict[str, Target] = field(default_factory=dict)
     blocked: str = ""
 
     def ask(self, pings: Mapping[Target, int]) -> Mapping[Target, Echo]:
@@ -196,7 +195,7 @@ class Round:
 
     def _send(self, channel: Any, target: Target, replies: str) -> None:
         call = uuid4().hex
-        self.waiting[call] = (target, monotonic())
+        self.waiting[call] = target
         message = amqp.Message(
             envelope("ping", {"arg": call}, call, replies),
             content_type="application/json",
@@ -218,11 +217,10 @@ class Round:
 
     def _answered(self, message: Any) -> None:
         reply = json.loads(json.loads(message.body)["oslo.message"])
-        target, since = self.waiting.pop(reply.get("_msg_id", ""), (None, 0.0))
+        target = self.waiting.pop(reply.get("_msg_id", ""), None)
         if target is None:
             return
         echo = self.echoes[target]
-        echo.slowest_seconds = max(echo.slowest_seconds, monotonic() - since)
         if reply.get("failure"):
             echo.error = json.loads(reply["failure"]).get("class", "unknown")
         else:
@@ -231,7 +229,7 @@ class Round:
     def _returned(self, *words_and_message: Any) -> None:
         """The broker gives a message back that it could not put into any queue."""
         call = words_and_message[-1].properties["correlation_id"]
-        target, _ = self.waiting.pop(call, (None, 0.0))
+        target = self.waiting.pop(call, None)
         if target is not None:
             self.echoes[target].no_queue = True
 

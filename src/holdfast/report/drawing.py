@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast.report.board import Board, StepRow
+from holdfast.report.table import cut
 from holdfast.report.telling import Sentence
 from holdfast.words import clock, counted, duration, one_line
 
@@ -58,7 +59,7 @@ def board_lines(
     )
     title.append(f"  {board.state.run}  {_since(opened.at, now)}", style="not bold dim")
     yield title
-    yield Text(one_line(f"{opened.by}: {opened.reason}"), style="dim")
+    yield cut(f"{opened.by}: {opened.reason}", "dim")
     for row in board.steps():
         yield from _step_lines(board, row, now, spinner)
     if upcoming := board.upcoming():

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast import events
+from holdfast.engine import BY_HAND
 from holdfast.journal import RunState, Status
 from holdfast.report.board import Board
 from holdfast.words import literal, one_line
@@ -44,10 +45,24 @@ def _stopped(
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
-    for name, values in _rows(event, left, state):
+    rows = list(_rows(event, left, state))
+    for name, values in rows:
         for index, value in enumerate(values):
             table.add_row(name if index == 0 else "", value)
-    return Group(Text(), head, Padding(table, (0, 0, 0, 2)))
+    commands = _commands(event.next_commands)
+    width = max(len(name) for name in [*(name for name, _ in rows), *commands, ""])
+    # As wide as the commands, so that these stand below the facts in line with them.
+    table.columns[0].min_width = width
+    lines = [line for purpose, some in commands.items() for line in _typed(purpose, some, width)]
+    return Group(Text(), head, Padding(table, (0, 0, 0, 2)), *lines)
+
+
+def _typed(purpose: str, commands: Sequence[str], width: int) -> Iterator[Text]:
+    """Commands to copy: each on one line, which the terminal may break but we do not."""
+    for index, command in enumerate(commands):
+        text = Text(no_wrap=True, overflow="ignore")
+        text.append(f"  {purpose if index == 0 else '':<{width}}  ", "dim")
+        yield text.append(one_line(command), "bold")
 
 
 def _of(state: RunState) -> str:
@@ -75,15 +90,13 @@ def _rows(
     if isinstance(event, events.Held) and state.opened and state.opened.runbook:
         show = f"holdfast show {state.opened.runbook}"
         yield "to look at", [Text(one_line(f"{show}, section \u201cIf it holds\u201d"))]
-    for purpose, commands in _commands(event.next_commands).items():
-        yield purpose, [Text(one_line(command), style="bold") for command in commands]
 
 
 def _commands(commands: Sequence[str]) -> dict[str, list[str]]:
     """Part the next commands by what they are for; what is no command of ours undoes an act."""
     parted: dict[str, list[str]] = {}
     for command in commands:
-        purpose = "to give it back"
+        purpose = "to try again" if command == BY_HAND else "to give it back"
         if command.startswith("holdfast "):
             purpose = _PURPOSES.get(command.split()[1], "to see more")
         parted.setdefault(purpose, []).append(command)

@@ -10,7 +10,7 @@ from rich.text import Text
 from holdfast.engine import hold_message
 from holdfast.journal import RunState, Status
 from holdfast.report.ending import ending
-from holdfast.report.table import columns
+from holdfast.report.table import columns, cut
 from holdfast.runbook import Runbook
 from holdfast.store import LeaseRow
 from holdfast.words import clock, day_and_clock, moment, one_line
@@ -47,7 +47,7 @@ def run_view(state: RunState, *, driven: bool) -> RenderableType:
 
 def runs_table(states: Iterable[tuple[RunState, str]]) -> RenderableType:
     """List runs, each with the word for how it stands."""
-    table = columns("run", "state", "site", "by", ">began", "reason")
+    table = columns("run", "state", "site", "by", ">began", "reason", whole="state")
     for state, word in states:
         if state.opened is not None:
             table.add_row(*_run_row(state, word))
@@ -56,7 +56,8 @@ def runs_table(states: Iterable[tuple[RunState, str]]) -> RenderableType:
 
 def leases_table(leases: Iterable[tuple[str, LeaseRow]]) -> RenderableType:
     """List who holds which scope."""
-    table = columns("lease", "mode", "held by", "who", ">since", ">until", "reason")
+    names = ("lease", "mode", "held by", "who", ">since", ">until", "reason")
+    table = columns(*names, whole="held by")
     for scope, row in leases:
         table.add_row(*_lease_row(scope, row))
     return table if table.row_count else Text("Nobody holds a lease.", "dim")
@@ -65,18 +66,20 @@ def leases_table(leases: Iterable[tuple[str, LeaseRow]]) -> RenderableType:
 def _run_row(state: RunState, word: str) -> tuple[Text, ...]:
     assert state.opened is not None  # noqa: S101  # the caller has looked
     opened = state.opened
-    cells = (opened.site, opened.by, moment(opened.at), opened.reason)
+    cells = (opened.site, opened.by, moment(opened.at))
     return (
         Text(state.run, "bold"),
         Text(word, _STYLES.get(word, "")),
         *(Text(one_line(cell)) for cell in cells),
+        cut(opened.reason),
     )
 
 
 def _lease_row(scope: str, row: LeaseRow) -> tuple[Text, ...]:
     since, until = moment(row.since), clock(row.expires)
-    cells = (row.mode, row.holder.run, row.holder.by, since, until, row.holder.reason)
-    return Text(scope, "bold"), *(Text(one_line(cell)) for cell in cells)
+    cells = (row.mode, row.holder.run, row.holder.by, since, until)
+    words = (Text(one_line(cell)) for cell in cells)
+    return Text(scope, "bold"), *words, cut(row.holder.reason)
 
 
 def runbooks_table(books: Iterable[Runbook]) -> RenderableType:

@@ -95,15 +95,23 @@ def _lost(losses: Losses) -> Group:
     return Group(messages, calls)
 
 
-def columns(*names: str) -> Table:
-    """Begin a table without lines; a name that begins with ``>`` is a column of figures."""
+def columns(*names: str, whole: str | None = None) -> Table:
+    """Begin a table without lines; a name that begins with ``>`` is a column of figures.
+
+    The column ``whole`` is not folded.
+    """
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for index, name in enumerate(names):
         # The first names the thing: it is typed again in the next command, so it stays whole.
         table.add_column(
             name.removeprefix(">"),
             justify="right" if name.startswith(">") else "left",
-            no_wrap=index == 0 or name.startswith(">"),
+            no_wrap=index == 0 or name.startswith(">") or name == whole,
             overflow="fold",
         )
     return table
+
+
+def cut(text: str, style: str = "") -> Text:
+    """One line: as much of the text as there is room for."""
+    return Text(one_line(text), style, no_wrap=True, overflow="ellipsis")

@@ -1,4 +1,4 @@
-"""One sentence for each event of a journal: what ``log``, ``watch``, plain progress and chat say.
+"""One sentence for each event of a journal: what ``log``, ``watch`` and plain progress say.
 
 Pure. Every text from outside is made harmless here, so that whoever prints need not think of it.
 """

@@ -135,6 +135,6 @@ def _remedy(where: str, words: str) -> str:
             f"move {where} away and restore it from a backup; without one, read the runs' own "
             "directories to learn what was done before starting anything new"
         )
-    if "unable to open" in words:
+    if any(trouble in words for trouble in ("unable to open", "disk I/O", "is full")):
         return f"check that {where} is a file you may read and write (ls -l), and the disk (df)"
     return "check that the database is up and that state_url in the configuration is right"

@@ -72,6 +72,43 @@ def test_a_limit_that_matches_nothing_is_refused(site: Path, limit: str) -> None
         inventory().read(site, limit)
 
 
+@pytest.mark.parametrize("limit", ["ctl1,ctl9", "all:!ctl22", "rabbitmq:&nova_compte", "@{file}"])
+def test_a_part_of_a_limit_that_matches_nothing_is_refused(site: Path, limit: str) -> None:
+    """Ansible warns and goes on: a host that was to be left out would be restarted."""
+    hosts = site.parent / "hosts.txt"
+    hosts.write_text("ctl1\nctl77\n")
+
+    with pytest.raises(InvalidInput, match=r"'(ctl9|ctl22|nova_compte|ctl77)' matches no host"):
+        inventory().read(site, limit.format(file=hosts))
+
+
+@pytest.mark.parametrize("limit", [",", "[", ":", "ctl[1", "ctl1]", "~ctl[", "@{file}", "@{blank}"])
+def test_a_limit_without_a_pattern_is_not_all_hosts(site: Path, limit: str) -> None:
+    """Ansible drops what it cannot read of a limit, and a limit of nothing is none."""
+    (site.parent / "hosts.txt").write_text("")
+    (site.parent / "blank.txt").write_text("\n \n")
+    limit = limit.format(file=site.parent / "hosts.txt", blank=site.parent / "blank.txt")
+
+    with pytest.raises(InvalidInput, match="matches no host"):
+        inventory().read(site, limit)
+
+
+@pytest.mark.parametrize("name", ["'two words'", "a/b", "[1, 2]", '"a\\nb"', "'é'"])
+def test_a_sites_name_is_one_word(site: Path, name: str) -> None:
+    """It is part of a lease's scope, ``<site>/<service>``."""
+    (site / "group_vars" / "all.yml").write_text(f"holdfast_site: {name}\n")
+
+    with pytest.raises(InvalidInput, match="holdfast_site") as caught:
+        inventory().read(site, "")
+    assert "letters" in caught.value.remedy
+
+
+def test_another_locale_is_told_apart_from_a_broken_inventory(site: Path) -> None:
+    with pytest.raises(InvalidInput, match="UTF-8") as caught:
+        inventory(LC_ALL="C").read(site, "")
+    assert "LC_ALL=C.UTF-8" in caught.value.remedy
+
+
 def test_a_site_that_is_not_there_is_named(site: Path) -> None:
     with pytest.raises(InvalidInput, match=r"there is no inventory .*/gone"):
         inventory().read(site / "gone", "")

@@ -159,6 +159,16 @@ def test_limit_that_leaves_nothing(office: RealOffice, limit: str) -> None:
     refused(office.runs("--limit", limit), f"--limit {limit!r}")
 
 
+@pytest.mark.parametrize("limit", ["", " "])
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_limit_that_is_empty_is_no_wish_for_everything(
+    office: RealOffice, command: str, limit: str
+) -> None:
+    """As in ``--limit "$HOSTS"`` where nobody set HOSTS."""
+    rolling(office)
+    refused(office.call(command, "test-restart", "--limit", limit), "--limit", "empty")
+
+
 def test_batch_above_the_maximum_says_why(office: RealOffice) -> None:
     rolling(office, batch=6)
     refused(office.runs(), "a batch of 6 is larger", "(5): each start is a burst of connections")
@@ -200,6 +210,16 @@ def test_inventory_that_is_no_yaml(office: RealOffice) -> None:
 def test_unknown_site(office: RealOffice) -> None:
     rolling(office)
     refused(office.runs("--site", "awey"), "No site 'awey'", "did you mean away?")
+
+
+def test_the_skeleton_is_no_site_and_says_so(office: RealOffice) -> None:
+    rolling(office)
+    (office.path / "inventories" / "example").mkdir()
+    refused(office.runs("--site", "example"), "example", "copy it")
+
+
+def test_unknown_claim_says_where_they_are_listed(office: RealOffice) -> None:
+    refused(office.call("check", "no.claim"), "no claim 'no.claim'", "next: holdfast check --list")
 
 
 def test_site_must_be_named_where_there_are_several(office: RealOffice) -> None:

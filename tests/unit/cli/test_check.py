@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.desks import Office
+from tests.unit.cli.desks import HOSTS, Office, Said
 from tests.unit.cli.test_steering import Broken
 
 
@@ -32,11 +32,51 @@ def test_sick_fleet_exits_with_3_and_says_who(office: Office) -> None:
     assert "ctl2 does not serve" in said.out
 
 
+def test_a_narrow_terminal_gets_all_words(office: Office) -> None:
+    office.fleet.undecided |= set(HOSTS)
+    said = office.call("check", width=40)
+    assert "? UNKNOWN" in said.out
+    assert "no answer from ctl1, ctl2, ctl3" in " ".join(said.out.split())
+
+
 def test_unknown_is_never_pass(office: Office) -> None:
     office.fleet.undecided.add("ctl2")
     said = office.call("check", "--json")
     assert said.code == 3
     assert json.loads(said.out)["outcome"] == "UNKNOWN"
+
+
+def verdicts(said: Said) -> list[str]:
+    return [verdict["message"] for verdict in json.loads(said.out)["verdicts"]]
+
+
+def test_a_claim_about_a_host_of_its_own_is_asked_at_every_host(office: Office) -> None:
+    """Asked at a group's first host alone, PASS would say nothing of the others."""
+    office.fleet.hosts["ctl3"].healthy = False
+    said = office.call("check", "fake.serves", "--json")
+    assert said.code == 3
+    assert verdicts(said) == ["all serve", "all serve", "ctl3 does not serve"]
+
+
+def test_a_limit_says_at_which_hosts(office: Office) -> None:
+    office.fleet.hosts["ctl3"].healthy = False
+    said = office.call("check", "fake.serves", "--limit", "ctl1,ctl2", "--json")
+    assert said.code == 0, said.everything
+    assert verdicts(said) == ["all serve", "all serve"]
+
+
+def test_a_limit_of_nobody_is_invalid_input(office: Office) -> None:
+    said = office.call("check", "fake.serves", "--limit", "nobody")
+    assert said.code == 2
+    assert "matches no host" in said.err
+
+
+@pytest.mark.parametrize("claims", [[], ["fake.all_serve"], ["fake.serves", "fake.all_serve"]])
+def test_a_claim_about_a_group_cannot_be_limited(office: Office, claims: list[str]) -> None:
+    """It is about all of its group's hosts or means nothing."""
+    said = office.call("check", *claims, "--limit", "ctl1")
+    assert said.code == 2
+    assert "--limit" in said.err
 
 
 def test_check_leaves_no_run_behind(office: Office) -> None:

@@ -69,6 +69,21 @@ def test_unknown_lease_names_the_nearest(office: Office) -> None:
     assert "did you mean lab/broker?" in said.err
 
 
+def test_play_by_hand_that_died_is_not_said_to_resume(office: Office) -> None:
+    now = office.fleet.clock()
+    run = "20261121-2304-broker-by-hand-k3f9"
+    store = open_store(load_settings(office.environ))
+    opened = RunOpened(
+        at=now, runbook="", runbook_hash="", playbook="Restart the broker", site="lab",
+        by="bob", reason="by hand", controller="c1", process=1,
+    )  # fmt: skip
+    store.append(run, opened)
+    store.append(run, LeaseTaken(at=now, tokens={"lab/broker": 1}))
+    said = office.call("status", run)
+    assert "holdfast resume" not in said.out
+    assert "to try again  the same ansible-playbook command as before" in said.out
+
+
 def test_play_by_hand_cannot_be_asked_to_stop(office: Office) -> None:
     """It hears nobody, so nobody is told that it would."""
     store, me = (

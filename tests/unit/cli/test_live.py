@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from io import StringIO
 
 import pytest
-from rich.console import Console
+from rich.console import Console, Group
 from rich.spinner import Spinner
 
 from holdfast import events
@@ -49,8 +49,7 @@ def unfolding() -> Story:
 
 def drawn(board: Board, seconds: float) -> str:
     console = Console(file=StringIO(), width=100)
-    for part in board_lines(board, at(seconds), Spinner("line")):
-        console.print(part)
+    console.print(Group(*board_lines(board, at(seconds), Spinner("line"))))
     return str(console.file.getvalue())  # type: ignore[attr-defined]  # it is the StringIO from above
 
 
@@ -84,6 +83,13 @@ def test_board_names_the_next_step_when_the_last_host_is_in_hand() -> None:
 
 def test_board_before_the_first_event_says_that_it_prepares() -> None:
     assert "preparing" in drawn(Board(), 0)
+
+
+def test_a_long_reason_does_not_push_the_hosts_off_the_board() -> None:
+    story = Story(plan=PLAN, reason="why " * 5000)
+    said = drawn(board_of(story.journal), 1).splitlines()
+    assert len(said) < 10
+    assert "Look" in said[2]
 
 
 def test_board_shows_text_from_outside_as_text() -> None:

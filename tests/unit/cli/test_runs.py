@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -153,6 +155,60 @@ def test_survey_that_cannot_tell_is_a_refusal_too(office: Office) -> None:
     assert "UNKNOWN" in said.out
     assert "no answer from ctl3" in said.out
     assert office.acts == []
+
+
+def test_the_command_to_try_again_is_whole(office: Office) -> None:
+    """Whoever copies it gets the same site, hosts and inputs, and is asked nothing."""
+    block = "check: [{claim: fake.all_serve, unit: $unit}]"
+    office.write(block, name="unit", inputs="{unit: {summary: the unit, pattern: '.+'}}")
+    office.fleet.undecided.add("ctl3")
+    given = ("--limit", "ctl1,ctl3", "--input", "unit=a b")
+    said = office.call("run", "unit", *given, "--reason", "x", "--yes", "--json")
+    assert said.code == 3, said.everything
+    commands = json.loads(said.out.splitlines()[-1])["event"]["next_commands"]
+    site = office.path / "inventories" / "lab"
+    again = f"holdfast run unit --site {site} --limit ctl1,ctl3 --input 'unit=a b' --reason '…'"
+    assert commands[0] == again
+
+
+def test_a_long_reason_leaves_the_table_of_runs_readable(office: Office) -> None:
+    said = office.call("run", "broker-restart", "--reason", "why " * 5000, "--yes")
+    assert said.code == 0
+    table = office.call("status", width=80).out.splitlines()
+    assert len(table) < 8, table
+    assert "finished" in table[1]
+
+
+def test_a_damaged_run_hides_no_other(office: Office) -> None:
+    """What stands and who holds what is asked when something is broken."""
+    office.call(*RUN, "--yes")
+    with closing(sqlite3.connect(office.state / "state.db")) as database:
+        database.execute("UPDATE holdfast_events SET body = '{}' WHERE seq = 3")
+        database.commit()
+    office.call(*RUN, "--yes")
+    said = office.call("status")
+    assert said.code == 2
+    assert "finished" in said.out
+    assert "Nobody holds a lease" in said.out
+    assert "event 3) holds something unreadable" in said.err
+    assert office.call("status", "--json").code == 2
+
+
+def test_plan_needs_no_state(office: Office) -> None:
+    """A plan is wanted most when something is broken, and it touches nothing."""
+    said = office.call("plan", "broker-restart")
+    assert said.code == 0, said.everything
+    assert not office.state.exists()
+    office.state.write_text("no directory")
+    assert office.call("plan", "broker-restart").code == 0
+
+
+def test_the_next_command_is_one_line_however_narrow_the_terminal(office: Office) -> None:
+    """It is copied from there, and a folded one is two commands."""
+    held(office)
+    said = office.call("status", "broker", width=40)
+    resume = next(line for line in said.out.splitlines() if "holdfast resume" in line)
+    assert resume.endswith("--reason '…'")
 
 
 def test_json_run_is_one_event_a_line(office: Office) -> None:

@@ -242,3 +242,26 @@ def test_advancing_is_folding_in_parts() -> None:
 
     for cut in range(len(whole)):
         assert advance(fold(whole[:cut]), whole) == fold(whole)
+
+
+def test_evidence_that_several_claims_share_is_said_once() -> None:
+    """A wrong password is why five claims are UNKNOWN; five times its words hide the sixth."""
+    same = {"outcome": "UNKNOWN", "reason": "unanswered", "message": "401 from a1"}
+    other = {"claim": "e.f", "outcome": "FAIL", "reason": "r", "message": "e.f said"}
+    gate = ev.GateJudged.model_validate(
+        {
+            "at": at(),
+            "host": "h1",
+            "gate": "g",
+            "phase": "check",
+            "outcome": "FAIL",
+            "verdicts": [{"claim": "a.b", **same}, {"claim": "c.d", **same}, other],
+            "readings": 1,
+            "seconds": 0.0,
+        }
+    )
+    looked = ev.LookStarted(at=at(), step=1, what="check", hosts=["h1"], claims=[])
+    after = state(looked, gate, ev.LookEnded(at=at(), step=1, what="check", status="failed"))
+    assert after.failure is not None
+    assert after.failure.claim == "e.f"
+    assert after.failure.evidence == "UNKNOWN unanswered: 401 from a1; FAIL r: e.f said"

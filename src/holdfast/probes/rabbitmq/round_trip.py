@@ -48,9 +48,8 @@ class _Trip:
 
     def __init__(self, host: str, site: RabbitSite) -> None:
         self._site, self._address = site, site.address(host)
-        self._patience = (
-            site.rabbitmq_answer_seconds
-        )  # for each answer; a whole trip takes 0.01 to 0.05
+        # For each answer; a whole trip takes 0.01 to 0.05.
+        self._patience = site.rabbitmq_answer_seconds
         self._name = f"{PREFIX}{host}.{uuid4()}"
         self._stage = "connect"
         self._blocked = ""

@@ -1,0 +1,76 @@
+"""A roll by hand, with Ansible alone and several hosts at a time: what the engine's plan would have refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from holdfast.events import Event, Finished
+from holdfast.settings import Settings
+from holdfast.store import open_store
+from tests.contract.site import UNIT, LocalSite
+
+PROJECT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="modules keep their locks in /run/holdfast, which is root's"
+)
+
+
+def roll(
+    site: LocalSite, state: Path, batch: int, *phases: str
+) -> subprocess.CompletedProcess[str]:
+    """Restart the unit everywhere, so many hosts at a time; all phases by default."""
+    given = {
+        "systemd_unit_name": UNIT,
+        "systemd_unit_group": "toys",
+        "systemd_unit_batch": batch,
+        "systemd_unit_settle_seconds": 0,
+        "systemd_unit_settle_readings": 1,
+        "holdfast_gate_deadline_seconds": 10,
+    } | ({"holdfast_phases": phases} if phases else {})
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    return subprocess.run(
+        [program, "-i", str(site.path), "-e", json.dumps(given), "playbooks/unit_restart.yml"],
+        cwd=PROJECT,
+        env=os.environ | {"HOLDFAST_STATE_DIR": str(state), "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def journaled(state: Path) -> list[Event]:
+    """Everything that any run's journal says."""
+    store = open_store(Settings(f"sqlite:///{state / 'state.db'}", state))
+    return [recorded.event for run in store.runs() for recorded in store.read(run)]
+
+
+def test_a_batch_above_the_policys_is_refused_before_the_lease(tmp_path: Path) -> None:
+    hosts = [f"h{number}" for number in range(11)]
+    site = LocalSite.make(tmp_path / "site", *hosts)
+
+    answer = roll(site, tmp_path / "state", 11)
+
+    assert answer.returncode == 2
+    assert "A batch of 11 hosts is larger than allowed (10)" in answer.stdout
+    assert [site.restarts(host) for host in hosts] == [0] * 11
+    assert journaled(tmp_path / "state") == []
+
+
+def test_a_run_that_lost_a_host_on_the_way_is_not_finished(tmp_path: Path) -> None:
+    """Ansible lets the others of a batch play on to their end when one is unreachable."""
+    site = LocalSite.make(tmp_path / "site", "a", "b", unreachable=("a",))
+
+    answer = roll(site, tmp_path / "state", 2, "restart", "verify")
+
+    assert answer.returncode == 4
+    said = journaled(tmp_path / "state")
+    assert said
+    assert [event for event in said if isinstance(event, Finished)] == []
+    assert [site.restarts(host) for host in site.hosts] == [0, 1]

@@ -1,0 +1,108 @@
+"""What surrounds the program: closed streams, odd encodings, a directory that is gone, Ctrl-C."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from holdfast.cli.desk import Desk, Outside
+from holdfast.cli.stream import Steady
+from holdfast.plan import Site
+from tests.unit.cli.desks import Office
+
+RUN = ("run", "broker-restart", "--yes", "--reason")
+PROGRAM = f"{sys.executable} -c 'from holdfast.cli import main; main()'"
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office(tmp_path / "project")
+
+
+def shell(line: str, state: Path) -> subprocess.CompletedProcess[str]:
+    """Let a shell start the program as people do; ``holdfast`` in ``line`` is this interpreter's."""
+    environ = os.environ | {"HOLDFAST_STATE_DIR": str(state), "SUDO_USER": "ada"}
+    return subprocess.run(
+        ["sh", "-c", line.replace("holdfast", PROGRAM)],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-", ">/dev/full"])
+def test_a_stream_that_is_closed_or_full_is_no_failure(tmp_path: Path, closed: str) -> None:
+    ended = shell(f"holdfast status {closed}", tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_question_with_standard_input_closed_is_invalid_input(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text("all: {vars: {holdfast_site: x}}\nrabbitmq: {hosts: a}")
+    line = f"holdfast run rabbitmq-restart --reason x --site {tmp_path / 'hosts.yml'} <&-"
+    ended = shell(line, tmp_path / "state")
+    assert ended.returncode == 2, ended.stderr
+    assert "repeat the command with --yes" in ended.stderr
+
+
+def test_a_directory_that_is_gone_is_no_failure(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    ended = shell(f"mkdir {gone} && cd {gone} && rmdir {gone} && holdfast status", tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_terminal_without_our_characters_stops_no_run() -> None:
+    bytes_ = io.BytesIO()
+    steady = Steady(io.TextIOWrapper(bytes_, encoding="ascii"))
+    steady.write("▸ PASS ü\n")
+    steady.flush()
+    assert bytes_.getvalue() == b"? PASS ?\n"
+    assert not steady.gone
+
+
+@pytest.mark.parametrize("command", ["run", "resume"])
+def test_a_reason_that_is_no_text_is_invalid_input(office: Office, command: str) -> None:
+    """Bytes of another encoding arrive from the command line as surrogates, which no journal takes."""
+    what = "broker-restart" if command == "run" else "x"
+    said = office.call(command, what, "--reason", "caf\udce9", *["--yes"] * (command == "run"))
+    assert said.code == 2, said.everything
+    assert "UTF-8" in said.err
+    assert office.acts == []
+    assert office.call("status").out.startswith("There are no runs yet")
+
+
+def test_ctrl_c_before_a_run_has_begun_is_an_abort(office: Office) -> None:
+    class Slow:
+        def read(self, site: Path, limit: str) -> Site:
+            raise KeyboardInterrupt
+
+    class Impatient(Office):
+        def outside(self, desk: Desk) -> Outside:
+            return dataclasses.replace(super().outside(desk), sites=Slow())
+
+    said = Impatient(office.path / "other").call(*RUN, "x")
+    assert said.code == 5, said.everything
+    assert "Nothing was touched" in said.err
+
+
+def test_a_runbook_that_is_no_text_is_invalid_input(office: Office) -> None:
+    path = office.path / "runbooks" / "latin.md"
+    path.write_bytes(b"caf\xe9")
+    for command in (("show", "latin"), ("show", "latin", "--json"), ("runbooks",)):
+        said = office.call(*command)
+        assert said.code == 2, said.everything
+        assert "latin.md: is not UTF-8 text" in said.err
+
+
+def test_a_picture_that_cannot_be_written_is_invalid_input(office: Office) -> None:
+    office.call(*RUN, "x")
+    said = office.call("report", "--svg", str(office.path / "nowhere" / "run.svg"))
+    assert said.code == 2, said.everything
+    assert "nowhere/run.svg cannot be written: No such file or directory" in said.err
