@@ -38,6 +38,7 @@ class SlackServer:
     files: dict[str, bytes] = field(default_factory=dict)
     lose_answers: int = 0
     rate_limit: int = 0
+    refuse_sockets: int = 0
     calls: list[str] = field(default_factory=list)
     acked: list[str] = field(default_factory=list)
 
@@ -176,7 +177,8 @@ class SlackServer:
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         ticket = request.query.get("ticket", "")
-        if ticket not in self._tickets:
+        if self.refuse_sockets or ticket not in self._tickets:
+            self.refuse_sockets -= 1
             raise web.HTTPForbidden
         self._tickets.discard(ticket)  # good for one connection
         socket = web.WebSocketResponse()
