@@ -157,17 +157,18 @@ def test_nobody_else_can_offer_a_button(room: Room) -> None:
         matrix = room.client()
         async with listening(matrix) as ear:
             await joined(room)
-            forged = room.ada.send(room.id, content(ASK))
+            evil = Message("x", "", (Button("Approve", "approve other", "good"),))
+            forged = room.ada.send(room.id, content(evil))
             room.ada.react(room.id, forged, "\u2705")
             await matrix.post(room.place, ASK, "q")
             [question] = [e for e in room.ada.events(room.id) if e["sender"] == room.bot.id]
             replaced = {"rel_type": "m.replace", "event_id": question["event_id"]}
-            evil = Message("x", "", (Button("Approve", "approve other", "good"),))
             room.ada.send(
                 room.id, {**content(evil), "m.new_content": content(evil), "m.relates_to": replaced}
             )
             room.ada.react(room.id, question["event_id"], "\u2705")
-            await until(lambda: ear.pressed)
+            room.ada.say(room.id, "end")
+            await until(lambda: "end" in ear.texts)
             assert [each.token for each in ear.pressed] == ["approve run-1 abc"]
 
     play(scenario())
@@ -255,15 +256,18 @@ def test_a_refusal_says_what_to_do_and_no_token_is_logged(
     assert room.bot.token not in caplog.text
 
 
-def test_a_room_that_is_not_listed_is_not_joined(room: Room) -> None:
+def test_a_room_that_is_not_listed_is_neither_joined_nor_heard(room: Room) -> None:
     async def scenario() -> None:
-        other = room.ada.new_room(room.bot)
+        other, third = room.ada.new_room(room.bot), room.ada.new_room(room.bot)
+        room.bot.join(third)  # by somebody who has the account
         async with listening(room.client()) as ear:
             await joined(room)
-            room.ada.say(other, "holdfast help")
+            room.ada.say(third, "holdfast help")
             room.ada.say(room.id, "end")
             await until(lambda: ear.said)
             assert ear.texts == ["end"]
+            members = room.ada.call("GET", f"v3/rooms/{other}/joined_members")["joined"]
+            assert room.bot.id not in members
 
     play(scenario())
 

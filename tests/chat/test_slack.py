@@ -273,6 +273,9 @@ def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
             wrong = client(server, bot_token="xoxb-planted-wrong")  # noqa: S106 - of no server
             with pytest.raises(Unreachable, match="invalid_auth"):
                 await wrong.post(CHANNEL, Message("x"), "k")
+            server.refuse_sockets = 1
+            await server.drop_sockets()
+            await until(lambda: server.refuse_sockets == 0)
             server.say("U2", "ho")
             await until(lambda: len(ear.said) == 2)
 

@@ -38,6 +38,7 @@ class SlackServer:
     files: dict[str, bytes] = field(default_factory=dict)
     lose_answers: int = 0
     rate_limit: int = 0
+    refuse_sockets: int = 0
     calls: list[str] = field(default_factory=list)
     acked: list[str] = field(default_factory=list)
 
@@ -176,7 +177,8 @@ class SlackServer:
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         ticket = request.query.get("ticket", "")
-        if ticket not in self._tickets:
+        if self.refuse_sockets or ticket not in self._tickets:
+            self.refuse_sockets -= 1
             raise web.HTTPForbidden
         self._tickets.discard(ticket)  # good for one connection
         socket = web.WebSocketResponse()
@@ -228,6 +230,8 @@ class SlackServer:
     async def _asked(self, request: web.Request) -> dict[str, Json]:
         asked: dict[str, Json] = dict(request.query) | dict(await request.post())
         if request.content_type == "application/json" and (text := await request.text()):
+            if not request.match_info["method"].startswith("chat."):
+                raise Refused("invalid_arguments")  # as of methods that read
             asked |= json.loads(text)
         return asked
 
@@ -256,7 +260,7 @@ class SlackServer:
 
     async def _conversations_history(self, asked: dict[str, Json]) -> Json:
         every = [m for m in self._channel(asked["channel"]) if "thread_ts" not in m]
-        return {"messages": [self._shown(m, asked) for m in reversed(every)][: asked["limit"]]}
+        return {"messages": [self._shown(m, asked) for m in reversed(every)][: int(asked["limit"])]}
 
     async def _conversations_replies(self, asked: dict[str, Json]) -> Json:
         """Pages of two, so that paging is used."""
@@ -283,7 +287,7 @@ class SlackServer:
     async def _files_completeUploadExternal(self, asked: dict[str, Json]) -> Json:  # noqa: N802 - Slack's name
         files = [
             {"id": f["id"], "name": self._names[f["id"]], "title": f["title"]}
-            for f in asked["files"]
+            for f in json.loads(asked["files"])
             if f["id"] in self.files
         ]
         if not files:

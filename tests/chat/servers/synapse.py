@@ -53,9 +53,7 @@ class SynapseServer:
         if not (self.directory / "signing.key").exists():
             subprocess.run([*command, "--generate-keys"], check=True, capture_output=True)
         with (self.directory / "output.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, cwd=self.directory, stdout=log, stderr=log, start_new_session=True
-            )
+            self._process = subprocess.Popen(command, cwd=self.directory, stdout=log, stderr=log)
         end = time.monotonic() + 90
         while not self._healthy():
             assert self._process.poll() is None, (self.directory / "output.log").read_text()[-2000:]

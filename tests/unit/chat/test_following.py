@@ -142,6 +142,7 @@ def test_a_resume_that_is_refused_is_told_each_time(room: Room) -> None:
     async def story(bot: Bot) -> None:
         await room.ask(ADA, RUN, bot)
         await room.until_said("HELD: ")
+        await asyncio.to_thread(room.launcher.join)  # it says HELD before it gives its leases back
         scopes = {"lab/broker": LeaseMode.EXCLUSIVE}
         other = Holder("other-run", "zoe", "mine", "ctl", "boot", 98, 98)
         room.store.take(other, scopes, timedelta(days=1), room.clock())

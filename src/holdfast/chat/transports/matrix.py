@@ -124,10 +124,11 @@ class Matrix:
         first = self._since is None
         if first:
             await self._learn_name()
+        # The library's own goes on as soon as it has an answer; ours, when all of that was heard.
+        self._client.next_batch = self._since or ""
         answer = await self._answered(
             self._client.sync(
                 timeout=0 if first else _SYNC_SECONDS * 1000,
-                since=self._since,
                 sync_filter={"room": {"timeline": {"limit": 100}}, "presence": {"types": []}},
             ),
             "sync",

@@ -13,6 +13,7 @@ Owns the translation between Slack's events, blocks and methods and ours. What i
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 import time
@@ -58,6 +59,8 @@ _SPOKEN = {None, "thread_broadcast", "file_share"}
 _TICKETS = re.compile(r"(?i)\b(ticket|token|link_id|app_id)=[^&\s'\"),]+")
 _AWAY = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError)
 _PAGES = 20
+# Methods that read take no JSON; Slack answers that an argument is missing.
+_WRITTEN_AS_JSON = {"chat.postMessage", "chat.update"}
 _TO_DO = {
     "not_in_channel": "in the channel, type: /invite @holdfast",
     "channel_not_found": "use the channel's id (C…), and invite the app there",
@@ -223,7 +226,7 @@ class Slack:
         if known_as in await self._standing.of(place):
             return
         ticket = await self._call(
-            "files.getUploadURLExternal", {"filename": known_as, "length": len(data)}, as_form=True
+            "files.getUploadURLExternal", {"filename": known_as, "length": len(data)}
         )
         await self._send(str(ticket["upload_url"]), data)
         file = {"id": ticket["file_id"], "title": name}
@@ -231,7 +234,7 @@ class Slack:
         await self._standing.change(
             place,
             "files.completeUploadExternal",
-            {"files": [file], "channel_id": place.channel, **thread},
+            {"files": json.dumps([file]), "channel_id": place.channel, **thread},
         )
         self._standing.add(place, known_as, Posted(place, str(ticket["file_id"])))
 
@@ -255,19 +258,18 @@ class Slack:
             self._identity = {name: str(answer.get(name) or "") for name in ("user_id", "bot_id")}
         return self._identity
 
-    async def _call(
-        self, method: str, arguments: dict[str, Json], *, as_form: bool = False
-    ) -> dict[str, Json]:
+    async def _call(self, method: str, arguments: dict[str, Json]) -> dict[str, Json]:
         """Call a method.
 
         Raises:
             Unreachable: it did not answer, or answered that it will not.
         """
         try:
-            if as_form:
-                answer = await self._web.api_call(method, params=arguments)
-            else:
+            if method in _WRITTEN_AS_JSON:
                 answer = await self._web.api_call(method, json=arguments)
+            else:
+                verb = "GET" if method.startswith("conversations.") else "POST"
+                answer = await self._web.api_call(method, http_verb=verb, params=arguments)
         except _AWAY as error:
             code = _code(error)
             raise Unreachable(
