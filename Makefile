@@ -28,7 +28,7 @@ help: ## List the targets
 .PHONY: venv
 venv: $(VENV)/.project ## Make .venv with the locked dependencies (only when a lock changed)
 
-CHECKS := check-ruff check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest
+CHECKS := check-ruff check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest check-chat
 .PHONY: check $(CHECKS)
 check: venv ## All that needs no lab: linters, types, playbook syntax, unit to content tests
 	@.ci/phase start
@@ -59,6 +59,10 @@ check-playbooks: ## Syntax of every playbook, with no deprecation
 SUITES := tests/unit tests/properties tests/contract tests/content
 check-pytest: ## The tests that need no lab
 	@$(PHASE) pytest pytest -n $(JOBS) --dist worksteal $(SUITES)
+
+# One server for each file of tests. What needs ngircd is skipped, and says so, where Debian's package is not installed.
+check-chat: venv $(VENV)-synapse/.locked ## Chat against real servers on loopback: Matrix, IRC, and one that speaks Slack
+	@$(PHASE) chat pytest -n 2 --dist loadfile tests/chat
 
 .PHONY: format
 format: venv ## Let ruff format the code and fix what it can
@@ -133,12 +137,13 @@ LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashe
 .PHONY: lock
 lock: venv ## Write requirements/*.txt from pyproject.toml
 	@$(LOCK) --group build -o requirements/build.txt
-	@$(LOCK) pyproject.toml --group build --group dev -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra chat --group build --group dev -o requirements/dev.txt
 	@$(LOCK) --group build --group bench -o requirements/bench.txt
+	@$(LOCK) --group build --group synapse -o requirements/synapse.txt
 
 .PHONY: clean
 clean: ## Remove what make and the tools wrote, but no lab and no run's state
-	@rm -rf $(VENV) $(VENV)-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible .phases dist
+	@rm -rf $(VENV) $(VENV)-bench $(VENV)-synapse .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible .phases dist
 
 # flock: two people who type `make` in one checkout must not install over each other.
 # $(1): the virtual environment, $(2): the lock it is installed from
@@ -158,6 +163,9 @@ $(VENV)/.locked: requirements/dev.txt requirements/build.txt
 
 $(VENV)-bench/.locked: requirements/bench.txt requirements/build.txt
 	$(call install,$(VENV)-bench,$<)
+
+$(VENV)-synapse/.locked: requirements/synapse.txt requirements/build.txt
+	$(call install,$(VENV)-synapse,$<)
 
 $(VENV)/.project: pyproject.toml $(VENV)/.locked
 	@flock $(VENV) $(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation -e .

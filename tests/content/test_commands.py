@@ -119,6 +119,6 @@ def test_help_teaches(command: typer.core.TyperCommand) -> None:
     """What it is for, an example that can be typed, and what its exit codes mean."""
     assert (command.help or "").strip()
     epilog = command.epilog or ""
-    assert re.search(rf"Example: \[bold\]holdfast (lease )?{command.name}\b", epilog)
+    assert re.search(rf"Example: \[bold\]holdfast (lease |chat )?{command.name}\b", epilog)
     assert "Exit codes: 0 " in epilog
     assert "2 invalid input" in epilog

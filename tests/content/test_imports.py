@@ -36,7 +36,8 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "ansible": VALUES | PURE | {"words"},
     "engine": BELOW_ENGINE,
     "report": BELOW_ENGINE | {"engine"},
-    "cli": BELOW_ENGINE | CLAIMS | {"engine", "report"},
+    "chat": BELOW_ENGINE | {"engine", "report"},
+    "cli": BELOW_ENGINE | CLAIMS | {"engine", "report", "chat"},
 }
 PLUGINS_MAY_IMPORT = VALUES | CLAIMS | {"playrun", "store", "journal", "settings"}
 
@@ -56,6 +57,11 @@ HOMES: Mapping[str, set[str]] = {
     "markdown_it": {"runbook"},
     "typer": {"cli"},
     "rich": {"cli", "report"},
+    "aiohttp": {"chat"},
+    "irc": {"chat"},
+    "nio": {"chat"},
+    "slack_bolt": {"chat"},
+    "slack_sdk": {"chat"},
 }
 
 # What a module without I/O and clock can be made of. `datetime` is there for values; its clock is not (CLOCKS_AND_IO).

@@ -16,13 +16,16 @@ from tests.content.reading import ROOT, Yaml, name_of, text_of
 DEV = ROOT / "requirements/dev.txt"
 BUILD = ROOT / "requirements/build.txt"
 BENCH = ROOT / "requirements/bench.txt"
+SYNAPSE = ROOT / "requirements/synapse.txt"
 PROJECT: Yaml = tomllib.loads(text_of(ROOT / "pyproject.toml"))
 GROUPS = PROJECT["dependency-groups"]
 ASKED = [
     (DEV, text) for text in [*PROJECT["project"]["dependencies"], *GROUPS["dev"], *GROUPS["build"]]
 ]
+ASKED += [(DEV, text) for text in PROJECT["project"]["optional-dependencies"]["chat"]]
 ASKED += [(DEV, text) for text in PROJECT["build-system"]["requires"]]
 ASKED += [(BENCH, text) for text in GROUPS["bench"]]
+ASKED += [(SYNAPSE, text) for text in GROUPS["synapse"]]
 PYTHONS = ("3.11", "3.13")  # of Debian 12 and 13
 
 
@@ -65,7 +68,7 @@ def test_a_lock_satisfies_what_is_asked(lock: Path, asked: str, python: str) -> 
     )
 
 
-@pytest.mark.parametrize("lock", [BUILD, DEV, BENCH], ids=name_of)
+@pytest.mark.parametrize("lock", [BUILD, DEV, BENCH, SYNAPSE], ids=name_of)
 def test_a_lock_is_whole_and_names_no_place(lock: Path) -> None:
     text = text_of(lock)
     entries = re.findall(r"^[a-z0-9](?:.*\\\n)*.*", text, re.MULTILINE)

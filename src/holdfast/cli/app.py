@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from holdfast import __version__
-from holdfast.cli import checking, reading, running, status
+from holdfast.cli import chatting, checking, reading, running, status
 from holdfast.cli.boundary import Boundary
 from holdfast.cli.desk import Desk
 from holdfast.cli.outside import real
@@ -35,6 +35,7 @@ app = typer.Typer(
     "6 outcome unknown · 70 a bug of ours. After 2 and 3 nothing was touched.",
 )
 lease = typer.Typer(no_args_is_help=True, help="See who holds which lease; free a dead holder's.")
+chat = typer.Typer(no_args_is_help=True, help="Ask for runs, follow and approve them from chat.")
 
 LOOK, ACT, TELL = "Before a run", "Running", "Looking at runs"
 
@@ -96,6 +97,15 @@ lease.command(
         "0 free · 2 invalid input · 3 refused: its holder lives · 5 you said no",
     ),
 )(status.lease_release)
+
+app.add_typer(chat, name="chat", rich_help_panel=ACT)
+chat.command(
+    "serve",
+    epilog=_ends("holdfast chat serve --config chat.yml", "0 told to stop · 2 invalid input"),
+)(chatting.serve)
+chat.command("drive", hidden=True, epilog=_ends("holdfast chat drive < request.json", RUNS))(
+    chatting.drive
+)
 
 
 def _version(wanted: bool) -> None:  # typer's callbacks take the value alone

@@ -21,7 +21,6 @@ from holdfast.ansible.ports import Play, PlayResult, StopSignal
 from holdfast.claims import all_claims
 from holdfast.cli.desk import Desk
 from holdfast.cli.interrupt import interruptible
-from holdfast.cli.live import STYLES
 from holdfast.cli.options import Json, Limit, Site, desk_of
 from holdfast.engine import Progress
 from holdfast.errors import HoldfastError, InvalidInput
@@ -29,6 +28,7 @@ from holdfast.events import GateJudged
 from holdfast.model import Json as Value
 from holdfast.model import Outcome
 from holdfast.plan import Site as Inventory
+from holdfast.report.drawing import STYLES
 from holdfast.report.table import columns
 from holdfast.report.telling import MARKS, TONES
 from holdfast.settings import Settings

@@ -6,30 +6,21 @@ Both say the same sentences. Nothing here decides anything or talks to the engin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
-from rich.table import Table
 from rich.text import Text
 
 from holdfast.events import GateJudged, LookEnded, LookStarted, Recorded
-from holdfast.report.board import Board, StepRow
-from holdfast.report.table import cut
+from holdfast.report.board import Board
+from holdfast.report.drawing import board_lines, line
 from holdfast.report.telling import Sentence, tell
-from holdfast.words import clock, counted, duration, one_line
+from holdfast.words import one_line
 
-STYLES = {
-    "plain": "",
-    "dim": "dim",
-    "good": "green",
-    "act": "bold blue",
-    "warn": "yellow",
-    "bad": "bold red",
-}
 QUIET = timedelta(seconds=15)
 _FIGURES = re.compile(r"\d+")
 _SETTLED = re.compile(r" PASS (\d+)/\1 readings(, (\d+) of \3 s)? \(")
@@ -52,14 +43,6 @@ class Screen(Protocol):
     def say(self, text: str) -> None:
         """Show a line of our own, such as the answer to Ctrl-C."""
         ...
-
-
-def line(said: Sentence, at: datetime) -> Text:
-    """Return one line of a log: time, host, sentence."""
-    text = Text().append(f"{clock(at)} ", style="dim")
-    if said.host:
-        text.append(f"{said.host} ", style="bold")
-    return text.append(said.text, style=STYLES[said.tone])
 
 
 class Lines:
@@ -179,57 +162,3 @@ def reading_words(host: str, task: str, reading: str) -> str:
 def _small(recorded: Recorded) -> bool:
     """Passed gates are shown on the board and kept in the journal; they need no line of their own."""
     return isinstance(recorded.event, GateJudged) and tell(recorded.event).tone == "good"
-
-
-def board_lines(board: Board, now: datetime, spinner: Spinner) -> Iterator[RenderableType]:
-    """Draw a board as lines: title, steps, hosts in hand, what is next."""
-    opened = board.state.opened
-    if opened is None:
-        yield _spinning(spinner, Text("preparing"), now)
-        return
-    title = Text(
-        f"{one_line(opened.runbook or opened.playbook)} at {one_line(opened.site)}", "bold"
-    )
-    title.append(f"  {board.state.run}  {_since(opened.at, now)}", style="not bold dim")
-    yield title
-    yield cut(f"{opened.by}: {opened.reason}", "dim")
-    for row in board.steps():
-        yield from _step_lines(board, row, now, spinner)
-    if upcoming := board.upcoming():
-        yield Text(f"  next: {upcoming}", style="dim")
-
-
-def _step_lines(
-    board: Board, row: StepRow, now: datetime, spinner: Spinner
-) -> Iterator[RenderableType]:
-    title = f"{row.number}. {row.title}"
-    if board.finished(row):
-        began, ended = board.began.get(row.number), board.ended.get(row.number)
-        took = f"  {duration((ended - began).total_seconds())}" if began and ended else ""
-        yield Text().append(f"  ✓ {title}", style="green").append(took, style="dim")
-    elif row.number in board.began:
-        done = board.done(row)
-        progress = f"  {len(done)} of {counted(len(row.hosts), 'host')}" if row.hosts else ""
-        yield Text().append(f"  ▸ {title}", style="bold").append(progress, style="dim")
-        yield from _hand_lines(board, now, spinner)
-    else:
-        yield Text(f"    {title}", style="dim")
-
-
-def _hand_lines(board: Board, now: datetime, spinner: Spinner) -> Iterator[RenderableType]:
-    for host in board.in_hand() or ("",):
-        said, at = board.said.get(host) or board.said.get("") or (Sentence("…"), now)
-        words = Text().append(f"{one_line(host)} " if host else "", style="bold")
-        words.append(said.text, style=STYLES[said.tone])
-        words.append(f"  {_since(at, now)}", style="dim")
-        yield _spinning(spinner, words, now)
-
-
-def _spinning(spinner: Spinner, words: Text, now: datetime) -> RenderableType:
-    grid = Table.grid(padding=(0, 1))
-    grid.add_row("     ", spinner.render(now.timestamp()), words)
-    return grid
-
-
-def _since(moment: datetime, now: datetime) -> str:
-    return duration(max((now - moment).total_seconds(), 0.0))

@@ -10,8 +10,7 @@ import typer
 from rich.markdown import Markdown
 from rich.text import Text
 
-from holdfast.cli.hold import ending
-from holdfast.cli.live import Lines, Panel, Screen, line
+from holdfast.cli.live import Lines, Panel, Screen
 from holdfast.cli.options import Json, Run, RunbookName, desk_of
 from holdfast.cli.places import runbook as find_runbook
 from holdfast.cli.places import runbooks as all_runbooks
@@ -19,11 +18,13 @@ from holdfast.engine import hold_message, text_of
 from holdfast.errors import InvalidInput
 from holdfast.journal import Status, advance, fold
 from holdfast.report import build, picture
+from holdfast.report.drawing import line
+from holdfast.report.ending import ending
 from holdfast.report.instruments import read_observer, read_traffic
-from holdfast.report.table import columns, tables
+from holdfast.report.standing import runbooks_table
+from holdfast.report.table import tables
 from holdfast.report.telling import tell
 from holdfast.runbook import Runbook, parse_runbook
-from holdfast.words import one_line
 
 _WATCH_FOOT = "Ctrl-C ends the watching; the run goes on."
 
@@ -36,11 +37,7 @@ def runbooks(context: typer.Context, *, as_json: Json = False) -> None:
         keys = {"name", "summary", "inputs", "leases", "path"}
         desk.emit(json.dumps([book.model_dump(mode="json", include=keys) for book in parsed]))
         return
-    table = columns("runbook", "", "inputs")
-    for book in parsed:
-        inputs = ", ".join(book.inputs)
-        table.add_row(Text(book.name, "bold"), Text(one_line(book.summary)), Text(inputs))
-    desk.show(table)
+    desk.show(runbooks_table(parsed))
 
 
 def show(context: typer.Context, runbook: RunbookName, *, as_json: Json = False) -> None:

@@ -11,7 +11,6 @@ import typer
 from rich.text import Text
 
 from holdfast.cli.desk import Desk
-from holdfast.cli.hold import ending
 from holdfast.cli.interrupt import interruptible
 from holdfast.cli.live import JsonLines, Lines, Panel, Screen
 from holdfast.cli.options import (
@@ -28,12 +27,11 @@ from holdfast.cli.options import (
     reason_of,
 )
 from holdfast.cli.places import runbook as find_runbook
-from holdfast.cli.planview import plan_view, summary
 from holdfast.engine import Ended, Engine, Planner, Progress, hold_message
-from holdfast.errors import Refused
 from holdfast.events import Recorded
-from holdfast.journal import RunState
 from holdfast.plan import Plan
+from holdfast.report.ending import ending
+from holdfast.report.planview import plan_view, summary
 
 Reason = Annotated[
     str,
@@ -118,7 +116,6 @@ def abort(
     desk = desk_of(context)
     found = desk.run = desk.find(run)
     engine = desk.engine()
-    _refuse_a_play(engine, engine.state(found))
     state = engine.ask_abort(found, desk.by, hard=hard)
     if engine.driver(state) is None:
         desk.show(ending(state, hold_message(state)))
@@ -149,17 +146,6 @@ class _Wanted:
         path, inventory = find_runbook(desk.root, self.runbook), desk.site(self.site)
         with desk.busy("Reading runbook and inventory"):
             return planner.plan(path, inventory, inputs_of(self.inputs), self.limit)
-
-
-def _refuse_a_play(engine: Engine, state: RunState) -> None:
-    """A play run by hand has no driver of ours that could hear a request."""
-    driver = engine.driver(state)
-    if driver is not None and state.opened is not None and not state.opened.plan:
-        where = f"process {driver.holder.process} on {driver.holder.controller}"
-        raise Refused(
-            f"Run {state.run} is a play that {driver.holder.by} started by hand ({where})",
-            remedy="Ctrl-C in its own terminal; it stops there, perhaps with a host in hand",
-        )
 
 
 def _screen(desk: Desk, *, as_json: bool) -> Screen:

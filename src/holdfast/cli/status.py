@@ -7,29 +7,19 @@ import platform
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from holdfast.cli.desk import Desk
-from holdfast.cli.hold import ending
 from holdfast.cli.options import Json, Run, Yes, desk_of
 from holdfast.engine import hold_message
 from holdfast.errors import InvalidInput, Refused, StateUnusable
-from holdfast.journal import RunState, Status, fold
+from holdfast.journal import RunState, fold
 from holdfast.model import Grant
-from holdfast.report.table import columns, cut
+from holdfast.report.standing import leases_table, run_view, runs_table, standing
 from holdfast.store import LeaseRow
-from holdfast.words import clock, day_and_clock, moment, nearest, one_line
+from holdfast.words import nearest
 
 _RECENT = 15
-_STYLES = {
-    "finished": "green",
-    "running": "bold blue",
-    "held": "bold red",
-    "no driver": "bold red",
-    "aborted": "yellow",
-    "refused": "yellow",
-}
 
 
 def status(context: typer.Context, run: Run = "", *, as_json: Json = False) -> None:
@@ -45,7 +35,7 @@ def status(context: typer.Context, run: Run = "", *, as_json: Json = False) -> N
         held = [_lease_json(scope, row) for scope, row in leases]
         desk.emit(json.dumps({"runs": runs, "leases": held}))
     else:
-        desk.show(_runs_table(desk, states) if states else Text("There are no runs yet.", "dim"))
+        desk.show(runs_table((state, _word(desk, state)) for state in states))
         desk.show(Text())
         _show_leases(desk, leases)
     if damage:
@@ -111,26 +101,7 @@ def _refuse_the_living(row: LeaseRow, scope: str) -> None:
 
 
 def _word(desk: Desk, state: RunState) -> str:
-    """How a run stands in a word; without an end or a living driver, that is said."""
-    if state.status is Status.RUNNING and not desk.driven(state):
-        return "no driver"
-    return str(state.status)
-
-
-def _runs_table(desk: Desk, states: list[RunState]) -> Table:
-    table = columns("run", "state", "site", "by", ">began", "reason", whole="state")
-    for state in states:
-        word, opened = _word(desk, state), state.opened
-        if opened is None:
-            continue
-        cells = (opened.site, opened.by, moment(opened.at))
-        table.add_row(
-            Text(state.run, "bold"),
-            Text(word, _STYLES.get(word, "")),
-            *(Text(one_line(cell)) for cell in cells),
-            cut(opened.reason),
-        )
-    return table
+    return standing(state, driven=desk.driven(state))
 
 
 def _leases(desk: Desk) -> list[tuple[str, LeaseRow]]:
@@ -139,43 +110,14 @@ def _leases(desk: Desk) -> list[tuple[str, LeaseRow]]:
 
 
 def _show_leases(desk: Desk, leases: list[tuple[str, LeaseRow]]) -> None:
-    desk.show(_leases_table(leases) if leases else Text("Nobody holds a lease.", "dim"))
-
-
-def _leases_table(leases: list[tuple[str, LeaseRow]]) -> Table:
-    table = columns(
-        "lease",
-        "mode",
-        "held by",
-        "who",
-        ">since",
-        ">until",
-        "reason",
-        whole="held by",
-    )
-    for scope, row in leases:
-        holder = row.holder
-        since, until = moment(row.since), clock(row.expires)
-        cells = (row.mode, holder.run, holder.by, since, until)
-        words = (Text(one_line(cell)) for cell in cells)
-        table.add_row(Text(scope, "bold"), *words, cut(holder.reason))
-    return table
+    desk.show(leases_table(leases))
 
 
 def _status_of(desk: Desk, state: RunState, *, as_json: bool) -> None:
     if as_json:
         desk.emit(json.dumps(_state_json(desk, state)))
         return
-    opened = state.opened
-    if opened:
-        what = opened.runbook or opened.playbook
-        desk.show(Text(one_line(f"{what} at {opened.site}, run {state.run}"), "bold"))
-        desk.show(Text(one_line(f"{opened.by}: {opened.reason}"), "dim"))
-        desk.show(Text(f"began {day_and_clock(opened.at)}", "dim"))
-    if _word(desk, state) == "running":
-        desk.show(Text(f"running: holdfast watch {state.run}", "bold blue"))
-    else:
-        desk.show(ending(state, hold_message(state)))
+    desk.show(run_view(state, driven=desk.driven(state)))
 
 
 def _state_json(desk: Desk, state: RunState) -> dict[str, object]:

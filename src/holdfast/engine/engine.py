@@ -14,7 +14,7 @@ from holdfast.engine.driving import Driver, Ended, Parts, opened
 from holdfast.engine.keeper import TTL, Background, Listener, every_second
 from holdfast.engine.left import again, what_comes_next, what_is_left
 from holdfast.engine.planning import Planner
-from holdfast.errors import InvalidInput
+from holdfast.errors import InvalidInput, Refused
 from holdfast.journal import RunState, Status, fold
 from holdfast.model import Grant, Holder, Json
 from holdfast.plan import Plan
@@ -68,19 +68,33 @@ class Engine:
 
     # --- runs ---------------------------------------------------------------------------------
 
-    def start(self, plan: Plan, by: str, reason: str) -> Ended:
+    def new_run(self, runbook: str) -> str:
+        """Return a run id that nobody has used."""
+        while True:
+            tail = "".join(secrets.choice(_ALPHABET) for _ in range(4))
+            run = f"{self._parts.clock():%Y%m%d-%H%M}-{runbook}-{tail}"
+            if not self._store.read(run):
+                return run
+
+    def start(self, plan: Plan, by: str, reason: str, run: str = "") -> Ended:
         """Run the plan; returns when the run has ended, in whichever way.
 
+        ``run`` is an id from ``new_run``: whoever has to know it beforehand asks for it there.
+
         Raises:
-            InvalidInput: there is no reason, or nothing to do.
+            InvalidInput: there is no reason, or nothing to do, or there is such a run already.
             LeaseHeld: another run holds a scope; nothing was touched, nothing journaled.
             StateLost: the journal cannot be read or written any more.
         """
         if not reason.strip():
             raise InvalidInput("a run needs a reason", remedy="--reason 'why this is done now'")
         now = self._parts.clock()
-        holder = self._who(self._new_run(plan.runbook, now), by, reason)
+        holder = self._who(run or self.new_run(plan.runbook), by, reason)
         self._store.would_take(holder, plan.leases, now)
+        if self._store.read(holder.run):
+            raise InvalidInput(
+                f"run {holder.run} was started already", remedy=f"holdfast status {holder.run}"
+            )
         self._store.append(holder.run, opened(plan, holder, now))
         return Driver(self._parts, plan, holder).drive()
 
@@ -108,8 +122,10 @@ class Engine:
 
         Raises:
             InvalidInput: there is no such run, or it has ended already.
+            Refused: it is a play that somebody runs by hand, in a terminal of their own.
         """
         state = self.state(run)
+        self._refuse_a_play(state)
         if state.status not in {Status.RUNNING, Status.HELD}:
             raise InvalidInput(f"run {run} has ended already: {state.status}")
         self._store.append(run, ev.AbortAsked(at=self._parts.clock(), by=by, hard=hard))
@@ -204,12 +220,15 @@ class Engine:
         self._store.append_guarded(grant, resumed, now)
         self._store.append_guarded(grant, ev.LeaseTaken(at=now, tokens=dict(grant.tokens)), now)
 
-    def _new_run(self, runbook: str, now: datetime) -> str:
-        while True:
-            tail = "".join(secrets.choice(_ALPHABET) for _ in range(4))
-            run = f"{now:%Y%m%d-%H%M}-{runbook}-{tail}"
-            if not self._store.read(run):
-                return run
+    def _refuse_a_play(self, state: RunState) -> None:
+        """A play run by hand has no driver of ours that could hear a request."""
+        driver = self.driver(state)
+        if driver is not None and state.opened is not None and not state.opened.plan:
+            where = f"process {driver.holder.process} on {driver.holder.controller}"
+            raise Refused(
+                f"Run {state.run} is a play that {driver.holder.by} started by hand ({where})",
+                remedy="Ctrl-C in its own terminal; it stops there, perhaps with a host in hand",
+            )
 
 
 def _closed(state: RunState, by: str, now: datetime) -> ev.Aborted:

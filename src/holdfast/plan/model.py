@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from holdfast.model import Json, LeaseMode
-from holdfast.runbook import ClaimEntry, SettleSpec
+from holdfast.runbook import Approvals, ClaimEntry, SettleSpec
 
 Order = Literal["unhealthy_first", "fewest_leaders_first"]
 
@@ -137,6 +137,11 @@ class Plan(_Frozen):
     def as_json(self) -> dict[str, Json]:
         """Flatten for the journal and programs; ``Plan.model_validate`` is the inverse."""
         return self.model_dump(mode="json")
+
+    def begun_by_approval(self, question: str, asked: Approvals) -> Plan:
+        """The same plan with somebody's word as its step 0, before anything else is touched."""
+        first = PlannedApprove(number=0, title="Approval", question=question, **dict(asked))
+        return Plan(**{**self.as_json(), "steps": (first, *self.steps)})
 
     def step(self, number: int) -> PlannedStep | None:
         """The step of that number."""

@@ -11,11 +11,12 @@ from rich.console import Console, Group
 from rich.spinner import Spinner
 
 from holdfast import events
-from holdfast.cli.live import Lines, Panel, board_lines, reading_words
+from holdfast.cli.live import Lines, Panel, reading_words
 from holdfast.cli.stream import Steady
 from holdfast.events import Recorded
 from holdfast.model import Act, Outcome, Phase
 from holdfast.report.board import Board
+from holdfast.report.drawing import board_lines
 from tests.unit.report.stories import Story, at
 
 PLAN = {

@@ -7,8 +7,8 @@ from io import StringIO
 from rich.console import Console
 
 from holdfast import events
-from holdfast.cli.hold import ending
 from holdfast.journal import fold
+from holdfast.report.ending import ending
 from tests.unit.cli.test_live import unfolding
 from tests.unit.report.stories import at
 

@@ -1,0 +1,185 @@
+"""The bot: hears, asks the clerk, answers; and keeps every feed told. One process, any platforms.
+
+Owns the order of defence for everything that is heard: is it for us, was it heard before, who is it,
+are they too fast, is it a command; only then is anything done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from holdfast.chat.access import Access, Member, Pace
+from holdfast.chat.clerk import Asker, Clerk
+from holdfast.chat.follower import Follower, adopt
+from holdfast.chat.language import addressed, parse
+from holdfast.chat.saying import error_message, fit
+from holdfast.chat.secret import Scrubber
+from holdfast.chat.transport import Heard, Message, Place, Pressed, Transport, Unreachable
+from holdfast.errors import HoldfastError, StateUnusable
+from holdfast.words import one_line
+
+LOG = logging.getLogger("holdfast.chat")
+_EVERY_SECONDS = 1.0
+_SLOWEST_SECONDS = 60.0
+_REPLY_ATTEMPTS = 8
+_COMMANDS_AT_ONCE = 6
+_HOUR = timedelta(hours=1)
+
+Wait = Callable[[float], Awaitable[object]]
+
+
+async def passing(seconds: float) -> None:
+    """Let real time pass."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.Event().wait(), seconds)
+
+
+@dataclass
+class Bot:
+    """``followers`` are one for each transport."""
+
+    clerk: Clerk
+    access: Access
+    followers: Sequence[Follower]
+    scrub: Scrubber
+    clock: Callable[[], datetime]
+    wait: Wait = passing
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _known: set[str] = field(default_factory=set)
+    # Commands may take their time; telling has threads of its own and never waits for one.
+    _desk: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_COMMANDS_AT_ONCE, "holdfast-clerk")
+    )
+
+    def __post_init__(self) -> None:
+        self._pace = Pace(self.clerk.config.rates, self.clock)
+
+    async def serve(self) -> None:
+        """Hear and tell until cancelled. Runs go on without us, and are caught up with afterwards."""
+        since = self.clerk.ledger.since(self.clock())
+        names = ", ".join(follower.transport.name for follower in self.followers)
+        LOG.info("serving %s on %s", ", ".join(self.clerk.config.sites), names)
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for follower in self.followers:
+                hear = partial(self.hear, follower.transport)
+                group.create_task(follower.transport.listen(hear))
+                group.create_task(self._keep_telling(follower))
+            group.create_task(self._keep_adopting(since))
+
+    async def settled(self) -> None:
+        """Return once everything heard so far is answered."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # --- hearing ------------------------------------------------------------------------------
+
+    async def hear(self, transport: Transport, said: Heard | Pressed) -> None:
+        """Take in what somebody said or pressed; returns before it is answered."""
+        text = said.token if isinstance(said, Pressed) else addressed(said.text)
+        if text is None or not self._is_new(transport, said):
+            return
+        member = self.access.member(said.person) if transport.abilities.vouches else None
+        if member is None:
+            self._refuse_stranger(transport, said)
+        elif self._pace.allows(member.name):
+            self._begin(self._answer(transport, said, member, text))
+        elif self._pace.allows(f"{member.name}/told", 1):
+            self._reply(transport, said, Message("Too many commands at once; wait a minute."))
+
+    def _is_new(self, transport: Transport, said: Heard | Pressed) -> bool:
+        """Whether it was never heard before. What cannot be noted is not done: it might come again."""
+        try:
+            return self.clerk.ledger.is_new(f"{transport.name}/{said.ident}", self.clock())
+        except StateUnusable as trouble:
+            LOG.warning("not answered: %s", trouble.message)
+            return False
+
+    async def _answer(
+        self, transport: Transport, said: Heard | Pressed, member: Member, text: str
+    ) -> None:
+        asker = Asker(member, transport.name, said.place)
+        LOG.info("%s (%s) asks: %s", member.name, member.id, one_line(text)[:200])
+        try:
+            loop = asyncio.get_running_loop()
+            message = await loop.run_in_executor(self._desk, self._do, said, asker, text)
+        except HoldfastError as error:
+            LOG.info("not done for %s: %s", member.id, one_line(error.message))
+            message = error_message(error)
+        await self._post(transport, said.place, message, _reply_key(transport, said))
+
+    def _do(self, said: Heard | Pressed, asker: Asker, text: str) -> Message:
+        if isinstance(said, Pressed):
+            return self.clerk.press(text, asker)
+        return self.clerk.answer(parse(text, self.scrub), asker)
+
+    def _refuse_stranger(self, transport: Transport, said: Heard | Pressed) -> None:
+        who = one_line(said.person.id or said.person.name)[:200]
+        LOG.warning("refused on %s: %s is not known here", transport.name, who)
+        if not self._pace.allows(f"stranger/{transport.name}/{who}", 1, _HOUR):
+            return
+        words = f"{who} is not known here."
+        if not transport.abilities.vouches:
+            words = (
+                f"{transport.name} cannot vouch for who asks: runs are told here, not asked for."
+            )
+        self._reply(transport, said, Message(f"Refused: {words}"))
+
+    def _reply(self, transport: Transport, said: Heard | Pressed, message: Message) -> None:
+        self._begin(self._post(transport, said.place, message, _reply_key(transport, said)))
+
+    async def _post(self, transport: Transport, place: Place, message: Message, key: str) -> None:
+        """Answer; a platform that is away gets the answer when it is back, unless that takes long."""
+        fitting = fit(message, transport.abilities.limit, self.scrub)
+        for attempt in range(_REPLY_ATTEMPTS):
+            try:
+                await transport.post(place, fitting, key)
+            except Unreachable as away:
+                LOG.warning("%s: %s", transport.name, one_line(away.message))
+                await self.wait(min(2.0**attempt, _SLOWEST_SECONDS))
+            else:
+                return
+
+    def _begin(self, work: Awaitable[None]) -> None:
+        async def doing() -> None:
+            await work
+
+        task = self._group.create_task(doing())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- telling ------------------------------------------------------------------------------
+
+    async def _keep_telling(self, follower: Follower) -> None:
+        pause = _EVERY_SECONDS
+        while True:
+            try:
+                await follower.tell_all()
+                pause = _EVERY_SECONDS
+            except HoldfastError as away:
+                name = follower.transport.name
+                LOG.warning("%s is not told now, runs go on: %s", name, one_line(away.message))
+                pause = min(pause * 2, _SLOWEST_SECONDS)
+            await self.wait(pause)
+
+    async def _keep_adopting(self, since: datetime) -> None:
+        clerk = self.clerk
+        while True:
+            try:
+                await asyncio.to_thread(
+                    adopt, clerk.config, clerk.store, clerk.ledger, since, self._known
+                )
+            except StateUnusable as trouble:
+                LOG.warning("new runs cannot be seen now: %s", one_line(trouble.message))
+            await self.wait(_EVERY_SECONDS)
+
+
+def _reply_key(transport: Transport, said: Heard | Pressed) -> str:
+    return f"reply/{transport.name}/{said.ident}"

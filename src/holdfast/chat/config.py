@@ -1,0 +1,165 @@
+"""The configuration of chat: which platforms and channels, who people are, who may do what.
+
+Owns the shape of the file and its errors. People are told apart by immutable ids alone; a name here
+is what messages show. Sections under ``transports`` belong to their transports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
+
+from holdfast.errors import InvalidInput
+from holdfast.model import Json
+from holdfast.runbook import Approvals
+from holdfast.words import nearest
+
+Name = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
+Names = Annotated[tuple[Name, ...], Field(min_length=1)]
+Id = Annotated[StrictStr, Field(pattern=r"^[a-z]+:\S+$", max_length=255)]
+EVERY = "*"
+Which = Annotated[tuple[Annotated[StrictStr, Field(min_length=1)], ...], Field(min_length=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Role(StrEnum):
+    """What somebody may do. An operator or approver may also do what a viewer may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    APPROVER = "approver"
+
+
+class Channel(_Strict):
+    """A channel of one platform, by the platform's own id for it."""
+
+    transport: Name
+    channel: Annotated[StrictStr, Field(min_length=1)]
+
+
+class _Selection(_Strict):
+    """Sites and runbooks by name, or ``*`` for all."""
+
+    sites: Which
+    runbooks: Which = (EVERY,)
+
+    def covers(self, site: str, runbook: str) -> bool:
+        """Whether both are meant; no runbook stands for any of them."""
+        return _among(site, self.sites) and (not runbook or _among(runbook, self.runbooks))
+
+
+class Grant(_Selection):
+    """These people have this role there."""
+
+    role: Role
+    people: Names
+
+
+class Asked(_Selection, Approvals):
+    """Runs there begin only with somebody's word: ``count`` people, within ``deadline_seconds``."""
+
+    deadline_seconds: Annotated[StrictInt, Field(ge=1)] = 900
+
+
+class SiteConfig(_Strict):
+    """A site that chat may use, by the name it calls itself (``holdfast_site``).
+
+    ``inventory`` is its directory under inventories/ where that has another name; ``channel`` is
+    where runs that nobody asked for in chat are told.
+    """
+
+    inventory: Name | None = None
+    channel: Channel | None = None
+
+
+class Rates(_Strict):
+    """``commands`` a person may give in ``seconds``; progress is edited every ``edit_seconds``."""
+
+    commands: Annotated[StrictInt, Field(ge=1)] = 20
+    seconds: Annotated[StrictInt, Field(ge=1)] = 60
+    edit_seconds: Annotated[StrictInt, Field(ge=1)] = 5
+
+
+class Config(_Strict):
+    """The file of ``holdfast chat serve --config``."""
+
+    transports: Annotated[dict[Name, dict[str, Json]], Field(min_length=1)]
+    people: dict[Name, Annotated[tuple[Id, ...], Field(min_length=1)]]
+    roles: tuple[Grant, ...]
+    sites: Annotated[dict[Name, SiteConfig], Field(min_length=1)]
+    approvals: tuple[Asked, ...] = ()
+    log: Channel | None = None
+    rates: Rates = Rates()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Config:
+        for kind, name, known in self._named():
+            if name != EVERY and name not in known:
+                near = nearest(name, known)
+                hint = f"; did you mean {near}?" if near else ""
+                raise ValueError(f"there is no {kind} {name!r}{hint}")
+        return self
+
+    @model_validator(mode="after")
+    def _ids_are_one_persons(self) -> Config:
+        owners: dict[str, str] = {}
+        for name, ids in self.people.items():
+            for person in ids:
+                if owners.setdefault(person, name) != name:
+                    raise ValueError(f"{person} is both {owners[person]} and {name}")
+        return self
+
+    def _named(self) -> Iterator[tuple[str, str, list[str]]]:
+        people, sites = list(self.people), list(self.sites)
+        for grant in self.roles:
+            yield from (("person", name, people) for name in grant.people)
+            yield from (("site", name, sites) for name in grant.sites)
+        for asked in self.approvals:
+            yield from (("site", name, sites) for name in asked.sites)
+        channels = [site.channel for site in self.sites.values()] + [self.log]
+        for channel in filter(None, channels):
+            yield "transport", channel.transport, list(self.transports)
+
+
+def load_config(path: Path) -> Config:
+    """Read the file.
+
+    Raises:
+        InvalidInput: it cannot be read, or something in it is wrong; names the key, never a value.
+    """
+    try:
+        return Config.model_validate(yaml.safe_load(path.read_text("utf-8")) or {})
+    except OSError as error:
+        raise InvalidInput(
+            f"{path}: the configuration cannot be read: {error.strerror}",
+            remedy="--config FILE; docs/chat.md describes it",
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        # The parser's own message quotes the line, where somebody may have written a token.
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise InvalidInput(f"{where}: the configuration is not valid YAML") from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InvalidInput(f"{path}: {key}: {first['msg']}", remedy="see docs/chat.md") from None
+
+
+def _among(name: str, names: tuple[str, ...]) -> bool:
+    return EVERY in names or name in names

@@ -1,0 +1,290 @@
+"""Tells runs where their feeds are: from the journal, from wherever the last telling ended.
+
+A run never waits for this: it is another process, and a platform that does not answer only delays
+what is told. How a feed goes on, whatever happened to the bot or the platform:
+
+1. Read the journal from the start; events up to ``told`` rebuild the board and say nothing.
+2. Each later event that a person must see is posted under a key made of run and event, so that what
+   was posted before a crash, and not yet noted, is not posted twice where the platform can tell.
+3. Note how far the feed has come; then edit the progress message, not more often than is polite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from holdfast import events
+from holdfast.chat import saying
+from holdfast.chat.access import Access
+from holdfast.chat.config import Config, Role
+from holdfast.chat.launching import Launcher
+from holdfast.chat.ledger import Feed, Ledger
+from holdfast.chat.saying import fit
+from holdfast.chat.secret import Scrubber
+from holdfast.chat.transport import Message, Place, Posted, Transport, Unreachable
+from holdfast.engine import Engine
+from holdfast.events import Recorded
+from holdfast.journal import RunState, Status
+from holdfast.report import build, picture
+from holdfast.report.board import Board
+from holdfast.report.drawing import plain
+from holdfast.report.table import tables
+from holdfast.store import Store
+
+QUIET = timedelta(seconds=60)
+"""How often progress is edited while nothing new is in the journal: the times in it go on."""
+
+GRACE = timedelta(seconds=15)
+"""How long a run may seem to have no driver before that is said."""
+
+FOLLOWED = timedelta(days=7)
+"""How long a run that stopped is looked at for a resume."""
+
+
+@dataclass
+class Telling:
+    """What is known of one feed's run; rebuilt from the journal when the bot starts."""
+
+    board: Board = field(default_factory=Board)
+    waiting: list[Recorded] = field(default_factory=list)
+    read: int = 0
+    drawn: str = ""
+    drawn_seq: int = 0
+    edited: datetime | None = None
+    alone_since: datetime | None = None
+
+
+@dataclass
+class Follower:
+    """Tells all feeds of one platform."""
+
+    transport: Transport
+    config: Config
+    access: Access
+    engine: Engine
+    store: Store
+    ledger: Ledger
+    launcher: Launcher
+    scrub: Scrubber
+    clock: Callable[[], datetime]
+    _tellings: dict[tuple[str, str], Telling] = field(default_factory=dict)
+
+    async def tell_all(self) -> None:
+        """Bring every feed of this platform up to date.
+
+        Raises:
+            Unreachable: the platform did not take a message; nothing is lost, call again.
+        """
+        trouble: Unreachable | None = None
+        for feed in self.ledger.feeds(self.transport.name):
+            telling = self._tellings.setdefault((feed.run, feed.kind), Telling())
+            try:
+                await self._tell(feed, telling)
+            except Unreachable as away:  # perhaps this channel alone
+                trouble = trouble or away
+        if trouble is not None:
+            raise trouble
+
+    async def say(self, place: Place, message: Message, key: str) -> Posted:
+        """Post a message as long as it may be, with no secret in it."""
+        fitting = fit(message, self.transport.abilities.limit, self.scrub)
+        return await self.transport.post(place, fitting, key)
+
+    # --- one feed -----------------------------------------------------------------------------
+
+    async def _tell(self, feed: Feed, telling: Telling) -> None:
+        new = await asyncio.to_thread(self.store.read, feed.run, telling.read)
+        if new:
+            telling.read = new[-1].seq
+            telling.waiting.extend(new)
+        while telling.waiting:
+            recorded = telling.waiting[0]
+            telling.board.hear(recorded)
+            if recorded.seq > feed.told:
+                await self._tell_event(feed, telling.board, recorded)
+            telling.waiting.pop(0)
+        state = telling.board.state
+        if state.seq > feed.told:
+            self.ledger.told(feed, state.seq)
+        if feed.kind == "thread" and state.opened is not None:
+            await self._draw(feed, telling)
+        await self._tell_alone(feed, telling)
+        over = await self._tell_words(feed, state)
+        self._close_ended(feed, state, unbegun=over and state.opened is None)
+
+    async def _tell_event(self, feed: Feed, board: Board, recorded: Recorded) -> None:
+        state, event, key = board.state, recorded.event, f"{feed.run}/{feed.kind}/{recorded.seq}"
+        if feed.kind == "log":
+            by = event.by if isinstance(event, events.RunOpened | events.Resumed) else ""
+            if line := saying.log_line(state, event, self.access.named(by)):
+                await self.say(Place(feed.channel), Message(line), key)
+                self.ledger.told(feed, recorded.seq)
+            return
+        await self._tell_thread(feed, state, event, key)
+        if isinstance(event, _SEEN):
+            self.ledger.told(feed, recorded.seq)
+
+    async def _tell_thread(
+        self, feed: Feed, state: RunState, event: events.Event, key: str
+    ) -> None:
+        match event:
+            case events.RunOpened():
+                message = saying.opening_message(state, self.access.named(event.by))
+                posted = await self.say(Place(feed.channel), message, key)
+                self.ledger.keep(_root(feed.run), feed.run, posted)
+            case events.ApprovalWanted():
+                posted = await self.say(self._thread(feed), self._question(state, event.step), key)
+                self.ledger.keep(_question(feed.run, event.step), feed.run, posted)
+            case events.Approved() | events.StepFinished():
+                await self._redraw_question(feed, state, event.step)
+            case events.Held() | events.Aborted() | events.Refused():
+                await self._redraw_question(feed, state, state.current)
+                await self.say(self._thread(feed), saying.stopped_message(state), key)
+            case events.Finished():
+                await self._tell_finished(feed, state, key)
+            case events.Resumed():
+                words = f"Resumed by {self.access.named(event.by)} [{feed.run}]\n{event.reason}"
+                await self.say(self._thread(feed), Message(words), key)
+
+    async def _tell_finished(self, feed: Feed, state: RunState, key: str) -> None:
+        message = saying.stopped_message(state)
+        told = build([await asyncio.to_thread(self.store.read, feed.run)])
+        summary = Message(f"{message.text}\n{message.code}", plain(tables(told)))
+        await self.say(self._thread(feed), summary, key)
+        if self.transport.abilities.files:
+            svg = self.scrub(picture(told)).encode()
+            name = f"{feed.run}.svg"
+            await self.transport.upload(self._thread(feed), name, svg, f"{key}/picture")
+
+    # --- messages that are edited in place ----------------------------------------------------
+
+    async def _draw(self, feed: Feed, telling: Telling) -> None:
+        """Post the progress message once, and edit it when there is something new, but not often."""
+        if not self.transport.abilities.edits:
+            return
+        now, board = self.clock(), telling.board
+        if not self._due(telling, now):
+            return
+        message = saying.progress_message(board, now)
+        key = f"{feed.run}/progress"
+        posted = self.ledger.posted(key)
+        if posted is None:
+            posted = await self.say(self._thread(feed), message, key)
+            self.ledger.keep(key, feed.run, posted)
+        elif message.code != telling.drawn:
+            await self._edit(posted, message)
+        telling.drawn, telling.edited = message.code, now
+        telling.drawn_seq = board.state.seq
+
+    def _due(self, telling: Telling, now: datetime) -> bool:
+        if telling.edited is None:
+            return True
+        state, since = telling.board.state, now - telling.edited
+        if state.seq != telling.drawn_seq:
+            often = timedelta(seconds=self.config.rates.edit_seconds)
+            return since >= often or state.status is not Status.RUNNING
+        return state.status is Status.RUNNING and since >= QUIET
+
+    async def _redraw_question(self, feed: Feed, state: RunState, step: int) -> None:
+        posted = self.ledger.posted(_question(feed.run, step))
+        if posted is not None and self.transport.abilities.edits:
+            await self._edit(posted, self._question(state, step))
+
+    async def _edit(self, posted: Posted, message: Message) -> None:
+        limit = self.transport.abilities.limit
+        await self.transport.edit(posted, fit(message, limit, self.scrub))
+
+    def _question(self, state: RunState, step: int) -> Message:
+        opened = state.opened
+        people: Sequence[str] = ()
+        if opened is not None:
+            people = self.access.people(Role.APPROVER, opened.site, opened.runbook)
+        return saying.approval_message(state, step, people, self.access.named)
+
+    # --- runs without a driver, runs that are over --------------------------------------------
+
+    async def _tell_alone(self, feed: Feed, telling: Telling) -> None:
+        """Say once that nobody drives the run any more, where its journal has no end."""
+        state, now = telling.board.state, self.clock()
+        leased = state.status is Status.RUNNING and state.grant is not None
+        if not leased or await asyncio.to_thread(self.engine.driver, state) is not None:
+            telling.alone_since = None
+            return
+        telling.alone_since = telling.alone_since or now
+        key = f"{feed.run}/{feed.kind}/alone/{state.seq}"
+        if now - telling.alone_since < GRACE or self.ledger.posted(key) is not None:
+            return
+        if feed.kind == "log":
+            said = await self.say(Place(feed.channel), Message(saying.lost_line(state)), key)
+        else:
+            said = await self.say(self._thread(feed), saying.stopped_message(state), key)
+        self.ledger.keep(key, feed.run, said)
+
+    async def _tell_words(self, feed: Feed, state: RunState) -> bool:
+        """Pass on why a run's process ended after its last event; True once it has ended."""
+        if await asyncio.to_thread(self.launcher.alive, feed.run):
+            return False
+        words = self.launcher.words(feed.run)
+        if words is None or feed.kind != "thread" or (state.at is not None and words.at < state.at):
+            return True
+        key = f"{feed.run}/words/{words.at.isoformat()}"
+        if self.ledger.posted(key) is None:
+            message = Message(f"Did not go on [{feed.run}]\nnext: holdfast status", words.text)
+            self.ledger.keep(key, feed.run, await self.say(self._thread(feed), message, key))
+        return True
+
+    def _close_ended(self, feed: Feed, state: RunState, *, unbegun: bool) -> None:
+        over = unbegun or state.status in {Status.FINISHED, Status.REFUSED}
+        old = state.at is not None and self.clock() - state.at > FOLLOWED
+        if over or (old and state.status is not Status.RUNNING):
+            self.ledger.close(feed)
+            self._tellings.pop((feed.run, feed.kind), None)
+
+    def _thread(self, feed: Feed) -> Place:
+        """The run's thread: that of its first message, where the platform has threads."""
+        root = self.ledger.posted(_root(feed.run))
+        threads = self.transport.abilities.threads and root is not None
+        return Place(feed.channel, root.ident if threads and root else "")
+
+
+_SEEN = (
+    events.RunOpened,
+    events.ApprovalWanted,
+    events.Held,
+    events.Aborted,
+    events.Refused,
+    events.Finished,
+    events.Resumed,
+)
+
+
+def adopt(config: Config, store: Store, ledger: Ledger, since: datetime, known: set[str]) -> None:
+    """Follow runs that nobody asked for in chat, at sites with a channel, from ``since`` on.
+
+    ``known`` are the runs that need not be looked at again.
+    """
+    for run in store.runs():
+        if run in known:
+            continue
+        first = next(iter(store.each(run)), None)
+        known.add(run)
+        if first is None or ledger.followed(run):
+            continue
+        if not isinstance(first.event, events.RunOpened) or first.event.at < since:
+            continue
+        site = config.sites.get(first.event.site)
+        if site is not None and site.channel is not None:
+            ledger.follow(run, "thread", site.channel.transport, site.channel.channel)
+            if config.log is not None:
+                ledger.follow(run, "log", config.log.transport, config.log.channel)
+
+
+def _root(run: str) -> str:
+    return f"{run}/thread"
+
+
+def _question(run: str, step: int) -> str:
+    return f"{run}/question/{step}"

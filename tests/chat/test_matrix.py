@@ -1,0 +1,301 @@
+"""The Matrix transport against a real homeserver (matrix-synapse) on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from holdfast.chat.transport import Button, Heard, Message, Place, Unreachable
+from holdfast.chat.transports.matrix import Matrix, Settings
+from holdfast.chat.transports.matrix_words import content, spoken, tokens
+from tests.chat.hearing import listening, play, posted, quick, until
+from tests.chat.servers.synapse import PYTHON, Person, SynapseServer
+
+ASK = Message(
+    "Approve step 2? [run-1]",
+    "host <b>  state & more",
+    (Button("Approve", "approve run-1 abc", "good"), Button("Abort", "abort run-1", "bad")),
+)
+
+
+@dataclass
+class Room:
+    server: SynapseServer
+    bot: Person
+    ada: Person
+    id: str
+
+    @property
+    def place(self) -> Place:
+        return Place(self.id)
+
+    def client(self, token: str = "") -> Matrix:
+        settings = Settings(
+            homeserver=self.server.url,
+            user=self.bot.id,
+            access_token=token or self.bot.token,
+            rooms=(self.id,),
+            timeout_seconds=10,
+        )
+        return Matrix(settings, quick())
+
+    def texts(self) -> list[str]:
+        """What the bot wrote, without edits."""
+        return [
+            event["content"]["body"]
+            for event in self.ada.events(self.id)
+            if event["sender"] == self.bot.id and "m.new_content" not in event["content"]
+        ]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SynapseServer]:
+    if not PYTHON.exists():
+        pytest.skip("no matrix-synapse here: make .venv-synapse/.locked")
+    server = SynapseServer(tmp_path_factory.mktemp("synapse"))
+    server.start()
+    yield server
+    server.stop()
+
+
+NUMBERS = iter(range(1000))
+
+
+@pytest.fixture
+def room(server: SynapseServer) -> Room:
+    number = next(NUMBERS)
+    bot, ada = server.person(f"holdfast{number}"), server.person(f"ada{number}")
+    return Room(server, bot, ada, ada.new_room(bot))
+
+
+async def joined(room: Room) -> None:
+    """Wait until the bot has taken up its invitation."""
+    await until(
+        lambda: room.bot.id in room.ada.call("GET", f"v3/rooms/{room.id}/joined_members")["joined"]
+    )
+
+
+def test_a_run_is_told_in_a_thread_and_its_progress_edited_in_place(room: Room) -> None:
+    async def scenario() -> None:
+        matrix = room.client()
+        async with listening(matrix):
+            await joined(room)
+            root = await matrix.post(room.place, Message("Run run-1"), "run-1/1")
+            thread = Place(room.id, root.ident)
+            progress = await matrix.post(thread, Message("[run-1]", "host1 …"), "run-1/progress")
+            await matrix.edit(progress, Message("[run-1]", "host1 <done>"))
+            assert room.texts() == ["Run run-1", "[run-1]\nhost1 …"]
+            path = f"v1/rooms/{room.id}/relations/{root.ident}/m.thread"
+            [shown] = room.ada.call("GET", path)["chunk"]
+            assert shown["event_id"] == progress.ident
+            edit = shown["unsigned"]["m.relations"]["m.replace"]["content"]["m.new_content"]
+            assert edit["body"] == "[run-1]\nhost1 <done>"
+            assert edit["formatted_body"] == "[run-1]<pre><code>host1 &lt;done&gt;</code></pre>"
+
+    play(scenario())
+
+
+def test_a_message_is_heard_with_who_and_where(room: Room) -> None:
+    async def scenario() -> None:
+        matrix = room.client()
+        async with listening(matrix) as ear:
+            await joined(room)
+            first = room.ada.say(room.id, f"{room.bot.id}: help")
+            relation = {"rel_type": "m.thread", "event_id": first}
+            room.ada.say(room.id, "holdfast status", **{"m.relates_to": relation})
+            room.ada.send(room.id, {"msgtype": "m.notice", "body": "holdfast a bot"})
+            replaced = {"rel_type": "m.replace", "event_id": first}
+            room.ada.say(room.id, "* holdfast x", **{"m.relates_to": replaced, "m.new_content": {}})
+            room.ada.say(room.id, "end")
+            await until(lambda: "end" in ear.texts)
+            assert ear.texts == ["holdfast help", "holdfast status", "end"]
+            heard = ear.said[0]
+            assert isinstance(heard, Heard)
+            assert (heard.ident, heard.person.id) == (first, f"matrix:{room.ada.id}")
+            assert [said.place.thread for said in ear.said] == ["", first, ""]
+
+    play(scenario())
+
+
+def test_a_reaction_presses_a_button_also_of_a_bot_that_died_since(room: Room) -> None:
+    async def scenario() -> None:
+        first = room.client()
+        async with listening(first):
+            await joined(room)
+            root = await first.post(room.place, Message("run"), "r")
+            asked = await first.post(Place(room.id, root.ident), ASK, "q")
+            same = await first.post(Place(room.id, root.ident), ASK, "q")
+            assert same == asked
+        offered = [
+            e["content"]["m.relates_to"]["key"] for e in room.ada.events(room.id, "m.reaction")
+        ]
+        assert offered == ["\u2705", "\u274c"]
+        second = room.client()
+        async with listening(second) as ear:
+            room.ada.react(room.id, asked.ident, "\U0001f389")  # stands for nothing
+            ident = room.ada.react(room.id, asked.ident, "\u2705\ufe0f")
+            await until(lambda: ear.pressed)
+            [pressed] = ear.pressed
+            assert (pressed.ident, pressed.token) == (ident, "approve run-1 abc")
+            assert pressed.person.id == f"matrix:{room.ada.id}"
+            assert pressed.place == Place(room.id, root.ident)
+            await second.edit(asked, Message("Approved by ada"))
+            room.ada.react(room.id, asked.ident, "\u274c")
+            room.ada.say(room.id, "end")
+            await until(lambda: "end" in ear.texts)
+            assert len(ear.pressed) == 1
+
+    play(scenario())
+
+
+def test_nobody_else_can_offer_a_button(room: Room) -> None:
+    async def scenario() -> None:
+        matrix = room.client()
+        async with listening(matrix) as ear:
+            await joined(room)
+            evil = Message("x", "", (Button("Approve", "approve other", "good"),))
+            forged = room.ada.send(room.id, content(evil))
+            room.ada.react(room.id, forged, "\u2705")
+            await matrix.post(room.place, ASK, "q")
+            [question] = [e for e in room.ada.events(room.id) if e["sender"] == room.bot.id]
+            replaced = {"rel_type": "m.replace", "event_id": question["event_id"]}
+            room.ada.send(
+                room.id, {**content(evil), "m.new_content": content(evil), "m.relates_to": replaced}
+            )
+            room.ada.react(room.id, question["event_id"], "\u2705")
+            room.ada.say(room.id, "end")
+            await until(lambda: "end" in ear.texts)
+            assert [each.token for each in ear.pressed] == ["approve run-1 abc"]
+
+    play(scenario())
+
+
+def test_a_file_is_put_into_the_thread_once(room: Room) -> None:
+    async def scenario() -> None:
+        matrix = room.client()
+        async with listening(matrix):
+            await joined(room)
+            root = await matrix.post(room.place, Message("run"), "r")
+            for _ in range(2):
+                await matrix.upload(Place(room.id, root.ident), "run-1.svg", b"<svg/>", "pic")
+            [file] = [e["content"] for e in room.ada.events(room.id) if "url" in e["content"]]
+            assert file["m.relates_to"]["event_id"] == root.ident
+            assert (file["msgtype"], file["info"]["mimetype"]) == ("m.file", "image/svg+xml")
+            assert room.ada.file(file["url"]) == b"<svg/>"
+
+    play(scenario())
+
+
+def test_what_was_heard_before_keeps_its_ident(room: Room) -> None:
+    async def scenario() -> None:
+        first = room.client()
+        async with listening(first) as ear:
+            await joined(room)
+            ident = room.ada.say(room.id, "holdfast help")
+            await until(lambda: ear.said)
+        async with listening(room.client()) as ear:
+            await until(lambda: ear.said)
+            assert [said.ident for said in ear.said] == [ident]
+
+    play(scenario())
+
+
+def test_a_server_that_comes_back_finds_us_and_nothing_stands_twice(room: Room) -> None:
+    async def scenario() -> None:
+        matrix = room.client()
+        async with listening(matrix) as ear:
+            await joined(room)
+            root = await matrix.post(room.place, Message("run"), "r")
+            thread = Place(room.id, root.ident)
+            taken = await matrix.post(thread, Message("taken"), "run-1/6")
+            room.ada.say(room.id, "before")
+            await until(lambda: ear.texts == ["before"])
+            await asyncio.to_thread(room.server.kill)
+            with pytest.raises(Unreachable):
+                await matrix.post(thread, Message("held"), "run-1/7")
+            telling = asyncio.ensure_future(posted(matrix, thread, Message("held"), "run-1/7"))
+            await asyncio.to_thread(room.server.start)
+            held = await telling
+            assert await matrix.post(thread, Message("taken"), "run-1/6") == taken
+            other = room.client()  # the same bot, started anew
+            async with listening(other):
+                assert await other.post(thread, Message("held"), "run-1/7") == held
+            room.ada.say(room.id, "after")
+            await until(lambda: "after" in ear.texts)
+            assert ear.texts == ["before", "after"]
+            assert ear.repeated == []
+            assert room.texts() == ["run", "taken", "held"]
+
+    play(scenario())
+
+
+def test_a_refusal_says_what_to_do_and_no_token_is_logged(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        wrong = room.client("syt_planted_wrong")
+        async with listening(wrong):
+            with pytest.raises(Unreachable, match="M_UNKNOWN_TOKEN") as refused:
+                await wrong.post(room.place, Message("x"), "k")
+            assert "log in again" in refused.value.remedy
+        right = room.client()
+        async with listening(right) as ear:
+            await joined(room)
+            with pytest.raises(Unreachable, match="M_FORBIDDEN"):
+                await right.post(Place("!nowhere:holdfast.test"), Message("x"), "k")
+            room.ada.say(room.id, "hi")
+            await until(lambda: ear.said)
+
+    caplog.set_level(logging.DEBUG)
+    play(scenario())
+    assert "planted" not in caplog.text
+    assert room.bot.token not in caplog.text
+
+
+def test_a_room_that_is_not_listed_is_neither_joined_nor_heard(room: Room) -> None:
+    async def scenario() -> None:
+        other, third = room.ada.new_room(room.bot), room.ada.new_room(room.bot)
+        room.bot.join(third)  # by somebody who has the account
+        async with listening(room.client()) as ear:
+            await joined(room)
+            room.ada.say(third, "holdfast help")
+            room.ada.say(room.id, "end")
+            await until(lambda: ear.said)
+            assert ear.texts == ["end"]
+            members = room.ada.call("GET", f"v3/rooms/{other}/joined_members")["joined"]
+            assert room.bot.id not in members
+
+    play(scenario())
+
+
+@pytest.mark.parametrize(
+    ("body", "meant"),
+    [
+        ({"msgtype": "m.text", "body": "Rolling Bot: run x"}, "holdfast run x"),
+        ({"msgtype": "m.text", "body": "roll run x"}, "holdfast run x"),
+        ({"msgtype": "m.text", "body": "rolling on"}, "rolling on"),
+        ({"msgtype": "m.image", "body": "holdfast"}, None),
+        ({"msgtype": "m.text"}, None),
+        (
+            {
+                "msgtype": "m.text",
+                "body": "> <@a:x> holdfast abort\n> more\n\nholdfast help",
+                "m.relates_to": {"m.in_reply_to": {"event_id": "$1"}},
+            },
+            "holdfast help",
+        ),
+    ],
+)
+def test_what_was_typed_is_found_in_the_event(body: dict[str, object], meant: str | None) -> None:
+    assert spoken(body, "@roll:x", "Rolling Bot") == meant
+
+
+def test_every_button_has_an_emoji_of_its_own() -> None:
+    buttons = tuple(Button(f"b{n}", f"t{n}", "good") for n in range(8))
+    assert list(tokens({"content": content(Message("x", "", buttons))}).values()) == [
+        f"t{n}" for n in range(8)
+    ]

@@ -1,0 +1,69 @@
+"""docs/chat-setup.md says what the transports really take."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from holdfast.chat.transports import PLATFORMS, connect
+from holdfast.errors import InvalidInput
+
+TEXT = (Path(__file__).parents[2] / "docs/chat-setup.md").read_text()
+BLOCKS: list[dict[str, Any]] = [
+    yaml.safe_load(textwrap.dedent(block))
+    for block in re.findall(r"^ *```yaml\n(.*?)^ *```", TEXT, re.MULTILINE | re.DOTALL)
+]
+SECTIONS = {
+    name: section for block in BLOCKS for name, section in block.get("transports", {}).items()
+}
+
+
+def opened(section: dict[str, Any]) -> dict[str, Any]:
+    """Put a token wherever a file holds one."""
+    return {k: "planted" if isinstance(v, dict) else v for k, v in section.items()}
+
+
+def test_every_platform_is_described() -> None:
+    assert SECTIONS.keys() == set(PLATFORMS)
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_what_is_described_is_taken(name: str) -> None:
+    transport = connect(name, opened(SECTIONS[name]))
+    assert transport.name == name
+    assert transport.abilities.limit > 1000
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_a_wrong_setting_is_named_and_no_value_is(name: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        connect(name, {**opened(SECTIONS[name]), "colour": "planted"})
+    assert f"transports.{name}.colour" in str(refused.value)
+    assert "planted" not in str(refused.value)
+
+
+def test_an_unknown_platform_is_answered_with_the_nearest() -> None:
+    with pytest.raises(InvalidInput, match="did you mean slack"):
+        connect("slak", {})
+
+
+def test_irc_vouches_only_where_that_was_said() -> None:
+    section = opened(SECTIONS["irc"])
+    assert not connect("irc", section).abilities.vouches
+    assert connect("irc", {**section, "trust_accounts": True}).abilities.vouches
+
+
+def test_the_slack_manifest_asks_for_what_is_used_and_no_more() -> None:
+    [manifest] = [block for block in BLOCKS if "oauth_config" in block]
+    settings = manifest["settings"]
+    assert settings["socket_mode_enabled"]
+    assert settings["interactivity"]["is_enabled"]
+    assert settings["event_subscriptions"]["bot_events"] == ["message.channels", "message.groups"]
+    assert set(manifest["oauth_config"]["scopes"]["bot"]) == {
+        "channels:history", "groups:history", "chat:write", "files:write", "files:read",
+    }  # fmt: skip

@@ -1,0 +1,261 @@
+"""A chat room over a fleet in memory: people say things, runs are driven beside the bot, time is fast."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from holdfast.ansible.fake import FakeRunner
+from holdfast.ansible.fleet import FakeClock, FakeFleet
+from holdfast.chat.assembly import Surroundings, assemble
+from holdfast.chat.bot import Bot
+from holdfast.chat.config import Config
+from holdfast.chat.launching import Words
+from holdfast.chat.ledger import Ledger
+from holdfast.chat.memory import MemoryChat
+from holdfast.chat.request import Request, drive
+from holdfast.chat.secret import Scrubber
+from holdfast.chat.transport import Button, Person, Place, Transport
+from holdfast.engine import Engine
+from holdfast.errors import HoldfastError
+from holdfast.model import Holder, Json
+from holdfast.settings import Settings
+from holdfast.store import open_store
+from tests.unit.cli.desks import BLOCKS, HOSTS, claim_group
+from tests.unit.engine.worlds import FakePlaybooks, FakeSite, policy, runbook
+
+SPEED = 50.0
+"""Seconds of the fleet's time in one of ours."""
+
+ADA = Person("memory:ada", "Ada")  # operator
+BOB = Person("memory:bob", "Bob")  # approver
+CAT = Person("memory:cat", "Cat")  # viewer
+DOT = Person("memory:dot", "Dot")  # operator and approver
+FOX = Person("memory:fox", "Fox")  # another approver
+EVE = Person("memory:eve", "ada")  # a stranger who calls herself ada
+ROOM = Place("room")
+RUN = "holdfast run broker-restart lab reason openssl update"
+TOKEN = "planted-secret-4711"  # noqa: S105  # searched for in everything that is written
+
+CONFIG: dict[str, Json] = {
+    "transports": {"memory": {}},
+    "people": {
+        name: [f"memory:{name}", f"login:{name}"] for name in ("ada", "bob", "cat", "dot", "fox")
+    },
+    "sites": {"lab": {"channel": {"transport": "memory", "channel": "room"}}},
+    "roles": [
+        {"role": "operator", "people": ["ada", "dot"], "sites": ["lab"]},
+        {"role": "approver", "people": ["bob", "dot", "fox"], "sites": ["lab"]},
+        {"role": "viewer", "people": ["cat"], "sites": ["lab"]},
+    ],
+    "log": {"transport": "memory", "channel": "log"},
+}
+
+
+@dataclass
+class FastClock(FakeClock):
+    """Time that passes by itself, ``SPEED`` times as fast as ours, for whoever waits and who does not."""
+
+    began: float = field(default_factory=time.monotonic)
+
+    def __call__(self) -> datetime:
+        return self.now + timedelta(seconds=(time.monotonic() - self.began) * SPEED)
+
+    def wait(self, seconds: float) -> None:
+        threading.Event().wait(seconds / SPEED)
+        for listener in tuple(self.on_tick):
+            listener()
+
+    async def passing(self, seconds: float) -> None:
+        await asyncio.to_thread(threading.Event().wait, seconds / SPEED)
+
+
+@dataclass
+class Threads:
+    """A ``Launcher`` whose runs are threads beside the bot: they outlive a bot, not this process."""
+
+    engine: Callable[[], Engine]
+    clock: Callable[[], datetime]
+    launched: list[Request] = field(default_factory=list)
+    checked: list[tuple[Path, tuple[str, ...]]] = field(default_factory=list)
+    _threads: dict[str, threading.Thread] = field(default_factory=dict)
+    _words: dict[str, Words] = field(default_factory=dict)
+
+    def launch(self, request: Request) -> None:
+        self.launched.append(request)
+        sent = type(request).model_validate_json(request.model_dump_json())
+        thread = threading.Thread(target=self._drive, args=(sent,), daemon=True)
+        self._threads[request.run] = thread
+        thread.start()
+
+    def alive(self, run: str) -> bool:
+        return run in self._threads and self._threads[run].is_alive()
+
+    def words(self, run: str) -> Words | None:
+        return self._words.get(run)
+
+    def check(self, inventory: Path, claims: Sequence[str]) -> str:
+        self.checked.append((inventory, tuple(claims)))
+        return "PASS: 1 of 1 claim hold"
+
+    def join(self) -> None:
+        for thread in self._threads.values():
+            thread.join(20)
+            assert not thread.is_alive()
+
+    def _drive(self, request: Request) -> None:
+        try:
+            drive(request, self.engine())
+        except HoldfastError as error:
+            self._words[request.run] = Words(str(error), self.clock())
+
+
+@dataclass
+class Room:
+    """A project with broker-restart, a site called lab, a bot, and a log channel.
+
+    ``transport`` is what the bot serves; without one it is ``chat``, in memory.
+    """
+
+    path: Path
+    config: dict[str, Json] = field(default_factory=lambda: dict(CONFIG))
+    chat: MemoryChat = field(default_factory=MemoryChat)
+    transport: Transport | None = None
+    groups: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"broker": HOSTS})
+    drivers: int = 0
+
+    def __post_init__(self) -> None:
+        for directory in ("runbooks", "inventories/lab"):
+            (self.path / directory).mkdir(parents=True)
+        self.write(*BLOCKS)
+        self.clock = FastClock()
+        self.fleet = FakeFleet.of(list(HOSTS))
+        self.fleet.clock = self.clock
+        self.settings = Settings(f"sqlite:///{self.path / 'state.db'}", self.path)
+        self.gone: set[int] = set()
+        self.store = open_store(self.settings, gone=lambda holder: holder.process in self.gone)
+        self.launcher = Threads(self.engine, self.clock)
+
+    def write(self, *blocks: str, name: str = "broker-restart", inputs: str = "{}") -> Path:
+        return runbook(self.path / "runbooks", *blocks, name=name, inputs=inputs)
+
+    def engine(self) -> Engine:
+        self.drivers += 1
+        process = self.drivers
+        return Engine(
+            store=self.store,
+            runner=FakeRunner(self.fleet, self.store),
+            sites=FakeSite(self.groups),
+            playbooks=FakePlaybooks({"broker_restart.yml": policy()}),
+            claim_group=claim_group,
+            wait=self.clock.wait,
+            clock=self.clock,
+            who=lambda run, by, reason: Holder(run, by, reason, "ctl", "boot", process, process),
+            background=self.clock.background,
+        )
+
+    def bot(self) -> Bot:
+        around = Surroundings(
+            engine=self.engine(),
+            store=self.store,
+            launcher=self.launcher,
+            runbooks=lambda: {p.stem: p for p in (self.path / "runbooks").glob("*.md")},
+            inventories=lambda: {p.name: p for p in (self.path / "inventories").iterdir()},
+            clock=self.clock,
+            wait=self.clock.passing,
+        )
+        config = Config.model_validate(self.config)
+        ledger = Ledger(self.path / "chat.db")
+        return assemble(config, around, [self.transport or self.chat], ledger, Scrubber({TOKEN}))
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Bot]:
+        """A bot that serves while this lasts, and is gone at once afterwards."""
+        bot = self.bot()
+        task = asyncio.ensure_future(bot.serve())
+        await asyncio.wait([task], timeout=0.05)
+        try:
+            yield bot
+            if task.done():
+                task.result()
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def ask(
+        self, person: Person, text: str, bot: Bot, place: Place = ROOM, ident: str = ""
+    ) -> str:
+        """Say something and return the answer, "" if there is none."""
+        before = len(self.chat.messages)
+        await self.chat.say(person, text, place, ident)
+        await asyncio.wait_for(self.chat.heard_all(), 10)
+        await bot.settled()
+        new = [m for m in self.chat.messages[before:] if m.key.startswith("reply/")]
+        return "\n".join(f"{m.message.text}\n{m.message.code}" for m in new)
+
+    async def press(self, person: Person, label: str, bot: Bot, ident: str = "") -> str:
+        """Press the newest button of that label, and return the answer."""
+        found, place = next(
+            (button, message.place)
+            for message in reversed(self.chat.messages)
+            for button in (
+                *message.message.buttons,
+                *(b for m in message.before for b in m.buttons),
+            )
+            if button.label == label
+        )
+        return await self.press_token(person, found, bot, place, ident)
+
+    async def press_token(  # as a person sees it: who, what, where
+        self, person: Person, button: Button, bot: Bot, place: Place = ROOM, ident: str = ""
+    ) -> str:
+        before = len(self.chat.messages)
+        await self.chat.press(person, button, place, ident)
+        await asyncio.wait_for(self.chat.heard_all(), 10)
+        await bot.settled()
+        new = [m for m in self.chat.messages[before:] if m.key.startswith("reply/")]
+        return "\n".join(f"{m.message.text}\n{m.message.code}" for m in new)
+
+    async def until(self, holds: Callable[[], bool], what: str = "") -> None:
+        """Wait until something is so; give up loudly."""
+        for _ in range(1000):
+            if holds():
+                return
+            await asyncio.to_thread(threading.Event().wait, 0.01)
+        raise AssertionError(f"never: {what}\n" + "\n---\n".join(self.chat.texts()))
+
+    async def until_said(self, words: str) -> None:
+        await self.until(lambda: any(words in text for text in self.chat.texts()), words)
+
+    def said(self, words: str) -> list[str]:
+        """All messages with these words in them."""
+        return [text for text in self.chat.texts() if words in text]
+
+    def log(self) -> list[str]:
+        """The log channel."""
+        return [m.message.text for m in self.chat.messages if m.place.channel == "log"]
+
+    @property
+    def restarts(self) -> list[str]:
+        """What was really restarted, by the fleet's own record."""
+        return [done.host for done in self.fleet.history if done.what == "restart"]
+
+    @property
+    def run(self) -> str:
+        """The newest run."""
+        return self.store.runs()[0]
+
+    def everything(self) -> Mapping[str, str]:
+        """All that was written anywhere: messages, files, the journal, what chat remembers."""
+        written = {f"message {n}": text for n, text in enumerate(self.chat.texts())}
+        written |= {name: data.decode() for name, (_, data) in self.chat.files.items()}
+        for run in self.store.runs():
+            for recorded in self.store.read(run):
+                written[f"{run}/{recorded.seq}"] = recorded.model_dump_json()
+        return written | {"chat.db": (self.path / "chat.db").read_bytes().decode("latin-1")}

@@ -1,0 +1,71 @@
+"""A run whose id is known beforehand, and a plan that begins with somebody's word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from holdfast.errors import InvalidInput
+from holdfast.journal import Status
+from holdfast.plan import Plan
+from holdfast.runbook import Approvals
+from tests.unit.cli.desks import BLOCKS
+from tests.unit.engine.worlds import World, runbook
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World.of(tmp_path, "ctl1", "ctl2")
+
+
+def planned(world: World) -> Plan:
+    return world.engine().plan(runbook(world.path, *BLOCKS), world.path, {})
+
+
+def test_a_run_has_the_id_that_was_asked_for(world: World) -> None:
+    engine = world.engine()
+    run = engine.new_run("broker-restart")
+    assert engine.start(planned(world), "ada", "x", run).run == run
+
+
+def test_an_id_is_used_once(world: World) -> None:
+    engine = world.engine()
+    run = engine.new_run("broker-restart")
+    engine.start(planned(world), "ada", "x", run)
+    with pytest.raises(InvalidInput, match="was started already"):
+        engine.start(planned(world), "ada", "x", run)
+    assert set(world.fleet.restarts().values()) == {1}
+
+
+def test_a_plan_that_begins_with_a_word_is_another_plan(world: World) -> None:
+    plan = planned(world)
+    before = plan.hash
+    first = plan.begun_by_approval("May it?", Approvals(count=2))
+    again = plan.begun_by_approval("May it?", Approvals(count=1))
+    assert len({before, first.hash, again.hash}) == 3
+    assert [step.number for step in first.steps] == [0, 1, 2, 3]
+    assert Plan.model_validate(first.as_json()) == first
+
+
+def test_without_the_word_nothing_is_touched(world: World) -> None:
+    plan = planned(world).begun_by_approval("May it?", Approvals(deadline_seconds=60))
+    ended = world.engine().start(plan, "ada", "x")
+    assert (ended.code, ended.state.status) == (3, Status.REFUSED)
+    assert world.fleet.history == []
+
+
+def test_with_the_word_it_runs(world: World) -> None:
+    engine = world.engine()
+    plan = planned(world).begun_by_approval("May it?", Approvals())
+    run = engine.new_run("broker-restart")
+
+    def bob() -> None:
+        state = engine.state(run) if world.store.read(run) else None
+        if state and state.step.wanted_at and not state.step.approvals:
+            assert world.fleet.history == []
+            engine.approve(run, "bob")
+
+    world.fleet.clock.on_tick.append(bob)
+    assert engine.start(plan, "ada", "x", run).code == 0
+    assert len(world.fleet.restarts()) == 2
