@@ -11,7 +11,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -19,6 +19,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from holdfast.errors import InvalidInput
+
+_M = TypeVar("_M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,36 +64,49 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     return Settings(url or f"sqlite:///{directory / 'state.db'}", directory)
 
 
-def _from_file(environ: Mapping[str, str]) -> _File:
-    named = environ.get("HOLDFAST_CONFIG", "")
-    path = Path(named).expanduser() if named else _default_config(environ)
-    if not named and not path.exists():
-        return _File()
-    wanted = _parse(path)
-    if wanted.state_url is not None:
-        _refuse_open_password(path, wanted.state_url.get_secret_value())
-    return wanted
+def read_config(path: Path, shape: type[_M], *, unreadable: str, wrong: str) -> _M:
+    """Read a configuration file in YAML into its model.
 
+    Args:
+        path: the file; an empty one is the model with nothing set.
+        shape: the model.
+        unreadable: the remedy where the file cannot be read.
+        wrong: the remedy where something in it is wrong.
 
-def _parse(path: Path) -> _File:
+    Raises:
+        InvalidInput: names the file and the line or the key, never a value: it may be a password.
+    """
     try:
-        return _File.model_validate(yaml.safe_load(path.read_text("utf-8")) or {})
+        return shape.model_validate(yaml.safe_load(path.read_text("utf-8")) or {})
     except OSError as error:
         raise InvalidInput(
-            f"{path}: the configuration cannot be read: {error.strerror}",
-            remedy="correct HOLDFAST_CONFIG, or unset it to use the defaults",
+            f"{path}: the configuration cannot be read: {error.strerror}", remedy=unreadable
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        # The parser's own message quotes the line, which may hold the password.
+        # The parser's own message quotes the line.
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise InvalidInput(f"{where}: the configuration is not valid YAML") from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InvalidInput(
-            f"{path}: {key}: {first['msg']}", remedy="known keys are state_url and state_dir"
-        ) from None
+        raise InvalidInput(f"{path}: {key}: {first['msg']}", remedy=wrong) from None
+
+
+def _from_file(environ: Mapping[str, str]) -> _File:
+    named = environ.get("HOLDFAST_CONFIG", "")
+    path = Path(named).expanduser() if named else _default_config(environ)
+    if not named and not path.exists():
+        return _File()
+    wanted = read_config(
+        path,
+        _File,
+        unreadable="correct HOLDFAST_CONFIG, or unset it to use the defaults",
+        wrong="known keys are state_url and state_dir",
+    )
+    if wanted.state_url is not None:
+        _refuse_open_password(path, wanted.state_url.get_secret_value())
+    return wanted
 
 
 def _refuse_open_password(path: Path, url: str) -> None:

@@ -11,20 +11,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     StrictInt,
     StrictStr,
-    ValidationError,
     model_validator,
 )
 
-from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.runbook import Approvals
+from holdfast.settings import read_config
 from holdfast.words import nearest
 
 Name = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
@@ -143,22 +141,12 @@ def load_config(path: Path) -> Config:
     Raises:
         InvalidInput: it cannot be read, or something in it is wrong; names the key, never a value.
     """
-    try:
-        return Config.model_validate(yaml.safe_load(path.read_text("utf-8")) or {})
-    except OSError as error:
-        raise InvalidInput(
-            f"{path}: the configuration cannot be read: {error.strerror}",
-            remedy="--config FILE; docs/chat.md describes it",
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        # The parser's own message quotes the line, where somebody may have written a token.
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise InvalidInput(f"{where}: the configuration is not valid YAML") from None
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InvalidInput(f"{path}: {key}: {first['msg']}", remedy="see docs/chat.md") from None
+    return read_config(
+        path,
+        Config,
+        unreadable="--config FILE; docs/chat.md describes it",
+        wrong="see docs/chat.md",
+    )
 
 
 def _among(name: str, names: tuple[str, ...]) -> bool:

@@ -7,12 +7,12 @@ message whose answer then gets lost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from holdfast.chat.transport import (
     Abilities,
     Button,
+    Hear,
     Heard,
     Message,
     Person,
@@ -74,7 +74,7 @@ class MemoryChat:
 
     # --- Transport ----------------------------------------------------------------------------
 
-    async def listen(self, hear: Callable[[Heard | Pressed], Awaitable[None]]) -> None:
+    async def listen(self, hear: Hear) -> None:
         """Deliver what people say, one after the other."""
         while True:
             said = await self._said.get()

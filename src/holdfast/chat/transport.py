@@ -105,13 +105,17 @@ class Abilities:
     limit: int
 
 
+Hear = Callable[[Heard | Pressed], Awaitable[None]]
+"""What a transport calls for everything that people say and press."""
+
+
 class Transport(Protocol):
     """One connection to one platform."""
 
     name: str
     abilities: Abilities
 
-    async def listen(self, hear: Callable[[Heard | Pressed], Awaitable[None]]) -> None:
+    async def listen(self, hear: Hear) -> None:
         """Call ``hear`` for everything that people say; reconnect alone; return only when cancelled."""
         ...
 

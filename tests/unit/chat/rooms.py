@@ -233,6 +233,9 @@ class Room:
     async def until_said(self, words: str) -> None:
         await self.until(lambda: any(words in text for text in self.chat.texts()), words)
 
+    async def until_logged(self, words: str) -> None:
+        await self.until(lambda: any(words in line for line in self.log()), words)
+
     def said(self, words: str) -> list[str]:
         """All messages with these words in them."""
         return [text for text in self.chat.texts() if words in text]

@@ -39,12 +39,12 @@ def test_a_hold_is_told_in_the_words_of_the_command_line_and_resumed(room: Room)
         assert held.text.endswith(f"next: holdfast resume {room.run} --reason '…'")
         for words in ("ctl2", "2. Step 2", "did not start", "to give it back", "fake undrain ctl2"):
             assert words in held.code
-        await room.until(lambda: "END (HELD)" in room.log()[-1], "END (HELD)")
+        await room.until_logged("END (HELD)")
         room.fleet.repair()
         text = f"holdfast resume {room.run} --reason 'unit file repaired'"
         assert "Resuming" in await room.ask(ADA, text, bot)
         await room.until_said("FINISHED: ")
-        await room.until(lambda: "END (FINISHED)" in room.log()[-1], "END (FINISHED)")
+        await room.until_logged("END (FINISHED)")
 
     telling(room, story)
     assert room.restarts == list(HOSTS)
@@ -72,7 +72,7 @@ def test_a_refusal_is_told(room: Room) -> None:
     async def story(bot: Bot) -> None:
         await room.ask(ADA, RUN, bot)
         await room.until_said("REFUSED, nothing was touched")
-        await room.until(lambda: "END (REFUSED)" in room.log()[-1], "END")
+        await room.until_logged("END (REFUSED)")
 
     telling(room, story)
     assert "ctl3 does not serve" in room.log()[-1]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -23,12 +23,12 @@ from irc.client import Event
 
 from holdfast.chat.transport import (
     Abilities,
+    Hear,
     Heard,
     Message,
     Person,
     Place,
     Posted,
-    Pressed,
     Unreachable,
 )
 from holdfast.chat.transports.irc_link import AWAY, LOG, Link, Settings
@@ -40,8 +40,6 @@ __all__ = ["Irc", "Settings", "opened"]
 _LIMIT = 1500  # a message is several lines, each acknowledged: more would be a flood
 _REMEMBERED = 1000
 _IDLE_SECONDS = 60.0
-
-Hear = Callable[[Heard | Pressed], Awaitable[None]]
 
 
 def opened(settings: Settings) -> Irc:

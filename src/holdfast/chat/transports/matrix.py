@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Annotated
 
 import aiohttp
@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.chat.transport import (
     Abilities,
+    Hear,
     Heard,
     Message,
     Person,
@@ -58,8 +59,6 @@ _TO_DO = {
     "M_UNKNOWN_TOKEN": "the access token is no longer good: log in again (docs/chat-setup.md)",
     "M_MISSING_TOKEN": "give an access_token (docs/chat-setup.md)",
 }
-
-Hear = Callable[[Heard | Pressed], Awaitable[None]]
 
 
 class Settings(BaseModel):

@@ -31,12 +31,12 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from holdfast.chat.transport import (
     Abilities,
+    Hear,
     Heard,
     Message,
     Person,
     Place,
     Posted,
-    Pressed,
     Unreachable,
 )
 from holdfast.chat.transports.patience import STALE_SECONDS, Backoff
@@ -67,8 +67,6 @@ _TO_DO = {
     "missing_scope": "add the scopes of docs/chat-setup.md to the app and install it again",
     "invalid_auth": "check bot_token and app_token",
 }
-
-Hear = Callable[[Heard | Pressed], Awaitable[None]]
 
 
 class Settings(BaseModel):
