@@ -252,10 +252,8 @@ def _message(host: str, phase: str, result: GateResult, pace: Pace) -> str:
         return f"{host}, {phase}: {counted(len(result.verdicts), 'claim')} hold ({took})"
     faults = "\n".join(f"  {v.claim} {v.outcome} ({v.reason}): {v.message}" for v in bad)
     deadline = f"{pace.deadline.total_seconds():.0f} s"
-    return (
-        f"{host}, {phase}: the gate did not pass ({took}, deadline {deadline}). Nothing further is"
-        f" touched; {host} stays as it is.\n{faults}"
-    )
+    left = f" Nothing further is touched; {host} stays as it is." if phase in list(Phase) else ""
+    return f"{host}, {phase}: the gate did not pass ({took}, deadline {deadline}).{left}\n{faults}"
 
 
 def _next(result: GateResult, host: str, variables: Variables) -> str:

@@ -29,7 +29,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "claims": {"gates", "probes", "model", "errors", "words"},
     "looking": CLAIMS | {"model", "errors"},
     "plan": VALUES | PURE | {"words"},
-    "journal": VALUES,
+    "journal": VALUES | {"words"},
     "runbook": VALUES | {"words"},
     "store": VALUES | {"settings"},
     "playrun": VALUES | {"store", "settings"},

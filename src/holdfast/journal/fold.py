@@ -19,6 +19,7 @@ from holdfast.journal.state import (
     canonical,
 )
 from holdfast.model import Act, Grant, Outcome, Phase
+from holdfast.words import listed
 
 
 def fold(recorded: Iterable[Recorded]) -> RunState:
@@ -309,4 +310,6 @@ def _fault(
     worst = next((v for v in verdicts if v["outcome"] == Outcome.FAIL), verdicts[0])
     # Claims that look at the same thing share its words: a wrong password is said once.
     said = dict.fromkeys(f"{v['outcome']} {v['reason']}: {v['message']}" for v in verdicts)
-    return Failure(step, host or gate.host, worst["claim"], "; ".join(said))
+    others = [] if host else sorted({each.host for each in bad} - {gate.host})
+    more = [f"and not well at {listed(others)} either"] if others else []
+    return Failure(step, host or gate.host, worst["claim"], "; ".join([*said, *more]))
