@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def roll(
-    site: LocalSite, state: Path, batch: int, **more: object
+    site: LocalSite, state: Path, batch: int, limit: str = "all", **more: object
 ) -> subprocess.CompletedProcess[str]:
     """Restart the unit everywhere, so many hosts at a time."""
     given = {
@@ -35,7 +35,16 @@ def roll(
     } | more
     program = str(Path(sys.executable).with_name("ansible-playbook"))
     return subprocess.run(
-        [program, "-i", str(site.path), "-e", json.dumps(given), "playbooks/unit_restart.yml"],
+        [
+            program,
+            "-i",
+            str(site.path),
+            "-e",
+            json.dumps(given),
+            "-l",
+            limit,
+            "playbooks/unit_restart.yml",
+        ],
         cwd=PROJECT,
         env=os.environ | {"HOLDFAST_STATE_DIR": str(state), "ANSIBLE_NOCOLOR": "1"},
         capture_output=True,
@@ -89,4 +98,17 @@ def test_what_the_engine_says_is_refused_by_hand(tmp_path: Path, given: dict[str
     assert answer.returncode == 2
     assert f"{next(iter(given))} is for a run that the engine drives" in answer.stdout
     assert [site.restarts(host) for host in site.hosts] == [0, 0]
+    assert journaled(tmp_path / "state") == []
+
+
+@pytest.mark.parametrize("limit", ["a:tpyo", "all:!tpyo", "tpyo"])
+def test_a_limit_with_a_mistyped_part_is_refused(tmp_path: Path, limit: str) -> None:
+    """Else Ansible warns, and restarts the very host that was to be left out."""
+    site = LocalSite.make(tmp_path / "site", "a", "b", "typo")
+
+    answer = roll(site, tmp_path / "state", 1, limit)
+
+    assert answer.returncode == 1
+    assert "Could not match supplied host pattern" in answer.stderr
+    assert [site.restarts(host) for host in site.hosts] == [0, 0, 0]
     assert journaled(tmp_path / "state") == []
