@@ -275,4 +275,4 @@ def test_evidence_that_several_claims_share_is_said_once() -> None:
     after = state(looked, gate, ev.LookEnded(at=at(), step=1, what="check", status="failed"))
     assert after.failure is not None
     assert after.failure.claim == "e.f"
-    assert after.failure.evidence == "UNKNOWN unanswered: 401 from a1; FAIL r: e.f said"
+    assert after.failure.evidence == "FAIL r: e.f said; UNKNOWN unanswered: 401 from a1"
