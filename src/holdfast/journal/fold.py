@@ -310,10 +310,10 @@ def _fault(
     # FAIL comes first, and claims that look at the same thing share its words: a wrong password is said once.
     verdicts.sort(key=lambda verdict: verdict["outcome"] != Outcome.FAIL)
     said = dict.fromkeys(f"{v['outcome']} {v['reason']}: {v['message']}" for v in verdicts)
-    words = [each for each in said if each.startswith(Outcome.FAIL)]
-    causes = [each for each in said if each not in words]
-    if words and len(causes) > 1:
+    failed = [each for each in said if each.startswith(Outcome.FAIL)]
+    causes = [each for each in said if each not in failed]
+    if failed and len(causes) > 1:
         causes = [causes[0], f"and {len(causes) - 1} more without an answer"]
     if others := [] if host else sorted({each.host for each in bad} - {gate.host}):
         causes.append(f"and not well at {listed(others)} either")
-    return Failure(step, host or gate.host, verdicts[0]["claim"], "; ".join(words + causes))
+    return Failure(step, host or gate.host, verdicts[0]["claim"], "; ".join(failed + causes))
