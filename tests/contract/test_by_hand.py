@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -22,17 +23,18 @@ pytestmark = pytest.mark.skipif(
 
 
 def roll(
-    site: LocalSite, state: Path, batch: int, limit: str = "all", **more: object
+    site: LocalSite, state: Path, batch: int, limit: str = "all", given: Mapping[str, object] = {}
 ) -> subprocess.CompletedProcess[str]:
     """Restart the unit everywhere, so many hosts at a time."""
-    given = {
+    variables = {
         "systemd_unit_name": UNIT,
         "systemd_unit_group": "toys",
         "systemd_unit_batch": batch,
         "systemd_unit_settle_seconds": 0,
         "systemd_unit_settle_readings": 1,
         "holdfast_gate_deadline_seconds": 10,
-    } | more
+        **given,
+    }
     program = str(Path(sys.executable).with_name("ansible-playbook"))
     return subprocess.run(
         [
@@ -40,7 +42,7 @@ def roll(
             "-i",
             str(site.path),
             "-e",
-            json.dumps(given),
+            json.dumps(variables),
             "-l",
             limit,
             "playbooks/unit_restart.yml",
@@ -93,7 +95,7 @@ def test_what_the_engine_says_is_refused_by_hand(tmp_path: Path, given: dict[str
     """Phases left out are proofs left out, and nobody would see it in the end."""
     site = LocalSite.make(tmp_path / "site", "a", "b")
 
-    answer = roll(site, tmp_path / "state", 1, **given)
+    answer = roll(site, tmp_path / "state", 1, given=given)
 
     assert answer.returncode == 2
     assert f"{next(iter(given))} is for a run that the engine drives" in answer.stdout
