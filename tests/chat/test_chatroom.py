@@ -1,4 +1,4 @@
-"""The lab's chat, kept in a directory and used from a terminal, with a real homeserver; the bot is not needed for it."""
+"""The lab's chat, kept in a directory and used from a terminal, with a real homeserver and no bot."""
 
 from __future__ import annotations
 

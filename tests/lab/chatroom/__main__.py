@@ -98,9 +98,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     listen.add_argument("--seconds", type=float, default=600, help="but no longer than this")
     listen.set_defaults(does=read)
     commands.add_parser("dump", help="print both rooms as JSON").set_defaults(does=dump)
-    commands.add_parser("draw", help="print a picture of the newest run's thread, as SVG").set_defaults(
-        does=draw
-    )
+    commands.add_parser(
+        "draw", help="print a picture of the newest run's thread, as SVG"
+    ).set_defaults(does=draw)
     commands.add_parser("serve", help="serve chat until Ctrl-C: the homeserver and the bot")
     commands.add_parser("make", help="make the house: server, people, rooms, configuration")
     commands.add_parser("server", help="run the house's homeserver alone, until SIGTERM")
@@ -124,7 +124,9 @@ def run(arguments: argparse.Namespace) -> int:
 def client(arguments: argparse.Namespace) -> str:
     """Return how this program is called for the same house."""
     usual = arguments.directory == serving.REPOSITORY / ".lab/holdfast/chat"
-    return "tests/lab/chat" if usual else f"tests/lab/chat --in {serving.shown(arguments.directory)}"
+    return (
+        "tests/lab/chat" if usual else f"tests/lab/chat --in {serving.shown(arguments.directory)}"
+    )
 
 
 def main(argv: Sequence[str]) -> int:

@@ -91,7 +91,11 @@ def _code(pen: Pen, lines: Sequence[str], x: float, y: float) -> float:
         for chunk in _CHUNK.finditer(line):
             at = (x + chunk.start() * COLUMN, y)
             long = f"{len(chunk[0]) * COLUMN:.1f}"
-            style = {"font_family": MONOSPACED, "textLength": long, "lengthAdjust": "spacingAndGlyphs"}
+            style = {
+                "font_family": MONOSPACED,
+                "textLength": long,
+                "lengthAdjust": "spacingAndGlyphs",
+            }
             pen.text(at, chunk[0], CODE_SIZE, fill=INK, **style)
     return y
 

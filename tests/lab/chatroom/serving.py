@@ -17,7 +17,7 @@ from tests.chat.servers.house import House, house_in, keep_house, server_in, wri
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 HOLDFAST = REPOSITORY / ".venv/bin/holdfast"
-CONFIGURATION, TOKEN, PASSWORDS = "chat.yml", "bot-token", "passwords"  # noqa: S105 - names of files
+CONFIGURATION, TOKEN, PASSWORDS = "chat.yml", "bot-token", "passwords"
 
 
 def make(directory: Path, site: str) -> House:
@@ -80,7 +80,7 @@ def become_the_server(directory: Path) -> None:
     server = server_in(directory)
     command = server.command()
     os.chdir(server.directory)
-    os.execv(command[0], command)
+    os.execv(command[0], command)  # noqa: S606 - our own program, with no word from outside
 
 
 STEPS = (
