@@ -14,11 +14,11 @@ from holdfast.report.picture import BAND, SOFT
 from holdfast.report.svg import INK, Pen
 from tests.lab.chatroom.transcript import Said
 
-WIDTH, MARGIN, INDENT = 1000.0, 24.0, 52.0
+WIDTH, MARGIN, INDENT, FACE = 1000.0, 24.0, 52.0, 34.0
 LINE, GAP = 18.0, 14.0
 CODE_SIZE, COLUMN = 11.5, 6.95
 MONOSPACED = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
-LONGEST_TEXT, LONGEST_CODE, MOST_LINES = 120, 132, 16
+LONGEST_TEXT, MOST_LINES = 120, 16
 COLOURS = {"holdfast": "#2f66b5", "ada": "#2e8b50", "bob": "#7a4fa3"}
 _CHUNK = re.compile(r"\S+(?: \S+)*")
 
@@ -36,10 +36,6 @@ class _Block:
     def height(self) -> float:
         band = LINE * len(self.code) + GAP if self.code else 0
         return LINE * (1 + len(self.before) + len(self.after)) + band + GAP
-
-    @property
-    def left(self) -> float:
-        return MARGIN + INDENT * bool(self.said.thread)
 
 
 def picture(thread: Sequence[Said]) -> str:
@@ -59,17 +55,23 @@ def picture(thread: Sequence[Said]) -> str:
 
 def _block(said: Said) -> _Block:
     before, _, after = said.text.partition(said.code) if said.code else (said.text, "", "")
-    return _Block(said, list(_broken(before)), list(_cut(said.code)), list(_broken(after)))
+    columns = int((WIDTH - MARGIN - _left(said) - FACE - 20) / COLUMN)
+    code = list(_cut(said.code, columns))
+    return _Block(said, list(_broken(before)), code, list(_broken(after)))
+
+
+def _left(said: Said) -> float:
+    return MARGIN + INDENT * bool(said.thread)
 
 
 def _message(pen: Pen, block: _Block, top: float) -> None:
-    said, x, y = block.said, block.left, top + LINE
+    said, x, y = block.said, _left(block.said), top + LINE
     pen.circle((x + 12, y - 4), 12, fill=COLOURS.get(said.by, SOFT))
     pen.text((x + 12, y), said.by[:1].upper(), 12, fill="#ffffff", anchor="middle")
     edited = "  (edited)" * bool(said.edits)
-    pen.text((x + INDENT - 18, y), said.by, 13, font_weight="650")
-    pen.text((x + INDENT + 52, y), f"{said.moment:%H:%M:%S}{edited}", 11, fill=SOFT)
-    x += INDENT - 18
+    pen.text((x + FACE, y), said.by, 13, font_weight="650")
+    pen.text((x + FACE + 70, y), f"{said.moment:%H:%M:%S}{edited}", 11, fill=SOFT)
+    x += FACE
     y = _texts(pen, block.before, x, y)
     if block.code:
         size = (WIDTH - MARGIN - x, LINE * len(block.code) + GAP - 6)
@@ -105,9 +107,9 @@ def _broken(text: str) -> Iterator[str]:
         yield from wrap(line, LONGEST_TEXT) or [""]
 
 
-def _cut(code: str) -> Iterator[str]:
+def _cut(code: str, columns: int) -> Iterator[str]:
     lines = code.splitlines()
     for line in lines[:MOST_LINES]:
-        yield line if len(line) <= LONGEST_CODE else f"{line[: LONGEST_CODE - 2]} …"
+        yield line if len(line) <= columns else f"{line[: columns - 2]} …"
     if len(lines) > MOST_LINES:
         yield f"… {len(lines) - MOST_LINES} more lines"
