@@ -138,6 +138,8 @@ def main(argv: Sequence[str]) -> int:
         return 0
     except FileNotFoundError as error:
         sys.exit(f"chat: {error.filename} is not there: make chat-demo makes it")
+    except httpx.TransportError as error:
+        sys.exit(f"chat: {error}: make chat-demo serves it")
     except (NoServer, OSError, httpx.HTTPError) as error:
         sys.exit(f"chat: {error}")
 
