@@ -8,13 +8,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import httpx
 
-from tests.chat.servers.house import House, house_in
+from tests.chat.servers.house import house_in
 from tests.chat.servers.synapse import NoServer
 from tests.lab.chatroom import serving
 from tests.lab.chatroom.picture import picture
@@ -25,9 +25,9 @@ LAB_DIR = Path(os.environ.get("LAB_DIR") or serving.REPOSITORY / ".lab" / LAB)
 LOOK_SECONDS = 0.5
 
 
-def say(house: House, arguments: argparse.Namespace) -> int:
+def say(arguments: argparse.Namespace) -> int:
     """Say it, as that person."""
-    more = {}
+    house, more = house_in(arguments.directory), {}
     if arguments.thread:
         thread = newest_thread(messages(house.events()))
         if not thread:
@@ -37,9 +37,9 @@ def say(house: House, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def read(house: House, arguments: argparse.Namespace) -> int:
-    """Print what was said; with ``--until``, as it is said, until the bot said that."""
-    shown: set[str] = set()
+def read(arguments: argparse.Namespace) -> int:
+    """Print what was said; with ``--until``, as it is said, until the bot has answered with that."""
+    house, shown = house_in(arguments.directory), set[str]()
     end = time.monotonic() + arguments.seconds
     while True:
         said = messages(house.events())
@@ -55,18 +55,35 @@ def read(house: House, arguments: argparse.Namespace) -> int:
         threading.Event().wait(LOOK_SECONDS)
 
 
-def dump(house: House, _: argparse.Namespace) -> int:
+def dump(arguments: argparse.Namespace) -> int:
     """Print both rooms as JSON: their messages, and every event as the server keeps it."""
+    house = house_in(arguments.directory)
     events = {"room": house.events(), "log": house.logged()}
     told = {name: [asdict(each) for each in messages(found)] for name, found in events.items()}
     print(json.dumps({**told, "events": events}))
     return 0
 
 
-def draw(house: House, _: argparse.Namespace) -> int:
+def draw(arguments: argparse.Namespace) -> int:
     """Print a picture of the newest thread."""
-    print(picture(newest_thread(messages(house.events()))), end="")
+    print(picture(newest_thread(messages(house_in(arguments.directory).events()))), end="")
     return 0
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serve the lab's chat."""
+    return serving.serve(arguments.directory, LAB, LAB_DIR / "state")
+
+
+def make(arguments: argparse.Namespace) -> int:
+    """Make the house."""
+    serving.make(arguments.directory, LAB)
+    return 0
+
+
+def server(arguments: argparse.Namespace) -> int:
+    """Become the house's server."""
+    serving.become_the_server(arguments.directory)
 
 
 def drawn(said: Said) -> str:
@@ -77,7 +94,7 @@ def drawn(said: Said) -> str:
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Return the arguments; ``does`` is what to do with the house."""
+    """Return the arguments; ``does`` is what to do with them."""
     parser = argparse.ArgumentParser(
         prog="tests/lab/chat",
         description="Chat for the lab: serve it, say something there, read it.",
@@ -88,52 +105,34 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         help="where the house is kept (default: %(default)s)",
     )  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    talk = commands.add_parser("say", help="say something in the room")
+
+    def command(does: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(does.__name__, help=about)
+        added.set_defaults(does=does)
+        return added
+
+    talk = command(say, "say something in the room")
     talk.add_argument("who", choices=["ada", "bob"], help="ada may run, bob may approve")
     talk.add_argument("text", help="such as 'holdfast help'")
     talk.add_argument("--thread", action="store_true", help="in the newest run's thread")
-    talk.set_defaults(does=say)
-    listen = commands.add_parser("read", help="print what was said in the room")
+    listen = command(read, "print what was said in the room")
     listen.add_argument("--until", metavar="WORDS", help="go on until the bot answers with these")
     listen.add_argument("--seconds", type=float, default=600, help="but no longer than this")
-    listen.set_defaults(does=read)
-    commands.add_parser("dump", help="print both rooms as JSON").set_defaults(does=dump)
-    commands.add_parser(
-        "draw", help="print a picture of the newest run's thread, as SVG"
-    ).set_defaults(does=draw)
-    commands.add_parser("serve", help="serve chat until Ctrl-C: the homeserver and the bot")
-    commands.add_parser("make", help="make the house: server, people, rooms, configuration")
-    commands.add_parser("server", help="run the house's homeserver alone, until SIGTERM")
-    return parser.parse_args(argv)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Do what was asked for; returns the exit code."""
-    directory: Path = arguments.directory.absolute()
-    if arguments.command == "serve":
-        return serving.serve(directory, LAB, LAB_DIR / "state", client(arguments))
-    if arguments.command == "make":
-        serving.make(directory, LAB)
-        return 0
-    if arguments.command == "server":
-        serving.become_the_server(directory)
-    code: int = arguments.does(house_in(directory), arguments)
-    return code
-
-
-def client(arguments: argparse.Namespace) -> str:
-    """Return how this program is called for the same house."""
-    usual = arguments.directory == serving.REPOSITORY / ".lab/holdfast/chat"
-    return (
-        "tests/lab/chat" if usual else f"tests/lab/chat --in {serving.shown(arguments.directory)}"
-    )
+    command(dump, "print both rooms as JSON")
+    command(draw, "print a picture of the newest run's thread, as SVG")
+    command(serve, "serve chat until Ctrl-C: the homeserver and the bot")
+    command(make, "make the house, unless there is one: server, people, rooms, configuration")
+    command(server, "run the house's homeserver alone, until SIGTERM")
+    arguments = parser.parse_args(argv)
+    arguments.directory = arguments.directory.absolute()
+    return arguments
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the program and return its exit code."""
     arguments = parse(argv)
     try:
-        return run(arguments)
+        code: int = arguments.does(arguments)
     except KeyboardInterrupt:
         return 0
     except FileNotFoundError as error:
@@ -142,6 +141,7 @@ def main(argv: Sequence[str]) -> int:
         sys.exit(f"chat: {error}: make chat-demo serves it")
     except (NoServer, OSError, httpx.HTTPError) as error:
         sys.exit(f"chat: {error}")
+    return code
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 
@@ -38,14 +39,13 @@ def make(directory: Path, site: str) -> House:
     return house
 
 
-def serve(directory: Path, site: str, state: Path, client: str) -> int:
+def serve(directory: Path, site: str, state: Path) -> int:
     """Serve until Ctrl-C or SIGTERM; returns the bot's exit code.
 
     Args:
         directory: where the house is kept.
         site: the lab's name for itself.
         state: where runs keep their journal.
-        client: how the terminal's client is called.
 
     Raises:
         NoServer: no server can be had.
@@ -55,7 +55,7 @@ def serve(directory: Path, site: str, state: Path, client: str) -> int:
     server, bot = server_in(directory), None
     try:
         server.start()
-        print(instructions(house, directory, client), flush=True)
+        print(instructions(house, directory), flush=True)
         bot = subprocess.Popen(
             [HOLDFAST, "chat", "serve", "--config", directory / CONFIGURATION],
             cwd=REPOSITORY,
@@ -71,7 +71,7 @@ def serve(directory: Path, site: str, state: Path, client: str) -> int:
         server.stop()
 
 
-def become_the_server(directory: Path) -> None:
+def become_the_server(directory: Path) -> NoReturn:
     """Become the house's server, in the foreground; does not return.
 
     Raises:
@@ -83,6 +83,7 @@ def become_the_server(directory: Path) -> None:
     os.execv(command[0], command)  # noqa: S606 - our own program, with no word from outside
 
 
+USUAL = Path(".lab/holdfast/chat")
 STEPS = (
     ("ada", "holdfast plan rabbitmq-restart", "", "what a run would do; touches nothing"),
     ("ada", "holdfast run rabbitmq-restart reason openssl update", "", "a thread begins"),
@@ -93,9 +94,10 @@ STEPS = (
 )
 
 
-def instructions(house: House, directory: Path, client: str) -> str:
+def instructions(house: House, directory: Path) -> str:
     """Return what a person does now, with a Matrix client or with this terminal's."""
-    where = shown(directory)
+    where = directory.relative_to(REPOSITORY) if directory.is_relative_to(REPOSITORY) else directory
+    client = "tests/lab/chat" + f" --in {where}" * (where != USUAL)
     port = house.ada.url.rpartition(":")[2]
     typed = "\n".join(
         f"  {who}  {text:<54}{'in the thread: ' * bool(thread)}{about}"
@@ -113,13 +115,9 @@ With a Matrix client, such as Element:
 
 What to type in operations, one after the other (and then the same with nova-restart):
 {typed}
+Outside of its thread a run's id follows: holdfast abort RUN.
 
 The same from a second terminal, without such a client:
 {lines}
   {client} read           what was said; --until FINISHED: as it is said
 """
-
-
-def shown(path: Path) -> Path:
-    """Return a path as it is typed at the top of the repository."""
-    return path.relative_to(REPOSITORY) if path.is_relative_to(REPOSITORY) else path
