@@ -30,6 +30,7 @@ from holdfast.playrun import PlayRun, Renewal, Variables
 from holdfast.probes.base import Completed, Look
 from holdfast.settings import load_settings
 from holdfast.store import Store, open_store
+from holdfast.words import counted
 
 ARGUMENTS = {
     "claims": {"type": "list", "elements": "raw", "required": True},
@@ -236,23 +237,23 @@ def _site_variables(
 
 def _would_wait(claims: Sequence[Asked], pace: Pace) -> str:
     names = ", ".join(asked.claim.name for asked in claims)
-    settle = f"{pace.settle.readings} readings over {pace.settle.span.total_seconds():.0f} s"
+    settle = (
+        f"{counted(pace.settle.readings, 'reading')} over {pace.settle.span.total_seconds():.0f} s"
+    )
     return (
         f"would wait up to {pace.deadline.total_seconds():.0f} s for {names} to hold for {settle}"
     )
 
 
 def _message(host: str, phase: str, result: GateResult, pace: Pace) -> str:
-    took = f"{result.readings} readings in {result.seconds:.1f} s"
+    took = f"{counted(result.readings, 'reading')} in {result.seconds:.1f} s"
     bad = [verdict for verdict in result.verdicts if not verdict.passed]
     if not bad:
-        return f"{host}, {phase}: {len(result.verdicts)} claims hold ({took})"
+        return f"{host}, {phase}: {counted(len(result.verdicts), 'claim')} hold ({took})"
     faults = "\n".join(f"  {v.claim} {v.outcome} ({v.reason}): {v.message}" for v in bad)
     deadline = f"{pace.deadline.total_seconds():.0f} s"
-    return (
-        f"{host}, {phase}: the gate did not pass ({took}, deadline {deadline}). Nothing further is"
-        f" touched; {host} stays as it is.\n{faults}"
-    )
+    left = f" Nothing further is touched; {host} stays as it is." if phase in list(Phase) else ""
+    return f"{host}, {phase}: the gate did not pass ({took}, deadline {deadline}).{left}\n{faults}"
 
 
 def _next(result: GateResult, host: str, variables: Variables) -> str:

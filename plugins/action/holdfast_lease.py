@@ -20,12 +20,11 @@ from holdfast.playrun import (
     Wanted,
     dead_before,
     finish_by_hand,
-    new_run,
     take_by_hand,
     would_take,
 )
 from holdfast.settings import load_settings
-from holdfast.store import holder_for, open_store
+from holdfast.store import Store, holder_for, open_store
 
 ARGUMENTS = {"state": {"type": "str", "choices": ["held", "released"], "default": "held"}}
 
@@ -60,7 +59,7 @@ def _held(variables: Variables, check_mode: bool) -> dict[str, Json]:
         store.check(run.grant, now)
         return _answer(run, "holds its leases")
     wanted = _wanted(variables)
-    me = _this_play(variables, wanted, now)
+    me = _this_play(store, variables, wanted, now)
     if check_mode:
         return {"msg": would_take(store, wanted, me, now), "run": "", "grant": {}, "by_hand": True}
     everyone = open_store(load_settings(os.environ), gone=lambda _: False)
@@ -109,7 +108,7 @@ def _wanted(variables: Variables) -> Wanted:
     )
 
 
-def _this_play(variables: Variables, wanted: Wanted, now: datetime) -> Holder:
+def _this_play(store: Store, variables: Variables, wanted: Wanted, now: datetime) -> Holder:
     """This ansible-playbook: the parent of the worker that runs the action."""
     parent = multiprocessing.parent_process()
     if parent is None or parent.pid is None:
@@ -117,4 +116,5 @@ def _this_play(variables: Variables, wanted: Wanted, now: datetime) -> Holder:
     # Untemplated on purpose: both are words of a person, and stay what that person typed.
     by = variables.raw.get("holdfast_by") or os.environ.get("SUDO_USER") or getpass.getuser()
     reason = variables.raw.get("holdfast_reason") or f"by hand: {wanted.title}"
-    return holder_for(new_run(wanted.policy.service, now), str(by), str(reason), parent.pid)
+    run = store.new_run(f"{wanted.policy.service}-by-hand", now)
+    return holder_for(run, str(by), str(reason), parent.pid)

@@ -6,7 +6,6 @@ come in as plain values (docs/architecture.md, "How a play and the engine talk")
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,8 +19,6 @@ from holdfast.store import LeaseRow, Store
 
 BY_HAND_TTL = timedelta(minutes=15)
 """A lease taken by hand outlives its play by this much at most, and only on other controllers."""
-
-_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # without the letters that look like digits
 
 
 class Policy(BaseModel):
@@ -160,12 +157,6 @@ class Variables(Mapping[str, Json]):
 
     def __len__(self) -> int:
         return len(self.raw)
-
-
-def new_run(service: str, now: datetime) -> str:
-    """A name for a run by hand: ``20261121-2304-rabbitmq-by-hand-k3f9``."""
-    tail = "".join(secrets.choice(_ALPHABET) for _ in range(4))
-    return f"{now:%Y%m%d-%H%M}-{service}-by-hand-{tail}"
 
 
 def baseline(store: Store, run: str, taken: BaselineTaken) -> BaselineTaken:

@@ -24,6 +24,7 @@ CONFIG = ROOT / "ansible.cfg"
         ("defaults", "gathering", "explicit"),
         ("inventory", "any_unparsed_is_failed", "True"),
         ("inventory", "unparsed_is_failed", "True"),
+        ("inventory", "host_pattern_mismatch", "error"),
     ],
 )
 def test_a_setting_that_safety_rests_on(section: str, key: str, value: str) -> None:

@@ -29,7 +29,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "claims": {"gates", "probes", "model", "errors", "words"},
     "looking": CLAIMS | {"model", "errors"},
     "plan": VALUES | PURE | {"words"},
-    "journal": VALUES,
+    "journal": VALUES | {"words"},
     "runbook": VALUES | {"words"},
     "store": VALUES | {"settings"},
     "playrun": VALUES | {"store", "settings"},
@@ -39,7 +39,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "chat": BELOW_ENGINE | {"engine", "report"},
     "cli": BELOW_ENGINE | CLAIMS | {"engine", "report", "chat"},
 }
-PLUGINS_MAY_IMPORT = VALUES | CLAIMS | {"playrun", "store", "journal", "settings"}
+PLUGINS_MAY_IMPORT = VALUES | CLAIMS | {"playrun", "store", "journal", "settings", "words"}
 
 # Untyped or heavy libraries have one home, behind a typed adapter.
 HOMES: Mapping[str, set[str]] = {

@@ -63,9 +63,16 @@ class LocalSite:
 
     def lose(self, *unreachable: str) -> None:
         """From now on plays reach every host but these."""
-        entries = {
-            host: _NOWHERE if host in unreachable else self._variables(host) for host in self.hosts
-        }
+        self._write(dict.fromkeys(unreachable, _NOWHERE))
+
+    def lose_in_mid_turn(self, host: str) -> None:
+        """A play reaches the host until its systemd has been asked something."""
+        asked = self.place(host) / UNIT
+        connection = f"{{{{ 'ssh' if '{asked}' is directory else 'local' }}}}"
+        self._write({host: self._variables(host) | _NOWHERE | {"ansible_connection": connection}})
+
+    def _write(self, others: dict[str, dict[str, object]]) -> None:
+        entries = {host: self._variables(host) for host in self.hosts} | others
         # At once, for a play may be reading it.
         fresh = self.path / ".hosts.new"
         fresh.write_text(json.dumps({"toys": {"hosts": entries}}))
@@ -124,4 +131,8 @@ class LocalSite:
 
 
 # Nothing listens there, and it is refused at once.
-_NOWHERE = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 9}
+_NOWHERE: dict[str, object] = {
+    "ansible_connection": "ssh",
+    "ansible_host": "127.0.0.1",
+    "ansible_port": 9,
+}

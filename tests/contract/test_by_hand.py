@@ -22,9 +22,9 @@ pytestmark = pytest.mark.skipif(
 
 
 def roll(
-    site: LocalSite, state: Path, batch: int, *phases: str
+    site: LocalSite, state: Path, batch: int, limit: str = "all", **more: object
 ) -> subprocess.CompletedProcess[str]:
-    """Restart the unit everywhere, so many hosts at a time; all phases by default."""
+    """Restart the unit everywhere, so many hosts at a time."""
     given = {
         "systemd_unit_name": UNIT,
         "systemd_unit_group": "toys",
@@ -32,10 +32,19 @@ def roll(
         "systemd_unit_settle_seconds": 0,
         "systemd_unit_settle_readings": 1,
         "holdfast_gate_deadline_seconds": 10,
-    } | ({"holdfast_phases": phases} if phases else {})
+    } | more
     program = str(Path(sys.executable).with_name("ansible-playbook"))
     return subprocess.run(
-        [program, "-i", str(site.path), "-e", json.dumps(given), "playbooks/unit_restart.yml"],
+        [
+            program,
+            "-i",
+            str(site.path),
+            "-e",
+            json.dumps(given),
+            "-l",
+            limit,
+            "playbooks/unit_restart.yml",
+        ],
         cwd=PROJECT,
         env=os.environ | {"HOLDFAST_STATE_DIR": str(state), "ANSIBLE_NOCOLOR": "1"},
         capture_output=True,
@@ -65,12 +74,41 @@ def test_a_batch_above_the_policys_is_refused_before_the_lease(tmp_path: Path) -
 
 def test_a_run_that_lost_a_host_on_the_way_is_not_finished(tmp_path: Path) -> None:
     """Ansible lets the others of a batch play on to their end when one is unreachable."""
-    site = LocalSite.make(tmp_path / "site", "a", "b", unreachable=("a",))
+    site = LocalSite.make(tmp_path / "site", "a", "b")
+    site.lose_in_mid_turn("a")
 
-    answer = roll(site, tmp_path / "state", 2, "restart", "verify")
+    answer = roll(site, tmp_path / "state", 2)
 
     assert answer.returncode == 4
     said = journaled(tmp_path / "state")
     assert said
     assert [event for event in said if isinstance(event, Finished)] == []
     assert [site.restarts(host) for host in site.hosts] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "given", [{"holdfast_phases": ["restart"]}, {"holdfast_batch": ["a"]}, {"holdfast_done": []}]
+)
+def test_what_the_engine_says_is_refused_by_hand(tmp_path: Path, given: dict[str, object]) -> None:
+    """Phases left out are proofs left out, and nobody would see it in the end."""
+    site = LocalSite.make(tmp_path / "site", "a", "b")
+
+    answer = roll(site, tmp_path / "state", 1, **given)
+
+    assert answer.returncode == 2
+    assert f"{next(iter(given))} is for a run that the engine drives" in answer.stdout
+    assert [site.restarts(host) for host in site.hosts] == [0, 0]
+    assert journaled(tmp_path / "state") == []
+
+
+@pytest.mark.parametrize("limit", ["a:tpyo", "all:!tpyo", "tpyo"])
+def test_a_limit_with_a_mistyped_part_is_refused(tmp_path: Path, limit: str) -> None:
+    """Else Ansible warns, and restarts the very host that was to be left out."""
+    site = LocalSite.make(tmp_path / "site", "a", "b", "typo")
+
+    answer = roll(site, tmp_path / "state", 1, limit)
+
+    assert answer.returncode == 1
+    assert "Could not match supplied host pattern" in answer.stderr
+    assert [site.restarts(host) for host in site.hosts] == [0, 0, 0]
+    assert journaled(tmp_path / "state") == []

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from holdfast.ansible.fleet import FakeFleet, FakeHost, Happening, Trouble
 from holdfast.engine import Ended
 from holdfast.errors import LeaseHeld
+from holdfast.journal import Status
 from holdfast.model import Holder, LeaseMode, Phase
 from tests.unit.engine.worlds import Crash, World, policy, runbook
 
@@ -168,7 +169,10 @@ class Play:
             if ended is not None and ended.code in {0, 3}:
                 return ended.code
             run = self.world.store.runs()[0]
-            if self.driver.state(run).grant is None:
+            state = self.driver.state(run)
+            if state.status is Status.FINISHED:
+                return 0  # it died with its last word in the journal
+            if state.grant is None:
                 return 3  # it died or was aborted before it could touch anything: start anew
             if self.story.repair_first or number > 3:
                 self.world.fleet.repair()

@@ -22,7 +22,6 @@ from holdfast.playrun import (
     baseline,
     dead_before,
     finish_by_hand,
-    new_run,
     required,
     take_by_hand,
     would_take,
@@ -206,11 +205,6 @@ def test_variables_are_resolved_when_asked_for_and_raw_ones_stay_raw() -> None:
     assert variables.raw["a"] == "{{ 1 }}"
     assert variables.get("b", 7) == 7
     assert (len(variables), list(variables)) == (1, ["a"])
-
-
-def test_a_run_is_named_for_its_time_and_service() -> None:
-    assert new_run("nova", NOW).startswith("20261121-2304-nova-by-hand-")
-    assert new_run("nova", NOW) != new_run("nova", NOW)
 
 
 # --- baselines

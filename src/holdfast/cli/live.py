@@ -60,7 +60,10 @@ class Lines:
         return None
 
     def hear(self, recorded: Recorded) -> None:
-        """Print the event's sentence."""
+        """Print the event's sentence. A sweep has one for every host done: only what is wrong is said."""
+        event = recorded.event
+        if isinstance(event, GateJudged) and event.phase == "sweep" and _small(recorded):
+            return
         self._print(line(tell(recorded.event), recorded.event.at))
 
     def note(self, host: str, task: str, reading: str) -> None:

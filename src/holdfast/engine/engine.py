@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +19,6 @@ from holdfast.model import Grant, Holder, Json
 from holdfast.plan import Plan
 from holdfast.store import LeaseRow, Store, driver_is_gone, holder_for
 from holdfast.words import nearest
-
-_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 def this_process(run: str, by: str, reason: str) -> Holder:
@@ -70,11 +67,7 @@ class Engine:
 
     def new_run(self, runbook: str) -> str:
         """Return a run id that nobody has used."""
-        while True:
-            tail = "".join(secrets.choice(_ALPHABET) for _ in range(4))
-            run = f"{self._parts.clock():%Y%m%d-%H%M}-{runbook}-{tail}"
-            if not self._store.read(run):
-                return run
+        return self._store.new_run(runbook, self._parts.clock())
 
     def start(self, plan: Plan, by: str, reason: str, run: str = "") -> Ended:
         """Run the plan; returns when the run has ended, in whichever way.

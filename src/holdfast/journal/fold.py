@@ -19,6 +19,7 @@ from holdfast.journal.state import (
     canonical,
 )
 from holdfast.model import Act, Grant, Outcome, Phase
+from holdfast.words import listed
 
 
 def fold(recorded: Iterable[Recorded]) -> RunState:
@@ -306,7 +307,13 @@ def _fault(
         words = messages.get(host) or next(iter(messages.values()), "") or otherwise
         return Failure(step, host, "", words)
     verdicts = [verdict for verdict in gate.verdicts if verdict["outcome"] != Outcome.PASS]
-    worst = next((v for v in verdicts if v["outcome"] == Outcome.FAIL), verdicts[0])
-    # Claims that look at the same thing share its words: a wrong password is said once.
+    # FAIL comes first, and claims that look at the same thing share its words: a wrong password is said once.
+    verdicts.sort(key=lambda verdict: verdict["outcome"] != Outcome.FAIL)
     said = dict.fromkeys(f"{v['outcome']} {v['reason']}: {v['message']}" for v in verdicts)
-    return Failure(step, host or gate.host, worst["claim"], "; ".join(said))
+    failed = [each for each in said if each.startswith(Outcome.FAIL)]
+    causes = [each for each in said if each not in failed]
+    if failed and len(causes) > 1:
+        causes = [causes[0], f"and {len(causes) - 1} more without an answer"]
+    if others := [] if host else sorted({each.host for each in bad} - {gate.host}):
+        causes.append(f"and not well at {listed(others)} either")
+    return Failure(step, host or gate.host, verdicts[0]["claim"], "; ".join(failed + causes))

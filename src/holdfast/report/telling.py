@@ -95,8 +95,10 @@ def _(event: events.LookStarted) -> Sentence:
 def _(event: events.LookEnded) -> Sentence:
     if event.status == "ok":
         return Sentence(f"looked ({event.what})", "dim")
-    words = [f"{host}: {text}" for host, text in event.messages.items()]
-    return Sentence(f"looking ({event.what}) ended: {event.status} {listed(words)}", "bad")
+    # Each failed gate has had its own sentence; what else a play says is in its first line.
+    first = {host: text.partition("\n")[0] for host, text in event.messages.items()}
+    words = [text if text.startswith(host) else f"{host}: {text}" for host, text in first.items()]
+    return Sentence(f"looking ({event.what}) ended: {event.status}: {listed(words)}", "bad")
 
 
 @_say.register

@@ -7,6 +7,7 @@ again, a bounded number of times. Nothing here retries an act; only readings are
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -32,6 +33,8 @@ _ATTEMPTS = 50
 
 _PART = 500
 """Events read at a time."""
+
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without the letters that look like digits
 
 _T = TypeVar("_T")
 
@@ -70,6 +73,18 @@ class Store:
         self._gone = gone
 
     # --- events -------------------------------------------------------------------------------
+
+    def new_run(self, name: str, now: datetime) -> str:
+        """Return a run id that nobody has used, such as ``20261121-2304-rabbitmq-restart-k3f9``.
+
+        Raises:
+            StateUnusable: the database cannot be read.
+        """
+        while True:
+            tail = "".join(secrets.choice(_ALPHABET) for _ in range(4))
+            run = f"{now:%Y%m%d-%H%M}-{name}-{tail}"
+            if not self.read(run):
+                return run
 
     def append(self, run: str, event: Event) -> Recorded:
         """Add the event at the end of the run's journal, durable when this returns.

@@ -118,6 +118,14 @@ def test_lines_are_one_for_each_event_and_never_wrapped() -> None:
     assert any("ctl3 ✗ FAIL verify rabbitmq.members_agree" in each for each in said)
 
 
+def test_lines_say_of_a_sweep_only_what_is_wrong() -> None:
+    passed = unfolding()
+    before = lines_of(passed.journal)
+    assert lines_of(passed.gate("ctl3", "sweep", gate="Swept").journal) == before
+    failed = passed.gate("ctl3", "sweep", outcome=Outcome.FAIL, gate="Swept")
+    assert "FAIL sweep Swept" in lines_of(failed.journal)[-2]
+
+
 def test_lines_say_what_is_new_in_readings_and_now_and_then_that_it_goes_on() -> None:
     said = lines_of(
         [],

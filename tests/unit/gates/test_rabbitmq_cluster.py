@@ -71,6 +71,16 @@ def test_members_agree_says_who_misses_whom() -> None:
     assert verdict.message == "ctl2 not running in the view of ctl1, ctl3"
 
 
+def test_a_silent_node_that_runs_may_be_drained() -> None:
+    verdict = members_agree("c", [cluster(ctl2=SILENT)])
+    assert verdict.message.endswith("Its peers see ctl2 running: drained, and not revived?")
+
+
+def test_of_a_silent_node_alone_nothing_is_guessed() -> None:
+    verdict = members_agree("c", [cluster(**dict.fromkeys(EXPECTED, SILENT))])
+    assert "drained" not in verdict.message
+
+
 def test_members_agree_tells_the_order_who_is_unwell() -> None:
     verdict = members_agree("c", [cluster(ctl1=view(running="13"), ctl2=SILENT)])
     assert verdict.hosts == {

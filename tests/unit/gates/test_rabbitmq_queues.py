@@ -88,6 +88,12 @@ def test_quorum_queues_whole_names_queue_and_host() -> None:
     assert verdict.message == "member on ctl2 not online: orders and 8 more"
 
 
+def test_quorum_queues_whole_names_an_absent_host_once() -> None:
+    elsewhere = quorum("12", online="1", leader="1")
+    verdict = judges.quorum_queues_whole("c", [listing(quorum(online="13"), elsewhere)])
+    assert verdict.message == "member on ctl2 not online: orders, orders"
+
+
 def around(
     *placements: Placement,
     running: str = "123",

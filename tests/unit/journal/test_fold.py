@@ -212,6 +212,17 @@ def test_a_sweep_that_judged_nothing_proves_nothing() -> None:
     assert state(*TURN, sweep, passed, swept).step.swept
 
 
+def test_a_look_that_failed_at_several_hosts_names_them_all() -> None:
+    after = state(
+        LOOK,
+        *(judged("a.b", Outcome.FAIL, host) for host in ("h2", "h3", "h1")),
+        LOOKED.model_copy(update={"status": "failed"}),
+    )
+    assert after.failure is not None
+    assert after.failure.host == "h1"
+    assert after.failure.evidence == "FAIL r: a.b said; and not well at h2, h3 either"
+
+
 def test_an_interrupted_look_is_no_failure_and_no_proof() -> None:
     interrupted = LOOKED.model_copy(update={"status": "interrupted"})
     after = state(LOOK, *BOTH, interrupted)
@@ -264,4 +275,4 @@ def test_evidence_that_several_claims_share_is_said_once() -> None:
     after = state(looked, gate, ev.LookEnded(at=at(), step=1, what="check", status="failed"))
     assert after.failure is not None
     assert after.failure.claim == "e.f"
-    assert after.failure.evidence == "UNKNOWN unanswered: 401 from a1; FAIL r: e.f said"
+    assert after.failure.evidence == "FAIL r: e.f said; UNKNOWN unanswered: 401 from a1"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -35,6 +36,13 @@ def test_the_run_opened_last_comes_first(settings: Settings) -> None:
     store.append("b", Finished(at=NOW + timedelta(hours=1)))
 
     assert list(store.runs()) == ["a", "c", "b"]
+
+
+def test_a_run_is_named_for_its_time_and_what_it_is_about(settings: Settings) -> None:
+    store = open_store(settings)
+    first, second = (store.new_run("nova-by-hand", NOW) for _ in range(2))
+    assert re.fullmatch(r"20261121-2304-nova-by-hand-[a-z2-9]{4}", first)
+    assert first != second
 
 
 def test_an_event_of_another_version_is_an_error_not_a_guess(settings: Settings) -> None:

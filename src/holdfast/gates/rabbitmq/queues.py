@@ -21,10 +21,15 @@ def quorum_queues_whole(claim: str, history: Sequence[Queues | Unanswered]) -> V
     replicated = [queues for queues in seen.placements if queues.replicated]
     unseen = [queues for queues in replicated if queues.members is None or queues.online is None]
     faults = [f"no leader: {queues}" for queues in replicated if not queues.leader]
+    away: dict[str, list[Placement]] = {}
     for queues in replicated:
         if missing := (queues.members or frozenset()) - (queues.online or frozenset()):
             where = ", ".join(sorted(seen.host_of(node) for node in missing))
-            faults.append(f"member on {where} not online: {queues}")
+            away.setdefault(where, []).append(queues)
+    faults += [
+        f"member on {where} not online: {', '.join(map(str, queues))}"
+        for where, queues in away.items()
+    ]
     count = sum(queues.count for queues in replicated)
     evidence = {"queues": count, "faults": faults, "asked": seen.host}
     facts = _leaders(seen, replicated)
