@@ -111,7 +111,7 @@ $(IMAGES): image-%:
 
 # Which scenarios a lab gets, and in which order, is said by tests/molecule/run. Each is a phase of its own.
 .PHONY: $(MOLECULE)
-$(MOLECULE): molecule-%:
+$(MOLECULE): molecule-%: $(VENV)-synapse/.locked
 	@scenarios=$$($(TEST_LAB) tests/molecule/run --list); \
 	test -n "$$scenarios" || { echo "No scenario runs on $*." >&2; exit 1; }; \
 	if $(PHASE) "$* lab up" make lab-up $(TEST_LAB); then rc=0; \
@@ -124,6 +124,11 @@ $(MOLECULE): molecule-%:
 .PHONY: demo
 demo: prerequisites venv ## A whole rolling restart of RabbitMQ and nova, with a report
 	@tests/lab/demo
+
+.PHONY: chat-demo
+chat-demo: prerequisites venv $(VENV)-synapse/.locked ## Runs from chat: the lab, a Matrix server and the bot; says what to type
+	@make lab-up
+	@tests/lab/chat serve
 
 .PHONY: bench
 bench: prerequisites venv $(VENV)-bench/.locked ## Overhead beside plain Ansible, cumin and pyinfra, as ratios

@@ -32,6 +32,7 @@ SCENARIOS = {
     "host-unreachable-engine": "rabbitmq",
     "late-failure": "rabbitmq",
     "two-operators": "rabbitmq",
+    "chat": "rabbitmq",
 }
 LAST_LINES = 60
 

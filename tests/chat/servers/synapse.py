@@ -27,6 +27,10 @@ Json = Any
 _FREELY = {"per_second": 1000, "burst_count": 1000}
 
 
+class NoServer(Exception):
+    """The server cannot be had; says why."""
+
+
 def free_port() -> int:
     """Return a port of loopback that nobody listens on."""
     with socket.socket() as probe:
@@ -47,17 +51,36 @@ class SynapseServer:
         """Where clients find it."""
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        """Start it, and return once it answers."""
+    def command(self) -> list[str]:
+        """Configure it, and return what to run in its directory.
+
+        Raises:
+            NoServer: it is not installed.
+        """
+        if not PYTHON.exists():
+            raise NoServer("no matrix-synapse here: make .venv-synapse/.locked")
         command = [str(PYTHON), "-m", "synapse.app.homeserver", "-c", str(self._configured())]
         if not (self.directory / "signing.key").exists():
             subprocess.run([*command, "--generate-keys"], check=True, capture_output=True)
+        return command
+
+    def start(self) -> None:
+        """Start it, and return once it answers.
+
+        Raises:
+            NoServer: it does not come up, or another one has its port.
+        """
+        if self._healthy():
+            raise NoServer(f"a server answers at {self.url} already")
+        command = self.command()
         with (self.directory / "output.log").open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self.directory, stdout=log, stderr=log)
         end = time.monotonic() + 90
         while not self._healthy():
-            assert self._process.poll() is None, (self.directory / "output.log").read_text()[-2000:]
-            assert time.monotonic() < end, "synapse did not come up"
+            if self._process.poll() is not None or time.monotonic() > end:
+                self.kill()
+                last = (self.directory / "output.log").read_text()[-2000:]
+                raise NoServer(f"synapse did not come up:\n{last}")
             time.sleep(0.1)  # noqa: TID251 - waits for a program that tells nobody when it is ready
 
     def kill(self) -> None:
@@ -70,15 +93,12 @@ class SynapseServer:
 
     def person(self, name: str) -> Person:
         """Register somebody."""
-        asked = {
-            "username": name,
-            "password": secrets.token_hex(8),
-            "auth": {"type": "m.login.dummy"},
-        }
+        password = secrets.token_hex(8)
+        asked = {"username": name, "password": password, "auth": {"type": "m.login.dummy"}}
         answer = httpx.post(f"{self.url}/_matrix/client/v3/register", json=asked, timeout=30)
         answer.raise_for_status()
         found = answer.json()
-        return Person(self.url, found["user_id"], found["access_token"])
+        return Person(self.url, found["user_id"], found["access_token"], password)
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -111,8 +131,8 @@ class SynapseServer:
             "trusted_key_servers": [],
             "enable_registration": True,
             "enable_registration_without_verification": True,
-            "macaroon_secret_key": "m" * 32,
-            "form_secret": "f" * 32,
+            "macaroon_secret_key": secrets.token_hex(16),
+            "form_secret": secrets.token_hex(16),
             "federation_domain_whitelist": [],
             "rc_message": _FREELY,
             "rc_registration": _FREELY,
@@ -131,6 +151,7 @@ class Person:
     url: str
     id: str
     token: str = field(repr=False)
+    password: str = field(repr=False)
 
     def call(self, method: str, path: str, body: Json = None) -> Json:
         """Call the client-server API."""
@@ -144,9 +165,10 @@ class Person:
         answer.raise_for_status()
         return answer.json()
 
-    def new_room(self, *others: Person) -> str:
+    def new_room(self, *others: Person, name: str = "") -> str:
         """Make a room and invite people."""
-        asked = {"preset": "private_chat", "invite": [other.id for other in others]}
+        invited = [other.id for other in others]
+        asked = {"preset": "private_chat", "name": name, "invite": invited}
         return str(self.call("POST", "v3/createRoom", asked)["room_id"])
 
     def join(self, room: str) -> None:
@@ -169,8 +191,13 @@ class Person:
 
     def events(self, room: str, kind: str = "m.room.message") -> list[Json]:
         """Return what stands in a room, oldest first."""
-        chunk = self.call("GET", f"v3/rooms/{quote(room)}/messages?dir=b&limit=200")["chunk"]
-        return [event for event in reversed(chunk) if event["type"] == kind]
+        path = f"v3/rooms/{quote(room)}/messages?dir=b&limit=200"
+        answer = self.call("GET", path)
+        found = list(answer["chunk"])
+        while "end" in answer:
+            answer = self.call("GET", f"{path}&from={answer['end']}")
+            found += answer["chunk"]
+        return [event for event in reversed(found) if event["type"] == kind]
 
     def file(self, uri: str) -> bytes:
         """Fetch a file."""

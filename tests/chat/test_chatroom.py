@@ -1,0 +1,105 @@
+"""The lab's chat, kept in a directory and used from a terminal, with a real homeserver and no bot."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.chat.assembly import opened_transports
+from holdfast.chat.config import load_config
+from holdfast.chat.transports import connect
+from tests.chat.servers.house import House, house_in, keep_house, server_in
+from tests.chat.servers.synapse import PYTHON, NoServer, SynapseServer
+from tests.lab.chatroom.serving import CONFIGURATION, REPOSITORY, make
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not PYTHON.exists():
+        pytest.skip("no matrix-synapse here: make .venv-synapse/.locked")
+    directory = tmp_path_factory.mktemp("lab") / "chat"
+    make(directory, "lab")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def house(directory: Path) -> Iterator[House]:
+    """The house with its server started a second time: the first was to make it."""
+    server = server_in(directory)
+    server.start()
+    yield house_in(directory)
+    server.stop()
+
+
+def chat(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [str(REPOSITORY / "tests/lab/chat"), "--in", str(directory), *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, env=os.environ
+    )
+
+
+def test_what_is_said_is_read_also_after_the_server_came_back(
+    directory: Path, house: House
+) -> None:
+    assert chat(directory, "say", "ada", "holdfast help").returncode == 0
+    server = server_in(directory)
+    assert "holdfast help" in chat(directory, "read").stdout
+    house.holdfast.join(house.room)
+    root = house.holdfast.say(house.room, "the plan")
+    in_thread = {"rel_type": "m.thread", "event_id": root}
+    house.holdfast.say(house.room, "Approval wanted", **{"m.relates_to": in_thread})
+    assert chat(directory, "read", "--until", "Approval wanted").returncode == 0
+    assert chat(directory, "say", "--thread", "bob", "holdfast approve").returncode == 0
+    told = json.loads(chat(directory, "dump").stdout)
+    assert [(each["by"], each["text"]) for each in told["room"]][-1] == ("bob", "holdfast approve")
+    assert told["room"][-1]["thread"] == root
+    # Bob has spoken since: nothing answers him.
+    unanswered = chat(directory, "read", "--until", "Approval wanted", "--seconds", "1")
+    assert unanswered.returncode == 1
+    assert "nobody said 'Approval wanted' within 1 s" in unanswered.stderr
+    with pytest.raises(NoServer, match="answers at"):
+        server.start()
+
+
+def test_a_house_is_kept(directory: Path, house: House) -> None:
+    keep_house(directory)
+    assert house_in(directory) == house
+    assert "the plan" in [each["content"]["body"] for each in house.events()]
+
+
+def test_the_written_configuration_is_taken_and_stays(directory: Path) -> None:
+    path = directory / CONFIGURATION
+    config = load_config(path)
+    for name, opened in opened_transports(config, {}).items():
+        assert connect(name, opened.settings).name == "matrix"
+    assert [asked.runbooks for asked in config.approvals] == [("rabbitmq-restart", "nova-restart")]
+    path.write_text(path.read_text() + "# mine\n")
+    make(directory, "lab")
+    assert path.read_text().endswith("# mine\n")
+
+
+def test_secrets_are_ours_alone(directory: Path) -> None:
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    for name in ("house.json", "bot-token", "passwords"):
+        assert stat.S_IMODE((directory / name).stat().st_mode) == 0o600
+
+
+def test_a_directory_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/precious").touch()
+    with pytest.raises(OSError, match="not empty"):
+        keep_house(tmp_path / "mine")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_server_that_does_not_come_up_says_why(directory: Path, tmp_path: Path) -> None:
+    server = SynapseServer(tmp_path)
+    (tmp_path / "db").mkdir()
+    with pytest.raises(NoServer, match="did not come up"):
+        server.start()

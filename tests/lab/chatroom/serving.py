@@ -1,0 +1,123 @@
+"""Serves chat for the lab: makes a house where there is none, starts its server and the bot, and stops both again.
+
+Owns what stands beside the house: the bot's configuration and token, and the passwords for people's own clients.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+
+from tests.chat.servers.house import House, house_in, keep_house, server_in, write_private
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+HOLDFAST = REPOSITORY / ".venv/bin/holdfast"
+CONFIGURATION, TOKEN, PASSWORDS = "chat.yml", "bot-token", "passwords"
+
+
+def make(directory: Path, site: str) -> House:
+    """Make the house, unless there is one, and write what the bot and people need; a written configuration stays.
+
+    Raises:
+        NoServer: no server can be had.
+    """
+    keep_house(directory)
+    house = house_in(directory)
+    write_private(directory / TOKEN, house.holdfast.token)
+    passwords = (f"{name} {person.password}\n" for name, person in house.people.items())
+    write_private(directory / PASSWORDS, "".join(passwords))
+    configuration = directory / CONFIGURATION
+    if not configuration.exists():
+        config = house.config(site, {"file": str(directory / TOKEN)})
+        configuration.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return house
+
+
+def serve(directory: Path, site: str, state: Path) -> int:
+    """Serve until Ctrl-C or SIGTERM; returns the bot's exit code.
+
+    Args:
+        directory: where the house is kept.
+        site: the lab's name for itself.
+        state: where runs keep their journal.
+
+    Raises:
+        NoServer: no server can be had.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    house = make(directory, site)
+    server, bot = server_in(directory), None
+    try:
+        server.start()
+        print(instructions(house, directory), flush=True)
+        bot = subprocess.Popen(
+            [HOLDFAST, "chat", "serve", "--config", directory / CONFIGURATION],
+            cwd=REPOSITORY,
+            env=os.environ | {"HOLDFAST_STATE_DIR": str(state)},
+        )
+        return bot.wait()
+    finally:
+        # Ctrl-C reaches all three; whoever is in a hurry may type it twice.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if bot is not None:
+            bot.terminate()
+            bot.wait()
+        server.stop()
+
+
+def become_the_server(directory: Path) -> NoReturn:
+    """Become the house's server, in the foreground; does not return.
+
+    Raises:
+        NoServer: it is not installed.
+    """
+    server = server_in(directory)
+    command = server.command()
+    os.chdir(server.directory)
+    os.execv(command[0], command)  # noqa: S606 - our own program, with no word from outside
+
+
+USUAL = Path(".lab/holdfast/chat")
+STEPS = (
+    ("ada", "holdfast plan rabbitmq-restart", "", "what a run would do; touches nothing"),
+    ("ada", "holdfast run rabbitmq-restart reason openssl update", "", "a thread begins"),
+    ("bob", "holdfast approve", "--thread ", "or click on the first emoji below the question"),
+    ("ada", "holdfast status", "--thread ", "where it stands"),
+    ("ada", "holdfast abort", "--thread ", "the host in hand is finished, then it stops"),
+    ("ada", "holdfast resume reason go on", "--thread ", "repeats nothing that is done"),
+)
+
+
+def instructions(house: House, directory: Path) -> str:
+    """Return what a person does now, with a Matrix client or with this terminal's."""
+    where = directory.relative_to(REPOSITORY) if directory.is_relative_to(REPOSITORY) else directory
+    client = "tests/lab/chat" + f" --in {where}" * (where != USUAL)
+    port = house.ada.url.rpartition(":")[2]
+    typed = "\n".join(
+        f"  {who}  {text:<54}{'in the thread: ' * bool(thread)}{about}"
+        for who, text, thread, about in STEPS
+    )
+    lines = "\n".join(f"  {client} say {thread}{who} '{text}'" for who, text, thread, _ in STEPS)
+    return f"""
+Chat is served until Ctrl-C, and keeps its rooms in {where}. A run that was begun goes on without it.
+
+With a Matrix client, such as Element:
+  homeserver  {house.ada.url}    (from elsewhere: ssh -L {port}:127.0.0.1:{port} THIS-MACHINE)
+  users       ada, who may run; bob, who may approve
+  passwords   {where / PASSWORDS}
+  rooms       operations; log has a line for each beginning and end
+
+What to type in operations, one after the other (and then the same with nova-restart):
+{typed}
+Outside of its thread a run's id follows: holdfast abort RUN.
+
+The same from a second terminal, without such a client:
+{lines}
+  {client} read           what was said; --until FINISHED: as it is said
+"""
