@@ -195,11 +195,12 @@ class Clerk:
         hard = "hard" in command.flags
         with self._acting:
             driven = self._driven(state)
-            self.engine.ask_abort(state.run, asker.member.id, hard=hard)
-        if not driven:
-            return Message(f"Closed [{state.run}]: it had no driver any more.")
+            state = self.engine.ask_abort(state.run, asker.member.id, hard=hard)
+        following = f"next: holdfast status {state.run}"
+        if not driven and state.status is not Status.RUNNING:
+            return Message(f"Closed [{state.run}]: nothing more is touched.\n{following}")
         when = "at once (hard stop)" if hard else "at the next boundary"
-        return Message(f"Asked [{state.run}] to stop {when}.")
+        return Message(f"Asked [{state.run}] to stop {when}.\n{following}")
 
     def approve(self, command: Command, asker: Asker) -> Message:
         """Give the word that a run waits for."""
