@@ -170,14 +170,17 @@ class Bot:
             await self.wait(pause)
 
     async def _keep_adopting(self, since: datetime) -> None:
-        clerk = self.clerk
+        clerk, said = self.clerk, ""
         while True:
             try:
                 await asyncio.to_thread(
                     adopt, clerk.config, clerk.store, clerk.ledger, since, self._known
                 )
             except StateUnusable as trouble:
-                LOG.warning("new runs cannot be seen now: %s", one_line(trouble.message))
+                # A damaged journal stays damaged: said once, not once a second.
+                if trouble.message != said:
+                    LOG.warning("not every new run can be seen: %s", one_line(trouble.message))
+                said = trouble.message
             await self.wait(_EVERY_SECONDS)
 
 

@@ -22,7 +22,7 @@ from holdfast.chat.request import Resume, Start, Wanted
 from holdfast.chat.saying import help_message, plan_message, typeable
 from holdfast.chat.transport import Message, Place
 from holdfast.engine import Engine
-from holdfast.errors import InvalidInput, Refused
+from holdfast.errors import InvalidInput, Refused, StateUnusable
 from holdfast.journal import RunState, Status
 from holdfast.plan import Plan
 from holdfast.report.drawing import plain
@@ -32,6 +32,7 @@ from holdfast.store import Store
 from holdfast.words import counted, listed, nearest
 
 _RECENT = 15
+_LOOKED_AT = 5 * _RECENT
 _CHECKS_AT_ONCE = 2
 
 
@@ -130,8 +131,7 @@ class Clerk:
             state = self._run(command, asker, Role.VIEWER)
             view = typeable(plain(run_view(state, driven=self._driven(state))), state)
             return Message(f"{self._word(state)} [{state.run}]", view)
-        states = [self.engine.state(run) for run in self.store.runs()[:_RECENT]]
-        seen = [s for s in states if self.access.sees(asker.member, *site_and_runbook(s))]
+        seen, damaged = self._recent(asker.member)
         now = self.clock()
         leases = [
             (scope, row)
@@ -140,7 +140,25 @@ class Clerk:
             for row in self.store.holders(scope, now)
         ]
         table = runs_table((state, self._word(state)) for state in seen)
-        return Message("next: holdfast status RUN", plain(table, "", leases_table(leases)))
+        text = "next: holdfast status RUN"
+        if damaged:
+            text = f"Not in this list, for it cannot be read: {listed(damaged)}\nnext: holdfast status {damaged[0]}"
+        return Message(text, plain(table, "", leases_table(leases)))
+
+    def _recent(self, member: Member) -> tuple[list[RunState], list[str]]:
+        """The newest runs that the member may see, and those of which nobody can tell."""
+        seen, damaged = list[RunState](), list[str]()
+        for run in self.store.runs()[:_LOOKED_AT]:
+            try:
+                state = self.engine.state(run)
+            except StateUnusable:
+                damaged.append(run)
+                continue
+            if self.access.sees(member, *site_and_runbook(state)):
+                seen.append(state)
+            if len(seen) == _RECENT:
+                break
+        return seen, damaged
 
     def check(self, command: Command, asker: Asker) -> Message:
         """Whether the fleet is as it should be: the CLI's own answer."""
@@ -163,6 +181,8 @@ class Clerk:
         plan = self._planned(wanted)
         with self._acting:
             run = self.engine.new_run(plan.runbook)
+            # Before the launch: a bot that dies in between still knows where the run is to be told.
+            self._follow(run, asker)
             self.launcher.launch(
                 Start(
                     run=run,
@@ -174,7 +194,6 @@ class Clerk:
                     reason=command.reason,
                 )
             )
-            self._follow(run, asker)
         return Message(f"Starting [{run}], plan {plan.hash}\nnext: holdfast status {run}")
 
     def resume(self, command: Command, asker: Asker) -> Message:
@@ -185,8 +204,8 @@ class Clerk:
                 f"Run {state.run} is running already", remedy=f"holdfast status {state.run}"
             )
         with self._acting:
-            self.launcher.launch(Resume(run=state.run, by=asker.member.id, reason=command.reason))
             self._follow(state.run, asker)
+            self.launcher.launch(Resume(run=state.run, by=asker.member.id, reason=command.reason))
         return Message(f"Resuming [{state.run}]\nnext: holdfast status {state.run}")
 
     def abort(self, command: Command, asker: Asker) -> Message:
