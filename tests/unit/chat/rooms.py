@@ -160,6 +160,17 @@ class Room:
             background=self.clock.background,
         )
 
+    def paused_after(self, restarts: int) -> threading.Event:
+        """Let runs stand still once so many restarts are done, until the event is set."""
+        go_on = threading.Event()
+
+        def pause() -> None:
+            if len(self.restarts) >= restarts:
+                assert go_on.wait(120), "nobody let the run go on"
+
+        self.clock.on_tick.append(pause)
+        return go_on
+
     def bot(self) -> Bot:
         around = Surroundings(
             engine=self.engine(),
