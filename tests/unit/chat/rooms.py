@@ -63,14 +63,24 @@ class FastClock(FakeClock):
     """Time that passes by itself, ``SPEED`` times as fast as ours, for whoever waits and who does not."""
 
     began: float = field(default_factory=time.monotonic)
+    stands_still: datetime | None = None
 
     def __call__(self) -> datetime:
-        return self.now + timedelta(seconds=(time.monotonic() - self.began) * SPEED)
+        return self.stands_still or self.now + timedelta(
+            seconds=(time.monotonic() - self.began) * SPEED
+        )
 
     def wait(self, seconds: float) -> None:
         threading.Event().wait(seconds / SPEED)
         for listener in tuple(self.on_tick):
             listener()
+
+    def stand_still(self, go_on: threading.Event) -> None:
+        """Let no time pass until the event is set: no lease runs out while a test looks around."""
+        self.stands_still = self()
+        assert go_on.wait(120), "nobody let time go on"
+        self.now, self.began = self.stands_still, time.monotonic()
+        self.stands_still = None
 
     async def passing(self, seconds: float) -> None:
         await asyncio.to_thread(threading.Event().wait, seconds / SPEED)
@@ -161,12 +171,12 @@ class Room:
         )
 
     def paused_after(self, restarts: int) -> threading.Event:
-        """Let runs stand still once so many restarts are done, until the event is set."""
+        """Let time stand still once so many restarts are done, until the event is set."""
         go_on = threading.Event()
 
         def pause() -> None:
-            if len(self.restarts) >= restarts:
-                assert go_on.wait(120), "nobody let the run go on"
+            if len(self.restarts) >= restarts and not go_on.is_set():
+                self.clock.stand_still(go_on)
 
         self.clock.on_tick.append(pause)
         return go_on
