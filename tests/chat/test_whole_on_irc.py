@@ -75,6 +75,12 @@ def said(human: Human, words: str) -> list[str]:
     return [line for line in human.heard() if words in line]
 
 
+def bot_came(human: Human) -> bool:
+    """Whether somebody saw the bot join."""
+    human.heard()
+    return any(line.startswith(":holdfast!") and " JOIN " in line for line in human.lines)
+
+
 def test_a_network_without_accounts_is_told_and_never_asked(ngircd: Ngircd, tmp_path: Path) -> None:
     """Also when its server is killed in mid-run: nothing is missing, nothing is told twice."""
     room = Room(tmp_path / "project", config=config())
@@ -96,13 +102,15 @@ def test_a_network_without_accounts_is_told_and_never_asked(ngircd: Ngircd, tmp_
                 one = Human(ngircd.port, nick, channel, password=ngircd.password)
                 return people.enter_context(closing(one))
 
-            ada = human("ada", "#ops")
+            ada, log = human("ada", "#ops"), human("log", "#sal")
             async with room.serving():
+                await until(lambda: bot_came(ada) and bot_came(log), "the bot")
                 running = asyncio.ensure_future(asyncio.to_thread(by_hand, room, room.engine()))
                 await until(lambda: said(ada, "3 restarts on 3 hosts"), "the plan")
                 ada.say(f"holdfast abort {room.run}")
                 ada.say(RUN)
                 await until(lambda: said(ada, "cannot vouch"), "the refusal")
+                await until(lambda: said(log, "START - "), "START")
                 await until(lambda: room.restarts, "the first restart")
 
                 may_connect.clear()

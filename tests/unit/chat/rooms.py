@@ -139,6 +139,7 @@ class Room:
     transport: Transport | None = None
     groups: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"broker": HOSTS})
     drivers: int = 0
+    pauses: list[threading.Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for directory in ("runbooks", "inventories/lab"):
@@ -173,6 +174,7 @@ class Room:
     def paused_after(self, restarts: int) -> threading.Event:
         """Let time stand still once so many restarts are done, until the event is set."""
         go_on = threading.Event()
+        self.pauses.append(go_on)
 
         def pause() -> None:
             if len(self.restarts) >= restarts and not go_on.is_set():
@@ -206,6 +208,8 @@ class Room:
             if task.done():
                 task.result()
         finally:
+            for pause in self.pauses:
+                pause.set()
             task.cancel()
             await asyncio.wait([task])
 
