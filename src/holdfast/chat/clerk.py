@@ -21,13 +21,13 @@ from holdfast.chat.ledger import Ledger
 from holdfast.chat.request import Resume, Start, Wanted
 from holdfast.chat.saying import help_message, plan_message, typeable
 from holdfast.chat.transport import Message, Place
-from holdfast.engine import Engine
+from holdfast.engine import Engine, text_of
 from holdfast.errors import InvalidInput, Refused, StateUnusable
 from holdfast.journal import RunState, Status
 from holdfast.plan import Plan
 from holdfast.report.drawing import plain
 from holdfast.report.standing import leases_table, run_view, runbooks_table, runs_table, standing
-from holdfast.runbook import parse_runbook
+from holdfast.runbook import Runbook, parse_runbook
 from holdfast.store import Store
 from holdfast.words import counted, listed, nearest
 
@@ -103,18 +103,23 @@ class Clerk:
 
     def list_runbooks(self, _: Command, asker: Asker) -> Message:
         """The runbooks that this person has a role for, at any site."""
-        seen = [
-            parse_runbook(str(path), path.read_text("utf-8"))
-            for name, path in self.runbooks().items()
-            if any(self.access.sees(asker.member, site, name) for site in self.config.sites)
-        ]
-        text = counted(len(seen), "runbook")
-        return Message(f"{text}. next: holdfast plan RUNBOOK", plain(runbooks_table(seen)))
+        seen, broken = list[Runbook](), list[str]()
+        for name, path in self.runbooks().items():
+            if not any(self.access.sees(asker.member, site, name) for site in self.config.sites):
+                continue
+            try:
+                seen.append(parse_runbook(str(path), text_of(path)))
+            except InvalidInput:
+                broken.append(name)
+        text = f"{counted(len(seen), 'runbook')}. next: holdfast plan RUNBOOK"
+        if broken:
+            text = f"Not in this list, for something in it is wrong: {listed(broken)}\n{text}"
+        return Message(text, plain(runbooks_table(seen)))
 
     def show(self, command: Command, asker: Asker) -> Message:
         """A runbook's text."""
         name, path = self._runbook(command, asker)
-        _, _, text = path.read_text("utf-8").partition("\n---\n")
+        _, _, text = text_of(path).partition("\n---\n")
         return Message(f"{name}. next: holdfast plan {name}", text.strip())
 
     def plan(self, command: Command, asker: Asker) -> Message:
@@ -123,7 +128,7 @@ class Clerk:
         self.access.require(asker.member, Role.VIEWER, wanted.site, wanted.runbook)
         inputs = [f"{name}={value}" for name, value in wanted.inputs.items()]
         words = ["holdfast run", wanted.runbook, wanted.site, wanted.limit, *inputs, "reason WHY"]
-        return plan_message(self._planned(wanted), " ".join(filter(None, words)))
+        return plan_message(self._planned(command, wanted, asker), " ".join(filter(None, words)))
 
     def status(self, command: Command, asker: Asker) -> Message:
         """How one run stands; without one, the newest and who holds what."""
@@ -164,13 +169,14 @@ class Clerk:
         """Whether the fleet is as it should be: the CLI's own answer."""
         site = self._site(command.get("site"), asker)
         self.access.require(asker.member, Role.VIEWER, site, "")
+        inventory = self._inventory(site)
         if not self._checks.acquire(blocking=False):
             raise Refused(f"{_CHECKS_AT_ONCE} checks are under way already; ask again in a minute")
         try:
-            said = self.launcher.check(self._inventory(site), command.many)
+            said = self.launcher.check(inventory, command.many)
         finally:
             self._checks.release()
-        return Message(f"check at {site}", said)
+        return Message(f"check at {site}", said.replace(str(inventory), site))
 
     # --- acting -------------------------------------------------------------------------------
 
@@ -178,7 +184,7 @@ class Clerk:
         """Start a run in a process of its own; it is told in a thread of this channel."""
         wanted = self._wanted(command, asker)
         self.access.require(asker.member, Role.OPERATOR, wanted.site, wanted.runbook)
-        plan = self._planned(wanted)
+        plan = self._planned(command, wanted, asker)
         with self._acting:
             run = self.engine.new_run(plan.runbook)
             # Before the launch: a bot that dies in between still knows where the run is to be told.
@@ -187,7 +193,7 @@ class Clerk:
                 Start(
                     run=run,
                     wanted=wanted,
-                    runbook_path=self.runbooks()[wanted.runbook],
+                    runbook_path=self._runbook(command, asker)[1],
                     inventory=self._inventory(wanted.site),
                     plan_hash=plan.hash,
                     by=asker.member.id,
@@ -245,10 +251,9 @@ class Clerk:
             approval=self.access.asked(site, name),
         )
 
-    def _planned(self, wanted: Wanted) -> Plan:
-        return wanted.plan(
-            self.engine, self.runbooks()[wanted.runbook], self._inventory(wanted.site)
-        )
+    def _planned(self, command: Command, wanted: Wanted, asker: Asker) -> Plan:
+        _, path = self._runbook(command, asker)
+        return wanted.plan(self.engine, path, self._inventory(wanted.site))
 
     def _runbook(self, command: Command, asker: Asker) -> tuple[str, Path]:
         name, known = command.get("runbook"), self.runbooks()
@@ -288,7 +293,10 @@ class Clerk:
         runs = self.store.runs()
         found = [part] if part in runs else [run for run in runs if part in run]
         if len(found) > 1:
-            raise InvalidInput(f"{part!r} may be any of: {listed(found)}")
+            raise InvalidInput(
+                f"{part!r} may be any of: {listed(found)}",
+                remedy=f"holdfast {command.verb} {found[0]}",
+            )
         state = self.engine.state(found[0] if found else part)
         self.access.require(asker.member, role, *site_and_runbook(state))
         return state

@@ -42,6 +42,7 @@ def serve(
 
     desk = desk_of(context)
     read = load_config(config)
+    read.require_runbooks(places.runbooks(desk.root))
     opened = assembly.opened_transports(read, desk.environ)
     transports = [connect(name, each.settings) for name, each in opened.items()]
     if check:

@@ -61,10 +61,13 @@ def test_a_hold_is_told_in_the_words_of_the_command_line_and_resumed(room: Room)
 
 
 def test_an_abort_stops_between_hosts(room: Room) -> None:
+    go_on = room.paused_after(1)
+
     async def story(bot: Bot) -> None:
         await room.ask(ADA, RUN, bot)
         await room.until(lambda: bool(room.restarts), "the first restart")
         assert "at the next boundary" in await room.ask(ADA, f"holdfast abort {room.run}", bot)
+        go_on.set()
         await room.until_said("ABORTED: ")
 
     telling(room, story)
