@@ -52,7 +52,8 @@ def serve(
     assembly.log_scrubbed(scrub)
     memory = desk.settings.state_dir / "chat"
     hidden = frozenset(name for each in opened.values() for name in each.variables)
-    launcher = Processes(memory / "runs", desk.root, child_environment(desk.environ, hidden))
+    environ = child_environment(desk.environ, hidden)
+    launcher = Processes(memory / "runs", desk.root, environ, desk.program)
     around = assembly.Surroundings(
         engine=desk.engine(),
         store=desk.store,

@@ -145,7 +145,7 @@ def test_a_runs_words_outlive_it_and_its_bot(tmp_path: Path) -> None:
     launcher.launch(Resume(run="r1", by="x", reason="y"))
     for process in launcher._running:
         process.wait(10)
-    another = Processes(tmp_path / "logs", tmp_path, {})
+    another = Processes(tmp_path / "logs", tmp_path, {}, ())
     assert not another.alive("r1")
     said = another.words("r1")
     assert said is not None
