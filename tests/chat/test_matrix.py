@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +20,9 @@ from holdfast.chat.transports.matrix import Matrix, Settings
 from holdfast.chat.transports.matrix_words import BUTTONS, content, spoken, thread_of, tokens
 from tests.chat.hearing import listening, play, posted, quick, until
 from tests.chat.servers.synapse import PYTHON, Person, SynapseServer
+from tests.unit.chat import rooms as whole_room
+from tests.unit.chat.rooms import CONFIG
+from tests.unit.cli.desks import HOSTS
 
 ASK = Message(
     "Approve step 2? [run-1]",
@@ -212,6 +216,51 @@ def test_what_was_heard_before_keeps_its_ident(room: Room) -> None:
             assert [said.ident for said in ear.said] == [ident]
 
     play(scenario())
+
+
+def test_a_bot_started_anew_is_given_the_same_events_and_does_nothing_twice(
+    room: Room, tmp_path: Path
+) -> None:
+    """The command and the reaction both, from the beginning of the room."""
+    who = {"people": ["ada"], "sites": ["lab"]}
+    config = CONFIG | {
+        "transports": {"matrix": {}},
+        "people": {"ada": [f"matrix:{room.ada.id}"]},
+        "sites": {"lab": {}},
+        "roles": [{"role": "operator"} | who, {"role": "approver"} | who],
+        "approvals": [{"sites": ["lab"], "by_others": False, "deadline_seconds": 36_000}],
+        "log": None,
+    }
+    whole = whole_room.Room(tmp_path / "project", config=config)
+
+    def times(words: str) -> int:
+        return sum(words in text for text in room.texts())
+
+    async def scenario() -> None:
+        whole.transport = room.client()
+        async with whole.serving():
+            await joined(room)
+            room.ada.say(room.id, whole_room.RUN)
+            await until(lambda: times("Approval wanted"), "the question")
+            (question,) = [
+                event["event_id"]
+                for event in room.ada.events(room.id)
+                if "Approval wanted" in event["content"]["body"]
+            ]
+            room.ada.react(room.id, question, "\u2705")
+            await until(lambda: times("FINISHED: "), "FINISHED")
+        for number in range(2):
+            whole.transport = room.client()
+            async with whole.serving():
+                room.ada.say(room.id, "holdfast help run")
+                await until(lambda: times("Run a runbook") == number + 1, "it heard all of them")  # noqa: B023 - within the loop
+        await asyncio.to_thread(whole.launcher.join)
+
+    play(scenario())
+    assert len(whole.launcher.launched) == 1
+    assert whole.restarts == list(HOSTS)
+    for words in ("Starting [", "Approved by ada: ", "Approval wanted", "FINISHED: "):
+        assert times(words) == 1, words
 
 
 def test_a_server_that_comes_back_finds_us_and_nothing_stands_twice(room: Room) -> None:

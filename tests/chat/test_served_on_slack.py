@@ -86,6 +86,7 @@ def test_a_bot_killed_twice_in_a_run_leaves_nothing_out_and_says_nothing_twice(
             assert len(there.said("Starting [")) == 1
             assert len(there.said("3 restarts on 3 hosts")) == 1
             there.everything_once()
+            assert len(list((bots.path / "chat/runs").glob("*.log"))) == 1, "one run was started"
             third.terminate()
             third.wait(30)
         finally:
