@@ -58,6 +58,10 @@ class Bot:
     _desk: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(_COMMANDS_AT_ONCE, "holdfast-clerk")
     )
+    # An inventory that does not answer takes minutes; whoever stops or approves a run waits for none.
+    _urgent: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_COMMANDS_AT_ONCE, "holdfast-urgent")
+    )
 
     def __post_init__(self) -> None:
         self._pace = Pace(self.clerk.config.rates, self.clock)
@@ -108,9 +112,10 @@ class Bot:
     ) -> None:
         asker = Asker(member, transport.name, said.place)
         LOG.info("%s (%s) asks: %s", member.name, member.id, one_line(text)[:200])
+        desk = self._urgent if text.lower().startswith(("abort", "approve")) else self._desk
         try:
             loop = asyncio.get_running_loop()
-            message = await loop.run_in_executor(self._desk, self._do, said, asker, text)
+            message = await loop.run_in_executor(desk, self._do, said, asker, text)
         except HoldfastError as error:
             LOG.info("not done for %s: %s", member.id, one_line(error.message))
             message = error_message(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -384,6 +384,32 @@ def test_checks_leave_room_for_other_commands(room: Room) -> None:
         assert len(room.launcher.checked) == 2
 
     telling(room, story)
+
+
+def test_nobody_waits_behind_an_inventory_that_does_not_answer_to_stop_a_run(room: Room) -> None:
+    room.config["approvals"] = [{"sites": ["lab"]}]
+
+    async def story(bot: Bot) -> None:
+        await room.ask(ADA, RUN, bot)
+        await room.until_said("Approval wanted")
+        over, known = threading.Event(), bot.clerk.inventories
+
+        def slow() -> Mapping[str, Path]:
+            over.wait(60)
+            return known()
+
+        bot.clerk.inventories = slow
+        for _ in range(8):
+            await room.chat.say(CAT, "holdfast plan broker-restart", ROOM)
+        await room.chat.say(ADA, f"holdfast abort {room.run}", ROOM)
+        try:
+            await room.until_said("to stop at the next boundary")
+        finally:
+            over.set()
+        await bot.settled()
+
+    telling(room, story)
+    assert room.restarts == []
 
 
 async def _status(room: Room) -> str:
