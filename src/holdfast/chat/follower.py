@@ -104,7 +104,7 @@ class Follower:
         except (Unreachable, StateUnusable) as trouble:
             name, why = self.transport.name, one_line(trouble.message)
             following = f"; {trouble.remedy}" * bool(trouble.remedy)
-            LOG.warning("%s: %s is not told now: %s%s", name, feed.run, why, following)
+            LOG.warning("%s: %s is not told now, runs go on: %s%s", name, feed.run, why, following)
             telling.failures += 1
             telling.rests_until = self.clock() + min(
                 timedelta(seconds=2 ** min(telling.failures, 10)), LONGEST_REST
