@@ -5,15 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from holdfast.chat.transport import Button, Heard, Message, Place, Unreachable
 from holdfast.chat.transports.matrix import Matrix, Settings
-from holdfast.chat.transports.matrix_words import content, spoken, tokens
+from holdfast.chat.transports.matrix_words import BUTTONS, content, spoken, thread_of, tokens
 from tests.chat.hearing import listening, play, posted, quick, until
 from tests.chat.servers.synapse import PYTHON, Person, SynapseServer
+from tests.unit.chat import rooms as whole_room
+from tests.unit.chat.rooms import CONFIG
+from tests.unit.cli.desks import HOSTS
 
 ASK = Message(
     "Approve step 2? [run-1]",
@@ -77,6 +86,11 @@ async def joined(room: Room) -> None:
     await until(
         lambda: room.bot.id in room.ada.call("GET", f"v3/rooms/{room.id}/joined_members")["joined"]
     )
+
+
+def _objects(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    names = st.sampled_from(("rel_type", "event_id", "m.in_reply_to", "m.replace", "content", "x"))
+    return st.dictionaries(names, inner | st.sampled_from(("m.thread", "m.replace")), max_size=4)
 
 
 def test_a_run_is_told_in_a_thread_and_its_progress_edited_in_place(room: Room) -> None:
@@ -204,6 +218,51 @@ def test_what_was_heard_before_keeps_its_ident(room: Room) -> None:
     play(scenario())
 
 
+def test_a_bot_started_anew_is_given_the_same_events_and_does_nothing_twice(
+    room: Room, tmp_path: Path
+) -> None:
+    """The command and the reaction both, from the beginning of the room."""
+    who = {"people": ["ada"], "sites": ["lab"]}
+    config = CONFIG | {
+        "transports": {"matrix": {}},
+        "people": {"ada": [f"matrix:{room.ada.id}"]},
+        "sites": {"lab": {}},
+        "roles": [{"role": "operator"} | who, {"role": "approver"} | who],
+        "approvals": [{"sites": ["lab"], "by_others": False, "deadline_seconds": 36_000}],
+        "log": None,
+    }
+    whole = whole_room.Room(tmp_path / "project", config=config)
+
+    def times(words: str) -> int:
+        return sum(words in text for text in room.texts())
+
+    async def scenario() -> None:
+        whole.transport = room.client()
+        async with whole.serving():
+            await joined(room)
+            room.ada.say(room.id, whole_room.RUN)
+            await until(lambda: times("Approval wanted"), "the question")
+            (question,) = [
+                event["event_id"]
+                for event in room.ada.events(room.id)
+                if "Approval wanted" in event["content"]["body"]
+            ]
+            room.ada.react(room.id, question, "\u2705")
+            await until(lambda: times("FINISHED: "), "FINISHED")
+        for number in range(2):
+            whole.transport = room.client()
+            async with whole.serving():
+                room.ada.say(room.id, "holdfast help run")
+                await until(lambda: times("Run a runbook") == number + 1, "it heard all of them")  # noqa: B023 - within the loop
+        await asyncio.to_thread(whole.launcher.join)
+
+    play(scenario())
+    assert len(whole.launcher.launched) == 1
+    assert whole.restarts == list(HOSTS)
+    for words in ("Starting [", "Approved by ada: ", "Approval wanted", "FINISHED: "):
+        assert times(words) == 1, words
+
+
 def test_a_server_that_comes_back_finds_us_and_nothing_stands_twice(room: Room) -> None:
     async def scenario() -> None:
         matrix = room.client()
@@ -270,6 +329,65 @@ def test_a_room_that_is_not_listed_is_neither_joined_nor_heard(room: Room) -> No
             assert room.bot.id not in members
 
     play(scenario())
+
+
+HOSTILE: list[dict[str, Any]] = [
+    {},
+    {"msgtype": "m.text"},
+    {"msgtype": "m.text", "body": ["holdfast help"]},
+    {"msgtype": ["m.text"], "body": "holdfast help"},
+    {"msgtype": "m.text", "body": "holdfast x", "m.relates_to": "a string"},
+    {"msgtype": "m.text", "body": "holdfast x", "m.relates_to": ["a list"]},
+    {"msgtype": "m.text", "body": "holdfast x", "m.relates_to": {"rel_type": "m.thread"}},
+    {"msgtype": "m.text", "body": "holdfast x", "m.relates_to": {"rel_type": {}, "event_id": []}},
+    {"msgtype": "m.text", "body": "> holdfast x", "m.relates_to": {"m.in_reply_to": 7}},
+]
+
+
+def by_hand(room: Room, body: dict[str, Any]) -> Iterator[str]:
+    """Send it as a message and as a reaction, as far as the server lets anybody."""
+    for kind in ("m.room.message", "m.reaction"):
+        with suppress(httpx.HTTPStatusError):
+            yield room.ada.send(room.id, body, kind)
+
+
+def test_no_event_of_anybody_makes_the_bot_deaf(room: Room) -> None:
+    """Whatever is sent by hand, and reactions to what the bot may not read."""
+
+    async def scenario() -> None:
+        old = room.ada.say(room.id, "said before the bot was here")
+        path = f"v3/rooms/{room.id}/state/m.room.history_visibility"
+        room.ada.call("PUT", path, {"history_visibility": "joined"})
+        hidden = room.ada.say(room.id, "said before, and not for its eyes")
+        async with listening(room.client()) as ear:
+            await joined(room)
+            taken = [sent for body in HOSTILE for sent in by_hand(room, body)]
+            assert taken, "the server keeps some of these out, and not all"
+            for event in (old, hidden):
+                room.ada.react(room.id, event, "\u2705")
+            room.ada.say(room.id, "end")
+            await until(lambda: "end" in ear.texts)
+            assert ear.pressed == []
+            assert ear.repeated == []
+        async with listening(room.client()) as again:  # reads them all once more
+            await until(lambda: "end" in again.texts)
+
+    play(scenario())
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+        lambda inner: st.lists(inner, max_size=3) | _objects(inner),
+        max_leaves=12,
+    )
+)
+def test_no_content_is_too_strange_to_be_read(value: object) -> None:
+    body = {"msgtype": "m.text", "body": "holdfast x", "m.relates_to": value}
+    for content_ in (body, {"m.new_content": value}, {BUTTONS: value}):
+        spoken(content_, "@roll:x", "Rolling Bot")
+        thread_of(content_)
+        tokens({"content": content_, "unsigned": {"m.relations": value}})
 
 
 @pytest.mark.parametrize(

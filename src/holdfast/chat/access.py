@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,6 +11,10 @@ from holdfast.chat.config import Config, Rates, Role
 from holdfast.chat.transport import Person
 from holdfast.errors import Refused
 from holdfast.runbook import Approvals
+from holdfast.words import listed
+
+_KEYS = 10_000
+"""Strangers can have as many ids as they like; our memory cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,13 @@ class Access:
         roles = self._roles(member, site, runbook)
         if role in roles or (role is Role.VIEWER and roles):
             return
-        raise NotAllowed(f"{member.name} is no {role} of {runbook or 'anything'} at {site}")
+        others = listed(self.people(role, site, runbook))
+        raise NotAllowed(
+            f"{member.name} is no {role} of {runbook or 'anything'} at {site}",
+            remedy=f"ask one of: {others}"
+            if others
+            else "nobody is: see roles in the configuration",
+        )
 
     def sees(self, member: Member, site: str, runbook: str) -> bool:
         """Whether the member has any role there."""
@@ -95,17 +105,20 @@ class Access:
 
 @dataclass
 class Pace:
-    """At most so many events for each key in a span of time."""
+    """At most so many events for each key in a span of time; remembers the keys used last."""
 
     rates: Rates
     clock: Callable[[], datetime]
-    _events: dict[str, deque[datetime]] = field(default_factory=dict)
+    _events: OrderedDict[str, deque[datetime]] = field(default_factory=OrderedDict)
 
     def allows(self, key: str, most: int = 0, span: timedelta | None = None) -> bool:
         """Count an event of this key, unless there were too many; the rates are those of commands."""
         most, span = most or self.rates.commands, span or timedelta(seconds=self.rates.seconds)
         now = self.clock()
         events = self._events.setdefault(key, deque())
+        self._events.move_to_end(key)
+        while len(self._events) > _KEYS:
+            self._events.popitem(last=False)
         while events and now - events[0] >= span:
             events.popleft()
         if len(events) >= most:

@@ -19,7 +19,7 @@ from holdfast.chat.access import Access, Member, Pace
 from holdfast.chat.clerk import Asker, Clerk
 from holdfast.chat.follower import Follower, adopt
 from holdfast.chat.language import addressed, parse
-from holdfast.chat.saying import error_message, fit
+from holdfast.chat.saying import error_message, fit, stranger_message, too_many_message
 from holdfast.chat.secret import Scrubber
 from holdfast.chat.transport import Heard, Message, Place, Pressed, Transport, Unreachable
 from holdfast.errors import HoldfastError, StateUnusable
@@ -31,6 +31,7 @@ _SLOWEST_SECONDS = 60.0
 _REPLY_ATTEMPTS = 8
 _COMMANDS_AT_ONCE = 6
 _HOUR = timedelta(hours=1)
+_STRANGERS = 50
 
 Wait = Callable[[float], Awaitable[object]]
 
@@ -56,6 +57,10 @@ class Bot:
     # Commands may take their time; telling has threads of its own and never waits for one.
     _desk: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(_COMMANDS_AT_ONCE, "holdfast-clerk")
+    )
+    # An inventory that does not answer takes minutes; whoever stops or approves a run waits for none.
+    _urgent: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_COMMANDS_AT_ONCE, "holdfast-urgent")
     )
 
     def __post_init__(self) -> None:
@@ -84,32 +89,33 @@ class Bot:
     async def hear(self, transport: Transport, said: Heard | Pressed) -> None:
         """Take in what somebody said or pressed; returns before it is answered."""
         text = said.token if isinstance(said, Pressed) else addressed(said.text)
-        if text is None or not self._is_new(transport, said):
+        if text is None:
             return
         member = self.access.member(said.person) if transport.abilities.vouches else None
+        try:
+            if not self.clerk.ledger.is_new(f"{transport.name}/{said.ident}", self.clock()):
+                return
+        except StateUnusable as trouble:  # what cannot be noted is not done: it might come again
+            LOG.warning("not answered: %s", one_line(trouble.message))
+            if member is not None and self._pace.allows(f"{member.name}/trouble", 1):
+                self._reply(transport, said, error_message(trouble))
+            return
         if member is None:
             self._refuse_stranger(transport, said)
-        elif self._pace.allows(member.name):
-            self._begin(self._answer(transport, said, member, text))
+        elif self._pace.allows(_budget(member, text)):
+            self._begin(self._answer(transport, said, member, self.scrub(text)))
         elif self._pace.allows(f"{member.name}/told", 1):
-            self._reply(transport, said, Message("Too many commands at once; wait a minute."))
-
-    def _is_new(self, transport: Transport, said: Heard | Pressed) -> bool:
-        """Whether it was never heard before. What cannot be noted is not done: it might come again."""
-        try:
-            return self.clerk.ledger.is_new(f"{transport.name}/{said.ident}", self.clock())
-        except StateUnusable as trouble:
-            LOG.warning("not answered: %s", trouble.message)
-            return False
+            self._reply(transport, said, too_many_message(self.clerk.config.rates))
 
     async def _answer(
         self, transport: Transport, said: Heard | Pressed, member: Member, text: str
     ) -> None:
         asker = Asker(member, transport.name, said.place)
         LOG.info("%s (%s) asks: %s", member.name, member.id, one_line(text)[:200])
+        desk = self._urgent if text.lower().startswith(("abort", "approve")) else self._desk
         try:
             loop = asyncio.get_running_loop()
-            message = await loop.run_in_executor(self._desk, self._do, said, asker, text)
+            message = await loop.run_in_executor(desk, self._do, said, asker, text)
         except HoldfastError as error:
             LOG.info("not done for %s: %s", member.id, one_line(error.message))
             message = error_message(error)
@@ -118,19 +124,19 @@ class Bot:
     def _do(self, said: Heard | Pressed, asker: Asker, text: str) -> Message:
         if isinstance(said, Pressed):
             return self.clerk.press(text, asker)
-        return self.clerk.answer(parse(text, self.scrub), asker)
+        return self.clerk.answer(parse(text), asker)
 
     def _refuse_stranger(self, transport: Transport, said: Heard | Pressed) -> None:
+        name, vouches = transport.name, transport.abilities.vouches
         who = one_line(said.person.id or said.person.name)[:200]
-        LOG.warning("refused on %s: %s is not known here", transport.name, who)
-        if not self._pace.allows(f"stranger/{transport.name}/{who}", 1, _HOUR):
+        LOG.warning("refused on %s: %s is not known here", name, who)
+        # Whoever has no proved id can call themselves anything, as often as they like.
+        if not self._pace.allows(f"stranger/{name}/{said.person.id}", 1, _HOUR):
             return
-        words = f"{who} is not known here."
-        if not transport.abilities.vouches:
-            words = (
-                f"{transport.name} cannot vouch for who asks: runs are told here, not asked for."
+        if self._pace.allows(f"strangers/{name}", _STRANGERS, _HOUR):
+            self._reply(
+                transport, said, stranger_message(name, who, said.person.id, vouches=vouches)
             )
-        self._reply(transport, said, Message(f"Refused: {words}"))
 
     def _reply(self, transport: Transport, said: Heard | Pressed, message: Message) -> None:
         self._begin(self._post(transport, said.place, message, _reply_key(transport, said)))
@@ -146,6 +152,7 @@ class Bot:
                 await self.wait(min(2.0**attempt, _SLOWEST_SECONDS))
             else:
                 return
+        LOG.warning("%s: an answer was given up: %s", transport.name, one_line(fitting.text)[:200])
 
     def _begin(self, work: Awaitable[None]) -> None:
         async def doing() -> None:
@@ -170,15 +177,23 @@ class Bot:
             await self.wait(pause)
 
     async def _keep_adopting(self, since: datetime) -> None:
-        clerk = self.clerk
+        clerk, said = self.clerk, ""
         while True:
             try:
                 await asyncio.to_thread(
                     adopt, clerk.config, clerk.store, clerk.ledger, since, self._known
                 )
             except StateUnusable as trouble:
-                LOG.warning("new runs cannot be seen now: %s", one_line(trouble.message))
+                # A damaged journal stays damaged: said once, not once a second.
+                if trouble.message != said:
+                    LOG.warning("not every new run can be seen: %s", one_line(trouble.message))
+                said = trouble.message
             await self.wait(_EVERY_SECONDS)
+
+
+def _budget(member: Member, text: str) -> str:
+    """Whoever has looked too often can still stop a run."""
+    return f"{member.name}/abort" if text.lower().startswith("abort") else member.name
 
 
 def _reply_key(transport: Transport, said: Heard | Pressed) -> str:

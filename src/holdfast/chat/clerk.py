@@ -21,17 +21,18 @@ from holdfast.chat.ledger import Ledger
 from holdfast.chat.request import Resume, Start, Wanted
 from holdfast.chat.saying import help_message, plan_message, typeable
 from holdfast.chat.transport import Message, Place
-from holdfast.engine import Engine
-from holdfast.errors import InvalidInput, Refused
+from holdfast.engine import Engine, text_of
+from holdfast.errors import InvalidInput, Refused, StateUnusable
 from holdfast.journal import RunState, Status
 from holdfast.plan import Plan
 from holdfast.report.drawing import plain
 from holdfast.report.standing import leases_table, run_view, runbooks_table, runs_table, standing
-from holdfast.runbook import parse_runbook
+from holdfast.runbook import Runbook, parse_runbook
 from holdfast.store import Store
 from holdfast.words import counted, listed, nearest
 
 _RECENT = 15
+_LOOKED_AT = 5 * _RECENT
 _CHECKS_AT_ONCE = 2
 
 
@@ -102,18 +103,23 @@ class Clerk:
 
     def list_runbooks(self, _: Command, asker: Asker) -> Message:
         """The runbooks that this person has a role for, at any site."""
-        seen = [
-            parse_runbook(str(path), path.read_text("utf-8"))
-            for name, path in self.runbooks().items()
-            if any(self.access.sees(asker.member, site, name) for site in self.config.sites)
-        ]
-        text = counted(len(seen), "runbook")
-        return Message(f"{text}. next: holdfast plan RUNBOOK", plain(runbooks_table(seen)))
+        seen, broken = list[Runbook](), list[str]()
+        for name, path in self.runbooks().items():
+            if not any(self.access.sees(asker.member, site, name) for site in self.config.sites):
+                continue
+            try:
+                seen.append(parse_runbook(str(path), text_of(path)))
+            except InvalidInput:
+                broken.append(name)
+        text = f"{counted(len(seen), 'runbook')}. next: holdfast plan RUNBOOK"
+        if broken:
+            text = f"Not in this list, for something in it is wrong: {listed(broken)}\n{text}"
+        return Message(text, plain(runbooks_table(seen)))
 
     def show(self, command: Command, asker: Asker) -> Message:
         """A runbook's text."""
         name, path = self._runbook(command, asker)
-        _, _, text = path.read_text("utf-8").partition("\n---\n")
+        _, _, text = text_of(path).partition("\n---\n")
         return Message(f"{name}. next: holdfast plan {name}", text.strip())
 
     def plan(self, command: Command, asker: Asker) -> Message:
@@ -122,7 +128,7 @@ class Clerk:
         self.access.require(asker.member, Role.VIEWER, wanted.site, wanted.runbook)
         inputs = [f"{name}={value}" for name, value in wanted.inputs.items()]
         words = ["holdfast run", wanted.runbook, wanted.site, wanted.limit, *inputs, "reason WHY"]
-        return plan_message(self._planned(wanted), " ".join(filter(None, words)))
+        return plan_message(self._planned(command, wanted, asker), " ".join(filter(None, words)))
 
     def status(self, command: Command, asker: Asker) -> Message:
         """How one run stands; without one, the newest and who holds what."""
@@ -130,8 +136,7 @@ class Clerk:
             state = self._run(command, asker, Role.VIEWER)
             view = typeable(plain(run_view(state, driven=self._driven(state))), state)
             return Message(f"{self._word(state)} [{state.run}]", view)
-        states = [self.engine.state(run) for run in self.store.runs()[:_RECENT]]
-        seen = [s for s in states if self.access.sees(asker.member, *site_and_runbook(s))]
+        seen, damaged = self._recent(asker.member)
         now = self.clock()
         leases = [
             (scope, row)
@@ -140,19 +145,38 @@ class Clerk:
             for row in self.store.holders(scope, now)
         ]
         table = runs_table((state, self._word(state)) for state in seen)
-        return Message("next: holdfast status RUN", plain(table, "", leases_table(leases)))
+        text = "next: holdfast status RUN"
+        if damaged:
+            text = f"Not in this list, for it cannot be read: {listed(damaged)}\nnext: holdfast status {damaged[0]}"
+        return Message(text, plain(table, "", leases_table(leases)))
+
+    def _recent(self, member: Member) -> tuple[list[RunState], list[str]]:
+        """The newest runs that the member may see, and those of which nobody can tell."""
+        seen, damaged = list[RunState](), list[str]()
+        for run in self.store.runs()[:_LOOKED_AT]:
+            try:
+                state = self.engine.state(run)
+            except StateUnusable:
+                damaged.append(run)
+                continue
+            if self.access.sees(member, *site_and_runbook(state)):
+                seen.append(state)
+            if len(seen) == _RECENT:
+                break
+        return seen, damaged
 
     def check(self, command: Command, asker: Asker) -> Message:
         """Whether the fleet is as it should be: the CLI's own answer."""
         site = self._site(command.get("site"), asker)
         self.access.require(asker.member, Role.VIEWER, site, "")
+        inventory = self._inventory(site)
         if not self._checks.acquire(blocking=False):
             raise Refused(f"{_CHECKS_AT_ONCE} checks are under way already; ask again in a minute")
         try:
-            said = self.launcher.check(self._inventory(site), command.many)
+            said = self.launcher.check(inventory, command.many)
         finally:
             self._checks.release()
-        return Message(f"check at {site}", said)
+        return Message(f"check at {site}", said.replace(str(inventory), site))
 
     # --- acting -------------------------------------------------------------------------------
 
@@ -160,21 +184,22 @@ class Clerk:
         """Start a run in a process of its own; it is told in a thread of this channel."""
         wanted = self._wanted(command, asker)
         self.access.require(asker.member, Role.OPERATOR, wanted.site, wanted.runbook)
-        plan = self._planned(wanted)
+        plan = self._planned(command, wanted, asker)
         with self._acting:
             run = self.engine.new_run(plan.runbook)
+            # Before the launch: a bot that dies in between still knows where the run is to be told.
+            self._follow(run, asker)
             self.launcher.launch(
                 Start(
                     run=run,
                     wanted=wanted,
-                    runbook_path=self.runbooks()[wanted.runbook],
+                    runbook_path=self._runbook(command, asker)[1],
                     inventory=self._inventory(wanted.site),
                     plan_hash=plan.hash,
                     by=asker.member.id,
                     reason=command.reason,
                 )
             )
-            self._follow(run, asker)
         return Message(f"Starting [{run}], plan {plan.hash}\nnext: holdfast status {run}")
 
     def resume(self, command: Command, asker: Asker) -> Message:
@@ -185,8 +210,8 @@ class Clerk:
                 f"Run {state.run} is running already", remedy=f"holdfast status {state.run}"
             )
         with self._acting:
-            self.launcher.launch(Resume(run=state.run, by=asker.member.id, reason=command.reason))
             self._follow(state.run, asker)
+            self.launcher.launch(Resume(run=state.run, by=asker.member.id, reason=command.reason))
         return Message(f"Resuming [{state.run}]\nnext: holdfast status {state.run}")
 
     def abort(self, command: Command, asker: Asker) -> Message:
@@ -195,11 +220,12 @@ class Clerk:
         hard = "hard" in command.flags
         with self._acting:
             driven = self._driven(state)
-            self.engine.ask_abort(state.run, asker.member.id, hard=hard)
-        if not driven:
-            return Message(f"Closed [{state.run}]: it had no driver any more.")
+            state = self.engine.ask_abort(state.run, asker.member.id, hard=hard)
+        following = f"next: holdfast status {state.run}"
+        if not driven and state.status is not Status.RUNNING:
+            return Message(f"Closed [{state.run}]: nothing more is touched.\n{following}")
         when = "at once (hard stop)" if hard else "at the next boundary"
-        return Message(f"Asked [{state.run}] to stop {when}.")
+        return Message(f"Asked [{state.run}] to stop {when}.\n{following}")
 
     def approve(self, command: Command, asker: Asker) -> Message:
         """Give the word that a run waits for."""
@@ -225,10 +251,9 @@ class Clerk:
             approval=self.access.asked(site, name),
         )
 
-    def _planned(self, wanted: Wanted) -> Plan:
-        return wanted.plan(
-            self.engine, self.runbooks()[wanted.runbook], self._inventory(wanted.site)
-        )
+    def _planned(self, command: Command, wanted: Wanted, asker: Asker) -> Plan:
+        _, path = self._runbook(command, asker)
+        return wanted.plan(self.engine, path, self._inventory(wanted.site))
 
     def _runbook(self, command: Command, asker: Asker) -> tuple[str, Path]:
         name, known = command.get("runbook"), self.runbooks()
@@ -268,7 +293,10 @@ class Clerk:
         runs = self.store.runs()
         found = [part] if part in runs else [run for run in runs if part in run]
         if len(found) > 1:
-            raise InvalidInput(f"{part!r} may be any of: {listed(found)}")
+            raise InvalidInput(
+                f"{part!r} may be any of: {listed(found)}",
+                remedy=f"holdfast {command.verb} {found[0]}",
+            )
         state = self.engine.state(found[0] if found else part)
         self.access.require(asker.member, role, *site_and_runbook(state))
         return state

@@ -6,7 +6,7 @@ is what messages show. Sections under ``transports`` belong to their transports.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.runbook import Approvals
 from holdfast.settings import read_config
@@ -122,6 +123,25 @@ class Config(_Strict):
                 if owners.setdefault(person, name) != name:
                     raise ValueError(f"{person} is both {owners[person]} and {name}")
         return self
+
+    def require_runbooks(self, known: Collection[str]) -> None:
+        """Return only if there is every runbook that is named: a rule with a typo would never apply.
+
+        Raises:
+            InvalidInput: there is not.
+        """
+        selections = [
+            *(("roles", each) for each in self.roles),
+            *(("approvals", each) for each in self.approvals),
+        ]
+        for key, selection in selections:
+            for name in selection.runbooks:
+                if name != EVERY and name not in known:
+                    near = nearest(name, known)
+                    hint = f"; did you mean {near}?" if near else ""
+                    raise InvalidInput(
+                        f"{key}: there is no runbook {name!r}{hint}", remedy="holdfast runbooks"
+                    )
 
     def _named(self) -> Iterator[tuple[str, str, list[str]]]:
         people, sites = list(self.people), list(self.sites)

@@ -12,6 +12,7 @@ what is told. How a feed goes on, whatever happened to the bot or the platform:
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -26,6 +27,7 @@ from holdfast.chat.saying import fit
 from holdfast.chat.secret import Scrubber
 from holdfast.chat.transport import Message, Place, Posted, Transport, Unreachable
 from holdfast.engine import Engine
+from holdfast.errors import StateUnusable
 from holdfast.events import Recorded
 from holdfast.journal import RunState, Status
 from holdfast.report import build, picture
@@ -33,12 +35,18 @@ from holdfast.report.board import Board
 from holdfast.report.drawing import plain
 from holdfast.report.table import tables
 from holdfast.store import Store
+from holdfast.words import one_line
+
+LOG = logging.getLogger("holdfast.chat")
 
 QUIET = timedelta(seconds=60)
 """How often progress is edited while nothing new is in the journal: the times in it go on."""
 
 GRACE = timedelta(seconds=15)
-"""How long a run may seem to have no driver before that is said."""
+"""How long a run may seem to have no driver, or no process, before that is said."""
+
+LONGEST_REST = timedelta(seconds=60)
+"""How long a feed that cannot be told waits at most before it is tried again."""
 
 FOLLOWED = timedelta(days=7)
 """How long a run that stopped is looked at for a resume."""
@@ -55,6 +63,9 @@ class Telling:
     drawn_seq: int = 0
     edited: datetime | None = None
     alone_since: datetime | None = None
+    over_since: datetime | None = None
+    failures: int = 0
+    rests_until: datetime | None = None
 
 
 @dataclass
@@ -75,18 +86,29 @@ class Follower:
     async def tell_all(self) -> None:
         """Bring every feed of this platform up to date.
 
+        A feed that cannot be told (its channel is gone, its run's journal is damaged, the platform
+        is away) rests for a while, later and later, and no other waits for it; nothing is lost.
+
         Raises:
-            Unreachable: the platform did not take a message; nothing is lost, call again.
+            StateUnusable: what chat remembers cannot be read.
         """
-        trouble: Unreachable | None = None
         for feed in self.ledger.feeds(self.transport.name):
             telling = self._tellings.setdefault((feed.run, feed.kind), Telling())
-            try:
-                await self._tell(feed, telling)
-            except Unreachable as away:  # perhaps this channel alone
-                trouble = trouble or away
-        if trouble is not None:
-            raise trouble
+            if telling.rests_until is None or self.clock() >= telling.rests_until:
+                await self._tell_or_rest(feed, telling)
+
+    async def _tell_or_rest(self, feed: Feed, telling: Telling) -> None:
+        try:
+            await self._tell(feed, telling)
+            telling.failures, telling.rests_until = 0, None
+        except (Unreachable, StateUnusable) as trouble:
+            name, why = self.transport.name, one_line(trouble.message)
+            following = f"; {trouble.remedy}" * bool(trouble.remedy)
+            LOG.warning("%s: %s is not told now, runs go on: %s%s", name, feed.run, why, following)
+            telling.failures += 1
+            telling.rests_until = self.clock() + min(
+                timedelta(seconds=2 ** min(telling.failures, 10)), LONGEST_REST
+            )
 
     async def say(self, place: Place, message: Message, key: str) -> Posted:
         """Post a message as long as it may be, with no secret in it."""
@@ -112,8 +134,8 @@ class Follower:
         if feed.kind == "thread" and state.opened is not None:
             await self._draw(feed, telling)
         await self._tell_alone(feed, telling)
-        over = await self._tell_words(feed, state)
-        self._close_ended(feed, state, unbegun=over and state.opened is None)
+        await self._tell_words(feed, telling)
+        self._close_ended(feed, telling)
 
     async def _tell_event(self, feed: Feed, board: Board, recorded: Recorded) -> None:
         state, event, key = board.state, recorded.event, f"{feed.run}/{feed.kind}/{recorded.seq}"
@@ -223,25 +245,40 @@ class Follower:
             said = await self.say(self._thread(feed), saying.stopped_message(state), key)
         self.ledger.keep(key, feed.run, said)
 
-    async def _tell_words(self, feed: Feed, state: RunState) -> bool:
-        """Pass on why a run's process ended after its last event; True once it has ended."""
+    async def _tell_words(self, feed: Feed, telling: Telling) -> None:
+        """Pass on why a run's process ended after its last event, also where it said nothing at all."""
         if await asyncio.to_thread(self.launcher.alive, feed.run):
-            return False
-        words = self.launcher.words(feed.run)
-        if words is None or feed.kind != "thread" or (state.at is not None and words.at < state.at):
-            return True
-        key = f"{feed.run}/words/{words.at.isoformat()}"
-        if self.ledger.posted(key) is None:
+            telling.over_since = None
+            return
+        telling.over_since = telling.over_since or self.clock()
+        if feed.kind != "thread":
+            return
+        state, words = telling.board.state, self.launcher.words(feed.run)
+        if words is not None and (state.at is None or words.at >= state.at):
+            key = f"{feed.run}/words/{words.at.isoformat()}"
             message = Message(f"Did not go on [{feed.run}]\nnext: holdfast status", words.text)
+        elif words is None and state.opened is None and self._long_over(telling):
+            key = f"{feed.run}/words"
+            text = f"Did not begin [{feed.run}]: its process ended without a word"
+            message = Message(f"{text}\nnext: holdfast status, then ask for the run again")
+        else:
+            return
+        if self.ledger.posted(key) is None:
             self.ledger.keep(key, feed.run, await self.say(self._thread(feed), message, key))
-        return True
 
-    def _close_ended(self, feed: Feed, state: RunState, *, unbegun: bool) -> None:
-        over = unbegun or state.status in {Status.FINISHED, Status.REFUSED}
-        old = state.at is not None and self.clock() - state.at > FOLLOWED
-        if over or (old and state.status is not Status.RUNNING):
+    def _close_ended(self, feed: Feed, telling: Telling) -> None:
+        """A run that was asked for just now may have no process yet: such a feed is given time."""
+        state = telling.board.state
+        old = state.at is None or self.clock() - state.at > FOLLOWED
+        stopped = (old and state.status is not Status.RUNNING) or state.opened is None
+        ended = state.status in {Status.FINISHED, Status.REFUSED}
+        if ended or (stopped and self._long_over(telling)):
             self.ledger.close(feed)
             self._tellings.pop((feed.run, feed.kind), None)
+
+    def _long_over(self, telling: Telling) -> bool:
+        since = telling.over_since
+        return since is not None and self.clock() - since >= GRACE
 
     def _thread(self, feed: Feed) -> Place:
         """The run's thread: that of its first message, where the platform has threads."""
@@ -265,21 +302,36 @@ def adopt(config: Config, store: Store, ledger: Ledger, since: datetime, known: 
     """Follow runs that nobody asked for in chat, at sites with a channel, from ``since`` on.
 
     ``known`` are the runs that need not be looked at again.
+
+    Raises:
+        StateUnusable: a journal cannot be read; the others were looked at.
     """
+    damage: StateUnusable | None = None
     for run in store.runs():
         if run in known:
             continue
-        first = next(iter(store.each(run)), None)
+        try:
+            first = next(iter(store.each(run)), None)
+        except StateUnusable as error:
+            damage = error
+            continue
         known.add(run)
-        if first is None or ledger.followed(run):
-            continue
-        if not isinstance(first.event, events.RunOpened) or first.event.at < since:
-            continue
-        site = config.sites.get(first.event.site)
-        if site is not None and site.channel is not None:
-            ledger.follow(run, "thread", site.channel.transport, site.channel.channel)
-            if config.log is not None:
-                ledger.follow(run, "log", config.log.transport, config.log.channel)
+        if first is not None and not ledger.followed(run):
+            _adopt(config, ledger, since, first)
+    if damage is not None:
+        raise damage
+
+
+def _adopt(config: Config, ledger: Ledger, since: datetime, first: Recorded) -> None:
+    run, opened = first.run, first.event
+    if not isinstance(opened, events.RunOpened) or opened.at < since:
+        return
+    site = config.sites.get(opened.site)
+    if site is None or site.channel is None:
+        return
+    ledger.follow(run, "thread", site.channel.transport, site.channel.channel)
+    if config.log is not None:
+        ledger.follow(run, "log", config.log.transport, config.log.channel)
 
 
 def _root(run: str) -> str:

@@ -27,8 +27,13 @@ LONGEST_REASON: Final = 500
 
 _ADDRESSED = re.compile(rf"^[!@/]?{NAME}[:,]?(?=\s|$)", re.IGNORECASE)
 _QUOTES = {"'": "'", '"': '"', "\u2018": "\u2019", "\u201c": "\u201d", "`": "`"}
-_REASON = re.compile(r"(?:^|\s)(?:--|\u2014)?reason(?:[\s:=]+|$)", re.IGNORECASE)
-_OPTION_LIKE = re.compile(r"(?:^|\s)(?:(?:--|\u2014)[a-z]+|(?:site|limit|input)=)", re.IGNORECASE)
+# Phones and clients make one long dash, of whichever length, of two hyphens.
+_DASH = r"(?:--|[\u2010-\u2015\u2212]{1,2})"
+_OPTION = re.compile(_DASH)
+_REASON = re.compile(rf"(?:^|\s){_DASH}?reason(?:[\s:=]+|$)", re.IGNORECASE)
+_OPTION_LIKE = re.compile(
+    rf"(?:^|\s)(?:{_DASH}[a-z]+|-?(?:site|limit|input)=|-(?:site|limit|input)\b)", re.IGNORECASE
+)
 
 WORD = r"[a-z][a-z0-9._-]{0,79}"
 HOSTS = r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,99}"
@@ -131,14 +136,17 @@ def addressed(text: str) -> str | None:
     return text.lstrip()[found.end() :].strip() if found else None
 
 
-def parse(text: str, scrub: Callable[[str], str] = str) -> Command:
-    """Read a command, as ``addressed`` returns it; ``scrub`` takes secrets out of a reason.
+def parse(text: str) -> Command:
+    """Read a command, as ``addressed`` returns it.
 
     Raises:
         InvalidInput: it is none; says what to type instead.
     """
     if len(text) > LONGEST:
-        raise InvalidInput(f"a command has at most {LONGEST} characters, this one {len(text)}")
+        raise InvalidInput(
+            f"A command has at most {LONGEST} characters, this one {len(text)}",
+            remedy=f"{NAME} help",
+        )
     name, rest = (*text.split(maxsplit=1), "", "")[:2]
     verb = _verb(name.lower())
     head, reason, tail = _parted(rest, verb)
@@ -149,7 +157,7 @@ def parse(text: str, scrub: Callable[[str], str] = str) -> Command:
         tuple(command.many),
         command.inputs,
         frozenset(command.flags),
-        _reason(verb, reason, scrub),
+        _reason(verb, reason),
     )
 
 
@@ -182,15 +190,16 @@ def _parted(rest: str, verb: Verb) -> tuple[str, str, str]:
     return head, reason, ""
 
 
-def _reason(verb: Verb, text: str, scrub: Callable[[str], str]) -> str:
+def _reason(verb: Verb, text: str) -> str:
     if not verb.reason:
         return ""
-    reason = scrub(one_line(unicodedata.normalize("NFC", text)))
+    reason = one_line(unicodedata.normalize("NFC", text))
     if not reason:
         raise InvalidInput(f"A {verb.name} needs a reason", remedy=verb.usage)
     if len(reason) > LONGEST_REASON:
         raise InvalidInput(
-            f"A reason has at most {LONGEST_REASON} characters, this one {len(reason)}"
+            f"A reason has at most {LONGEST_REASON} characters, this one {len(reason)}",
+            remedy=verb.usage,
         )
     return reason
 
@@ -208,11 +217,8 @@ class _Reading:
     def read(self, words: list[str]) -> _Reading:
         left = iter(words)
         for word in left:
-            option = (
-                word.removeprefix("\u2014") if word[:1] == "\u2014" else word.removeprefix("--")
-            )
-            if option != word:
-                self._option(option, lambda: next(left, ""))
+            if dash := _OPTION.match(word):
+                self._option(word[dash.end() :], lambda: next(left, ""))
             elif "=" in word:
                 self._pair(word)
             else:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,6 @@ from typing import Protocol
 from holdfast.chat.request import Request
 from holdfast.errors import Refused
 
-COMMAND = (sys.executable, "-m", "holdfast.cli")
 _CHECK_SECONDS = 600
 _WORDS = 4000
 
@@ -58,12 +56,15 @@ class Launcher(Protocol):
 
 @dataclass
 class Processes:
-    """The launcher of real runs. ``logs`` is a directory of ours; ``environ`` holds no token."""
+    """The launcher of real runs. ``logs`` is a directory of ours; ``environ`` holds no token.
+
+    ``command`` is the program that is started, without its arguments.
+    """
 
     logs: Path
     directory: Path
     environ: Mapping[str, str]
-    command: Sequence[str] = COMMAND
+    command: Sequence[str]
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
     # Asking whether a process lives takes its lock for a moment, in which none may be launched.
     _asking: threading.Lock = field(default_factory=threading.Lock)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from holdfast import events
+from holdfast.chat.config import Rates
 from holdfast.chat.language import VERBS, Verb
 from holdfast.chat.secret import Scrubber
 from holdfast.chat.transport import Button, Message
@@ -39,6 +40,29 @@ def error_message(error: HoldfastError) -> Message:
     """What is wrong, then what to do next: the CLI's two lines."""
     following = f"\nnext: {literal(error.remedy)}" if error.remedy else ""
     return Message(literal(error.message) + following)
+
+
+def too_many_message(rates: Rates) -> Message:
+    """Said once: what comes after it within that time gets no answer."""
+    most = f"{rates.commands} in {duration(rates.seconds)}"
+    return Message(
+        f"Too many commands: at most {most}; this one was not done.\n"
+        "next: wait that long and say it again; an abort is heard all the same"
+    )
+
+
+def stranger_message(platform: str, who: str, ident: str, *, vouches: bool) -> Message:
+    """Who is refused, and what would change that."""
+    if not vouches:
+        words = f"{platform} cannot vouch for who asks: runs are told here, not asked for."
+        following = "holdfast in a terminal, or a channel of another platform"
+    elif not ident:
+        words = f"{platform} does not say who {who} is."
+        following = "log in to your account there, then say it again"
+    else:
+        words = f"{who} is not known here."
+        following = "whoever keeps the bot puts this id into people (docs/chat.md)"
+    return Message(f"Refused: {words}\nnext: {following}")
 
 
 def help_message(verb: Verb | None) -> Message:
@@ -184,12 +208,12 @@ def lost_line(state: RunState) -> str:
 
 
 def fit(message: Message, limit: int, scrub: Scrubber) -> Message:
-    """Return the message without secrets and within ``limit`` characters.
+    """Return the message without secrets or anything a terminal obeys, within ``limit`` characters.
 
     ``code`` is cut first, by whole lines. Of ``text`` the first line (the run's id) and the last (the
     next command) stay whole; what stands between them gives way.
     """
-    text, code = scrub(message.text), scrub(message.code)
+    text, code = scrub(literal(message.text)), scrub(literal(message.code))
     most = limit - _ROOM
     text = _cut_between(text, most)
     left = most - len(text)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
+from holdfast.words import literal
 
 HIDDEN = "[secret]"
 _SHORTEST = 6
@@ -119,5 +120,5 @@ class ScrubbedLog(logging.Formatter):
         self._scrub = scrub
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as a line without secrets."""
-        return self._scrub(super().format(record))
+        """Return the record without secrets, and without anything that a terminal would obey."""
+        return self._scrub(literal(super().format(record)))

@@ -42,6 +42,7 @@ def serve(
 
     desk = desk_of(context)
     read = load_config(config)
+    read.require_runbooks(places.runbooks(desk.root))
     opened = assembly.opened_transports(read, desk.environ)
     transports = [connect(name, each.settings) for name, each in opened.items()]
     if check:
@@ -51,7 +52,8 @@ def serve(
     assembly.log_scrubbed(scrub)
     memory = desk.settings.state_dir / "chat"
     hidden = frozenset(name for each in opened.values() for name in each.variables)
-    launcher = Processes(memory / "runs", desk.root, child_environment(desk.environ, hidden))
+    environ = child_environment(desk.environ, hidden)
+    launcher = Processes(memory / "runs", desk.root, environ, desk.program)
     around = assembly.Surroundings(
         engine=desk.engine(),
         store=desk.store,

@@ -6,6 +6,7 @@ Tests build a Desk of their own; nothing below reads the environment or the cloc
 from __future__ import annotations
 
 import getpass
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -67,6 +68,7 @@ class Desk:
     stdin: TextIO
     now: Callable[[], datetime]
     outside: Callable[[Desk], Outside]
+    program: Sequence[str] = (sys.executable, "-m", "holdfast.cli")  # this program, as started anew
     run: str = field(default="", init=False)  # the run at hand, for the message about a bug
     bug_code: int = field(default=BUG, init=False)
 

@@ -52,7 +52,9 @@ def sites(root: Path) -> dict[str, Path]:
 
 def runbooks(root: Path) -> dict[str, Path]:
     """Return all runbooks of the project by name."""
-    return {path.stem: path for path in sorted((root / "runbooks").glob("*.md"))}
+    found = sorted((root / "runbooks").glob("*.md"))
+    # Editors leave locks and backups beside a file, whose names begin with a dot.
+    return {path.stem: path for path in found if not path.name.startswith(".")}
 
 
 def runbook(root: Path, wanted: str) -> Path:

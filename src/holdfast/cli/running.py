@@ -29,6 +29,7 @@ from holdfast.cli.options import (
 from holdfast.cli.places import runbook as find_runbook
 from holdfast.engine import Ended, Engine, Planner, Progress, hold_message
 from holdfast.events import Recorded
+from holdfast.journal import Status
 from holdfast.plan import Plan
 from holdfast.report.ending import ending
 from holdfast.report.planview import plan_view, summary
@@ -117,7 +118,7 @@ def abort(
     found = desk.run = desk.find(run)
     engine = desk.engine()
     state = engine.ask_abort(found, desk.by, hard=hard)
-    if engine.driver(state) is None:
+    if state.status is not Status.RUNNING:
         desk.show(ending(state, hold_message(state)))
         return
     when = "at once (hard stop)" if hard else "at the next boundary"

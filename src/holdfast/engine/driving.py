@@ -16,7 +16,7 @@ from holdfast.engine.left import again, held_event, what_comes_next, what_is_lef
 from holdfast.engine.plays import look_play, roll_play
 from holdfast.errors import InvalidInput, LeaseHeld, LeaseLost, StateLost, StateUnusable
 from holdfast.events import Event
-from holdfast.journal import Failure, RunState, advance, fold
+from holdfast.journal import Failure, RunState, Status, advance, fold
 from holdfast.model import Grant, Holder
 from holdfast.plan import (
     Abort,
@@ -119,6 +119,8 @@ class Driver:
         self._keeper.beat()
         self._read()
         self._refuse_to_share()
+        if self._state.status is Status.ABORTED:
+            return 5
         return self._do(decide(self._plan, self._state, self._parts.clock()))
 
     def _do(self, decision: Decision) -> int | None:  # noqa: C901  # one arm for each decision
@@ -143,7 +145,7 @@ class Driver:
             case Refuse():
                 return self._refuse(decision.failure)
             case Abort():
-                return self._abort(decision.by)
+                self._abort(decision.by)
             case Finish():
                 self._say(ev.Finished(at=now))
                 return 0
@@ -246,16 +248,18 @@ class Driver:
         )
         return 3
 
-    def _abort(self, by: str) -> int:
-        self._say(
-            ev.Aborted(
-                at=self._parts.clock(),
-                by=by,
-                left=what_is_left(self._state),
-                next_commands=what_comes_next(self._state),
-            )
+    def _abort(self, by: str) -> None:
+        """Say it, once: a run without a lease may be closed by whoever asked, at this very moment."""
+        aborted = ev.Aborted(
+            at=self._parts.clock(),
+            by=by,
+            left=what_is_left(self._state),
+            next_commands=what_comes_next(self._state),
         )
-        return 5
+        if self._grant is None:
+            self._parts.store.append_next(self._run, aborted, self._state.seq)
+        else:
+            self._say(aborted)
 
     def _stop_without_lease(self, lost: LeaseLost) -> int:
         """Without the lease nothing may be touched; whoever resumed the run now speaks for it."""

@@ -20,6 +20,8 @@ from holdfast.plan import Plan
 from holdfast.store import LeaseRow, Store, driver_is_gone, holder_for
 from holdfast.words import nearest
 
+_OPEN = {Status.RUNNING, Status.HELD}
+
 
 def this_process(run: str, by: str, reason: str) -> Holder:
     """The holder of leases in real runs: the engine's own process."""
@@ -111,7 +113,10 @@ class Engine:
         return Driver(self._parts, plan, holder, grant=grant, heard=state.seq).drive()
 
     def ask_abort(self, run: str, by: str, *, hard: bool = False) -> RunState:
-        """Ask a running run to stop; a run that nobody drives is closed as aborted at once.
+        """Ask a running run to stop; one that holds no lease is closed as aborted at once.
+
+        Whether it was closed is said by the state that is returned. A driver that lives without a
+        lease, in its first survey, finds it closed and ends.
 
         Raises:
             InvalidInput: there is no such run, or it has ended already.
@@ -119,11 +124,15 @@ class Engine:
         """
         state = self.state(run)
         self._refuse_a_play(state)
-        if state.status not in {Status.RUNNING, Status.HELD}:
-            raise InvalidInput(f"run {run} has ended already: {state.status}")
+        if state.status not in _OPEN:
+            raise InvalidInput(
+                f"run {run} has ended already: {state.status}", remedy=f"holdfast status {run}"
+            )
         self._store.append(run, ev.AbortAsked(at=self._parts.clock(), by=by, hard=hard))
-        if self.driver(state) is None:
-            self._store.append(run, _closed(state, by, self._parts.clock()))
+        state = self.state(run)
+        if state.status in _OPEN and self.driver(state) is None:
+            # Only as the next event: whoever writes meanwhile lives, and has heard the request.
+            self._store.append_next(run, _closed(state, by, self._parts.clock()), state.seq)
         return self.state(run)
 
     def approve(self, run: str, by: str) -> RunState:

@@ -192,6 +192,8 @@ def _(_event: ev.BaselineTaken, _state: RunState) -> None:
 def _(event: ev.ApprovalWanted, state: RunState) -> None:
     step = state.steps[event.step]
     step.question_plan, step.wanted_at = event.plan_hash, event.at
+    # What was said to an earlier question, which nobody waits for any more, has expired with it.
+    step.approvals.clear()
 
 
 @_apply.register

@@ -94,6 +94,21 @@ class Store:
         """
         return self._change(lambda connection: _append(connection, run, event))
 
+    def append_next(self, run: str, event: Event, after: int) -> bool:
+        """Add the event only as the one that follows ``after``; False where somebody else wrote since.
+
+        Raises:
+            StateUnusable: it could not be written.
+        """
+
+        def next_one(connection: Connection) -> bool:
+            if _last(connection, run) != after:
+                return False
+            _append(connection, run, event)
+            return True
+
+        return self._change(next_one)
+
     def append_guarded(self, grant: Grant, event: Event, now: datetime) -> Recorded:
         """Add the event only if every lease of the grant is valid, in one transaction.
 
@@ -278,8 +293,7 @@ def _races() -> Iterator[None]:
 
 
 def _append(connection: Connection, run: str, event: Event) -> Recorded:
-    last = select(func.coalesce(func.max(EVENTS.c.seq), 0)).where(EVENTS.c.run == run)
-    seq = connection.execute(last).scalar_one() + 1
+    seq = _last(connection, run) + 1
     # Two writers that read the same `last` meet in the primary key: one of them reads again.
     connection.execute(
         insert(EVENTS).values(
@@ -287,6 +301,11 @@ def _append(connection: Connection, run: str, event: Event) -> Recorded:
         )
     )
     return Recorded(run=run, seq=seq, event=event)
+
+
+def _last(connection: Connection, run: str) -> int:
+    last = select(func.coalesce(func.max(EVENTS.c.seq), 0)).where(EVENTS.c.run == run)
+    return int(connection.execute(last).scalar_one())
 
 
 def _scopes(connection: Connection, names: Iterable[str]) -> list[Scope]:

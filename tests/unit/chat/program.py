@@ -2,6 +2,7 @@
 
     python -m tests.unit.chat.program serve DIRECTORY     the bot
     python -m tests.unit.chat.program chat drive          what it starts for each run
+    python -m tests.unit.chat.program chat serve …        the bot as it is served, on the platforms of a configuration
 
 People speak by appending to ``said.jsonl``; what stands in the room is ``posted.jsonl``; what was done to the
 fleet is ``fleet.log``, written by the fleet itself. The directory is named by HOLDFAST_STATE_DIR.
@@ -40,6 +41,7 @@ from tests.unit.engine.worlds import FakePlaybooks, FakeSite, policy
 
 DIRECTORY = Path(os.environ.get("HOLDFAST_STATE_DIR", "."))
 TASK_SECONDS = 0.15
+PROGRAM = (sys.executable, "-m", "tests.unit.chat.program")
 
 
 class RealClock(FakeClock):
@@ -130,6 +132,7 @@ def desk() -> Desk:
         stdin=sys.stdin,
         now=lambda: datetime.now(UTC),
         outside=outside,
+        program=PROGRAM,
     )
 
 
@@ -140,7 +143,7 @@ def bot() -> None:
         logs=DIRECTORY / "logs",
         directory=Path.cwd(),
         environ={k: v for k, v in os.environ.items() if k != "PLANTED_TOKEN"},
-        command=(sys.executable, "-m", "tests.unit.chat.program"),
+        command=PROGRAM,
     )
     around = Surroundings(
         engine=at.engine(),

@@ -63,14 +63,24 @@ class FastClock(FakeClock):
     """Time that passes by itself, ``SPEED`` times as fast as ours, for whoever waits and who does not."""
 
     began: float = field(default_factory=time.monotonic)
+    stands_still: datetime | None = None
 
     def __call__(self) -> datetime:
-        return self.now + timedelta(seconds=(time.monotonic() - self.began) * SPEED)
+        return self.stands_still or self.now + timedelta(
+            seconds=(time.monotonic() - self.began) * SPEED
+        )
 
     def wait(self, seconds: float) -> None:
         threading.Event().wait(seconds / SPEED)
         for listener in tuple(self.on_tick):
             listener()
+
+    def stand_still(self, go_on: threading.Event) -> None:
+        """Let no time pass until the event is set: no lease runs out while a test looks around."""
+        self.stands_still = self()
+        assert go_on.wait(120), "nobody let time go on"
+        self.now, self.began = self.stands_still, time.monotonic()
+        self.stands_still = None
 
     async def passing(self, seconds: float) -> None:
         await asyncio.to_thread(threading.Event().wait, seconds / SPEED)
@@ -129,6 +139,7 @@ class Room:
     transport: Transport | None = None
     groups: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"broker": HOSTS})
     drivers: int = 0
+    pauses: list[threading.Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for directory in ("runbooks", "inventories/lab"):
@@ -160,6 +171,18 @@ class Room:
             background=self.clock.background,
         )
 
+    def paused_after(self, restarts: int) -> threading.Event:
+        """Let time stand still once so many restarts are done, until the event is set."""
+        go_on = threading.Event()
+        self.pauses.append(go_on)
+
+        def pause() -> None:
+            if len(self.restarts) >= restarts and not go_on.is_set():
+                self.clock.stand_still(go_on)
+
+        self.clock.on_tick.append(pause)
+        return go_on
+
     def bot(self) -> Bot:
         around = Surroundings(
             engine=self.engine(),
@@ -185,6 +208,8 @@ class Room:
             if task.done():
                 task.result()
         finally:
+            for pause in self.pauses:
+                pause.set()
             task.cancel()
             await asyncio.wait([task])
 

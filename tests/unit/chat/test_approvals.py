@@ -208,6 +208,27 @@ def test_a_word_after_the_deadline_is_none_even_if_the_driver_has_not_looked(roo
     assert [word.by for word in words(room)] == ["memory:bob"]
 
 
+def test_a_word_expires_with_its_question(room: Room) -> None:
+    """Two are wanted, one has spoken, the run is aborted; who resumes it asks both anew."""
+    room.config["approvals"] = [{"sites": ["lab"], "count": 2}]
+
+    async def story(bot: Bot) -> None:
+        await asked(room, bot)
+        assert "1 approval more wanted" in await room.press(BOB, "Approve", bot)
+        await room.ask(ADA, f"holdfast abort {room.run}", bot)
+        await room.until_said("ABORTED: ")
+        await asyncio.to_thread(room.launcher.join)
+        await room.ask(ADA, f"holdfast resume {room.run} reason again", bot)
+        await room.until(lambda: len(room.said("Approval wanted")) == 2, "asked anew")
+        assert "1 approval more wanted" in await room.press(FOX, "Approve", bot)
+        assert room.restarts == []
+        assert "Approved by bob" in await room.press(BOB, "Approve", bot)
+        await room.until_said("FINISHED: ")
+
+    telling(room, story)
+    assert [word.by for word in words(room)] == ["memory:bob", "memory:fox", "memory:bob"]
+
+
 def test_a_button_of_another_plan_is_none(room: Room) -> None:
     async def story(bot: Bot) -> None:
         await asked(room, bot)

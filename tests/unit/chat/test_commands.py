@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from holdfast.chat.memory import ABLE
 from holdfast.chat.transport import Abilities, Button, Person, Place
 from tests.unit.chat.rooms import ADA, BOB, CAT, EVE, ROOM, RUN, TOKEN, Room
 from tests.unit.chat.test_language import PAYLOADS
+from tests.unit.cli.desks import BLOCKS
 
 
 @pytest.fixture
@@ -96,7 +97,8 @@ def test_a_stranger_is_refused_once_whatever_they_call_themselves(
     room: Room, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def story(bot: Bot) -> None:
-        assert await room.ask(EVE, RUN, bot) == "Refused: memory:eve is not known here.\n"
+        refusal = await room.ask(EVE, RUN, bot)
+        assert refusal.startswith("Refused: memory:eve is not known here.\nnext: ")
         for text in (RUN, "holdfast status", "holdfast help"):
             assert await room.ask(EVE, text, bot) == ""
 
@@ -149,6 +151,112 @@ def test_too_many_commands_are_not_done(room: Room) -> None:
         assert "Too many commands" in answers[3]
         assert answers[4] == ""
         assert "Run a runbook" in await room.ask(CAT, "holdfast help run", bot)
+
+    telling(room, story)
+
+
+def test_whoever_has_asked_too_much_can_still_abort(room: Room) -> None:
+    room.config["rates"] = {"commands": 2, "seconds": 36_000}
+    room.config["approvals"] = [{"sites": ["lab"]}]
+
+    async def story(bot: Bot) -> None:
+        await room.ask(ADA, RUN, bot)
+        await room.until_said("Approval wanted")
+        await room.ask(ADA, "holdfast help", bot)
+        told = await room.ask(ADA, "holdfast status", bot)
+        assert "at most 2 in 10 h 00 min; this one was not done" in told
+        assert "next: " in told
+        assert "to stop at the next boundary" in await room.press(ADA, "Abort", bot)
+        assert room.run in await room.ask(ADA, f"holdfast abort {room.run}", bot)
+        assert await room.ask(ADA, f"holdfast abort {room.run}", bot) == ""
+        await room.until_said("ABORTED: ")
+
+    telling(room, story)
+    assert room.restarts == []
+
+
+def test_strangers_cannot_make_it_chatter(room: Room) -> None:
+    async def story(bot: Bot) -> None:
+        for number in range(80):
+            await room.chat.say(Person("", f"nick{number}"), "holdfast help", ROOM)
+            await room.chat.say(Person(f"memory:e{number}", "ada"), "holdfast help", ROOM)
+        await room.chat.heard_all()
+        await bot.settled()
+        assert len(room.said("Refused: memory does not say who nick0 is")) == 1
+        assert len(room.said("Refused: ")) == 50
+        assert "is no operator" in await room.ask(CAT, RUN, bot), "who is known is heard"
+
+    telling(room, story)
+
+
+def test_who_may_is_said_to_who_may_not(room: Room) -> None:
+    async def story(bot: Bot) -> None:
+        assert "next: ask one of: ada, dot" in await room.ask(CAT, RUN, bot)
+
+    telling(room, story)
+
+
+def test_a_secret_is_no_value_of_an_input(room: Room) -> None:
+    room.write(*BLOCKS, inputs="{unit: {type: string, default: x, summary: s}}")
+
+    async def story(bot: Bot) -> None:
+        said = await room.ask(ADA, f"{RUN.partition(' reason')[0]} unit={TOKEN} reason x", bot)
+        assert "cannot be a" in said
+
+    telling(room, story)
+    assert room.launcher.launched == []
+    assert [where for where, text in room.everything().items() if TOKEN in text] == []
+
+
+def test_a_secret_that_a_log_line_would_cut_is_not_logged_by_half(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    async def story(bot: Bot) -> None:
+        for length in range(150, 200, 7):
+            await room.ask(ADA, f"holdfast show {'x' * length} {TOKEN}", bot)
+
+    telling(room, story)
+    assert "planted" not in caplog.text
+
+
+def test_a_runbook_that_cannot_be_read_hides_no_other(room: Room) -> None:
+    (room.path / "runbooks/gone-restart.md").symlink_to(room.path / "nowhere")
+    (room.path / "runbooks/bad-restart.md").write_bytes(b"---\nname: \xff\n")
+
+    async def story(bot: Bot) -> None:
+        said = await room.ask(CAT, "holdfast runbooks", bot)
+        assert "broker-restart  for tests" in said
+        assert "wrong: " in said
+        assert "bad-restart" in said
+        assert "gone-restart" in said
+        for name in ("gone-restart", "bad-restart"):
+            assert f"{name}.md" in await room.ask(CAT, f"holdfast show {name}", bot)
+            assert f"{name}.md" in await room.ask(CAT, f"holdfast plan {name}", bot)
+
+    telling(room, story)
+
+
+def test_what_cannot_be_noted_is_not_done_and_that_is_said_once(room: Room) -> None:
+    async def story(bot: Bot) -> None:
+        broken = room.path / "chat.db"
+        broken.rename(room.path / "away")
+        broken.mkdir()
+        said = await room.ask(ADA, RUN, bot)
+        assert "what chat remembers cannot be read or written" in said
+        assert "next: repair the file" in said
+        assert await room.ask(ADA, RUN, bot) == ""
+        assert await room.ask(EVE, RUN, bot) == ""
+
+    telling(room, story)
+    assert room.launcher.launched == []
+
+
+def test_nothing_that_a_terminal_obeys_is_said(room: Room) -> None:
+    async def story(bot: Bot) -> None:
+        room.launcher.check = lambda *_: "PASS \x1b[2J\u202e ok"  # type: ignore[method-assign]  # its words
+        assert "PASS  ok" in await room.ask(CAT, "holdfast check", bot)
 
     telling(room, story)
 
@@ -276,6 +384,32 @@ def test_checks_leave_room_for_other_commands(room: Room) -> None:
         assert len(room.launcher.checked) == 2
 
     telling(room, story)
+
+
+def test_nobody_waits_behind_an_inventory_that_does_not_answer_to_stop_a_run(room: Room) -> None:
+    room.config["approvals"] = [{"sites": ["lab"]}]
+
+    async def story(bot: Bot) -> None:
+        await room.ask(ADA, RUN, bot)
+        await room.until_said("Approval wanted")
+        over, known = threading.Event(), bot.clerk.inventories
+
+        def slow() -> Mapping[str, Path]:
+            over.wait(60)
+            return known()
+
+        bot.clerk.inventories = slow
+        for _ in range(8):
+            await room.chat.say(CAT, "holdfast plan broker-restart", ROOM)
+        await room.chat.say(ADA, f"holdfast abort {room.run}", ROOM)
+        try:
+            await room.until_said("to stop at the next boundary")
+        finally:
+            over.set()
+        await bot.settled()
+
+    telling(room, story)
+    assert room.restarts == []
 
 
 async def _status(room: Room) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -12,7 +14,11 @@ import pytest
 from holdfast import events
 from holdfast.ansible.fleet import Trouble
 from holdfast.chat.bot import Bot
-from holdfast.chat.transport import Abilities
+from holdfast.chat.clerk import Asker
+from holdfast.chat.language import parse
+from holdfast.chat.ledger import Ledger
+from holdfast.chat.request import Request
+from holdfast.chat.transport import Abilities, Message, Place, Posted, Unreachable
 from holdfast.model import Holder, LeaseMode, Phase
 from tests.unit.chat.rooms import ADA, BOB, ROOM, RUN, Room
 from tests.unit.chat.test_commands import telling
@@ -55,10 +61,13 @@ def test_a_hold_is_told_in_the_words_of_the_command_line_and_resumed(room: Room)
 
 
 def test_an_abort_stops_between_hosts(room: Room) -> None:
+    go_on = room.paused_after(1)
+
     async def story(bot: Bot) -> None:
         await room.ask(ADA, RUN, bot)
         await room.until(lambda: bool(room.restarts), "the first restart")
         assert "at the next boundary" in await room.ask(ADA, f"holdfast abort {room.run}", bot)
+        go_on.set()
         await room.until_said("ABORTED: ")
 
     telling(room, story)
@@ -153,6 +162,151 @@ def test_a_resume_that_is_refused_is_told_each_time(room: Room) -> None:
 
     telling(room, story)
     assert room.restarts == ["ctl1", "ctl2"]
+
+
+def damage(room: Room, run: str) -> None:
+    """Somebody writes over the first event of a run."""
+    with closing(sqlite3.connect(room.path / "state.db")) as database, database:
+        database.execute("UPDATE holdfast_events SET body = 'x' WHERE run = ? AND seq = 1", (run,))
+
+
+def broken_run(room: Room) -> str:
+    run, now = "20261121-2303-broker-restart-bad2", room.clock()
+    room.store.append(run, events.AbortAsked(at=now, by="zoe"))
+    damage(room, run)
+    return run
+
+
+def test_a_damaged_journal_hides_no_other_run(room: Room) -> None:
+    broken = broken_run(room)
+
+    async def story(bot: Bot) -> None:
+        bot.clerk.ledger.follow(broken, "thread", "memory", "room")
+        await room.ask(ADA, RUN, bot)
+        await room.until_said("FINISHED: ")
+        await room.until_logged("END (FINISHED)")
+        said = await room.ask(ADA, "holdfast status", bot)
+        assert room.run in said
+        assert f"cannot be read: {broken}" in said
+        assert f"next: holdfast status {broken}" in said
+        assert "restore the database" in await room.ask(ADA, f"holdfast status {broken}", bot)
+
+    telling(room, story)
+
+
+def test_runs_behind_a_damaged_journal_are_seen_all_the_same(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine, began = room.engine(), room.clock()
+    path, inventory = room.path / "runbooks/broker-restart.md", room.path / "inventories/lab"
+    ended = engine.start(engine.plan(path, inventory, {}), "zoe", "by hand")
+    damage(room, room.store.append("newer", events.AbortAsked(at=room.clock(), by="zoe")).run)
+
+    async def story(bot: Bot) -> None:
+        await room.until_said("FINISHED: ")
+        await asyncio.to_thread(room.clock.wait, 20.0)
+
+    Ledger(room.path / "chat.db").since(began)
+    telling(room, story)
+    assert room.store.runs() == ["newer", ended.run]
+    assert caplog.text.count("not every new run can be seen") == 1
+
+
+def test_a_channel_that_is_gone_does_not_slow_the_telling_of_others(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    room.config["log"] = {"transport": "memory", "channel": "gone"}
+    post = room.chat.post
+
+    async def refusing(place: Place, message: Message, key: str) -> Posted:
+        if place.channel == "gone":
+            raise Unreachable("the channel is gone")
+        return await post(place, message, key)
+
+    room.chat.post = refusing  # type: ignore[method-assign]  # a fault that one channel has
+
+    async def story(bot: Bot) -> None:
+        follower = bot.followers[0]
+        await room.ask(ADA, RUN, bot)
+        await room.until_said("FINISHED: ")
+        (log,) = [feed for feed in bot.clerk.ledger.feeds("memory") if feed.kind == "log"]
+        assert log.told == 0
+        await follower.tell_all()
+        assert "gone" in caplog.text
+
+    telling(room, story)
+
+
+def test_a_bot_that_dies_while_it_starts_a_run_leaves_it_to_the_next(room: Room) -> None:
+    room.config["sites"] = {"lab": {}}  # nobody else would tell of it
+
+    class Killed(BaseException):
+        """The bot ends right here."""
+
+    class Last:
+        """The launcher of a bot that dies with the launch."""
+
+        def launch(self, request: Request) -> None:
+            room.launcher.launch(request)
+            raise Killed
+
+    async def story() -> None:
+        bot = room.bot()
+        bot.clerk.launcher = Last()  # type: ignore[assignment]  # the part of it that is asked for
+        member = bot.access.member(ADA)
+        assert member is not None
+        with pytest.raises(Killed):
+            bot.clerk.answer(parse(RUN.removeprefix("holdfast ")), Asker(member, "memory", ROOM))
+        async with room.serving():
+            await room.until_said("FINISHED: ")
+            await room.until(lambda: len(room.log()) == 2, "END")
+
+    asyncio.run(story())
+    assert len(room.launcher.launched) == 1
+
+
+def test_a_run_whose_process_ends_without_a_word_is_told_once(room: Room) -> None:
+    class Stillborn:
+        """Its processes are killed before they have said anything."""
+
+        def launch(self, request: Request) -> None:
+            room.launcher.launched.append(request)
+
+        def alive(self, _run: str) -> bool:
+            return False
+
+        def words(self, _run: str) -> None:
+            return None
+
+    async def story(bot: Bot) -> None:
+        bot.clerk.launcher = bot.followers[0].launcher = Stillborn()  # type: ignore[assignment]  # as above
+        await room.ask(ADA, RUN, bot)
+        await room.until_said("Did not begin")
+        await room.until(lambda: not bot.clerk.ledger.feeds("memory"), "the feed is closed")
+        run = room.launcher.launched[0].run
+        (told,) = room.said("Did not begin")
+        assert told.startswith(f"Did not begin [{run}]: its process ended without a word\nnext: ")
+
+    telling(room, story)
+
+
+def test_a_run_that_stopped_long_ago_is_told_when_it_is_resumed(room: Room) -> None:
+    room.fleet.troubles.append(Trouble("ctl2", "broken", ("ctl2", Phase.RESTART)))
+
+    async def story(bot: Bot) -> None:
+        await room.ask(ADA, RUN, bot)
+        await room.until_said("HELD: ")
+        await room.until_logged("END (HELD)")
+        await asyncio.to_thread(room.launcher.join)
+        room.clock.now += timedelta(days=8)
+        await room.until(lambda: not bot.clerk.ledger.feeds("memory"), "nobody looks any more")
+        room.fleet.repair()
+        await room.ask(ADA, f"holdfast resume {room.run} reason repaired", bot)
+        await room.until_said("FINISHED: ")
+        await room.until_logged("END (FINISHED)")
+
+    telling(room, story)
+    assert room.restarts == list(HOSTS)
 
 
 def test_a_run_whose_driver_died_is_told_once(room: Room) -> None:

@@ -19,6 +19,7 @@ from tests.unit.chat.rooms import ADA, RUN
 from tests.unit.cli.desks import BLOCKS, HOSTS
 from tests.unit.engine.worlds import runbook
 
+ROOT = Path(__file__).parents[3]
 REASON = "openssl update, says {{ 7*7 }} $(id)"
 PLANTED = "planted-secret-4711"
 
@@ -34,13 +35,13 @@ class Bots:
         runbook(path / "runbooks", *BLOCKS)
         self.bots: list[subprocess.Popen[bytes]] = []
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         environ = {**os.environ, "HOLDFAST_STATE_DIR": str(self.path), "PLANTED_TOKEN": PLANTED}
-        environ |= {"HOLDFAST_PROJECT": str(self.path), "PYTHONPATH": "src:."}
+        environ |= {"HOLDFAST_PROJECT": str(self.path), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
         with (self.path / "bot.log").open("ab") as log:
             bot = subprocess.Popen(
-                [sys.executable, "-m", "tests.unit.chat.program", "serve"],
-                cwd=Path(__file__).parents[3],
+                [sys.executable, "-m", "tests.unit.chat.program", *(arguments or ["serve"])],
+                cwd=ROOT,
                 env=environ,
                 stdin=subprocess.DEVNULL,
                 stderr=log,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -175,8 +174,16 @@ def test_a_reason_is_one_line_of_letters(typed: str, kept: str) -> None:
     assert parse(f"run r-1 reason {typed}").reason == kept
 
 
-def test_secrets_leave_a_reason_before_anybody_keeps_it() -> None:
-    def scrub(text: str) -> Any:
-        return text.replace("xyzzy", "[secret]")
+@pytest.mark.parametrize("dash", ["--", "\u2014", "\u2013", "\u2013\u2013", "\u2015", "\u2212"])
+def test_a_dash_is_a_dash_whatever_a_phone_makes_of_it(dash: str) -> None:
+    asked = parse(f"run r-1 {dash}limit ctl1 {dash}reason 'x'")
+    assert (asked.get("limit"), asked.reason) == ("ctl1", "x")
+    assert parse(f"abort k3f9 {dash}hard").flags == {"hard"}
+    with pytest.raises(InvalidInput, match="part of the reason or an option"):
+        parse(f"run r-1 reason openssl update {dash}limit ctl1")
 
-    assert parse("resume k3f9 reason the token is xyzzy", scrub).reason.endswith("is [secret]")
+
+@pytest.mark.parametrize("tail", ["-limit ctl1", "-limit=ctl1", "limit=ctl1"])
+def test_what_looks_like_a_limit_in_a_reason_is_asked_about(tail: str) -> None:
+    with pytest.raises(InvalidInput, match="part of the reason or an option"):
+        parse(f"run r-1 reason openssl update {tail}")

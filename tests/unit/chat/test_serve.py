@@ -106,6 +106,17 @@ def test_serve_says_what_is_wrong_with_a_transport(
     assert "planted" not in said.everything
 
 
+@pytest.mark.parametrize("key", ["roles", "approvals"])
+def test_a_rule_for_a_runbook_that_does_not_exist_is_refused(office: Office, key: str) -> None:
+    rule = {"sites": ["lab"], "runbooks": ["broker-restrat"]}
+    who = {"role": "viewer", "people": ["cat"]} if key == "roles" else {}
+    said = office.call(
+        "chat", "serve", "--config", written(office, **{key: [rule | who]}), "--check"
+    )
+    assert said.code == 2
+    assert f"{key}: there is no runbook 'broker-restrat'; did you mean broker-restart?" in said.err
+
+
 def test_serve_without_its_file_says_so(office: Office) -> None:
     said = office.call("chat", "serve", "--config", "gone.yml")
     assert said.code == 2
@@ -134,7 +145,7 @@ def test_a_runs_words_outlive_it_and_its_bot(tmp_path: Path) -> None:
     launcher.launch(Resume(run="r1", by="x", reason="y"))
     for process in launcher._running:
         process.wait(10)
-    another = Processes(tmp_path / "logs", tmp_path, {})
+    another = Processes(tmp_path / "logs", tmp_path, {}, ())
     assert not another.alive("r1")
     said = another.words("r1")
     assert said is not None

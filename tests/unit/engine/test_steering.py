@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from holdfast.engine import Ended, Engine
 from holdfast.errors import InvalidInput, StateLost, StateUnusable
 from holdfast.events import (
     AbortAsked,
+    Aborted,
     ApprovalWanted,
     Event,
     Finished,
+    LeaseTaken,
     LookEnded,
     Observed,
     Recorded,
@@ -92,6 +95,77 @@ def test_an_abort_may_come_from_another_process(world: World) -> None:
     assert ended.state.aborted.by == "eve"
     asked = [e.event for e in world.store.read(ended.run) if isinstance(e.event, AbortAsked)]
     assert [(a.by, a.hard) for a in asked] == [("eve", False)]
+
+
+def aborted(world: World) -> list[str]:
+    """By whom the newest run was aborted, as often as its journal says so."""
+    events = [each.event for each in world.store.read(world.store.runs()[0])]
+    return [event.by for event in events if isinstance(event, Aborted)]
+
+
+def test_an_abort_before_the_lease_is_said_once_and_nothing_is_touched(world: World) -> None:
+    engine, other = world.engine(), world.engine()
+    when(
+        world,
+        lambda: bool(world.store.runs()),
+        lambda: other.ask_abort(world.store.runs()[0], "eve"),
+    )
+
+    ended = start(world, engine)
+
+    assert (ended.code, ended.state.status) == (5, Status.ABORTED)
+    assert ended.state.grant is None
+    assert aborted(world) == ["eve"]
+    assert not world.fleet.history
+
+
+def test_a_driver_and_an_asker_who_abort_at_the_same_moment_say_it_once(world: World) -> None:
+    """The run is closed between the driver's decision to abort and its word."""
+    engine, other = world.engine(), world.engine()
+
+    class Slow:
+        """Whoever asked is faster, just now."""
+
+        def __getattr__(self, name: str) -> Json:
+            return getattr(world.tripwire, name)
+
+        def append_next(self, run: str, event: Event, after: int) -> bool:
+            other.ask_abort(run, "eve")
+            return world.store.append_next(run, event, after)
+
+    engine._parts = replace(engine._parts, store=Slow())  # type: ignore[arg-type]  # a store
+    when(world, lambda: bool(world.store.runs()), engine.stop.ask)
+
+    ended = start(world, engine)
+
+    assert ended.code == 5
+    assert aborted(world) == ["eve"]
+
+
+def test_a_lease_taken_while_an_abort_is_asked_leaves_the_end_to_the_driver(world: World) -> None:
+    """The driver takes its lease between the request and its being heard."""
+    engine, other = world.engine(), world.engine()
+
+    class Asking:
+        """Somebody asks, right before the lease is in the journal."""
+
+        def __getattr__(self, name: str) -> Json:
+            return getattr(world.tripwire, name)
+
+        def append_guarded(self, grant: Json, event: Event, now: Json) -> Json:
+            if isinstance(event, LeaseTaken):
+                state = other.ask_abort(grant.run, "eve")
+                assert state.status is Status.ABORTED, "no lease of it is known"
+            return world.store.append_guarded(grant, event, now)
+
+    engine._parts = replace(engine._parts, store=Asking())  # type: ignore[arg-type]  # a store
+
+    ended = start(world, engine)
+
+    assert ended.code == 5
+    assert aborted(world) == ["eve"]
+    assert not world.fleet.history
+    assert not world.store.holders("lab/broker", world.fleet.clock())
 
 
 def test_an_abort_during_a_soak_does_not_wait_for_it(world: World) -> None:

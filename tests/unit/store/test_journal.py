@@ -138,3 +138,11 @@ def test_what_is_written_survives_a_crash_of_the_machine(tmp_path: Path) -> None
             for name in ("journal_mode", "synchronous")
         ]
     assert modes == ["wal", 2]
+
+
+def test_an_event_is_added_only_as_the_next_one_where_that_was_asked(settings: Settings) -> None:
+    store = open_store(settings)
+    first = store.append("one", Finished(at=NOW))
+    assert store.append_next("one", AbortAsked(at=NOW, by="ada"), first.seq)
+    assert not store.append_next("one", AbortAsked(at=NOW, by="eve"), first.seq)
+    assert [each.event.kind for each in store.read("one")] == ["finished", "abort_asked"]

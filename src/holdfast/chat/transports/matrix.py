@@ -39,6 +39,7 @@ from holdfast.chat.transports.matrix_words import (
     edited,
     file_content,
     in_thread,
+    inside,
     spoken,
     thread_of,
     tokens,
@@ -54,6 +55,8 @@ ABLE = Abilities(threads=True, edits=True, buttons=True, files=True, vouches=Tru
 
 _SYNC_SECONDS = 30
 _AWAY = (aiohttp.ClientError, TimeoutError, OSError)
+# A reaction may stand under a message that the bot may not read, so none of ours.
+_NOT_OURS = {"M_NOT_FOUND", "M_FORBIDDEN"}
 _TO_DO = {
     "M_FORBIDDEN": "invite the bot to the room, and list the room in transports.matrix.rooms",
     "M_UNKNOWN_TOKEN": "the access token is no longer good: log in again (docs/chat-setup.md)",
@@ -165,7 +168,8 @@ class Matrix:
             LOG.warning("matrix: %s is encrypted; the bot cannot read what is said there", room)
         if kind not in {"m.room.message", "m.reaction"}:
             return
-        if (event.get("unsigned") or {}).get("age", 0) > STALE_SECONDS * 1000:
+        age = inside(event, "unsigned").get("age")
+        if isinstance(age, int) and age > STALE_SECONDS * 1000:
             LOG.info("matrix: %s came too late and is not heard", event["event_id"])
             return
         said = (
@@ -175,7 +179,7 @@ class Matrix:
             await hear(said)
 
     def _heard(self, room: str, event: dict[str, Json]) -> Heard | None:
-        body = event.get("content") or {}
+        body = inside(event, "content")
         text = spoken(body, self._settings.user, self._display_name)
         if text is None:
             return None
@@ -183,17 +187,21 @@ class Matrix:
         return Heard(str(event["event_id"]), _person(event), place, text)
 
     async def _pressed(self, room: str, event: dict[str, Json]) -> Pressed | None:
-        relation = (event.get("content") or {}).get("m.relates_to") or {}
+        relation = inside(inside(event, "content"), "m.relates_to")
         target, emoji = relation.get("event_id"), bare(str(relation.get("key") or ""))
-        if relation.get("rel_type") != "m.annotation" or not target:
+        if relation.get("rel_type") != "m.annotation" or not isinstance(target, str):
             return None
-        asked = (await self._answered(self._client.room_get_event(room, target), "a message")).event
+        answer = await self._reached(self._client.room_get_event(room, target), "a message")
+        if getattr(answer, "status_code", "") in _NOT_OURS:
+            return None
+        _check(answer, "a message")
+        asked = answer.event
         if asked.sender != self._settings.user:
             return None
         token = tokens(asked.source).get(emoji)
         if token is None:
             return None
-        place = Place(room, thread_of(asked.source.get("content") or {}))
+        place = Place(room, thread_of(inside(asked.source, "content")))
         return Pressed(str(event["event_id"]), _person(event), place, token)
 
     # --- speaking -----------------------------------------------------------------------------

@@ -90,25 +90,28 @@ def edited(body: dict[str, Json], posted: Posted) -> dict[str, Json]:
 
 def tokens(event: Mapping[str, Json]) -> dict[str, str]:
     """Return what the emojis of a message stand for, as it was last edited."""
-    body = event.get("content") or {}
-    relations = (event.get("unsigned") or {}).get("m.relations") or {}
-    latest = (relations.get("m.replace") or {}).get("content") or body
-    current = latest.get("m.new_content") or latest
-    offered = current.get(BUTTONS)
-    if not isinstance(offered, dict):
-        return {}
+    body = inside(event, "content")
+    replaced = inside(inside(inside(event, "unsigned"), "m.relations"), "m.replace")
+    latest = inside(replaced, "content") or body
+    offered = inside(inside(latest, "m.new_content") or latest, BUTTONS)
     return {bare(str(emoji)): str(token) for emoji, token in offered.items()}
 
 
 def thread_of(body: Mapping[str, Json]) -> str:
     """Return the first message of the thread a message is in."""
-    relation = body.get("m.relates_to") or {}
-    return str(relation["event_id"]) if relation.get("rel_type") == "m.thread" else ""
+    relation = inside(body, "m.relates_to")
+    return str(relation.get("event_id") or "") if relation.get("rel_type") == "m.thread" else ""
+
+
+def inside(event: Mapping[str, Json], key: str) -> Mapping[str, Json]:
+    """Return the object that stands there; an empty one where people sent anything else."""
+    value = event.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 def spoken(body: Mapping[str, Json], user: str, display_name: str) -> str | None:
     """Return what somebody typed; None for edits, pictures and what bots say."""
-    relation = body.get("m.relates_to") or {}
+    relation = inside(body, "m.relates_to")
     text = body.get("body")
     if (
         body.get("msgtype") != "m.text"

@@ -1,0 +1,103 @@
+"""``holdfast chat serve`` as a process of its own, killed and started again, on a Slack that insists."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.chat.hearing import play, until
+from tests.chat.servers.slack import APP_TOKEN, BOT_TOKEN
+from tests.chat.test_whole_on_slack import ADA, BOB, OPS, RUN, Workspace
+from tests.unit.chat.test_killed import Bots
+from tests.unit.cli.desks import HOSTS
+
+
+@pytest.fixture
+def bots(tmp_path: Path) -> Iterator[Bots]:
+    bots = Bots(tmp_path / "served")
+    yield bots
+    bots.end()
+
+
+def served(bots: Bots, there: Workspace) -> subprocess.Popen[bytes]:
+    """Start the bot, as its service does."""
+    section: dict[str, object] = {
+        "base_url": there.slack.base_url,
+        "timeout_seconds": 5,
+        "ping_seconds": 0.3,
+    }
+    for name, token in {"bot_token": BOT_TOKEN, "app_token": APP_TOKEN}.items():
+        kept = bots.path / name
+        kept.write_text(token)
+        kept.chmod(0o600)
+        section[name] = {"file": str(kept)}
+    config = bots.path / "chat.yml"
+    config.write_text(yaml.safe_dump(there.config | {"transports": {"slack": section}}))
+    return bots.start("chat", "serve", "--config", str(config))
+
+
+async def killed(bot: subprocess.Popen[bytes], there: Workspace) -> None:
+    """End it in the middle of everything, and wait until Slack has noticed."""
+    os.kill(bot.pid, signal.SIGKILL)
+    bot.wait(30)
+    await until(lambda: not there.slack.connected.is_set(), "Slack has noticed")
+
+
+def test_a_bot_killed_twice_in_a_run_leaves_nothing_out_and_says_nothing_twice(
+    tmp_path: Path, bots: Bots
+) -> None:
+    """Once while somebody is asked, and approves meanwhile; once between two restarts."""
+
+    async def scenario() -> None:
+        there = Workspace(tmp_path)
+        await there.slack.start()
+        try:
+            first = served(bots, there)
+            await until(there.slack.connected.is_set, "the bot")
+            ts = there.ask(ADA, RUN)
+            question = await there.approval_wanted()
+            await killed(first, there)
+            click = there.slack.press(BOB, question["ts"], "Approve")
+            assert bots.restarts == []
+
+            second = served(bots, there)
+            there.slack.deliver_event(
+                {"type": "message", "user": ADA, "channel": OPS, "ts": ts, "text": RUN}
+            )
+            await until(lambda: bots.restarts, "the first restart")
+            await killed(second, there)
+            before = [text for text, _ in there.messages()]
+            assert len(bots.restarts) < len(HOSTS), "it was killed in mid-run"
+            await until(lambda: len(bots.restarts) == len(HOSTS), "all restarts without a bot")
+            assert [text for text, _ in there.messages()] == before
+
+            third = served(bots, there)
+            there.slack.deliver_press(click)
+            await there.told("FINISHED: ")
+            await there.pictured()
+            await until(lambda: "given by bob" in there_now(there), "who approved")
+            assert [line.partition(" - ")[0] for line in there.log()] == ["START", "END (FINISHED)"]
+            assert len(there.said("Starting [")) == 1
+            assert len(there.said("3 restarts on 3 hosts")) == 1
+            there.everything_once()
+            assert len(list((bots.path / "chat/runs").glob("*.log"))) == 1, "one run was started"
+            third.terminate()
+            third.wait(30)
+        finally:
+            await there.slack.stop()
+        assert bots.restarts == list(HOSTS)
+        assert len({driver for _, _, driver in bots.acts()}) == 1, "one process, from start to end"
+        log = (bots.path / "bot.log").read_text()
+        assert BOT_TOKEN not in log
+        assert APP_TOKEN not in log
+
+    def there_now(there: Workspace) -> str:
+        return "\n".join(text for text, _ in there.messages())
+
+    play(scenario())

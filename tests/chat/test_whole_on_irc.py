@@ -1,0 +1,192 @@
+"""The whole bot on IRC: told on a real ngircd, asked where a network vouches for accounts; a fleet in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from holdfast.ansible.fleet import Trouble
+from holdfast.chat.transports.irc import Irc, Settings
+from holdfast.chat.transports.patience import Backoff, passing
+from holdfast.engine import Engine
+from holdfast.events import Approved
+from holdfast.model import Json, Phase
+from tests.chat.hearing import play, quick, until
+from tests.chat.servers.irc import ACCOUNT, NGIRCD, PASSWORD, Human, Ngircd, VouchingServer
+from tests.chat.servers.synapse import free_port
+from tests.unit.chat.rooms import CONFIG, Room
+from tests.unit.cli.desks import HOSTS
+
+RUN = "holdfast run broker-restart lab reason openssl update"
+
+
+def irc(port: int, backoff: Backoff | None = None, **more: Json) -> Irc:
+    asked = {"server": "127.0.0.1", "port": port, "tls": False, "channels": ["#ops", "#sal"]}
+    return Irc(
+        Settings.model_validate({"timeout_seconds": 10, **asked, **more}), backoff or quick()
+    )
+
+
+def config() -> dict[str, Json]:
+    """Runs are told on #ops; ada runs and approves, bob approves, and one begins by somebody else's word."""
+
+    def role(name: str, *people: str) -> dict[str, Json]:
+        return {"role": name, "people": list(people), "sites": ["lab"]}
+
+    return CONFIG | {
+        "transports": {"irc": {}},
+        "people": {name: [f"irc:account/{name}"] for name in ("ada", "bob")},
+        "sites": {"lab": {"channel": {"transport": "irc", "channel": "#ops"}}},
+        "roles": [role("operator", "ada"), role("approver", "ada", "bob")],
+        "approvals": [{"sites": ["lab"], "deadline_seconds": 36_000}],
+        "log": {"transport": "irc", "channel": "#sal"},
+    }
+
+
+@pytest.fixture
+def ngircd(tmp_path: Path) -> Iterator[Ngircd]:
+    if NGIRCD is None:
+        pytest.skip("no ngircd here: apt install ngircd")
+    server = Ngircd(tmp_path, password="planted-server-password")  # noqa: S106 - of this server alone
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def vouching() -> Iterator[VouchingServer]:
+    server = VouchingServer(free_port())
+    yield server
+    server.close()
+
+
+def by_hand(room: Room, engine: Engine) -> None:
+    """Start a run in a terminal."""
+    path, inventory = room.path / "runbooks/broker-restart.md", room.path / "inventories/lab"
+    engine.start(engine.plan(path, inventory, {}), "zoe", "openssl update")
+
+
+def said(human: Human, words: str) -> list[str]:
+    """The lines on a channel with these words in them."""
+    return [line for line in human.heard() if words in line]
+
+
+def bot_came(human: Human) -> bool:
+    """Whether somebody saw the bot join."""
+    human.heard()
+    return any(line.startswith(":holdfast!") and " JOIN " in line for line in human.lines)
+
+
+def test_a_network_without_accounts_is_told_and_never_asked(ngircd: Ngircd, tmp_path: Path) -> None:
+    """Also when its server is killed in mid-run: nothing is missing, nothing is told twice."""
+    room = Room(tmp_path / "project", config=config())
+    go_on = room.paused_after(1)
+
+    async def scenario() -> None:
+        may_connect = asyncio.Event()
+        may_connect.set()
+
+        async def when_people_are_there(seconds: float) -> None:
+            await passing(seconds)
+            await may_connect.wait()
+
+        backoff = Backoff(first=0.05, most=0.3, wait=when_people_are_there)
+        room.transport = irc(ngircd.port, backoff, server_password=ngircd.password)
+        with ExitStack() as people:
+
+            def human(nick: str, channel: str) -> Human:
+                one = Human(ngircd.port, nick, channel, password=ngircd.password)
+                return people.enter_context(closing(one))
+
+            ada, log = human("ada", "#ops"), human("log", "#sal")
+            async with room.serving():
+                await until(lambda: bot_came(ada) and bot_came(log), "the bot")
+                running = asyncio.ensure_future(asyncio.to_thread(by_hand, room, room.engine()))
+                await until(lambda: said(ada, "3 restarts on 3 hosts"), "the plan")
+                ada.say(f"holdfast abort {room.run}")
+                ada.say(RUN)
+                await until(lambda: said(ada, "cannot vouch"), "the refusal")
+                await until(lambda: said(log, "START - "), "START")
+                await until(lambda: room.restarts, "the first restart")
+
+                may_connect.clear()
+                ngircd.kill()
+                go_on.set()
+                await running
+                assert room.restarts == list(HOSTS), "the run did not wait"
+                await asyncio.to_thread(ngircd.start)
+                back, sal = human("ada", "#ops"), human("bob", "#sal")
+                may_connect.set()
+                await until(lambda: said(back, "FINISHED: "), "FINISHED")
+                await until(lambda: said(sal, "END (FINISHED)"), "END")
+            heard = ada.heard() + back.heard()
+            for words in ("3 restarts on 3 hosts", f"FINISHED: broker-restart at lab [{room.run}]"):
+                assert sum(words in line for line in heard) == 1, words
+            assert sal.heard() == [f"END (FINISHED) - broker-restart lab [{room.run}]"]
+            assert not any("Asked [" in line or "Starting [" in line for line in heard)
+
+    play(scenario())
+    assert len(room.store.runs()) == 1
+    assert "abort_asked" not in [each.event.kind for each in room.store.read(room.run)]
+
+
+def test_people_with_accounts_ask_approve_abort_and_resume(
+    vouching: VouchingServer, tmp_path: Path
+) -> None:
+    port = int(vouching.server_address[1])
+    transport = irc(port, account=ACCOUNT, password=PASSWORD, trust_accounts=True)
+    room = Room(tmp_path / "project", config=config(), transport=transport)
+    room.fleet.troubles.append(Trouble("ctl2", "broken", ("ctl2", Phase.RESTART)))
+
+    async def scenario() -> None:
+        with ExitStack() as people:
+
+            def human(nick: str, *more: str) -> Human:
+                return people.enter_context(closing(Human(port, nick, *more)))
+
+            ada, bob = human("a", "#ops", "ACCOUNT Ada"), human("b", "#ops", "ACCOUNT bob")
+            eve, sal = human("ada"), human("log", "#sal")
+            async with room.serving():
+                await until(lambda: {"#ops", "#sal"} <= _channels(vouching), "the bot")
+                eve.say(RUN)
+                await until(lambda: said(ada, "Refused: "), "the stranger's refusal")
+                ada.say("holdfast: plan broker-restart")
+                await until(lambda: said(ada, "Nothing was touched"), "the plan")
+                ada.say(RUN)
+                await until(lambda: said(ada, "Approval wanted"), "the question")
+                ada.say(f"holdfast approve {room.run}")
+                await until(lambda: said(ada, "ada asked for run"), "the refusal")
+                assert room.restarts == []
+                bob.say(f"holdfast approve {room.run}")
+                await until(lambda: said(ada, "HELD: "), "the hold")
+                await until(lambda: said(ada, "to see more"), "all of it")
+                assert said(ada, f"next: holdfast resume {room.run} --reason '…'")
+                ada.say(f"holdfast abort {room.run}")
+                await until(lambda: said(ada, "ABORTED: "), "the abort")
+                room.fleet.repair()
+                ada.say(f"holdfast resume {room.run} --reason 'unit file repaired'")
+                await until(lambda: said(ada, "FINISHED: "), "the end")
+                await until(lambda: said(sal, "END (FINISHED)"), "END")
+            await asyncio.to_thread(room.launcher.join)
+            assert [line.partition(" - ")[0] for line in sal.heard()] == [
+                "START", "END (HELD)", "END (ABORTED)", "START (RESUMED)", "END (FINISHED)",
+            ]  # fmt: skip
+            for words in ("Approval wanted", "HELD: ", "ABORTED: ", "FINISHED: "):
+                (line,) = said(ada, words)
+                assert f"[{room.run}]" in line
+
+    play(scenario())
+    assert len(room.store.runs()) == 1
+    assert room.restarts == list(HOSTS)
+    events = [each.event for each in room.store.read(room.run)]
+    assert [event.by for event in events if isinstance(event, Approved)] == ["irc:account/bob"]
+
+
+def _channels(server: VouchingServer) -> set[str]:
+    """The channels that the bot is in."""
+    bot = server.clients.get("holdfast")
+    return set(bot.channels) if bot else set()
