@@ -21,7 +21,7 @@ from holdfast.chat.transports.matrix_words import BUTTONS, content, spoken, thre
 from tests.chat.hearing import listening, play, posted, quick, until
 from tests.chat.servers.synapse import PYTHON, Person, SynapseServer
 from tests.unit.chat import rooms as whole_room
-from tests.unit.chat.rooms import CONFIG
+from tests.unit.chat.rooms import CONFIG, WITH_SERVERS
 from tests.unit.cli.desks import HOSTS
 
 ASK = Message(
@@ -231,7 +231,7 @@ def test_a_bot_started_anew_is_given_the_same_events_and_does_nothing_twice(
         "approvals": [{"sites": ["lab"], "by_others": False, "deadline_seconds": 36_000}],
         "log": None,
     }
-    whole = whole_room.Room(tmp_path / "project", config=config)
+    whole = whole_room.Room(tmp_path / "project", config=config, speed=WITH_SERVERS)
 
     def times(words: str) -> int:
         return sum(words in text for text in room.texts())

@@ -18,7 +18,7 @@ from holdfast.model import Json, Phase
 from tests.chat.hearing import play, quick, until
 from tests.chat.servers.irc import ACCOUNT, NGIRCD, PASSWORD, Human, Ngircd, VouchingServer
 from tests.chat.servers.synapse import free_port
-from tests.unit.chat.rooms import CONFIG, Room
+from tests.unit.chat.rooms import CONFIG, WITH_SERVERS, Room
 from tests.unit.cli.desks import HOSTS
 
 RUN = "holdfast run broker-restart lab reason openssl update"
@@ -83,7 +83,7 @@ def bot_came(human: Human) -> bool:
 
 def test_a_network_without_accounts_is_told_and_never_asked(ngircd: Ngircd, tmp_path: Path) -> None:
     """Also when its server is killed in mid-run: nothing is missing, nothing is told twice."""
-    room = Room(tmp_path / "project", config=config())
+    room = Room(tmp_path / "project", config=config(), speed=WITH_SERVERS)
     go_on = room.paused_after(1)
 
     async def scenario() -> None:
@@ -139,7 +139,7 @@ def test_people_with_accounts_ask_approve_abort_and_resume(
 ) -> None:
     port = int(vouching.server_address[1])
     transport = irc(port, account=ACCOUNT, password=PASSWORD, trust_accounts=True)
-    room = Room(tmp_path / "project", config=config(), transport=transport)
+    room = Room(tmp_path / "project", config=config(), transport=transport, speed=WITH_SERVERS)
     room.fleet.troubles.append(Trouble("ctl2", "broken", ("ctl2", Phase.RESTART)))
 
     async def scenario() -> None:

@@ -20,7 +20,7 @@ from holdfast.events import Approved
 from holdfast.model import Json, Phase
 from tests.chat.hearing import play, quick, until
 from tests.chat.servers.slack import APP_TOKEN, BOT, BOT_TOKEN, TEAM, SlackServer
-from tests.unit.chat.rooms import CONFIG, Room
+from tests.unit.chat.rooms import CONFIG, WITH_SERVERS, Room
 from tests.unit.cli.desks import HOSTS
 
 ADA, BOB, FOX = "U2ADA", "U3BOB", "U4FOX"
@@ -52,7 +52,7 @@ class Workspace:
         self.slack = SlackServer()
         self._numbers = itertools.count()
         self.path, self.config = path, config(**approvals)
-        self.room = Room(path / "project", config=self.config)
+        self.room = Room(path / "project", config=self.config, speed=WITH_SERVERS)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Room]:
@@ -327,7 +327,7 @@ def test_two_people_who_press_at_once_begin_one_run(there: Workspace) -> None:
 
 
 def test_a_button_of_an_expired_question_does_nothing(tmp_path: Path) -> None:
-    there = Workspace(tmp_path, deadline_seconds=5)
+    there = Workspace(tmp_path, deadline_seconds=50)
 
     async def scenario() -> None:
         async with slack(there) as server, there.serving():

@@ -33,6 +33,9 @@ from tests.unit.engine.worlds import FakePlaybooks, FakeSite, policy, runbook
 SPEED = 50.0
 """Seconds of the fleet's time in one of ours."""
 
+WITH_SERVERS = 10.0
+"""The same beside real servers on a busy machine: a lease must not run out because they take their time."""
+
 ADA = Person("memory:ada", "Ada")  # operator
 BOB = Person("memory:bob", "Bob")  # approver
 CAT = Person("memory:cat", "Cat")  # viewer
@@ -60,18 +63,19 @@ CONFIG: dict[str, Json] = {
 
 @dataclass
 class FastClock(FakeClock):
-    """Time that passes by itself, ``SPEED`` times as fast as ours, for whoever waits and who does not."""
+    """Time that passes by itself, ``speed`` times as fast as ours, for whoever waits and who does not."""
 
+    speed: float = SPEED
     began: float = field(default_factory=time.monotonic)
     stands_still: datetime | None = None
 
     def __call__(self) -> datetime:
         return self.stands_still or self.now + timedelta(
-            seconds=(time.monotonic() - self.began) * SPEED
+            seconds=(time.monotonic() - self.began) * self.speed
         )
 
     def wait(self, seconds: float) -> None:
-        threading.Event().wait(seconds / SPEED)
+        threading.Event().wait(seconds / self.speed)
         for listener in tuple(self.on_tick):
             listener()
 
@@ -83,7 +87,7 @@ class FastClock(FakeClock):
         self.stands_still = None
 
     async def passing(self, seconds: float) -> None:
-        await asyncio.to_thread(threading.Event().wait, seconds / SPEED)
+        await asyncio.to_thread(threading.Event().wait, seconds / self.speed)
 
 
 @dataclass
@@ -139,13 +143,14 @@ class Room:
     transport: Transport | None = None
     groups: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"broker": HOSTS})
     drivers: int = 0
+    speed: float = SPEED
     pauses: list[threading.Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for directory in ("runbooks", "inventories/lab"):
             (self.path / directory).mkdir(parents=True)
         self.write(*BLOCKS)
-        self.clock = FastClock()
+        self.clock = FastClock(speed=self.speed)
         self.fleet = FakeFleet.of(list(HOSTS))
         self.fleet.clock = self.clock
         self.settings = Settings(f"sqlite:///{self.path / 'state.db'}", self.path)
