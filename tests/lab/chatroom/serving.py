@@ -61,7 +61,12 @@ def serve(directory: Path, site: str, state: Path) -> int:
             cwd=REPOSITORY,
             env=os.environ | {"HOLDFAST_STATE_DIR": str(state)},
         )
-        return bot.wait()
+        if (code := bot.wait()) < 0:
+            name = signal.Signals(-code).name
+            print(
+                f"The bot was ended by {name}: make chat-demo starts it again, and a run goes on without it."
+            )
+        return abs(code)
     finally:
         # Ctrl-C reaches all three; whoever is in a hurry may type it twice.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
