@@ -62,8 +62,9 @@ SUITES := tests/unit tests/properties tests/contract tests/content
 check-pytest: ## The tests that need no lab
 	@$(PHASE) pytest pytest -n $(JOBS) --dist worksteal $(SUITES)
 
-# One server for each file of tests. What needs ngircd is skipped, and says so, where Debian's package is not installed.
+# One server for each file of tests.
 check-chat: venv $(VENV)-synapse/.locked ## Chat against real servers on loopback: Matrix, IRC, and one that speaks Slack
+	@tests/chat/servers/ngircd-unpacked
 	@$(PHASE) chat pytest -n 2 --dist loadfile tests/chat
 
 .PHONY: format
@@ -150,7 +151,7 @@ lock: venv ## Write requirements/*.txt from pyproject.toml
 
 .PHONY: clean
 clean: ## Remove what make and the tools wrote, but no lab and no run's state
-	@rm -rf $(VENV) $(VENV)-bench $(VENV)-synapse .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible .phases dist
+	@rm -rf $(VENV) $(VENV)-bench $(VENV)-synapse .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible .phases .ngircd dist
 
 # flock: two people who type `make` in one checkout must not install over each other.
 # $(1): the virtual environment, $(2): the lock it is installed from

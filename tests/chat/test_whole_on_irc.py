@@ -50,7 +50,7 @@ def config() -> dict[str, Json]:
 @pytest.fixture
 def ngircd(tmp_path: Path) -> Iterator[Ngircd]:
     if NGIRCD is None:
-        pytest.skip("no ngircd here: apt install ngircd")
+        pytest.skip("no ngircd here, and none to be had from apt: make check-chat says why")
     server = Ngircd(tmp_path, password="planted-server-password")  # noqa: S106 - of this server alone
     server.start()
     yield server

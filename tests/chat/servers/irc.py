@@ -24,7 +24,8 @@ from irc.server import IRCClient, IRCServer
 
 from tests.chat.servers.synapse import free_port
 
-NGIRCD = shutil.which("ngircd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+UNPACKED = Path(__file__).parents[3] / ".ngircd"  # by ngircd-unpacked, where it is not installed
+NGIRCD = shutil.which("ngircd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:{UNPACKED}")
 ACCOUNT, PASSWORD = "holdfastbot", "planted-sasl-password"
 
 
