@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +12,7 @@ from holdfast.chat.transport import Heard, Message, Place, Unreachable
 from holdfast.chat.transports.irc import Irc, Settings
 from holdfast.chat.transports.irc_words import LINE_BYTES, lines, mentioned
 from tests.chat.hearing import listening, play, posted, quick, until
-from tests.chat.servers.irc import ACCOUNT, NGIRCD, PASSWORD, Human, Ngircd, VouchingServer
-from tests.chat.servers.synapse import free_port
+from tests.chat.servers.irc import ACCOUNT, PASSWORD, Human, Ngircd, VouchingServer
 
 OPS = Place("#ops")
 HELD = Message("HELD [run-1]\nnext: holdfast resume run-1", "host1  done\nhost2  in hand")
@@ -25,23 +22,6 @@ HELD_LINES = ["HELD [run-1]", "next: holdfast resume run-1", "host1  done", "hos
 def client(port: int, **more: object) -> Irc:
     asked = {"server": "127.0.0.1", "port": port, "tls": False, "channels": ["#ops"]} | more
     return Irc(Settings.model_validate({"timeout_seconds": 10, **asked}), quick())
-
-
-@pytest.fixture
-def ngircd(tmp_path: Path) -> Iterator[Ngircd]:
-    if NGIRCD is None:
-        pytest.skip("no ngircd here, and none to be had from apt: make check-chat says why")
-    server = Ngircd(tmp_path, password="planted-server-password")  # noqa: S106 - of this server alone
-    server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def vouching() -> Iterator[VouchingServer]:
-    server = VouchingServer(free_port())
-    yield server
-    server.close()
 
 
 def port_of(server: VouchingServer) -> int:

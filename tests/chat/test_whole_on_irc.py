@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-
-import pytest
 
 from holdfast.ansible.fleet import Trouble
 from holdfast.chat.transports.irc import Irc, Settings
@@ -16,8 +13,7 @@ from holdfast.engine import Engine
 from holdfast.events import Approved
 from holdfast.model import Json, Phase
 from tests.chat.hearing import play, quick, until
-from tests.chat.servers.irc import ACCOUNT, NGIRCD, PASSWORD, Human, Ngircd, VouchingServer
-from tests.chat.servers.synapse import free_port
+from tests.chat.servers.irc import ACCOUNT, PASSWORD, Human, Ngircd, VouchingServer
 from tests.unit.chat.rooms import CONFIG, WITH_SERVERS, Room
 from tests.unit.cli.desks import HOSTS
 
@@ -45,23 +41,6 @@ def config() -> dict[str, Json]:
         "approvals": [{"sites": ["lab"], "deadline_seconds": 36_000}],
         "log": {"transport": "irc", "channel": "#sal"},
     }
-
-
-@pytest.fixture
-def ngircd(tmp_path: Path) -> Iterator[Ngircd]:
-    if NGIRCD is None:
-        pytest.skip("no ngircd here, and none to be had from apt: make check-chat says why")
-    server = Ngircd(tmp_path, password="planted-server-password")  # noqa: S106 - of this server alone
-    server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def vouching() -> Iterator[VouchingServer]:
-    server = VouchingServer(free_port())
-    yield server
-    server.close()
 
 
 def by_hand(room: Room, engine: Engine) -> None:

@@ -20,7 +20,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 # Ansible takes a part of a limit that matches nothing for a warning: the host that somebody wanted
-# to leave out, and misspelt, would be restarted.
+# to leave out, and misspelt, would be restarted. ansible.cfg says the same for runs by hand; here it
+# holds whatever the caller's environment says.
 _STRICT = {"ANSIBLE_HOST_PATTERN_MISMATCH": "error"}
 
 

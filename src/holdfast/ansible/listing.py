@@ -51,7 +51,7 @@ def _selected(inventory: Any, limit: str) -> tuple[list[str], str]:
     inventory.subset(limit)
     # A limit of which Ansible makes no pattern (a comma, an empty file) is none to it: all hosts. An
     # open bracket it drops. Its own reading of the limit is to be had nowhere else.
-    patterns = any(part.strip() for part in inventory._subset)  # noqa: SLF001
+    patterns = any(part.strip() for part in inventory._subset)  # noqa: SLF001  # as said above
     if not patterns or limit.count("[") != limit.count("]"):
         return [], limit
     try:

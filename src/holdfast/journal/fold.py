@@ -308,14 +308,18 @@ def _fault(
     if gate is None:
         words = messages.get(host) or next(iter(messages.values()), "") or otherwise
         return Failure(step, host, "", words)
-    verdicts = [verdict for verdict in gate.verdicts if verdict["outcome"] != Outcome.PASS]
-    # FAIL comes first, and claims that look at the same thing share its words: a wrong password is said once.
-    verdicts.sort(key=lambda verdict: verdict["outcome"] != Outcome.FAIL)
-    said = dict.fromkeys(f"{v['outcome']} {v['reason']}: {v['message']}" for v in verdicts)
-    failed = [each for each in said if each.startswith(Outcome.FAIL)]
-    causes = [each for each in said if each not in failed]
-    if failed and len(causes) > 1:
-        causes = [causes[0], f"and {len(causes) - 1} more without an answer"]
+    failed, unknown = _said(gate, Outcome.FAIL), _said(gate, Outcome.UNKNOWN)
+    if failed and len(unknown) > 1:
+        unknown = [unknown[0], f"and {len(unknown) - 1} more UNKNOWN"]
+    evidence = failed + unknown
     if others := [] if host else sorted({each.host for each in bad} - {gate.host}):
-        causes.append(f"and not well at {listed(others)} either")
-    return Failure(step, host or gate.host, verdicts[0]["claim"], "; ".join(failed + causes))
+        evidence.append(f"and not well at {listed(others)} either")
+    decisive = Outcome.FAIL if failed else Outcome.UNKNOWN
+    claim = next((v["claim"] for v in gate.verdicts if v["outcome"] == decisive), "")
+    return Failure(step, host or gate.host, claim, "; ".join(evidence))
+
+
+def _said(gate: ev.GateJudged, outcome: Outcome) -> list[str]:
+    """Claims that look at the same thing share its words: a wrong password is said once."""
+    verdicts = [verdict for verdict in gate.verdicts if verdict["outcome"] == outcome]
+    return list(dict.fromkeys(f"{outcome} {v['reason']}: {v['message']}" for v in verdicts))

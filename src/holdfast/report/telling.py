@@ -98,7 +98,8 @@ def _(event: events.LookEnded) -> Sentence:
     # Each failed gate has had its own sentence; what else a play says is in its first line.
     first = {host: text.partition("\n")[0] for host, text in event.messages.items()}
     words = [text if text.startswith(host) else f"{host}: {text}" for host, text in first.items()]
-    return Sentence(f"looking ({event.what}) ended: {event.status}: {listed(words)}", "bad")
+    because = f": {listed(words)}" if words else ""
+    return Sentence(f"looking ({event.what}) ended: {event.status}{because}", "bad")
 
 
 @_say.register

@@ -40,7 +40,7 @@ def make(directory: Path, site: str) -> House:
 
 
 def serve(directory: Path, site: str, state: Path) -> int:
-    """Serve until Ctrl-C or SIGTERM; returns the bot's exit code.
+    """Serve until Ctrl-C or SIGTERM; returns the bot's exit code, or the signal that ended it.
 
     Args:
         directory: where the house is kept.

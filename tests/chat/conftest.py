@@ -1,0 +1,28 @@
+"""The IRC servers that more than one file of tests talks to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chat.servers.irc import NGIRCD, Ngircd, VouchingServer
+from tests.chat.servers.synapse import free_port
+
+
+@pytest.fixture
+def ngircd(tmp_path: Path) -> Iterator[Ngircd]:
+    if NGIRCD is None:
+        pytest.skip("no ngircd here, and none to be had from apt: make check-chat says why")
+    server = Ngircd(tmp_path, password="planted-server-password")  # noqa: S106 - of this server alone
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def vouching() -> Iterator[VouchingServer]:
+    server = VouchingServer(free_port())
+    yield server
+    server.close()
