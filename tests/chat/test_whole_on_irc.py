@@ -61,7 +61,7 @@ def bot_came(human: Human) -> bool:
 
 
 def test_a_network_without_accounts_is_told_and_never_asked(ngircd: Ngircd, tmp_path: Path) -> None:
-    """Also when its server is killed in mid-run: nothing is missing, nothing is told twice."""
+    """Also when its server is killed in mid-run: nothing is missing, and only the last line may stand twice."""
     room = Room(tmp_path / "project", config=config(), speed=WITH_SERVERS)
     go_on = room.paused_after(1)
 
@@ -105,7 +105,10 @@ def test_a_network_without_accounts_is_told_and_never_asked(ngircd: Ngircd, tmp_
             heard = ada.heard() + back.heard()
             for words in ("3 restarts on 3 hosts", f"FINISHED: broker-restart at lab [{room.run}]"):
                 assert sum(words in line for line in heard) == 1, words
-            assert sal.heard() == [f"END (FINISHED) - broker-restart lab [{room.run}]"]
+            # START was heard, perhaps not acknowledged yet: that one line may stand twice (docs/chat-setup.md).
+            later = [line for line in sal.heard() if not line.startswith("START - ")]
+            assert later == [f"END (FINISHED) - broker-restart lab [{room.run}]"]
+            assert len(sal.heard()) <= len(later) + 1
             assert not any("Asked [" in line or "Starting [" in line for line in heard)
 
     play(scenario())
