@@ -145,7 +145,7 @@ LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashe
 .PHONY: lock
 lock: venv ## Write requirements/*.txt from pyproject.toml
 	@$(LOCK) --group build -o requirements/build.txt
-	@$(LOCK) pyproject.toml --extra chat --group build --group dev -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra chat --group build --group dev --group lab -o requirements/dev.txt
 	@$(LOCK) --group build --group bench -o requirements/bench.txt
 	@$(LOCK) --group build --group synapse -o requirements/synapse.txt
 

@@ -10,8 +10,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from holdfast.errors import HoldfastError
-from holdfast.events import BaselineTaken
-from holdfast.playrun import PlayRun, Variables, baseline, required
+from holdfast.journal.events import BaselineTaken
+from holdfast.play_context import PlayContext, Variables, baseline, require_lease
 from holdfast.settings import load_settings
 from holdfast.store import open_store
 
@@ -22,7 +22,7 @@ ARGUMENTS = {
 
 
 class ActionModule(ActionBase):
-    """The skin over ``holdfast.playrun.baseline``."""
+    """The skin over ``holdfast.play_context.baseline``."""
 
     _requires_connection = False
 
@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
             return result | {"changed": False, "values": values, "msg": f"would note {name}"}
         variables = Variables(task_vars or {}, self._templar.template)
         try:
-            run = required(PlayRun.of(variables))
+            run = require_lease(PlayContext.of(variables))
             taken = BaselineTaken(at=datetime.now(UTC), name=name, values=values)
             kept = baseline(open_store(load_settings(os.environ)), run.run, taken)
         except HoldfastError as error:

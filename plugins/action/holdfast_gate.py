@@ -20,17 +20,25 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-from holdfast.claims import all_claims, ask, standing
-from holdfast.claims.base import Asked
+from holdfast.claims import all_claims, bind_claim, standing
+from holdfast.claims.base import BoundClaim
 from holdfast.errors import CannotTell, HoldfastError, InvalidInput
-from holdfast.events import GateJudged
-from holdfast.looking import GateResult, Pace, Reading, Timer, describe, look_until, share_of
+from holdfast.gate_loop import (
+    GateResult,
+    GateTiming,
+    Reading,
+    Timer,
+    claims_of_host,
+    describe,
+    run_gate,
+)
+from holdfast.journal.events import GateJudged
 from holdfast.model import Json, Outcome, Phase, Settle
-from holdfast.playrun import PlayRun, Renewal, Variables
-from holdfast.probes.base import Completed, Look
+from holdfast.play_context import LeaseRenewal, PlayContext, Variables
+from holdfast.probes.base import CommandResult, ProbeContext
 from holdfast.settings import load_settings
 from holdfast.store import Store, open_store
-from holdfast.words import counted
+from holdfast.text import count_of
 
 ARGUMENTS = {
     "claims": {"type": "list", "elements": "raw", "required": True},
@@ -59,7 +67,7 @@ QUIET_SECONDS = 10  # a reading that says nothing new is shown again after so lo
 
 
 class ActionModule(ActionBase):
-    """The skin over ``holdfast.looking``."""
+    """The skin over ``holdfast.gate_loop``."""
 
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
@@ -78,7 +86,7 @@ class ActionModule(ActionBase):
         host, pace = str(variables["inventory_hostname"]), _pace(args, variables)
         claims = _claims(args, variables)
         if args["spread"]:
-            claims = share_of(
+            claims = claims_of_host(
                 host, claims, variables["groups"], variables["ansible_play_hosts_all"]
             )
             if not claims:
@@ -88,8 +96,8 @@ class ActionModule(ActionBase):
             self.show(f"gate {host} {words}")
             return {"skipped": True, "msg": words}
         if self._task.check_mode:
-            pace = Pace(Settle(), timedelta(0), pace.poll)
-        look = Look(
+            pace = GateTiming(Settle(), timedelta(0), pace.poll)
+        look = ProbeContext(
             host=host,
             groups=variables["groups"],
             variables=_site_variables(claims, host, variables, self._variables_of),
@@ -97,7 +105,7 @@ class ActionModule(ActionBase):
         )
         journal = None if self._task.check_mode else _Journal.of(variables)
         timer = Timer(time.monotonic, threading.Event().wait)
-        result = look_until(claims, look, pace, timer, _Watcher(self, host, pace, journal))
+        result = run_gate(claims, look, pace, timer, _Watcher(self, host, pace, journal))
         if journal:
             journal.judged(host, self._task.name, args["phase"], result)
         return {
@@ -132,7 +140,7 @@ class _ConnectionShell:
         # Ansible keeps the current task in context variables, which threads do not inherit.
         self._context = contextvars.copy_context()
 
-    def run(self, argv: Sequence[str]) -> Completed:
+    def run(self, argv: Sequence[str]) -> CommandResult:
         bounded = ["timeout", "--kill-after=2", str(COMMAND_SECONDS), *argv]
         with self._turn:
             try:
@@ -141,19 +149,19 @@ class _ConnectionShell:
                 raise CannotTell(f"the host is unreachable: {error}") from error
         if answer["rc"] in {124, 137}:
             raise CannotTell(f"`{shlex.join(argv)}` gave no answer in {COMMAND_SECONDS} s")
-        return Completed(answer["rc"], answer["stdout"], answer["stderr"])
+        return CommandResult(answer["rc"], answer["stdout"], answer["stderr"])
 
 
 class _Journal:
     """Writes verdicts into the run's journal, and keeps a lease taken by hand alive."""
 
-    def __init__(self, store: Store, run: PlayRun) -> None:
+    def __init__(self, store: Store, run: PlayContext) -> None:
         self._store, self._run = store, run
-        self._renewal = Renewal(store, run, datetime.now(UTC))
+        self._renewal = LeaseRenewal(store, run, datetime.now(UTC))
 
     @classmethod
     def of(cls, variables: Variables) -> _Journal | None:
-        run = PlayRun.of(variables)
+        run = PlayContext.of(variables)
         return cls(open_store(load_settings(os.environ)), run) if run else None
 
     def renew(self) -> None:
@@ -177,7 +185,7 @@ class _Watcher:
     """Called with each reading: shows what is new, renews the lease."""
 
     def __init__(
-        self, action: ActionModule, host: str, pace: Pace, journal: _Journal | None
+        self, action: ActionModule, host: str, pace: GateTiming, journal: _Journal | None
     ) -> None:
         self._action, self._host, self._pace, self._journal = action, host, pace, journal
         self._last: tuple[str, float] = ("", 0.0)
@@ -192,9 +200,9 @@ class _Watcher:
             self._last = (news, at)
 
 
-def _claims(args: dict[str, Any], variables: Variables) -> list[Asked]:
+def _claims(args: dict[str, Any], variables: Variables) -> list[BoundClaim]:
     if args["claims"] != [STANDING]:
-        return [ask(entry) for entry in args["claims"]]
+        return [bind_claim(entry) for entry in args["claims"]]
     claims = standing(variables["groups"])
     if not claims:
         raise InvalidInput(
@@ -204,7 +212,7 @@ def _claims(args: dict[str, Any], variables: Variables) -> list[Asked]:
     return claims
 
 
-def _pace(args: dict[str, Any], variables: Variables) -> Pace:
+def _pace(args: dict[str, Any], variables: Variables) -> GateTiming:
     deadline = args["deadline_seconds"]
     if deadline is None:
         deadline = float(variables.get("holdfast_gate_deadline_seconds", DEADLINE_SECONDS))
@@ -212,11 +220,11 @@ def _pace(args: dict[str, Any], variables: Variables) -> Pace:
     if poll is None:
         poll = float(variables.get("holdfast_poll_seconds", POLL_SECONDS))
     settle = Settle(args["settle_readings"], timedelta(seconds=args["settle_seconds"]))
-    return Pace(settle, timedelta(seconds=deadline), timedelta(seconds=poll))
+    return GateTiming(settle, timedelta(seconds=deadline), timedelta(seconds=poll))
 
 
 def _site_variables(
-    claims: Sequence[Asked],
+    claims: Sequence[BoundClaim],
     host: str,
     variables: Variables,
     of_host: Callable[[str, Variables], Variables],
@@ -235,21 +243,21 @@ def _site_variables(
     return found
 
 
-def _would_wait(claims: Sequence[Asked], pace: Pace) -> str:
+def _would_wait(claims: Sequence[BoundClaim], pace: GateTiming) -> str:
     names = ", ".join(asked.claim.name for asked in claims)
     settle = (
-        f"{counted(pace.settle.readings, 'reading')} over {pace.settle.span.total_seconds():.0f} s"
+        f"{count_of(pace.settle.readings, 'reading')} over {pace.settle.span.total_seconds():.0f} s"
     )
     return (
         f"would wait up to {pace.deadline.total_seconds():.0f} s for {names} to hold for {settle}"
     )
 
 
-def _message(host: str, phase: str, result: GateResult, pace: Pace) -> str:
-    took = f"{counted(result.readings, 'reading')} in {result.seconds:.1f} s"
+def _message(host: str, phase: str, result: GateResult, pace: GateTiming) -> str:
+    took = f"{count_of(result.readings, 'reading')} in {result.seconds:.1f} s"
     bad = [verdict for verdict in result.verdicts if not verdict.passed]
     if not bad:
-        return f"{host}, {phase}: {counted(len(result.verdicts), 'claim')} hold ({took})"
+        return f"{host}, {phase}: {count_of(len(result.verdicts), 'claim')} hold ({took})"
     faults = "\n".join(f"  {v.claim} {v.outcome} ({v.reason}): {v.message}" for v in bad)
     deadline = f"{pace.deadline.total_seconds():.0f} s"
     left = f" Nothing further is touched; {host} stays as it is." if phase in list(Phase) else ""
@@ -258,7 +266,7 @@ def _message(host: str, phase: str, result: GateResult, pace: Pace) -> str:
 
 def _next(result: GateResult, host: str, variables: Variables) -> str:
     """How somebody who runs the play by hand goes on; under the engine the hold says it."""
-    run = PlayRun.of(variables)
+    run = PlayContext.of(variables)
     if result.outcome is Outcome.PASS or run is None or not run.by_hand:
         return ""
     hosts = list(variables["ansible_play_hosts_all"])

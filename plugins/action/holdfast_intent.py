@@ -10,9 +10,9 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from holdfast.errors import HoldfastError
-from holdfast.events import ActIntended
+from holdfast.journal.events import ActIntended
 from holdfast.model import Act
-from holdfast.playrun import PlayRun, Variables, required
+from holdfast.play_context import PlayContext, Variables, require_lease
 from holdfast.settings import load_settings
 from holdfast.store import open_store
 
@@ -43,7 +43,7 @@ class ActionModule(ActionBase):
             self._display.display(words)  # Ansible shows no message of a task that went well
             return result | {"changed": False, "msg": words}
         try:
-            run = required(PlayRun.of(variables))
+            run = require_lease(PlayContext.of(variables))
             now = datetime.now(UTC)
             store = open_store(load_settings(os.environ))
             store.append_guarded(run.grant, ActIntended(at=now, host=host, **args), now)

@@ -13,13 +13,13 @@ from ansible.plugins.action import ActionBase
 
 from holdfast.errors import HoldfastError, InvalidInput
 from holdfast.model import Holder, Json
-from holdfast.playrun import (
-    PlayRun,
+from holdfast.play_context import (
+    LeaseRequest,
+    PlayContext,
     Policy,
     Variables,
-    Wanted,
-    dead_before,
-    finish_by_hand,
+    dead_holders,
+    release_by_hand,
     take_by_hand,
     would_take,
 )
@@ -30,7 +30,7 @@ ARGUMENTS = {"state": {"type": "str", "choices": ["held", "released"], "default"
 
 
 class ActionModule(ActionBase):
-    """The skin over ``holdfast.playrun``'s leases."""
+    """The skin over ``holdfast.play_context``'s leases."""
 
     _requires_connection = False
 
@@ -53,7 +53,7 @@ class ActionModule(ActionBase):
 
 
 def _held(variables: Variables, check_mode: bool) -> dict[str, Json]:
-    now, run = datetime.now(UTC), PlayRun.of(variables)
+    now, run = datetime.now(UTC), PlayContext.of(variables)
     store = open_store(load_settings(os.environ))
     if run and not run.by_hand:
         store.check(run.grant, now)
@@ -63,17 +63,17 @@ def _held(variables: Variables, check_mode: bool) -> dict[str, Json]:
     if check_mode:
         return {"msg": would_take(store, wanted, me, now), "run": "", "grant": {}, "by_hand": True}
     everyone = open_store(load_settings(os.environ), gone=lambda _: False)
-    before = dead_before(store, everyone, wanted, now)
+    before = dead_holders(store, everyone, wanted, now)
     run = take_by_hand(store, wanted, me, now)
     words = f"holds {', '.join(sorted(run.grant.tokens))} by hand"
     return _answer(run, "".join([words, *(_took_over(holder) for holder in before)]))
 
 
 def _released(variables: Variables, check_mode: bool) -> dict[str, Json]:
-    run = PlayRun.of(variables)
+    run = PlayContext.of(variables)
     if run is None or check_mode:
         return {"msg": "nothing to give back: this play took no lease"}
-    if finish_by_hand(open_store(load_settings(os.environ)), run, datetime.now(UTC)):
+    if release_by_hand(open_store(load_settings(os.environ)), run, datetime.now(UTC)):
         return _answer(run, "is finished and has given its leases back")
     return {"msg": f"run {run.run} goes on; the engine ends it"}
 
@@ -85,7 +85,7 @@ def _took_over(holder: Holder) -> str:
     )
 
 
-def _answer(run: PlayRun, words: str) -> dict[str, Json]:
+def _answer(run: PlayContext, words: str) -> dict[str, Json]:
     return {
         "msg": f"run {run.run} {words}",
         "run": run.run,
@@ -94,21 +94,21 @@ def _answer(run: PlayRun, words: str) -> dict[str, Json]:
     }
 
 
-def _wanted(variables: Variables) -> Wanted:
+def _wanted(variables: Variables) -> LeaseRequest:
     for name, remedy in (
         ("holdfast_site", "name the site in the inventory's group_vars/all.yml"),
         ("holdfast_policy", "declare the policy in the play's vars"),
     ):
         if not variables.get(name):
             raise InvalidInput(f"{name} is not set, so no lease can be named", remedy=remedy)
-    return Wanted(
+    return LeaseRequest(
         site=str(variables["holdfast_site"]),
         policy=Policy.of(variables["holdfast_policy"]),
         title=str(variables["ansible_play_name"]),
     )
 
 
-def _this_play(store: Store, variables: Variables, wanted: Wanted, now: datetime) -> Holder:
+def _this_play(store: Store, variables: Variables, wanted: LeaseRequest, now: datetime) -> Holder:
     """This ansible-playbook: the parent of the worker that runs the action."""
     parent = multiprocessing.parent_process()
     if parent is None or parent.pid is None:

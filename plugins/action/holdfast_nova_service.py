@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 from pydantic import ValidationError
 
 from holdfast.errors import CannotTell, HoldfastError, InvalidInput
-from holdfast.gates.nova import SILENT_CELL
+from holdfast.judges.nova import SILENT_CELL
 from holdfast.model import Json
 from holdfast.probes.nova_api import OK, SERVICES, ApiSite, first, put
 

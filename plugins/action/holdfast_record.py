@@ -10,9 +10,9 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from holdfast.errors import HoldfastError
-from holdfast.events import ActDone, HostDone, Observed
+from holdfast.journal.events import ActDone, HostDone, Observed
 from holdfast.model import Act
-from holdfast.playrun import PlayRun, Variables, required
+from holdfast.play_context import PlayContext, Variables, require_lease
 from holdfast.settings import load_settings
 from holdfast.store import open_store
 
@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             return result | {"changed": False, "msg": f"{words}: would be journaled"}
         try:
-            run = required(PlayRun.of(variables))
+            run = require_lease(PlayContext.of(variables))
             event = kind(at=datetime.now(UTC), host=host, **given)
             open_store(load_settings(os.environ)).append(run.run, event)
         except HoldfastError as error:

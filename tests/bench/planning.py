@@ -13,11 +13,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from holdfast.ansible.fake import FakeRunner
-from holdfast.ansible.fleet import FakeFleet
+from holdfast.ansible.fake_fleet import FakeFleet
+from holdfast.ansible.fake_runner import FakeRunner
 from holdfast.engine import Engine
 from holdfast.model import Json
-from holdfast.plan import Playbook, Policy, Site
+from holdfast.plan import Playbook, Policy, SiteInventory
 from holdfast.settings import Settings
 from holdfast.store import open_store
 
@@ -53,9 +53,9 @@ class Sites:
     def __init__(self, hosts: tuple[str, ...]) -> None:
         self._hosts = hosts
 
-    def read(self, site: Path, limit: str) -> Site:
+    def read(self, site: Path, limit: str) -> SiteInventory:
         """The whole group, whatever the limit."""
-        return Site("bench", str(site), {GROUP: self._hosts})
+        return SiteInventory("bench", str(site), {GROUP: self._hosts})
 
 
 class Playbooks:

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from holdfast.chat.backoff import Backoff
 from holdfast.chat.transport import Heard, Message, Place, Posted, Pressed, Transport, Unreachable
-from holdfast.chat.transports.patience import Backoff
 
 PATIENCE_SECONDS = 60.0
 

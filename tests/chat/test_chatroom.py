@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.chat.assembly import opened_transports
 from holdfast.chat.config import load_config
+from holdfast.chat.server import opened_transports
 from holdfast.chat.transports import connect
 from tests.chat.servers.house import House, house_in, keep_house, server_in
 from tests.chat.servers.synapse import PYTHON, NoServer, SynapseServer

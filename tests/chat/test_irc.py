@@ -9,8 +9,8 @@ from contextlib import closing
 import pytest
 
 from holdfast.chat.transport import Heard, Message, Place, Unreachable
-from holdfast.chat.transports.irc import Irc, Settings
-from holdfast.chat.transports.irc_words import LINE_BYTES, lines, mentioned
+from holdfast.chat.transports.irc import Irc, IrcSettings
+from holdfast.chat.transports.irc_format import LINE_BYTES, lines, mentioned
 from tests.chat.hearing import listening, play, posted, quick, until
 from tests.chat.servers.irc import ACCOUNT, PASSWORD, Human, Ngircd, VouchingServer
 
@@ -21,7 +21,7 @@ HELD_LINES = ["HELD [run-1]", "next: holdfast resume run-1", "host1  done", "hos
 
 def client(port: int, **more: object) -> Irc:
     asked = {"server": "127.0.0.1", "port": port, "tls": False, "channels": ["#ops"]} | more
-    return Irc(Settings.model_validate({"timeout_seconds": 10, **asked}), quick())
+    return Irc(IrcSettings.model_validate({"timeout_seconds": 10, **asked}), quick())
 
 
 def port_of(server: VouchingServer) -> int:

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.chat.transport import Button, Heard, Message, Place, Unreachable
-from holdfast.chat.transports.matrix import Matrix, Settings
-from holdfast.chat.transports.matrix_words import BUTTONS, content, spoken, thread_of, tokens
+from holdfast.chat.transports.matrix import Matrix, MatrixSettings
+from holdfast.chat.transports.matrix_format import BUTTONS, content, spoken, thread_of, tokens
 from tests.chat.hearing import listening, play, posted, quick, until
 from tests.chat.servers.synapse import PYTHON, Person, SynapseServer
 from tests.unit.chat import rooms as whole_room
@@ -43,7 +43,7 @@ class Room:
         return Place(self.id)
 
     def client(self, token: str = "") -> Matrix:
-        settings = Settings(
+        settings = MatrixSettings(
             homeserver=self.server.url,
             user=self.bot.id,
             access_token=token or self.bot.token,

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from holdfast.chat.transport import Button, Heard, Message, Place, Unreachable
-from holdfast.chat.transports.slack import Settings, Slack
-from holdfast.chat.transports.slack_words import spoken
+from holdfast.chat.transports.slack import Slack, SlackSettings
+from holdfast.chat.transports.slack_format import spoken
 from tests.chat.hearing import listening, play, posted, quick, until
 from tests.chat.servers.slack import APP_TOKEN, BOT, BOT_TOKEN, SlackServer
 
@@ -26,7 +26,7 @@ HOSTILE = "*bold* _it_ <!channel> <@U1> ```x``` & <https://e|e> :boom:"
 
 
 def client(server: SlackServer, bot_token: str = BOT_TOKEN) -> Slack:
-    settings = Settings(
+    settings = SlackSettings(
         bot_token=bot_token,
         app_token=APP_TOKEN,
         base_url=server.base_url,
@@ -282,7 +282,7 @@ def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     play(scenario())
     assert "planted" not in caplog.text
-    assert "planted" not in repr(Settings(bot_token=BOT_TOKEN, app_token=APP_TOKEN))
+    assert "planted" not in repr(SlackSettings(bot_token=BOT_TOKEN, app_token=APP_TOKEN))
 
 
 @pytest.mark.parametrize(

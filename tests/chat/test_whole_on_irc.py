@@ -6,11 +6,11 @@ import asyncio
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from holdfast.ansible.fleet import Trouble
-from holdfast.chat.transports.irc import Irc, Settings
-from holdfast.chat.transports.patience import Backoff, passing
+from holdfast.ansible.fake_fleet import Fault
+from holdfast.chat.backoff import Backoff, passing
+from holdfast.chat.transports.irc import Irc, IrcSettings
 from holdfast.engine import Engine
-from holdfast.events import Approved
+from holdfast.journal.events import Approved
 from holdfast.model import Json, Phase
 from tests.chat.hearing import play, quick, until
 from tests.chat.servers.irc import ACCOUNT, PASSWORD, Human, Ngircd, VouchingServer
@@ -23,7 +23,7 @@ RUN = "holdfast run broker-restart lab reason openssl update"
 def irc(port: int, backoff: Backoff | None = None, **more: Json) -> Irc:
     asked = {"server": "127.0.0.1", "port": port, "tls": False, "channels": ["#ops", "#sal"]}
     return Irc(
-        Settings.model_validate({"timeout_seconds": 10, **asked, **more}), backoff or quick()
+        IrcSettings.model_validate({"timeout_seconds": 10, **asked, **more}), backoff or quick()
     )
 
 
@@ -122,7 +122,7 @@ def test_people_with_accounts_ask_approve_abort_and_resume(
     port = int(vouching.server_address[1])
     transport = irc(port, account=ACCOUNT, password=PASSWORD, trust_accounts=True)
     room = Room(tmp_path / "project", config=config(), transport=transport, speed=WITH_SERVERS)
-    room.fleet.troubles.append(Trouble("ctl2", "broken", ("ctl2", Phase.RESTART)))
+    room.fleet.troubles.append(Fault("ctl2", "broken", ("ctl2", Phase.RESTART)))
 
     async def scenario() -> None:
         with ExitStack() as people:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.chat.transports.matrix import Matrix, Settings
+from holdfast.chat.transports.matrix import Matrix, MatrixSettings
 from tests.chat.hearing import play, quick, until
 from tests.chat.servers.house import House, furnish
 from tests.chat.servers.synapse import PYTHON, Json, SynapseServer
@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SynapseServer]:
 
 def transport(house: House) -> Matrix:
     return Matrix(
-        Settings(
+        MatrixSettings(
             homeserver=house.holdfast.url,
             user=house.holdfast.id,
             access_token=house.holdfast.token,

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from holdfast.ansible.fleet import Trouble
-from holdfast.chat.transports.slack import Settings, Slack
-from holdfast.events import Approved
+from holdfast.ansible.fake_fleet import Fault
+from holdfast.chat.transports.slack import Slack, SlackSettings
+from holdfast.journal.events import Approved
 from holdfast.model import Json, Phase
 from tests.chat.hearing import play, quick, until
 from tests.chat.servers.slack import APP_TOKEN, BOT, BOT_TOKEN, TEAM, SlackServer
@@ -58,7 +58,7 @@ class Workspace:
     async def serving(self) -> AsyncIterator[Room]:
         """A bot that serves while this lasts; the next one is another process, as far as Slack can tell."""
         self.room.transport = Slack(
-            Settings(
+            SlackSettings(
                 bot_token=BOT_TOKEN,
                 app_token=APP_TOKEN,
                 base_url=self.slack.base_url,
@@ -194,7 +194,7 @@ def test_a_run_is_planned_approved_by_button_and_told_to_its_picture(there: Work
 
 def test_a_run_holds_with_the_command_lines_words_is_aborted_and_resumed(there: Workspace) -> None:
     there.config["approvals"] = []
-    there.room.fleet.troubles.append(Trouble("ctl2", "broken", ("ctl2", Phase.RESTART)))
+    there.room.fleet.troubles.append(Fault("ctl2", "broken", ("ctl2", Phase.RESTART)))
 
     async def scenario() -> None:
         async with slack(there), there.serving() as room:

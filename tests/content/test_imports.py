@@ -12,34 +12,33 @@ import pytest
 
 from tests.content.reading import ROOT, files, name_of, text_of
 
-VALUES = {"model", "errors", "events"}
+VALUES = {"model", "errors", "text"}
 PURE = {"plan", "journal", "runbook"}
-CLAIMS = {"claims", "gates", "probes", "looking"}
-BELOW_ENGINE = VALUES | PURE | {"ansible", "store", "settings", "words"}
+CLAIMS = {"claims", "judges", "probes", "gate_loop"}
+BELOW_ENGINE = VALUES | PURE | {"ansible", "store", "settings"}
 
 # The table of docs/architecture.md. A part may always import itself.
 MAY_IMPORT: Mapping[str, set[str]] = {
     "model": set(),
     "errors": set(),
-    "words": set(),
-    "events": {"model"},
+    "text": set(),
     "settings": {"errors"},
-    "gates": {"model"},
+    "judges": {"model"},
     "probes": {"model", "errors"},
-    "claims": {"gates", "probes", "model", "errors", "words"},
-    "looking": CLAIMS | {"model", "errors"},
-    "plan": VALUES | PURE | {"words"},
-    "journal": VALUES | {"words"},
-    "runbook": VALUES | {"words"},
-    "store": VALUES | {"settings"},
-    "playrun": VALUES | {"store", "settings"},
-    "ansible": VALUES | PURE | {"words"},
+    "claims": {"judges", "probes", "model", "errors", "text"},
+    "gate_loop": CLAIMS | {"model", "errors"},
+    "journal": VALUES,
+    "runbook": VALUES,
+    "plan": VALUES | PURE,
+    "store": VALUES | {"settings", "journal"},
+    "play_context": VALUES | {"store", "settings", "journal"},
+    "ansible": VALUES | PURE,
     "engine": BELOW_ENGINE,
     "report": BELOW_ENGINE | {"engine"},
     "chat": BELOW_ENGINE | {"engine", "report"},
     "cli": BELOW_ENGINE | CLAIMS | {"engine", "report", "chat"},
 }
-PLUGINS_MAY_IMPORT = VALUES | CLAIMS | {"playrun", "store", "journal", "settings", "words"}
+PLUGINS_MAY_IMPORT = VALUES | CLAIMS | {"play_context", "store", "journal", "settings"}
 
 # Untyped or heavy libraries have one home, behind a typed adapter.
 HOMES: Mapping[str, set[str]] = {
@@ -65,7 +64,7 @@ HOMES: Mapping[str, set[str]] = {
 }
 
 # What a module without I/O and clock can be made of. `datetime` is there for values; its clock is not (CLOCKS_AND_IO).
-PURE_PARTS = {"model", "errors", "events", "words", "gates", *PURE}
+PURE_PARTS = {*VALUES, "judges", *PURE}
 PURE_LIBRARIES = {
     "__future__", "abc", "bisect", "collections", "dataclasses", "datetime", "difflib", "enum", "fractions",
     "functools", "graphlib", "hashlib", "hmac", "itertools", "json", "markdown_it", "math", "operator",
@@ -86,7 +85,7 @@ def imported(tree: ast.AST, package: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             anchor = package.split(".")[: -(node.level - 1) or None] if node.level else []
             module = ".".join([*anchor, *([node.module] if node.module else [])])
-            # `from holdfast import events` imports a module, `from holdfast.events import Event`
+            # `from holdfast.journal import events` imports a module, `from holdfast.journal.events import Event`
             # a name: `known_as` tells which.
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
@@ -109,7 +108,7 @@ def called(tree: ast.AST) -> Iterator[str]:
 
 
 def part_of(module: str) -> str:
-    """Return the part of Holdfast a module belongs to: `gates` for `holdfast.gates.rabbitmq`."""
+    """Return the part of Holdfast a module belongs to: `gates` for `holdfast.judges.rabbitmq`."""
     return module.split(".")[1] if "." in module else ""
 
 
@@ -202,13 +201,13 @@ def test_no_module_imports_itself_through_others() -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("holdfast.gates.nova", "from holdfast.probes.nova import look"),
-        ("holdfast.gates.nova", "from holdfast import store"),
-        ("holdfast.gates.nova", "from ..errors import CannotTell"),
-        ("holdfast.gates.nova", "import time"),
-        ("holdfast.gates.nova", "def judge():\n    import subprocess"),
-        ("holdfast.gates.nova", "from urllib.request import urlopen"),
-        ("holdfast.runbook.parse", "from pathlib import Path"),
+        ("holdfast.judges.nova", "from holdfast.probes.nova import look"),
+        ("holdfast.judges.nova", "from holdfast import store"),
+        ("holdfast.judges.nova", "from ..errors import CannotTell"),
+        ("holdfast.judges.nova", "import time"),
+        ("holdfast.judges.nova", "def judge():\n    import subprocess"),
+        ("holdfast.judges.nova", "from urllib.request import urlopen"),
+        ("holdfast.runbook.parser", "from pathlib import Path"),
         ("holdfast.plan", "from datetime import UTC, datetime\nNOW = datetime.now(UTC)"),
         ("holdfast.journal", "text = open('journal').read()"),
         ("holdfast.journal", "from holdfast.plan import decide"),
@@ -217,7 +216,7 @@ def test_no_module_imports_itself_through_others() -> None:
         ("holdfast.engine", "from holdfast.claims import CLAIMS"),
         ("holdfast.claims.nova", "import ansible_runner"),
         ("holdfast.store.leases", "from holdfast.engine import run"),
-        ("holdfast.ansible.real", "from sqlalchemy import text"),
+        ("holdfast.ansible.play_runner", "from sqlalchemy import text"),
         ("holdfast.shortcut", "x = 1"),
     ],
 )
@@ -229,12 +228,12 @@ def test_an_import_upwards_is_seen(module: str, source: str) -> None:
     ("module", "source"),
     [
         (
-            "holdfast.gates.nova",
-            "from datetime import timedelta\nfrom holdfast.gates.base import Unanswered",
+            "holdfast.judges.nova",
+            "from datetime import timedelta\nfrom holdfast.judges.base import Unanswered",
         ),
-        ("holdfast.runbook.parse", "from pathlib import PurePath"),
-        ("holdfast.gates.nova", "from collections.abc import Iterator\nimport collections.abc"),
-        ("holdfast.ansible.real", "import ansible_runner"),
+        ("holdfast.runbook.parser", "from pathlib import PurePath"),
+        ("holdfast.judges.nova", "from collections.abc import Iterator\nimport collections.abc"),
+        ("holdfast.ansible.play_runner", "import ansible_runner"),
         ("holdfast.cli", "from holdfast import engine, __version__"),
     ],
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
-from holdfast.claims import SYSTEMS, all_claims, ask, find_claim
+from holdfast.claims import SYSTEMS, all_claims, bind_claim, find_claim
 from holdfast.errors import InvalidInput
 from tests.content.reading import (
     ROOT,
@@ -75,7 +75,7 @@ def claim_complaints(value: Yaml) -> list[str]:
             if "{{" in json.dumps(entry):
                 found += unknown_parameters(entry)
             else:
-                ask(entry)
+                bind_claim(entry)
         except InvalidInput as error:
             found.append(error.message)
     return found

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
-from holdfast.ansible.fake import FakeRunner
-from holdfast.ansible.fleet import FakeFleet
-from holdfast.ansible.ports import Play, PlayResult, PlayRunner, Progress
-from holdfast.ansible.real import RealRunner
-from holdfast.events import Event
+from holdfast.ansible.fake_fleet import FakeFleet
+from holdfast.ansible.fake_runner import FakeRunner
+from holdfast.ansible.interfaces import Play, PlayResult, PlayRunner, Progress
+from holdfast.ansible.play_runner import AnsibleRunner
+from holdfast.journal.events import Event
 from holdfast.model import Holder, Json, LeaseMode
 from holdfast.settings import Settings
 from holdfast.store import Store, open_store, processes_of
@@ -71,7 +71,7 @@ class RealBench:
         self.site = LocalSite.make(path / "site", "a", "b", "c", unreachable=("c",))
         self.state_dir = settings.state_dir
         self.inventory = str(self.site.path)
-        self.runner: PlayRunner = RealRunner(
+        self.runner: PlayRunner = AnsibleRunner(
             PROJECT,
             os.environ | {"PLANTED": "hunter2-environment"},
             settings.state_url,

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import FrameType
 
 from holdfast.ansible.inventory import AnsibleInventory
+from holdfast.ansible.play_runner import AnsibleRunner
 from holdfast.ansible.playbooks import AnsiblePlaybooks
-from holdfast.ansible.real import RealRunner
-from holdfast.claims import ask
+from holdfast.claims import bind_claim
 from holdfast.engine import Engine
 from holdfast.errors import HoldfastError
 from holdfast.settings import Settings
@@ -28,10 +28,10 @@ def engine(state_dir: Path) -> Engine:
     settings = Settings(f"sqlite:///{state_dir / 'state.db'}", state_dir)
     return Engine(
         store=open_store(settings),
-        runner=RealRunner(PROJECT, os.environ, settings.state_url, state_dir, processes_of),
+        runner=AnsibleRunner(PROJECT, os.environ, settings.state_url, state_dir, processes_of),
         sites=AnsibleInventory(PROJECT, os.environ),
         playbooks=AnsiblePlaybooks(PROJECT),
-        claim_group=lambda entry: ask(entry).claim.group,
+        claim_group=lambda entry: bind_claim(entry).claim.group,
         wait=threading.Event().wait,
     )
 

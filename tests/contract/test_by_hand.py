@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.events import Event, Finished
+from holdfast.journal.events import Event, Finished
 from holdfast.settings import Settings
 from holdfast.store import open_store
 from tests.contract.site import UNIT, LocalSite

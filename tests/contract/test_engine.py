@@ -17,8 +17,8 @@ from typing import TypeVar
 
 import pytest
 
-from holdfast.events import AbortAsked, ActDone, ActIntended, Observed
 from holdfast.journal import RunState, Status, fold
+from holdfast.journal.events import AbortRequested, ActDone, ActIntended, Observed
 from holdfast.settings import Settings
 from holdfast.store import open_store, processes_of
 from tests.contract.site import LocalSite
@@ -184,7 +184,7 @@ def test_a_hard_stop_leaves_no_process_and_asks_the_host(scene: Scene) -> None:
     driver = scene.start()
     scene.until(lambda: scene.site.restarts("b") == 1)
     driver.send_signal(signal.SIGINT)
-    scene.until(lambda: bool(scene.events(AbortAsked)))
+    scene.until(lambda: bool(scene.events(AbortRequested)))
     driver.send_signal(signal.SIGINT)
 
     assert code_of(driver) == 5

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import InvalidInput
-from holdfast.events import ActDone, ActIntended, GateJudged, HostDone, Observed
+from holdfast.journal.events import ActDone, ActIntended, GateJudged, HostDone, Observed
 from holdfast.model import Act, Outcome
 from holdfast.store import processes_of
 from tests.contract.benches import BENCHES, Hand, RealBench

@@ -14,8 +14,8 @@ from pathlib import Path
 from hypothesis import event, given, note, settings
 from hypothesis import strategies as st
 
-from holdfast.ansible.fleet import FakeFleet, FakeHost, Happening, Trouble
-from holdfast.engine import Ended
+from holdfast.ansible.fake_fleet import FakeFleet, FakeHost, Fault, FleetEvent
+from holdfast.engine import RunResult
 from holdfast.errors import LeaseHeld
 from holdfast.journal import Status
 from holdfast.model import Holder, LeaseMode, Phase
@@ -41,7 +41,7 @@ class Story:
     canary: bool
     limit: list[str]
     leaders: list[int]
-    troubles: list[Trouble]
+    troubles: list[Fault]
     crashes: list[tuple[int, bool]]
     incidents: list[Incident]
     repair_first: bool
@@ -52,7 +52,7 @@ def stories(draw: st.DrawFn) -> Story:
     hosts = HOSTS[: draw(st.integers(1, len(HOSTS)))]
     some = st.sampled_from(hosts)
     trouble = st.builds(
-        Trouble,
+        Fault,
         host=some,
         kind=st.sampled_from(KINDS),
         before=st.tuples(some, st.sampled_from(list(Phase))),
@@ -94,7 +94,7 @@ class Watch:
     listed: set[str]
     in_turn: set[str] = field(default_factory=set)
 
-    def act(self, act: Happening) -> None:
+    def act(self, act: FleetEvent) -> None:
         assert act.host in self.listed, f"{act.host} is not part of the run"
         self.holds_a_lease(act)
         if act.what == "undrain":
@@ -104,7 +104,7 @@ class Watch:
         most = max(self.story.batches)
         assert len(self.in_turn) <= most, f"{self.in_turn} out at once, {most} allowed"
 
-    def holds_a_lease(self, act: Happening) -> None:
+    def holds_a_lease(self, act: FleetEvent) -> None:
         rows = self.world.store.holders("lab/broker", act.at)
         assert [row.holder.run for row in rows] == [act.run], f"{act} without a lease"
         assert rows[0].mode is LeaseMode.EXCLUSIVE
@@ -183,7 +183,7 @@ class Play:
             ended = self.attempt(run)
         raise AssertionError("twelve repairs and resumes did not finish the run")
 
-    def attempt(self, run: str) -> Ended | None:
+    def attempt(self, run: str) -> RunResult | None:
         self.driver = self.world.engine()
         before = len(self.world.fleet.history)
         try:
@@ -194,7 +194,7 @@ class Play:
         note(f"{ended.code}: {[str(h) for h in self.world.fleet.history[before:]]}")
         return ended
 
-    def start(self) -> Ended:
+    def start(self) -> RunResult:
         blocks = [
             f"roll: {group}_restart.yml\nhosts: {group}\nbatch: {batch}"
             f"\ncanary: {str(self.story.canary).lower()}"

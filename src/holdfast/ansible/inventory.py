@@ -13,7 +13,7 @@ from pathlib import Path
 from holdfast.ansible.environment import scrubbed
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
-from holdfast.plan import Site
+from holdfast.plan import SiteInventory
 
 _SECONDS = 120
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -32,7 +32,7 @@ class AnsibleInventory:
     project: Path
     environ: Mapping[str, str]
 
-    def read(self, site: Path, limit: str) -> Site:
+    def read(self, site: Path, limit: str) -> SiteInventory:
         """The site; variables stay in the process that reads it.
 
         Raises:
@@ -66,7 +66,7 @@ class AnsibleInventory:
                 f"--limit {limit!r} matches no host of {path}",
                 remedy=f"see its hosts: ansible-inventory -i {path} --graph",
             )
-        return Site(
+        return SiteInventory(
             name=listing["site"],
             path=str(path),
             groups={group: tuple(hosts) for group, hosts in listing["groups"].items()},
@@ -74,7 +74,7 @@ class AnsibleInventory:
         )
 
     def _listing(self, path: Path, limit: str) -> dict[str, Json]:
-        program = [sys.executable, "-m", "holdfast.ansible.listing", str(path), limit]
+        program = [sys.executable, "-m", "holdfast.ansible.inventory_program", str(path), limit]
         try:
             answer = subprocess.run(  # noqa: S603  # our own module; path and limit are arguments
                 program,

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.plan import Playbook, Policy
-from holdfast.words import nearest
+from holdfast.text import closest
 
 POLICY = "holdfast_policy"
 _ENGINES_OWN = "holdfast_"
@@ -63,7 +63,7 @@ class AnsiblePlaybooks:
         directory = self.project / "playbooks"
         names = sorted(path.name for path in directory.glob("*.yml"))
         if name not in names:
-            near = nearest(name, names)
+            near = closest(name, names)
             hint = f"did you mean {near}?" if near else f"there are: {', '.join(names)}"
             raise InvalidInput(f"there is no playbook {name!r} in {directory}; {hint}")
         return directory / name

@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
-from holdfast.chat.access import Access, Member, Pace
-from holdfast.chat.clerk import Asker, Clerk
+from holdfast.chat.command_parser import addressed, parse
+from holdfast.chat.commands import Asker, CommandHandler
 from holdfast.chat.follower import Follower, adopt
-from holdfast.chat.language import addressed, parse
-from holdfast.chat.saying import error_message, fit, stranger_message, too_many_message
-from holdfast.chat.secret import Scrubber
+from holdfast.chat.messages import error_message, fit, stranger_message, too_many_message
+from holdfast.chat.permissions import Member, Permissions, RateLimit
+from holdfast.chat.secrets import Scrubber
 from holdfast.chat.transport import Heard, Message, Place, Pressed, Transport, Unreachable
 from holdfast.errors import HoldfastError, StateUnusable
-from holdfast.words import one_line
+from holdfast.text import one_line
 
 LOG = logging.getLogger("holdfast.chat")
 _EVERY_SECONDS = 1.0
@@ -46,8 +46,8 @@ async def passing(seconds: float) -> None:
 class Bot:
     """``followers`` are one for each transport."""
 
-    clerk: Clerk
-    access: Access
+    clerk: CommandHandler
+    access: Permissions
     followers: Sequence[Follower]
     scrub: Scrubber
     clock: Callable[[], datetime]
@@ -64,7 +64,7 @@ class Bot:
     )
 
     def __post_init__(self) -> None:
-        self._pace = Pace(self.clerk.config.rates, self.clock)
+        self._pace = RateLimit(self.clerk.config.rates, self.clock)
 
     async def serve(self) -> None:
         """Hear and tell until cancelled. Runs go on without us, and are caught up with afterwards."""

@@ -22,9 +22,9 @@ from pydantic import (
 
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
-from holdfast.runbook import Approvals
+from holdfast.runbook import ApprovalPolicy
 from holdfast.settings import read_config
-from holdfast.words import nearest
+from holdfast.text import closest
 
 Name = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
 Names = Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -63,14 +63,14 @@ class _Selection(_Strict):
         return _among(site, self.sites) and (not runbook or _among(runbook, self.runbooks))
 
 
-class Grant(_Selection):
+class RoleGrant(_Selection):
     """These people have this role there."""
 
     role: Role
     people: Names
 
 
-class Asked(_Selection, Approvals):
+class ApprovalRule(_Selection, ApprovalPolicy):
     """Runs there begin only with somebody's word: ``count`` people, within ``deadline_seconds``."""
 
     deadline_seconds: Annotated[StrictInt, Field(ge=1)] = 900
@@ -100,9 +100,9 @@ class Config(_Strict):
 
     transports: Annotated[dict[Name, dict[str, Json]], Field(min_length=1)]
     people: dict[Name, Annotated[tuple[Id, ...], Field(min_length=1)]]
-    roles: tuple[Grant, ...]
+    roles: tuple[RoleGrant, ...]
     sites: Annotated[dict[Name, SiteConfig], Field(min_length=1)]
-    approvals: tuple[Asked, ...] = ()
+    approvals: tuple[ApprovalRule, ...] = ()
     log: Channel | None = None
     rates: Rates = Rates()
 
@@ -110,7 +110,7 @@ class Config(_Strict):
     def _names_exist(self) -> Config:
         for kind, name, known in self._named():
             if name != EVERY and name not in known:
-                near = nearest(name, known)
+                near = closest(name, known)
                 hint = f"; did you mean {near}?" if near else ""
                 raise ValueError(f"there is no {kind} {name!r}{hint}")
         return self
@@ -137,7 +137,7 @@ class Config(_Strict):
         for key, selection in selections:
             for name in selection.runbooks:
                 if name != EVERY and name not in known:
-                    near = nearest(name, known)
+                    near = closest(name, known)
                     hint = f"; did you mean {near}?" if near else ""
                     raise InvalidInput(
                         f"{key}: there is no runbook {name!r}{hint}", remedy="holdfast runbooks"

@@ -17,25 +17,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from holdfast import events
-from holdfast.chat import saying
-from holdfast.chat.access import Access
+from holdfast.chat import messages
 from holdfast.chat.config import Config, Role
-from holdfast.chat.launching import Launcher
 from holdfast.chat.ledger import Feed, Ledger
-from holdfast.chat.saying import fit
-from holdfast.chat.secret import Scrubber
+from holdfast.chat.messages import fit
+from holdfast.chat.permissions import Permissions
+from holdfast.chat.run_launcher import Launcher
+from holdfast.chat.secrets import Scrubber
 from holdfast.chat.transport import Message, Place, Posted, Transport, Unreachable
 from holdfast.engine import Engine
 from holdfast.errors import StateUnusable
-from holdfast.events import Recorded
-from holdfast.journal import RunState, Status
-from holdfast.report import build, picture
-from holdfast.report.board import Board
-from holdfast.report.drawing import plain
+from holdfast.journal import RunState, Status, events
+from holdfast.journal.events import Recorded
+from holdfast.report import build, timeline_svg
+from holdfast.report.progress import RunProgress
+from holdfast.report.progress_text import plain
 from holdfast.report.table import tables
 from holdfast.store import Store
-from holdfast.words import one_line
+from holdfast.text import one_line
 
 LOG = logging.getLogger("holdfast.chat")
 
@@ -53,10 +52,10 @@ FOLLOWED = timedelta(days=7)
 
 
 @dataclass
-class Telling:
+class FeedState:
     """What is known of one feed's run; rebuilt from the journal when the bot starts."""
 
-    board: Board = field(default_factory=Board)
+    board: RunProgress = field(default_factory=RunProgress)
     waiting: list[Recorded] = field(default_factory=list)
     read: int = 0
     drawn: str = ""
@@ -74,14 +73,14 @@ class Follower:
 
     transport: Transport
     config: Config
-    access: Access
+    access: Permissions
     engine: Engine
     store: Store
     ledger: Ledger
     launcher: Launcher
     scrub: Scrubber
     clock: Callable[[], datetime]
-    _tellings: dict[tuple[str, str], Telling] = field(default_factory=dict)
+    _tellings: dict[tuple[str, str], FeedState] = field(default_factory=dict)
 
     async def tell_all(self) -> None:
         """Bring every feed of this platform up to date.
@@ -93,11 +92,11 @@ class Follower:
             StateUnusable: what chat remembers cannot be read.
         """
         for feed in self.ledger.feeds(self.transport.name):
-            telling = self._tellings.setdefault((feed.run, feed.kind), Telling())
+            telling = self._tellings.setdefault((feed.run, feed.kind), FeedState())
             if telling.rests_until is None or self.clock() >= telling.rests_until:
                 await self._tell_or_rest(feed, telling)
 
-    async def _tell_or_rest(self, feed: Feed, telling: Telling) -> None:
+    async def _tell_or_rest(self, feed: Feed, telling: FeedState) -> None:
         try:
             await self._tell(feed, telling)
             telling.failures, telling.rests_until = 0, None
@@ -117,7 +116,7 @@ class Follower:
 
     # --- one feed -----------------------------------------------------------------------------
 
-    async def _tell(self, feed: Feed, telling: Telling) -> None:
+    async def _tell(self, feed: Feed, telling: FeedState) -> None:
         new = await asyncio.to_thread(self.store.read, feed.run, telling.read)
         if new:
             telling.read = new[-1].seq
@@ -137,11 +136,11 @@ class Follower:
         await self._tell_words(feed, telling)
         self._close_ended(feed, telling)
 
-    async def _tell_event(self, feed: Feed, board: Board, recorded: Recorded) -> None:
+    async def _tell_event(self, feed: Feed, board: RunProgress, recorded: Recorded) -> None:
         state, event, key = board.state, recorded.event, f"{feed.run}/{feed.kind}/{recorded.seq}"
         if feed.kind == "log":
             by = event.by if isinstance(event, events.RunOpened | events.Resumed) else ""
-            if line := saying.log_line(state, event, self.access.named(by)):
+            if line := messages.log_line(state, event, self.access.named(by)):
                 await self.say(Place(feed.channel), Message(line), key)
                 self.ledger.told(feed, recorded.seq)
             return
@@ -154,17 +153,17 @@ class Follower:
     ) -> None:
         match event:
             case events.RunOpened():
-                message = saying.opening_message(state, self.access.named(event.by))
+                message = messages.opening_message(state, self.access.named(event.by))
                 posted = await self.say(Place(feed.channel), message, key)
                 self.ledger.keep(_root(feed.run), feed.run, posted)
-            case events.ApprovalWanted():
+            case events.ApprovalRequested():
                 posted = await self.say(self._thread(feed), self._question(state, event.step), key)
                 self.ledger.keep(_question(feed.run, event.step), feed.run, posted)
             case events.Approved() | events.StepFinished():
                 await self._redraw_question(feed, state, event.step)
-            case events.Held() | events.Aborted() | events.Refused():
+            case events.Held() | events.Aborted() | events.RunRefused():
                 await self._redraw_question(feed, state, state.current)
-                await self.say(self._thread(feed), saying.stopped_message(state), key)
+                await self.say(self._thread(feed), messages.stopped_message(state), key)
             case events.Finished():
                 await self._tell_finished(feed, state, key)
             case events.Resumed():
@@ -172,25 +171,25 @@ class Follower:
                 await self.say(self._thread(feed), Message(words), key)
 
     async def _tell_finished(self, feed: Feed, state: RunState, key: str) -> None:
-        message = saying.stopped_message(state)
+        message = messages.stopped_message(state)
         told = build([await asyncio.to_thread(self.store.read, feed.run)])
         summary = Message(f"{message.text}\n{message.code}", plain(tables(told)))
         await self.say(self._thread(feed), summary, key)
         if self.transport.abilities.files:
-            svg = self.scrub(picture(told)).encode()
+            svg = self.scrub(timeline_svg(told)).encode()
             name = f"{feed.run}.svg"
             await self.transport.upload(self._thread(feed), name, svg, f"{key}/picture")
 
     # --- messages that are edited in place ----------------------------------------------------
 
-    async def _draw(self, feed: Feed, telling: Telling) -> None:
+    async def _draw(self, feed: Feed, telling: FeedState) -> None:
         """Post the progress message once, and edit it when there is something new, but not often."""
         if not self.transport.abilities.edits:
             return
         now, board = self.clock(), telling.board
         if not self._due(telling, now):
             return
-        message = saying.progress_message(board, now)
+        message = messages.progress_message(board, now)
         key = f"{feed.run}/progress"
         posted = self.ledger.posted(key)
         if posted is None:
@@ -201,7 +200,7 @@ class Follower:
         telling.drawn, telling.edited = message.code, now
         telling.drawn_seq = board.state.seq
 
-    def _due(self, telling: Telling, now: datetime) -> bool:
+    def _due(self, telling: FeedState, now: datetime) -> bool:
         if telling.edited is None:
             return True
         state, since = telling.board.state, now - telling.edited
@@ -224,11 +223,11 @@ class Follower:
         people: Sequence[str] = ()
         if opened is not None:
             people = self.access.people(Role.APPROVER, opened.site, opened.runbook)
-        return saying.approval_message(state, step, people, self.access.named)
+        return messages.approval_message(state, step, people, self.access.named)
 
     # --- runs without a driver, runs that are over --------------------------------------------
 
-    async def _tell_alone(self, feed: Feed, telling: Telling) -> None:
+    async def _tell_alone(self, feed: Feed, telling: FeedState) -> None:
         """Say once that nobody drives the run any more, where its journal has no end."""
         state, now = telling.board.state, self.clock()
         leased = state.status is Status.RUNNING and state.grant is not None
@@ -240,12 +239,12 @@ class Follower:
         if now - telling.alone_since < GRACE or self.ledger.posted(key) is not None:
             return
         if feed.kind == "log":
-            said = await self.say(Place(feed.channel), Message(saying.lost_line(state)), key)
+            said = await self.say(Place(feed.channel), Message(messages.lost_line(state)), key)
         else:
-            said = await self.say(self._thread(feed), saying.stopped_message(state), key)
+            said = await self.say(self._thread(feed), messages.stopped_message(state), key)
         self.ledger.keep(key, feed.run, said)
 
-    async def _tell_words(self, feed: Feed, telling: Telling) -> None:
+    async def _tell_words(self, feed: Feed, telling: FeedState) -> None:
         """Pass on why a run's process ended after its last event, also where it said nothing at all."""
         if await asyncio.to_thread(self.launcher.alive, feed.run):
             telling.over_since = None
@@ -266,7 +265,7 @@ class Follower:
         if self.ledger.posted(key) is None:
             self.ledger.keep(key, feed.run, await self.say(self._thread(feed), message, key))
 
-    def _close_ended(self, feed: Feed, telling: Telling) -> None:
+    def _close_ended(self, feed: Feed, telling: FeedState) -> None:
         """A run that was asked for just now may have no process yet: such a feed is given time."""
         state = telling.board.state
         old = state.at is None or self.clock() - state.at > FOLLOWED
@@ -276,7 +275,7 @@ class Follower:
             self.ledger.close(feed)
             self._tellings.pop((feed.run, feed.kind), None)
 
-    def _long_over(self, telling: Telling) -> bool:
+    def _long_over(self, telling: FeedState) -> bool:
         since = telling.over_since
         return since is not None and self.clock() - since >= GRACE
 
@@ -289,10 +288,10 @@ class Follower:
 
 _SEEN = (
     events.RunOpened,
-    events.ApprovalWanted,
+    events.ApprovalRequested,
     events.Held,
     events.Aborted,
-    events.Refused,
+    events.RunRefused,
     events.Finished,
     events.Resumed,
 )

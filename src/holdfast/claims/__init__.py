@@ -11,10 +11,10 @@ from importlib import import_module
 
 from pydantic import ValidationError
 
-from holdfast.claims.base import Asked, Claim
+from holdfast.claims.base import BoundClaim, Claim
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
-from holdfast.words import nearest
+from holdfast.text import closest
 
 SYSTEMS: tuple[str, ...] = ("systemd", "rabbitmq", "nova")
 
@@ -45,13 +45,13 @@ def find_claim(name: str) -> Claim:
     )
 
 
-def standing(groups: Mapping[str, Sequence[str]]) -> list[Asked]:
+def standing(groups: Mapping[str, Sequence[str]]) -> list[BoundClaim]:
     """What is true of a healthy fleet at any time, about the groups that have hosts."""
     claims = [claim for claim in all_claims().values() if claim.standing]
-    return [ask(claim.name) for claim in claims if groups.get(claim.group)]
+    return [bind_claim(claim.name) for claim in claims if groups.get(claim.group)]
 
 
-def ask(entry: str | Mapping[str, Json]) -> Asked:
+def bind_claim(entry: str | Mapping[str, Json]) -> BoundClaim:
     """Check one entry of a gate: a claim's name, or ``{claim: name, parameter: value, …}``.
 
     Raises:
@@ -65,7 +65,7 @@ def ask(entry: str | Mapping[str, Json]) -> Asked:
         )
     claim = find_claim(name)
     try:
-        return Asked(claim, claim.parameters(**values))
+        return BoundClaim(claim, claim.parameters(**values))
     except ValidationError as error:
         faults = "; ".join(_fault(claim, fault) for fault in error.errors())
         raise InvalidInput(f"{name}: {faults}") from None
@@ -79,5 +79,5 @@ def _fault(claim: Claim, fault: Mapping[str, Json]) -> str:
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
-    near = nearest(name, known)
+    near = closest(name, known)
     return f"did you mean {near}?" if near else f"there are: {', '.join(known) or 'none'}"

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from holdfast.gates.base import Observation
+from holdfast.judges.base import Observation
 from holdfast.model import Json, Verdict
-from holdfast.probes.base import Look
+from holdfast.probes.base import ProbeContext
 
 
 class Parameters(BaseModel):
@@ -46,7 +46,7 @@ class Claim:
 
     name: str
     summary: str
-    probe: Callable[[Look, Any], Json]
+    probe: Callable[[ProbeContext, Any], Json]
     judge: Callable[[Sequence[Observation], Any], Verdict]
     group: str = ""
     also: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class BoundClaim:
     """A claim with checked parameters, as one gate asks it."""
 
     claim: Claim

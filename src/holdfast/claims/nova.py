@@ -9,9 +9,9 @@ from pydantic import Field
 
 from holdfast.claims import nova_looks as looks
 from holdfast.claims.base import Claim, Parameters
-from holdfast.gates import nova as judges
-from holdfast.gates import nova_answers, nova_host
-from holdfast.gates.base import Observation
+from holdfast.judges import nova as judges
+from holdfast.judges import nova_answers, nova_host
+from holdfast.judges.base import Observation
 from holdfast.model import Verdict
 from holdfast.probes.nova_api import ApiSite
 from holdfast.probes.nova_http import MetadataSite

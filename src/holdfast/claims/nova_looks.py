@@ -12,25 +12,25 @@ from pydantic import Field, SecretStr
 
 from holdfast.claims.base import Parameters
 from holdfast.errors import InvalidInput
-from holdfast.gates import nova as judges
-from holdfast.gates import nova_answers as answers
-from holdfast.gates import nova_host as on_host
+from holdfast.judges import nova as judges
+from holdfast.judges import nova_answers as answers
+from holdfast.judges import nova_host as on_host
 from holdfast.model import Json
 from holdfast.probes import nova_api, nova_host, nova_http, nova_rpc
-from holdfast.probes.base import Look, Site
+from holdfast.probes.base import ProbeContext, SiteVariables
 
 Topic = Literal["conductor", "scheduler", "compute"]
 TOPICS: tuple[Topic, ...] = ("conductor", "scheduler", "compute")
 PeerService = Literal["conductor", "scheduler", "api", "metadata"]
 
 
-class NamedSite(Site):
+class NamedSite(SiteVariables):
     """``nova_service_host``: nova's own name for the host, its option ``host``."""
 
     nova_service_host: str = ""
 
 
-class RpcSite(Site):
+class RpcSite(SiteVariables):
     """What it takes to call the services of one host; cells have brokers of their own."""
 
     nova_transport_url: SecretStr
@@ -74,7 +74,7 @@ class UnitAsked(Parameters):
     unit: str = Field(min_length=1)
 
 
-def look_at_services(look: Look, _: Parameters) -> judges.ServiceList:
+def look_at_services(look: ProbeContext, _: Parameters) -> judges.ServiceList:
     """The service list, and what the inventory expects to be in it."""
     expected = [
         judges.Expected(f"nova-{topic}", host, _known_as(look, host))
@@ -85,7 +85,7 @@ def look_at_services(look: Look, _: Parameters) -> judges.ServiceList:
     return judges.ServiceList(expected, [_service(entry) for entry in listed])
 
 
-def look_at_work(look: Look, asked: OneHost) -> judges.Work:
+def look_at_work(look: ProbeContext, asked: OneHost) -> judges.Work:
     """What is in flight on a compute, between two looks at its service."""
     _members(look, "nova_compute", (asked.host,))
     sites, name = _api_sites(look), _known_as(look, asked.host)
@@ -101,7 +101,7 @@ def look_at_work(look: Look, asked: OneHost) -> judges.Work:
     )
 
 
-def look_by_rpc(look: Look, asked: RpcAsked) -> Sequence[answers.Pinged]:
+def look_by_rpc(look: ProbeContext, asked: RpcAsked) -> Sequence[answers.Pinged]:
     """Call every asked service, through the brokers of its own cell."""
     wanted = {
         (topic, host): nova_rpc.Target(topic, _known_as(look, host))
@@ -119,13 +119,13 @@ def look_by_rpc(look: Look, asked: RpcAsked) -> Sequence[answers.Pinged]:
     return [_pinged(topic, host, echoes[target]) for (topic, host), target in wanted.items()]
 
 
-def look_at_apis(look: Look, _: Parameters) -> Mapping[str, answers.ApiAsked]:
+def look_at_apis(look: ProbeContext, _: Parameters) -> Mapping[str, answers.ApiAsked]:
     """Ask every host's nova-api."""
     replies = nova_http.ask_apis(_api_sites(look))
     return {host: _api_asked(each) for host, each in replies.items()}
 
 
-def look_at_metadata(look: Look, _: Parameters) -> Mapping[str, answers.MetadataAsked]:
+def look_at_metadata(look: ProbeContext, _: Parameters) -> Mapping[str, answers.MetadataAsked]:
     """Ask every host's metadata service."""
     hosts = look.groups.get("nova_metadata", ())
     replies = nova_http.ask_metadata(
@@ -134,7 +134,7 @@ def look_at_metadata(look: Look, _: Parameters) -> Mapping[str, answers.Metadata
     return {host: _metadata_asked(each) for host, each in replies.items()}
 
 
-def look_at_group(look: Look, asked: PeerAsked) -> Mapping[str, answers.Finding]:
+def look_at_group(look: ProbeContext, asked: PeerAsked) -> Mapping[str, answers.Finding]:
     """Ask the same service of every host of its group, the host itself included."""
     members = _members(look, f"nova_{asked.service}", (asked.host,))
     if asked.service == "api":
@@ -145,7 +145,7 @@ def look_at_group(look: Look, asked: PeerAsked) -> Mapping[str, answers.Finding]
     return {each.host: answers.of_ping(each) for each in pinged}
 
 
-def look_at_log(look: Look, asked: LogAsked) -> on_host.Log:
+def look_at_log(look: ProbeContext, asked: LogAsked) -> on_host.Log:
     """Read the unit's log on the task's host back to the unit's start."""
     seen = nova_host.logged_since_start(look, asked.unit, asked.log)
     return on_host.Log(
@@ -153,13 +153,13 @@ def look_at_log(look: Look, asked: LogAsked) -> on_host.Log:
     )
 
 
-def look_at_stop_timeout(look: Look, asked: UnitAsked) -> on_host.StopTimeout:
+def look_at_stop_timeout(look: ProbeContext, asked: UnitAsked) -> on_host.StopTimeout:
     """Ask systemd on the task's host."""
     seconds = nova_host.stop_timeout_seconds(look, asked.unit)
     return on_host.StopTimeout(look.host, asked.unit, seconds)
 
 
-def _members(look: Look, group: str, named: Sequence[str]) -> Sequence[str]:
+def _members(look: ProbeContext, group: str, named: Sequence[str]) -> Sequence[str]:
     """The group's hosts; those that a claim names must be among them."""
     members = look.groups.get(group, ())
     strangers = [host for host in named if host not in members]
@@ -168,11 +168,11 @@ def _members(look: Look, group: str, named: Sequence[str]) -> Sequence[str]:
     return members
 
 
-def _api_sites(look: Look) -> Mapping[str, nova_api.ApiSite]:
+def _api_sites(look: ProbeContext) -> Mapping[str, nova_api.ApiSite]:
     return {host: look.site(host, nova_api.ApiSite) for host in look.groups.get("nova_api", ())}
 
 
-def _known_as(look: Look, host: str) -> str:
+def _known_as(look: ProbeContext, host: str) -> str:
     return look.site(host, NamedSite).nova_service_host or host
 
 
@@ -188,7 +188,7 @@ def _targets(
 
 
 def _call(
-    look: Look, targets: Mapping[str, Sequence[nova_rpc.Target]], pings: int
+    look: ProbeContext, targets: Mapping[str, Sequence[nova_rpc.Target]], pings: int
 ) -> Mapping[nova_rpc.Target, nova_rpc.Echo]:
     """One round of calls for each distinct set of brokers, which is one for each cell."""
     cells: dict[tuple[frozenset[nova_rpc.Broker], str], dict[nova_rpc.Target, int]] = {}

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from holdfast.claims.base import Claim, Parameters
 from holdfast.errors import InvalidInput
-from holdfast.gates.rabbitmq import clients, cluster, queues, seen
+from holdfast.judges.rabbitmq import clients, cluster, queues, seen
 from holdfast.model import Verdict
-from holdfast.probes.base import Look
+from holdfast.probes.base import ProbeContext
 from holdfast.probes.rabbitmq import looks
 from holdfast.probes.rabbitmq.nova_queues import GROUPS as NOVA_GROUPS
 from holdfast.probes.rabbitmq.nova_queues import NovaName, nova_consumers
@@ -80,15 +80,15 @@ class Baseline(Parameters):
         return max(self.slack, self.baseline * self.tolerance)
 
 
-def _cluster(look: Look, _: Parameters) -> seen.Cluster:
+def _cluster(look: ProbeContext, _: Parameters) -> seen.Cluster:
     return seen.Cluster.model_validate(looks.look_at_cluster(look))
 
 
-def _queues(look: Look, _: Parameters) -> seen.Queues:
+def _queues(look: ProbeContext, _: Parameters) -> seen.Queues:
     return seen.Queues.model_validate(looks.look_at_queues(look))
 
 
-def _depths(look: Look, asked: OfQueues) -> seen.Depths:
+def _depths(look: ProbeContext, asked: OfQueues) -> seen.Depths:
     wanted = {**(nova_consumers(look) if asked.of_nova else {}), **asked.queues}
     if not wanted:
         raise InvalidInput(
@@ -98,19 +98,19 @@ def _depths(look: Look, asked: OfQueues) -> seen.Depths:
     return seen.Depths.model_validate(looks.look_at_depths(look, asked.vhost, wanted))
 
 
-def _quorum(look: Look, asked: OfHost) -> seen.Quorum:
+def _quorum(look: ProbeContext, asked: OfHost) -> seen.Quorum:
     return seen.Quorum.model_validate(looks.look_at_quorum(look, asked.host or look.host))
 
 
-def _drained(look: Look, asked: OfHost) -> seen.Drained:
+def _drained(look: ProbeContext, asked: OfHost) -> seen.Drained:
     return seen.Drained.model_validate(looks.look_at_drained(look, asked.host or look.host))
 
 
-def _booted(look: Look, asked: OfHost) -> seen.Booted:
+def _booted(look: ProbeContext, asked: OfHost) -> seen.Booted:
     return seen.Booted.model_validate(looks.look_at_booted(look, asked.host or look.host))
 
 
-def _trips(look: Look, asked: Through) -> seen.Trips:
+def _trips(look: ProbeContext, asked: Through) -> seen.Trips:
     return seen.Trips.model_validate(look_at_trips(look, asked.through))
 
 

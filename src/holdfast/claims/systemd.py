@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from holdfast.claims.base import Claim, Parameters
-from holdfast.gates import systemd as judges
-from holdfast.gates.base import Observation
+from holdfast.judges import systemd as judges
+from holdfast.judges.base import Observation
 from holdfast.model import Unit, Verdict
-from holdfast.probes.base import Look
+from holdfast.probes.base import ProbeContext
 from holdfast.probes.systemd import look_at_unit
 
 
@@ -32,7 +32,7 @@ class Since(UnitOnly):
     invocation_id: str = Field(min_length=1)
 
 
-def _probe(look: Look, asked: UnitOnly) -> Unit:
+def _probe(look: ProbeContext, asked: UnitOnly) -> Unit:
     return look_at_unit(look, asked.unit)
 
 

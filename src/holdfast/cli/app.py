@@ -16,11 +16,11 @@ import typer
 from rich.console import Console
 
 from holdfast import __version__
-from holdfast.cli import chatting, checking, reading, running, status
-from holdfast.cli.boundary import Boundary
-from holdfast.cli.desk import Desk
-from holdfast.cli.outside import real
-from holdfast.cli.stream import Steady, fill_closed
+from holdfast.cli import chat_commands, check_command, read_commands, run_commands, status_commands
+from holdfast.cli.adapters import real
+from holdfast.cli.context import CommandContext
+from holdfast.cli.exit_codes import ExitOnError
+from holdfast.cli.output_stream import OutputStream, fill_closed
 
 app = typer.Typer(
     name="holdfast",
@@ -61,50 +61,50 @@ def _command(function: object, panel: str, codes: str, example: str) -> None:
     register(function)  # type: ignore[type-var]  # any function
 
 
-_command(reading.runbooks, LOOK, READS, "holdfast runbooks")
-_command(reading.show, LOOK, READS, "holdfast show rabbitmq-restart")
-_command(running.plan, LOOK, READS, "holdfast plan nova-restart --site lab --limit 'ctl*'")
-_command(checking.check, LOOK, CHECKS, "holdfast check --site lab rabbitmq.members_agree")
+_command(read_commands.runbooks, LOOK, READS, "holdfast runbooks")
+_command(read_commands.show, LOOK, READS, "holdfast show rabbitmq-restart")
+_command(run_commands.plan, LOOK, READS, "holdfast plan nova-restart --site lab --limit 'ctl*'")
+_command(check_command.check, LOOK, CHECKS, "holdfast check --site lab rabbitmq.members_agree")
 _command(
-    running.run,
+    run_commands.run,
     ACT,
     RUNS,
     "holdfast run rabbitmq-restart --site lab --reason 'openssl update'",
 )
-_command(running.resume, ACT, RUNS, "holdfast resume k3f9 --reason 'disk replaced on ctl2'")
+_command(run_commands.resume, ACT, RUNS, "holdfast resume k3f9 --reason 'disk replaced on ctl2'")
 _command(
-    running.abort,
+    run_commands.abort,
     ACT,
     "0 asked, or closed · 2 invalid input · 3 refused: a play run by hand",
     "holdfast abort k3f9",
 )
-_command(running.approve, ACT, "0 approved · 2 invalid input", "holdfast approve k3f9")
-_command(status.status, TELL, READS, "holdfast status")
+_command(run_commands.approve, ACT, "0 approved · 2 invalid input", "holdfast approve k3f9")
+_command(status_commands.status, TELL, READS, "holdfast status")
 _command(
-    reading.watch,
+    read_commands.watch,
     TELL,
     f"{READS} · 5 Ctrl-C, of which the run knows nothing",
     "holdfast watch k3f9",
 )
-_command(reading.log, TELL, READS, "holdfast log k3f9 --json")
-_command(reading.report, TELL, READS, "holdfast report k3f9 --svg run.svg")
+_command(read_commands.log, TELL, READS, "holdfast log k3f9 --json")
+_command(read_commands.report, TELL, READS, "holdfast report k3f9 --svg run.svg")
 app.add_typer(lease, name="lease", rich_help_panel=TELL)
-lease.command("list", epilog=_ends("holdfast lease list", READS))(status.lease_list)
+lease.command("list", epilog=_ends("holdfast lease list", READS))(status_commands.lease_list)
 lease.command(
     "release",
     epilog=_ends(
         "holdfast lease release lab/rabbitmq",
         "0 free · 2 invalid input · 3 refused: its holder lives · 5 you said no",
     ),
-)(status.lease_release)
+)(status_commands.lease_release)
 
 app.add_typer(chat, name="chat", rich_help_panel=ACT)
 chat.command(
     "serve",
     epilog=_ends("holdfast chat serve --config chat.yml", "0 told to stop · 2 invalid input"),
-)(chatting.serve)
+)(chat_commands.serve)
 chat.command("drive", hidden=True, epilog=_ends("holdfast chat drive < request.json", RUNS))(
-    chatting.drive
+    chat_commands.drive
 )
 
 
@@ -126,11 +126,11 @@ def _root(
     """Take the options of the program itself; its help text is the app's."""
 
 
-def desk() -> Desk:
+def desk() -> CommandContext:
     """Build what commands work with, from this process's own streams, environment and clock."""
     fill_closed()
-    out, err = Steady(sys.stdout), Steady(sys.stderr)
-    return Desk(
+    out, err = OutputStream(sys.stdout), OutputStream(sys.stderr)
+    return CommandContext(
         environ=os.environ,
         directory=_directory(),
         out=Console(file=out.text(), highlight=False),
@@ -149,9 +149,9 @@ def _directory() -> Path:
         return Path("/")
 
 
-def main(arguments: Sequence[str] | None = None, at: Desk | None = None) -> NoReturn:
+def main(arguments: Sequence[str] | None = None, at: CommandContext | None = None) -> NoReturn:
     """Run the program; always ends in SystemExit with a documented exit code."""
     used = at or desk()
-    with Boundary(used):
+    with ExitOnError(used):
         app(args=list(sys.argv[1:] if arguments is None else arguments), obj=used)
     raise SystemExit(0)

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from threading import Thread
 from types import FrameType
 
-from holdfast.ansible.ports import StopSignal
+from holdfast.ansible.interfaces import StopSignal
 
 BOUNDARY = (
     "Stopping at the next boundary: the host in hand is finished and gated first. "

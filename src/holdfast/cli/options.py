@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from holdfast.cli.desk import Desk
+from holdfast.cli.context import CommandContext
 from holdfast.errors import InvalidInput
 
 
@@ -24,7 +24,7 @@ def _not_empty(context: typer.Context, parameter: typer.CallbackParam, value: st
     return value
 
 
-Site = Annotated[
+SiteOption = Annotated[
     str,
     typer.Option(
         "--site",
@@ -34,7 +34,7 @@ Site = Annotated[
         "or the only site there is.",
     ),
 ]
-Limit = Annotated[
+LimitOption = Annotated[
     str,
     typer.Option(
         "--limit",
@@ -43,26 +43,28 @@ Limit = Annotated[
         help="Only these hosts, as Ansible's --limit; every part of it has to match.",
     ),
 ]
-Inputs = Annotated[
+InputsOption = Annotated[
     list[str],
     typer.Option(
         "--input", metavar="NAME=VALUE", help="A value that the runbook asks for; repeatable."
     ),
 ]
-Json = Annotated[
+JsonOption = Annotated[
     bool, typer.Option("--json", metavar="", help="For programs: JSON on standard output.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask for confirmation.")]
-Run = Annotated[
+YesOption = Annotated[
+    bool, typer.Option("--yes", "-y", metavar="", help="Do not ask for confirmation.")
+]
+RunArgument = Annotated[
     str,
     typer.Argument(
         metavar="RUN", help="A run's id or a unique part of it. Default: the newest run."
     ),
 ]
-NamedRun = Annotated[
+NamedRunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="The run's id, or a unique part of it.")
 ]
-RunbookName = Annotated[
+RunbookArgument = Annotated[
     str,
     typer.Argument(
         metavar="RUNBOOK",
@@ -71,9 +73,9 @@ RunbookName = Annotated[
 ]
 
 
-def desk_of(context: typer.Context) -> Desk:
+def context_of(context: typer.Context) -> CommandContext:
     """Return what the command works with."""
-    desk = context.find_object(Desk)
+    desk = context.find_object(CommandContext)
     if desk is None:
         raise TypeError("the program was started without a Desk")
     return desk

@@ -14,21 +14,21 @@ engine opens no connection to the fleet, sees no secret, repeats no act, and kee
 crashed engine leaves is the journal, and ``resume`` starts at 3 with the hosts in hand asked first.
 """
 
-from holdfast.ansible.ports import Progress, StopSignal
-from holdfast.engine.driving import Ended, Parts
+from holdfast.ansible.interfaces import Progress, StopSignal
+from holdfast.engine.driver import Dependencies, RunResult
 from holdfast.engine.engine import Engine
-from holdfast.engine.left import BY_HAND, hold_message, what_is_left
-from holdfast.engine.planning import Planner, text_of
+from holdfast.engine.hold_report import BY_HAND, hold_message, host_states
+from holdfast.engine.planner import Planner, read_text
 
 __all__ = [
     "BY_HAND",
-    "Ended",
+    "Dependencies",
     "Engine",
-    "Parts",
     "Planner",
     "Progress",
+    "RunResult",
     "StopSignal",
     "hold_message",
-    "text_of",
-    "what_is_left",
+    "host_states",
+    "read_text",
 ]

@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from holdfast import events as ev
-from holdfast.ansible.ports import InventoryReader, PlaybookReader, PlayRunner, StopSignal
-from holdfast.engine.driving import Driver, Ended, Parts, opened
-from holdfast.engine.keeper import TTL, Background, Listener, every_second
-from holdfast.engine.left import again, what_comes_next, what_is_left
-from holdfast.engine.planning import Planner
+from holdfast.ansible.interfaces import InventoryReader, PlaybookReader, PlayRunner, StopSignal
+from holdfast.engine.driver import Dependencies, Driver, RunResult, run_opened
+from holdfast.engine.hold_report import host_states, next_commands, rerun_command
+from holdfast.engine.lease_keeper import TTL, Background, Listener, every_second
+from holdfast.engine.planner import Planner
 from holdfast.errors import InvalidInput, Refused
 from holdfast.journal import RunState, Status, fold
+from holdfast.journal import events as ev
 from holdfast.model import Grant, Holder, Json
 from holdfast.plan import Plan
 from holdfast.store import LeaseRow, Store, driver_is_gone, holder_for
-from holdfast.words import nearest
+from holdfast.text import closest
 
 _OPEN = {Status.RUNNING, Status.HELD}
 
@@ -57,7 +57,7 @@ class Engine:
         self.stop = StopSignal()
         self._sites, self._store, self._who, self._driver_gone = sites, store, who, driver_gone
         self._planner = Planner(sites, playbooks, claim_group)
-        self._parts = Parts(store, runner, clock, wait, listener, background, self.stop)
+        self._parts = Dependencies(store, runner, clock, wait, listener, background, self.stop)
 
     # --- before a run -------------------------------------------------------------------------
 
@@ -71,7 +71,7 @@ class Engine:
         """Return a run id that nobody has used."""
         return self._store.new_run(runbook, self._parts.clock())
 
-    def start(self, plan: Plan, by: str, reason: str, run: str = "") -> Ended:
+    def start(self, plan: Plan, by: str, reason: str, run: str = "") -> RunResult:
         """Run the plan; returns when the run has ended, in whichever way.
 
         ``run`` is an id from ``new_run``: whoever has to know it beforehand asks for it there.
@@ -90,10 +90,10 @@ class Engine:
             raise InvalidInput(
                 f"run {holder.run} was started already", remedy=f"holdfast status {holder.run}"
             )
-        self._store.append(holder.run, opened(plan, holder, now))
+        self._store.append(holder.run, run_opened(plan, holder, now))
         return Driver(self._parts, plan, holder).drive()
 
-    def resume(self, run: str, by: str, reason: str) -> Ended:
+    def resume(self, run: str, by: str, reason: str) -> RunResult:
         """Go on with a held, aborted or dead run from its journal; repeats nothing that is done.
 
         Raises:
@@ -128,7 +128,7 @@ class Engine:
             raise InvalidInput(
                 f"run {run} has ended already: {state.status}", remedy=f"holdfast status {run}"
             )
-        self._store.append(run, ev.AbortAsked(at=self._parts.clock(), by=by, hard=hard))
+        self._store.append(run, ev.AbortRequested(at=self._parts.clock(), by=by, hard=hard))
         state = self.state(run)
         if state.status in _OPEN and self.driver(state) is None:
             # Only as the next event: whoever writes meanwhile lives, and has heard the request.
@@ -161,7 +161,7 @@ class Engine:
         """
         state = fold(self._store.each(run))
         if state.opened is None:
-            near = nearest(run, self._store.runs())
+            near = closest(run, self._store.runs())
             hint = f"; did you mean {near}?" if near else ""
             raise InvalidInput(f"there is no run {run!r}{hint}", remedy="holdfast status")
         return state
@@ -188,7 +188,7 @@ class Engine:
         if state.grant is None:
             raise InvalidInput(
                 f"run {state.run} never held its lease and touched nothing",
-                remedy=f"start anew: {again(state)}",
+                remedy=f"start anew: {rerun_command(state)}",
             )
         plan = Plan.model_validate(state.opened.plan)
         site = self._sites.read(Path(plan.inventory), "")
@@ -234,5 +234,5 @@ class Engine:
 
 
 def _closed(state: RunState, by: str, now: datetime) -> ev.Aborted:
-    left, then = what_is_left(state), what_comes_next(state)
+    left, then = host_states(state), next_commands(state)
     return ev.Aborted(at=now, by=by, left=left, next_commands=then)

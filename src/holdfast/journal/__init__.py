@@ -5,10 +5,10 @@ Owns what events mean together; does no I/O and reads no clock. ``fold`` is all 
 """
 
 from holdfast.journal.fold import advance, fold
-from holdfast.journal.state import (
+from holdfast.journal.run_state import (
     Batch,
     Failure,
-    Look,
+    Inspection,
     Restart,
     RunState,
     Status,
@@ -20,7 +20,7 @@ from holdfast.journal.state import (
 __all__ = [
     "Batch",
     "Failure",
-    "Look",
+    "Inspection",
     "Restart",
     "RunState",
     "Status",

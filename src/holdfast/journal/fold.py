@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import singledispatch
 
-from holdfast import events as ev
-from holdfast.events import Event, Recorded
-from holdfast.journal.state import (
+from holdfast.journal import events as ev
+from holdfast.journal.events import Event, Recorded
+from holdfast.journal.run_state import (
     Batch,
     Failure,
-    Look,
+    Inspection,
     Restart,
     RunState,
     Status,
@@ -19,7 +19,7 @@ from holdfast.journal.state import (
     canonical,
 )
 from holdfast.model import Act, Grant, Outcome, Phase
-from holdfast.words import listed
+from holdfast.text import join_names
 
 
 def fold(recorded: Iterable[Recorded]) -> RunState:
@@ -94,8 +94,8 @@ def _(event: ev.BatchEnded, state: RunState) -> None:
 
 
 @_apply.register
-def _(event: ev.LookStarted, state: RunState) -> None:
-    state.look = Look(event.step, event.what, tuple(event.hosts), tuple(event.claims))
+def _(event: ev.InspectionStarted, state: RunState) -> None:
+    state.look = Inspection(event.step, event.what, tuple(event.hosts), tuple(event.claims))
     state.looks.append(state.look)
     state.judged = []
     if event.what == "observe":
@@ -104,7 +104,7 @@ def _(event: ev.LookStarted, state: RunState) -> None:
 
 
 @_apply.register
-def _(event: ev.LookEnded, state: RunState) -> None:
+def _(event: ev.InspectionEnded, state: RunState) -> None:
     look, state.look = state.look, None
     if look is None:
         return
@@ -189,7 +189,7 @@ def _(_event: ev.BaselineTaken, _state: RunState) -> None:
 
 
 @_apply.register
-def _(event: ev.ApprovalWanted, state: RunState) -> None:
+def _(event: ev.ApprovalRequested, state: RunState) -> None:
     step = state.steps[event.step]
     step.question_plan, step.wanted_at = event.plan_hash, event.at
     # What was said to an earlier question, which nobody waits for any more, has expired with it.
@@ -204,7 +204,7 @@ def _(event: ev.Approved, state: RunState) -> None:
 
 
 @_apply.register
-def _(event: ev.AbortAsked, state: RunState) -> None:
+def _(event: ev.AbortRequested, state: RunState) -> None:
     if state.abort is None or event.hard:
         state.abort = event
 
@@ -224,7 +224,7 @@ def _(event: ev.Resumed, state: RunState) -> None:
 
 
 @_apply.register
-def _(event: ev.Refused, state: RunState) -> None:
+def _(event: ev.RunRefused, state: RunState) -> None:
     state.status, state.refused = Status.REFUSED, event
 
 
@@ -254,7 +254,7 @@ def _forget_observations(state: RunState, hosts: Iterable[str]) -> None:
     state.to_observe |= wanted & set(state.done_units)
 
 
-def _all_proved(look: Look) -> bool:
+def _all_proved(look: Inspection) -> bool:
     """Every gate passed and all that was asked for is among them: silence proves nothing."""
     if any(judged.outcome is not Outcome.PASS for judged in look.judged):
         return False
@@ -269,7 +269,7 @@ def _all_proved(look: Look) -> bool:
     return look.asked() <= passed
 
 
-def _look_fault(event: ev.LookEnded, judged: list[ev.GateJudged]) -> Failure:
+def _look_fault(event: ev.InspectionEnded, judged: list[ev.GateJudged]) -> Failure:
     return _fault(event.step, "", judged, event.messages, f"the {event.what} did not pass")
 
 
@@ -313,7 +313,7 @@ def _fault(
         unknown = [unknown[0], f"and {len(unknown) - 1} more UNKNOWN"]
     evidence = failed + unknown
     if others := [] if host else sorted({each.host for each in bad} - {gate.host}):
-        evidence.append(f"and not well at {listed(others)} either")
+        evidence.append(f"and not well at {join_names(others)} either")
     decisive = Outcome.FAIL if failed else Outcome.UNKNOWN
     claim = next((v["claim"] for v in gate.verdicts if v["outcome"] == decisive), "")
     return Failure(step, host or gate.host, claim, "; ".join(evidence))

@@ -3,8 +3,9 @@
 Owns order, batches and every decision of a run; does no I/O and reads no clock.
 """
 
-from holdfast.plan.deciding import decide
-from holdfast.plan.decisions import (
+from holdfast.plan.builder import Lookups, build_plan
+from holdfast.plan.decide import decide
+from holdfast.plan.decision import (
     Abort,
     AskApproval,
     AwaitApproval,
@@ -18,7 +19,7 @@ from holdfast.plan.decisions import (
     Roll,
     TakeLease,
 )
-from holdfast.plan.making import Ingredients, make_plan
+from holdfast.plan.host_order import next_batch, next_batches
 from holdfast.plan.model import (
     Plan,
     PlannedApprove,
@@ -28,9 +29,8 @@ from holdfast.plan.model import (
     PlannedWait,
     Playbook,
     Policy,
-    Site,
+    SiteInventory,
 )
-from holdfast.plan.order import next_batch, next_batches
 
 __all__ = [
     "Abort",
@@ -41,8 +41,8 @@ __all__ = [
     "EndStep",
     "Finish",
     "Hold",
-    "Ingredients",
     "Inspect",
+    "Lookups",
     "Plan",
     "PlannedApprove",
     "PlannedCheck",
@@ -53,10 +53,10 @@ __all__ = [
     "Policy",
     "Refuse",
     "Roll",
-    "Site",
+    "SiteInventory",
     "TakeLease",
+    "build_plan",
     "decide",
-    "make_plan",
     "next_batch",
     "next_batches",
 ]

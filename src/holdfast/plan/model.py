@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from holdfast.model import Json, LeaseMode
-from holdfast.runbook import Approvals, ClaimEntry, SettleSpec
+from holdfast.runbook import ApprovalPolicy, ClaimEntry, SettleSpec
 
 Order = Literal["unhealthy_first", "fewest_leaders_first"]
 
@@ -47,7 +47,7 @@ class Playbook:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class SiteInventory:
     """An inventory as the engine sees it: groups and their hosts in order, and no variable.
 
     ``selected`` holds the hosts that ``--limit`` leaves, None without a limit.
@@ -138,7 +138,7 @@ class Plan(_Frozen):
         """Flatten for the journal and programs; ``Plan.model_validate`` is the inverse."""
         return self.model_dump(mode="json")
 
-    def begun_by_approval(self, question: str, asked: Approvals) -> Plan:
+    def begun_by_approval(self, question: str, asked: ApprovalPolicy) -> Plan:
         """The same plan with somebody's word as its step 0, before anything else is touched."""
         first = PlannedApprove(number=0, title="Approval", question=question, **dict(asked))
         return Plan(**{**self.as_json(), "steps": (first, *self.steps)})

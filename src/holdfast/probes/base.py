@@ -16,7 +16,7 @@ from holdfast.model import Json
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
+class CommandResult:
     """A command that ended on the task's host, whatever its exit status ``rc``."""
 
     rc: int
@@ -30,7 +30,7 @@ class Shell(Protocol):
     Safe to share between threads. Nothing is interpreted by a shell: ``argv`` arrives as it is.
     """
 
-    def run(self, argv: Sequence[str]) -> Completed:
+    def run(self, argv: Sequence[str]) -> CommandResult:
         """Run one command to its end.
 
         Raises:
@@ -39,7 +39,7 @@ class Shell(Protocol):
         ...
 
 
-class Site(BaseModel):
+class SiteVariables(BaseModel):
     """Base of the models that name the site variables a probe needs, by their Ansible names.
 
     Secrets are ``SecretStr``; a value never appears in an error, since it may be one.
@@ -53,11 +53,11 @@ class Site(BaseModel):
         return tuple(cls.model_fields)
 
 
-SiteT = TypeVar("SiteT", bound=Site)
+SiteVariablesT = TypeVar("SiteVariablesT", bound=SiteVariables)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ProbeContext:
     """One gate's view: the task's ``host`` (inventory name), the inventory's groups, the variables.
 
     ``variables`` holds, for every host of the claims' groups, the needed variables that are
@@ -69,7 +69,7 @@ class Look:
     variables: Mapping[str, Mapping[str, Json]]
     shell: Shell
 
-    def site(self, host: str, model: type[SiteT]) -> SiteT:
+    def site(self, host: str, model: type[SiteVariablesT]) -> SiteVariablesT:
         """The host's variables as a checked model.
 
         Raises:

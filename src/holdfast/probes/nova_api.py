@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
-from holdfast.probes.base import Site
+from holdfast.probes.base import SiteVariables
 
 # From 2.69 on, services of a cell whose database is silent are listed as UNKNOWN instead of being
 # left out. Seen on nova 26: with the database stopped, older versions answer 200 and an empty list.
@@ -36,7 +36,7 @@ _CAUSE = re.compile(
 )
 
 
-class Login(Site):
+class Login(SiteVariables):
     """Who asks, and where the token comes from."""
 
     nova_auth_url: str

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from holdfast.errors import CannotTell
-from holdfast.probes.base import Look
+from holdfast.probes.base import ProbeContext
 
 _UNITS = {
     "us": 1e-6,
@@ -67,7 +67,7 @@ class LoggedSince:
     last: str
 
 
-def logged_since_start(look: Look, unit: str, log: str) -> LoggedSince:
+def logged_since_start(look: ProbeContext, unit: str, log: str) -> LoggedSince:
     """Count the complaints about messaging in a unit's log that are newer than its start.
 
     Raises:
@@ -88,7 +88,7 @@ def logged_since_start(look: Look, unit: str, log: str) -> LoggedSince:
     return LoggedSince(words["since"], int(words["lines"]), complaints, words["last"])
 
 
-def stop_timeout_seconds(look: Look, unit: str) -> float:
+def stop_timeout_seconds(look: ProbeContext, unit: str) -> float:
     """How long systemd lets the unit stop before it kills it; infinity where it never does.
 
     Raises:

@@ -16,7 +16,7 @@ from keystoneauth1.session import Session
 from pydantic import SecretStr
 
 from holdfast.errors import CannotTell
-from holdfast.probes.base import Site
+from holdfast.probes.base import SiteVariables
 from holdfast.probes.nova_api import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
@@ -31,7 +31,7 @@ AT_ONCE = 16
 METADATA_PATH = "/latest/meta-data/"
 
 
-class MetadataSite(Site):
+class MetadataSite(SiteVariables):
     """What it takes to ask one host's metadata service.
 
     With the shared secret a request is signed as neutron's proxy signs it; the instance and its

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from holdfast.errors import CannotTell
 from holdfast.model import Unit
-from holdfast.probes.base import Look
+from holdfast.probes.base import ProbeContext
 
 _PROPERTIES = "Id,LoadState,ActiveState,SubState,Type,Result,InvocationID,NRestarts"
 
 
-def look_at_unit(look: Look, unit: str) -> Unit:
+def look_at_unit(look: ProbeContext, unit: str) -> Unit:
     """The unit's state now, found under whatever alias.
 
     Raises:

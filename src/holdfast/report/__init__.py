@@ -1,7 +1,7 @@
 """What happened in a run, afterwards: figures, a table and a picture."""
 
-from holdfast.report.measure import Carried, Observations, build
+from holdfast.report.measurements import Carried, Observations, build
 from holdfast.report.model import Report
-from holdfast.report.picture import picture
+from holdfast.report.timeline_svg import timeline_svg
 
-__all__ = ["Carried", "Observations", "Report", "build", "picture"]
+__all__ = ["Carried", "Observations", "Report", "build", "timeline_svg"]

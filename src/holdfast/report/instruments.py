@@ -13,7 +13,7 @@ from typing import TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from holdfast.errors import InvalidInput
-from holdfast.report.measure import Carried, Observations
+from holdfast.report.measurements import Carried, Observations
 from holdfast.report.model import Losses
 
 

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast.report.model import Lane, Losses, Report, RunPart
-from holdfast.words import duration, one_line
+from holdfast.text import format_duration, one_line
 
 _ENDING_STYLE = {"finished": "green", "held": "bold red", "aborted": "yellow"}
 
@@ -24,7 +24,7 @@ def tables(report: Report) -> RenderableType:
 def _headline(run: RunPart) -> Text:
     line = Text().append(one_line(f"{run.runbook} at {run.site}:"), style="bold")
     line.append(f" {run.ending}", style=_ENDING_STYLE.get(run.ending, "bold"))
-    line.append(f" after {duration(run.end - run.start)} ({run.run})\n")
+    line.append(f" after {format_duration(run.end - run.start)} ({run.run})\n")
     line.append(one_line(f"{run.by}: {run.reason}"), style="dim")
     if run.held_because:
         line.append(f"\n{one_line(run.held_because)}", style="red")
@@ -39,12 +39,12 @@ def _hosts(report: Report) -> Table:
 
 
 def _row(lane: Lane) -> tuple[Text, ...]:
-    out = "not watched" if lane.out_seconds is None else duration(lane.out_seconds)
+    out = "not watched" if lane.out_seconds is None else format_duration(lane.out_seconds)
     return (
         Text(one_line(lane.host), "bold"),
         Text(one_line(lane.unit)),
         _restarts(lane),
-        Text(duration(lane.in_hand_seconds)),
+        Text(format_duration(lane.in_hand_seconds)),
         Text(out),
         Text("done", style="green") if lane.done else Text("not done", style="bold red"),
     )
@@ -64,7 +64,7 @@ def _time(report: Report) -> Table:
     for run in report.runs:
         shares = run.shares.model_dump()
         seconds = (shares[f"{name}_seconds"] for name in names)
-        table.add_row(Text(one_line(run.runbook), "bold"), *map(duration, seconds))
+        table.add_row(Text(one_line(run.runbook), "bold"), *map(format_duration, seconds))
     return table
 
 
@@ -84,7 +84,7 @@ def _lost(losses: Losses) -> Group:
     messages.append(
         f" of {losses.confirmed} confirmed ({losses.published} published, {losses.unconfirmed} without"
         f" a confirm, {losses.duplicated} delivered twice; longest gap between confirms"
-        f" {duration(losses.longest_gap_seconds)})",
+        f" {format_duration(losses.longest_gap_seconds)})",
     )
     calls = Text().append("RPC calls: ", style="bold")
     by_run = losses.calls_lost_elsewhere_by_run

@@ -14,7 +14,7 @@ a typed value and never becomes part of a text or a template.
 
 from holdfast.runbook.inputs import fill, read_inputs
 from holdfast.runbook.model import (
-    Approvals,
+    ApprovalPolicy,
     ApproveStep,
     CheckStep,
     ClaimEntry,
@@ -26,10 +26,10 @@ from holdfast.runbook.model import (
     WaitStep,
     WorkStep,
 )
-from holdfast.runbook.parse import parse_runbook
+from holdfast.runbook.parser import parse_runbook
 
 __all__ = [
-    "Approvals",
+    "ApprovalPolicy",
     "ApproveStep",
     "CheckStep",
     "ClaimEntry",

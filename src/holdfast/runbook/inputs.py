@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.runbook.model import REFERENCE, Input, WorkStep
-from holdfast.words import nearest
+from holdfast.text import closest
 
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
@@ -21,7 +21,7 @@ def read_inputs(declared: Mapping[str, Input], given: Mapping[str, str]) -> dict
     """
     for name in given:
         if name not in declared:
-            near = nearest(name, declared)
+            near = closest(name, declared)
             known = f"did you mean {near}?" if near else f"it has: {', '.join(declared) or 'none'}"
             raise InvalidInput(f"the runbook has no input {name!r}; {known}")
     return {name: _value(name, spec, given.get(name)) for name, spec in declared.items()}

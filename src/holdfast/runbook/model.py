@@ -47,7 +47,7 @@ class Input(_Strict):
         return self
 
 
-class Approvals(_Strict):
+class ApprovalPolicy(_Strict):
     """Who must agree at every ``approve`` step, and how long the run waits for them."""
 
     count: Count = 1
@@ -134,7 +134,7 @@ class FrontMatter(_Strict):
         default_factory=dict
     )
     leases: dict[Text, LeaseMode] = Field(default_factory=dict)
-    approvals: Approvals = Approvals()
+    approvals: ApprovalPolicy = ApprovalPolicy()
 
 
 class Runbook(FrontMatter):

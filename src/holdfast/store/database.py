@@ -18,12 +18,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.schema import CreateTable
 
 from holdfast.errors import StateUnusable
-from holdfast.events import EVENTS as EVENT
-from holdfast.events import Event, Recorded
+from holdfast.journal.events import EVENTS as EVENT
+from holdfast.journal.events import Event, Recorded
 from holdfast.model import Grant, Holder, LeaseMode
 from holdfast.settings import Settings
 from holdfast.store import leases
-from holdfast.store.connect import describe, lost_race, make_engine, unopenable, unusable
+from holdfast.store.connection import describe, lost_race, make_engine, unopenable, unusable
 from holdfast.store.leases import LeaseRow, Scope
 from holdfast.store.processes import is_gone
 from holdfast.store.tables import EVENTS, LEASES, METADATA, to_ticks

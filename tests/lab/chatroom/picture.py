@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
-from holdfast.report.picture import BAND, SOFT
 from holdfast.report.svg import INK, Pen
+from holdfast.report.timeline_svg import BAND, SOFT
 from tests.lab.chatroom.transcript import Said
 
 WIDTH, MARGIN, INDENT, FACE = 1000.0, 24.0, 52.0, 34.0

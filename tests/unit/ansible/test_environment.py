@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.ansible.environment import find_project, scrubbed
-from holdfast.ansible.ports import StopSignal
+from holdfast.ansible.interfaces import StopSignal
 from holdfast.errors import InvalidInput
 
 

@@ -21,18 +21,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from holdfast.ansible.fake import FakeRunner
-from holdfast.ansible.fleet import FakeClock, FakeFleet
-from holdfast.chat.assembly import Surroundings, assemble, serve
+from holdfast.ansible.fake_fleet import FakeClock, FakeFleet
+from holdfast.ansible.fake_runner import FakeRunner
 from holdfast.chat.bot import passing
 from holdfast.chat.config import Config
-from holdfast.chat.launching import Processes
+from holdfast.chat.fake_transport import ABLE
 from holdfast.chat.ledger import Ledger
-from holdfast.chat.memory import ABLE
-from holdfast.chat.secret import Scrubber
+from holdfast.chat.run_launcher import Processes
+from holdfast.chat.secrets import Scrubber
+from holdfast.chat.server import BotDependencies, build_bot, serve
 from holdfast.chat.transport import Abilities, Heard, Message, Person, Place, Posted, Pressed
 from holdfast.cli import main
-from holdfast.cli.desk import Desk, Outside
+from holdfast.cli.context import Adapters, CommandContext
 from holdfast.settings import Settings
 from holdfast.store import open_store
 from tests.unit.chat.rooms import CONFIG
@@ -111,10 +111,10 @@ def lines_of(name: str) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def outside(_: Desk) -> Outside:
+def outside(_: CommandContext) -> Adapters:
     fleet = WrittenFleet.of(list(HOSTS))
     fleet.clock = RealClock()
-    return Outside(
+    return Adapters(
         runner=lambda settings: FakeRunner(fleet, open_store(settings)),
         sites=FakeSite({"broker": HOSTS}),
         playbooks=FakePlaybooks({"broker_restart.yml": policy()}),
@@ -123,8 +123,8 @@ def outside(_: Desk) -> Outside:
     )
 
 
-def desk() -> Desk:
-    return Desk(
+def desk() -> CommandContext:
+    return CommandContext(
         environ=os.environ,
         directory=DIRECTORY,
         out=Console(file=sys.stdout),
@@ -145,7 +145,7 @@ def bot() -> None:
         environ={k: v for k, v in os.environ.items() if k != "PLANTED_TOKEN"},
         command=PROGRAM,
     )
-    around = Surroundings(
+    around = BotDependencies(
         engine=at.engine(),
         store=open_store(settings),
         launcher=launcher,
@@ -155,7 +155,7 @@ def bot() -> None:
     )
     config = Config.model_validate(CONFIG)
     ledger = Ledger(DIRECTORY / "chat.db")
-    serve(assemble(config, around, [FileChat()], ledger, Scrubber()))
+    serve(build_bot(config, around, [FileChat()], ledger, Scrubber()))
 
 
 if __name__ == "__main__":

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from holdfast.ansible.fake import FakeRunner
-from holdfast.ansible.fleet import FakeClock, FakeFleet
-from holdfast.chat.assembly import Surroundings, assemble
+from holdfast.ansible.fake_fleet import FakeClock, FakeFleet
+from holdfast.ansible.fake_runner import FakeRunner
 from holdfast.chat.bot import Bot
 from holdfast.chat.config import Config
-from holdfast.chat.launching import Words
+from holdfast.chat.fake_transport import FakeTransport
 from holdfast.chat.ledger import Ledger
-from holdfast.chat.memory import MemoryChat
-from holdfast.chat.request import Request, drive
-from holdfast.chat.secret import Scrubber
+from holdfast.chat.run_launcher import Words
+from holdfast.chat.run_request import Request, drive
+from holdfast.chat.secrets import Scrubber
+from holdfast.chat.server import BotDependencies, build_bot
 from holdfast.chat.transport import Button, Person, Place, Transport
 from holdfast.engine import Engine
 from holdfast.errors import HoldfastError
@@ -139,7 +139,7 @@ class Room:
 
     path: Path
     config: dict[str, Json] = field(default_factory=lambda: dict(CONFIG))
-    chat: MemoryChat = field(default_factory=MemoryChat)
+    chat: FakeTransport = field(default_factory=FakeTransport)
     transport: Transport | None = None
     groups: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"broker": HOSTS})
     drivers: int = 0
@@ -189,7 +189,7 @@ class Room:
         return go_on
 
     def bot(self) -> Bot:
-        around = Surroundings(
+        around = BotDependencies(
             engine=self.engine(),
             store=self.store,
             launcher=self.launcher,
@@ -200,7 +200,7 @@ class Room:
         )
         config = Config.model_validate(self.config)
         ledger = Ledger(self.path / "chat.db")
-        return assemble(config, around, [self.transport or self.chat], ledger, Scrubber({TOKEN}))
+        return build_bot(config, around, [self.transport or self.chat], ledger, Scrubber({TOKEN}))
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Bot]:

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from holdfast import events
-from holdfast.chat.access import Access, Member
-from holdfast.chat.approving import Desk
+from holdfast.chat.approvals import ApprovalService
 from holdfast.chat.bot import Bot
 from holdfast.chat.config import Config
+from holdfast.chat.permissions import Member, Permissions
 from holdfast.chat.transport import Button
-from holdfast.engine.driving import opened
+from holdfast.engine.driver import run_opened
 from holdfast.errors import Refused
-from holdfast.events import Approved
+from holdfast.journal import events
+from holdfast.journal.events import Approved
 from holdfast.model import Holder
-from holdfast.runbook import Approvals
+from holdfast.runbook import ApprovalPolicy
 from tests.unit.chat.rooms import ADA, BOB, CAT, DOT, EVE, FOX, RUN, Room
 from tests.unit.chat.test_commands import telling
 from tests.unit.cli.desks import BLOCKS, HOSTS
@@ -102,10 +102,10 @@ def test_the_same_person_under_another_name_does_not_either(room: Room) -> None:
     room.write("approve: really?", *BLOCKS)
 
     async def story(bot: Bot) -> None:
-        from holdfast.chat.request import Start, Wanted  # noqa: PLC0415
+        from holdfast.chat.run_request import RunRequest, Start  # noqa: PLC0415
 
         engine = room.engine()
-        wanted = Wanted(runbook="broker-restart", site="lab")
+        wanted = RunRequest(runbook="broker-restart", site="lab")
         path, inventory = room.path / "runbooks/broker-restart.md", room.path / "inventories/lab"
         plan = wanted.plan(engine, path, inventory)
         start = Start(
@@ -189,17 +189,17 @@ def test_a_word_that_comes_too_late_is_none(room: Room) -> None:
 def test_a_word_after_the_deadline_is_none_even_if_the_driver_has_not_looked(room: Room) -> None:
     path, inventory = room.path / "runbooks/broker-restart.md", room.path / "inventories/lab"
     engine, now = room.engine(), room.clock()
-    plan = engine.plan(path, inventory, {}).begun_by_approval("May it?", Approvals())
+    plan = engine.plan(path, inventory, {}).begun_by_approval("May it?", ApprovalPolicy())
     holder = Holder("r-late", "memory:ada", "x", "ctl", "boot", 99, 99)
     grant = room.store.take(holder, plan.leases, timedelta(days=2), now)
-    room.store.append("r-late", opened(plan, holder, now))
+    room.store.append("r-late", run_opened(plan, holder, now))
     for event in (
         events.LeaseTaken(at=now, tokens=dict(grant.tokens)),
         events.StepStarted(at=now, step=0, title="Approval"),
-        events.ApprovalWanted(at=now, step=0, question="May it?", plan_hash=plan.hash),
+        events.ApprovalRequested(at=now, step=0, question="May it?", plan_hash=plan.hash),
     ):
         room.store.append("r-late", event)
-    desk = Desk(engine, Access(Config.model_validate(room.config)))
+    desk = ApprovalService(engine, Permissions(Config.model_validate(room.config)))
     bob = Member("bob", "memory:bob", frozenset({"memory:bob"}))
     with pytest.raises(Refused, match="Too late"):
         desk.approve(bob, "r-late", now + timedelta(hours=1))

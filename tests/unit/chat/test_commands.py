@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from holdfast.chat.bot import Bot
-from holdfast.chat.memory import ABLE
+from holdfast.chat.fake_transport import ABLE
 from holdfast.chat.transport import Abilities, Button, Person, Place
 from tests.unit.chat.rooms import ADA, BOB, CAT, EVE, ROOM, RUN, TOKEN, Room
-from tests.unit.chat.test_language import PAYLOADS
+from tests.unit.chat.test_command_parser import PAYLOADS
 from tests.unit.cli.desks import BLOCKS
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from holdfast.chat.access import Access
 from holdfast.chat.config import Config, Role, load_config
+from holdfast.chat.permissions import Permissions
 from holdfast.chat.transport import Person
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
@@ -68,8 +68,8 @@ def test_a_missing_file_says_what_to_type(tmp_path: Path) -> None:
         load_config(tmp_path / "gone.yml")
 
 
-def access(*roles: dict[str, Json]) -> Access:
-    return Access(Config.model_validate(CONFIG | {"roles": roles}))
+def access(*roles: dict[str, Json]) -> Permissions:
+    return Permissions(Config.model_validate(CONFIG | {"roles": roles}))
 
 
 def test_names_that_are_shown_decide_nothing() -> None:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import events
-from holdfast.ansible.fleet import Trouble
+from holdfast.ansible.fake_fleet import Fault
 from holdfast.chat.bot import Bot
-from holdfast.chat.clerk import Asker
-from holdfast.chat.language import parse
+from holdfast.chat.command_parser import parse
+from holdfast.chat.commands import Asker
 from holdfast.chat.ledger import Ledger
-from holdfast.chat.request import Request
+from holdfast.chat.run_request import Request
 from holdfast.chat.transport import Abilities, Message, Place, Posted, Unreachable
+from holdfast.journal import events
 from holdfast.model import Holder, LeaseMode, Phase
 from tests.unit.chat.rooms import ADA, BOB, ROOM, RUN, Room
 from tests.unit.chat.test_commands import telling
@@ -36,7 +36,7 @@ def keys(room: Room) -> list[str]:
 
 
 def test_a_hold_is_told_in_the_words_of_the_command_line_and_resumed(room: Room) -> None:
-    room.fleet.troubles.append(Trouble("ctl2", "broken", ("ctl2", Phase.RESTART)))
+    room.fleet.troubles.append(Fault("ctl2", "broken", ("ctl2", Phase.RESTART)))
 
     async def story(bot: Bot) -> None:
         await room.ask(ADA, RUN, bot)
@@ -143,7 +143,7 @@ def test_a_new_bot_goes_on_where_the_old_one_ended(room: Room, knows_keys: bool)
 
 
 def test_a_resume_that_is_refused_is_told_each_time(room: Room) -> None:
-    room.fleet.troubles.append(Trouble("ctl2", "broken", ("ctl2", Phase.RESTART)))
+    room.fleet.troubles.append(Fault("ctl2", "broken", ("ctl2", Phase.RESTART)))
 
     def told(times: int) -> bool:
         return len(room.said("Did not go on")) == times
@@ -172,7 +172,7 @@ def damage(room: Room, run: str) -> None:
 
 def broken_run(room: Room) -> str:
     run, now = "20261121-2303-broker-restart-bad2", room.clock()
-    room.store.append(run, events.AbortAsked(at=now, by="zoe"))
+    room.store.append(run, events.AbortRequested(at=now, by="zoe"))
     damage(room, run)
     return run
 
@@ -200,7 +200,7 @@ def test_runs_behind_a_damaged_journal_are_seen_all_the_same(
     engine, began = room.engine(), room.clock()
     path, inventory = room.path / "runbooks/broker-restart.md", room.path / "inventories/lab"
     ended = engine.start(engine.plan(path, inventory, {}), "zoe", "by hand")
-    damage(room, room.store.append("newer", events.AbortAsked(at=room.clock(), by="zoe")).run)
+    damage(room, room.store.append("newer", events.AbortRequested(at=room.clock(), by="zoe")).run)
 
     async def story(bot: Bot) -> None:
         await room.until_said("FINISHED: ")
@@ -291,7 +291,7 @@ def test_a_run_whose_process_ends_without_a_word_is_told_once(room: Room) -> Non
 
 
 def test_a_run_that_stopped_long_ago_is_told_when_it_is_resumed(room: Room) -> None:
-    room.fleet.troubles.append(Trouble("ctl2", "broken", ("ctl2", Phase.RESTART)))
+    room.fleet.troubles.append(Fault("ctl2", "broken", ("ctl2", Phase.RESTART)))
 
     async def story(bot: Bot) -> None:
         await room.ask(ADA, RUN, bot)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from holdfast.chat.launching import Processes
-from holdfast.chat.request import Resume
+from holdfast.chat.run_launcher import Processes
+from holdfast.chat.run_request import Resume
 from holdfast.errors import Refused
 from holdfast.model import Json
 from tests.unit.chat.rooms import CONFIG

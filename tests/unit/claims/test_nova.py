@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from holdfast.claims import ask
+from holdfast.claims import bind_claim
 from holdfast.claims.nova import CLAIMS
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json, Outcome, Verdict
-from holdfast.probes.base import Completed, Look
+from holdfast.probes.base import CommandResult, ProbeContext
 from holdfast.probes.nova_api import SERVICES
 from tests.unit.probes.nova_stub import PASSWORD, RECORDED, Stub, closed_port_url, serving
 
@@ -29,7 +29,7 @@ GROUPS = {
 
 
 class NoShell:
-    def run(self, argv: Sequence[str]) -> Completed:
+    def run(self, argv: Sequence[str]) -> CommandResult:
         raise CannotTell("the host is unreachable")
 
 
@@ -42,7 +42,7 @@ def stub() -> Iterator[Stub]:
         yield stub
 
 
-def look(stub: Stub, **changed: Any) -> Look:
+def look(stub: Stub, **changed: Any) -> ProbeContext:
     """A site of one host that does all, which nova knows as ``one``."""
     common = {
         **stub.login(),
@@ -53,11 +53,11 @@ def look(stub: Stub, **changed: Any) -> Look:
         "nova_transport_url": "rabbit://nova:planted-in-url@127.0.0.1:1/",
         **changed,
     }
-    return Look("ctl1", GROUPS, {"ctl1": common, "cmp1": common}, NoShell())
+    return ProbeContext("ctl1", GROUPS, {"ctl1": common, "cmp1": common}, NoShell())
 
 
-def judge(entry: Json, looked: Look, readings: int = 1) -> Verdict:
-    asked = ask(entry)
+def judge(entry: Json, looked: ProbeContext, readings: int = 1) -> Verdict:
+    asked = bind_claim(entry)
     seen = [asked.claim.probe(looked, asked.of_probe) for _ in range(readings)]
     return asked.claim.judge(seen, asked.parameters)
 
@@ -136,15 +136,17 @@ def test_a_host_that_is_not_of_the_group_is_refused(stub: Stub) -> None:
 )
 def test_parameters_that_would_prove_less_are_refused(entry: Json) -> None:
     with pytest.raises(InvalidInput):
-        ask(entry)
+        bind_claim(entry)
 
 
 def test_numbers_come_from_ansible_as_text(stub: Stub) -> None:
-    assert ask({"claim": "nova.rpc_answers", "pings": "7"}).of_probe.model_dump()["pings"] == 7
+    assert (
+        bind_claim({"claim": "nova.rpc_answers", "pings": "7"}).of_probe.model_dump()["pings"] == 7
+    )
 
 
 def test_a_variable_that_is_not_set_is_named_with_its_host(stub: Stub) -> None:
-    looked = Look("ctl1", GROUPS, {"ctl1": {}, "cmp1": {}}, NoShell())
+    looked = ProbeContext("ctl1", GROUPS, {"ctl1": {}, "cmp1": {}}, NoShell())
     with pytest.raises(InvalidInput, match=r"ctl1: .*nova_api_url"):
         judge("nova.api_answers", looked)
 
@@ -169,7 +171,7 @@ def test_the_last_api_is_not_given_up(stub: Stub) -> None:
     groups = {**GROUPS, "nova_api": ["ctl1", "ctl2"]}
     here = look(stub).variables["ctl1"]
     away = {**here, "nova_api_url": closed_port_url()}
-    looked = Look("ctl1", groups, {"ctl1": here, "ctl2": away}, NoShell())
+    looked = ProbeContext("ctl1", groups, {"ctl1": here, "ctl2": away}, NoShell())
     entry = {"claim": "nova.peer_remains", "service": "api"}
     assert judge({**entry, "host": "ctl1"}, looked).reason == "no_peer"
     assert judge({**entry, "host": "ctl2"}, looked).reason == "peer_serves"
@@ -185,10 +187,11 @@ def test_each_cell_is_called_once_through_brokers_of_its_own(stub: Stub) -> None
     }
     variables = {host: {"nova_transport_url": url} for host, url in urls.items()}
     with pytest.raises(CannotTell) as caught:
-        judge("nova.rpc_answers", Look("a", groups, variables, NoShell()))
+        judge("nova.rpc_answers", ProbeContext("a", groups, variables, NoShell()))
     assert "127.0.0.1:1: " in str(caught.value)
     assert str(caught.value).count("127.0.0.1:2: ") == 1
     with pytest.raises(CannotTell, match=r"127\.0\.0\.1:3: "):
         judge(
-            {"claim": "nova.rpc_answers", "hosts": ["c"]}, Look("a", groups, variables, NoShell())
+            {"claim": "nova.rpc_answers", "hosts": ["c"]},
+            ProbeContext("a", groups, variables, NoShell()),
         )

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from holdfast.claims import SYSTEMS, all_claims, ask, claims_of, find_claim, standing
+from holdfast.claims import SYSTEMS, all_claims, bind_claim, claims_of, find_claim, standing
 from holdfast.claims.base import Claim, Parameters
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
@@ -37,7 +37,7 @@ class TestEveryClaim:
     def test_asks_for_nothing_if_it_is_standing(self, claim: Claim) -> None:
         if claim.standing:
             assert claim.group, "a survey asks it of a group"
-            ask(claim.name)
+            bind_claim(claim.name)
 
 
 def test_no_two_claims_have_one_name() -> None:
@@ -68,12 +68,12 @@ def test_claims_are_standing_where_their_group_has_hosts() -> None:
 )  # fmt: skip
 def test_a_wrong_entry_is_refused_and_the_nearest_named(entry: Json, said: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        ask(entry)
+        bind_claim(entry)
     assert said in str(refused.value)
 
 
 def test_a_claim_is_found_with_its_parameters() -> None:
-    asked = ask({"claim": "systemd.stays_up", "unit": "cron", "invocation_id": "aaa"})
+    asked = bind_claim({"claim": "systemd.stays_up", "unit": "cron", "invocation_id": "aaa"})
     assert asked.claim is find_claim("systemd.stays_up")
     assert asked.of_probe.model_dump() == {"unit": "cron"}
 
@@ -81,8 +81,8 @@ def test_a_claim_is_found_with_its_parameters() -> None:
 def test_one_system_does_not_pay_for_another() -> None:
     """openstacksdk and oslo.messaging take seconds to import, which a gate on a broker must not wait for."""
     program = (
-        "import sys; from holdfast.claims import ask;"
-        "ask({'claim': 'systemd.active', 'unit': 'cron'});"
+        "import sys; from holdfast.claims import bind_claim;"
+        "bind_claim({'claim': 'systemd.active', 'unit': 'cron'});"
         "print(*(name for name in ('httpx', 'amqp', 'oslo_messaging', 'openstack', 'keystoneauth1')"
         " if name in sys.modules))"
     )

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from holdfast.claims import all_claims
 from holdfast.model import Json
-from holdfast.probes.base import Site
+from holdfast.probes.base import SiteVariables
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 ANSIBLE_S_OWN = {"ansible_host", "inventory_hostname"}
@@ -27,7 +27,7 @@ def documented() -> dict[str, Mapping[str, Json]]:
     return found
 
 
-def sites(base: type[Site] = Site) -> Iterator[type[Site]]:
+def sites(base: type[SiteVariables] = SiteVariables) -> Iterator[type[SiteVariables]]:
     """Every model of site variables that a system declares."""
     for model in base.__subclasses__():
         if model.__module__.startswith("holdfast."):
@@ -47,7 +47,7 @@ def test_a_variable_that_a_claim_needs_is_documented(name: str) -> None:
 @pytest.mark.parametrize(
     "model", sorted(set(sites()), key=str), ids=lambda model: str(model.__name__)
 )
-def test_a_probe_s_default_is_the_documented_one(model: type[Site]) -> None:
+def test_a_probe_s_default_is_the_documented_one(model: type[SiteVariables]) -> None:
     """A probe asks for hosts whose role is not running, so a role's own defaults do not reach it.
 
     A default that stands in the specs is the same; one that only the probe knows is said in words.

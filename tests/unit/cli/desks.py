@@ -9,12 +9,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from holdfast.ansible.fake import FakeRunner
-from holdfast.ansible.fleet import FakeFleet
-from holdfast.ansible.ports import PlayRunner
+from holdfast.ansible.fake_fleet import FakeFleet
+from holdfast.ansible.fake_runner import FakeRunner
+from holdfast.ansible.interfaces import PlayRunner
 from holdfast.cli import main
-from holdfast.cli.desk import Desk, Outside
-from holdfast.cli.stream import Steady
+from holdfast.cli.context import Adapters, CommandContext
+from holdfast.cli.output_stream import OutputStream
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.plan import Policy
@@ -80,8 +80,8 @@ class Office:
     def write(self, *blocks: str, name: str = "broker-restart", inputs: str = "{}") -> Path:
         return runbook(self.path / "runbooks", *blocks, name=name, inputs=inputs)
 
-    def outside(self, _: Desk) -> Outside:
-        return Outside(
+    def outside(self, _: CommandContext) -> Adapters:
+        return Adapters(
             runner=lambda settings: self.runner(self.fake(settings)),
             sites=FakeSite(self.groups),
             playbooks=FakePlaybooks(self.policies),
@@ -103,10 +103,12 @@ class Office:
         """Type a command; with ``typed``, on a keyboard."""
         out, err = StringIO(), StringIO()
         consoles = (
-            Console(file=Steady(stream).text(), width=width, force_terminal=terminal, _environ={})
+            Console(
+                file=OutputStream(stream).text(), width=width, force_terminal=terminal, _environ={}
+            )
             for stream in (out, err)
         )
-        desk = Desk(
+        desk = CommandContext(
             environ=self.environ,
             directory=self.path,
             out=next(consoles),

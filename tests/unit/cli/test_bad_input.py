@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.ports import Play, PlayResult, Progress
-from holdfast.cli.desk import Desk, Outside
-from holdfast.cli.outside import real
+from holdfast.ansible.interfaces import Play, PlayResult, Progress
+from holdfast.cli.adapters import real
+from holdfast.cli.context import Adapters, CommandContext
 from tests.unit.cli.desks import Office, Said
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -74,7 +74,7 @@ class RealOffice(Office):
     def inventory(self) -> Path:
         return self.path / "inventories" / "away" / "hosts.yml"
 
-    def outside(self, desk: Desk) -> Outside:
+    def outside(self, desk: CommandContext) -> Adapters:
         return dataclasses.replace(real(desk), runner=lambda _: NothingStarts())
 
     def runs(self, *more: str, name: str = "test-restart") -> Said:

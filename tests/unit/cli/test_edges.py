@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cli.desk import Desk, Outside
-from holdfast.cli.stream import Steady
-from holdfast.plan import Site
+from holdfast.cli.context import Adapters, CommandContext
+from holdfast.cli.output_stream import OutputStream
+from holdfast.plan import SiteInventory
 from tests.unit.cli.desks import Office
 
 RUN = ("run", "broker-restart", "--yes", "--reason")
@@ -60,7 +60,7 @@ def test_a_directory_that_is_gone_is_no_failure(tmp_path: Path) -> None:
 
 def test_a_terminal_without_our_characters_stops_no_run() -> None:
     bytes_ = io.BytesIO()
-    steady = Steady(io.TextIOWrapper(bytes_, encoding="ascii"))
+    steady = OutputStream(io.TextIOWrapper(bytes_, encoding="ascii"))
     steady.write("▸ PASS ü\n")
     steady.flush()
     assert bytes_.getvalue() == b"? PASS ?\n"
@@ -80,11 +80,11 @@ def test_a_reason_that_is_no_text_is_invalid_input(office: Office, command: str)
 
 def test_ctrl_c_before_a_run_has_begun_is_an_abort(office: Office) -> None:
     class Slow:
-        def read(self, site: Path, limit: str) -> Site:
+        def read(self, site: Path, limit: str) -> SiteInventory:
             raise KeyboardInterrupt
 
     class Impatient(Office):
-        def outside(self, desk: Desk) -> Outside:
+        def outside(self, desk: CommandContext) -> Adapters:
             return dataclasses.replace(super().outside(desk), sites=Slow())
 
     said = Impatient(office.path / "other").call(*RUN, "x")

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from holdfast.ansible.ports import StopSignal
+from holdfast.ansible.interfaces import StopSignal
 from holdfast.cli.interrupt import interruptible
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.events import LeaseTaken, RunOpened
+from holdfast.journal.events import LeaseTaken, RunOpened
 from holdfast.model import Holder, LeaseMode
 from holdfast.settings import load_settings
 from holdfast.store import holder_for, open_store

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.fleet import Trouble
+from holdfast.ansible.fake_fleet import Fault
 from holdfast.model import Phase
 from tests.unit.cli.desks import HOSTS, Office, Said
 
@@ -28,7 +28,7 @@ def restarts(office: Office) -> list[str]:
 
 def held(office: Office) -> Said:
     """A run in which the second host does not come back."""
-    office.fleet.troubles.append(Trouble("ctl2", "broken", ("ctl2", Phase.RESTART)))
+    office.fleet.troubles.append(Fault("ctl2", "broken", ("ctl2", Phase.RESTART)))
     return office.call(*RUN, "--yes")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.ports import Play, PlayResult, Progress
+from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from tests.unit.cli.desks import BLOCKS, HOSTS, Office, Said
 
 RUN = ("run", "broker-restart", "--reason", "openssl update", "--yes")

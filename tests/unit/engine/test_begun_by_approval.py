@@ -9,7 +9,7 @@ import pytest
 from holdfast.errors import InvalidInput
 from holdfast.journal import Status
 from holdfast.plan import Plan
-from holdfast.runbook import Approvals
+from holdfast.runbook import ApprovalPolicy
 from tests.unit.cli.desks import BLOCKS
 from tests.unit.engine.worlds import World, runbook
 
@@ -41,15 +41,15 @@ def test_an_id_is_used_once(world: World) -> None:
 def test_a_plan_that_begins_with_a_word_is_another_plan(world: World) -> None:
     plan = planned(world)
     before = plan.hash
-    first = plan.begun_by_approval("May it?", Approvals(count=2))
-    again = plan.begun_by_approval("May it?", Approvals(count=1))
+    first = plan.begun_by_approval("May it?", ApprovalPolicy(count=2))
+    again = plan.begun_by_approval("May it?", ApprovalPolicy(count=1))
     assert len({before, first.hash, again.hash}) == 3
     assert [step.number for step in first.steps] == [0, 1, 2, 3]
     assert Plan.model_validate(first.as_json()) == first
 
 
 def test_without_the_word_nothing_is_touched(world: World) -> None:
-    plan = planned(world).begun_by_approval("May it?", Approvals(deadline_seconds=60))
+    plan = planned(world).begun_by_approval("May it?", ApprovalPolicy(deadline_seconds=60))
     ended = world.engine().start(plan, "ada", "x")
     assert (ended.code, ended.state.status) == (3, Status.REFUSED)
     assert world.fleet.history == []
@@ -57,7 +57,7 @@ def test_without_the_word_nothing_is_touched(world: World) -> None:
 
 def test_with_the_word_it_runs(world: World) -> None:
     engine = world.engine()
-    plan = planned(world).begun_by_approval("May it?", Approvals())
+    plan = planned(world).begun_by_approval("May it?", ApprovalPolicy())
     run = engine.new_run("broker-restart")
 
     def bob() -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.fake import FakeRunner
-from holdfast.ansible.fleet import Trouble
-from holdfast.engine import Ended
+from holdfast.ansible.fake_fleet import Fault
+from holdfast.ansible.fake_runner import FakeRunner
+from holdfast.engine import RunResult
 from holdfast.errors import InvalidInput, LeaseHeld
-from holdfast.events import ActDone, ActIntended, BatchStarted, GateJudged, Held, Refused
 from holdfast.journal import Status
+from holdfast.journal.events import ActDone, ActIntended, BatchStarted, GateJudged, Held, RunRefused
 from holdfast.model import Act, Holder, Json, LeaseMode, Phase
 from tests.unit.engine.worlds import World, policy, runbook
 
@@ -34,7 +34,7 @@ def world(tmp_path: Path) -> World:
     return world
 
 
-def run(world: World, *blocks: str) -> Ended:
+def run(world: World, *blocks: str) -> RunResult:
     engine = world.engine()
     plan = engine.plan(runbook(world.path, *(blocks or (ROLL,))), world.path, {})
     return engine.start(plan, "ada", "why")
@@ -44,7 +44,7 @@ def restarted(world: World) -> list[str]:
     return [entry.host for entry in world.fleet.history if entry.what == "restart"]
 
 
-def events(world: World, ended: Ended, kind: type) -> list[Json]:
+def events(world: World, ended: RunResult, kind: type) -> list[Json]:
     return [e.event for e in world.store.read(ended.run) if isinstance(e.event, kind)]
 
 
@@ -61,7 +61,7 @@ def test_never_more_than_the_batch_is_out(world: World) -> None:
 
 
 def test_a_batch_waits_for_nothing_that_is_ill_outside_it(world: World) -> None:
-    world.fleet.troubles.append(Trouble("h3", "sick", before=("h2", Phase.PREFLIGHT)))
+    world.fleet.troubles.append(Fault("h3", "sick", before=("h2", Phase.PREFLIGHT)))
 
     ended = run(world)
 
@@ -70,7 +70,7 @@ def test_a_batch_waits_for_nothing_that_is_ill_outside_it(world: World) -> None:
 
 
 def test_hosts_done_earlier_are_looked_at_again_with_every_batch(world: World) -> None:
-    world.fleet.troubles.append(Trouble("h1", "dead", before=("h2", Phase.VERIFY)))
+    world.fleet.troubles.append(Fault("h1", "dead", before=("h2", Phase.VERIFY)))
 
     ended = run(world)
 
@@ -81,7 +81,7 @@ def test_hosts_done_earlier_are_looked_at_again_with_every_batch(world: World) -
 
 
 def test_the_last_batch_is_followed_by_a_sweep(world: World) -> None:
-    world.fleet.troubles.append(Trouble("h1", "dead", before=("h3", Phase.UNDRAIN)))
+    world.fleet.troubles.append(Fault("h1", "dead", before=("h3", Phase.UNDRAIN)))
 
     ended = run(world)
 
@@ -92,7 +92,7 @@ def test_the_last_batch_is_followed_by_a_sweep(world: World) -> None:
 
 
 def test_a_sweep_looks_at_what_earlier_steps_did(world: World) -> None:
-    world.fleet.troubles.append(Trouble("h3", "dead", before=("h1", Phase.VERIFY), nth=2))
+    world.fleet.troubles.append(Fault("h3", "dead", before=("h1", Phase.VERIFY), nth=2))
 
     ended = run(world, ROLL, SECOND)
 
@@ -111,7 +111,7 @@ def test_the_survey_comes_before_everything(world: World) -> None:
     assert ended.code == 3
     assert not world.fleet.history
     assert ended.state.status is Status.REFUSED
-    [refused] = events(world, ended, Refused)
+    [refused] = events(world, ended, RunRefused)
     assert (refused.claim, "h2 does not serve" in refused.evidence) == ("fake.all_serve", True)
     assert not world.store.holders("lab/broker", world.fleet.clock())
 
@@ -119,7 +119,7 @@ def test_the_survey_comes_before_everything(world: World) -> None:
 def test_a_later_step_is_surveyed_again(world: World) -> None:
     """A roll's own sweep and gates need not ask what the next step's service needs."""
     world.fleet.hosts["h3"].leaders = 7
-    world.fleet.troubles.append(Trouble("h3", "undecided", before=("h3", Phase.UNDRAIN)))
+    world.fleet.troubles.append(Fault("h3", "undecided", before=("h3", Phase.UNDRAIN)))
 
     ended = run(world, ROLL, SECOND)
 
@@ -177,7 +177,7 @@ def test_a_play_that_ends_well_without_a_word_of_its_host_holds(world: World) ->
 @pytest.mark.parametrize("kind", ["sick", "undecided", "unreachable", "broken", "dead"])
 def test_whatever_is_not_pass_holds_and_nothing_is_repeated(world: World, kind: str) -> None:
     before = ("h2", Phase.RESTART if kind == "broken" else Phase.VERIFY)
-    world.fleet.troubles.append(Trouble("h2", kind, before=before))
+    world.fleet.troubles.append(Fault("h2", kind, before=before))
 
     ended = run(world)
 
@@ -213,7 +213,7 @@ def test_a_check_of_one_host_each_names_the_host_that_fails(world: World) -> Non
 
 
 def test_a_hold_says_where_why_what_is_left_and_what_comes_next(world: World) -> None:
-    world.fleet.troubles.append(Trouble("h2", "sick", before=("h2", Phase.VERIFY)))
+    world.fleet.troubles.append(Fault("h2", "sick", before=("h2", Phase.VERIFY)))
 
     ended = run(world)
 
@@ -234,7 +234,7 @@ def test_a_hold_says_where_why_what_is_left_and_what_comes_next(world: World) ->
 
 
 def test_a_hold_gives_the_lease_back(world: World) -> None:
-    world.fleet.troubles.append(Trouble("h2", "sick", before=("h2", Phase.VERIFY)))
+    world.fleet.troubles.append(Fault("h2", "sick", before=("h2", Phase.VERIFY)))
     run(world)
 
     assert not world.store.holders("lab/broker", world.fleet.clock())

@@ -7,11 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.fleet import Trouble
-from holdfast.engine import Ended, hold_message
+from holdfast.ansible.fake_fleet import Fault
+from holdfast.engine import RunResult, hold_message
 from holdfast.errors import InvalidInput, LeaseHeld
-from holdfast.events import AbortAsked, BatchStarted, LeaseTaken, LookStarted, Observed, RunOpened
 from holdfast.journal import Status
+from holdfast.journal.events import (
+    AbortRequested,
+    BatchStarted,
+    InspectionStarted,
+    LeaseTaken,
+    Observed,
+    RunOpened,
+)
 from holdfast.model import Holder, LeaseMode, Phase
 from tests.unit.engine.worlds import Crash, World, policy, runbook
 
@@ -24,13 +31,13 @@ def world(tmp_path: Path) -> World:
     return World.of(tmp_path, "h1", "h2")
 
 
-def start(world: World, *blocks: str) -> Ended:
+def start(world: World, *blocks: str) -> RunResult:
     engine = world.engine()
     plan = engine.plan(runbook(world.path, *(blocks or (ROLL,))), world.path, {})
     return engine.start(plan, "ada", "why")
 
 
-def resume(world: World, reason: str = "repaired") -> Ended:
+def resume(world: World, reason: str = "repaired") -> RunResult:
     return world.engine().resume(world.store.runs()[0], "bob", reason)
 
 
@@ -72,8 +79,8 @@ def test_all_entries_were_crashed_at(world: World) -> None:
     assert ended.state.seq == EVENTS_OF_TWO_HOSTS
 
 
-def stop_at_h1(world: World, kind: str = "sick", before: Phase = Phase.VERIFY) -> Ended:
-    world.fleet.troubles.append(Trouble("h1", kind, before=("h1", before)))
+def stop_at_h1(world: World, kind: str = "sick", before: Phase = Phase.VERIFY) -> RunResult:
+    world.fleet.troubles.append(Fault("h1", kind, before=("h1", before)))
     ended = start(world)
     assert ended.code in {4, 6}
     return ended
@@ -117,8 +124,8 @@ def test_hosts_in_hand_are_asked_before_anything_else(world: World) -> None:
     resume(world)
 
     after = [e.event for e in world.store.read(ended.run, after=ended.state.seq)]
-    looks = [e for e in after if isinstance(e, LookStarted | Observed | BatchStarted)]
-    assert isinstance(looks[0], LookStarted)
+    looks = [e for e in after if isinstance(e, InspectionStarted | Observed | BatchStarted)]
+    assert isinstance(looks[0], InspectionStarted)
     assert (looks[0].what, looks[0].hosts) == ("observe", ["h1"])
     assert isinstance(looks[1], Observed)
 
@@ -146,7 +153,7 @@ def test_a_host_that_cannot_be_asked_holds_with_an_unknown_outcome(world: World)
 
 
 def test_done_hosts_are_asked_again_so_that_a_repair_is_no_fault(world: World) -> None:
-    world.fleet.troubles.append(Trouble("h1", "dead", before=("h2", Phase.PREFLIGHT)))
+    world.fleet.troubles.append(Fault("h1", "dead", before=("h2", Phase.PREFLIGHT)))
     assert start(world).code == 4
 
     # Resumed without a repair: it holds again, and says what is wrong.
@@ -336,7 +343,7 @@ def test_an_aborted_run_goes_on(world: World) -> None:
 def test_an_old_request_to_abort_does_not_stop_a_resumed_run(world: World) -> None:
     ended = stop_at_h1(world)
     at = world.fleet.clock()
-    world.store.append(ended.run, AbortAsked(at=at, by="eve"))
+    world.store.append(ended.run, AbortRequested(at=at, by="eve"))
     world.fleet.repair()
 
     assert resume(world).code == 0

@@ -9,23 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.fake import FakeRunner
-from holdfast.ansible.fleet import Trouble
-from holdfast.ansible.ports import Progress
-from holdfast.engine import Ended, Engine
+from holdfast.ansible.fake_fleet import Fault
+from holdfast.ansible.fake_runner import FakeRunner
+from holdfast.ansible.interfaces import Progress
+from holdfast.engine import Engine, RunResult
 from holdfast.errors import InvalidInput, StateLost, StateUnusable
-from holdfast.events import (
-    AbortAsked,
+from holdfast.journal import Status
+from holdfast.journal.events import (
     Aborted,
-    ApprovalWanted,
+    AbortRequested,
+    ApprovalRequested,
     Event,
     Finished,
+    InspectionEnded,
     LeaseTaken,
-    LookEnded,
     Observed,
     Recorded,
 )
-from holdfast.journal import Status
 from holdfast.model import Json, Phase
 from tests.unit.engine.worlds import World, runbook
 
@@ -38,7 +38,7 @@ def world(tmp_path: Path) -> World:
     return World.of(tmp_path, "h1", "h2", "h3")
 
 
-def start(world: World, engine: Engine, *blocks: str) -> Ended:
+def start(world: World, engine: Engine, *blocks: str) -> RunResult:
     plan = engine.plan(runbook(world.path, *(blocks or (ROLL,))), world.path, {})
     return engine.start(plan, "ada", "why")
 
@@ -93,7 +93,7 @@ def test_an_abort_may_come_from_another_process(world: World) -> None:
     assert restarted(world) == ["h1"]
     assert ended.state.aborted is not None
     assert ended.state.aborted.by == "eve"
-    asked = [e.event for e in world.store.read(ended.run) if isinstance(e.event, AbortAsked)]
+    asked = [e.event for e in world.store.read(ended.run) if isinstance(e.event, AbortRequested)]
     assert [(a.by, a.hard) for a in asked] == [("eve", False)]
 
 
@@ -175,7 +175,7 @@ def test_an_abort_during_a_soak_does_not_wait_for_it(world: World) -> None:
     ended = start(world, engine, "wait: {gates: [fake.all_serve], seconds: 300}", ROLL)
 
     assert ended.code == 5
-    looks = [e.event for e in world.store.read(ended.run) if isinstance(e.event, LookEnded)]
+    looks = [e.event for e in world.store.read(ended.run) if isinstance(e.event, InspectionEnded)]
     assert [look.status for look in looks] == ["interrupted"]
     assert not world.fleet.history
 
@@ -222,7 +222,7 @@ def test_a_hard_stop_whose_host_does_not_answer_has_an_unknown_outcome(world: Wo
 
 
 def test_a_hold_is_left_by_aborting_it(world: World) -> None:
-    world.fleet.troubles.append(Trouble("h1", "sick", before=("h1", Phase.VERIFY)))
+    world.fleet.troubles.append(Fault("h1", "sick", before=("h1", Phase.VERIFY)))
     ended = start(world, world.engine())
     assert ended.code == 4
 
@@ -245,7 +245,7 @@ def test_what_has_ended_cannot_be_aborted(world: World) -> None:
 
 def asked(world: World) -> Callable[[], bool]:
     return lambda: any(
-        isinstance(heard, Recorded) and isinstance(heard.event, ApprovalWanted)
+        isinstance(heard, Recorded) and isinstance(heard.event, ApprovalRequested)
         for heard in world.heard
     )
 

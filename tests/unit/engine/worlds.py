@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from holdfast.ansible.fake import FakeRunner
-from holdfast.ansible.fleet import FakeFleet
-from holdfast.ansible.ports import Progress
+from holdfast.ansible.fake_fleet import FakeFleet
+from holdfast.ansible.fake_runner import FakeRunner
+from holdfast.ansible.interfaces import Progress
 from holdfast.engine import Engine
 from holdfast.errors import InvalidInput, StateUnusable
-from holdfast.events import Event, Recorded
+from holdfast.journal.events import Event, Recorded
 from holdfast.model import Holder, Json
-from holdfast.plan import Playbook, Policy, Site
+from holdfast.plan import Playbook, Policy, SiteInventory
 from holdfast.settings import Settings
 from holdfast.store import Store, open_store
 
@@ -77,12 +77,12 @@ class FakeSite:
     groups: dict[str, tuple[str, ...]]
     name: str = "lab"
 
-    def read(self, site: Path, limit: str) -> Site:
+    def read(self, site: Path, limit: str) -> SiteInventory:
         every = {host for hosts in self.groups.values() for host in hosts}
         selected = every & set(limit.split(",")) if limit else None
         if selected is not None and not selected:
             raise InvalidInput(f"--limit {limit!r} matches no host of {site}")
-        return Site(
+        return SiteInventory(
             self.name, str(site), self.groups, None if selected is None else frozenset(selected)
         )
 

@@ -7,9 +7,9 @@ from itertools import count
 
 import pytest
 
-from holdfast import events as ev
-from holdfast.events import Event, Recorded
 from holdfast.journal import RunState, Status, advance, fold
+from holdfast.journal import events as ev
+from holdfast.journal.events import Event, Recorded
 from holdfast.model import ALL_PHASES, Act, Outcome, Phase
 
 START = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
@@ -170,8 +170,10 @@ def test_the_failure_is_the_gate_of_the_failed_host() -> None:
     assert (after.failure.claim, after.failure.evidence) == ("c.d", "UNKNOWN r: c.d said")
 
 
-LOOK = ev.LookStarted(at=START, step=1, what="check", claims=["a.b", {"claim": "c.d", "n": 1}])
-LOOKED = ev.LookEnded(at=START, step=1, what="check", status="ok")
+LOOK = ev.InspectionStarted(
+    at=START, step=1, what="check", claims=["a.b", {"claim": "c.d", "n": 1}]
+)
+LOOKED = ev.InspectionEnded(at=START, step=1, what="check", status="ok")
 BOTH = (judged("a.b", Outcome.PASS), judged("c.d", Outcome.PASS))
 
 
@@ -202,8 +204,8 @@ def test_nothing_stays_proved_once_something_is_touched() -> None:
 
 
 def test_a_sweep_that_judged_nothing_proves_nothing() -> None:
-    sweep = ev.LookStarted(at=START, step=1, what="sweep", hosts=["h1"])
-    swept = ev.LookEnded(at=START, step=1, what="sweep", status="ok")
+    sweep = ev.InspectionStarted(at=START, step=1, what="sweep", hosts=["h1"])
+    swept = ev.InspectionEnded(at=START, step=1, what="sweep", status="ok")
 
     assert not state(*TURN, sweep, swept).step.swept
     other = judged("systemd.unchanged_since", Outcome.PASS, "h2", phase="sweep")
@@ -232,7 +234,7 @@ def test_an_interrupted_look_is_no_failure_and_no_proof() -> None:
 
 def test_a_resume_forgets_why_the_run_stopped_and_asks_every_host() -> None:
     held = ev.Held(at=at(), evidence="x")
-    abort = ev.AbortAsked(at=at(), by="eve")
+    abort = ev.AbortRequested(at=at(), by="eve")
     after = state(
         *TURN, batch("h2"), intent("h2"), ended("failed", h2="failed"), abort, held, resumed()
     )
@@ -271,8 +273,8 @@ def test_evidence_that_several_claims_share_is_said_once() -> None:
             "seconds": 0.0,
         }
     )
-    looked = ev.LookStarted(at=at(), step=1, what="check", hosts=["h1"], claims=[])
-    after = state(looked, gate, ev.LookEnded(at=at(), step=1, what="check", status="failed"))
+    looked = ev.InspectionStarted(at=at(), step=1, what="check", hosts=["h1"], claims=[])
+    after = state(looked, gate, ev.InspectionEnded(at=at(), step=1, what="check", status="failed"))
     assert after.failure is not None
     assert after.failure.claim == "e.f"
     assert after.failure.evidence == "FAIL r: e.f said; UNKNOWN unanswered: 401 from a1"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from holdfast.events import Event
+from holdfast.journal.events import Event
 from holdfast.model import Json
 from holdfast.settings import Settings
 from holdfast.store import Store, open_store

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, Self
 
-from holdfast.events import GateJudged
+from holdfast.journal.events import GateJudged
 from holdfast.model import Outcome
 from tests.unit.plugins.stage import BIN, Sealed, Stage
 

@@ -7,7 +7,7 @@ import signal
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from holdfast.events import ActDone, ActIntended, Finished, HostDone, LeaseTaken, RunOpened
+from holdfast.journal.events import ActDone, ActIntended, Finished, HostDone, LeaseTaken, RunOpened
 from holdfast.model import Act, LeaseMode
 from holdfast.store import holder_for
 from tests.unit.plugins.stage import Stage

@@ -9,22 +9,22 @@ from pydantic import SecretStr, ValidationError
 
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
-from holdfast.probes.base import Completed, Look, Site
+from holdfast.probes.base import CommandResult, ProbeContext, SiteVariables
 
 
-class Broker(Site):
+class Broker(SiteVariables):
     port: int = 5672
     password: SecretStr
     url: str
 
 
 class NoShell:
-    def run(self, argv: Sequence[str]) -> Completed:
+    def run(self, argv: Sequence[str]) -> CommandResult:
         raise AssertionError(argv)
 
 
-def look(variables: Mapping[str, Json]) -> Look:
-    return Look(host="ctl1", groups={}, variables={"ctl2": variables}, shell=NoShell())
+def look(variables: Mapping[str, Json]) -> ProbeContext:
+    return ProbeContext(host="ctl1", groups={}, variables={"ctl2": variables}, shell=NoShell())
 
 
 def test_the_names_of_the_variables_are_the_needs() -> None:

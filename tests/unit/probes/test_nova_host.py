@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import CannotTell
-from holdfast.probes.base import Completed, Look
+from holdfast.probes.base import CommandResult, ProbeContext
 from holdfast.probes.nova_host import logged_since_start, stop_timeout_seconds
 
 STARTED = "Sat 2026-11-21 00:22:06.050000 UTC"
@@ -40,11 +40,11 @@ class HostShell:
     programs: Path
     zone: str
 
-    def run(self, argv: Sequence[str]) -> Completed:
+    def run(self, argv: Sequence[str]) -> CommandResult:
         path = f"{self.programs}:{os.environ['PATH']}"
         environment = {"PATH": path, "TZ": self.zone, "LC_ALL": "C"}
         done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
-        return Completed(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
 def look(
@@ -53,11 +53,11 @@ def look(
     stop: str = "15s",
     load: str = "loaded",
     zone: str = "UTC",
-) -> Look:
+) -> ProbeContext:
     program = tmp_path / "systemctl"
     program.write_text(SYSTEMCTL.format(started=started, stop=stop, load=load), encoding="utf-8")
     program.chmod(0o755)
-    return Look("cmp1", {}, {}, HostShell(tmp_path, zone))
+    return ProbeContext("cmp1", {}, {}, HostShell(tmp_path, zone))
 
 
 def write(tmp_path: Path, *lines: str, name: str = "nova.log") -> str:

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from holdfast.errors import CannotTell, InvalidInput
-from holdfast.probes.base import Look
+from holdfast.probes.base import ProbeContext
 from holdfast.probes.rabbitmq import management
 from holdfast.probes.rabbitmq.answers import NODES, queues_of
 from holdfast.probes.rabbitmq.looks import look_at_cluster, look_at_drained, look_at_queues
@@ -146,7 +146,7 @@ def test_without_any_answer_every_cause_is_said() -> None:
 
 
 def test_a_wrong_variable_is_named_and_its_value_not_shown() -> None:
-    look: Look = look_at({"ctl1": 1}, Shell({}), rabbitmq_management_password=[WRONG])
+    look: ProbeContext = look_at({"ctl1": 1}, Shell({}), rabbitmq_management_password=[WRONG])
     with pytest.raises(InvalidInput) as raised:
         look_at_cluster(look)
     assert "rabbitmq_management_password" in str(raised.value)

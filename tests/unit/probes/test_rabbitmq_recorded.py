@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
-from holdfast.claims import ask
+from holdfast.claims import bind_claim
 from holdfast.errors import CannotTell
-from holdfast.gates.base import Observation, Unanswered
+from holdfast.judges.base import Observation, Unanswered
 from holdfast.model import Verdict
-from holdfast.probes.base import Look
+from holdfast.probes.base import ProbeContext
 from tests.unit.probes.rabbitmq.stand_in import PASSWORD, cluster
 
 VERSIONS = ("3.10", "4.0")
 WAYS = {"http": True, "commands": False}
 
 
-def judged(look: Look, entry: str | dict[str, Any]) -> Verdict:
+def judged(look: ProbeContext, entry: str | dict[str, Any]) -> Verdict:
     """One claim looked at and judged once, as a gate does it."""
-    asked = ask(entry)
+    asked = bind_claim(entry)
     seen: Observation
     try:
         seen = asked.claim.probe(look, asked.of_probe)
@@ -28,7 +28,7 @@ def judged(look: Look, entry: str | dict[str, Any]) -> Verdict:
     return asked.claim.judge([seen], asked.parameters)
 
 
-def said(look: Look, entry: str | dict[str, Any]) -> tuple[str, str]:
+def said(look: ProbeContext, entry: str | dict[str, Any]) -> tuple[str, str]:
     verdict = judged(look, entry)
     assert PASSWORD not in repr(verdict)
     return verdict.outcome.value, verdict.reason

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from holdfast.claims import ask
+from holdfast.claims import bind_claim
 from holdfast.errors import InvalidInput
-from holdfast.probes.base import Look
+from holdfast.probes.base import ProbeContext
 from holdfast.probes.rabbitmq.round_trip import look_at_trips
 from tests.unit.probes.rabbitmq import scripted_amqp as amqp
 from tests.unit.probes.rabbitmq.scripted_amqp import broker
@@ -18,7 +18,7 @@ from tests.unit.probes.rabbitmq.stand_in import Shell
 PASSWORD = "planted-probe-password"  # noqa: S105 - planted, to be looked for
 
 
-def look(port: int, **changed: object) -> Look:
+def look(port: int, **changed: object) -> ProbeContext:
     variables = {
         "ansible_host": "127.0.0.1",
         "rabbitmq_amqp_port": port,
@@ -27,7 +27,7 @@ def look(port: int, **changed: object) -> Look:
         "rabbitmq_answer_seconds": 0.3,
         **changed,
     }
-    return Look("ctl1", {"rabbitmq": ("ctl1",)}, {"ctl1": variables}, Shell({}))
+    return ProbeContext("ctl1", {"rabbitmq": ("ctl1",)}, {"ctl1": variables}, Shell({}))
 
 
 def trip(port: int, **changed: object) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def test_a_stranger_is_refused_before_anything_is_sent() -> None:
 
 
 def test_silence_fails_the_claim_and_denial_does_not() -> None:
-    asked = ask("rabbitmq.amqp_round_trip")
+    asked = bind_claim("rabbitmq.amqp_round_trip")
     for script, outcome in (
         ({amqp.PUBLISH: amqp.nothing}, "FAIL"),
         ({amqp.START_OK: amqp.refuse(403, "ACCESS_REFUSED")}, "UNKNOWN"),

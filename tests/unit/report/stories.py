@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from holdfast import events
-from holdfast.events import Recorded
+from holdfast.journal import events
+from holdfast.journal.events import Recorded
 from holdfast.model import Act, Outcome, Phase
 
 START = datetime(2026, 11, 21, 23, 4, 0, tzinfo=UTC)

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import text
 
 from holdfast.errors import StateUnusable
-from holdfast.events import AbortAsked, Finished
+from holdfast.journal.events import AbortRequested, Finished
 from holdfast.settings import Settings
 from holdfast.store import open_store
-from holdfast.store.connect import make_engine
+from holdfast.store.connection import make_engine
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 
@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 def test_events_come_back_as_they_were_written_in_order(settings: Settings) -> None:
     store = open_store(settings)
     written = [
-        store.append("one", AbortAsked(at=NOW, by="Ada Lovelace ☃ {{ 1 }}", hard=True)),
+        store.append("one", AbortRequested(at=NOW, by="Ada Lovelace ☃ {{ 1 }}", hard=True)),
         store.append("one", Finished(at=NOW + timedelta(microseconds=1))),
     ]
 
@@ -143,6 +143,6 @@ def test_what_is_written_survives_a_crash_of_the_machine(tmp_path: Path) -> None
 def test_an_event_is_added_only_as_the_next_one_where_that_was_asked(settings: Settings) -> None:
     store = open_store(settings)
     first = store.append("one", Finished(at=NOW))
-    assert store.append_next("one", AbortAsked(at=NOW, by="ada"), first.seq)
-    assert not store.append_next("one", AbortAsked(at=NOW, by="eve"), first.seq)
+    assert store.append_next("one", AbortRequested(at=NOW, by="ada"), first.seq)
+    assert not store.append_next("one", AbortRequested(at=NOW, by="eve"), first.seq)
     assert [each.event.kind for each in store.read("one")] == ["finished", "abort_asked"]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from holdfast.errors import LeaseHeld, LeaseLost
-from holdfast.events import ActIntended, Finished
+from holdfast.journal.events import ActIntended, Finished
 from holdfast.model import Act, Grant, Holder, LeaseMode
 from holdfast.settings import Settings
 from holdfast.store import Store, open_store

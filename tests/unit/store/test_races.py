@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from holdfast.errors import LeaseHeld, LeaseLost
-from holdfast.events import Finished
+from holdfast.journal.events import Finished
 from holdfast.model import Grant, Holder, LeaseMode
 from holdfast.settings import Settings
 from holdfast.store import open_store
-from holdfast.store.connect import make_engine
+from holdfast.store.connection import make_engine
 from holdfast.store.database import _LostRace, _scopes, _swap
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)

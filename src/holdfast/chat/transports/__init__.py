@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from holdfast.chat.transport import Transport
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
-from holdfast.words import nearest
+from holdfast.text import closest
 
 PLATFORMS = ("irc", "matrix", "slack")
 
@@ -27,7 +27,7 @@ def connect(name: str, settings: Mapping[str, Json]) -> Transport:
             settings, never values.
     """
     if name not in PLATFORMS:
-        near = nearest(name, PLATFORMS)
+        near = closest(name, PLATFORMS)
         hint = f"; did you mean {near}?" if near else ""
         raise InvalidInput(f"transports: there is no platform {name!r}{hint}")
     try:

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 
 from irc.client import Event
 
+from holdfast.chat.backoff import STALE_SECONDS, Backoff
 from holdfast.chat.transport import (
     Abilities,
     Hear,
@@ -31,18 +32,17 @@ from holdfast.chat.transport import (
     Posted,
     Unreachable,
 )
-from holdfast.chat.transports.irc_link import AWAY, LOG, Link, Settings
-from holdfast.chat.transports.irc_words import lines, mentioned
-from holdfast.chat.transports.patience import STALE_SECONDS, Backoff
+from holdfast.chat.transports.irc_format import lines, mentioned
+from holdfast.chat.transports.irc_link import AWAY, LOG, IrcSettings, Link
 
-__all__ = ["Irc", "Settings", "opened"]
+__all__ = ["Irc", "IrcSettings", "opened"]
 
 _LIMIT = 1500  # a message is several lines, each acknowledged: more would be a flood
 _REMEMBERED = 1000
 _IDLE_SECONDS = 60.0
 
 
-def opened(settings: Settings) -> Irc:
+def opened(settings: IrcSettings) -> Irc:
     """Return the transport."""
     return Irc(settings)
 
@@ -52,7 +52,7 @@ class Irc:
 
     name = "irc"
 
-    def __init__(self, settings: Settings, backoff: Backoff | None = None) -> None:
+    def __init__(self, settings: IrcSettings, backoff: Backoff | None = None) -> None:
         self._settings = settings
         self._backoff = backoff or Backoff()
         self.abilities = Abilities(

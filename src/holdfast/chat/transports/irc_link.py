@@ -36,7 +36,7 @@ _REFUSALS = {
 _BUFFER = type("Tolerant", (AioConnection.buffer_class,), {"errors": "replace"})
 
 
-class Settings(BaseModel):
+class IrcSettings(BaseModel):
     """The section ``transports.irc``.
 
     ``account`` and ``password`` are the bot's own at the network's services (SASL PLAIN).
@@ -69,7 +69,7 @@ class _NoSecrets(logging.Filter):
 class Link:
     """One connection, from its opening to its end. Line by line; what people say is in ``said``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: IrcSettings) -> None:
         self._settings = settings
         self.said: asyncio.Queue[Event | None] = asyncio.Queue()
         self.granted: set[str] = set()

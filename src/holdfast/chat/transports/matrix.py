@@ -22,6 +22,7 @@ import aiohttp
 import nio
 from pydantic import BaseModel, ConfigDict, Field
 
+from holdfast.chat.backoff import STALE_SECONDS, Backoff
 from holdfast.chat.transport import (
     Abilities,
     Hear,
@@ -33,7 +34,7 @@ from holdfast.chat.transport import (
     Pressed,
     Unreachable,
 )
-from holdfast.chat.transports.matrix_words import (
+from holdfast.chat.transports.matrix_format import (
     bare,
     content,
     edited,
@@ -44,7 +45,6 @@ from holdfast.chat.transports.matrix_words import (
     thread_of,
     tokens,
 )
-from holdfast.chat.transports.patience import STALE_SECONDS, Backoff
 from holdfast.model import Json
 
 LOG = logging.getLogger("holdfast.chat.matrix")
@@ -64,7 +64,7 @@ _TO_DO = {
 }
 
 
-class Settings(BaseModel):
+class MatrixSettings(BaseModel):
     """The section ``transports.matrix``. ``rooms`` are ids (``!…``); the bot is in no other room."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,7 +76,7 @@ class Settings(BaseModel):
     timeout_seconds: Annotated[int, Field(ge=1)] = 10
 
 
-def opened(settings: Settings) -> Matrix:
+def opened(settings: MatrixSettings) -> Matrix:
     """Return the transport."""
     return Matrix(settings)
 
@@ -87,7 +87,7 @@ class Matrix:
     name = "matrix"
     abilities = ABLE
 
-    def __init__(self, settings: Settings, backoff: Backoff | None = None) -> None:
+    def __init__(self, settings: MatrixSettings, backoff: Backoff | None = None) -> None:
         self._settings = settings
         self._backoff = backoff or Backoff()
         self._since: str | None = None

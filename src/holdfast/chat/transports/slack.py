@@ -29,6 +29,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+from holdfast.chat.backoff import STALE_SECONDS, Backoff
 from holdfast.chat.transport import (
     Abilities,
     Hear,
@@ -39,8 +40,7 @@ from holdfast.chat.transport import (
     Posted,
     Unreachable,
 )
-from holdfast.chat.transports.patience import STALE_SECONDS, Backoff
-from holdfast.chat.transports.slack_words import (
+from holdfast.chat.transports.slack_format import (
     ACTION,
     EVENT_TYPE,
     content,
@@ -69,7 +69,7 @@ _TO_DO = {
 }
 
 
-class Settings(BaseModel):
+class SlackSettings(BaseModel):
     """The section ``transports.slack``. ``base_url`` is another server than Slack's, for tests."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,7 +81,7 @@ class Settings(BaseModel):
     ping_seconds: Annotated[float, Field(gt=0)] = 10
 
 
-def opened(settings: Settings) -> Slack:
+def opened(settings: SlackSettings) -> Slack:
     """Return the transport."""
     return Slack(settings)
 
@@ -101,7 +101,7 @@ class Slack:
     name = "slack"
     abilities = ABLE
 
-    def __init__(self, settings: Settings, backoff: Backoff | None = None) -> None:
+    def __init__(self, settings: SlackSettings, backoff: Backoff | None = None) -> None:
         self._settings = settings
         self._backoff = backoff or Backoff()
         self._library = logging.getLogger("holdfast.chat.slack.library")

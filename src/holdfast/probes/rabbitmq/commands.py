@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
-from holdfast.probes.base import Completed, Shell
+from holdfast.probes.base import CommandResult, Shell
 
 SECONDS = 10  # after which the tool itself gives up
 CHECK_FAILED = 69  # exit status of a check that did not pass, and of a node that is down
@@ -92,12 +92,12 @@ def _json(shell: Shell, node: str, argv: Sequence[str]) -> Json:
         ) from None
 
 
-def _run(shell: Shell, node: str, argv: Sequence[str]) -> Completed:
+def _run(shell: Shell, node: str, argv: Sequence[str]) -> CommandResult:
     program, command, *rest = argv
     return shell.run([program, "--quiet", "-n", node, "-t", str(SECONDS), command, *rest])
 
 
-def _cause(node: str, argv: Sequence[str], done: Completed) -> str:
+def _cause(node: str, argv: Sequence[str], done: CommandResult) -> str:
     """The tool's first line; what follows is advice for a terminal."""
     lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
     words = lines[0] if lines else "no words"

@@ -12,14 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json
-from holdfast.probes.base import Look, Shell
+from holdfast.probes.base import ProbeContext, Shell
 from holdfast.probes.rabbitmq import answers, commands, management
 from holdfast.probes.rabbitmq.site import GROUP, RabbitSite, Sites, expected, sites_of
 
 _VIEW = (answers.NODES, answers.ALARMS, answers.OVERVIEW)
 
 
-def look_at_cluster(look: Look) -> dict[str, Json]:
+def look_at_cluster(look: ProbeContext) -> dict[str, Json]:
     """Every node's own view of the cluster, or why there is none; never raises for a silent node."""
     sites = sites_of(look)
     asked = management.ask(sites, dict.fromkeys(_by_http(sites), _VIEW))
@@ -38,7 +38,7 @@ def look_at_cluster(look: Look) -> dict[str, Json]:
     return {"expected": expected(sites), "views": views}
 
 
-def look_at_queues(look: Look) -> dict[str, Json]:
+def look_at_queues(look: ProbeContext) -> dict[str, Json]:
     """Where all queues live, by the first node that answers.
 
     Raises:
@@ -55,7 +55,7 @@ def look_at_queues(look: Look) -> dict[str, Json]:
     }
 
 
-def look_at_depths(look: Look, vhost: str, wanted: Mapping[str, int]) -> dict[str, Json]:
+def look_at_depths(look: ProbeContext, vhost: str, wanted: Mapping[str, int]) -> dict[str, Json]:
     """Consumers and waiting messages of the wanted queues of a virtual host, by the first node that answers.
 
     Raises:
@@ -73,7 +73,7 @@ def look_at_depths(look: Look, vhost: str, wanted: Mapping[str, int]) -> dict[st
     }
 
 
-def look_at_quorum(look: Look, host: str) -> dict[str, Json]:
+def look_at_quorum(look: ProbeContext, host: str) -> dict[str, Json]:
     """All that has to be known before the host's node may be taken away, looked at together."""
     sites = sites_of(look)
     site = _member(sites, host)
@@ -90,7 +90,7 @@ def look_at_quorum(look: Look, host: str) -> dict[str, Json]:
     }
 
 
-def look_at_drained(look: Look, host: str) -> dict[str, Json]:
+def look_at_drained(look: ProbeContext, host: str) -> dict[str, Json]:
     """Whether the host's node is in maintenance and has clients, as its peers say: its own API is off then.
 
     Raises:
@@ -109,7 +109,7 @@ def look_at_drained(look: Look, host: str) -> dict[str, Json]:
     }
 
 
-def look_at_booted(look: Look, host: str) -> dict[str, Json]:
+def look_at_booted(look: ProbeContext, host: str) -> dict[str, Json]:
     """Whether the host's node runs with its virtual hosts and its AMQP listener, by its own word.
 
     Raises:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from holdfast.probes.base import Look, Site
+from holdfast.probes.base import ProbeContext, SiteVariables
 
 LAYERS = ("conductor", "scheduler", "compute")
 GROUPS = tuple(f"nova_{layer}" for layer in LAYERS)
 
 
-class NovaName(Site):
+class NovaName(SiteVariables):
     """Nova's own name for a host; the inventory's where it is not set."""
 
     nova_service_host: str = ""
 
 
-def nova_consumers(look: Look) -> dict[str, int]:
+def nova_consumers(look: ProbeContext) -> dict[str, int]:
     """Per queue the least number of consumers: one on each host's own, one per host on the shared one.
 
     A server listens on its topic, on topic.host and on a fanout (oslo.messaging, "RPC Server").

@@ -16,7 +16,7 @@ from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
-from holdfast.probes.base import Look
+from holdfast.probes.base import ProbeContext
 from holdfast.probes.rabbitmq.site import GROUP, RabbitSite, expected, sites_of
 
 PARALLEL = 16
@@ -25,7 +25,7 @@ PREFIX = "holdfast.round-trip."
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
 
 
-def look_at_trips(look: Look, through: Sequence[str] = ()) -> dict[str, Json]:
+def look_at_trips(look: ProbeContext, through: Sequence[str] = ()) -> dict[str, Json]:
     """One trip through the node of each host, all of them by default, all at the same time.
 
     Raises:

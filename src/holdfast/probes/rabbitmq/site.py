@@ -6,12 +6,12 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from holdfast.probes.base import Look, Site
+from holdfast.probes.base import ProbeContext, SiteVariables
 
 GROUP = "rabbitmq"
 
 
-class RabbitSite(Site):
+class RabbitSite(SiteVariables):
     """One host's variables; see roles/rabbitmq/meta/argument_specs.yml for each one's meaning."""
 
     ansible_host: str = ""
@@ -49,7 +49,7 @@ class RabbitSite(Site):
 Sites = dict[str, RabbitSite]
 
 
-def sites_of(look: Look) -> Sites:
+def sites_of(look: ProbeContext) -> Sites:
     """The variables of every host of the group, in the inventory's order.
 
     Raises:

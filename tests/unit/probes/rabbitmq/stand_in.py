@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-from holdfast.probes.base import Completed, Look
+from holdfast.probes.base import CommandResult, ProbeContext
 
 RECORDED = Path(__file__).parent / "recorded"
 USER, PASSWORD = "monitor", "planted-management-password"
@@ -85,14 +85,14 @@ class Shell:
         self._commands = commands
         self.asked: list[str] = []
 
-    def run(self, argv: Sequence[str]) -> Completed:
+    def run(self, argv: Sequence[str]) -> CommandResult:
         """Answer as recorded."""
         self.asked.append(shlex.join(argv))
         rc, stdout, stderr = self._commands[shlex.join(argv)]
-        return Completed(rc, stdout, stderr)
+        return CommandResult(rc, stdout, stderr)
 
 
-def look_at(ports: Mapping[str, int], shell: Shell, **variables: object) -> Look:
+def look_at(ports: Mapping[str, int], shell: Shell, **variables: object) -> ProbeContext:
     """A look from ctl2 at nodes on these ports; the other variables hold for every host."""
     common = {
         "ansible_host": "127.0.0.1",
@@ -101,11 +101,11 @@ def look_at(ports: Mapping[str, int], shell: Shell, **variables: object) -> Look
         **variables,
     }
     per_host = {host: {**common, "rabbitmq_management_port": port} for host, port in ports.items()}
-    return Look("ctl2", {"rabbitmq": tuple(ports)}, per_host, shell)
+    return ProbeContext("ctl2", {"rabbitmq": tuple(ports)}, per_host, shell)
 
 
 @contextmanager
-def cluster(version: str, state: str, **variables: object) -> Iterator[tuple[Look, Shell]]:
+def cluster(version: str, state: str, **variables: object) -> Iterator[tuple[ProbeContext, Shell]]:
     """The recorded cluster, served on loopback, and its shell."""
     found = recorded(version, state)
     shell = Shell(found["commands"])

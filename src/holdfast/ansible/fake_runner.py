@@ -1,0 +1,315 @@
+"""A runner of plays on a fleet in memory: the engine's test double, shipped with it.
+
+It does what the playbooks do, phase by phase, and writes the same journal events through the same
+guarded journal; one contract suite holds for it and for the real runner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Protocol
+
+from holdfast.ansible.fake_fleet import FakeFleet
+from holdfast.ansible.interfaces import HostEnd, Play, PlayResult, Progress
+from holdfast.errors import LeaseLost
+from holdfast.journal.events import (
+    ActDone,
+    ActIntended,
+    Event,
+    GateJudged,
+    HostDone,
+    Observed,
+    Recorded,
+)
+from holdfast.model import ALL_PHASES, Act, Grant, Json, Outcome, Phase, Verdict, overall
+
+
+class Journal(Protocol):
+    """The part of the store that plays write to."""
+
+    def append(self, run: str, event: Event) -> Recorded:
+        """Add the event."""
+        ...
+
+    def append_guarded(self, grant: Grant, event: Event, now: datetime) -> Recorded:
+        """Add the event only with a valid lease."""
+        ...
+
+
+class _Failed(Exception):
+    """A task failed on a host."""
+
+
+class _Unreachable(Exception):
+    """A host gave no answer."""
+
+
+class _Interrupted(Exception):
+    """The play was ended from outside."""
+
+
+class FakeRunner:
+    """``PlayRunner`` over a ``FakeFleet``; every task takes a second of the fleet's clock."""
+
+    def __init__(self, fleet: FakeFleet, journal: Journal) -> None:
+        self._fleet, self._journal = fleet, journal
+        self.plays: list[Play] = []
+
+    def run(
+        self,
+        play: Play,
+        on_progress: Callable[[Progress], None],
+        interrupted: Callable[[], bool],
+    ) -> PlayResult:
+        """Do what the playbook of that name does."""
+        self.plays.append(play)
+        return _Playing(self._fleet, self._journal, play, on_progress, interrupted).result()
+
+    def end_strays(self, run: str) -> list[int]:  # noqa: ARG002  # the port's own signature
+        """A play in memory dies with its driver."""
+        return []
+
+
+class _Playing:
+    """One play in progress."""
+
+    def __init__(
+        self,
+        fleet: FakeFleet,
+        journal: Journal,
+        play: Play,
+        on_progress: Callable[[Progress], None],
+        interrupted: Callable[[], bool],
+    ) -> None:
+        self._fleet, self._journal, self._play = fleet, journal, play
+        self._on_progress, self._interrupted = on_progress, interrupted
+        self._variables = play.variables
+        self._ends: dict[str, HostEnd] = {}
+        self._messages: dict[str, str] = {}
+
+    def result(self) -> PlayResult:
+        """Play, and say how it ended for each host of the limit."""
+        if unknown := set(self._play.limit) - set(self._fleet.hosts):
+            words = {"": f"no such host: {', '.join(sorted(unknown))}"}
+            return PlayResult("failed", dict.fromkeys(self._play.limit, "absent"), words)
+        try:
+            self._by_name()
+        except _Interrupted:
+            return PlayResult("interrupted", self._hosts(), self._messages)
+        hosts = self._hosts()
+        well = all(end == "ok" for end in hosts.values()) and not self._messages
+        return PlayResult("ok" if well else "failed", hosts, self._messages)
+
+    def _hosts(self) -> dict[str, HostEnd]:
+        return {host: self._ends.get(host, "absent") for host in self._play.limit}
+
+    def _by_name(self) -> None:
+        if self._play.playbook == "check.yml":
+            self._check()
+        elif self._play.playbook == "observe.yml":
+            self._observe()
+        elif self._sweep() and self._play.playbook != "sweep.yml":
+            self._roll()
+
+    # --- plays --------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        """Claims about the fleet are asked at one host, claims about one host at each that is named."""
+        named = self._variables.get("holdfast_check_hosts", [])
+        for host in named or list(self._fleet.hosts)[:1]:
+            self._on(host, partial(self._look, host, [host] if named else self._fleet.hosts))
+
+    def _look(self, host: str, hosts: Iterable[str]) -> None:
+        self._task(host, "look at the fleet")
+        claims = self._variables["holdfast_check_claims"]
+        self._judge(host, "check", [self._verdict(claim, hosts) for claim in claims])
+
+    def _observe(self) -> None:
+        for host, units in self._variables["holdfast_observe"].items():
+            self._on(host, partial(self._ask_units, host, units))
+
+    def _ask_units(self, host: str, units: list[str]) -> None:
+        self._task(host, "read the units")
+        for unit in units:
+            self._observed(host, unit)
+
+    def _observed(self, host: str, unit: str) -> None:
+        found = self._fleet.hosts[host]
+        self._write(
+            Observed(
+                at=self._now,
+                host=host,
+                unit=unit,
+                invocation_id=found.invocation_id(unit),
+                active=found.unit(unit).active,
+            )
+        )
+
+    def _sweep(self) -> bool:
+        for host, units in self._variables.get("holdfast_done_units", {}).items():
+            self._on(host, partial(self._look_again, host, units))
+        return all(end == "ok" for end in self._ends.values())
+
+    def _look_again(self, host: str, units: Mapping[str, str]) -> None:
+        self._task(host, "sweep")
+        self._judge(host, "sweep", [self._unchanged(host, *unit) for unit in units.items()])
+
+    def _roll(self) -> None:
+        wanted = self._variables.get("holdfast_phases", [phase.value for phase in ALL_PHASES])
+        for phase in ALL_PHASES:
+            if phase.value not in wanted:
+                continue
+            for host in self._batch:
+                self._on(host, partial(self._phase, host, phase))
+            # max_fail_percentage 0: one host's failure ends the play for all, after the task.
+            if any(self._ends[host] != "ok" for host in self._batch):
+                return
+        if Phase.VERIFY.value in wanted:
+            for host in self._batch:
+                found = self._fleet.hosts[host].invocation_id(self._unit)
+                self._write(HostDone(at=self._now, host=host, unit=self._unit, invocation_id=found))
+
+    # --- phases -------------------------------------------------------------------------------
+
+    def _phase(self, host: str, phase: Phase) -> None:
+        self._fleet.reach(host, phase)
+        self._task(host, phase.value)
+        if phase is Phase.PREFLIGHT:
+            others = [name for name in self._fleet.hosts if name not in self._batch]
+            self._judge(host, phase, [self._verdict("fake.others_serve", others)])
+        elif phase is Phase.DRAIN:
+            self._drain(host)
+        elif phase is Phase.RESTART:
+            self._restart(host)
+        elif phase is Phase.VERIFY:
+            self._judge(host, phase, [self._verdict("fake.serves_again", [host], drained=True)])
+        else:
+            self._undrain(host)
+
+    def _drain(self, host: str) -> None:
+        self._intend(host, Act.DRAIN, undo=f"fake undrain {host}")
+        changed = not self._fleet.hosts[host].drained_by
+        if changed:
+            self._fleet.hosts[host].drained_by = self._play.run
+            self._fleet.note(host, "drain", self._play.run, self._unit)
+        self._finish(host, Act.DRAIN, changed=changed)
+
+    def _restart(self, host: str) -> None:
+        """A compare-and-swap: only the start named in the intent is restarted (adr/0003)."""
+        found = self._fleet.hosts[host]
+        expected = found.invocation_id(self._unit)
+        self._intend(host, Act.RESTART)
+        if found.invocation_id(self._unit) == expected:
+            unit = found.unit(self._unit)
+            unit.active, unit.started = host not in self._fleet.broken, unit.started + 1
+            self._fleet.note(host, "restart", self._play.run, self._unit)
+        if not found.unit(self._unit).active:
+            raise _Failed(f"{self._unit} did not start")
+        self._finish(host, Act.RESTART)
+
+    def _undrain(self, host: str) -> None:
+        if self._fleet.hosts[host].drained_by == self._play.run:
+            self._intend(host, Act.UNDRAIN)
+            self._fleet.hosts[host].drained_by = ""
+            self._fleet.note(host, "undrain", self._play.run, self._unit)
+        self._finish(host, Act.UNDRAIN)
+
+    # --- gates --------------------------------------------------------------------------------
+
+    def _verdict(self, claim: Json, hosts: Iterable[str], *, drained: bool = False) -> Verdict:
+        name = claim if isinstance(claim, str) else claim["claim"]
+        every = [self._fleet.hosts[host] for host in hosts]
+        bad = [host.name for host in every if not (host.well if drained else host.serving)]
+        facts = {
+            host.name: {"healthy": host.well, "leaders": host.leaders}
+            for host in self._fleet.hosts.values()
+        }
+        if bad:
+            message = f"{', '.join(bad)} does not serve"
+            return Verdict(name, Outcome.FAIL, "not_serving", message, hosts=facts)
+        if silent := self._fleet.undecided & {host.name for host in every}:
+            message = f"no answer from {', '.join(sorted(silent))}"
+            return Verdict(name, Outcome.UNKNOWN, "no_answer", message, hosts=facts)
+        return Verdict(name, Outcome.PASS, "ok", "all serve", hosts=facts)
+
+    def _unchanged(self, host: str, unit: str, invocation_id: str) -> Verdict:
+        found = self._fleet.hosts[host]
+        if found.well and found.invocation_id(unit) == invocation_id:
+            return Verdict("systemd.unchanged_since", Outcome.PASS, "ok", f"{unit} runs on")
+        message = f"{host}: {unit} is not what this run left"
+        return Verdict("systemd.unchanged_since", Outcome.FAIL, "changed", message)
+
+    def _judge(self, host: str, phase: str, verdicts: list[Verdict]) -> None:
+        outcome = overall(verdicts)
+        self._write(
+            GateJudged.model_validate(
+                {
+                    "at": self._now,
+                    "host": host,
+                    "gate": f"{phase} of {host}",
+                    "phase": phase,
+                    "outcome": outcome,
+                    "verdicts": [verdict.as_json() for verdict in verdicts],
+                    "readings": 1,
+                    "seconds": 0.0,
+                }
+            )
+        )
+        if outcome is not Outcome.PASS:
+            raise _Failed("; ".join(v.message for v in verdicts if not v.passed))
+
+    # --- tasks --------------------------------------------------------------------------------
+
+    def _on(self, host: str, tasks: Callable[[], None]) -> None:
+        """Tasks of one host: a failure ends its turn and not, by itself, the play."""
+        if self._ends.get(host, "ok") != "ok":
+            return
+        try:
+            tasks()
+            self._ends[host] = "ok"
+        except (_Failed, LeaseLost) as error:
+            self._ends[host], self._messages[host] = "failed", str(error)
+        except _Unreachable as error:
+            self._ends[host], self._messages[host] = "unreachable", str(error)
+
+    def _task(self, host: str, task: str) -> None:
+        self._on_progress(Progress(host, task, ""))
+        self._fleet.clock.wait(1.0)
+        if self._interrupted():
+            raise _Interrupted
+        if not self._fleet.hosts[host].reachable:
+            raise _Unreachable(f"{host} is unreachable")
+
+    def _intend(self, host: str, act: Act, undo: str = "") -> None:
+        grant = Grant(self._play.run, self._variables["holdfast_grant"])
+        found = self._fleet.hosts[host].invocation_id(self._unit)
+        intent = ActIntended(
+            at=self._now, host=host, act=act, unit=self._unit, invocation_id=found, undo=undo
+        )
+        self._journal.append_guarded(grant, intent, self._now)
+
+    def _finish(self, host: str, act: Act, *, changed: bool = True) -> None:
+        found = self._fleet.hosts[host].invocation_id(self._unit)
+        done = ActDone(
+            at=self._now, host=host, act=act, unit=self._unit, invocation_id=found, changed=changed
+        )
+        self._write(done)
+
+    def _write(self, event: Event) -> None:
+        self._journal.append(self._play.run, event)
+
+    @property
+    def _unit(self) -> str:
+        """The one that is named, else each playbook restarts a unit of its own name."""
+        named = self._variables.get("systemd_unit_name", "")
+        return str(named) or self._play.playbook.removesuffix("_restart.yml")
+
+    @property
+    def _batch(self) -> list[str]:
+        return list(self._variables["holdfast_batch"])
+
+    @property
+    def _now(self) -> datetime:
+        return self._fleet.clock()

@@ -1,0 +1,120 @@
+"""What the engine asks of Ansible: read a site, read a playbook, run a play."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from holdfast.model import Json
+from holdfast.plan import Playbook, SiteInventory
+
+HostEnd = Literal["ok", "failed", "unreachable", "absent"]
+PlayEnd = Literal["ok", "failed", "interrupted", "no_hosts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """One ``ansible-playbook`` to start.
+
+    ``limit`` are the hosts it may reach (none: all its own) and that must all be in its result;
+    ``ident`` names it within its run and becomes a directory. Every text in ``variables`` reaches
+    the play as text, never as a template.
+    """
+
+    run: str
+    ident: str
+    playbook: str
+    inventory: str
+    limit: tuple[str, ...] = ()
+    variables: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlayResult:
+    """How a play ended, as in ``events.BatchEnded``.
+
+    ``ok`` only if the process said so, every host of the limit is in the statistics, and none of
+    them failed or was unreachable. ``messages`` holds the failing task's words per host, under ""
+    what concerns no host.
+    """
+
+    status: PlayEnd
+    hosts: Mapping[str, HostEnd]
+    messages: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A play's sign of life: what is being done where, or a gate's present reading."""
+
+    host: str
+    task: str
+    text: str
+
+
+class StopSignal:
+    """Somebody wants the run to stop: at the next boundary, or hard. Safe to ask in a signal handler.
+
+    The first request asks for the boundary, a later one for the hard stop.
+    """
+
+    def __init__(self) -> None:
+        # Plain attributes: a signal handler must not wait for a lock that it interrupted.
+        self.at_boundary = False
+        self.hard = False
+
+    def ask(self, *, hard: bool = False) -> None:
+        """Ask for a stop; the second time, or with ``hard``, for the hard one."""
+        self.hard = self.hard or hard or self.at_boundary
+        self.at_boundary = True
+
+
+class PlayRunner(Protocol):
+    """Runs one play to its end."""
+
+    def run(
+        self,
+        play: Play,
+        on_progress: Callable[[Progress], None],
+        interrupted: Callable[[], bool],
+    ) -> PlayResult:
+        """Start the play and return when it, and every process of it, has ended.
+
+        ``interrupted`` is asked a few times a second; once true, the play is ended at once and the
+        status is ``interrupted``.
+
+        Raises:
+            InvalidInput: the play could not be started at all; nothing was touched.
+        """
+        ...
+
+    def end_strays(self, run: str) -> list[int]:
+        """End the processes of plays that outlived the run's driver, and return which they were."""
+        ...
+
+
+class InventoryReader(Protocol):
+    """Reads a site's groups and hosts."""
+
+    def read(self, site: Path, limit: str) -> SiteInventory:
+        """The site, with ``selected`` set where a limit is given.
+
+        Raises:
+            InvalidInput: it cannot be read (a vault that does not open included), or the limit
+                matches no host.
+        """
+        ...
+
+
+class PlaybookReader(Protocol):
+    """Reads a playbook's policy."""
+
+    def read(self, name: str, variables: Mapping[str, Json]) -> Playbook:
+        """The playbook, its policy's templates resolved with these variables.
+
+        Raises:
+            InvalidInput: there is no such playbook, or it declares no usable policy.
+        """
+        ...

@@ -1,0 +1,127 @@
+"""A chat platform in memory, for tests and rehearsals: what stands there is what people would see.
+
+It has the faults of real ones: it can be unreachable, deliver the same event again, and take a
+message whose answer then gets lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from holdfast.chat.transport import (
+    Abilities,
+    Button,
+    Hear,
+    Heard,
+    Message,
+    Person,
+    Place,
+    Posted,
+    Pressed,
+    Unreachable,
+)
+
+ABLE = Abilities(threads=True, edits=True, buttons=True, files=True, vouches=True, limit=4000)
+
+
+@dataclass(frozen=True, slots=True)
+class FakeMessage:
+    """A message as it stands now, posted under ``key``; ``before`` are those that it replaced."""
+
+    place: Place
+    ident: str
+    key: str
+    message: Message
+    before: tuple[Message, ...] = ()
+
+
+@dataclass
+class FakeTransport:
+    """Implements ``Transport``. ``messages`` and ``files`` are what people see.
+
+    ``knows_keys``: the same key is posted once, as on Matrix; on others every post is a message.
+    """
+
+    name: str = "memory"
+    abilities: Abilities = ABLE
+    reachable: bool = True
+    answers: bool = True
+    knows_keys: bool = True
+    messages: list[FakeMessage] = field(default_factory=list)
+    files: dict[str, tuple[Place, bytes]] = field(default_factory=dict)
+    _keys: dict[str, Posted] = field(default_factory=dict)
+    _said: asyncio.Queue[Heard | Pressed] = field(default_factory=asyncio.Queue)
+    _events: int = 0
+
+    # --- what people do -----------------------------------------------------------------------
+
+    async def say(self, person: Person, text: str, place: Place, ident: str = "") -> Heard:
+        """Write a message, under a new ident unless one is given (a delivery repeated)."""
+        heard = Heard(ident or self._new_ident(), person, place, text)
+        await self._said.put(heard)
+        return heard
+
+    async def press(self, person: Person, button: Button, place: Place, ident: str = "") -> Pressed:
+        """Press a button."""
+        pressed = Pressed(ident or self._new_ident(), person, place, button.token)
+        await self._said.put(pressed)
+        return pressed
+
+    def texts(self) -> list[str]:
+        """Everything that is written there now, in the order in which it was posted."""
+        return ["\n".join(filter(None, (m.message.text, m.message.code))) for m in self.messages]
+
+    # --- Transport ----------------------------------------------------------------------------
+
+    async def listen(self, hear: Hear) -> None:
+        """Deliver what people say, one after the other."""
+        while True:
+            said = await self._said.get()
+            try:
+                await hear(said)
+            finally:
+                self._said.task_done()
+
+    async def heard_all(self) -> None:
+        """Return once everything that was said has been answered."""
+        await self._said.join()
+
+    async def post(self, place: Place, message: Message, key: str) -> Posted:
+        """Post once for each key, where keys are known."""
+        self._refuse_unreachable()
+        if key not in self._keys or not self.knows_keys:
+            posted = Posted(place, f"m{len(self.messages) + 1}")
+            self.messages.append(FakeMessage(place, posted.ident, key, message))
+            self._keys[key] = posted
+        self._lose_answer()
+        return self._keys[key]
+
+    async def edit(self, posted: Posted, message: Message) -> None:
+        """Replace a message that stands there."""
+        self._refuse_unreachable()
+        at = next(i for i, m in enumerate(self.messages) if m.ident == posted.ident)
+        found = self.messages[at]
+        before = (*found.before, found.message)
+        self.messages[at] = replace(found, message=message, before=before)
+        self._lose_answer()
+
+    async def upload(self, place: Place, name: str, data: bytes, key: str) -> None:
+        """Keep a file under its name; the same key again changes nothing."""
+        self._refuse_unreachable()
+        if key not in self._keys:
+            self.files[name] = (place, data)
+            self._keys[key] = Posted(place, name)
+        self._lose_answer()
+
+    def _refuse_unreachable(self) -> None:
+        if not self.reachable:
+            raise Unreachable(f"{self.name} does not answer")
+
+    def _lose_answer(self) -> None:
+        if not self.answers:
+            raise Unreachable(f"{self.name} took it and the answer was lost")
+
+    def _new_ident(self) -> str:
+        self._events += 1
+        return f"e{self._events}"

@@ -1,0 +1,124 @@
+"""Tokens: where they come from, and how they are kept out of everything that is written or said.
+
+A token is named in the configuration, never written there. What is said in chat, journaled or
+logged passes ``Scrubber``: it knows this bot's own tokens and the looks of common ones.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from holdfast.errors import InvalidInput
+from holdfast.model import Json
+from holdfast.text import strip_control
+
+HIDDEN = "[secret]"
+_SHORTEST = 6
+_LOOKS = re.compile(
+    r"\b(?:xox[a-z]-|xapp-)[\w-]{8,}"  # Slack
+    r"|\b(?:syt|mct|syr)_\w{8,}"  # Matrix
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|$)"
+    r"|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)"  # a URL's user and password
+    r"|(?<=[Bb]earer )[\w.~+/-]{8,}=*"
+    r"|(?i:(?<=password=)|(?<=password: )|(?<=passwd=)|(?<=token=)|(?<=secret=))[^\s,;]+",
+    re.DOTALL,
+)
+
+
+class Token(BaseModel):
+    """Where a token is: in a file that only we may read, or in a variable of the environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: Path | None = None
+    environment: str = Field(default="", pattern=r"^([A-Z][A-Z0-9_]*)?$")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Token:
+        if (self.file is None) == (not self.environment):
+            raise ValueError("say either file: PATH or environment: NAME")
+        return self
+
+    def read(self, environ: Mapping[str, str]) -> str:
+        """Return the token.
+
+        Raises:
+            InvalidInput: it is not there, empty, or other users may read it.
+        """
+        text = environ.get(self.environment, "") if self.file is None else self._from_file()
+        if not text.strip():
+            raise InvalidInput(f"the token in {self.file or self.environment} is empty or not set")
+        return text.strip()
+
+    def _from_file(self) -> str:
+        path = self.file or Path()
+        try:
+            if stat.S_IMODE(path.stat().st_mode) & 0o077:
+                raise InvalidInput(
+                    f"{path} holds a token and other users may read it", remedy=f"chmod 600 {path}"
+                )
+            return path.read_text("utf-8")
+        except OSError as error:
+            raise InvalidInput(f"{path}: the token cannot be read: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Settings in which every token is its text, those texts, and the variables they came from."""
+
+    settings: dict[str, Json]
+    secrets: frozenset[str]
+    variables: frozenset[str]
+
+
+def open_tokens(settings: Mapping[str, Json], environ: Mapping[str, str]) -> Opened:
+    """Read every ``{file: …}`` and ``{environment: …}`` of a transport's settings.
+
+    Raises:
+        InvalidInput: a token is not there, or other users may read it.
+    """
+    opened, secrets, variables = dict(settings), set[str](), set[str]()
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and set(value) <= {"file", "environment"}:
+            try:
+                token = Token.model_validate(value)
+            except ValidationError:
+                raise InvalidInput(f"{name}: say either file: PATH or environment: NAME") from None
+            opened[name] = token.read(environ)
+            secrets.add(opened[name])
+            variables |= {token.environment} - {""}
+    return Opened(opened, frozenset(secrets), frozenset(variables))
+
+
+class Scrubber:
+    """Replaces secrets in text: the known ones, and what looks like one."""
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        # The longest first: one may be a part of another.
+        every = sorted({text for text in known if len(text) >= _SHORTEST}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, every))) if every else None
+
+    def __call__(self, text: str) -> str:
+        """Return the text without secrets."""
+        if self._known is not None:
+            text = self._known.sub(HIDDEN, text)
+        return _LOOKS.sub(HIDDEN, text)
+
+
+class ScrubbedLog(logging.Formatter):
+    """A formatter whose lines, tracebacks included, have passed a ``Scrubber``."""
+
+    def __init__(self, scrub: Scrubber) -> None:
+        super().__init__("%(levelname)s %(name)s: %(message)s")
+        self._scrub = scrub
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record without secrets, and without anything that a terminal would obey."""
+        return self._scrub(strip_control(super().format(record)))

@@ -1,0 +1,114 @@
+"""What a run leaves behind when it stops, and which commands come next: for people, from the fold."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from datetime import datetime
+
+from holdfast.journal import Failure, RunState, StepState, Turn
+from holdfast.journal.events import Held
+from holdfast.plan import Plan
+from holdfast.text import join_names
+
+BY_HAND = "the same ansible-playbook command as before, once this is repaired"
+"""A play run by hand keeps no plan to resume from; it looks at everything before it acts."""
+
+
+def held_event(state: RunState, failure: Failure, at: datetime) -> Held:
+    """The hold as the journal keeps it; the code is 6 where an act's outcome is unknown."""
+    unknown = any(turn.unknown for _, turn in state.in_hand())
+    return Held(
+        at=at,
+        host=failure.host,
+        step=failure.step,
+        claim=failure.claim,
+        evidence=failure.evidence,
+        left=host_states(state),
+        next_commands=next_commands(state),
+        code=6 if unknown else 4,
+    )
+
+
+def hold_message(state: RunState) -> Held | None:
+    """Where the run stands and what comes next; for a run whose driver died, from its last words.
+
+    None for a run that ended in any other way, or that has no events.
+    """
+    if state.held is not None or state.status != "running" or state.at is None:
+        return state.held
+    last = state.batch or (state.batches[-1] if state.batches else None)
+    hosts = join_names(last.hosts) if last and last.ended is None else ""
+    during = f" while {hosts} was in hand" if hosts else ""
+    evidence = f"the run's last event is from {state.at:%Y-%m-%d %H:%M:%S} UTC{during}"
+    return held_event(state, Failure(state.current, hosts, "", evidence), state.at)
+
+
+def host_states(state: RunState) -> list[str]:
+    """One sentence per host in hand, then who is done and who was not touched."""
+    sentences = [f"{turn.host}: {describe_turn(turn)}" for _, turn in state.in_hand()]
+    if done := state.done():
+        sentences.append(f"done and proved healthy: {join_names(done)}")
+    if untouched := _untouched(state, state.step):
+        sentences.append(f"not touched in step {state.current}: {join_names(untouched)}")
+    return sentences
+
+
+def next_commands(state: RunState) -> list[str]:
+    """The command that continues, then those that give hosts back by hand."""
+    log = f"holdfast log {shlex.quote(state.run)}"
+    if state.opened is not None and not state.opened.plan:
+        return [BY_HAND, *_give_back(state), log]
+    if state.grant is None:
+        return [rerun_command(state), log]
+    resume = f"holdfast resume {shlex.quote(state.run)} --reason '…'"
+    return [resume, *_give_back(state), log]
+
+
+def rerun_command(state: RunState) -> str:
+    """The command that starts this run anew: all of it, so that whoever copies it means the same hosts."""
+    if state.opened is None or not state.opened.plan:
+        return BY_HAND
+    plan = Plan.model_validate(state.opened.plan)
+    words = ["holdfast", "run", plan.runbook, "--site", plan.inventory]
+    words += ["--limit", plan.limit] if plan.limit else []
+    for name, value in plan.inputs.items():
+        words += ["--input", f"{name}={value}"]
+    return f"{shlex.join(words)} --reason '…'"
+
+
+def describe_turn(turn: Turn) -> str:
+    """What this run did to a host in hand, as far as is known."""
+    parts = [_restart_words(restart.unit, restart.happened) for restart in turn.restarts.values()]
+    if not parts:
+        parts = ["not restarted"]
+    if turn.drain is not None:
+        parts.append("left drained by this run" if not _rebooted(turn) else "drained before that")
+    return "; ".join(parts)
+
+
+def _restart_words(unit: str, happened: bool | None) -> str:
+    if happened is None:
+        return f"a restart of {unit} was sent, and whether it happened is unknown"
+    return (
+        f"{unit} was restarted, not yet proved healthy" if happened else f"{unit} was not restarted"
+    )
+
+
+def _rebooted(turn: Turn) -> bool:
+    return any(restart.happened for restart in turn.restarts.values())
+
+
+def _give_back(state: RunState) -> Iterator[str]:
+    for _, turn in state.in_hand():
+        if turn.drain is not None and turn.drain.undo:
+            yield turn.drain.undo
+
+
+def _untouched(state: RunState, step: StepState) -> list[str]:
+    if state.opened is None or "steps" not in state.opened.plan or step.finished:
+        return []
+    planned = [entry for entry in state.opened.plan["steps"] if entry["number"] == step.number]
+    hosts: list[str] = [host for entry in planned for host in entry.get("hosts", ())]
+    begun = {turn.host for turn in step.turns.values() if turn.done or turn.in_hand}
+    return [host for host in hosts if host not in begun]

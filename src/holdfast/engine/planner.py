@@ -1,0 +1,51 @@
+"""``Planner``: from the names a person types to a plan. Needs no state, takes no lease, touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast.ansible.interfaces import InventoryReader, PlaybookReader
+from holdfast.errors import InvalidInput
+from holdfast.model import Json
+from holdfast.plan import Lookups, Plan, build_plan
+from holdfast.runbook import parse_runbook, read_inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Reads runbooks, sites and playbooks, and checks them against each other.
+
+    ``claim_group`` checks a claim with its parameters and returns the group it speaks about.
+    """
+
+    sites: InventoryReader
+    playbooks: PlaybookReader
+    claim_group: Callable[[Json], str]
+
+    def plan(self, runbook: Path, site: Path, inputs: Mapping[str, str], limit: str = "") -> Plan:
+        """Apply a runbook to a site; touches nothing.
+
+        Raises:
+            InvalidInput: the runbook, the inventory, an input, or a name in them is wrong.
+        """
+        parsed = parse_runbook(str(runbook), read_text(runbook))
+        typed = read_inputs(parsed.inputs, inputs)
+        hosts = self.sites.read(site, limit)
+        names = Lookups(self.playbooks.read, self.claim_group)
+        return build_plan(parsed, hosts, typed, limit, names)
+
+
+def read_text(runbook: Path) -> str:
+    """The text of a runbook's file.
+
+    Raises:
+        InvalidInput: it cannot be read, or is no UTF-8.
+    """
+    try:
+        return runbook.read_text("utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{runbook}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{runbook}: is not UTF-8 text: {error.reason}") from error

@@ -1,0 +1,289 @@
+"""The journal's events: what happened in a run, one frozen schema per kind.
+
+Owns the shapes and their names only. Written by the engine (run, batch, abort) and, at the moment
+things happen on a host, by the play itself (gate, act, host); ``journal.py`` folds them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+
+from holdfast.model import Act, Json, Outcome, Phase
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at: AwareDatetime
+
+
+class RunOpened(_Event):
+    """First event of every run, also of a play run by hand (``runbook`` is then empty)."""
+
+    kind: Literal["run_opened"] = "run_opened"
+    runbook: str
+    runbook_hash: str
+    playbook: str = ""
+    site: str
+    by: str
+    reason: str
+    inputs: dict[str, Json] = Field(default_factory=dict)
+    plan: dict[str, Json] = Field(default_factory=dict)
+    controller: str
+    process: int
+
+
+class LeaseTaken(_Event):
+    """The run holds these scopes with these fencing tokens from now on."""
+
+    kind: Literal["lease_taken"] = "lease_taken"
+    tokens: dict[str, int]
+
+
+class StepStarted(_Event):
+    """A runbook step began; steps are numbered from 1 as in the runbook's headings."""
+
+    kind: Literal["step_started"] = "step_started"
+    step: int
+    title: str
+
+
+class StepFinished(_Event):
+    """A runbook step ended well."""
+
+    kind: Literal["step_finished"] = "step_finished"
+    step: int
+
+
+class BatchStarted(_Event):
+    """The engine is about to start one play for these hosts; ``why`` explains their turn."""
+
+    kind: Literal["batch_started"] = "batch_started"
+    step: int
+    hosts: list[str]
+    phases: list[Phase]
+    why: str
+    sweep: list[str] = Field(default_factory=list)
+
+
+class BatchEnded(_Event):
+    """A play ended: per host ``ok``, ``failed`` or ``unreachable``, with the failing task's words."""
+
+    kind: Literal["batch_ended"] = "batch_ended"
+    step: int
+    status: Literal["ok", "failed", "interrupted", "no_hosts"]
+    hosts: dict[str, Literal["ok", "failed", "unreachable", "absent"]]
+    messages: dict[str, str] = Field(default_factory=dict)
+
+
+class InspectionStarted(_Event):
+    """The engine is about to start a play that touches nothing.
+
+    ``survey``: the standing claims before anything is touched (step 0: before the lease is taken);
+    ``check`` and ``wait``: those steps; ``sweep``: everything done, after a roll's last batch;
+    ``observe``: the units of ``hosts``, after a crash or a hard stop.
+    """
+
+    kind: Literal["look_started"] = "look_started"
+    step: int
+    what: Literal["survey", "check", "wait", "sweep", "observe"]
+    hosts: list[str] = Field(default_factory=list)
+    claims: list[Json] = Field(default_factory=list)
+
+
+class InspectionEnded(_Event):
+    """The look's play ended; it passed only if every claim asked for was judged PASS as well."""
+
+    kind: Literal["look_ended"] = "look_ended"
+    step: int
+    what: Literal["survey", "check", "wait", "sweep", "observe"]
+    status: Literal["ok", "failed", "interrupted", "no_hosts"]
+    messages: dict[str, str] = Field(default_factory=dict)
+
+
+class GateJudged(_Event):
+    """A gate task ended: its final verdicts, how many readings it took and for how long."""
+
+    kind: Literal["gate_judged"] = "gate_judged"
+    host: str
+    gate: str
+    phase: Phase | Literal["survey", "sweep", "check"]
+    outcome: Outcome
+    verdicts: list[dict[str, Json]]
+    readings: int
+    seconds: float
+
+
+class ActIntended(_Event):
+    """Written before an act, in the transaction that proved the lease; ``undo`` is a command."""
+
+    kind: Literal["act_intended"] = "act_intended"
+    host: str
+    act: Act
+    unit: str
+    invocation_id: str
+    undo: str = ""
+    detail: dict[str, Json] = Field(default_factory=dict)
+
+
+class ActDone(_Event):
+    """An act ended; for a restart ``invocation_id`` is the new one."""
+
+    kind: Literal["act_done"] = "act_done"
+    host: str
+    act: Act
+    unit: str
+    invocation_id: str
+    seconds: float = 0.0
+    changed: bool = True
+    detail: dict[str, Json] = Field(default_factory=dict)
+
+
+class HostDone(_Event):
+    """Every phase of the host's turn ended well; the unit runs as this invocation."""
+
+    kind: Literal["host_done"] = "host_done"
+    host: str
+    unit: str
+    invocation_id: str
+
+
+class Observed(_Event):
+    """What a host itself says, asked after a crash or a hard stop, before deciding anything.
+
+    ``drained`` is None where the service has no drain or the host could not tell.
+    """
+
+    kind: Literal["observed"] = "observed"
+    host: str
+    unit: str
+    invocation_id: str
+    active: bool
+    drained: bool | None = None
+
+
+class BaselineTaken(_Event):
+    """Figures noted before the first restart that later gates compare with."""
+
+    kind: Literal["baseline_taken"] = "baseline_taken"
+    name: str
+    values: dict[str, Json]
+
+
+class ApprovalRequested(_Event):
+    """The run waits at an ``approve`` step for somebody's word."""
+
+    kind: Literal["approval_wanted"] = "approval_wanted"
+    step: int
+    question: str
+    plan_hash: str
+
+
+class Approved(_Event):
+    """Somebody approved the step for exactly this plan."""
+
+    kind: Literal["approved"] = "approved"
+    step: int
+    by: str
+    plan_hash: str
+
+
+class AbortRequested(_Event):
+    """Somebody asked the run to stop at the next boundary (``hard``: at once)."""
+
+    kind: Literal["abort_asked"] = "abort_asked"
+    by: str
+    hard: bool = False
+
+
+class Resumed(_Event):
+    """A held, aborted or dead run goes on from its journal; a fresh ``lease_taken`` follows.
+
+    ``ended`` are the processes of the dead driver's last play that had to be stopped first.
+    """
+
+    kind: Literal["resumed"] = "resumed"
+    by: str
+    reason: str
+    controller: str
+    process: int
+    ended: list[int] = Field(default_factory=list)
+
+
+class RunRefused(_Event):
+    """The run ended before anything was touched: a lease, a survey, an early check or an approval."""
+
+    kind: Literal["refused"] = "refused"
+    step: int = 0
+    claim: str = ""
+    evidence: str
+    next_commands: list[str] = Field(default_factory=list)
+
+
+class Held(_Event):
+    """The run stopped at a boundary; nothing more is touched. ``code`` is the exit code (4 or 6)."""
+
+    kind: Literal["held"] = "held"
+    host: str = ""
+    step: int = 0
+    claim: str = ""
+    evidence: str
+    left: list[str] = Field(default_factory=list)
+    next_commands: list[str] = Field(default_factory=list)
+    code: int = 4
+
+
+class Aborted(_Event):
+    """The run ended at a boundary because somebody asked; ``left`` says what that leaves."""
+
+    kind: Literal["aborted"] = "aborted"
+    by: str
+    left: list[str] = Field(default_factory=list)
+    next_commands: list[str] = Field(default_factory=list)
+
+
+class Finished(_Event):
+    """Every step ended well and the last sweep passed."""
+
+    kind: Literal["finished"] = "finished"
+
+
+Event = Annotated[
+    RunOpened
+    | LeaseTaken
+    | StepStarted
+    | StepFinished
+    | BatchStarted
+    | BatchEnded
+    | InspectionStarted
+    | InspectionEnded
+    | GateJudged
+    | ActIntended
+    | ActDone
+    | HostDone
+    | Observed
+    | BaselineTaken
+    | ApprovalRequested
+    | Approved
+    | AbortRequested
+    | Resumed
+    | RunRefused
+    | Held
+    | Aborted
+    | Finished,
+    Field(discriminator="kind"),
+]
+
+EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+class Recorded(BaseModel):
+    """An event as the journal holds it: ``seq`` grows by one within its run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    seq: int
+    event: Event

@@ -1,0 +1,227 @@
+"""``build_plan``: a runbook, a site and its playbooks' policies, checked against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from holdfast.errors import InvalidInput, RunbookError
+from holdfast.model import Json, LeaseMode
+from holdfast.plan.model import (
+    Plan,
+    PlannedApprove,
+    PlannedCheck,
+    PlannedRoll,
+    PlannedStep,
+    PlannedWait,
+    Playbook,
+    SiteInventory,
+)
+from holdfast.runbook import (
+    ApproveStep,
+    CheckStep,
+    RollStep,
+    Runbook,
+    SettleSpec,
+    Step,
+    WaitStep,
+    WorkStep,
+    fill,
+)
+from holdfast.text import closest
+
+_ROLES_DEADLINE_SECONDS = 300
+"""When a gate gives up unless told otherwise (plugins/action/holdfast_gate.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookups:
+    """Where names are looked up: both raise InvalidInput for a name they do not know.
+
+    ``playbook(name, variables)`` reads a playbook's policy; ``claim_group(entry)`` checks a claim
+    with its parameters and returns the group it speaks about ("" for none).
+    """
+
+    playbook: Callable[[str, Mapping[str, Json]], Playbook]
+    claim_group: Callable[[Json], str]
+
+
+def build_plan(
+    runbook: Runbook,
+    site: SiteInventory,
+    inputs: Mapping[str, Json],
+    limit: str,
+    ingredients: Lookups,
+) -> Plan:
+    """Apply the runbook to the site; nothing is touched.
+
+    Raises:
+        InvalidInput: a name is unknown, a group or the limit has no hosts, a batch is too large.
+    """
+    planner = _Planner(runbook, site, inputs, ingredients)
+    steps = tuple(planner.step(step) for step in runbook.steps)
+    _refuse_empty_limit(steps, limit)
+    return Plan(
+        runbook=runbook.name,
+        runbook_hash=runbook.hash,
+        site=site.name,
+        inventory=site.path,
+        inputs=dict(inputs),
+        limit=limit,
+        leases=_leases(runbook, site.name, steps),
+        steps=steps,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    runbook: Runbook
+    site: SiteInventory
+    inputs: Mapping[str, Json]
+    ingredients: Lookups
+
+    def step(self, step: Step) -> PlannedStep:
+        try:
+            return self._planned(step, fill(step.work, self.inputs))
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in fault["loc"])
+            raise RunbookError(self.runbook.path, step.line, f"{where}: {fault['msg']}") from None
+        except RunbookError:
+            raise
+        except InvalidInput as error:
+            raise RunbookError(
+                self.runbook.path, step.line, f"step {step.number}: {error}"
+            ) from error
+
+    def _planned(self, step: Step, work: WorkStep) -> PlannedStep:
+        named = {"number": step.number, "title": step.title}
+        if isinstance(work, RollStep):
+            return self._roll(named, work)
+        if isinstance(work, ApproveStep):
+            asked = self.runbook.approvals
+            return PlannedApprove(**named, question=work.approve, **asked.model_dump())
+        return self._look(named, work)
+
+    def _look(self, named: dict[str, Json], work: CheckStep | WaitStep) -> PlannedStep:
+        if isinstance(work, WaitStep):
+            kind: type[PlannedWait | PlannedCheck] = PlannedWait
+            settle = SettleSpec(seconds=work.wait.seconds, readings=work.wait.readings)
+            claims = tuple(work.wait.gates)
+        else:
+            kind, settle, claims = PlannedCheck, work.settle, tuple(work.check)
+        return kind(
+            **named,
+            claims=claims,
+            hosts=self._look_hosts(claims, work.hosts),
+            settle=settle,
+            deadline_seconds=_deadline(work.deadline_seconds, settle),
+        )
+
+    def _look_hosts(self, claims: Iterable[Json], hosts: str | None) -> tuple[str, ...]:
+        """The hosts that claims about one host each are asked of; a claim about a group has its own."""
+        for claim in claims:
+            group = self.ingredients.claim_group(claim)
+            if group and hosts:
+                raise InvalidInput(
+                    f"{claim} speaks about the group {group}: ask it in a step without hosts"
+                )
+            if not group and not hosts:
+                raise InvalidInput(f"{claim} speaks about one host: say which, with hosts: GROUP")
+            self._group(group or str(hosts))
+        return self._group(hosts) if hosts else ()
+
+    def _roll(self, named: dict[str, Json], work: RollStep) -> PlannedRoll:
+        playbook = self.ingredients.playbook(work.roll, work.vars)
+        policy = playbook.policy
+        _known("variable", work.vars, playbook.variables, work.roll)
+        if work.hosts != policy.group:
+            raise InvalidInput(f"{work.roll} acts on {policy.group}, not on {work.hosts}")
+        if int(work.batch) > policy.batch_max:
+            raise InvalidInput(
+                f"a batch of {work.batch} is larger than {work.roll} allows "
+                f"({policy.batch_max}): {policy.batch_max_reason}"
+            )
+        self._look_hosts(policy.survey, None)
+        return PlannedRoll(
+            **named,
+            playbook=work.roll,
+            hosts=self._hosts(work.hosts),
+            batch=int(work.batch),
+            canary=work.canary,
+            variables=work.vars,
+            settle=work.settle,
+            deadline_seconds=_roll_deadline(work),
+            policy=policy,
+        )
+
+    def _hosts(self, group: str) -> tuple[str, ...]:
+        hosts = self._group(group)
+        if self.site.selected is None:
+            return hosts
+        return tuple(host for host in hosts if host in self.site.selected)
+
+    def _group(self, group: str) -> tuple[str, ...]:
+        _known("group", (group,), self.site.groups, self.site.path)
+        if not self.site.groups[group]:
+            raise InvalidInput(f"the group {group} of {self.site.path} has no hosts")
+        return self.site.groups[group]
+
+
+def _known(kind: str, names: Iterable[str], known: Iterable[str], where: str) -> None:
+    for name in names:
+        if name not in set(known):
+            near = closest(name, known)
+            hint = f"did you mean {near}?" if near else f"it has: {', '.join(sorted(known))}"
+            raise InvalidInput(f"{where} has no {kind} {name!r}; {hint}")
+
+
+def _seconds(value: int | str | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _deadline(given: int | str | None, settle: SettleSpec) -> int | None:
+    """The given deadline; a long settle without one gets room for a few bad readings."""
+    if given is None and int(settle.seconds) > 0:
+        return int(settle.seconds) * 2 + 120
+    if given is not None and int(given) <= int(settle.seconds):
+        raise InvalidInput(
+            f"deadline_seconds {given} leaves no room to settle for {settle.seconds} s"
+        )
+    return _seconds(given)
+
+
+def _roll_deadline(work: RollStep) -> int | None:
+    """The given deadline; without one the roles' own, unless the settling would not fit into that."""
+    wanted = _deadline(work.deadline_seconds, work.settle or SettleSpec())
+    if work.deadline_seconds is None and (wanted or 0) <= _ROLES_DEADLINE_SECONDS:
+        return None
+    return wanted
+
+
+def _leases(runbook: Runbook, site: str, steps: Iterable[PlannedStep]) -> dict[str, LeaseMode]:
+    """The scopes of all policies and those the runbook adds; the stricter mode wins.
+
+    Exclusive to change a service, shared to keep others from changing it.
+    """
+    needed: dict[str, LeaseMode] = {}
+    for step in steps:
+        if isinstance(step, PlannedRoll) and step.hosts:
+            needed[step.policy.service] = LeaseMode.EXCLUSIVE
+            for service in step.policy.shared:
+                needed.setdefault(service, LeaseMode.SHARED)
+    for service, mode in runbook.leases.items():
+        if needed.get(service) is not LeaseMode.EXCLUSIVE:
+            needed[service] = mode
+    return {f"{site}/{service}": mode for service, mode in needed.items()}
+
+
+def _refuse_empty_limit(steps: Iterable[PlannedStep], limit: str) -> None:
+    rolls = [step for step in steps if isinstance(step, PlannedRoll)]
+    if limit and rolls and not any(roll.hosts for roll in rolls):
+        groups = ", ".join(dict.fromkeys(roll.policy.group for roll in rolls))
+        raise InvalidInput(
+            f"--limit {limit!r} leaves no host of the groups this runbook acts on: {groups}"
+        )

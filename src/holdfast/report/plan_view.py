@@ -1,0 +1,129 @@
+"""A plan as a person reads it before saying yes: steps, batches, order, gates, an estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from holdfast.model import Json
+from holdfast.plan import (
+    Plan,
+    PlannedApprove,
+    PlannedCheck,
+    PlannedRoll,
+    PlannedStep,
+    PlannedWait,
+    next_batches,
+)
+from holdfast.runbook import SettleSpec
+from holdfast.text import count_of, format_duration, join_names, one_line
+
+_SHOWN_BATCHES = 8
+_ORDERS = {"unhealthy_first": "unhealthy first", "fewest_leaders_first": "fewest leaders first"}
+
+
+def plan_view(plan: Plan) -> RenderableType:
+    """Return what ``holdfast plan`` prints."""
+    return Group(*_lines(plan))
+
+
+def summary(plan: Plan) -> str:
+    """Say in a sentence what the plan would act on: the question before a run."""
+    hosts = {host for roll in plan.rolls() for host in roll.hosts}
+    units = sum(len(roll.hosts) for roll in plan.rolls())
+    what = f"{count_of(units, 'restart')} on {count_of(len(hosts), 'host')}"
+    return one_line(f"{plan.runbook} at {plan.site}: {what}, {_estimate(plan)}")
+
+
+def _estimate(plan: Plan) -> str:
+    return f"about {format_duration(plan.estimate_seconds)} if nothing holds it"
+
+
+def _lines(plan: Plan) -> Iterator[RenderableType]:
+    yield Text(summary(plan), style="bold")
+    leases = (f"{scope} ({mode})" for scope, mode in plan.leases.items())
+    yield Text(f"leases: {join_names(leases) or 'none'}", style="dim")
+    if plan.limit:
+        yield Text(one_line(f"limited to: {plan.limit}"), style="dim")
+    for name, value in plan.inputs.items():
+        yield Text(one_line(f"{name} = {value}"), style="dim")
+    for step in plan.steps:
+        yield Text()
+        yield Text(one_line(f"{step.number}. {step.title}"), style="bold")
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column()
+        for name, words in _rows(step):
+            table.add_row(f"   {name}", Text(one_line(words)))
+        yield table
+
+
+def _rows(step: PlannedStep) -> Iterator[tuple[str, str]]:
+    if isinstance(step, PlannedRoll):
+        yield from _roll_rows(step)
+    elif isinstance(step, PlannedApprove):
+        yield "asks", step.question
+        yield (
+            "of",
+            f"{count_of(step.count, 'person')}{', not the one who runs it' * step.by_others}",
+        )
+    else:
+        yield from _look_rows(step)
+    if step.deadline_seconds is not None:
+        yield "gives up after", format_duration(step.deadline_seconds)
+
+
+def _look_rows(step: PlannedCheck | PlannedWait) -> Iterator[tuple[str, str]]:
+    yield ("gates" if step.kind == "check" else "must stay true"), claims(step.claims)
+    if step.hosts:
+        yield "at", join_names(step.hosts)
+    yield "settles", _settles(step.settle)
+
+
+def _roll_rows(roll: PlannedRoll) -> Iterator[tuple[str, str]]:
+    if not roll.hosts:
+        yield "hosts", "none: the limit leaves nothing to do here"
+        return
+    yield "plays", roll.playbook
+    yield "batches", _batches(roll)
+    orders = [_ORDERS[order] for order in roll.policy.order]
+    yield "order", ", then ".join([*orders, "as in the inventory"]) + "; decided before each batch"
+    yield "at most", f"{roll.policy.batch_max} at a time: {roll.policy.batch_max_reason}"
+    for name, value in roll.variables.items():
+        yield "with", f"{name} = {value}"
+    if roll.policy.survey:
+        yield "first", claims(roll.policy.survey)
+    if roll.settle:
+        yield "settles", _settles(roll.settle)
+
+
+def _batches(roll: PlannedRoll) -> str:
+    rest = len(roll.hosts) - int(roll.canary)
+    number = -(-rest // roll.batch) + int(roll.canary)
+    shown = " | ".join(" ".join(hosts) for hosts in islice(next_batches(roll), _SHOWN_BATCHES))
+    more = f" | … {number - _SHOWN_BATCHES} more" if number > _SHOWN_BATCHES else ""
+    canary = ", a canary first" if roll.canary else ""
+    return f"{shown}{more}  ({count_of(number, 'batch')}{canary})"
+
+
+def claims(entries: Iterable[Json]) -> str:
+    """Say claims with their parameters."""
+    return ", ".join(_claim(entry) for entry in entries)
+
+
+def _claim(entry: Json) -> str:
+    if isinstance(entry, str):
+        return entry
+    parameters = ", ".join(f"{name} {value}" for name, value in entry.items() if name != "claim")
+    return f"{entry['claim']} ({parameters})" if parameters else str(entry["claim"])
+
+
+def _settles(settle: SettleSpec) -> str:
+    readings, seconds = int(settle.readings), float(settle.seconds)
+    if readings == 1 and not seconds:
+        return "at the first good reading"
+    return f"after {count_of(readings, 'good reading')} in a row over {format_duration(seconds)}"

@@ -1,0 +1,105 @@
+"""A run in progress as lines: its board, and one line for each event. For terminals and for chat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from io import StringIO
+
+from rich.console import Console, RenderableType
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from holdfast.report.progress import RunProgress, StepRow
+from holdfast.report.sentences import Sentence
+from holdfast.report.table import cut
+from holdfast.text import count_of, format_clock, format_duration, one_line
+
+STYLES = {
+    "plain": "",
+    "dim": "dim",
+    "good": "green",
+    "act": "bold blue",
+    "warn": "yellow",
+    "bad": "bold red",
+}
+_WIDE = 10_000
+"""No terminal is that wide: lines are broken by whoever shows the text, and commands stay whole."""
+
+
+def plain(*parts: RenderableType) -> str:
+    """Return what a terminal would show, as text without styles; lines are not wrapped."""
+    console = Console(file=StringIO(), width=_WIDE, no_color=True, highlight=False, _environ={})
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part, markup=False, emoji=False)
+    lines = (each.rstrip() for each in captured.get().splitlines())
+    return "\n".join(lines).strip("\n")
+
+
+def line(said: Sentence, at: datetime) -> Text:
+    """Return one line of a log: time, host, sentence."""
+    text = Text().append(f"{format_clock(at)} ", style="dim")
+    if said.host:
+        text.append(f"{said.host} ", style="bold")
+    return text.append(said.text, style=STYLES[said.tone])
+
+
+def progress_lines(
+    board: RunProgress, now: datetime, spinner: Spinner | None = None
+) -> Iterator[RenderableType]:
+    """Draw a board as lines: title, steps, hosts in hand, what is next; still without a spinner."""
+    opened = board.state.opened
+    if opened is None:
+        yield _spinning(spinner, Text("preparing"), now)
+        return
+    title = Text(
+        f"{one_line(opened.runbook or opened.playbook)} at {one_line(opened.site)}", "bold"
+    )
+    title.append(f"  {board.state.run}  {_since(opened.at, now)}", style="not bold dim")
+    yield title
+    yield cut(f"{opened.by}: {opened.reason}", "dim")
+    for row in board.steps():
+        yield from _step_lines(board, row, now, spinner)
+    if upcoming := board.upcoming():
+        yield Text(f"  next: {upcoming}", style="dim")
+
+
+def _step_lines(
+    board: RunProgress, row: StepRow, now: datetime, spinner: Spinner | None
+) -> Iterator[RenderableType]:
+    title = f"{row.number}. {row.title}"
+    if board.finished(row):
+        began, ended = board.began.get(row.number), board.ended.get(row.number)
+        took = f"  {format_duration((ended - began).total_seconds())}" if began and ended else ""
+        yield Text().append(f"  ✓ {title}", style="green").append(took, style="dim")
+    elif row.number in board.began:
+        done = board.done(row)
+        progress = f"  {len(done)} of {count_of(len(row.hosts), 'host')}" if row.hosts else ""
+        yield Text().append(f"  ▸ {title}", style="bold").append(progress, style="dim")
+        yield from _hand_lines(board, now, spinner)
+    else:
+        yield Text(f"    {title}", style="dim")
+
+
+def _hand_lines(
+    board: RunProgress, now: datetime, spinner: Spinner | None
+) -> Iterator[RenderableType]:
+    for host in board.in_hand() or ("",):
+        said, at = board.said.get(host) or board.said.get("") or (Sentence("…"), now)
+        words = Text().append(f"{one_line(host)} " if host else "", style="bold")
+        words.append(said.text, style=STYLES[said.tone])
+        words.append(f"  {_since(at, now)}", style="dim")
+        yield _spinning(spinner, words, now)
+
+
+def _spinning(spinner: Spinner | None, words: Text, now: datetime) -> RenderableType:
+    grid = Table.grid(padding=(0, 1))
+    turning = spinner.render(now.timestamp()) if spinner else "·"
+    grid.add_row("     ", turning, words)
+    return grid
+
+
+def _since(moment: datetime, now: datetime) -> str:
+    return format_duration(max((now - moment).total_seconds(), 0.0))

@@ -1,0 +1,117 @@
+"""YAML whose every key remembers its line in the Markdown file it stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from holdfast.errors import RunbookError
+from holdfast.model import Json
+from holdfast.text import closest
+
+Location = tuple[str | int, ...]
+_M = TypeVar("_M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class LocatedYaml:
+    """A YAML mapping, and for each path of keys the line on which that key stands."""
+
+    path: str
+    value: dict[str, Json]
+    lines: Mapping[Location, int]
+
+    def line(self, location: Sequence[str | int]) -> int:
+        """The line of the deepest part of ``location`` that stands in the file."""
+        for length in range(len(location), -1, -1):
+            if tuple(location[:length]) in self.lines:
+                return self.lines[tuple(location[:length])]
+        return self.lines[()]
+
+    def error(self, location: Sequence[str | int], message: str) -> RunbookError:
+        """The error that points to ``location``."""
+        return RunbookError(self.path, self.line(location), message)
+
+    def to(self, model: type[_M]) -> _M:
+        """Validate the mapping.
+
+        Raises:
+            RunbookError: at the line of the first key that is wrong.
+        """
+        try:
+            return model.model_validate(self.value)
+        except ValidationError as error:
+            raise _first_fault(self, model, error) from None
+
+
+def load_located(path: str, text: str, first_line: int) -> LocatedYaml:
+    """Read a YAML mapping that starts on line ``first_line`` of the file ``path``.
+
+    Raises:
+        RunbookError: it is not YAML, not a mapping, or names a key twice.
+    """
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        value = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = first_line + (mark.line if mark else 0)
+        raise RunbookError(path, line, f"not YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise RunbookError(path, first_line, f"not YAML: {error}") from None
+    if not isinstance(node, yaml.MappingNode):
+        raise RunbookError(path, first_line, "expected `key: value` lines")
+    lines: dict[Location, int] = {(): first_line}
+    _collect(path, node, (), first_line, lines)
+    return LocatedYaml(path, value, lines)
+
+
+def _collect(
+    path: str, node: yaml.Node, at: Location, first_line: int, lines: dict[Location, int]
+) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*at, str(key.value))
+            line = first_line + key.start_mark.line
+            if here in lines:
+                raise RunbookError(path, line, f"{key.value} is given twice")
+            lines[here] = line
+            _collect(path, value, here, first_line, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            lines[*at, index] = first_line + value.start_mark.line
+            _collect(path, value, (*at, index), first_line, lines)
+
+
+def _first_fault(
+    located: LocatedYaml, model: type[BaseModel], error: ValidationError
+) -> RunbookError:
+    # Unknown keys first: a misspelt key also shows as a missing one, and its line is the better hint.
+    faults = sorted(
+        error.errors(include_url=False), key=lambda fault: fault["type"] != "extra_forbidden"
+    )
+    fault = faults[0]
+    location = tuple(part for part in fault["loc"] if part != "[key]")
+    name = ".".join(str(part) for part in location if not _names_a_type(part))
+    if fault["type"] == "extra_forbidden":
+        return located.error(location, f"unknown key {name!r}{_hint(model, location)}")
+    if fault["type"] == "missing":
+        return located.error(location, f"{name} is missing")
+    return located.error(location, f"{name}: {fault['msg'].removeprefix('Value error, ')}")
+
+
+def _names_a_type(part: str | int) -> bool:
+    """Pydantic adds the tried type of a union to the location."""
+    return isinstance(part, str) and ("[" in part or part in {"int", "str", "constrained-int"})
+
+
+def _hint(model: type[BaseModel], location: Location) -> str:
+    if len(location) != 1:
+        return ""
+    near = closest(str(location[0]), model.model_fields)
+    known = ", ".join(model.model_fields)
+    return f"; did you mean {near!r}?" if near else f"; known keys: {known}"

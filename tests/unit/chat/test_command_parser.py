@@ -1,0 +1,189 @@
+"""What can be typed, and that nothing else gets through: every parameter has its pattern, a reason is data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from holdfast.chat.command_parser import LONGEST, LONGEST_REASON, VERBS, Command, addressed, parse
+from holdfast.errors import InvalidInput
+
+PAYLOADS = {
+    "jinja": "{{lookup('pipe','id')}}",
+    "jinja_statement": "{%for_x_in_y%}",
+    "shell": "$(id)",
+    "backticks": "`id`",
+    "pipe": "a|id",
+    "semicolon": "a;id",
+    "newline": "a\nb;id",
+    "ansi": "a\x1b[2J",
+    "nul": "a\x00b",
+    "confusable": "r\u0430bbitmq-restart",  # CYRILLIC SMALL LETTER A
+    "fullwidth": "\uff41\uff42\uff43",
+    "override": "a\u202egnp.exe",
+    "zero_width": "ct\u200bl1",
+    "at_file": "@/etc/passwd",
+    "path": "../../etc/passwd",
+    "absolute": "/etc/passwd",
+    "tilde": "~.*",
+    "extra_vars": "-e@x",
+    "oversized": "a" * 5000,
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("holdfast status", "status"),
+        ("  !holdfast: status", "status"),
+        ("@Holdfast status", "status"),
+        ("holdfast", ""),
+        ("holdfastly yours", None),
+        ("we could use holdfast here", None),
+        ("status", None),
+    ],
+)
+def test_only_what_is_meant_for_it(text: str, rest: str | None) -> None:
+    assert addressed(text) == rest
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("runbooks", Command("runbooks")),
+        ("", Command("help")),
+        ("HELP run", Command("help", {"command": "run"})),
+        ("plan nova-restart eqiad", Command("plan", {"runbook": "nova-restart", "site": "eqiad"})),
+        (
+            "plan nova-restart --site eqiad --limit ctl*,cmp1 --input wait=30",
+            Command(
+                "plan",
+                {"runbook": "nova-restart", "site": "eqiad", "limit": "ctl*,cmp1"},
+                inputs={"wait": "30"},
+            ),
+        ),
+        (
+            "run r-1 lab ctl1 unit=nova-compute reason because: site=9 is 'odd'",
+            None,
+        ),
+        (
+            "run r-1 lab ctl1 unit=nova-compute reason because it is 'odd', really",
+            Command(
+                "run",
+                {"runbook": "r-1", "site": "lab", "limit": "ctl1"},
+                inputs={"unit": "nova-compute"},
+                reason="because it is 'odd', really",
+            ),
+        ),
+        (
+            "run r-1 --reason 'openssl update' --limit ctl1",
+            Command("run", {"runbook": "r-1", "limit": "ctl1"}, reason="openssl update"),
+        ),
+        (
+            "run r-1 --site lab --limit 'ctl*' --input 'unit=nova-compute' --reason 'x'",
+            Command(
+                "run",
+                {"runbook": "r-1", "site": "lab", "limit": "ctl*"},
+                inputs={"unit": "nova-compute"},
+                reason="x",
+            ),
+        ),
+        (
+            "resume k3f9 \u2014reason \u201cdisk replaced\u201d",
+            Command("resume", {"run": "k3f9"}, reason="disk replaced"),
+        ),
+        ("abort k3f9 --hard", Command("abort", {"run": "k3f9"}, flags=frozenset({"hard"}))),
+        ("check lab a.b c.d", Command("check", {"site": "lab"}, many=("a.b", "c.d"))),
+    ],
+)
+def test_commands_as_people_type_them(text: str, expected: Command | None) -> None:
+    if expected is None:
+        with pytest.raises(InvalidInput, match="part of the reason or an option"):
+            parse(text)
+    else:
+        assert parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("rnu x reason y", "did you mean run?"),
+        ("stauts", "did you mean status?"),
+        ("frobnicate", "there are: runbooks"),
+        ("run r-1", "needs a reason"),
+        ("run r-1 reason   ", "needs a reason"),
+        ("resume k3f9", "needs a reason"),
+        ("plan r-1 lab ctl1 more", "one too many"),
+        ("status --limt x", "has no --limt"),
+        ("plan r-1 --limt x", "did you mean --limit?"),
+        ("plan r-1 lab --site lab", "given twice"),
+        ("plan r-1 a=1 a=2", "given twice"),
+        ("status\nholdfast run r-1 reason x", "one too many"),
+        ("run r-1 reason update --limit ctl1", "part of the reason or an option"),
+        ("run r-1 reason update limit=ctl1", "part of the reason or an option"),
+        ("approve " + "a" * LONGEST, f"at most {LONGEST}"),
+        ("run r-1 reason " + "a" * (LONGEST_REASON + 1), f"at most {LONGEST_REASON}"),
+    ],
+)
+def test_a_mistake_is_told_with_what_to_type(text: str, words: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        parse(text)
+    assert words in error.value.message
+
+
+def positions() -> Iterator[str]:
+    """Every place of every command where something can be typed."""
+    for verb in VERBS.values():
+        end = " reason x" if verb.reason else ""
+        yield from (f"{verb.name} --{name} PAYLOAD{end}" for name in verb.takes)
+        if verb.many:
+            yield f"{verb.name}{' a' * len(verb.takes)} PAYLOAD{end}"
+        if verb.inputs:
+            yield f"{verb.name} a x=PAYLOAD{end}"
+            yield f"{verb.name} a PAYLOAD=x{end}"
+
+
+@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@pytest.mark.parametrize("position", [*positions()])
+def test_no_payload_is_a_parameter(position: str, payload: str) -> None:
+    with pytest.raises(InvalidInput):
+        parse(position.replace("PAYLOAD", payload))
+
+
+@pytest.mark.parametrize("position", [*positions()])
+def test_what_the_payloads_replace_would_have_been_taken(position: str) -> None:
+    parse(position.replace("PAYLOAD", "status" if "command" in position else "ab"))
+
+
+def test_a_strange_character_is_named() -> None:
+    with pytest.raises(InvalidInput, match="CYRILLIC SMALL LETTER A is not ASCII"):
+        parse(f"show {PAYLOADS['confusable']}")
+
+
+@pytest.mark.parametrize("name", ["jinja", "shell", "backticks", "at_file", "path", "pipe"])
+def test_a_reason_stays_what_was_typed(name: str) -> None:
+    assert parse(f"run r-1 reason so: {PAYLOADS[name]}").reason == f"so: {PAYLOADS[name]}"
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [("a\x1b[2Jb", "ab"), ("a\nb\r\nc", "a b c"), ("a\u202eb\u200bc", "abc"), ("a\x00b", "ab")],
+)
+def test_a_reason_is_one_line_of_letters(typed: str, kept: str) -> None:
+    assert parse(f"run r-1 reason {typed}").reason == kept
+
+
+@pytest.mark.parametrize("dash", ["--", "\u2014", "\u2013", "\u2013\u2013", "\u2015", "\u2212"])
+def test_a_dash_is_a_dash_whatever_a_phone_makes_of_it(dash: str) -> None:
+    asked = parse(f"run r-1 {dash}limit ctl1 {dash}reason 'x'")
+    assert (asked.get("limit"), asked.reason) == ("ctl1", "x")
+    assert parse(f"abort k3f9 {dash}hard").flags == {"hard"}
+    with pytest.raises(InvalidInput, match="part of the reason or an option"):
+        parse(f"run r-1 reason openssl update {dash}limit ctl1")
+
+
+@pytest.mark.parametrize("tail", ["-limit ctl1", "-limit=ctl1", "limit=ctl1"])
+def test_what_looks_like_a_limit_in_a_reason_is_asked_about(tail: str) -> None:
+    with pytest.raises(InvalidInput, match="part of the reason or an option"):
+        parse(f"run r-1 reason openssl update {tail}")

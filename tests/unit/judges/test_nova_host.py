@@ -1,0 +1,60 @@
+"""Given what a host says of its nova unit, which verdict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from holdfast.judges.base import Observation, Unanswered
+from holdfast.judges.nova_host import Log, StopTimeout, no_messaging_timeouts, stop_timeout_covers
+from holdfast.model import Outcome, Verdict
+
+PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
+QUIET = Log(
+    "cmp1", "nova-compute", "nova-compute.log", "00:30:00", lines=40, complaints={}, last=""
+)
+
+
+def said(verdict: Verdict) -> tuple[Outcome, str]:
+    return verdict.outcome, verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("seen", "verdict"),
+    [
+        (QUIET, (PASS, "quiet")),
+        (replace(QUIET, complaints={"no_reply": 2}, last="00:31:00"), (FAIL, "messaging_timeout")),
+        # Every nova service logs its start: a log without a line is not this unit's.
+        (replace(QUIET, lines=0), (UNKNOWN, "silent_log")),
+        (Unanswered("the host is unreachable"), (UNKNOWN, "unanswered")),
+    ],
+)
+def test_no_messaging_timeouts(seen: Observation, verdict: tuple[Outcome, str]) -> None:
+    assert said(no_messaging_timeouts("c", [seen])) == verdict
+
+
+def test_a_complaint_is_counted_and_dated() -> None:
+    seen = replace(QUIET, complaints={"no_reply": 2, "no_conductor": 1}, last="00:31:00")
+    message = no_messaging_timeouts("c", [seen]).message
+    assert message.endswith("since 00:30:00: 1 no_conductor, 2 no_reply; the last at 00:31:00")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "required", "verdict"),
+    [
+        (60.0, True, (PASS, "covered")),
+        (90.0, True, (PASS, "covered")),
+        (float("inf"), True, (PASS, "covered")),
+        (15.0, True, (FAIL, "stop_timeout_too_short")),
+        (15.0, False, (PASS, "stop_timeout_too_short")),
+    ],
+)
+def test_stop_timeout_covers(seconds: float, required: bool, verdict: tuple[Outcome, str]) -> None:
+    seen = [StopTimeout("cmp1", "nova-compute", seconds)]
+    assert said(stop_timeout_covers("c", seen, 60, required)) == verdict
+
+
+def test_a_stop_timeout_that_is_not_told_is_unknown() -> None:
+    verdict = stop_timeout_covers("c", [Unanswered("unreachable")], 60, required=False)
+    assert said(verdict) == (UNKNOWN, "unanswered")

@@ -1,0 +1,190 @@
+"""Given this journal, this comes next. What whole runs do is in tests/unit/engine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from holdfast.journal import RunState, fold
+from holdfast.journal import events as ev
+from holdfast.journal.events import Event, Recorded
+from holdfast.model import ALL_PHASES, Act, Outcome, Phase
+from holdfast.plan import (
+    Abort,
+    BeginStep,
+    Decision,
+    Finish,
+    Hold,
+    Inspect,
+    Plan,
+    PlannedRoll,
+    Policy,
+    Refuse,
+    Roll,
+    TakeLease,
+    decide,
+)
+
+NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
+HOSTS = ("h1", "h2", "h3")
+POLICY = Policy(service="s", group="g", batch_max=3, batch_max_reason="x", survey=("s.well",))
+PLAN = Plan(
+    runbook="r",
+    runbook_hash="",
+    site="lab",
+    inventory="/",
+    inputs={},
+    limit="",
+    leases={},
+    steps=(
+        PlannedRoll(
+            number=1,
+            title="Roll",
+            playbook="s_restart.yml",
+            hosts=HOSTS,
+            batch=2,
+            canary=True,
+            variables={},
+            settle=None,
+            policy=POLICY,
+        ),
+    ),
+)
+
+LEASE = ev.LeaseTaken(at=NOW, tokens={})
+BEGUN = ev.StepStarted(at=NOW, step=1, title="Roll")
+ENDED = ev.StepFinished(at=NOW, step=1)
+RESUMED = ev.Resumed(at=NOW, by="ada", reason="x", controller="c", process=1)
+ABORT = ev.AbortRequested(at=NOW, by="eve")
+
+
+def survey(outcome: Outcome = Outcome.PASS, step: int = 1) -> list[Event]:
+    verdict = {"claim": "s.well", "outcome": outcome.value, "reason": "r", "message": "m"}
+    gate = ev.GateJudged(
+        at=NOW, host="h1", gate="g", phase="survey", outcome=outcome, verdicts=[verdict],
+        readings=1, seconds=0,
+    )  # fmt: skip
+    status = "ok" if outcome is Outcome.PASS else "failed"
+    return [
+        ev.InspectionStarted(at=NOW, step=step, what="survey", claims=["s.well"]),
+        gate,
+        ev.InspectionEnded.model_validate(
+            {"at": NOW, "step": step, "what": "survey", "status": status}
+        ),
+    ]
+
+
+def batch(*hosts: str, phases: tuple[Phase, ...] = ALL_PHASES) -> Event:
+    return ev.BatchStarted(at=NOW, step=1, hosts=list(hosts), phases=list(phases), why="")
+
+
+def intent(host: str, act: Act = Act.RESTART) -> Event:
+    return ev.ActIntended(at=NOW, host=host, act=act, unit="u", invocation_id="old")
+
+
+def observe(*answers: tuple[str, str], asked: tuple[str, ...]) -> list[Event]:
+    said = [
+        ev.Observed(at=NOW, host=host, unit="u", invocation_id=now, active=True)
+        for host, now in answers
+    ]
+    look = {"at": NOW, "step": 1, "what": "observe"}
+    return [
+        ev.InspectionStarted.model_validate(look | {"hosts": list(asked)}),
+        *said,
+        ev.InspectionEnded.model_validate(look | {"status": "ok"}),
+    ]
+
+
+def turned(*hosts: str) -> list[Event]:
+    events: list[Event] = [batch(*hosts)]
+    for host in hosts:
+        events += [
+            intent(host),
+            ev.ActDone(at=NOW, host=host, act=Act.RESTART, unit="u", invocation_id="new"),
+            ev.HostDone(at=NOW, host=host, unit="u", invocation_id="new"),
+        ]
+    ended = {"at": NOW, "step": 1, "status": "ok", "hosts": dict.fromkeys(hosts, "ok")}
+    return [*events, ev.BatchEnded.model_validate(ended)]
+
+
+def after(*events: Event) -> RunState:
+    return fold(
+        Recorded(run="r", seq=number, event=event) for number, event in enumerate(events, 1)
+    )
+
+
+def decided(*events: Event) -> Decision:
+    return decide(PLAN, after(*events), NOW + timedelta(seconds=1))
+
+
+def test_the_survey_then_the_lease_then_the_first_step() -> None:
+    assert decided() == Inspect(0, "survey", ("s.well",))
+    assert decided(*survey(step=0)) == TakeLease()
+    assert decided(*survey(step=0), LEASE) == BeginStep(1, "Roll")
+    assert isinstance(decided(*survey(Outcome.FAIL, step=0)), Refuse)
+    assert isinstance(decided(*survey(Outcome.UNKNOWN, step=0)), Refuse)
+
+
+def test_what_was_proved_before_the_lease_need_not_be_asked_at_once_again() -> None:
+    assert isinstance(decided(*survey(step=0), LEASE, BEGUN), Roll)
+    again = decided(LEASE, BEGUN)
+    assert isinstance(again, Inspect)
+    assert (again.what, again.claims) == ("survey", ("s.well",))
+
+
+def test_batches_follow_each_other_and_the_sweep_them() -> None:
+    start: list[Event] = [*survey(step=0), LEASE, BEGUN]
+
+    first, second = decided(*start), decided(*start, *turned("h1"))
+    assert isinstance(first, Roll)
+    assert isinstance(second, Roll)
+    assert (first.hosts, first.sweep) == (("h1",), ())
+    assert (second.hosts, second.sweep) == (("h2", "h3"), ("h1",))
+
+    sweep = decided(*start, *turned("h1"), *turned("h2", "h3"))
+    assert sweep == Inspect(1, "sweep", hosts=HOSTS)
+    assert decided(*start, ENDED) == Finish()
+
+
+@pytest.mark.parametrize(
+    ("answers", "wanted"),
+    [
+        ((), Hold),
+        ((("h1", "old"),), Inspect),
+        ((("h1", "another"),), Roll),
+    ],
+)
+def test_a_host_in_hand_is_what_it_says_it_is(
+    answers: tuple[tuple[str, str], ...], wanted: type
+) -> None:
+    crashed: list[Event] = [LEASE, BEGUN, batch("h1"), intent("h1"), RESUMED]
+    assert decided(*crashed) == Inspect(1, "observe", hosts=("h1",))
+
+    decision = decided(*crashed, *observe(*answers, asked=("h1",)))
+
+    assert isinstance(decision, wanted)
+    if isinstance(decision, Roll):
+        assert decision.phases == (Phase.VERIFY, Phase.UNDRAIN)
+    if isinstance(decision, Inspect):
+        assert decision.what == "survey"
+
+
+def test_giving_back_comes_before_gating() -> None:
+    crashed: list[Event] = [
+        LEASE, BEGUN, batch("h1", "h2"), intent("h1"), intent("h2", Act.DRAIN), intent("h2"), RESUMED,
+    ]  # fmt: skip
+    answers = observe(("h1", "another"), ("h2", "old"), asked=("h1", "h2"))
+
+    decision = decided(*crashed, *answers)
+
+    assert isinstance(decision, Roll)
+    assert (decision.hosts, decision.phases) == (("h2",), (Phase.UNDRAIN,))
+
+
+def test_a_failure_comes_before_an_abort_and_an_abort_before_the_next_batch() -> None:
+    failed = ev.BatchEnded(at=NOW, step=1, status="failed", hosts={"h1": "failed"})
+    start: list[Event] = [*survey(step=0), LEASE, BEGUN, batch("h1")]
+
+    assert isinstance(decided(*start, ABORT, failed), Hold)
+    assert decided(*survey(step=0), LEASE, BEGUN, *turned("h1"), ABORT) == Abort("eve")

@@ -1,0 +1,234 @@
+"""Figures of a report, from journals whose every second is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.errors import InvalidInput
+from holdfast.journal import events
+from holdfast.model import Act, Outcome, Phase
+from holdfast.report import Carried, Observations, build
+from holdfast.report.model import Losses
+from holdfast.report.timeline import at_most_at_once, covered
+from tests.unit.report.stories import Story, at, nova_story, rabbitmq_story
+
+
+def test_shares_of_a_run_add_up_to_its_length() -> None:
+    run = build([rabbitmq_story().journal]).runs[0]
+    shares = run.shares
+    assert shares.acting_seconds == pytest.approx(3 * (3 + 12))
+    assert shares.gating_seconds == pytest.approx(1 + 3 * (0.5 + 0.5 + 10 + 0.5))
+    assert shares.overhead_seconds == pytest.approx(3 * 2)
+    assert shares.waiting_seconds == 0
+    assert shares.total_seconds == pytest.approx(run.end - run.start)
+
+
+def test_hosts_of_a_batch_share_their_seconds() -> None:
+    """Two computes restarted side by side cost the time of one."""
+    story = Story()
+    for host in ("cmp1", "cmp2"):
+        story.intend(host, Act.RESTART, "nova-compute")
+    story.later(4)
+    for host in ("cmp1", "cmp2"):
+        story.add(
+            events.ActDone(
+                at=at(4), host=host, act=Act.RESTART, unit="nova-compute", invocation_id="n"
+            )
+        )
+        story.done(host, "nova-compute")
+    report = build([story.finished().journal])
+    assert report.runs[0].shares.acting_seconds == pytest.approx(4)
+    assert report.runs[0].in_hand_at_most == 2
+
+
+def test_instant_counts_once_though_a_gate_and_an_act_share_it() -> None:
+    """While one host of a batch still restarts, the other is gated already."""
+    story = Story().intend("cmp1", Act.RESTART, "nova-compute")
+    story.gate("cmp2", Phase.VERIFY, 6)
+    story.later(4).add(
+        events.ActDone(
+            at=at(10), host="cmp1", act=Act.RESTART, unit="nova-compute", invocation_id="n"
+        )
+    )
+    shares = build([story.finished().journal]).runs[0].shares
+    assert (shares.acting_seconds, shares.gating_seconds, shares.overhead_seconds) == (10, 0, 0)
+
+
+def test_host_is_in_hand_from_its_first_act_to_its_proof() -> None:
+    lane = build([rabbitmq_story().journal]).lanes[0]
+    assert (lane.host, lane.unit, lane.restarts, lane.done) == ("ctl2", "rabbitmq-server", 1, True)
+    assert lane.in_hand_seconds == pytest.approx(3 + 0.5 + 12 + 10)
+    assert lane.out_seconds is None
+
+
+def test_one_at_a_time_is_one_in_hand() -> None:
+    assert build([rabbitmq_story().journal]).runs[0].in_hand_at_most == 1
+
+
+def test_units_of_one_host_have_lanes_of_their_own() -> None:
+    report = build([nova_story(0).journal])
+    assert [lane.unit for lane in report.lanes if lane.host == "ctl1"] == [
+        "nova-conductor",
+        "nova-scheduler",
+        "nova-api",
+        "nova-metadata",
+    ]
+
+
+def test_act_without_a_result_lasts_to_the_end_and_is_not_done() -> None:
+    story = Story().gate("ctl1", Phase.PREFLIGHT).intend("ctl1", Act.RESTART, "rabbitmq-server")
+    story.later(30).add(events.Held(at=at(story.now), host="ctl1", evidence="unreachable", code=6))
+    report = build([story.journal])
+    lane = report.lanes[0]
+    assert (lane.done, lane.restarts) == (False, 0)
+    assert lane.in_hand_seconds == pytest.approx(30)
+    assert lane.bars[-1].label == "restart (no result)"
+    assert report.runs[0].ending == "held"
+    assert report.runs[0].held_because == "unreachable"
+
+
+def test_hold_until_resume_is_waiting_and_the_lane_goes_on() -> None:
+    story = Story().act("ctl1", Act.RESTART, "rabbitmq-server", 10)
+    story.gate("ctl1", Phase.VERIFY, 20, Outcome.FAIL)
+    story.add(events.Held(at=at(story.now), host="ctl1", evidence="no quorum")).later(600)
+    story.add(
+        events.Resumed(at=at(story.now), by="ada", reason="repaired", controller="c1", process=2)
+    )
+    story.gate("ctl1", Phase.VERIFY, 5).done("ctl1", "rabbitmq-server").finished()
+    report = build([story.journal])
+    assert report.runs[0].shares.waiting_seconds == pytest.approx(600)
+    assert report.runs[0].ending == "finished"
+    assert report.runs[0].held_because == ""
+    assert len(report.lanes) == 1
+    assert report.lanes[0].done
+    assert report.lanes[0].in_hand_seconds == pytest.approx(10 + 20 + 600 + 5)
+
+
+def test_gate_after_a_host_is_done_begins_no_second_turn() -> None:
+    """The last broker's play ends with a gate on the whole cluster."""
+    story = Story().turn("ctl1", "rabbitmq-server", 10, 5).gate("ctl1", Phase.VERIFY, 1)
+    lanes = build([story.finished().journal]).lanes
+    assert [(lane.host, lane.done) for lane in lanes] == [("ctl1", True)]
+    assert lanes[0].in_hand_seconds == pytest.approx(15)
+
+
+def resumed(story: Story) -> Story:
+    event = events.Resumed(at=at(story.now), by="ada", reason="x", controller="c1", process=2)
+    return story.add(event)
+
+
+def observed(story: Story, invocation_id: str) -> Story:
+    event = events.Observed(
+        at=at(story.now), host="ctl1", unit="broker", invocation_id=invocation_id, active=True
+    )
+    return story.add(event)
+
+
+@pytest.mark.parametrize(("invocation_id", "restarts"), [("new", 1), ("old", 0)])
+def test_restart_that_nobody_saw_end_counts_if_the_host_says_so(
+    invocation_id: str, restarts: int
+) -> None:
+    story = Story().intend("ctl1", Act.RESTART, "broker").later(5)
+    hosts = {"ctl1": "absent"}
+    story.add(events.BatchEnded(at=at(5), step=1, status="interrupted", hosts=hosts))
+    observed(story.later(1), invocation_id)
+    lane = build([story.journal]).lanes[0]
+    assert lane.restarts == restarts
+    assert (lane.bars[0].label, lane.bars[0].end) == ("restart (no result)", 5)
+
+
+def test_time_after_a_driver_died_is_waiting_not_acting() -> None:
+    """The journal's last word is the intent; somebody resumes ten minutes later."""
+    story = Story().gate("ctl1", Phase.PREFLIGHT, 2).intend("ctl1", Act.RESTART, "broker")
+    resumed(story.later(600))
+    observed(story.later(3), "new").gate("ctl1", Phase.VERIFY, 5).done("ctl1", "broker").finished()
+    report = build([story.journal])
+    assert report.lanes[0].restarts == 1
+    shares = report.runs[0].shares
+    assert (shares.acting_seconds, shares.gating_seconds) == (0, 7)
+    assert (shares.waiting_seconds, shares.overhead_seconds) == (600, 3)
+
+
+def test_time_between_abort_and_resume_is_waiting() -> None:
+    story = Story().turn("ctl1", "broker", 10, 5)
+    story.add(events.Aborted(at=at(story.now), by="ada"))
+    resumed(story.later(60)).turn("ctl2", "broker", 10, 5).finished()
+    run = build([story.journal]).runs[0]
+    assert run.shares.waiting_seconds == 60
+    assert run.ending == "finished"
+
+
+def test_gate_of_the_whole_fleet_belongs_to_no_host() -> None:
+    report = build([rabbitmq_story().journal])
+    assert [bar.label for bar in report.fleet] == ["survey: rabbitmq.members_agree"]
+
+
+def test_several_runs_are_told_in_the_order_they_began() -> None:
+    report = build([nova_story().journal, rabbitmq_story().journal])
+    assert [run.runbook for run in report.runs] == ["rabbitmq-restart", "nova-restart"]
+    assert report.runs[1].start == pytest.approx(110)
+
+
+def test_outages_come_from_the_observer_alone() -> None:
+    observed = Observations(
+        outages=(
+            ("ctl2", "amqp", at(5), at(16)),
+            ("ctl2", "rpc:nova-conductor", at(5), at(7)),
+            ("ctl1", "http:nova-api", at(5), at(7)),
+        ),
+        out_at_most={"amqp": 1},
+        restarts={"ctl2": {"rabbitmq-server": 1}},
+    )
+    lanes = {lane.host: lane for lane in build([rabbitmq_story().journal], observed).lanes}
+    assert lanes["ctl2"].out_seconds == pytest.approx(11)
+    assert lanes["ctl1"].out_seconds == 0
+    assert lanes["ctl2"].outages[0].start == pytest.approx(5)
+    assert [lanes[host].restarts_seen for host in ("ctl1", "ctl2")] == [0, 1]
+
+
+def test_lost_call_counts_against_us_only_at_a_host_not_in_hand() -> None:
+    losses = Losses(
+        published=9,
+        confirmed=9,
+        consumed=9,
+        lost=0,
+        duplicated=0,
+        unconfirmed=0,
+        longest_gap_seconds=1,
+        calls=90,
+        calls_lost=3,
+        calls_lost_elsewhere=3,
+    )
+    carried = Carried(
+        losses,
+        lost_calls=(
+            ("ctl2", at(5), at(10)),  # while it restarts
+            ("ctl3", at(5), at(10)),  # while another restarts
+            ("ctl2", at(80), at(85)),  # long after its turn
+        ),
+    )
+    told = build([rabbitmq_story().journal], carried=carried).losses
+    assert told
+    assert (told.calls_lost, told.calls_lost_elsewhere) == (3, 2)
+    assert list(told.calls_lost_elsewhere_by_run.values()) == [2]
+
+
+def test_run_without_a_journal_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="no such run"):
+        build([[]])
+
+
+@pytest.mark.parametrize(
+    ("intervals", "seconds", "most"),
+    [
+        ([], 0, 0),
+        ([(0, 1)], 1, 1),
+        ([(0, 2), (1, 3)], 3, 2),
+        ([(0, 1), (1, 2)], 2, 1),
+        ([(0, 10), (2, 3), (4, 5)], 10, 2),
+        ([(0, 1), (5, 6)], 2, 1),
+    ],
+)
+def test_overlap(intervals: list[tuple[float, float]], seconds: float, most: int) -> None:
+    assert covered(intervals) == seconds
+    assert at_most_at_once(intervals) == most

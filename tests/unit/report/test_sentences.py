@@ -1,0 +1,83 @@
+"""Every event has a sentence of its own, and no text from outside can act on a terminal."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+
+from holdfast.journal import events
+from holdfast.model import Act, Outcome
+from holdfast.report.sentences import sentence_for
+from tests.unit.report.stories import at
+
+KINDS = get_args(get_args(events.Event)[0])
+NASTY = "\x1b[2J[bold]{{ 1 + 1 }}\nsecond line"
+VALUES: dict[str, Any] = {
+    "at": at(0),
+    "outcome": Outcome.FAIL,
+    "act": Act.RESTART,
+    "phase": "verify",
+    "status": "failed",
+    "hosts": ["ctl1"],
+    "phases": [],
+    "verdicts": [{"claim": "c", "outcome": "FAIL", "message": NASTY}],
+    "tokens": {"lab/rabbitmq": 7},
+    "values": {},
+    "drained": None,
+    "next_commands": [],
+    "left": [],
+    "inputs": {},
+    "plan": {},
+    "messages": {},
+    "detail": {},
+    "sweep": [],
+    "claims": [],
+    "ended": [],
+    "what": "survey",
+}
+
+
+def sample(kind: type[events.Event]) -> events.Event:
+    """An event of this kind in which every text is hostile."""
+    values: dict[str, Any] = {}
+    for name, field in kind.model_fields.items():
+        if name == "kind":
+            continue
+        if kind is events.BatchEnded and name == "hosts":
+            values[name] = {"ctl1": "unreachable"}
+        elif name in VALUES:
+            values[name] = VALUES[name]
+        else:
+            values[name] = {str: NASTY, int: 3, float: 1.5, bool: True}[field.annotation]  # type: ignore[index]  # only these are left
+    return kind(**values)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_kind_has_a_sentence_in_plain_words(kind: type[events.Event]) -> None:
+    event = sample(kind)
+    said = sentence_for(event)
+    assert said.text != event.kind, "this kind of event has no sentence of its own"
+    assert "\x1b" not in said.text + said.host
+    assert "\n" not in said.text + said.host
+
+
+def test_failed_gate_says_what_it_saw() -> None:
+    event = events.GateJudged(
+        at=at(0),
+        host="ctl2",
+        gate="rabbitmq.members_agree",
+        phase="verify",
+        outcome=Outcome.FAIL,
+        verdicts=[
+            {"claim": "a", "outcome": "PASS", "message": "fine"},
+            {"claim": "b", "outcome": "UNKNOWN", "message": "no answer"},
+            {"claim": "c", "outcome": "FAIL", "message": "ctl2 is not running"},
+        ],
+        readings=5,
+        seconds=61,
+    )
+    assert sentence_for(event).text == (
+        "✗ FAIL verify rabbitmq.members_agree (5 readings in 1 min 01 s): ctl2 is not running"
+    )
+    assert (sentence_for(event).tone, sentence_for(event).host) == ("bad", "ctl2")

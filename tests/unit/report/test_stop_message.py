@@ -1,0 +1,70 @@
+"""A hold message answers: which host, which step, which claim, what is left, what to type."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from rich.console import Console
+
+from holdfast.journal import events, fold
+from holdfast.report.stop_message import stop_message
+from tests.unit.cli.test_progress import unfolding
+from tests.unit.report.stories import at
+
+
+def said(*, after: events.Event) -> str:
+    state = fold(unfolding().add(after).journal)
+    console = Console(file=StringIO(), width=110)
+    console.print(stop_message(state, state.held))
+    return str(console.file.getvalue())  # type: ignore[attr-defined]  # it is the StringIO from above
+
+
+HELD = events.Held(
+    at=at(90),
+    host="ctl3",
+    step=2,
+    claim="rabbitmq.booted",
+    evidence="FAIL not_running: [b]ctl3[/b] is not running\x1b[2J\nsaid by ctl1",
+    left=["ctl3: restarted, not yet proved healthy", "done and proved healthy: ctl2"],
+    next_commands=["holdfast resume R --reason '…'", "ssh ctl3 rabbitmq-upgrade revive"],
+)
+
+
+def test_hold_answers_every_question() -> None:
+    words = said(after=HELD)
+    assert "HELD, nothing more is touched  rabbitmq-restart at lab, run 20261121-2304" in words
+    for row in (
+        "host             ctl3",
+        "step             2. Restart",
+        "claim            rabbitmq.booted",
+        "evidence         FAIL not_running: [b]ctl3[/b] is not running",
+        "left             ctl3: restarted, not yet proved healthy",
+        "to look at       holdfast show rabbitmq-restart, section “If it holds”",
+        "to go on         holdfast resume R --reason '…'",
+        "to give it back  ssh ctl3 rabbitmq-upgrade revive",
+    ):
+        assert row in words
+    assert "\x1b" not in words
+
+
+def test_refusal_says_that_nothing_was_touched() -> None:
+    event = events.RunRefused(
+        at=at(1),
+        evidence="lab/rabbitmq is held by bob since 22:00: upgrade",
+        next_commands=["holdfast status X", "holdfast run rabbitmq-restart"],
+    )
+    words = said(after=event)
+    assert "REFUSED, nothing was touched" in words
+    assert "to see more   holdfast status X" in words
+    assert "to try again  holdfast run rabbitmq-restart" in words
+
+
+def test_abort_says_who_asked_and_what_is_left() -> None:
+    words = said(after=events.Aborted(at=at(1), by="bob", left=["not touched in step 2: ctl1"]))
+    assert "ABORTED, as asked" in words
+    assert "asked by  bob" in words
+    assert "left      not touched in step 2: ctl1" in words
+
+
+def test_finished_run_names_the_report() -> None:
+    assert "holdfast report 20261121-2304" in said(after=events.Finished(at=at(1)))
