@@ -76,3 +76,10 @@ def count_of(number: int, noun: str) -> str:
 def closest(name: str, known: Iterable[str]) -> str:
     """Return the known name that ``name`` was probably meant to be, or the empty string."""
     return next(iter(get_close_matches(name, list(known), n=1, cutoff=0.5)), "")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``did you mean NAME?`` for the nearest known name; without one, ``known: A, B, C``."""
+    names = list(known)
+    near = closest(name, names)
+    return f"did you mean {near}?" if near else f"known: {join_names(names) or 'none'}"

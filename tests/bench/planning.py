@@ -15,7 +15,7 @@ from pathlib import Path
 
 from holdfast.ansible.fake_fleet import FakeFleet
 from holdfast.ansible.fake_runner import FakeRunner
-from holdfast.engine import Engine
+from holdfast.engine import Dependencies, Engine, Planner
 from holdfast.model import Json
 from holdfast.plan import Playbook, Policy, SiteInventory
 from holdfast.settings import Settings
@@ -79,19 +79,21 @@ def measure(count: int, scratch: Path) -> dict[str, float]:
     fleet = FakeFleet.of(list(hosts))
     store = open_store(Settings(f"sqlite:///{scratch}/state.db", scratch))
     engine = Engine(
-        store=store,
-        runner=FakeRunner(fleet, store),
-        sites=Sites(hosts),
-        playbooks=Playbooks(),
-        claim_group=lambda _: GROUP,
-        wait=fleet.clock.wait,
-        clock=fleet.clock,
-        background=fleet.clock.background,
+        Dependencies(
+            store=store,
+            runner=FakeRunner(fleet, store),
+            planner=Planner(
+                inventories=Sites(hosts), playbooks=Playbooks(), claim_group=lambda _: GROUP
+            ),
+            wait=fleet.clock.wait,
+            clock=fleet.clock,
+            background=fleet.clock.background,
+        )
     )
     runbook = scratch / "computes.md"
     runbook.write_text(RUNBOOK)
     began = time.monotonic()
-    plan = engine.plan(runbook, Path("bench"), {})
+    plan = engine.planner.plan(runbook, Path("bench"), {})
     planned = time.monotonic()
     figures = {"planning_seconds": planned - began}
     if count <= RUN_UP_TO:

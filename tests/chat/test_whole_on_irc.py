@@ -46,7 +46,7 @@ def config() -> dict[str, Json]:
 def by_hand(room: Room, engine: Engine) -> None:
     """Start a run in a terminal."""
     path, inventory = room.path / "runbooks/broker-restart.md", room.path / "inventories/lab"
-    engine.start(engine.plan(path, inventory, {}), "zoe", "openssl update")
+    engine.start(engine.planner.plan(path, inventory, {}), "zoe", "openssl update")
 
 
 def said(human: Human, words: str) -> list[str]:

@@ -16,7 +16,7 @@ from holdfast.ansible.inventory import AnsibleInventory
 from holdfast.ansible.play_runner import AnsibleRunner
 from holdfast.ansible.playbooks import AnsiblePlaybooks
 from holdfast.claims import bind_claim
-from holdfast.engine import Engine
+from holdfast.engine import Dependencies, Engine, Planner
 from holdfast.errors import HoldfastError
 from holdfast.settings import Settings
 from holdfast.store import open_store, processes_of
@@ -27,12 +27,16 @@ PROJECT = Path(__file__).parents[2]
 def engine(state_dir: Path) -> Engine:
     settings = Settings(f"sqlite:///{state_dir / 'state.db'}", state_dir)
     return Engine(
-        store=open_store(settings),
-        runner=AnsibleRunner(PROJECT, os.environ, settings.state_url, state_dir, processes_of),
-        sites=AnsibleInventory(PROJECT, os.environ),
-        playbooks=AnsiblePlaybooks(PROJECT),
-        claim_group=lambda entry: bind_claim(entry).claim.group,
-        wait=threading.Event().wait,
+        Dependencies(
+            store=open_store(settings),
+            runner=AnsibleRunner(PROJECT, os.environ, settings.state_url, state_dir, processes_of),
+            planner=Planner(
+                inventories=AnsibleInventory(PROJECT, os.environ),
+                playbooks=AnsiblePlaybooks(PROJECT),
+                claim_group=lambda entry: bind_claim(entry).claim.group,
+            ),
+            wait=threading.Event().wait,
+        )
     )
 
 
@@ -46,7 +50,7 @@ def main(state_dir: str, action: str, *arguments: str) -> int:
     try:
         if action == "run":
             runbook, site = arguments
-            plan = driver.plan(Path(runbook), Path(site), {})
+            plan = driver.planner.plan(Path(runbook), Path(site), {})
             return driver.start(plan, "ada", "a {{ 'test' }}").code
         return driver.resume(arguments[0], "ada", "repaired").code
     except HoldfastError as error:

@@ -201,7 +201,7 @@ class Play:
             for group, batch in zip(("broker", "worker"), self.story.batches, strict=True)
         ]
         path = runbook(self.path, *blocks)
-        plan = self.driver.plan(path, self.path, {}, ",".join(self.story.limit))
+        plan = self.driver.planner.plan(path, self.path, {}, ",".join(self.story.limit))
         return self.driver.start(plan, "ada", "why")
 
 

@@ -57,3 +57,10 @@ def test_nearest_name() -> None:
         "rabbitmq-restart"
     )
     assert formatting.closest("zzz", ["nova-restart"]) == ""
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_or_with_all() -> None:
+    known = ["nova-restart", "rabbitmq-restart"]
+    assert formatting.did_you_mean("rabitmq-restart", known) == "did you mean rabbitmq-restart?"
+    assert formatting.did_you_mean("zzz", known) == "known: nova-restart, rabbitmq-restart"
+    assert formatting.did_you_mean("zzz", []) == "known: none"

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from holdfast.chat import approvals
@@ -21,7 +22,7 @@ from holdfast.chat.permissions import Member, Permissions
 from holdfast.chat.run_launcher import Launcher
 from holdfast.chat.run_request import Resume, RunRequest, Start
 from holdfast.chat.transport import Message, Place
-from holdfast.engine import Engine, read_text
+from holdfast.engine import Engine, find_run, read_text, recent_runs
 from holdfast.errors import InvalidInput, Refused, StateUnusable
 from holdfast.journal import RunState, Status
 from holdfast.plan import Plan
@@ -159,13 +160,10 @@ class CommandHandler:
     def _recent(self, member: Member) -> tuple[list[RunState], list[str]]:
         """The newest runs that the member may see, and those of which nobody can tell."""
         seen, damaged = list[RunState](), list[str]()
-        for run in self.store.runs()[:_LOOKED_AT]:
-            try:
-                state = self.engine.state(run)
-            except StateUnusable:
+        for run, state in islice(recent_runs(self.store), _LOOKED_AT):
+            if isinstance(state, StateUnusable):
                 damaged.append(run)
-                continue
-            if self.access.sees(member, *site_and_runbook(state)):
+            elif self.access.sees(member, *site_and_runbook(state)):
                 seen.append(state)
             if len(seen) == _RECENT:
                 break
@@ -259,7 +257,7 @@ class CommandHandler:
 
     def _planned(self, command: Command, wanted: RunRequest, asker: Asker) -> Plan:
         _, path = self._runbook(command, asker)
-        return wanted.plan(self.engine, path, self._inventory(wanted.site))
+        return wanted.plan(self.engine.planner, path, self._inventory(wanted.site))
 
     def _runbook(self, command: Command, asker: Asker) -> tuple[str, Path]:
         name, known = command.get("runbook"), self.runbooks()
@@ -296,14 +294,7 @@ class CommandHandler:
         part = command.get("run") or self.ledger.run_told_in(asker.place)
         if not part:
             raise InvalidInput(f"Which run? {VERBS[command.verb].usage}", remedy="holdfast status")
-        runs = self.store.runs()
-        found = [part] if part in runs else [run for run in runs if part in run]
-        if len(found) > 1:
-            raise InvalidInput(
-                f"{part!r} may be any of: {join_names(found)}",
-                remedy=f"holdfast {command.verb} {found[0]}",
-            )
-        state = self.engine.state(found[0] if found else part)
+        state = self.engine.state(find_run(self.store, part))
         self.access.require(asker.member, role, *site_and_runbook(state))
         return state
 

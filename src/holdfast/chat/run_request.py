@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from holdfast.engine import Engine, RunResult
+from holdfast.engine import Engine, Planner, RunResult
 from holdfast.errors import InvalidInput, Refused
 from holdfast.plan import Plan
 from holdfast.runbook import ApprovalPolicy
@@ -30,13 +30,13 @@ class RunRequest(_Strict):
     inputs: dict[str, str] = Field(default_factory=dict)
     approval: ApprovalPolicy | None = None
 
-    def plan(self, engine: Engine, runbook: Path, inventory: Path) -> Plan:
+    def plan(self, planner: Planner, runbook: Path, inventory: Path) -> Plan:
         """Apply the runbook to the site; touches nothing.
 
         Raises:
             InvalidInput: something in them is wrong, or the inventory is another site's.
         """
-        plan = engine.plan(runbook, inventory, self.inputs, self.limit)
+        plan = planner.plan(runbook, inventory, self.inputs, self.limit)
         if plan.site != self.site:
             raise InvalidInput(
                 f"{inventory} calls itself {plan.site}, not {self.site}",
@@ -95,7 +95,7 @@ def drive(request: Request, engine: Engine) -> RunResult:
     """
     if isinstance(request, Resume):
         return engine.resume(request.run, request.by, request.reason)
-    plan = request.wanted.plan(engine, request.runbook_path, request.inventory)
+    plan = request.wanted.plan(engine.planner, request.runbook_path, request.inventory)
     if plan.hash != request.plan_hash:
         raise Refused(
             f"The plan of {plan.runbook} at {plan.site} changed since it was shown "

@@ -8,6 +8,7 @@ from holdfast.ansible.inventory import AnsibleInventory
 from holdfast.ansible.playbooks import AnsiblePlaybooks
 from holdfast.claims import bind_claim
 from holdfast.cli.context import Adapters, CommandContext
+from holdfast.engine import Planner
 from holdfast.model import Json
 from holdfast.settings import Settings
 from holdfast.store import processes_of
@@ -33,9 +34,11 @@ def real(desk: CommandContext) -> Adapters:
 
     return Adapters(
         runner=runner,
-        sites=AnsibleInventory(desk.root, desk.environ),
-        playbooks=AnsiblePlaybooks(desk.root),
-        claim_group=_claim_group,
+        planner=Planner(
+            inventories=AnsibleInventory(desk.root, desk.environ),
+            playbooks=AnsiblePlaybooks(desk.root),
+            claim_group=_claim_group,
+        ),
     )
 
 

@@ -137,7 +137,7 @@ def desk() -> CommandContext:
         err=Console(file=err.text(), highlight=False),
         stdin=sys.stdin,
         now=lambda: datetime.now(UTC),
-        outside=real,
+        adapters=real,
     )
 
 

@@ -117,14 +117,14 @@ def entry_of(text: str) -> Value:
 
 
 def _look(desk: CommandContext, site: Path, claims: Sequence[Value], limit: str) -> Found:
-    outside, run = desk.outside(desk), f"check-{secrets.token_hex(4)}"
-    of_hosts = _of_hosts(claims, outside.claim_group, limit)
+    adapters, run = desk.adapters(desk), f"check-{secrets.token_hex(4)}"
+    of_hosts = _of_hosts(claims, adapters.planner.claim_group, limit)
     began = desk.now()
     with TemporaryDirectory(prefix="holdfast-check-") as directory:
         settings = Settings(f"sqlite:///{directory}/state.db", Path(directory))
-        store, runner = open_store(settings), outside.runner(settings)
+        store, runner = open_store(settings), adapters.runner(settings)
         with desk.busy("Reading inventory"):
-            found = outside.sites.read(site, limit)
+            found = adapters.planner.inventories.read(site, limit)
         hosts = _hosts(found) if of_hosts else ()
         play = Play(
             run=run,

@@ -20,17 +20,15 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from holdfast.ansible.environment import find_project
-from holdfast.ansible.interfaces import InventoryReader, PlaybookReader, PlayRunner
+from holdfast.ansible.interfaces import PlayRunner
 from holdfast.cli import project
-from holdfast.engine import Engine, Planner, Progress
+from holdfast.engine import Dependencies, Engine, Planner, Progress, driver_of, find_run
 from holdfast.engine.lease_keeper import Background, every_second
 from holdfast.errors import InvalidInput, Refused
-from holdfast.journal import RunState, Status
+from holdfast.journal import RunState
 from holdfast.journal.events import Recorded
-from holdfast.model import Json
 from holdfast.settings import Settings, load_settings
 from holdfast.store import Store, open_store
-from holdfast.text import join_names
 
 BUG = 70
 Listener = Callable[[Progress | Recorded], None]
@@ -44,9 +42,7 @@ class Adapters:
     """
 
     runner: Callable[[Settings], PlayRunner]
-    sites: InventoryReader
-    playbooks: PlaybookReader
-    claim_group: Callable[[Json], str]
+    planner: Planner
     wait: Callable[[float], object] = field(default_factory=lambda: threading.Event().wait)
     background: Background = every_second
 
@@ -67,7 +63,7 @@ class CommandContext:
     err: Console
     stdin: TextIO
     now: Callable[[], datetime]
-    outside: Callable[[CommandContext], Adapters]
+    adapters: Callable[[CommandContext], Adapters]
     program: Sequence[str] = (sys.executable, "-m", "holdfast.cli")  # this program, as started anew
     run: str = field(default="", init=False)  # the run at hand, for the message about a bug
     bug_code: int = field(default=BUG, init=False)
@@ -93,23 +89,22 @@ class CommandContext:
 
     def engine(self, listener: Listener = lambda _: None) -> Engine:
         """Build the engine of this invocation."""
-        outside = self.outside(self)
+        adapters = self.adapters(self)
         return Engine(
-            store=self.store,
-            runner=outside.runner(self.settings),
-            sites=outside.sites,
-            playbooks=outside.playbooks,
-            claim_group=outside.claim_group,
-            wait=outside.wait,
-            background=outside.background,
-            clock=self.now,
-            listener=listener,
+            Dependencies(
+                store=self.store,
+                runner=adapters.runner(self.settings),
+                planner=adapters.planner,
+                wait=adapters.wait,
+                background=adapters.background,
+                clock=self.now,
+                listener=listener,
+            )
         )
 
     def planner(self) -> Planner:
-        """Build what makes plans, without opening the state."""
-        outside = self.outside(self)
-        return Planner(outside.sites, outside.playbooks, outside.claim_group)
+        """Return what makes plans; the state is not opened for it."""
+        return self.adapters(self).planner
 
     @contextmanager
     def busy(self, what: str) -> Iterator[Callable[[str], None]]:
@@ -157,34 +152,14 @@ class CommandContext:
             raise Declined("Nothing was touched")
 
     def journal(self, wanted: str) -> Sequence[Recorded]:
-        """Return the events of a run, named as for ``find``.
+        """Return the events of a run, named as for ``find_run``.
 
         Raises:
             InvalidInput: no run, or more than one, is meant.
         """
-        self.run = self.find(wanted)
+        self.run = find_run(self.store, wanted)
         return self.store.read(self.run)
-
-    def find(self, wanted: str) -> str:
-        """Return the run that ``wanted`` names: its id, a unique part of it, "" for the newest.
-
-        Raises:
-            InvalidInput: no run, or more than one, is meant.
-        """
-        runs = self.store.runs()
-        found = [wanted] if wanted in runs else [run for run in runs if wanted in run]
-        if not runs:
-            raise InvalidInput("There are no runs yet", remedy="holdfast runbooks")
-        if not found:
-            raise InvalidInput(f"No run {wanted!r}", remedy="holdfast status")
-        if wanted and len(found) > 1:
-            raise InvalidInput(f"{wanted!r} may be any of: {join_names(found)}")
-        return found[0]
 
     def driven(self, state: RunState) -> bool:
         """Tell whether, as far as can be known, a living process drives this run."""
-        if state.status is not Status.RUNNING or state.grant is None:
-            return False
-        now = self.now()
-        rows = (row for scope in state.grant.tokens for row in self.store.holders(scope, now))
-        return any(row.holder.run == state.run for row in rows)
+        return driver_of(self.store, state, self.now()) is not None

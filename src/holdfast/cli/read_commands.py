@@ -70,7 +70,7 @@ def watch(context: typer.Context, run: RunArgument = "") -> None:
     screen: Screen = Lines(desk.out, desk.now)
     if desk.out.is_terminal:
         screen = LivePanel(desk.out, desk.now, _WATCH_FOOT)
-    wait = desk.outside(desk).wait
+    wait = desk.adapters(desk).wait
     with screen:
         for recorded in journal:
             screen.hear(recorded)

@@ -27,7 +27,7 @@ from holdfast.cli.options import (
 )
 from holdfast.cli.progress import JsonLines, Lines, LivePanel, Screen
 from holdfast.cli.project import runbook as find_runbook
-from holdfast.engine import Engine, Planner, Progress, RunResult, hold_message
+from holdfast.engine import Engine, Planner, Progress, RunResult, find_run, hold_message
 from holdfast.journal import Status
 from holdfast.journal.events import Recorded
 from holdfast.plan import Plan
@@ -80,7 +80,7 @@ def run(  # noqa: PLR0913  # the same
     why = reason_of(reason, "run", example="why this is done now")
     screen = _screen(desk, as_json=as_json)
     engine = desk.engine(_listener(desk, screen))
-    made = _Wanted(runbook, site, limit, inputs).plan(desk, engine)
+    made = _Wanted(runbook, site, limit, inputs).plan(desk, engine.planner)
     if not yes:
         desk.err.print(plan_view(made))
     desk.confirm(f"Run {summary(made)}?", yes=yes)
@@ -99,7 +99,7 @@ def resume(
     why = reason_of(reason, "resume", example="what was repaired")
     screen = _screen(desk, as_json=as_json)
     engine = desk.engine(_listener(desk, screen))
-    found = desk.run = desk.find(run)
+    found = desk.run = find_run(desk.store, run)
     _drive(desk, engine, screen, lambda: engine.resume(found, desk.by, why))
 
 
@@ -119,7 +119,7 @@ def abort(
     A run that has no driver any more is closed, and the message says what it left.
     """
     desk = context_of(context)
-    found = desk.run = desk.find(run)
+    found = desk.run = find_run(desk.store, run)
     engine = desk.engine()
     state = engine.ask_abort(found, desk.by, hard=hard)
     if state.status is not Status.RUNNING:
@@ -133,7 +133,7 @@ def abort(
 def approve(context: typer.Context, run: RunArgument = "") -> None:
     """Give the word that a run waits for, for exactly the plan it asked about."""
     desk = context_of(context)
-    found = desk.run = desk.find(run)
+    found = desk.run = find_run(desk.store, run)
     desk.engine().approve(found, desk.by)
     desk.show(Text(f"Approved by {desk.by}: {found}", "green"))
 
@@ -147,7 +147,7 @@ class _Wanted:
     limit: str
     inputs: list[str]
 
-    def plan(self, desk: CommandContext, planner: Planner | Engine) -> Plan:
+    def plan(self, desk: CommandContext, planner: Planner) -> Plan:
         path, inventory = find_runbook(desk.root, self.runbook), desk.site(self.site)
         with desk.busy("Reading runbook and inventory"):
             return planner.plan(path, inventory, inputs_of(self.inputs), self.limit)

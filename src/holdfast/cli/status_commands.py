@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from itertools import islice
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from holdfast.cli.context import CommandContext
 from holdfast.cli.options import JsonOption, RunArgument, YesOption, context_of
-from holdfast.engine import hold_message
+from holdfast.engine import hold_message, recent_runs
 from holdfast.errors import InvalidInput, Refused, StateUnusable
 from holdfast.journal import RunState, fold
 from holdfast.model import Grant
@@ -45,11 +46,11 @@ def status(context: typer.Context, run: RunArgument = "", *, as_json: JsonOption
 def _recent(desk: CommandContext) -> tuple[list[RunState], StateUnusable | None]:
     """The newest runs that can be read, and why one cannot: it must not hide the others."""
     states, damage = list[RunState](), None
-    for name in desk.store.runs()[:_RECENT]:
-        try:
-            states.append(fold(desk.store.each(name)))
-        except StateUnusable as error:
-            damage = error
+    for _, state in islice(recent_runs(desk.store), _RECENT):
+        if isinstance(state, StateUnusable):
+            damage = state
+        else:
+            states.append(state)
     return states, damage
 
 

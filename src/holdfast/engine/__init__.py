@@ -15,10 +15,12 @@ crashed engine leaves is the journal, and ``resume`` starts at 3 with the hosts 
 """
 
 from holdfast.ansible.interfaces import Progress, StopSignal
-from holdfast.engine.driver import Dependencies, RunResult
+from holdfast.engine.dependencies import Dependencies
+from holdfast.engine.driver import RunResult
 from holdfast.engine.engine import Engine
 from holdfast.engine.hold_report import BY_HAND, hold_message, host_states
 from holdfast.engine.planner import Planner, read_text
+from holdfast.engine.run_lookup import driver_of, find_run, read_run, recent_runs
 
 __all__ = [
     "BY_HAND",
@@ -28,7 +30,11 @@ __all__ = [
     "Progress",
     "RunResult",
     "StopSignal",
+    "driver_of",
+    "find_run",
     "hold_message",
     "host_states",
+    "read_run",
     "read_text",
+    "recent_runs",
 ]

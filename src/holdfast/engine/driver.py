@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from holdfast.ansible.interfaces import Play, PlayResult, PlayRunner, StopSignal
+from holdfast.ansible.interfaces import Play, PlayResult
+from holdfast.engine.dependencies import Dependencies
 from holdfast.engine.hold_report import held_event, host_states, next_commands, rerun_command
-from holdfast.engine.lease_keeper import TTL, Background, LeaseKeeper, Listener
+from holdfast.engine.lease_keeper import TTL, LeaseKeeper
 from holdfast.engine.play_builder import inspection_play, roll_play
 from holdfast.errors import InvalidInput, LeaseHeld, LeaseLost, StateLost, StateUnusable
 from holdfast.journal import Failure, RunState, Status, advance, fold
@@ -35,22 +36,8 @@ from holdfast.plan import (
     TakeLease,
     decide,
 )
-from holdfast.store import Store
 
 _LOOK_AGAIN_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Dependencies:
-    """What a run works with; every one of them has a shipped fake or is a plain function."""
-
-    store: Store
-    runner: PlayRunner
-    clock: Callable[[], datetime]
-    wait: Callable[[float], object]
-    listener: Listener
-    background: Background
-    stop: StopSignal
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +54,26 @@ class Driver:
 
     def __init__(
         self,
-        parts: Dependencies,
+        dependencies: Dependencies,
         plan: Plan,
         holder: Holder,
         *,
         grant: Grant | None = None,
         heard: int = 0,
     ) -> None:
-        self._parts, self._plan, self._holder, self._grant = parts, plan, holder, grant
+        self._dependencies, self._stop = dependencies, dependencies.stop
+        self._store, self._clock = dependencies.store, dependencies.clock
+        self._plan, self._holder, self._grant = plan, holder, grant
         self._run = holder.run
-        self._state = fold(parts.store.each(self._run))
+        self._state = fold(self._store.each(self._run))
         self._keeper = LeaseKeeper(
-            parts.store,
+            self._store,
             self._run,
             holder.by,
             after=heard,
-            clock=parts.clock,
-            listener=parts.listener,
-            stop=parts.stop,
+            clock=self._clock,
+            listener=dependencies.listener,
+            stop=dependencies.stop,
         )
 
     def drive(self) -> RunResult:
@@ -96,7 +85,7 @@ class Driver:
         if self._grant is not None:
             self._keeper.hold_on_to(self._grant)
         try:
-            with self._parts.background(self._keeper.beat):
+            with self._dependencies.background(self._keeper.beat):
                 code = self._to_its_end()
                 self._keeper.beat()
                 return RunResult(self._run, code, self._state)
@@ -111,7 +100,7 @@ class Driver:
         except LeaseLost as lost:
             code = self._stop_without_lease(lost)
         if self._grant is not None:
-            self._parts.store.release(self._grant)
+            self._store.release(self._grant)
         return code
 
     def _step(self) -> int | None:
@@ -121,10 +110,10 @@ class Driver:
         self._refuse_to_share()
         if self._state.status is Status.ABORTED:
             return 5
-        return self._do(decide(self._plan, self._state, self._parts.clock()))
+        return self._do(decide(self._plan, self._state, self._clock()))
 
     def _do(self, decision: Decision) -> int | None:  # noqa: C901  # one arm for each decision
-        now = self._parts.clock()
+        now = self._clock()
         match decision:
             case Inspect():
                 self._look(decision)
@@ -139,7 +128,7 @@ class Driver:
             case AskApproval():
                 self._ask(decision)
             case AwaitApproval():
-                self._parts.wait(_LOOK_AGAIN_SECONDS)
+                self._dependencies.wait(_LOOK_AGAIN_SECONDS)
             case Hold():
                 return self._hold(decision.failure)
             case Refuse():
@@ -156,7 +145,7 @@ class Driver:
     def _look(self, look: Inspect) -> None:
         self._say(
             ev.InspectionStarted(
-                at=self._parts.clock(),
+                at=self._clock(),
                 step=look.step,
                 what=look.what,
                 hosts=list(look.hosts),
@@ -165,12 +154,12 @@ class Driver:
         )
         # Whoever wants to stop need not wait for a look, which touches nothing; but what a hard
         # stop left on a host has to be observed, however impatient somebody is.
-        stop = self._parts.stop
+        stop = self._stop
         interrupted = (lambda: False) if look.what == "observe" else (lambda: stop.at_boundary)
         result = self._play(inspection_play(self._plan, self._state, look), interrupted)
         self._say(
             ev.InspectionEnded(
-                at=self._parts.clock(),
+                at=self._clock(),
                 step=look.step,
                 what=look.what,
                 status=result.status,
@@ -183,7 +172,7 @@ class Driver:
         assert isinstance(step, PlannedRoll)  # noqa: S101  # decide() names rolls of this very plan
         self._say(
             ev.BatchStarted(
-                at=self._parts.clock(),
+                at=self._clock(),
                 step=roll.step,
                 hosts=list(roll.hosts),
                 phases=list(roll.phases),
@@ -192,10 +181,10 @@ class Driver:
             )
         )
         play = roll_play(self._plan, self._state, step, roll)
-        result = self._play(play, lambda: self._parts.stop.hard)
+        result = self._play(play, lambda: self._stop.hard)
         self._say(
             ev.BatchEnded(
-                at=self._parts.clock(),
+                at=self._clock(),
                 step=roll.step,
                 status=result.status,
                 hosts=dict(result.hosts),
@@ -205,26 +194,24 @@ class Driver:
 
     def _play(self, play: Play, interrupted: Callable[[], bool]) -> PlayResult:
         try:
-            return self._parts.runner.run(play, self._keeper.tell, interrupted)
+            return self._dependencies.runner.run(play, self._keeper.tell, interrupted)
         except InvalidInput as error:
             return PlayResult("failed", dict.fromkeys(play.limit, "absent"), {"": str(error)})
 
     def _take_lease(self) -> int | None:
         try:
-            grant = self._parts.store.take(
-                self._holder, self._plan.leases, TTL, self._parts.clock()
-            )
+            grant = self._store.take(self._holder, self._plan.leases, TTL, self._clock())
         except LeaseHeld as held:
             return self._refuse(Failure(0, "", "lease", held.message))
         self._grant = grant
         self._keeper.hold_on_to(grant)
-        self._say(ev.LeaseTaken(at=self._parts.clock(), tokens=dict(grant.tokens)))
+        self._say(ev.LeaseTaken(at=self._clock(), tokens=dict(grant.tokens)))
         return None
 
     def _ask(self, decision: AskApproval) -> None:
         self._say(
             ev.ApprovalRequested(
-                at=self._parts.clock(),
+                at=self._clock(),
                 step=decision.step,
                 question=decision.question,
                 plan_hash=self._plan.hash,
@@ -232,14 +219,14 @@ class Driver:
         )
 
     def _hold(self, failure: Failure) -> int:
-        held = held_event(self._state, failure, self._parts.clock())
+        held = held_event(self._state, failure, self._clock())
         self._say(held)
         return held.code
 
     def _refuse(self, failure: Failure) -> int:
         self._say(
             ev.RunRefused(
-                at=self._parts.clock(),
+                at=self._clock(),
                 step=failure.step,
                 claim=failure.claim,
                 evidence=failure.evidence,
@@ -251,13 +238,13 @@ class Driver:
     def _abort(self, by: str) -> None:
         """Say it, once: a run without a lease may be closed by whoever asked, at this very moment."""
         aborted = ev.Aborted(
-            at=self._parts.clock(),
+            at=self._clock(),
             by=by,
             left=host_states(self._state),
             next_commands=next_commands(self._state),
         )
         if self._grant is None:
-            self._parts.store.append_next(self._run, aborted, self._state.seq)
+            self._store.append_next(self._run, aborted, self._state.seq)
         else:
             self._say(aborted)
 
@@ -267,8 +254,8 @@ class Driver:
         ours = self._grant.tokens if self._grant else {}
         if self._state.grant is None or dict(self._state.grant.tokens) == dict(ours):
             failure = Failure(self._state.current, "", "lease", lost.message)
-            held = held_event(self._state, failure, self._parts.clock())
-            self._parts.store.append(self._run, held)
+            held = held_event(self._state, failure, self._clock())
+            self._store.append(self._run, held)
             self._read()
         return 6 if any(turn.unknown for _, turn in self._state.in_hand()) else lost.exit_code
 
@@ -280,7 +267,7 @@ class Driver:
 
     def _say(self, event: Event) -> None:
         """Write to the journal; with a lease, only while it is ours."""
-        store, now = self._parts.store, self._parts.clock()
+        store, now = self._store, self._clock()
         if self._grant is None:
             store.append(self._run, event)
         else:
@@ -288,7 +275,7 @@ class Driver:
         self._read()
 
     def _read(self) -> None:
-        advance(self._state, self._parts.store.read(self._run, self._state.seq))
+        advance(self._state, self._store.read(self._run, self._state.seq))
 
 
 def run_opened(plan: Plan, holder: Holder, now: datetime) -> ev.RunOpened:

@@ -2,74 +2,43 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
-from holdfast.ansible.interfaces import InventoryReader, PlaybookReader, PlayRunner, StopSignal
-from holdfast.engine.driver import Dependencies, Driver, RunResult, run_opened
+from holdfast.engine.dependencies import Dependencies
+from holdfast.engine.driver import Driver, RunResult, run_opened
 from holdfast.engine.hold_report import host_states, next_commands, rerun_command
-from holdfast.engine.lease_keeper import TTL, Background, Listener, every_second
+from holdfast.engine.lease_keeper import TTL
 from holdfast.engine.planner import Planner
+from holdfast.engine.run_lookup import driver_of, read_run
 from holdfast.errors import InvalidInput, Refused
-from holdfast.journal import RunState, Status, fold
+from holdfast.journal import RunState, Status
 from holdfast.journal import events as ev
-from holdfast.model import Grant, Holder, Json
+from holdfast.model import Grant, Holder
 from holdfast.plan import Plan
-from holdfast.store import LeaseRow, Store, driver_is_gone, holder_for
-from holdfast.text import closest
+from holdfast.store import LeaseRow
 
 _OPEN = {Status.RUNNING, Status.HELD}
 
 
-def this_process(run: str, by: str, reason: str) -> Holder:
-    """The holder of leases in real runs: the engine's own process."""
-    return holder_for(run, by, reason, os.getpid())
-
-
-def wall_clock() -> datetime:
-    """The clock of real runs."""
-    return datetime.now(UTC)
-
-
 class Engine:
-    """Runs runbooks. ``stop`` is safe to ask from a signal handler: first boundary, then hard.
+    """Runs runbooks. ``stop`` is safe to ask from a signal handler: first boundary, then hard."""
 
-    ``claim_group`` checks a claim with its parameters and returns the group it speaks about.
-    """
+    def __init__(self, dependencies: Dependencies) -> None:
+        self.stop = dependencies.stop
+        self._dependencies = dependencies
+        self._store, self._clock = dependencies.store, dependencies.clock
 
-    def __init__(  # noqa: PLR0913  # every seam to the world, named once
-        self,
-        *,
-        store: Store,
-        runner: PlayRunner,
-        sites: InventoryReader,
-        playbooks: PlaybookReader,
-        claim_group: Callable[[Json], str],
-        wait: Callable[[float], object],
-        clock: Callable[[], datetime] = wall_clock,
-        who: Callable[[str, str, str], Holder] = this_process,
-        driver_gone: Callable[[Holder], bool] = driver_is_gone,
-        listener: Listener = lambda _: None,
-        background: Background = every_second,
-    ) -> None:
-        self.stop = StopSignal()
-        self._sites, self._store, self._who, self._driver_gone = sites, store, who, driver_gone
-        self._planner = Planner(sites, playbooks, claim_group)
-        self._parts = Dependencies(store, runner, clock, wait, listener, background, self.stop)
-
-    # --- before a run -------------------------------------------------------------------------
-
-    def plan(self, runbook: Path, site: Path, inputs: Mapping[str, str], limit: str = "") -> Plan:
-        """As ``Planner.plan``."""
-        return self._planner.plan(runbook, site, inputs, limit)
+    @property
+    def planner(self) -> Planner:
+        """What makes plans, with the inventories and playbooks of this engine."""
+        return self._dependencies.planner
 
     # --- runs ---------------------------------------------------------------------------------
 
     def new_run(self, runbook: str) -> str:
         """Return a run id that nobody has used."""
-        return self._store.new_run(runbook, self._parts.clock())
+        return self._store.new_run(runbook, self._clock())
 
     def start(self, plan: Plan, by: str, reason: str, run: str = "") -> RunResult:
         """Run the plan; returns when the run has ended, in whichever way.
@@ -83,15 +52,15 @@ class Engine:
         """
         if not reason.strip():
             raise InvalidInput("a run needs a reason", remedy="--reason 'why this is done now'")
-        now = self._parts.clock()
-        holder = self._who(run or self.new_run(plan.runbook), by, reason)
+        now = self._clock()
+        holder = self._dependencies.holder(run or self.new_run(plan.runbook), by, reason)
         self._store.would_take(holder, plan.leases, now)
         if self._store.read(holder.run):
             raise InvalidInput(
                 f"run {holder.run} was started already", remedy=f"holdfast status {holder.run}"
             )
         self._store.append(holder.run, run_opened(plan, holder, now))
-        return Driver(self._parts, plan, holder).drive()
+        return Driver(self._dependencies, plan, holder).drive()
 
     def resume(self, run: str, by: str, reason: str) -> RunResult:
         """Go on with a held, aborted or dead run from its journal; repeats nothing that is done.
@@ -105,12 +74,12 @@ class Engine:
             raise InvalidInput("a resume needs a reason", remedy="--reason 'what was repaired'")
         state = self.state(run)
         plan = self._resumable(state)
-        holder = self._who(run, by, reason)
+        holder = self._dependencies.holder(run, by, reason)
         ended = self._end_strays(run, plan)
-        now = self._parts.clock()
+        now = self._clock()
         grant = self._store.take(holder, plan.leases, TTL, now)
         self._journal_resume(holder, grant, ended)
-        return Driver(self._parts, plan, holder, grant=grant, heard=state.seq).drive()
+        return Driver(self._dependencies, plan, holder, grant=grant, heard=state.seq).drive()
 
     def ask_abort(self, run: str, by: str, *, hard: bool = False) -> RunState:
         """Ask a running run to stop; one that holds no lease is closed as aborted at once.
@@ -128,11 +97,11 @@ class Engine:
             raise InvalidInput(
                 f"run {run} has ended already: {state.status}", remedy=f"holdfast status {run}"
             )
-        self._store.append(run, ev.AbortRequested(at=self._parts.clock(), by=by, hard=hard))
+        self._store.append(run, ev.AbortRequested(at=self._clock(), by=by, hard=hard))
         state = self.state(run)
         if state.status in _OPEN and self.driver(state) is None:
             # Only as the next event: whoever writes meanwhile lives, and has heard the request.
-            self._store.append_next(run, _closed(state, by, self._parts.clock()), state.seq)
+            self._store.append_next(run, _closed(state, by, self._clock()), state.seq)
         return self.state(run)
 
     def approve(self, run: str, by: str) -> RunState:
@@ -145,9 +114,7 @@ class Engine:
         step = state.step
         if state.status is not Status.RUNNING or step.wanted_at is None or step.finished:
             raise InvalidInput(f"run {run} does not wait for an approval")
-        word = ev.Approved(
-            at=self._parts.clock(), step=step.number, by=by, plan_hash=step.question_plan
-        )
+        word = ev.Approved(at=self._clock(), step=step.number, by=by, plan_hash=step.question_plan)
         self._store.append(run, word)
         return self.state(run)
 
@@ -159,20 +126,11 @@ class Engine:
         Raises:
             InvalidInput: there is no such run; names the nearest.
         """
-        state = fold(self._store.each(run))
-        if state.opened is None:
-            near = closest(run, self._store.runs())
-            hint = f"; did you mean {near}?" if near else ""
-            raise InvalidInput(f"there is no run {run!r}{hint}", remedy="holdfast status")
-        return state
+        return read_run(self._store, run)
 
     def driver(self, state: RunState) -> LeaseRow | None:
         """Who drives this run now, as far as can be known; None for a run that stopped or died."""
-        if state.status is not Status.RUNNING or state.grant is None:
-            return None
-        now = self._parts.clock()
-        rows = (row for scope in state.grant.tokens for row in self._store.holders(scope, now))
-        return next((row for row in rows if row.holder.run == state.run), None)
+        return driver_of(self._store, state, self._clock())
 
     # --- resuming -----------------------------------------------------------------------------
 
@@ -191,7 +149,7 @@ class Engine:
                 remedy=f"start anew: {rerun_command(state)}",
             )
         plan = Plan.model_validate(state.opened.plan)
-        site = self._sites.read(Path(plan.inventory), "")
+        site = self._dependencies.planner.inventories.read(Path(plan.inventory), "")
         known = {host for hosts in site.groups.values() for host in hosts}
         if gone := [host for roll in plan.rolls() for host in roll.hosts if host not in known]:
             raise InvalidInput(
@@ -202,15 +160,15 @@ class Engine:
 
     def _end_strays(self, run: str, plan: Plan) -> list[int]:
         """End what outlived a dead driver. A living one keeps its plays, and its lease says so."""
-        now = self._parts.clock()
+        now = self._clock()
         rows = (row for scope in plan.leases for row in self._store.holders(scope, now))
         ours = [row.holder for row in rows if row.holder.run == run]
-        if any(not self._driver_gone(holder) for holder in ours):
+        if any(not self._dependencies.driver_gone(holder) for holder in ours):
             return []
-        return self._parts.runner.end_strays(run)
+        return self._dependencies.runner.end_strays(run)
 
     def _journal_resume(self, holder: Holder, grant: Grant, ended: list[int]) -> None:
-        now = self._parts.clock()
+        now = self._clock()
         resumed = ev.Resumed(
             at=now,
             by=holder.by,

@@ -20,7 +20,7 @@ class Planner:
     ``claim_group`` checks a claim with its parameters and returns the group it speaks about.
     """
 
-    sites: InventoryReader
+    inventories: InventoryReader
     playbooks: PlaybookReader
     claim_group: Callable[[Json], str]
 
@@ -32,7 +32,7 @@ class Planner:
         """
         parsed = parse_runbook(str(runbook), read_text(runbook))
         typed = read_inputs(parsed.inputs, inputs)
-        hosts = self.sites.read(site, limit)
+        hosts = self.inventories.read(site, limit)
         names = Lookups(self.playbooks.read, self.claim_group)
         return build_plan(parsed, hosts, typed, limit, names)
 

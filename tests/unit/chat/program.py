@@ -33,6 +33,7 @@ from holdfast.chat.server import BotDependencies, build_bot, serve
 from holdfast.chat.transport import Abilities, Heard, Message, Person, Place, Posted, Pressed
 from holdfast.cli import main
 from holdfast.cli.context import Adapters, CommandContext
+from holdfast.engine import Planner
 from holdfast.settings import Settings
 from holdfast.store import open_store
 from tests.unit.chat.rooms import CONFIG
@@ -111,14 +112,16 @@ def lines_of(name: str) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def outside(_: CommandContext) -> Adapters:
+def adapters(_: CommandContext) -> Adapters:
     fleet = WrittenFleet.of(list(HOSTS))
     fleet.clock = RealClock()
     return Adapters(
         runner=lambda settings: FakeRunner(fleet, open_store(settings)),
-        sites=FakeSite({"broker": HOSTS}),
-        playbooks=FakePlaybooks({"broker_restart.yml": policy()}),
-        claim_group=claim_group,
+        planner=Planner(
+            FakeSite({"broker": HOSTS}),
+            FakePlaybooks({"broker_restart.yml": policy()}),
+            claim_group,
+        ),
         wait=fleet.clock.wait,
     )
 
@@ -131,7 +134,7 @@ def desk() -> CommandContext:
         err=Console(file=sys.stderr),
         stdin=sys.stdin,
         now=lambda: datetime.now(UTC),
-        outside=outside,
+        adapters=adapters,
         program=PROGRAM,
     )
 

@@ -22,7 +22,7 @@ from holdfast.chat.run_request import Request, drive
 from holdfast.chat.secrets import Scrubber
 from holdfast.chat.server import BotDependencies, build_bot
 from holdfast.chat.transport import Button, Person, Place, Transport
-from holdfast.engine import Engine
+from holdfast.engine import Dependencies, Engine, Planner
 from holdfast.errors import HoldfastError
 from holdfast.model import Holder, Json
 from holdfast.settings import Settings
@@ -165,15 +165,21 @@ class Room:
         self.drivers += 1
         process = self.drivers
         return Engine(
-            store=self.store,
-            runner=FakeRunner(self.fleet, self.store),
-            sites=FakeSite(self.groups),
-            playbooks=FakePlaybooks({"broker_restart.yml": policy()}),
-            claim_group=claim_group,
-            wait=self.clock.wait,
-            clock=self.clock,
-            who=lambda run, by, reason: Holder(run, by, reason, "ctl", "boot", process, process),
-            background=self.clock.background,
+            Dependencies(
+                store=self.store,
+                runner=FakeRunner(self.fleet, self.store),
+                planner=Planner(
+                    inventories=FakeSite(self.groups),
+                    playbooks=FakePlaybooks({"broker_restart.yml": policy()}),
+                    claim_group=claim_group,
+                ),
+                wait=self.clock.wait,
+                clock=self.clock,
+                holder=lambda run, by, reason: Holder(
+                    run, by, reason, "ctl", "boot", process, process
+                ),
+                background=self.clock.background,
+            )
         )
 
     def paused_after(self, restarts: int) -> threading.Event:

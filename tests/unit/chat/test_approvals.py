@@ -107,7 +107,7 @@ def test_the_same_person_under_another_name_does_not_either(room: Room) -> None:
         engine = room.engine()
         wanted = RunRequest(runbook="broker-restart", site="lab")
         path, inventory = room.path / "runbooks/broker-restart.md", room.path / "inventories/lab"
-        plan = wanted.plan(engine, path, inventory)
+        plan = wanted.plan(engine.planner, path, inventory)
         start = Start(
             run=engine.new_run(plan.runbook),
             wanted=wanted,
@@ -189,7 +189,7 @@ def test_a_word_that_comes_too_late_is_none(room: Room) -> None:
 def test_a_word_after_the_deadline_is_none_even_if_the_driver_has_not_looked(room: Room) -> None:
     path, inventory = room.path / "runbooks/broker-restart.md", room.path / "inventories/lab"
     engine, now = room.engine(), room.clock()
-    plan = engine.plan(path, inventory, {}).begun_by_approval("May it?", ApprovalPolicy())
+    plan = engine.planner.plan(path, inventory, {}).begun_by_approval("May it?", ApprovalPolicy())
     holder = Holder("r-late", "memory:ada", "x", "ctl", "boot", 99, 99)
     grant = room.store.take(holder, plan.leases, timedelta(days=2), now)
     room.store.append("r-late", run_opened(plan, holder, now))

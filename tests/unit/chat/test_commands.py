@@ -49,7 +49,7 @@ def telling(room: Room, story: Callable[[Bot], Coroutine[Any, Any, None]]) -> No
         ("holdfast shwo broker-restart", "did you mean show?"),
         ("holdfast plan broker-restrat", "did you mean broker-restart?"),
         ("holdfast plan broker-restart lob", "did you mean lab?"),
-        ("holdfast status nothing", "there is no run 'nothing'"),
+        ("holdfast status nothing", "There is no run 'nothing'"),
         ("holdfast plan broker-restart x=1", "no input 'x'"),
         ("holdfast plan broker-restart lab ctl9", "matches no host"),
     ],

@@ -199,7 +199,7 @@ def test_runs_behind_a_damaged_journal_are_seen_all_the_same(
 ) -> None:
     engine, began = room.engine(), room.clock()
     path, inventory = room.path / "runbooks/broker-restart.md", room.path / "inventories/lab"
-    ended = engine.start(engine.plan(path, inventory, {}), "zoe", "by hand")
+    ended = engine.start(engine.planner.plan(path, inventory, {}), "zoe", "by hand")
     damage(room, room.store.append("newer", events.AbortRequested(at=room.clock(), by="zoe")).run)
 
     async def story(bot: Bot) -> None:
@@ -312,7 +312,7 @@ def test_a_run_that_stopped_long_ago_is_told_when_it_is_resumed(room: Room) -> N
 def test_a_run_whose_driver_died_is_told_once(room: Room) -> None:
     async def story(bot: Bot) -> None:
         room.config["approvals"] = []
-        plan = bot.clerk.engine.plan(
+        plan = bot.clerk.engine.planner.plan(
             room.path / "runbooks/broker-restart.md", room.path / "inventories/lab", {}
         )
         run, now = "20261121-2304-broker-restart-dead", room.clock()
@@ -344,7 +344,7 @@ def test_a_run_from_a_terminal_is_told_at_its_sites_channel(room: Room) -> None:
     async def story(bot: Bot) -> None:
         engine = room.engine()
         path, inventory = room.path / "runbooks/broker-restart.md", room.path / "inventories/lab"
-        plan = engine.plan(path, inventory, {})
+        plan = engine.planner.plan(path, inventory, {})
         await asyncio.to_thread(engine.start, plan, "zoe", "by hand")
         await room.until_said("FINISHED: ")
         await room.until(lambda: len(room.log()) == 2, "END")
@@ -356,7 +356,7 @@ def test_a_run_from_a_terminal_is_told_at_its_sites_channel(room: Room) -> None:
 def test_what_happened_before_chat_was_first_served_is_no_news(room: Room) -> None:
     engine = room.engine()
     path, inventory = room.path / "runbooks/broker-restart.md", room.path / "inventories/lab"
-    engine.start(engine.plan(path, inventory, {}), "zoe", "by hand")
+    engine.start(engine.planner.plan(path, inventory, {}), "zoe", "by hand")
 
     async def story(bot: Bot) -> None:
         await asyncio.to_thread(room.clock.wait, 20.0)

@@ -15,6 +15,7 @@ from holdfast.ansible.interfaces import PlayRunner
 from holdfast.cli import main
 from holdfast.cli.context import Adapters, CommandContext
 from holdfast.cli.output_stream import OutputStream
+from holdfast.engine import Planner
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.plan import Policy
@@ -80,12 +81,10 @@ class Office:
     def write(self, *blocks: str, name: str = "broker-restart", inputs: str = "{}") -> Path:
         return runbook(self.path / "runbooks", *blocks, name=name, inputs=inputs)
 
-    def outside(self, _: CommandContext) -> Adapters:
+    def adapters(self, _: CommandContext) -> Adapters:
         return Adapters(
             runner=lambda settings: self.runner(self.fake(settings)),
-            sites=FakeSite(self.groups),
-            playbooks=FakePlaybooks(self.policies),
-            claim_group=claim_group,
+            planner=Planner(FakeSite(self.groups), FakePlaybooks(self.policies), claim_group),
             wait=self.fleet.clock.wait,
             background=self.fleet.clock.background,
         )
@@ -115,7 +114,7 @@ class Office:
             err=next(consoles),
             stdin=StringIO() if typed is None else Keyboard(typed),
             now=self.fleet.clock,
-            outside=self.outside,
+            adapters=self.adapters,
         )
         try:
             main(arguments, desk)

@@ -74,7 +74,7 @@ class RealOffice(Office):
     def inventory(self) -> Path:
         return self.path / "inventories" / "away" / "hosts.yml"
 
-    def outside(self, desk: CommandContext) -> Adapters:
+    def adapters(self, desk: CommandContext) -> Adapters:
         return dataclasses.replace(real(desk), runner=lambda _: NothingStarts())
 
     def runs(self, *more: str, name: str = "test-restart") -> Said:

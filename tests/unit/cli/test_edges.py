@@ -13,8 +13,10 @@ import pytest
 
 from holdfast.cli.context import Adapters, CommandContext
 from holdfast.cli.output_stream import OutputStream
+from holdfast.engine import Planner
 from holdfast.plan import SiteInventory
-from tests.unit.cli.desks import Office
+from tests.unit.cli.desks import Office, claim_group
+from tests.unit.engine.worlds import FakePlaybooks
 
 RUN = ("run", "broker-restart", "--yes", "--reason")
 PROGRAM = f"{sys.executable} -c 'from holdfast.cli import main; main()'"
@@ -84,8 +86,10 @@ def test_ctrl_c_before_a_run_has_begun_is_an_abort(office: Office) -> None:
             raise KeyboardInterrupt
 
     class Impatient(Office):
-        def outside(self, desk: CommandContext) -> Adapters:
-            return dataclasses.replace(super().outside(desk), sites=Slow())
+        def adapters(self, desk: CommandContext) -> Adapters:
+            return dataclasses.replace(
+                super().adapters(desk), planner=Planner(Slow(), FakePlaybooks({}), claim_group)
+            )
 
     said = Impatient(office.path / "other").call(*RUN, "x")
     assert said.code == 5, said.everything

@@ -111,7 +111,7 @@ def test_resume_needs_a_reason_and_a_run(office: Office) -> None:
     assert office.call("resume", "broker-restart").code == 2
     said = office.call("resume", "nothing", "--reason", "x")
     assert said.code == 2
-    assert "No run 'nothing'" in said.err
+    assert "There is no run 'nothing'" in said.err
 
 
 def test_part_of_a_name_must_mean_one_run(office: Office) -> None:
@@ -119,7 +119,7 @@ def test_part_of_a_name_must_mean_one_run(office: Office) -> None:
     assert [said.code for said in runs] == [0, 0]
     said = office.call("log", "broker")
     assert said.code == 2
-    assert "may be any of" in said.err
+    assert "is a part of several runs" in said.err
     assert office.call("log").code == 0  # the newest
 
 

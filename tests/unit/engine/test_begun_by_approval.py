@@ -20,7 +20,7 @@ def world(tmp_path: Path) -> World:
 
 
 def planned(world: World) -> Plan:
-    return world.engine().plan(runbook(world.path, *BLOCKS), world.path, {})
+    return world.engine().planner.plan(runbook(world.path, *BLOCKS), world.path, {})
 
 
 def test_a_run_has_the_id_that_was_asked_for(world: World) -> None:

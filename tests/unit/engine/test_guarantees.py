@@ -36,7 +36,7 @@ def world(tmp_path: Path) -> World:
 
 def run(world: World, *blocks: str) -> RunResult:
     engine = world.engine()
-    plan = engine.plan(runbook(world.path, *(blocks or (ROLL,))), world.path, {})
+    plan = engine.planner.plan(runbook(world.path, *(blocks or (ROLL,))), world.path, {})
     return engine.start(plan, "ada", "why")
 
 
@@ -163,7 +163,7 @@ def test_a_play_that_ends_well_without_a_word_of_its_host_holds(world: World) ->
             return world.store.append_guarded(grant, event, now)
 
     engine = world.engine(FakeRunner(world.fleet, Silent()))
-    plan = engine.plan(runbook(world.path, ROLL), world.path, {})
+    plan = engine.planner.plan(runbook(world.path, ROLL), world.path, {})
 
     ended = engine.start(plan, "ada", "why")
 
@@ -257,7 +257,7 @@ def test_every_act_follows_its_intent_with_the_invocation_id(world: World) -> No
 
 def test_a_run_without_a_reason_is_refused(world: World) -> None:
     engine = world.engine()
-    plan = engine.plan(runbook(world.path, ROLL), world.path, {})
+    plan = engine.planner.plan(runbook(world.path, ROLL), world.path, {})
 
     with pytest.raises(InvalidInput, match="needs a reason"):
         engine.start(plan, "ada", "  ")
@@ -272,7 +272,7 @@ def test_a_check_whose_play_judged_nothing_does_not_pass(world: World) -> None:
         append_guarded = None
 
     engine = world.engine(FakeRunner(world.fleet, Mute()))  # type: ignore[arg-type]  # by design
-    plan = engine.plan(runbook(world.path, ROLL), world.path, {})
+    plan = engine.planner.plan(runbook(world.path, ROLL), world.path, {})
 
     assert engine.start(plan, "ada", "why").code == 3
 

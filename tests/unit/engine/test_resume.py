@@ -33,7 +33,7 @@ def world(tmp_path: Path) -> World:
 
 def start(world: World, *blocks: str) -> RunResult:
     engine = world.engine()
-    plan = engine.plan(runbook(world.path, *(blocks or (ROLL,))), world.path, {})
+    plan = engine.planner.plan(runbook(world.path, *(blocks or (ROLL,))), world.path, {})
     return engine.start(plan, "ada", "why")
 
 
@@ -332,7 +332,7 @@ def test_an_aborted_run_goes_on(world: World) -> None:
 
     engine = world.engine()
     world.fleet.clock.on_tick.append(ask)
-    plan = engine.plan(runbook(world.path, ROLL), world.path, {})
+    plan = engine.planner.plan(runbook(world.path, ROLL), world.path, {})
     assert engine.start(plan, "ada", "why").code == 5
     world.fleet.clock.on_tick.remove(ask)
 

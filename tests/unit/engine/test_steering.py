@@ -39,7 +39,7 @@ def world(tmp_path: Path) -> World:
 
 
 def start(world: World, engine: Engine, *blocks: str) -> RunResult:
-    plan = engine.plan(runbook(world.path, *(blocks or (ROLL,))), world.path, {})
+    plan = engine.planner.plan(runbook(world.path, *(blocks or (ROLL,))), world.path, {})
     return engine.start(plan, "ada", "why")
 
 
@@ -133,7 +133,7 @@ def test_a_driver_and_an_asker_who_abort_at_the_same_moment_say_it_once(world: W
             other.ask_abort(run, "eve")
             return world.store.append_next(run, event, after)
 
-    engine._parts = replace(engine._parts, store=Slow())  # type: ignore[arg-type]  # a store
+    engine._dependencies = replace(engine._dependencies, store=Slow())  # type: ignore[arg-type]  # a store
     when(world, lambda: bool(world.store.runs()), engine.stop.ask)
 
     ended = start(world, engine)
@@ -158,7 +158,7 @@ def test_a_lease_taken_while_an_abort_is_asked_leaves_the_end_to_the_driver(worl
                 assert state.status is Status.ABORTED, "no lease of it is known"
             return world.store.append_guarded(grant, event, now)
 
-    engine._parts = replace(engine._parts, store=Asking())  # type: ignore[arg-type]  # a store
+    engine._dependencies = replace(engine._dependencies, store=Asking())  # type: ignore[arg-type]  # a store
 
     ended = start(world, engine)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from holdfast.ansible.fake_fleet import FakeFleet
 from holdfast.ansible.fake_runner import FakeRunner
 from holdfast.ansible.interfaces import Progress
-from holdfast.engine import Engine
+from holdfast.engine import Dependencies, Engine, Planner
 from holdfast.errors import InvalidInput, StateUnusable
 from holdfast.journal.events import Event, Recorded
 from holdfast.model import Holder, Json
@@ -173,17 +173,23 @@ class World:
         self.drivers += 1
         process = self.drivers
         return Engine(
-            store=self.tripwire,  # type: ignore[arg-type]  # a store with a tripwire
-            runner=runner or FakeRunner(self.fleet, self.tripwire),
-            sites=FakeSite(self.groups),
-            playbooks=FakePlaybooks(self.policies),
-            claim_group=self.claim_group,
-            wait=self.fleet.clock.wait,
-            clock=self.fleet.clock,
-            who=lambda run, by, reason: Holder(run, by, reason, "ctl", "boot", process, process),
-            driver_gone=self.is_gone,
-            listener=self.heard.append,
-            background=self.fleet.clock.background,
+            Dependencies(
+                store=self.tripwire,  # type: ignore[arg-type]  # a store with a tripwire
+                runner=runner or FakeRunner(self.fleet, self.tripwire),
+                planner=Planner(
+                    inventories=FakeSite(self.groups),
+                    playbooks=FakePlaybooks(self.policies),
+                    claim_group=self.claim_group,
+                ),
+                wait=self.fleet.clock.wait,
+                clock=self.fleet.clock,
+                holder=lambda run, by, reason: Holder(
+                    run, by, reason, "ctl", "boot", process, process
+                ),
+                driver_gone=self.is_gone,
+                listener=self.heard.append,
+                background=self.fleet.clock.background,
+            )
         )
 
     def kill_drivers(self) -> None:

@@ -23,7 +23,7 @@ def world(tmp_path: Path) -> World:
 
 
 def planned(world: World, *blocks: str, limit: str = "", **given: Json) -> Plan:
-    return world.engine().plan(runbook(world.path, *blocks, **given), world.path, {}, limit)
+    return world.engine().planner.plan(runbook(world.path, *blocks, **given), world.path, {}, limit)
 
 
 def test_a_plan_is_data_and_touches_nothing(world: World) -> None:
@@ -160,10 +160,10 @@ def test_an_input_of_the_wrong_kind_for_its_place_is_refused(world: World) -> No
 
 def test_a_runbook_that_cannot_be_read_is_an_error(world: World) -> None:
     with pytest.raises(InvalidInput, match="cannot be read"):
-        world.engine().plan(world.path / "gone.md", world.path, {})
+        world.engine().planner.plan(world.path / "gone.md", world.path, {})
     (world.path / "latin.md").write_bytes(b"\xff\xfe")
     with pytest.raises(InvalidInput, match="not UTF-8"):
-        world.engine().plan(world.path / "latin.md", world.path, {})
+        world.engine().planner.plan(world.path / "latin.md", world.path, {})
 
 
 def test_a_claim_about_one_host_is_asked_of_the_hosts_that_are_named(world: World) -> None:

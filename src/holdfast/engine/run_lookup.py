@@ -1,0 +1,68 @@
+"""Which run is meant, which runs are recent, and who drives a run: read from the store alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from holdfast.errors import InvalidInput, StateUnusable
+from holdfast.journal import RunState, Status, fold
+from holdfast.store import LeaseRow, Store
+from holdfast.text import did_you_mean, join_names
+
+
+def find_run(store: Store, wanted: str) -> str:
+    """Return the id of the run that ``wanted`` names: an id, a unique part of one, "" for the newest.
+
+    Raises:
+        InvalidInput: no run, or more than one, is meant.
+    """
+    runs = store.runs()
+    if not runs and not wanted:
+        raise InvalidInput("There are no runs yet", remedy="holdfast runbooks")
+    if wanted in runs:
+        return wanted
+    found = [run for run in runs if wanted in run]
+    if not found:
+        raise _no_run(wanted, runs)
+    if wanted and len(found) > 1:
+        raise InvalidInput(
+            f"{wanted!r} is a part of several runs: {join_names(found)}",
+            remedy=f"holdfast status {found[0]}",
+        )
+    return found[0]
+
+
+def read_run(store: Store, run: str) -> RunState:
+    """Return the state of a run, folded from its journal.
+
+    Raises:
+        InvalidInput: there is no such run; names the nearest.
+    """
+    state = fold(store.each(run))
+    if state.opened is None:
+        raise _no_run(run, store.runs())
+    return state
+
+
+def recent_runs(store: Store) -> Iterator[tuple[str, RunState | StateUnusable]]:
+    """Yield the runs, newest first, each with its state or the error that keeps it from being read."""
+    for run in store.runs():
+        try:
+            yield run, fold(store.each(run))
+        except StateUnusable as error:
+            yield run, error
+
+
+def driver_of(store: Store, state: RunState, now: datetime) -> LeaseRow | None:
+    """Return the lease of the process that drives the run now; None for a run that stopped or died."""
+    if state.status is not Status.RUNNING or state.grant is None:
+        return None
+    rows = (row for scope in state.grant.tokens for row in store.holders(scope, now))
+    return next((row for row in rows if row.holder.run == state.run), None)
+
+
+def _no_run(wanted: str, runs: Sequence[str]) -> InvalidInput:
+    return InvalidInput(
+        f"There is no run {wanted!r}: {did_you_mean(wanted, runs)}", remedy="holdfast status"
+    )
