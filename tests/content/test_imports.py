@@ -12,7 +12,7 @@ import pytest
 
 from tests.content.reading import ROOT, files, name_of, text_of
 
-VALUES = {"model", "errors", "text"}
+VALUES = {"model", "errors", "evidence", "text"}
 PURE = {"plan", "journal", "runbook"}
 CLAIMS = {"claims", "judges", "probes", "gate_loop"}
 BELOW_ENGINE = VALUES | PURE | {"ansible", "store", "settings"}
@@ -21,11 +21,12 @@ BELOW_ENGINE = VALUES | PURE | {"ansible", "store", "settings"}
 MAY_IMPORT: Mapping[str, set[str]] = {
     "model": set(),
     "errors": set(),
+    "evidence": set(),
     "text": set(),
     "settings": {"errors"},
-    "judges": {"model"},
+    "judges": {"model", "evidence"},
     "probes": {"model", "errors"},
-    "claims": {"judges", "probes", "model", "errors", "text"},
+    "claims": {"judges", "probes", "model", "errors", "evidence", "text"},
     "gate_loop": CLAIMS | {"model", "errors"},
     "journal": VALUES,
     "runbook": VALUES,

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from holdfast.claims import nova_looks as looks
 from holdfast.claims.base import Claim, Parameters
+from holdfast.evidence import STOP_TIMEOUT_TOO_SHORT
 from holdfast.judges import nova as judges
 from holdfast.judges import nova_answers, nova_host
 from holdfast.judges.base import Observation
@@ -173,7 +174,7 @@ STOP = Claim(
     probe_parameters=looks.UnitAsked,
     probe=looks.look_at_stop_timeout,
     judge=_stop_timeout,
-    final=(nova_host.TOO_SHORT,),
+    final=(STOP_TIMEOUT_TOO_SHORT,),
 )
 
 CLAIMS: tuple[Claim, ...] = (SERVICES_UP, HEARTBEAT, RPC, API, METADATA, IDLE, PEER, LOG, STOP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from holdfast.evidence import HEALTHY
 from holdfast.judges.base import Observation, Unanswered, first_few, unknown
 from holdfast.model import Json, Outcome, Verdict
 
@@ -129,7 +130,7 @@ def services_up(claim: str, history: Sequence[Observation]) -> Verdict:
         "not_in_inventory": _strangers(seen),
     }
     hosts = {
-        host: {"healthy": all(each.host != host for each in bad)}
+        host: {HEALTHY: all(each.host != host for each in bad)}
         for host in sorted({each.host for each in faults})
     }
     if silent:
@@ -166,7 +167,7 @@ def heartbeat_advanced(
         [each.entry(expected) for each in history if not isinstance(each, Unanswered)]
     )
     evidence = {"advanced": len(beats) - 1, "wanted": times, "updated_at": beats[-1:]}
-    hosts = {host: {"healthy": not fault}}
+    hosts = {host: {HEALTHY: not fault}}
     if fault:
         return Verdict(claim, Outcome.FAIL, "not_up", fault, evidence, hosts)
     message = f"{expected.name}: heartbeat advanced {len(beats) - 1} of {times} times"

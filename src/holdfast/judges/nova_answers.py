@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from holdfast.evidence import HEALTHY
 from holdfast.judges.base import Observation, Unanswered, first_few, unknown
 from holdfast.model import Outcome, Verdict
 
@@ -92,7 +93,7 @@ def rpc_answers(claim: str, history: Sequence[Observation]) -> Verdict:
         return unknown(claim, seen)
     faults = [each.fault for each in seen if each.fault]
     hosts = {
-        host: {"healthy": not any(each.fault for each in seen if each.host == host)}
+        host: {HEALTHY: not any(each.fault for each in seen if each.host == host)}
         for host in sorted({each.host for each in seen})
     }
     evidence = {"asked": len(seen), "silent": faults[:NAMED]}
@@ -195,7 +196,7 @@ def _of_all(claim: str, service: str, found: Mapping[str, Finding]) -> Verdict:
     bad = {h: f for h, f in found.items() if f.outcome is not Outcome.PASS}
     evidence = {"hosts": {host: finding.words for host, finding in list(found.items())[:NAMED]}}
     hosts = {
-        host: {"healthy": finding.outcome is Outcome.PASS}
+        host: {HEALTHY: finding.outcome is Outcome.PASS}
         for host, finding in found.items()
         if finding.outcome is not Outcome.UNKNOWN
     }

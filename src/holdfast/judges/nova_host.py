@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from holdfast.evidence import STOP_TIMEOUT_TOO_SHORT
 from holdfast.judges.base import Observation, Unanswered, unknown
 from holdfast.model import Outcome, Verdict
 
 COMPLAINED = "messaging_timeout"
-TOO_SHORT = "stop_timeout_too_short"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +82,4 @@ def stop_timeout_covers(
         f"set TimeoutStopSec={needed:g} or more in a drop-in of {seen.unit}"
     )
     outcome = Outcome.FAIL if required else Outcome.PASS
-    return Verdict(claim, outcome, TOO_SHORT, message, evidence)
+    return Verdict(claim, outcome, STOP_TIMEOUT_TOO_SHORT, message, evidence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from holdfast.evidence import HEALTHY, INVOCATION_ID
 from holdfast.judges.base import Observation, Unanswered, unknown
 from holdfast.model import Json, Outcome, Unit, Verdict
 
@@ -97,7 +98,7 @@ def _verdict(
         reason,
         f"{unit.name} on {unit.host} {message}",
         evidence={**_evidence(unit), **more},
-        hosts={unit.host: {"healthy": passed}},
+        hosts={unit.host: {HEALTHY: passed}},
     )
 
 
@@ -107,6 +108,6 @@ def _evidence(unit: Unit) -> dict[str, Json]:
         "active_state": unit.active_state,
         "sub_state": unit.sub_state,
         "result": unit.result,
-        "invocation_id": unit.invocation_id,
+        INVOCATION_ID: unit.invocation_id,
         "restarts": unit.restarts,
     }

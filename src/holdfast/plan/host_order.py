@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from holdfast.evidence import HEALTHY, LEADERS
 from holdfast.model import Json
 from holdfast.plan.model import Order, PlannedRoll
 
@@ -40,11 +41,11 @@ def _in_order(roll: PlannedRoll, done: Sequence[str], facts: Facts) -> list[str]
 
 
 def _unhealthy(facts: Mapping[str, Json]) -> int:
-    return 0 if facts.get("healthy") is False else 1
+    return 0 if facts.get(HEALTHY) is False else 1
 
 
 def _leaders(facts: Mapping[str, Json]) -> int:
-    return int(facts.get("leaders") or 0)
+    return int(facts.get(LEADERS) or 0)
 
 
 _KEYS: Mapping[Order, Callable[[Mapping[str, Json]], int]] = {
@@ -56,10 +57,10 @@ _KEYS: Mapping[Order, Callable[[Mapping[str, Json]], int]] = {
 def _why(roll: PlannedRoll, hosts: Sequence[str], facts: Facts, *, canary: bool) -> str:
     first = facts.get(hosts[0], {}) if hosts else {}
     reasons = ["canary"] if canary else []
-    if "unhealthy_first" in roll.policy.order and first.get("healthy") is False:
+    if "unhealthy_first" in roll.policy.order and first.get(HEALTHY) is False:
         reasons.append("unhealthy first")
-    elif "fewest_leaders_first" in roll.policy.order and "leaders" in first:
-        reasons.append(f"fewest leaders first ({hosts[0]} has {first['leaders']})")
+    elif "fewest_leaders_first" in roll.policy.order and LEADERS in first:
+        reasons.append(f"fewest leaders first ({hosts[0]} has {first[LEADERS]})")
     else:
         reasons.append("inventory order")
     return ", ".join(reasons)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from holdfast.evidence import CHURN, CONNECTIONS, HEALTHY
 from holdfast.judges.base import Unanswered, unknown
 from holdfast.judges.rabbitmq.seen import Cluster, Drained, Load, Trip, Trips
 from holdfast.model import Json, Outcome, Verdict
@@ -47,7 +48,7 @@ def amqp_round_trip(claim: str, history: Sequence[Trips | Unanswered]) -> Verdic
     bad = {host: trip for host, trip in seen.trips.items() if not trip.ok}
     fails = [host for host, trip in bad.items() if _fails(trip)]
     evidence = {host: _said(trip) for host, trip in seen.trips.items()}
-    facts = {host: {"healthy": False} for host in fails}
+    facts = {host: {HEALTHY: False} for host in fails}
     said = "; ".join(f"{host}: {trip.stage}: {trip.cause}" for host, trip in bad.items())
     if fails:
         return Verdict(claim, Outcome.FAIL, "no_round_trip", said, evidence, facts)
@@ -68,7 +69,7 @@ def load_known(claim: str, history: Sequence[Cluster | Unanswered]) -> Verdict:
     connections = max(load.connections for load in loads.values())
     churn = max(load.churn for load in loads.values())
     said = f"{connections} client connections, {churn:.1f} opened or closed a second"
-    evidence = {"connections": connections, "churn": churn}
+    evidence = {CONNECTIONS: connections, CHURN: churn}
     return Verdict(claim, Outcome.PASS, "known", said, evidence)
 
 

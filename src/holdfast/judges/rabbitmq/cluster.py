@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from holdfast.evidence import HEALTHY
 from holdfast.judges.base import Unanswered, unknown
 from holdfast.judges.rabbitmq.seen import Booted, Cluster, Seen, View
 from holdfast.model import Json, Outcome, Verdict
@@ -115,7 +116,7 @@ def _facts(seen: Cluster) -> dict[str, dict[str, Json]]:
         running = bool(seen.answered) and all(node in v.running for v in seen.answered.values())
         own = seen.answered.get(host)
         agrees = own is not None and next(_faults(seen, own), None) is None
-        facts[host] = {"healthy": running and agrees, "running": running}
+        facts[host] = {HEALTHY: running and agrees, "running": running}
     return facts
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
+from holdfast.evidence import CONSUMERS, LEADERS
 from holdfast.judges.base import Unanswered, unknown
 from holdfast.judges.rabbitmq.seen import Depth, Depths, Placement, Queues, Quorum
 from holdfast.model import Json, Outcome, Verdict
@@ -149,7 +150,7 @@ def consumers_known(claim: str, history: Sequence[Depths | Unanswered]) -> Verdi
     missing = [name for name, least in seen.wanted.items() if counted.get(name, 0) < least]
     said = f"{len(seen.wanted) - len(missing)} of {len(seen.wanted)} queues have their consumers"
     said += f"; missing already: {', '.join(missing)}" if missing else ""
-    evidence: dict[str, Json] = {"consumers": there, "missing": missing}
+    evidence: dict[str, Json] = {CONSUMERS: there, "missing": missing}
     return Verdict(claim, Outcome.PASS, "known", said, evidence)
 
 
@@ -184,7 +185,7 @@ def _leaders(seen: Queues, replicated: Sequence[Placement]) -> dict[str, dict[st
     led = Counter[str]()
     for queues in replicated:
         led[queues.leader] += queues.count
-    return {host: {"leaders": led[node]} for host, node in seen.expected.items()}
+    return {host: {LEADERS: led[node]} for host, node in seen.expected.items()}
 
 
 def _losses(seen: Quorum) -> list[str]:

@@ -1,0 +1,23 @@
+"""Names in verdicts that more than one side of a gate reads: the judges write them, roles and plans read them.
+
+A verdict also carries evidence that only people read; its keys stay beside the judge that writes them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Facts about a host in `Verdict.hosts`. They decide the order of a roll (holdfast.plan.host_order).
+HEALTHY: Final = "healthy"  # bool: False for a host that a gate found broken
+LEADERS: Final = "leaders"  # int: quorum queues and streams whose leader is on the host
+
+# Evidence of rabbitmq.load_known and rabbitmq.consumers_known, which roles/rabbitmq keeps as its baseline.
+CONNECTIONS: Final = "connections"  # int: client connections of the whole cluster
+CHURN: Final = "churn"  # float: connections opened or closed per second
+CONSUMERS: Final = "consumers"  # object: queue name to number of consumers
+
+# Evidence of the claims about a systemd unit; roles/holdfast_run journals it with host_done.
+INVOCATION_ID: Final = "invocation_id"  # str: the id of the unit's present start
+
+# Reason codes. roles/nova shows the message of a verdict with this one, even where it is a PASS.
+STOP_TIMEOUT_TOO_SHORT: Final = "stop_timeout_too_short"
