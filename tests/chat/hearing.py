@@ -62,7 +62,7 @@ async def until(true: Callable[[], object], what: str = "") -> None:
     end = time.monotonic() + PATIENCE_SECONDS
     while not true():
         assert time.monotonic() < end, f"never came true: {what or true}"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # noqa: TID251  # waits for a server, in a test
 
 
 async def posted(transport: Transport, place: Place, message: Message, key: str) -> Posted:
@@ -73,7 +73,7 @@ async def posted(transport: Transport, place: Place, message: Message, key: str)
             return await transport.post(place, message, key)
         except Unreachable:
             assert time.monotonic() < end, "never taken"
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # noqa: TID251  # waits for a server, in a test
 
 
 def play(scenario: Coroutine[Any, Any, None]) -> None:

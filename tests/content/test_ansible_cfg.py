@@ -1,4 +1,4 @@
-"""ansible.cfg keeps Ansible from doing what nobody asked for."""
+"""ansible.cfg has the settings that safety rests on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.content.reading import ROOT
+from tests.content.repository import ROOT
 
 CONFIG = ROOT / "ansible.cfg"
 
@@ -27,11 +27,11 @@ CONFIG = ROOT / "ansible.cfg"
         ("inventory", "host_pattern_mismatch", "error"),
     ],
 )
-def test_a_setting_that_safety_rests_on(section: str, key: str, value: str) -> None:
+def test_a_safety_setting_has_its_value(section: str, key: str, value: str) -> None:
     config = configparser.ConfigParser(interpolation=None)
     config.read(CONFIG)
     assert config[section][key] == value
-    assert "inventory" not in config["defaults"], "whoever changes a site names it"
+    assert "inventory" not in config["defaults"], "every command must name its site"
 
 
 def test_programs_of_the_lab_are_never_taken_for_inventories(tmp_path: Path) -> None:

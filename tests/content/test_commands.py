@@ -1,4 +1,4 @@
-"""Every `holdfast` command that prose shows can be typed: subcommand, options, runbook."""
+"""Every `holdfast` command in the documents exists: subcommand, options, runbook."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from holdfast.cli.app import app
-from tests.content.reading import code_spans, fences, files, name_of, text_of
+from tests.content.repository import assert_no_faults, code_spans, fences, files, text_of
 
 PROSE = files("*.md")
 RUNBOOKS = {path.stem for path in files("runbooks/*.md")}
@@ -26,14 +26,14 @@ HELP = {"--help", "-h"}
 
 @cache
 def program() -> TyperGroup:
-    """Return the program as the command line builds it."""
+    """Return the `holdfast` command with all its subcommands."""
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
     return group
 
 
-def shown(path: Path) -> list[str]:
-    """Return the commands of ours that a document shows, in its prose and in its blocks."""
+def commands_in(path: Path) -> list[str]:
+    """Return the `holdfast` commands of a document, from its code spans and its code blocks."""
     texts = code_spans(path) + [
         text for info in ("", "sh", "bash", "console") for _, text in fences(path, info)
     ]
@@ -41,8 +41,8 @@ def shown(path: Path) -> list[str]:
     return [command for text in texts for command in COMMAND.findall(text)]
 
 
-def complaints(text: str) -> list[str]:
-    """Return what of a command could not be typed: subcommands first, then options and a runbook's name."""
+def faults_of(text: str) -> list[str]:
+    """Return what of a command does not exist: a subcommand, else options and the runbook's name."""
     words = shlex.split(text, comments=True)
     command: Any = program()  # typer has no public type for "command or group"
     typed = [words.pop(0)]
@@ -66,13 +66,17 @@ def complaints(text: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", PROSE, ids=name_of)
-def test_every_command_that_prose_shows_can_be_typed(path: Path) -> None:
-    assert [f"{command}: {said}" for command in shown(path) for said in complaints(command)] == []
+def test_every_command_that_prose_shows_can_be_typed() -> None:
+    assert_no_faults(
+        PROSE,
+        lambda path: [
+            f"{command}: {fault}" for command in commands_in(path) for fault in faults_of(command)
+        ],
+    )
 
 
-def test_there_is_something_to_look_at() -> None:
-    assert len([command for path in PROSE for command in shown(path)]) > 20
+def test_there_are_commands_to_check() -> None:
+    assert len([command for path in PROSE for command in commands_in(path)]) > 20
 
 
 @pytest.mark.parametrize(
@@ -86,7 +90,7 @@ def test_there_is_something_to_look_at() -> None:
     ],
 )
 def test_a_command_that_cannot_be_typed_is_seen(command: str) -> None:
-    assert len(complaints(command)) == 1
+    assert len(faults_of(command)) == 1
 
 
 @pytest.mark.parametrize(
@@ -98,25 +102,24 @@ def test_a_command_that_cannot_be_typed_is_seen(command: str) -> None:
         "holdfast status  # who holds what",
     ],
 )
-def test_a_command_that_can_be_typed_is_not(command: str) -> None:
-    assert complaints(command) == []
+def test_a_command_that_can_be_typed_has_no_fault(command: str) -> None:
+    assert faults_of(command) == []
 
 
-def every_command(group: TyperGroup) -> list[typer.core.TyperCommand]:
+def all_commands(group: TyperGroup) -> list[typer.core.TyperCommand]:
     """Return the commands of a group and of the groups in it."""
     commands: list[typer.core.TyperCommand] = []
     for command in group.commands.values():
         if isinstance(command, TyperGroup):
-            commands += every_command(command)
+            commands += all_commands(command)
         else:
             assert isinstance(command, typer.core.TyperCommand)
             commands.append(command)
     return commands
 
 
-@pytest.mark.parametrize("command", every_command(program()), ids=lambda command: command.name)
-def test_help_teaches(command: typer.core.TyperCommand) -> None:
-    """What it is for, an example that can be typed, and what its exit codes mean."""
+@pytest.mark.parametrize("command", all_commands(program()), ids=lambda command: command.name)
+def test_help_has_an_example_and_the_exit_codes(command: typer.core.TyperCommand) -> None:
     assert (command.help or "").strip()
     epilog = command.epilog or ""
     assert re.search(rf"Example: \[bold\]holdfast (lease |chat )?{command.name}\b", epilog)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.content.reading import ROOT, files, name_of, text_of
+from tests.content.repository import ROOT, files, name_of, text_of
 
 VALUES = {"model", "errors", "evidence", "text"}
 PURE = {"plan", "journal", "runbook"}

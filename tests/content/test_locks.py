@@ -1,9 +1,11 @@
-"""The locks hold everything pyproject.toml asks for, with hashes, and say nothing of where it was downloaded."""
+"""The locks hold everything pyproject.toml requires, with hashes, and name no package index."""
 
 from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.content.reading import ROOT, Yaml, name_of, text_of
+from tests.content.repository import ROOT, Yaml, assert_no_faults, text_of
 
 DEV = ROOT / "requirements/dev.txt"
 BUILD = ROOT / "requirements/build.txt"
@@ -19,18 +21,23 @@ BENCH = ROOT / "requirements/bench.txt"
 SYNAPSE = ROOT / "requirements/synapse.txt"
 PROJECT: Yaml = tomllib.loads(text_of(ROOT / "pyproject.toml"))
 GROUPS = PROJECT["dependency-groups"]
-ASKED = [
-    (DEV, text) for text in [*PROJECT["project"]["dependencies"], *GROUPS["dev"], *GROUPS["build"]]
-]
-ASKED += [(DEV, text) for text in PROJECT["project"]["optional-dependencies"]["chat"]]
-ASKED += [(DEV, text) for text in PROJECT["build-system"]["requires"]]
-ASKED += [(BENCH, text) for text in GROUPS["bench"]]
-ASKED += [(SYNAPSE, text) for text in GROUPS["synapse"]]
+REQUIRED: Mapping[Path, Sequence[str]] = {
+    DEV: [
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["chat"],
+        *PROJECT["build-system"]["requires"],
+        *GROUPS["dev"],
+        *GROUPS["lab"],
+        *GROUPS["build"],
+    ],
+    BENCH: GROUPS["bench"],
+    SYNAPSE: GROUPS["synapse"],
+}
 PYTHONS = ("3.11", "3.13")  # of Debian 12 and 13
 
 
 def pins(lock: str) -> list[Requirement]:
-    """Return a lock's pinned requirements, markers included."""
+    """Return a lock's pinned requirements with their markers."""
     joined = lock.replace("\\\n", "")
     lines = [line for line in joined.splitlines() if line.strip() and not line.startswith("#")]
     return [Requirement(line.split(" --hash=")[0].strip()) for line in lines]
@@ -55,26 +62,47 @@ def applies(marker: Marker | None, environment: dict[str, str]) -> bool:
     return marker is None or marker.evaluate(dict(environment))
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize(
-    ("lock", "asked"), ASKED, ids=[f"{lock.stem}-{text}" for lock, text in ASKED]
-)
-def test_a_lock_satisfies_what_is_asked(lock: Path, asked: str, python: str) -> None:
-    requirement = Requirement(asked)
-    versions = pinned(text_of(lock), requirement.name, python)
-    assert len(versions) == 1, f"{asked}: run `make lock`"
-    assert requirement.specifier.contains(versions[0]), (
-        f"{asked}: locked at {versions[0]}; run `make lock`"
-    )
+def unsatisfied(lock: str, required: Iterable[str]) -> list[str]:
+    """Return the requirements that a lock does not meet, on any supported Python."""
+    found = []
+    for text, python in product(required, PYTHONS):
+        requirement = Requirement(text)
+        versions = pinned(lock, requirement.name, python)
+        if len(versions) != 1 or not requirement.specifier.contains(versions[0]):
+            found.append(f"{text} is locked at {versions} for Python {python}: run `make lock`")
+    return found
 
 
-@pytest.mark.parametrize("lock", [BUILD, DEV, BENCH, SYNAPSE], ids=name_of)
-def test_a_lock_is_whole_and_names_no_place(lock: Path) -> None:
-    text = text_of(lock)
+def lock_faults(text: str) -> list[str]:
+    """Return a lock's entries without a hash, and its lines that say where to download from."""
+    places = re.findall(r"^-.*|.*://.*|.* @ .*", text, re.MULTILINE)
+    if places:
+        return [f"names a place to download from: {line}" for line in places]
     entries = re.findall(r"^[a-z0-9](?:.*\\\n)*.*", text, re.MULTILINE)
     assert len(entries) == len(pins(text))
-    assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
-    assert re.findall(r"^-.*|.*://.*|.* @ .*", text, re.MULTILINE) == []
+    return [f"has no hash: {entry}" for entry in entries if "--hash=sha256:" not in entry]
+
+
+def test_every_lock_satisfies_pyproject() -> None:
+    assert_no_faults(list(REQUIRED), lambda lock: unsatisfied(text_of(lock), REQUIRED[lock]))
+
+
+def test_every_lock_has_hashes_and_names_no_index() -> None:
+    assert_no_faults([*REQUIRED, BUILD], lambda lock: lock_faults(text_of(lock)))
+
+
+@pytest.mark.parametrize("requirement", ["a>=2", "b"])
+def test_a_requirement_that_a_lock_does_not_meet_is_seen(requirement: str) -> None:
+    lock = "a==1 \\\n    --hash=sha256:00\n"
+    assert len(unsatisfied(lock, [requirement, "a>=1"])) == len(PYTHONS)
+
+
+@pytest.mark.parametrize(
+    "lock",
+    ["a==1\n", "--index-url x\na==1 \\\n    --hash=sha256:00\n", "a==1 --hash=sha256:00 # x://y\n"],
+)
+def test_a_lock_without_hashes_or_with_an_index_is_seen(lock: str) -> None:
+    assert len(lock_faults(lock)) == 1
 
 
 def test_a_pin_is_read_with_its_marker() -> None:

@@ -1,4 +1,4 @@
-"""Whatever playbooks, roles, runbooks and documents name is there: files, groups, variables, claims, targets."""
+"""Everything that playbooks, roles, runbooks and documents name exists: files, groups, variables, claims, targets."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 
 from holdfast.claims import SYSTEMS, all_claims, bind_claim, find_claim
 from holdfast.errors import InvalidInput
-from tests.content.reading import (
+from tests.content.repository import (
     ROOT,
     Yaml,
+    assert_no_faults,
     code_spans,
     fences,
     files,
@@ -35,7 +36,7 @@ TEMPLATES = files("roles/*.j2")
 LAB_ONLY = re.compile(r"^(playbooks/lab|roles/lab_|inventories/lab)")
 SITE_FILES = [path for path in YAML_FILES if not LAB_ONLY.match(name_of(path))]
 
-# Names of ours: a variable that starts so is defined in this repository or it is a mistake.
+# A variable with one of these prefixes is defined in this repository, or its name is a mistake.
 OURS = re.compile(r"^(holdfast|rabbitmq|nova|systemd_unit|lab)_[a-z0-9_]+$")
 CLAIM = re.compile(rf"^({'|'.join(SYSTEMS)})\.[a-z][a-z_]+$")
 NO_CLAIMS = re.compile(r"\.(conf|service|socket|md|py|yml|log|target)$")
@@ -67,8 +68,8 @@ def claims_in(value: Yaml) -> Iterator[Yaml]:
             yield from claims_in(part)
 
 
-def claim_complaints(value: Yaml) -> list[str]:
-    """Return what YAML says of claims that the registry does not know."""
+def claim_faults(value: Yaml) -> list[str]:
+    """Return the claims and parameters that YAML names and the registry does not have."""
     found = []
     for entry in claims_in(value):
         try:
@@ -90,15 +91,17 @@ def unknown_parameters(entry: dict[str, Yaml]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", YAML_FILES, ids=name_of)
-def test_every_claim_that_yaml_names_exists(path: Path) -> None:
-    assert claim_complaints(yaml_of(path)) == []
+def claims_in_prose(path: Path) -> set[str]:
+    """Return the claims that a document names in its code spans."""
+    return {span for span in code_spans(path) if CLAIM.match(span) and not NO_CLAIMS.search(span)}
 
 
-@pytest.mark.parametrize("path", PROSE, ids=name_of)
-def test_every_claim_that_prose_names_exists(path: Path) -> None:
-    named = {span for span in code_spans(path) if CLAIM.match(span) and not NO_CLAIMS.search(span)}
-    assert named - all_claims().keys() == set()
+def test_every_claim_that_yaml_names_exists() -> None:
+    assert_no_faults(YAML_FILES, lambda path: claim_faults(yaml_of(path)))
+
+
+def test_every_claim_that_prose_names_exists() -> None:
+    assert_no_faults(PROSE, lambda path: sorted(claims_in_prose(path) - all_claims().keys()))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,7 @@ def test_every_claim_that_prose_names_exists(path: Path) -> None:
     ],
 )
 def test_an_unknown_claim_is_seen(entry: Yaml) -> None:
-    assert len(claim_complaints({"claims": [entry]})) == 1
+    assert len(claim_faults({"claims": [entry]})) == 1
 
 
 # --- groups
@@ -157,11 +160,14 @@ def groups_in(value: Yaml) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", YAML_FILES, ids=name_of)
-def test_every_group_that_yaml_names_is_part_of_the_site_contract(path: Path) -> None:
+def unknown_groups(path: Path) -> list[str]:
+    """Return the groups that a YAML file names and its site's inventory does not have."""
     site = "lab" if LAB_ONLY.match(name_of(path)) else "example"
-    named = groups_in(yaml_of(path))
-    assert not named or named - groups_of(site) == set()
+    return sorted(groups_in(yaml_of(path)) - groups_of(site))
+
+
+def test_every_group_that_yaml_names_is_part_of_the_site_contract() -> None:
+    assert_no_faults(YAML_FILES, unknown_groups)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +223,7 @@ def read_in(value: Yaml) -> set[str]:
 
 @cache
 def defined() -> frozenset[str]:
-    """Return every name that the repository gives a value or documents as an argument."""
+    """Return every variable that the repository sets or documents as an argument."""
     found: set[str] = set()
     for path in files("playbooks/*.yml", "roles/*.yml", "inventories/*.yml"):
         for part in walk(yaml_of(path)):
@@ -232,21 +238,23 @@ def defined() -> frozenset[str]:
     for path in files("playbooks/*.yml"):
         comments = "\n".join(re.findall(r"^#.*", text_of(path), re.MULTILINE))
         found |= set(re.findall(r"-e (\w+)=", comments))
-    # What the engine, the plugins and the lab's inventory script hand to plays stands in their code as text.
+    # The engine, the plugins and the lab's inventory script name the variables that they pass to plays in strings.
     for path in files("src/*.py", "plugins/*.py", "inventories/*.py"):
         found |= set(re.findall(r"[\"']([a-z][a-z0-9]*(?:_[a-z0-9]+)+)[\"']", text_of(path)))
     return frozenset(found)
 
 
-@pytest.mark.parametrize("path", YAML_FILES, ids=name_of)
-def test_every_variable_that_yaml_reads_is_defined(path: Path) -> None:
-    assert read_in(yaml_of(path)) - defined() == set()
+def read_in_template(path: Path) -> set[str]:
+    """Return the variables of ours that a template file reads."""
+    return {name for name in names_in(text_of(path), template=True) if OURS.match(name)}
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=name_of)
-def test_every_variable_that_a_template_reads_is_defined(path: Path) -> None:
-    read = {name for name in names_in(text_of(path), template=True) if OURS.match(name)}
-    assert read - defined() == set()
+def test_every_variable_that_yaml_reads_is_defined() -> None:
+    assert_no_faults(YAML_FILES, lambda path: sorted(read_in(yaml_of(path)) - defined()))
+
+
+def test_every_variable_that_a_template_reads_is_defined() -> None:
+    assert_no_faults(TEMPLATES, lambda path: sorted(read_in_template(path) - defined()))
 
 
 @pytest.mark.parametrize(
@@ -305,52 +313,32 @@ def exists(path: str) -> bool:
     return any(name_of(file) == path or name_of(file).startswith(f"{path}/") for file in files())
 
 
-@pytest.mark.parametrize("path", PROSE, ids=name_of)
-def test_every_path_that_prose_names_exists(path: Path) -> None:
-    assert {named for named in paths_in(code_spans(path)) if not exists(named)} == set()
-
-
-@pytest.mark.parametrize("path", PROSE, ids=name_of)
-def test_every_function_that_prose_names_is_in_its_file(path: Path) -> None:
-    assert [
+def missing_functions(path: Path) -> list[str]:
+    """Return the functions that a document names together with a file that does not define them."""
+    return [
         f"{file} {name}()"
         for file, name in functions_in(text_of(path))
         if f"def {name}(" not in text_of(ROOT / file)
-    ] == []
+    ]
 
 
-def test_one_hosts_restart_can_be_followed() -> None:
-    """The trail names a file of every kind on the way, and the functions in it."""
-    page = text_of(ROOT / "docs/architecture.md")
-    trail = page.partition("## One host's restart, followed")[2].partition("\n## ")[0]
-    kinds = {path.split("/")[0] for path in re.findall(r"`([\w./-]+\.(?:py|yml|md))`", trail)}
-    assert kinds >= {"runbooks", "playbooks", "roles", "plugins", "src"}
-    assert {"decide", "append_guarded", "swap"} <= {name for _, name in functions_in(trail)}
-
-
-@pytest.mark.parametrize("path", PROSE, ids=name_of)
-def test_every_link_leads_somewhere(path: Path) -> None:
+def dead_links(path: Path) -> list[str]:
+    """Return a document's relative links to files that do not exist."""
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text_of(path))
     relative = [link for link in links if "://" not in link and not link.startswith("mailto:")]
-    assert [link for link in relative if not (path.parent / link).exists()] == []
+    return [link for link in relative if not (path.parent / link).exists()]
 
 
-@pytest.mark.parametrize("path", PROSE, ids=name_of)
-def test_every_name_of_ours_that_prose_uses_exists(path: Path) -> None:
-    named = {span for span in code_spans(path) if OURS.match(span)}
-    assert named - words_outside_prose() == set()
-
-
-@pytest.mark.parametrize("path", PROSE, ids=name_of)
-def test_every_playbook_that_prose_names_exists(path: Path) -> None:
+def missing_playbooks(path: Path) -> list[str]:
+    """Return the restart playbooks that a document names and that do not exist."""
     named = {
         word for span in code_spans(path) for word in re.findall(r"\b\w+_restart\.yml\b", span)
     }
-    assert named - {playbook.name for playbook in files("playbooks/*.yml")} == set()
+    return sorted(named - {playbook.name for playbook in files("playbooks/*.yml")})
 
 
-@pytest.mark.parametrize("path", PROSE, ids=name_of)
-def test_every_make_target_that_prose_names_exists(path: Path) -> None:
+def missing_targets(path: Path) -> list[str]:
+    """Return the make targets that a document names and no makefile has."""
     commands = code_spans(path) + [
         text for info in ("", "sh", "console", "bash") for _, text in fences(path, info)
     ]
@@ -359,15 +347,64 @@ def test_every_make_target_that_prose_names_exists(path: Path) -> None:
         for text in commands
         for target in re.findall(r"(?:^|\$ )make ([a-z][a-z-]*)", text, re.MULTILINE)
     }
-    assert named - targets() == set()
+    return sorted(named - targets())
 
 
-def test_there_is_something_to_look_at() -> None:
+def test_every_path_that_prose_names_exists() -> None:
+    assert_no_faults(
+        PROSE,
+        lambda path: [named for named in sorted(paths_in(code_spans(path))) if not exists(named)],
+    )
+
+
+def test_every_function_that_prose_names_is_in_its_file() -> None:
+    assert_no_faults(PROSE, missing_functions)
+
+
+def test_the_document_follows_one_restart_through_every_kind_of_file() -> None:
+    page = text_of(ROOT / "docs/architecture.md")
+    section = page.partition("## One host's restart, followed")[2].partition("\n## ")[0]
+    kinds = {path.split("/")[0] for path in re.findall(r"`([\w./-]+\.(?:py|yml|md))`", section)}
+    assert kinds >= {"runbooks", "playbooks", "roles", "plugins", "src"}
+    assert {"decide", "append_guarded", "swap"} <= {name for _, name in functions_in(section)}
+
+
+def test_every_link_leads_to_a_file() -> None:
+    assert_no_faults(PROSE, dead_links)
+
+
+def test_every_variable_that_prose_names_exists() -> None:
+    assert_no_faults(
+        PROSE,
+        lambda path: sorted(set(filter(OURS.match, code_spans(path))) - words_outside_prose()),
+    )
+
+
+def test_every_playbook_that_prose_names_exists() -> None:
+    assert_no_faults(PROSE, missing_playbooks)
+
+
+def test_every_make_target_that_prose_names_exists() -> None:
+    assert_no_faults(PROSE, missing_targets)
+
+
+def test_there_are_names_to_check() -> None:
     assert len(SITE_FILES) > 20
     assert len(PROSE) > 5
     assert any(claims_in(yaml_of(path)) for path in SITE_FILES)
     assert groups_of("example") >= {"rabbitmq", "nova_compute"}
     assert {"check", "test", "demo", "bench", "lab-up", "lab-down"} <= targets()
+
+
+def test_a_name_in_prose_that_does_not_exist_is_seen(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "`rabbitmq.gone` `gone_restart.yml` `make gone` [x](gone.md#y) [y](page.md) `src/gone.py` `go()`\n"
+    )
+    assert claims_in_prose(page) - all_claims().keys() == {"rabbitmq.gone"}
+    assert missing_playbooks(page) == ["gone_restart.yml"]
+    assert missing_targets(page) == ["gone"]
+    assert dead_links(page) == ["gone.md"]
 
 
 def test_a_path_in_prose_is_seen() -> None:

@@ -1,4 +1,4 @@
-"""Plays carry the keys that make a roll stop, and nothing that would let it go on (facts: a roll that does not stop).
+"""Plays carry the keys that make a roll stop, and nothing that would let it go on.
 
 An unreachable host does not stop a serial roll unless `max_fail_percentage` is 0, `any_errors_fatal` is absent and
 `serial` is 1; with larger batches only an assertion at the start of the next batch does. Hence every key below.
@@ -7,11 +7,10 @@ An unreachable host does not stop a serial roll unless `max_fail_percentage` is 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.content.reading import ROOT, Yaml, files, name_of, walk, yaml_in, yaml_of
+from tests.content.repository import ROOT, Yaml, assert_no_faults, files, walk, yaml_in, yaml_of
 
 PLAYBOOKS = files("playbooks/*.yml")
 RESTARTS = files("playbooks/*_restart.yml")
@@ -34,24 +33,24 @@ def first_task(tasks: Yaml) -> dict[str, Yaml]:
     return task
 
 
-def asserts_that_all_are_there(task: dict[str, Yaml]) -> bool:
+def asserts_no_host_lost(task: dict[str, Yaml]) -> bool:
     """Tell whether a task asserts that no host of the play was lost on the way."""
     for key in ASSERTS & task.keys():
-        said = str(task[key].get("that"))
+        condition = str(task[key].get("that"))
         return (
             "when" not in task
-            and "ansible_play_hosts_all" in said
-            and "difference(ansible_play_hosts)" in said
+            and "ansible_play_hosts_all" in condition
+            and "difference(ansible_play_hosts)" in condition
         )
     return False
 
 
 def is_sweep(play: dict[str, Yaml]) -> bool:
-    """Tell whether a play only looks again at hosts done earlier."""
+    """Tell whether a play only re-checks hosts done earlier."""
     return "holdfast_done" in str(play.get("hosts"))
 
 
-def play_complaints(play: dict[str, Yaml]) -> list[str]:
+def play_faults(play: dict[str, Yaml]) -> list[str]:
     """Return what a play of a restart playbook lacks to be one that stops."""
     if set(play) & {"import_playbook", "ansible.builtin.import_playbook"}:
         return []
@@ -62,17 +61,17 @@ def play_complaints(play: dict[str, Yaml]) -> list[str]:
         found.append("any_errors_fatal lets the next play run after an unreachable host")
     if play.get("max_fail_percentage") != 0:
         found.append("max_fail_percentage: 0 is missing")
-    return found if is_sweep(play) else found + roll_complaints(play)
+    return found if is_sweep(play) else found + roll_faults(play)
 
 
-def roll_complaints(play: dict[str, Yaml]) -> list[str]:
-    """Return what a play that acts lacks beyond what every play needs."""
+def roll_faults(play: dict[str, Yaml]) -> list[str]:
+    """Return what a play that changes hosts lacks beyond what every play needs."""
     found = []
     if not play.get("serial"):
         found.append("serial is missing")
     if "holdfast_batch" not in str(play.get("hosts")):
         found.append("hosts must come from holdfast_batch, with the group as default")
-    if not asserts_that_all_are_there(first_task(play.get("pre_tasks"))):
+    if not asserts_no_host_lost(first_task(play.get("pre_tasks"))):
         found.append("the first pre_task must assert that no host was lost")
     policy = play.get("vars", {}).get("holdfast_policy", {})
     if missing := POLICY_KEYS - policy.keys():
@@ -86,7 +85,7 @@ def tasks_of(content: Yaml) -> Iterator[dict[str, Yaml]]:
 
 
 def forbidden(content: Yaml) -> list[str]:
-    """Return what a playbook or task file says that would hide a failure or wait without looking."""
+    """Return the keys and tasks of a file that hide a failure, or wait without a gate."""
     found = []
     for part in tasks_of(content):
         name = part.get("name", "a task")
@@ -120,33 +119,60 @@ def restarting_handlers(content: Yaml) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", RESTARTS, ids=name_of)
-def test_a_restart_playbook_stops_at_the_first_doubt(path: Path) -> None:
-    plays = yaml_of(path)
-    assert plays, "a playbook without plays restarts nothing and says all is well"
-    assert [f"{play.get('name')}: {said}" for play in plays for said in play_complaints(play)] == []
+def restart_faults(plays: Yaml) -> list[str]:
+    """Return what keeps a restart playbook from stopping at the first failure."""
+    if not plays:
+        return ["it has no plays: it would restart nothing and succeed"]
+    return [f"{play.get('name')}: {fault}" for play in plays for fault in play_faults(play)]
 
 
-@pytest.mark.parametrize("path", RESTARTS, ids=name_of)
-def test_a_restart_playbook_sweeps_before_it_rolls(path: Path) -> None:
-    plays = [play for play in yaml_of(path) if "hosts" in play]
-    assert [is_sweep(play) for play in plays] == [True, False][: len(plays)]
+def order_faults(plays: Yaml) -> list[str]:
+    """Return a fault unless a restart playbook's own plays are a sweep and then a roll."""
+    order = [is_sweep(play) for play in plays if "hosts" in play]
+    return [] if order == [True, False][: len(order)] else ["it must sweep, then roll"]
 
 
-@pytest.mark.parametrize("path", TASK_FILES, ids=name_of)
-def test_nothing_hides_a_failure(path: Path) -> None:
-    assert forbidden(yaml_of(path)) == []
+def plays_gathering_facts(plays: Yaml) -> list[str]:
+    """Return the plays that gather facts: it costs seconds per host, and no playbook here needs any."""
+    return [
+        f"{play.get('name')}: gather_facts: false is missing"
+        for play in plays
+        if "hosts" in play and play.get("gather_facts") is not False
+    ]
+
+
+def test_every_restart_playbook_stops_at_the_first_failure() -> None:
+    assert_no_faults(RESTARTS, lambda path: restart_faults(yaml_of(path)))
+
+
+def test_every_restart_playbook_sweeps_before_it_rolls() -> None:
+    assert_no_faults(RESTARTS, lambda path: order_faults(yaml_of(path)))
+
+
+def test_nothing_hides_a_failure() -> None:
+    assert_no_faults(TASK_FILES, lambda path: forbidden(yaml_of(path)))
 
 
 def test_no_handler_restarts() -> None:
-    assert [said for path in HANDLERS for said in restarting_handlers(yaml_of(path))] == []
+    faults = [fault for path in HANDLERS for fault in restarting_handlers(yaml_of(path))]
+    assert faults == []  # there may be no handlers at all
 
 
-@pytest.mark.parametrize("path", PLAYBOOKS, ids=name_of)
-def test_facts_are_not_gathered(path: Path) -> None:
-    """A fact costs seconds per host, and ours need none."""
-    plays = [play for play in yaml_of(path) if "hosts" in play]
-    assert [play.get("name") for play in plays if play.get("gather_facts") is not False] == []
+def test_no_playbook_gathers_facts() -> None:
+    assert_no_faults(PLAYBOOKS, lambda path: plays_gathering_facts(yaml_of(path)))
+
+
+def test_a_playbook_without_plays_is_seen() -> None:
+    assert len(restart_faults(None)) == 1
+
+
+@pytest.mark.parametrize("hosts", [["roll"], ["roll", "holdfast_done"], ["holdfast_done"] * 2])
+def test_a_playbook_that_does_not_sweep_first_is_seen(hosts: list[str]) -> None:
+    assert len(order_faults([{"hosts": name} for name in hosts])) == 1
+
+
+def test_a_play_that_gathers_facts_is_seen() -> None:
+    assert len(plays_gathering_facts([{"hosts": "x"}, {"import_playbook": "y"}])) == 1
 
 
 GOOD_ROLL = """
@@ -158,14 +184,14 @@ max_fail_percentage: 0
 vars:
   holdfast_policy: {service: x, shared: [], group: rabbitmq, batch_max: 1, batch_max_reason: y, order: [], survey: []}
 pre_tasks:
-  - name: Nobody was lost
+  - name: No host was lost
     ansible.builtin.assert:
       that: ansible_play_hosts_all | difference(ansible_play_hosts) | length == 0
 """
 
 
-def test_a_good_roll_has_no_complaint() -> None:
-    assert play_complaints(yaml_in(GOOD_ROLL)) == []
+def test_a_good_roll_has_no_fault() -> None:
+    assert play_faults(yaml_in(GOOD_ROLL)) == []
 
 
 @pytest.mark.parametrize(
@@ -178,14 +204,14 @@ def test_a_good_roll_has_no_complaint() -> None:
         ("gather_facts: false", ""),
         ("ansible_play_hosts_all |", "ansible_play_batch |"),
         ("length == 0", "length == 0\n    when: false"),
-        ("- name: Nobody", "- name: First\n    ansible.builtin.debug:\n  - name: Nobody"),
+        ("- name: No host", "- name: First\n    ansible.builtin.debug:\n  - name: No host"),
         ("holdfast_batch", "other"),
         ("batch_max_reason: y, ", ""),
     ],
 )
 def test_each_missing_key_is_seen(change: str, to: str) -> None:
     assert change in GOOD_ROLL
-    assert len(play_complaints(yaml_in(GOOD_ROLL.replace(change, to)))) == 1
+    assert len(play_faults(yaml_in(GOOD_ROLL.replace(change, to)))) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A role's entry points are documented, and what the documentation says is what the defaults do."""
+"""A role's entry points are documented in its argument specs, with the defaults that apply."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.content.reading import ROOT, Yaml, files, name_of, walk, yaml_in, yaml_of
+from tests.content.repository import (
+    ROOT,
+    Yaml,
+    assert_no_faults,
+    files,
+    name_of,
+    walk,
+    yaml_in,
+    yaml_of,
+)
 
-# The verbs of docs/vocabulary.md: always entry points. Other task files are only if somebody outside names them.
+# The verbs of docs/vocabulary.md: always entry points. Another task file is one if a play or another role names it.
 VERBS = {"preflight", "drain", "restart", "verify", "undrain"}
 ROLE_TASKS = {"ansible.builtin.include_role", "ansible.builtin.import_role"}
 
@@ -55,8 +64,8 @@ def missing_files(role: Path) -> list[str]:
     for path in files("roles/*/tasks/*.yml"):
         for part in walk(yaml_of(path)) if path.parents[1] == role else ():
             for module, folder in FOLDERS.items():
-                asked = part.get(module) if isinstance(part, dict) else None
-                name = asked.get("src", asked.get("file")) if isinstance(asked, dict) else asked
+                named = part.get(module) if isinstance(part, dict) else None
+                name = named.get("src", named.get("file")) if isinstance(named, dict) else named
                 if (
                     isinstance(name, str)
                     and "{{" not in name
@@ -66,7 +75,7 @@ def missing_files(role: Path) -> list[str]:
     return found
 
 
-def entry_point_complaints(specs: Mapping[str, Yaml], tasks: set[str], used: set[str]) -> list[str]:
+def entry_point_faults(specs: Mapping[str, Yaml], tasks: set[str], used: set[str]) -> list[str]:
     """Return where argument specs and entry points differ: verbs, and what is used from outside."""
     found = [
         f"{entry}: specified, and there is no tasks/{entry}.yml"
@@ -84,7 +93,7 @@ def entry_point_complaints(specs: Mapping[str, Yaml], tasks: set[str], used: set
     return found
 
 
-def default_complaints(specs: Mapping[str, Yaml], defaults: Mapping[str, Yaml]) -> list[str]:
+def default_faults(specs: Mapping[str, Yaml], defaults: Mapping[str, Yaml]) -> list[str]:
     """Return where an argument's documented default is not the one that applies."""
     found = []
     options = [
@@ -96,7 +105,7 @@ def default_complaints(specs: Mapping[str, Yaml], defaults: Mapping[str, Yaml]) 
         if name in defaults and option.get("required"):
             found.append(f"{entry}: {name} is required and has a default")
         elif "default" not in option and computed(defaults.get(name)):
-            continue  # its description says in words what a template computes
+            continue  # its description explains what the template computes
         elif ("default" in option) != (name in defaults):
             found.append(f"{entry}: {name} has a default in one of the two places")
         elif option.get("default") != defaults.get(name):
@@ -123,23 +132,32 @@ def public(defaults: Mapping[str, Yaml]) -> set[str]:
     return {name for name in defaults if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("role", ROLES, ids=name_of)
-def test_entry_points_and_specs_are_the_same(role: Path) -> None:
-    specs = content_of(role / "meta/argument_specs.yml").get("argument_specs", {})
-    assert specs, "no argument_specs"
+def specs_of(role: Path) -> dict[str, Yaml]:
+    """Return a role's argument specs by entry point, nothing where it has none."""
+    specs: dict[str, Yaml] = content_of(role / "meta/argument_specs.yml").get("argument_specs", {})
+    return specs
+
+
+def spec_faults(role: Path) -> list[str]:
+    """Return where a role's argument specs and its entry points differ."""
     used = {entry for name, entry in named_from_outside() if name == role.name}
-    assert entry_point_complaints(specs, tasks_of(role), used) == []
+    specs = specs_of(role)
+    return entry_point_faults(specs, tasks_of(role), used) if specs else ["no argument_specs"]
 
 
-@pytest.mark.parametrize("role", ROLES, ids=name_of)
-def test_documented_defaults_are_the_defaults(role: Path) -> None:
-    specs = content_of(role / "meta/argument_specs.yml").get("argument_specs", {})
-    assert default_complaints(specs, content_of(role / "defaults/main.yml")) == []
+def test_every_role_specifies_its_entry_points() -> None:
+    assert_no_faults(ROLES, spec_faults)
 
 
-@pytest.mark.parametrize("role", ROLES, ids=name_of)
-def test_every_file_that_a_role_names_is_in_it(role: Path) -> None:
-    assert missing_files(role) == []
+def test_documented_defaults_are_the_defaults() -> None:
+    assert_no_faults(
+        ROLES,
+        lambda role: default_faults(specs_of(role), content_of(role / "defaults/main.yml")),
+    )
+
+
+def test_every_file_that_a_role_names_is_in_it() -> None:
+    assert_no_faults(ROLES, missing_files)
 
 
 def test_every_role_that_is_named_exists() -> None:
@@ -162,16 +180,16 @@ restart:
 """
 
 
-def test_a_good_role_has_no_complaint() -> None:
+def test_a_good_role_has_no_fault() -> None:
     specs = yaml_in(SPECS)
-    assert entry_point_complaints(specs, {"restart", "helper"}, {"restart"}) == []
-    assert default_complaints(specs, {"a_seconds": 3, "_private": 1}) == []
+    assert entry_point_faults(specs, {"restart", "helper"}, {"restart"}) == []
+    assert default_faults(specs, {"a_seconds": 3, "_private": 1}) == []
 
 
 def test_a_computed_default_may_be_described_in_words() -> None:
     specs = yaml_in("main: {short_description: x, options: {a: {description: y}}}")
-    assert default_complaints(specs, {"a": "{{ b }}"}) == []
-    assert len(default_complaints(specs, {"a": "b"})) == 1
+    assert default_faults(specs, {"a": "{{ b }}"}) == []
+    assert len(default_faults(specs, {"a": "b"})) == 1
 
 
 @pytest.mark.parametrize(
@@ -184,7 +202,7 @@ def test_a_computed_default_may_be_described_in_words() -> None:
     ],
 )
 def test_an_undocumented_entry_point_is_seen(tasks: set[str], used: set[str]) -> None:
-    assert len(entry_point_complaints(yaml_in(SPECS), tasks, used)) == 1
+    assert len(entry_point_faults(yaml_in(SPECS), tasks, used)) == 1
 
 
 @pytest.mark.parametrize(
@@ -192,4 +210,4 @@ def test_an_undocumented_entry_point_is_seen(tasks: set[str], used: set[str]) ->
     [{}, {"a_seconds": 4}, {"a_seconds": "3"}, {"a_seconds": 3, "b": 1}, {"a_seconds": 3, "c": 1}],
 )
 def test_a_default_that_differs_is_seen(defaults: dict[str, Yaml]) -> None:
-    assert len(default_complaints(yaml_in(SPECS), defaults)) == 1
+    assert len(default_faults(yaml_in(SPECS), defaults)) == 1

@@ -1,4 +1,4 @@
-"""A runbook names only what is there, agrees with its playbooks' policy, and ends by saying what to do if it holds."""
+"""A runbook names only what exists, keeps to its playbooks' policy, and ends with what to do if it holds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.content.reading import ROOT, Yaml, fences, files, name_of, text_of, yaml_in, yaml_of
-from tests.content.test_names import claim_complaints, defined, groups_of
+from tests.content.repository import (
+    ROOT,
+    Yaml,
+    assert_no_faults,
+    fences,
+    files,
+    text_of,
+    yaml_in,
+    yaml_of,
+)
+from tests.content.test_names import claim_faults, defined, groups_of
 
 RUNBOOKS = files("runbooks/*.md")
 
@@ -21,11 +30,8 @@ def front_matter(text: str) -> dict[str, Yaml]:
 
 
 def steps(path: Path) -> list[tuple[str, dict[str, Yaml]]]:
-    """Return a runbook's steps: where each stands, and what it holds."""
-    return [(f"{name_of(path)}:{line}", yaml_in(text)) for line, text in fences(path, "step")]
-
-
-ROLLS = [(path, where, step) for path in RUNBOOKS for where, step in steps(path) if "roll" in step]
+    """Return a runbook's steps: the line on which each begins, and its content."""
+    return [(f"line {line}", yaml_in(text)) for line, text in fences(path, "step")]
 
 
 def policy_of(playbook: str) -> dict[str, Yaml]:
@@ -42,61 +48,125 @@ def is_input(value: Yaml) -> bool:
     return isinstance(value, str) and value.startswith("$")
 
 
-@pytest.mark.parametrize("path", RUNBOOKS, ids=name_of)
-def test_a_runbook_says_what_it_is_and_what_to_do_if_it_holds(path: Path) -> None:
+def frame_faults(path: Path) -> list[str]:
+    """Return what a runbook lacks of its frame: name, summary, steps and a last section on what to do if it holds."""
     matter = front_matter(text_of(path))
-    assert matter.get("name") == path.stem
-    assert matter.get("summary")
-    assert steps(path)
-    assert re.findall(r"^## (.*)", text_of(path), re.MULTILINE)[-1] == "If it holds"
+    headings = re.findall(r"^## (.*)", text_of(path), re.MULTILINE)
+    holds = {
+        "its name must be that of its file": matter.get("name") == path.stem,
+        "no summary": bool(matter.get("summary")),
+        "no steps": bool(steps(path)),
+        "the last section must be 'If it holds'": headings[-1:] == ["If it holds"],
+    }
+    return [fault for fault, kept in holds.items() if not kept]
 
 
-@pytest.mark.parametrize("path", RUNBOOKS, ids=name_of)
-def test_a_runbook_names_only_gates_that_exist(path: Path) -> None:
-    assert [
-        f"{where}: {said}" for where, step in steps(path) for said in claim_complaints(step)
-    ] == []
-
-
-@pytest.mark.parametrize("path", RUNBOOKS, ids=name_of)
-def test_every_input_that_a_step_uses_is_declared(path: Path) -> None:
+def undeclared_inputs(path: Path) -> list[str]:
+    """Return the inputs that a runbook's steps use and it does not declare, or the other way round."""
     used = {name for _, text in fences(path, "step") for name in re.findall(r"\$(\w+)", text)}
-    assert used == set(front_matter(text_of(path)).get("inputs", {}))
+    return sorted(used ^ set(front_matter(text_of(path)).get("inputs", {})))
 
 
-@pytest.mark.parametrize(("path", "where", "step"), ROLLS, ids=[where for _, where, _ in ROLLS])
-class TestARoll:
-    def test_its_playbook_exists(self, path: Path, where: str, step: dict[str, Yaml]) -> None:
-        assert (ROOT / "playbooks" / step["roll"]).is_file()
-
-    def test_its_group_is_part_of_the_site_contract(
-        self, path: Path, where: str, step: dict[str, Yaml]
-    ) -> None:
-        assert is_input(step["hosts"]) or step["hosts"] in groups_of("example")
-
-    def test_its_variables_exist(self, path: Path, where: str, step: dict[str, Yaml]) -> None:
-        assert set(step.get("vars", {})) - defined() == set()
-
-    def test_it_keeps_to_its_playbook_s_policy(
-        self, path: Path, where: str, step: dict[str, Yaml]
-    ) -> None:
-        policy = policy_of(step["roll"])
-        assert policy, "the playbook declares no holdfast_policy"
-        assert step.get("batch", 1) <= policy["batch_max"]
-        assert is_input(step["hosts"]) or step["hosts"] == policy["group"]
-
-    def test_its_leases_cover_its_playbook(
-        self, path: Path, where: str, step: dict[str, Yaml]
-    ) -> None:
-        policy, leases = policy_of(step["roll"]), front_matter(text_of(path)).get("leases", {})
-        if "{{" not in policy["service"]:
-            assert leases.get(policy["service"]) == "exclusive"
-        assert {scope for scope in policy["shared"] if scope not in leases} == set()
+def rolls(path: Path) -> list[dict[str, Yaml]]:
+    """Return the runbook's steps that roll a playbook through a group."""
+    return [step for _, step in steps(path) if "roll" in step]
 
 
-def test_there_is_something_to_look_at() -> None:
+def roll_faults(step: dict[str, Yaml], leases: dict[str, str]) -> list[str]:
+    """Return where a roll names what does not exist, or goes beyond its playbook's policy or the runbook's leases."""
+    name, hosts = step["roll"], step["hosts"]
+    if not (ROOT / "playbooks" / name).is_file():
+        return [f"{name}: no such playbook"]
+    policy = policy_of(name)
+    if not policy:
+        return [f"{name}: the playbook declares no holdfast_policy"]
+    found = [f"{name}: no such variable: {v}" for v in set(step.get("vars", {})) - defined()]
+    found += [f"{name}: no lease for {scope}" for scope in policy["shared"] if scope not in leases]
+    if not is_input(hosts) and hosts not in groups_of("example"):
+        found.append(f"{name}: {hosts} is not a group of the site contract")
+    elif not is_input(hosts) and hosts != policy["group"]:
+        found.append(f"{name}: its group is {policy['group']}, not {hosts}")
+    if step.get("batch", 1) > policy["batch_max"]:
+        found.append(f"{name}: a batch may have {policy['batch_max']} hosts")
+    if "{{" not in policy["service"] and leases.get(policy["service"]) != "exclusive":
+        found.append(f"{name}: no exclusive lease for {policy['service']}")
+    return found
+
+
+def test_every_runbook_has_its_frame() -> None:
+    assert_no_faults(RUNBOOKS, frame_faults)
+
+
+def test_every_claim_that_a_runbook_names_exists() -> None:
+    assert_no_faults(
+        RUNBOOKS,
+        lambda path: [
+            f"{where}: {fault}" for where, step in steps(path) for fault in claim_faults(step)
+        ],
+    )
+
+
+def test_every_input_that_a_step_uses_is_declared() -> None:
+    assert_no_faults(RUNBOOKS, undeclared_inputs)
+
+
+def test_every_roll_keeps_to_its_playbooks_policy_and_its_runbooks_leases() -> None:
+    def faults(path: Path) -> list[str]:
+        leases = front_matter(text_of(path)).get("leases", {})
+        return [fault for step in rolls(path) for fault in roll_faults(step, leases)]
+
+    assert_no_faults(RUNBOOKS, faults)
+
+
+def test_there_are_runbooks_to_check() -> None:
     assert {path.stem for path in RUNBOOKS} >= {"rabbitmq-restart", "nova-restart", "unit-restart"}
-    assert len(ROLLS) >= 3
+    assert sum(len(rolls(path)) for path in RUNBOOKS) >= 3
+
+
+GOOD_ROLL = {"roll": "rabbitmq_restart.yml", "hosts": "rabbitmq"}
+GOOD_LEASES = {"rabbitmq": "exclusive", "nova": "shared"}
+
+
+def test_a_good_roll_has_no_fault() -> None:
+    assert roll_faults(GOOD_ROLL, GOOD_LEASES) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "leases"),
+    [
+        ({"roll": "gone.yml"}, GOOD_LEASES),
+        ({"roll": "check.yml"}, GOOD_LEASES),
+        ({"vars": {"rabbitmq_gone": 1}}, GOOD_LEASES),
+        ({"hosts": "gone"}, GOOD_LEASES),
+        ({"hosts": "nova_compute"}, GOOD_LEASES),
+        ({"batch": 2}, GOOD_LEASES),
+        ({}, {**GOOD_LEASES, "rabbitmq": "shared"}),
+        ({"roll": "nova_api_restart.yml", "hosts": "nova_api"}, {"nova": "exclusive"}),
+    ],
+)
+def test_a_roll_beyond_its_policy_or_leases_is_seen(
+    change: dict[str, Yaml], leases: dict[str, str]
+) -> None:
+    assert len(roll_faults({**GOOD_ROLL, **change}, leases)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("---\nname: page\nsummary: x\n---\n```step\nroll: $a\n```\n## If it holds\n", 0),
+        ("---\nname: other\n---\n## Other\n", 4),
+    ],
+)
+def test_a_runbook_without_its_frame_is_seen(tmp_path: Path, text: str, faults: int) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    assert len(frame_faults(page)) == faults
+
+
+def test_an_input_that_is_used_or_declared_alone_is_seen(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("---\ninputs: {b: {}}\n---\n```step\nroll: $a\n```\n")
+    assert undeclared_inputs(page) == ["a", "b"]
 
 
 def test_front_matter_is_read() -> None:

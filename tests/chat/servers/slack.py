@@ -173,7 +173,7 @@ class SlackServer:
                     await socket.send_json(envelope)
             envelope["retry_attempt"] += 1
             envelope["retry_reason"] = "timeout"
-            await asyncio.sleep(self.retry_seconds)
+            await asyncio.sleep(self.retry_seconds)  # noqa: TID251  # Slack sends again after a while
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         ticket = request.query.get("ticket", "")

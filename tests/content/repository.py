@@ -1,26 +1,27 @@
-"""Reads the repository for the content tests: which files there are, and what YAML and Markdown say.
+"""Reads the repository's files for the content tests (names, text, YAML, Markdown) and reports the faults they find.
 
-Owns no rule: rules are in the test modules. Everything is read from the working tree as git sees it (tracked, or new
-and not ignored), so a file is under test before it is committed.
+The rules are in the test modules. Files are those of the working tree that git tracks or would add (new and not
+ignored), so a file is checked before it is committed.
 """
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parents[2]
-Yaml = Any  # whatever a YAML file holds
+Yaml = Any  # any value that YAML can express
 
 
 class _Loader(yaml.SafeLoader):
-    """Ansible's YAML: tags such as !vault and !unsafe stand for the text they mark."""
+    """Reads Ansible's YAML: a value tagged !vault or !unsafe is read as its text."""
 
 
 def _tagged(loader: _Loader, _suffix: str, node: yaml.Node) -> Yaml:
@@ -46,13 +47,24 @@ def files(*patterns: str) -> tuple[Path, ...]:
 
 
 def name_of(path: Path) -> str:
-    """Return a file's name as people write it: relative to the repository."""
+    """Return a file's path relative to the repository."""
     return path.relative_to(ROOT).as_posix()
+
+
+def assert_no_faults(paths: Sequence[Path], check: Callable[[Path], Iterable[str]]) -> None:
+    """Fail with every fault that `check` finds in these files, one a line, each after its file's name.
+
+    No files at all is a failure too: the rule would hold for nothing.
+    """
+    assert paths, "no files to check"
+    faults = [f"{name_of(path)}: {fault}" for path in paths for fault in check(path)]
+    if faults:
+        pytest.fail("\n".join(faults), pytrace=False)
 
 
 @cache
 def text_of(path: Path) -> str:
-    """Return a text file's content; a binary file has none."""
+    """Return a text file's content, an empty string for a binary file."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -61,12 +73,12 @@ def text_of(path: Path) -> str:
 
 @cache
 def yaml_of(path: Path) -> Yaml:
-    """Return what a YAML file holds, with Ansible's tags read as plain text."""
+    """Return a YAML file's content, with Ansible's tags read as plain text."""
     return yaml.load(text_of(path), Loader=_Loader)  # noqa: S506  # a SafeLoader with two more tags
 
 
 def yaml_in(text: str) -> Yaml:
-    """Return what a piece of YAML holds."""
+    """Return the content of YAML given as text, with Ansible's tags read as plain text."""
     return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader with two more tags
 
 
@@ -99,7 +111,7 @@ def fences(path: Path, info: str) -> list[tuple[int, str]]:
 
 
 def code_spans(path: Path) -> list[str]:
-    """Return everything a Markdown file sets in backticks within its prose and tables."""
+    """Return the code spans (text in backticks) of a Markdown file's prose and tables."""
     markdown = MarkdownIt().enable("table")
     return [
         child.content
