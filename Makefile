@@ -28,14 +28,17 @@ help: ## List the targets
 .PHONY: venv
 venv: $(VENV)/.project ## Make .venv with the locked dependencies (only when a lock changed)
 
-CHECKS := check-ruff check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest check-chat
+CHECKS := check-ruff check-imports check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest check-chat
 .PHONY: check $(CHECKS)
 check: venv ## All that needs no lab: linters, types, playbook syntax, unit to content tests
 	@.ci/phase start
 	@rc=0; PHASE_QUIET=1 make -k -j$(JOBS) $(CHECKS) || rc=1; .ci/phase table || rc=1; exit $$rc
 
-check-ruff: ## Python style and errors, and the formatter's opinion
+check-ruff: ## Python style and errors, and whether the code is formatted
 	@$(PHASE) ruff bash -c 'ruff check && ruff format --check'
+
+check-imports: ## Which part may import which: the layers of docs/architecture.md
+	@$(PHASE) imports lint-imports --no-cache --no-logo
 
 check-mypy: ## Types, strict
 	@$(PHASE) mypy mypy $(shell git ls-files --cached --others --exclude-standard '*.py')
