@@ -5,9 +5,10 @@ Owns ``main``: streams, the Desk, the boundary. Commands are in the modules besi
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -21,6 +22,7 @@ from holdfast.cli.adapters import real
 from holdfast.cli.context import CommandContext
 from holdfast.cli.exit_codes import ExitOnError
 from holdfast.cli.output_stream import OutputStream, fill_closed
+from holdfast.verbs import VERBS
 
 app = typer.Typer(
     name="holdfast",
@@ -37,8 +39,7 @@ app = typer.Typer(
 lease = typer.Typer(no_args_is_help=True, help="See who holds which lease; free a dead holder's.")
 chat = typer.Typer(no_args_is_help=True, help="Ask for runs, follow and approve them from chat.")
 
-LOOK, ACT, TELL = "Before a run", "Running", "Looking at runs"
-
+BEFORE, RUNNING, AFTERWARDS = "Before a run", "Running", "Looking at runs"
 
 READS = "0 shown · 2 invalid input"
 RUNS = (
@@ -55,40 +56,49 @@ def _ends(example: str, codes: str) -> str:
     return f"Example: [bold]{example}[/bold]\n\nExit codes: {codes} · 70 a bug of ours"
 
 
-def _command(function: object, panel: str, codes: str, example: str) -> None:
-    """Register a command; its help ends with an example and its exit codes."""
-    register = app.command(rich_help_panel=panel, epilog=_ends(example, codes))
-    register(function)  # type: ignore[type-var]  # any function
+def _command(function: Callable[..., None], panel: str, codes: str, example: str) -> None:
+    """Register a command.
+
+    Its help is the summary of its verb, then what the function's docstring says below the first
+    paragraph; it ends with an example and the exit codes.
+    """
+    text = inspect.getdoc(function) or ""
+    if verb := VERBS.get(function.__name__):
+        _, blank, details = text.partition("\n\n")
+        text = verb.summary + blank + details
+    app.command(help=text, rich_help_panel=panel, epilog=_ends(example, codes))(function)
 
 
-_command(read_commands.runbooks, LOOK, READS, "holdfast runbooks")
-_command(read_commands.show, LOOK, READS, "holdfast show rabbitmq-restart")
-_command(run_commands.plan, LOOK, READS, "holdfast plan nova-restart --site lab --limit 'ctl*'")
-_command(check_command.check, LOOK, CHECKS, "holdfast check --site lab rabbitmq.members_agree")
+_command(read_commands.runbooks, BEFORE, READS, "holdfast runbooks")
+_command(read_commands.show, BEFORE, READS, "holdfast show rabbitmq-restart")
+_command(run_commands.plan, BEFORE, READS, "holdfast plan nova-restart --site lab --limit 'ctl*'")
+_command(check_command.check, BEFORE, CHECKS, "holdfast check --site lab rabbitmq.members_agree")
 _command(
     run_commands.run,
-    ACT,
+    RUNNING,
     RUNS,
     "holdfast run rabbitmq-restart --site lab --reason 'openssl update'",
 )
-_command(run_commands.resume, ACT, RUNS, "holdfast resume k3f9 --reason 'disk replaced on ctl2'")
+_command(
+    run_commands.resume, RUNNING, RUNS, "holdfast resume k3f9 --reason 'disk replaced on ctl2'"
+)
 _command(
     run_commands.abort,
-    ACT,
+    RUNNING,
     "0 asked, or closed · 2 invalid input · 3 refused: a play run by hand",
     "holdfast abort k3f9",
 )
-_command(run_commands.approve, ACT, "0 approved · 2 invalid input", "holdfast approve k3f9")
-_command(status_commands.status, TELL, READS, "holdfast status")
+_command(run_commands.approve, RUNNING, "0 approved · 2 invalid input", "holdfast approve k3f9")
+_command(status_commands.status, AFTERWARDS, READS, "holdfast status")
 _command(
     read_commands.watch,
-    TELL,
+    AFTERWARDS,
     f"{READS} · 5 Ctrl-C, of which the run knows nothing",
     "holdfast watch k3f9",
 )
-_command(read_commands.log, TELL, READS, "holdfast log k3f9 --json")
-_command(read_commands.report, TELL, READS, "holdfast report k3f9 --svg run.svg")
-app.add_typer(lease, name="lease", rich_help_panel=TELL)
+_command(read_commands.log, AFTERWARDS, READS, "holdfast log k3f9 --json")
+_command(read_commands.report, AFTERWARDS, READS, "holdfast report k3f9 --svg run.svg")
+app.add_typer(lease, name="lease", rich_help_panel=AFTERWARDS)
 lease.command("list", epilog=_ends("holdfast lease list", READS))(status_commands.lease_list)
 lease.command(
     "release",
@@ -98,7 +108,7 @@ lease.command(
     ),
 )(status_commands.lease_release)
 
-app.add_typer(chat, name="chat", rich_help_panel=ACT)
+app.add_typer(chat, name="chat", rich_help_panel=RUNNING)
 chat.command(
     "serve",
     epilog=_ends("holdfast chat serve --config chat.yml", "0 told to stop · 2 invalid input"),

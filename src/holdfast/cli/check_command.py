@@ -86,7 +86,10 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask whether the fleet is as it should be. Touches nothing; exits with 3 unless all is PASS."""
+    """Take one reading of the claims and print their verdicts.
+
+    Takes no lease and keeps no journal. Exits with 3 unless every verdict is PASS.
+    """
     desk = context_of(context)
     if listing:
         _list(desk, as_json=as_json)

@@ -30,7 +30,7 @@ _WATCH_FOOT = "Ctrl-C ends the watching; the run goes on."
 
 
 def runbooks(context: typer.Context, *, as_json: JsonOption = False) -> None:
-    """List the runbooks of this project, with the values each asks for."""
+    """Print the table of the project's runbooks."""
     desk = context_of(context)
     parsed = [_parse(path) for path in all_runbooks(desk.root).values()]
     if as_json:
@@ -41,7 +41,7 @@ def runbooks(context: typer.Context, *, as_json: JsonOption = False) -> None:
 
 
 def show(context: typer.Context, runbook: RunbookArgument, *, as_json: JsonOption = False) -> None:
-    """Show a runbook as a person reads it."""
+    """Print a runbook: rendered on a terminal, else as it is written."""
     desk = context_of(context)
     path = find_runbook(desk.root, runbook)
     if as_json:
@@ -63,7 +63,7 @@ def log(context: typer.Context, run: RunArgument = "", *, as_json: JsonOption = 
 
 
 def watch(context: typer.Context, run: RunArgument = "") -> None:
-    """Follow a run from any terminal until it ends; the run does not notice."""
+    """Follow a run from any terminal until it ends, without any effect on it."""
     desk = context_of(context)
     journal = desk.journal(run)
     state = fold(journal)

@@ -49,7 +49,7 @@ def plan(  # noqa: PLR0913  # one parameter for each option of the command
     inputs: InputsOption = [],  # noqa: B006  # typer reads the default and gives a fresh list
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a run would do: steps, batches, order, gates, an estimate. Touches nothing."""
+    """Print the plan of a run that is not started."""
     desk = context_of(context)
     made = _Wanted(runbook, site, limit, inputs).plan(desk, desk.planner())
     if as_json:
@@ -71,10 +71,11 @@ def run(  # noqa: PLR0913  # the same
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a runbook: one proven step at a time, stopping at the first doubt.
+    """Start a run after a confirmation and show its progress until it stops.
 
     Ctrl-C stops at the next boundary: the host in hand is finished first. A second Ctrl-C is the
-    hard stop: the play is ended at once, and the host is asked what state it is in.
+    hard stop: the play is ended at once, in the middle of a host's turn, and the state of the host
+    is then read from the host itself.
     """
     desk = context_of(context)
     why = reason_of(reason, "run", example="why this is done now")
@@ -94,7 +95,7 @@ def resume(
     reason: Reason = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Go on with a held, aborted or dead run. What is done is not repeated."""
+    """Continue a run from its journal and show its progress until it stops."""
     desk = context_of(context)
     why = reason_of(reason, "resume", example="what was repaired")
     screen = _screen(desk, as_json=as_json)
@@ -114,9 +115,10 @@ def abort(
         ),
     ] = False,
 ) -> None:
-    """Ask a run to stop at the next boundary, from any terminal; the host in hand is finished first.
+    """Journal a request to stop.
 
-    A run that has no driver any more is closed, and the message says what it left.
+    Can be asked from any terminal. A run that has no driver any more is closed at once, and the
+    message lists the state in which it left its hosts.
     """
     desk = context_of(context)
     found = desk.run = find_run(desk.store, run)
@@ -131,7 +133,7 @@ def abort(
 
 
 def approve(context: typer.Context, run: RunArgument = "") -> None:
-    """Give the word that a run waits for, for exactly the plan it asked about."""
+    """Journal the approval of the person at the terminal."""
     desk = context_of(context)
     found = desk.run = find_run(desk.store, run)
     desk.engine().approve(found, desk.by)

@@ -24,7 +24,10 @@ _RECENT = 15
 
 
 def status(context: typer.Context, run: RunArgument = "", *, as_json: JsonOption = False) -> None:
-    """Show how a run stands; without RUN, the newest runs and who holds which lease."""
+    """Print the state of one run, or of the newest runs and all leases.
+
+    Without RUN: the newest runs and who holds which lease. With RUN: that run alone.
+    """
     desk = context_of(context)
     if run:
         _status_of(desk, fold(desk.journal(run)), as_json=as_json)

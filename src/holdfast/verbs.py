@@ -1,0 +1,64 @@
+"""The commands that the command line and chat have in common, each described once.
+
+Owns their names, one-line summaries and parameters. How a parameter is typed (``--site SITE`` or a
+word in its place) and what else a command can do (``--json``) is the matter of each front end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A command that a person types.
+
+    ``parameters`` are named in the order in which chat takes them: ``runbook``, ``site``, ``limit``
+    and ``run`` have one value, ``claim`` and ``input`` may be repeated, ``hard`` is a flag and
+    ``reason`` is free text.
+    """
+
+    name: str
+    summary: str
+    parameters: tuple[str, ...] = ()
+
+
+_PLANNED = ("runbook", "site", "limit", "input")
+
+VERBS: Final[Mapping[str, Verb]] = {
+    verb.name: verb
+    for verb in (
+        Verb("runbooks", "List the runbooks, with the inputs that each asks for."),
+        Verb("show", "Show the text of a runbook.", ("runbook",)),
+        Verb(
+            "plan",
+            "Show what a run would do: steps, batches, order, gates, an estimate. Touches nothing.",
+            _PLANNED,
+        ),
+        Verb(
+            "run",
+            "Run a runbook step by step; hold as soon as a gate does not pass.",
+            (*_PLANNED, "reason"),
+        ),
+        Verb("status", "Show how runs stand and who holds which lease.", ("run",)),
+        Verb(
+            "resume",
+            "Continue a held, aborted or dead run. Nothing that is done is repeated.",
+            ("run", "reason"),
+        ),
+        Verb(
+            "abort",
+            "Stop a run at the next boundary; the host in hand is finished first.",
+            ("run", "hard"),
+        ),
+        Verb("approve", "Approve the step that a run waits for, for exactly its plan.", ("run",)),
+        Verb(
+            "check",
+            "Ask whether every claim holds. Touches nothing.",
+            ("site", "claim"),
+        ),
+    )
+}
+"""By name, in the order in which help lists them."""
