@@ -17,7 +17,17 @@ import pytest
 from tests.content.repository import ROOT, assert_no_faults, files, name_of, text_of
 
 # What a module without I/O and clock can be made of. `datetime` is there for values; its clock is not (CLOCKS_AND_IO).
-PURE_PARTS = {"model", "errors", "evidence", "text", "verbs", "judges", "plan", "journal", "runbook"}
+PURE_PARTS = {
+    "model",
+    "errors",
+    "evidence",
+    "text",
+    "verbs",
+    "judges",
+    "plan",
+    "journal",
+    "runbook",
+}
 PURE_LIBRARIES = {
     "__future__", "abc", "bisect", "collections", "dataclasses", "datetime", "difflib", "enum", "fractions",
     "functools", "graphlib", "hashlib", "hmac", "itertools", "json", "markdown_it", "math", "operator",
