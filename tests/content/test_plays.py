@@ -6,7 +6,8 @@ An unreachable host does not stop a serial roll unless `max_fail_percentage` is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -20,16 +21,32 @@ HANDLERS = files("roles/*/handlers/*.yml")
 POLICY_KEYS = {"service", "shared", "group", "batch_max", "batch_max_reason", "order", "survey"}
 ASSERTS = {"assert", "ansible.builtin.assert"}
 IMPORTS = {"ansible.builtin.import_tasks", "ansible.builtin.include_tasks"}
+PLAYBOOK_IMPORTS = {"import_playbook", "ansible.builtin.import_playbook"}
 PAUSES = {"pause", "ansible.builtin.pause"}
 SERVICES = {"service", "systemd", "systemd_service"}
 
 
-def first_task(tasks: Yaml) -> dict[str, Yaml]:
-    """Return the first task of a list, following an import into its file under playbooks."""
+def plays_of(path: Path) -> Iterator[dict[str, Yaml]]:
+    """Yield a playbook's plays, each with its file's directory under `directory`.
+
+    The plays of an imported file come with the import's variables. Other restart playbooks are not
+    followed: they are checked themselves.
+    """
+    for play in yaml_of(path) or ():
+        imported = [path.parent / play[key] for key in PLAYBOOK_IMPORTS & play.keys()]
+        if not imported:
+            yield {**play, "directory": path.parent}
+        elif (file := imported[0].resolve()) not in RESTARTS:
+            for inner in plays_of(file):
+                yield {**inner, "vars": {**inner.get("vars", {}), **play.get("vars", {})}}
+
+
+def first_task(tasks: Yaml, directory: Path) -> dict[str, Yaml]:
+    """Return the first task of a list, following an import relative to the playbook's directory."""
     task: dict[str, Yaml] = (tasks or [{}])[0]
     for key in IMPORTS & task.keys():
         target = task[key]["file"] if isinstance(task[key], dict) else task[key]
-        return first_task(yaml_of(ROOT / "playbooks" / target))
+        return first_task(yaml_of((directory / target).resolve()), directory)
     return task
 
 
@@ -50,15 +67,22 @@ def is_sweep(play: dict[str, Yaml]) -> bool:
     return "holdfast_done" in str(play.get("hosts"))
 
 
+def is_refusal(play: dict[str, Yaml]) -> bool:
+    """Tell whether a play only asserts that some host of the group is within reach."""
+    tasks = play.get("tasks") or []
+    conditions = [str(task[key].get("that")) for task in tasks for key in ASSERTS & task.keys()]
+    return len(tasks) == 1 and any("intersect(ansible_play_hosts_all)" in c for c in conditions)
+
+
 def play_faults(play: dict[str, Yaml]) -> list[str]:
     """Return what a play of a restart playbook lacks to be one that stops."""
-    if set(play) & {"import_playbook", "ansible.builtin.import_playbook"}:
-        return []
     found = []
     if play.get("gather_facts") is not False:
         found.append("gather_facts: false is missing")
     if "any_errors_fatal" in play:
         found.append("any_errors_fatal lets the next play run after an unreachable host")
+    if is_refusal(play):
+        return found  # it changes no host
     if play.get("max_fail_percentage") != 0:
         found.append("max_fail_percentage: 0 is missing")
     return found if is_sweep(play) else found + roll_faults(play)
@@ -71,7 +95,7 @@ def roll_faults(play: dict[str, Yaml]) -> list[str]:
         found.append("serial is missing")
     if "holdfast_batch" not in str(play.get("hosts")):
         found.append("hosts must come from holdfast_batch, with the group as default")
-    if not asserts_no_host_lost(first_task(play.get("pre_tasks"))):
+    if not asserts_no_host_lost(first_task(play.get("pre_tasks"), play["directory"])):
         found.append("the first pre_task must assert that no host was lost")
     policy = play.get("vars", {}).get("holdfast_policy", {})
     if missing := POLICY_KEYS - policy.keys():
@@ -119,17 +143,17 @@ def restarting_handlers(content: Yaml) -> list[str]:
     ]
 
 
-def restart_faults(plays: Yaml) -> list[str]:
+def restart_faults(plays: Sequence[dict[str, Yaml]]) -> list[str]:
     """Return what keeps a restart playbook from stopping at the first failure."""
-    if not plays:
-        return ["it has no plays: it would restart nothing and succeed"]
     return [f"{play.get('name')}: {fault}" for play in plays for fault in play_faults(play)]
 
 
-def order_faults(plays: Yaml) -> list[str]:
-    """Return a fault unless a restart playbook's own plays are a sweep and then a roll."""
-    order = [is_sweep(play) for play in plays if "hosts" in play]
-    return [] if order == [True, False][: len(order)] else ["it must sweep, then roll"]
+def order_faults(plays: Sequence[dict[str, Yaml]]) -> list[str]:
+    """Return a fault unless a playbook's plays are a refusal of a call without hosts, a sweep, and a roll."""
+    kinds = [
+        "refuse" if is_refusal(play) else "sweep" if is_sweep(play) else "roll" for play in plays
+    ]
+    return [] if kinds == ["refuse", "sweep", "roll"] else [f"it must refuse, sweep, roll: {kinds}"]
 
 
 def plays_gathering_facts(plays: Yaml) -> list[str]:
@@ -141,12 +165,18 @@ def plays_gathering_facts(plays: Yaml) -> list[str]:
     ]
 
 
+def test_every_restart_playbook_has_plays() -> None:
+    assert_no_faults(RESTARTS, lambda path: [] if yaml_of(path) else ["it would restart nothing"])
+
+
 def test_every_restart_playbook_stops_at_the_first_failure() -> None:
-    assert_no_faults(RESTARTS, lambda path: restart_faults(yaml_of(path)))
+    assert_no_faults(RESTARTS, lambda path: restart_faults(list(plays_of(path))))
 
 
-def test_every_restart_playbook_sweeps_before_it_rolls() -> None:
-    assert_no_faults(RESTARTS, lambda path: order_faults(yaml_of(path)))
+def test_every_restart_playbook_refuses_and_sweeps_before_it_rolls() -> None:
+    rolls = [path for path in RESTARTS if list(plays_of(path))]
+    assert len(rolls) >= len(RESTARTS) - 1, "only nova_restart.yml is made of other playbooks alone"
+    assert_no_faults(rolls, lambda path: order_faults(list(plays_of(path))))
 
 
 def test_nothing_hides_a_failure() -> None:
@@ -162,13 +192,17 @@ def test_no_playbook_gathers_facts() -> None:
     assert_no_faults(PLAYBOOKS, lambda path: plays_gathering_facts(yaml_of(path)))
 
 
-def test_a_playbook_without_plays_is_seen() -> None:
-    assert len(restart_faults(None)) == 1
+def test_the_plays_of_an_imported_file_have_the_variables_of_the_import() -> None:
+    plays = list(plays_of(ROOT / "playbooks/nova_api_restart.yml"))
+    assert [play["vars"]["nova_layer"] for play in plays] == ["api"] * 3
 
 
-@pytest.mark.parametrize("hosts", [["roll"], ["roll", "holdfast_done"], ["holdfast_done"] * 2])
-def test_a_playbook_that_does_not_sweep_first_is_seen(hosts: list[str]) -> None:
-    assert len(order_faults([{"hosts": name} for name in hosts])) == 1
+@pytest.mark.parametrize("missing", ["refuse", "sweep", "roll"])
+def test_a_playbook_without_one_of_its_plays_is_seen(missing: str) -> None:
+    refuse, sweep, roll = plays_of(ROOT / "playbooks/rabbitmq_restart.yml")
+    plays = {"refuse": refuse, "sweep": sweep, "roll": roll}
+    assert order_faults([sweep, refuse, roll])
+    assert order_faults([play for name, play in plays.items() if name != missing])
 
 
 def test_a_play_that_gathers_facts_is_seen() -> None:
@@ -190,8 +224,12 @@ pre_tasks:
 """
 
 
+def good_roll(change: str = "", to: str = "") -> dict[str, Yaml]:
+    return {**yaml_in(GOOD_ROLL.replace(change, to)), "directory": ROOT / "playbooks"}
+
+
 def test_a_good_roll_has_no_fault() -> None:
-    assert play_faults(yaml_in(GOOD_ROLL)) == []
+    assert play_faults(good_roll()) == []
 
 
 @pytest.mark.parametrize(
@@ -211,7 +249,7 @@ def test_a_good_roll_has_no_fault() -> None:
 )
 def test_each_missing_key_is_seen(change: str, to: str) -> None:
     assert change in GOOD_ROLL
-    assert len(play_faults(yaml_in(GOOD_ROLL.replace(change, to)))) == 1
+    assert len(play_faults(good_roll(change, to))) == 1
 
 
 @pytest.mark.parametrize(

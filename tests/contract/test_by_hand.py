@@ -23,7 +23,12 @@ pytestmark = pytest.mark.skipif(
 
 
 def roll(
-    site: LocalSite, state: Path, batch: int, limit: str = "all", given: Mapping[str, object] = {}
+    site: LocalSite,
+    state: Path,
+    batch: int,
+    limit: str = "all",
+    given: Mapping[str, object] = {},
+    playbook: str = "unit_restart.yml",
 ) -> subprocess.CompletedProcess[str]:
     """Restart the unit everywhere, so many hosts at a time."""
     variables = {
@@ -45,7 +50,7 @@ def roll(
             json.dumps(variables),
             "-l",
             limit,
-            "playbooks/unit_restart.yml",
+            f"playbooks/{playbook}",
         ],
         cwd=PROJECT,
         env=os.environ | {"HOLDFAST_STATE_DIR": str(state), "ANSIBLE_NOCOLOR": "1"},
@@ -71,6 +76,28 @@ def test_a_batch_above_the_policys_is_refused_before_the_lease(tmp_path: Path) -
     assert answer.returncode == 2
     assert "A batch of 11 hosts is larger than allowed (10)" in answer.stdout
     assert [site.restarts(host) for host in hosts] == [0] * 11
+    assert journaled(tmp_path / "state") == []
+
+
+def test_a_layer_of_nova_has_the_policy_and_the_batch_of_its_own_playbook(tmp_path: Path) -> None:
+    """The plays are those of a file that all layers import; each layer passes its own values."""
+    hosts = [f"h{number}" for number in range(6)]
+    site = LocalSite.make(tmp_path / "site", *hosts)
+    groups = {"nova_compute": {"children": {"toys": {}}}}
+    (site.path / "nova.yml").write_text(json.dumps(groups))
+
+    answer = roll(
+        site,
+        tmp_path / "state",
+        1,
+        given={"nova_compute_batch": 6},
+        playbook="nova_compute_restart.yml",
+    )
+
+    assert answer.returncode == 2
+    assert "PLAY [Restart nova's computes]" in answer.stdout
+    assert "A batch of 6 hosts is larger than allowed (5)" in answer.stdout
+    assert "each start is a burst of connections" in answer.stdout
     assert journaled(tmp_path / "state") == []
 
 

@@ -52,12 +52,12 @@ class AnsiblePlaybooks:
         declared = [play for play in plays if POLICY in (play.get("vars") or {})]
         if len(declared) != 1:
             raise InvalidInput(
-                f"{name} declares {len(declared)} policies; a roll needs a playbook whose one roll "
-                f"play has {POLICY} in its vars",
+                f"{name} declares {len(declared)} policies; a roll needs a playbook with exactly "
+                f"one play, or import of a playbook, that has {POLICY} in its vars",
                 remedy="name the playbook of one layer, such as nova_conductor_restart.yml",
             )
         policy = _policy(name, declared[0]["vars"][POLICY], variables)
-        return Playbook(name, policy, frozenset(self._variables(plays)))
+        return Playbook(name, policy, frozenset(self._variables(path.parent, plays)))
 
     def _path(self, name: str) -> Path:
         directory = self.project / "playbooks"
@@ -68,9 +68,9 @@ class AnsiblePlaybooks:
             raise InvalidInput(f"there is no playbook {name!r} in {directory}; {hint}")
         return directory / name
 
-    def _variables(self, plays: Sequence[Mapping[str, Json]]) -> Iterator[str]:
-        """What a step may set: variables of the roles that are named, but none of the engine's own."""
-        for role in dict.fromkeys(self._roles(plays)):
+    def _variables(self, directory: Path, plays: Sequence[Mapping[str, Json]]) -> Iterator[str]:
+        """Yield what a step may set: the variables of the roles that the plays use, except the engine's own."""
+        for role in dict.fromkeys(_roles(directory, plays)):
             defaults = self.project / "roles" / role / "defaults" / "main.yml"
             specs = self.project / "roles" / role / "meta" / "argument_specs.yml"
             names = list(load_yaml(defaults) or {})
@@ -78,25 +78,33 @@ class AnsiblePlaybooks:
                 names += entry.get("options") or {}
             yield from (name for name in names if not name.startswith(_ENGINES_OWN))
 
-    def _roles(self, value: Json) -> Iterator[str]:
-        """Every role that plays, their tasks or the files of tasks they import name."""
-        if isinstance(value, list):
-            for inner in value:
-                yield from self._roles(inner)
-        elif isinstance(value, dict):
-            for key, inner in value.items():
-                yield from self._roles_under(key.removeprefix("ansible.builtin."), inner)
 
-    def _roles_under(self, key: str, value: Json) -> Iterator[str]:
-        if key in {"include_role", "import_role"}:
-            yield value["name"]
-        elif key == "roles":
-            yield from (role if isinstance(role, str) else role["role"] for role in value)
-        elif key in {"include_tasks", "import_tasks"}:
-            file = value if isinstance(value, str) else value["file"]
-            yield from self._roles(load_yaml(self.project / "playbooks" / file))
-        else:
-            yield from self._roles(value)
+def _roles(directory: Path, value: Json) -> Iterator[str]:
+    """Yield every role named in plays, in their tasks, or in the files that they import.
+
+    ``directory`` is that of the playbook: the paths in it are relative to it.
+    """
+    if isinstance(value, list):
+        for inner in value:
+            yield from _roles(directory, inner)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _roles_under(directory, key.removeprefix("ansible.builtin."), inner)
+
+
+def _roles_under(directory: Path, key: str, value: Json) -> Iterator[str]:
+    if key in {"include_role", "import_role"}:
+        yield value["name"]
+    elif key == "roles":
+        yield from (role if isinstance(role, str) else role["role"] for role in value)
+    elif key in {"include_tasks", "import_tasks"}:
+        file = value if isinstance(value, str) else value["file"]
+        yield from _roles(directory, load_yaml(directory / file))
+    elif key == "import_playbook":
+        imported = directory / value
+        yield from _roles(imported.parent, load_yaml(imported))
+    else:
+        yield from _roles(directory, value)
 
 
 @cache

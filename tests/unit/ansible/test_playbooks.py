@@ -24,6 +24,12 @@ ROLL = """\
     - ansible.builtin.import_tasks: tasks/turn.yml
 """
 
+IMPORT = """\
+- ansible.builtin.import_playbook: parts/roll.yml
+  vars:
+    holdfast_policy: {service: toys, group: toys, batch_max: 1, batch_max_reason: because}
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -31,6 +37,8 @@ def project(tmp_path: Path) -> Path:
         "playbooks/toy_restart.yml": ROLL,
         "playbooks/tasks/turn.yml": "- block:\n    - ansible.builtin.include_role: {name: toy}\n",
         "playbooks/all.yml": "- ansible.builtin.import_playbook: toy_restart.yml\n",
+        "playbooks/short_restart.yml": IMPORT,
+        "playbooks/parts/roll.yml": "- pre_tasks:\n    - import_tasks: ../tasks/turn.yml\n",
         "roles/toy/defaults/main.yml": "toy_secret: !vault |\n  $ANSIBLE_VAULT\nholdfast_x: 1\n",
         "roles/toy/meta/argument_specs.yml": "argument_specs: {main: {options: {toy_name: {}}}}\n",
     }
@@ -50,6 +58,13 @@ def test_a_policy_is_read_with_the_steps_variables(project: Path) -> None:
 def test_steps_may_set_variables_of_roles_and_none_of_the_engines(project: Path) -> None:
     playbook = AnsiblePlaybooks(project).read("toy_restart.yml", {"toy_name": "train"})
 
+    assert playbook.variables == {"toy_name", "toy_secret"}
+
+
+def test_a_playbook_may_declare_its_policy_where_it_imports_its_plays(project: Path) -> None:
+    playbook = AnsiblePlaybooks(project).read("short_restart.yml", {})
+
+    assert playbook.policy.service == "toys"
     assert playbook.variables == {"toy_name", "toy_secret"}
 
 
@@ -119,7 +134,14 @@ def test_the_projects_own_playbooks_can_be_read() -> None:
     }
 
     assert services["unit_restart.yml"] == "cron"
-    assert len(services) >= 3
+    assert len(services) >= 7
+
+
+def test_every_layer_of_nova_takes_the_variables_of_its_role() -> None:
+    here = AnsiblePlaybooks(Path(__file__).parents[3])
+
+    for layer in ("conductor", "scheduler", "api", "metadata", "compute"):
+        assert "nova_rpc_pings" in here.read(f"nova_{layer}_restart.yml", {}).variables
 
 
 def _rolls(here: AnsiblePlaybooks, name: str) -> bool:
