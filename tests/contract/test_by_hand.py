@@ -27,6 +27,7 @@ def roll(
     state: Path,
     batch: int,
     limit: str = "all",
+    *,
     given: Mapping[str, object] = {},
     playbook: str = "unit_restart.yml",
 ) -> subprocess.CompletedProcess[str]:
