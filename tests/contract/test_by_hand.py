@@ -84,7 +84,7 @@ def test_a_layer_of_nova_has_the_policy_and_the_batch_of_its_own_playbook(tmp_pa
     """The plays are those of a file that all layers import; each layer passes its own values."""
     hosts = [f"h{number}" for number in range(6)]
     site = LocalSite.make(tmp_path / "site", *hosts)
-    groups = {"nova_compute": {"children": {"toys": {}}}}
+    groups: dict[str, object] = {"nova_compute": {"children": {"toys": {}}}}
     (site.path / "nova.yml").write_text(json.dumps(groups))
 
     answer = roll(
