@@ -122,7 +122,7 @@ def test_people_with_accounts_ask_approve_abort_and_resume(
     port = int(vouching.server_address[1])
     transport = irc(port, account=ACCOUNT, password=PASSWORD, trust_accounts=True)
     room = Room(tmp_path / "project", config=config(), transport=transport, speed=WITH_SERVERS)
-    room.fleet.troubles.append(Fault("ctl2", "broken", ("ctl2", Phase.RESTART)))
+    room.fleet.faults.append(Fault("ctl2", "restart_fails", ("ctl2", Phase.RESTART)))
 
     async def scenario() -> None:
         with ExitStack() as people:

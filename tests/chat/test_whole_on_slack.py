@@ -194,7 +194,7 @@ def test_a_run_is_planned_approved_by_button_and_told_to_its_picture(there: Work
 
 def test_a_run_holds_with_the_command_lines_words_is_aborted_and_resumed(there: Workspace) -> None:
     there.config["approvals"] = []
-    there.room.fleet.troubles.append(Fault("ctl2", "broken", ("ctl2", Phase.RESTART)))
+    there.room.fleet.faults.append(Fault("ctl2", "restart_fails", ("ctl2", Phase.RESTART)))
 
     async def scenario() -> None:
         async with slack(there), there.serving() as room:
@@ -243,7 +243,7 @@ def test_a_run_is_stopped_by_its_button_between_two_hosts(there: Workspace) -> N
 
     play(scenario())
     assert there.room.restarts == ["ctl1"]
-    assert not there.room.fleet.out(), "the host in hand was finished"
+    assert not there.room.fleet.not_serving(), "the host in hand was finished"
 
 
 def test_slack_goes_away_in_mid_run_and_nothing_is_missing_or_told_twice(there: Workspace) -> None:

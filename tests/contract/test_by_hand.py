@@ -14,7 +14,7 @@ import pytest
 from holdfast.journal.events import Event, Finished
 from holdfast.settings import Settings
 from holdfast.store import open_store
-from tests.contract.site import UNIT, LocalSite
+from tests.contract.local_site import UNIT, LocalSite
 
 PROJECT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(
@@ -105,7 +105,7 @@ def test_a_layer_of_nova_has_the_policy_and_the_batch_of_its_own_playbook(tmp_pa
 def test_a_run_that_lost_a_host_on_the_way_is_not_finished(tmp_path: Path) -> None:
     """Ansible lets the others of a batch play on to their end when one is unreachable."""
     site = LocalSite.make(tmp_path / "site", "a", "b")
-    site.lose_in_mid_turn("a")
+    site.make_unreachable_in_mid_turn("a")
 
     answer = roll(site, tmp_path / "state", 2)
 

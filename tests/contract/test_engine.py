@@ -21,7 +21,7 @@ from holdfast.journal import RunState, Status, fold
 from holdfast.journal.events import AbortRequested, ActDone, ActIntended, Observed
 from holdfast.settings import Settings
 from holdfast.store import open_store, processes_of
-from tests.contract.site import LocalSite
+from tests.contract.local_site import LocalSite
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0, reason="modules keep their locks in /run/holdfast, which is root's"
@@ -55,7 +55,7 @@ Look.
 
 
 @dataclass
-class Scene:
+class DriverHarness:
     """A site, its state, and the drivers started so far."""
 
     path: Path
@@ -64,7 +64,7 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.state_dir = self.path / "state"
-        self.words = self.path / "words-of-the-last-driver"
+        self.output = self.path / "output-of-the-last-driver"
         self.store = open_store(Settings(f"sqlite:///{self.state_dir / 'state.db'}", self.path))
         self.runbook = self.path / "toy-restart.md"
         self.runbook.write_text(RUNBOOK)
@@ -94,7 +94,7 @@ class Scene:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, self.store.read(self.run)
-            assert self.drivers[-1].poll() is None, self.words.read_text()
+            assert self.drivers[-1].poll() is None, self.output.read_text()
             time.sleep(0.05)  # noqa: TID251  # waits for another process, in a test
 
     def intended(self, host: str) -> bool:
@@ -104,24 +104,24 @@ class Scene:
         return any(event.host == host for event in self.events(ActDone))
 
     def _driver(self, *arguments: str) -> subprocess.Popen[bytes]:
-        with self.words.open("w") as words:
+        with self.output.open("w") as output:
             driver = subprocess.Popen(
                 [sys.executable, str(DRIVER), str(self.state_dir), *arguments],
                 stdout=subprocess.DEVNULL,
-                stderr=words,
+                stderr=output,
             )
         self.drivers.append(driver)
         return driver
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    scene = Scene(tmp_path, LocalSite.make(tmp_path / "site", *HOSTS))
-    yield scene
-    for driver in scene.drivers:
+def harness(tmp_path: Path) -> Iterator[DriverHarness]:
+    harness = DriverHarness(tmp_path, LocalSite.make(tmp_path / "site", *HOSTS))
+    yield harness
+    for driver in harness.drivers:
         driver.kill()
         driver.wait()
-    for run in scene.store.runs():
+    for run in harness.store.runs():
         for process in processes_of(run):
             os.kill(process, signal.SIGKILL)
 
@@ -130,123 +130,125 @@ def code_of(driver: subprocess.Popen[bytes]) -> int:
     return driver.wait(timeout=180)
 
 
-def test_every_host_is_restarted_once(scene: Scene) -> None:
-    assert code_of(scene.start()) == 0
+def test_every_host_is_restarted_once(harness: DriverHarness) -> None:
+    assert code_of(harness.start()) == 0
 
-    assert scene.restarts() == [1, 1, 1]
-    assert scene.state.status is Status.FINISHED
+    assert harness.restarts() == [1, 1, 1]
+    assert harness.state.status is Status.FINISHED
 
 
-def test_a_host_that_does_not_come_back_holds_and_a_resume_repeats_nothing(scene: Scene) -> None:
-    scene.site.break_restart("b")
-    assert code_of(scene.start()) == 4
-    assert scene.restarts() == [1, 1, 0]
-    held = scene.state.held
+def test_a_host_that_does_not_come_back_holds_and_a_resume_repeats_nothing(
+    harness: DriverHarness,
+) -> None:
+    harness.site.break_restart("b")
+    assert code_of(harness.start()) == 4
+    assert harness.restarts() == [1, 1, 0]
+    held = harness.state.held
     assert held is not None
     assert held.host == "b"
     assert any("not touched in step 1: c" in sentence for sentence in held.left)
-    assert held.next_commands[0].startswith(f"holdfast resume {scene.run} ")
+    assert held.next_commands[0].startswith(f"holdfast resume {harness.run} ")
 
-    scene.site.repair("b")
-    assert code_of(scene.resume()) == 0
+    harness.site.repair("b")
+    assert code_of(harness.resume()) == 0
 
-    assert scene.restarts() == [1, 1, 1]
+    assert harness.restarts() == [1, 1, 1]
 
 
-def test_a_driver_killed_during_a_restart_repeats_nothing(scene: Scene) -> None:
-    scene.site.make_slow("b")
-    driver = scene.start()
-    scene.until(lambda: scene.site.restarts("b") == 1)
+def test_a_driver_killed_during_a_restart_repeats_nothing(harness: DriverHarness) -> None:
+    harness.site.make_slow("b")
+    driver = harness.start()
+    harness.until(lambda: harness.site.restarts("b") == 1)
     driver.kill()
     driver.wait()
-    assert list(processes_of(scene.run)), "the play outlives its driver"
+    assert list(processes_of(harness.run)), "the play outlives its driver"
 
-    assert code_of(scene.resume()) == 0
+    assert code_of(harness.resume()) == 0
 
-    assert scene.restarts() == [1, 1, 1]
-    assert scene.state.resumed[0].ended
-    assert not list(processes_of(scene.run))
+    assert harness.restarts() == [1, 1, 1]
+    assert harness.state.resumed[0].ended
+    assert not list(processes_of(harness.run))
 
 
-def test_a_driver_killed_during_the_gates_repeats_nothing(scene: Scene) -> None:
-    driver = scene.start()
-    scene.until(lambda: scene.site.restarts("b") == 1 and scene.acted("b"))
+def test_a_driver_killed_during_the_gates_repeats_nothing(harness: DriverHarness) -> None:
+    driver = harness.start()
+    harness.until(lambda: harness.site.restarts("b") == 1 and harness.acted("b"))
     driver.kill()
     driver.wait()
 
-    assert code_of(scene.resume()) == 0
+    assert code_of(harness.resume()) == 0
 
-    assert scene.restarts() == [1, 1, 1]
+    assert harness.restarts() == [1, 1, 1]
 
 
-def test_a_hard_stop_leaves_no_process_and_asks_the_host(scene: Scene) -> None:
-    scene.site.make_slow("b")
-    driver = scene.start()
-    scene.until(lambda: scene.site.restarts("b") == 1)
+def test_a_hard_stop_leaves_no_process_and_asks_the_host(harness: DriverHarness) -> None:
+    harness.site.make_slow("b")
+    driver = harness.start()
+    harness.until(lambda: harness.site.restarts("b") == 1)
     driver.send_signal(signal.SIGINT)
-    scene.until(lambda: bool(scene.events(AbortRequested)))
+    harness.until(lambda: bool(harness.events(AbortRequested)))
     driver.send_signal(signal.SIGINT)
 
     assert code_of(driver) == 5
-    assert not list(processes_of(scene.run))
-    observed = scene.events(Observed)
+    assert not list(processes_of(harness.run))
+    observed = harness.events(Observed)
     assert [event.host for event in observed] == ["b"]
-    assert scene.restarts() == [1, 1, 0]
-    assert scene.state.aborted is not None
-    assert any(left.startswith("b: toy was restarted") for left in scene.state.aborted.left)
+    assert harness.restarts() == [1, 1, 0]
+    assert harness.state.aborted is not None
+    assert any(left.startswith("b: toy was restarted") for left in harness.state.aborted.left)
 
 
-def test_one_interrupt_finishes_the_host_in_hand(scene: Scene) -> None:
-    driver = scene.start()
-    scene.until(lambda: scene.intended("a"))
+def test_one_interrupt_finishes_the_host_in_hand(harness: DriverHarness) -> None:
+    driver = harness.start()
+    harness.until(lambda: harness.intended("a"))
     driver.send_signal(signal.SIGINT)
 
     assert code_of(driver) == 5
-    assert scene.restarts() == [1, 0, 0]
-    assert scene.state.done() == ["a"]
+    assert harness.restarts() == [1, 0, 0]
+    assert harness.state.done() == ["a"]
 
 
-def test_a_host_that_becomes_unreachable_stops_the_roll(scene: Scene) -> None:
-    driver = scene.start()
-    scene.until(lambda: scene.intended("a"))
-    scene.site.lose("b")
+def test_a_host_that_becomes_unreachable_stops_the_roll(harness: DriverHarness) -> None:
+    driver = harness.start()
+    harness.until(lambda: harness.intended("a"))
+    harness.site.make_unreachable("b")
 
     assert code_of(driver) == 4
-    assert scene.restarts() == [1, 0, 0]
-    held = scene.state.held
+    assert harness.restarts() == [1, 0, 0]
+    held = harness.state.held
     assert held is not None
     assert held.host == "b"
 
 
-def test_a_host_done_earlier_that_dies_holds_before_the_next(scene: Scene) -> None:
-    driver = scene.start()
-    scene.until(lambda: scene.intended("b"))
-    scene.site.stop_unit("a")
+def test_a_host_done_earlier_that_dies_holds_before_the_next(harness: DriverHarness) -> None:
+    driver = harness.start()
+    harness.until(lambda: harness.intended("b"))
+    harness.site.stop_unit("a")
 
     assert code_of(driver) == 4
-    assert scene.restarts() == [1, 1, 0]
-    held = scene.state.held
+    assert harness.restarts() == [1, 1, 0]
+    held = harness.state.held
     assert held is not None
     assert (held.host, held.claim) == ("a", "systemd.unchanged_since")
 
-    scene.site.repair("a")
-    assert code_of(scene.resume()) == 0
-    assert scene.restarts() == [1, 1, 1]
+    harness.site.repair("a")
+    assert code_of(harness.resume()) == 0
+    assert harness.restarts() == [1, 1, 1]
 
 
-def test_a_second_operator_is_told_who_runs(scene: Scene) -> None:
-    scene.site.make_slow("a")
-    first = scene.start()
-    scene.until(lambda: scene.intended("a"))
+def test_a_second_operator_is_told_who_runs(harness: DriverHarness) -> None:
+    harness.site.make_slow("a")
+    first = harness.start()
+    harness.until(lambda: harness.intended("a"))
 
-    second = scene.start()
+    second = harness.start()
     assert code_of(second) == 3
-    assert scene.run in scene.words.read_text()
-    assert "a {{ 'test' }}" in scene.words.read_text()
+    assert harness.run in harness.output.read_text()
+    assert "a {{ 'test' }}" in harness.output.read_text()
 
     # While the dead driver's play still restarts a host, the lease stays with it.
     first.kill()
     first.wait()
-    third = scene.start()
+    third = harness.start()
     assert code_of(third) == 3
-    assert len(scene.store.runs()) == 1
+    assert len(harness.store.runs()) == 1

@@ -13,8 +13,8 @@ from holdfast.errors import InvalidInput
 from holdfast.journal.events import ActDone, ActIntended, GateJudged, HostDone, Observed
 from holdfast.model import Act, Outcome
 from holdfast.store import processes_of
-from tests.contract.benches import BENCHES, Hand, RealBench
-from tests.contract.site import UNIT
+from tests.contract.local_site import UNIT
+from tests.contract.runner_harness import HARNESSES, AnsibleRunnerHarness, PlayStarter
 
 ROOT = pytest.mark.skipif(
     os.geteuid() != 0, reason="modules keep their locks in /run/holdfast, which is root's"
@@ -22,153 +22,153 @@ ROOT = pytest.mark.skipif(
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=ROOT)])
-def hand(request: pytest.FixtureRequest, tmp_path: Path) -> Hand:
-    return Hand(BENCHES[request.param](tmp_path))
+def plays(request: pytest.FixtureRequest, tmp_path: Path) -> PlayStarter:
+    return PlayStarter(HARNESSES[request.param](tmp_path))
 
 
 @pytest.fixture
-def real(tmp_path: Path) -> Hand:
-    return Hand(RealBench(tmp_path))
+def real(tmp_path: Path) -> PlayStarter:
+    return PlayStarter(AnsibleRunnerHarness(tmp_path))
 
 
-def test_a_turn_restarts_once_and_says_so(hand: Hand) -> None:
-    before = hand.bench.invocation_id("a")
+def test_a_turn_restarts_once_and_says_so(plays: PlayStarter) -> None:
+    before = plays.harness.invocation_id("a")
 
-    result = hand.roll("a")
+    result = plays.roll("a")
 
     assert (result.status, result.hosts, result.messages) == ("ok", {"a": "ok"}, {})
-    assert [hand.bench.restarts(host) for host in ("a", "b")] == [1, 0]
-    after = hand.bench.invocation_id("a")
-    intents = [event for event in hand.said(ActIntended) if event.act is Act.RESTART]
+    assert [plays.harness.restarts(host) for host in ("a", "b")] == [1, 0]
+    after = plays.harness.invocation_id("a")
+    intents = [event for event in plays.events(ActIntended) if event.act is Act.RESTART]
     assert [(i.host, i.unit, i.invocation_id) for i in intents] == [("a", UNIT, before)]
-    acts = [event for event in hand.said(ActDone) if event.act is Act.RESTART]
+    acts = [event for event in plays.events(ActDone) if event.act is Act.RESTART]
     assert [(a.host, a.invocation_id, a.changed) for a in acts] == [("a", after, True)]
-    done = [(d.host, d.unit, d.invocation_id) for d in hand.said(HostDone)]
+    done = [(d.host, d.unit, d.invocation_id) for d in plays.events(HostDone)]
     assert done == [("a", UNIT, after)]
-    assert {gate.outcome for gate in hand.said(GateJudged)} == {Outcome.PASS}
-    assert "a" in {progress.host for progress in hand.progress}
+    assert {gate.outcome for gate in plays.events(GateJudged)} == {Outcome.PASS}
+    assert "a" in {progress.host for progress in plays.progress}
 
 
-def test_a_restart_that_does_not_come_back_fails_its_host(hand: Hand) -> None:
-    hand.bench.break_restart("a")
+def test_a_restart_that_does_not_come_back_fails_its_host(plays: PlayStarter) -> None:
+    plays.harness.break_restart("a")
 
-    result = hand.roll("a")
+    result = plays.roll("a")
 
     assert (result.status, result.hosts) == ("failed", {"a": "failed"})
     assert "start" in result.messages["a"]
-    assert hand.bench.restarts("a") == 1
-    assert not hand.said(HostDone)
-    assert [e for e in hand.said(ActIntended) if e.act is Act.RESTART]
-    assert not [e for e in hand.said(ActDone) if e.act is Act.RESTART]
+    assert plays.harness.restarts("a") == 1
+    assert not plays.events(HostDone)
+    assert [e for e in plays.events(ActIntended) if e.act is Act.RESTART]
+    assert not [e for e in plays.events(ActDone) if e.act is Act.RESTART]
 
 
-def test_an_unreachable_host_is_a_failure(hand: Hand) -> None:
-    result = hand.roll("c")
+def test_an_unreachable_host_is_a_failure(plays: PlayStarter) -> None:
+    result = plays.roll("c")
 
     # A gate that cannot reach its host fails there as UNKNOWN; any other task is unreachable.
     assert result.status == "failed"
     assert result.hosts["c"] in {"failed", "unreachable"}
     assert "unreachable" in result.messages["c"]
-    assert not hand.said(ActIntended)
+    assert not plays.events(ActIntended)
 
 
-def test_a_host_that_the_inventory_does_not_know_is_absent(hand: Hand) -> None:
-    result = hand.roll("nobody")
+def test_a_host_that_the_inventory_does_not_know_is_absent(plays: PlayStarter) -> None:
+    result = plays.roll("nobody")
 
     assert (result.status, result.hosts) == ("failed", {"nobody": "absent"})
     assert result.messages
 
 
-def test_nothing_is_touched_when_the_sweep_finds_another_start(hand: Hand) -> None:
-    result = hand.roll("b", done={"a": "a start that is long over"})
+def test_nothing_is_touched_when_the_sweep_finds_another_start(plays: PlayStarter) -> None:
+    result = plays.roll("b", done={"a": "a start that is long over"})
 
     assert result.status == "failed"
     assert result.hosts["a"] == "failed"
-    assert not hand.said(ActIntended)
-    assert hand.bench.restarts("b") == 0
+    assert not plays.events(ActIntended)
+    assert plays.harness.restarts("b") == 0
 
 
-def test_a_good_sweep_lets_the_batch_go_on(hand: Hand) -> None:
-    result = hand.roll("b", done={"a": hand.bench.invocation_id("a")})
+def test_a_good_sweep_lets_the_batch_go_on(plays: PlayStarter) -> None:
+    result = plays.roll("b", done={"a": plays.harness.invocation_id("a")})
 
     assert (result.status, result.hosts) == ("ok", {"a": "ok", "b": "ok"})
-    assert [hand.bench.restarts(host) for host in ("a", "b")] == [0, 1]
+    assert [plays.harness.restarts(host) for host in ("a", "b")] == [0, 1]
 
 
-def test_without_the_lease_nothing_is_restarted(hand: Hand) -> None:
-    hand.lose_lease()
+def test_without_the_lease_nothing_is_restarted(plays: PlayStarter) -> None:
+    plays.lose_lease()
 
-    result = hand.roll("a")
+    result = plays.roll("a")
 
     assert (result.status, result.hosts) == ("failed", {"a": "failed"})
     assert "lease" in result.messages["a"]
-    assert not hand.said(ActIntended)
-    assert hand.bench.restarts("a") == 0
+    assert not plays.events(ActIntended)
+    assert plays.harness.restarts("a") == 0
 
 
-def test_verifying_alone_ends_the_turn_without_a_restart(hand: Hand) -> None:
-    result = hand.roll("a", holdfast_phases=["verify", "undrain"])
-
-    assert result.status == "ok"
-    assert hand.bench.restarts("a") == 0
-    assert [done.host for done in hand.said(HostDone)] == ["a"]
-
-
-def test_giving_back_alone_does_not_end_the_turn(hand: Hand) -> None:
-    result = hand.roll("a", holdfast_phases=["undrain"])
+def test_verifying_alone_ends_the_turn_without_a_restart(plays: PlayStarter) -> None:
+    result = plays.roll("a", holdfast_phases=["verify", "undrain"])
 
     assert result.status == "ok"
-    assert hand.bench.restarts("a") == 0
-    assert not hand.said(HostDone)
+    assert plays.harness.restarts("a") == 0
+    assert [done.host for done in plays.events(HostDone)] == ["a"]
 
 
-def test_an_interrupted_play_leaves_no_process(hand: Hand) -> None:
-    hand.bench.make_slow("a")
+def test_giving_back_alone_does_not_end_the_turn(plays: PlayStarter) -> None:
+    result = plays.roll("a", holdfast_phases=["undrain"])
 
-    result = hand.roll("a", interrupted=lambda: bool(hand.said(ActIntended)))
+    assert result.status == "ok"
+    assert plays.harness.restarts("a") == 0
+    assert not plays.events(HostDone)
+
+
+def test_an_interrupted_play_leaves_no_process(plays: PlayStarter) -> None:
+    plays.harness.make_slow("a")
+
+    result = plays.roll("a", interrupted=lambda: bool(plays.events(ActIntended)))
 
     assert result.status == "interrupted"
-    assert not hand.said(HostDone)
-    assert not list(processes_of(hand.run))
+    assert not plays.events(HostDone)
+    assert not list(processes_of(plays.run))
 
 
-def test_observing_journals_what_runs(hand: Hand) -> None:
-    hand.bench.stop_unit("b")
+def test_observing_journals_what_runs(plays: PlayStarter) -> None:
+    plays.harness.stop_unit("b")
 
-    result = hand.play("observe.yml", ["a", "b"], holdfast_observe={"a": [UNIT], "b": [UNIT]})
+    result = plays.play("observe.yml", ["a", "b"], holdfast_observe={"a": [UNIT], "b": [UNIT]})
 
     assert result.status == "ok"
-    seen = {(o.host, o.unit, o.invocation_id, o.active) for o in hand.said(Observed)}
-    a, b = hand.bench.invocation_id("a"), hand.bench.invocation_id("b")
+    seen = {(o.host, o.unit, o.invocation_id, o.active) for o in plays.events(Observed)}
+    a, b = plays.harness.invocation_id("a"), plays.harness.invocation_id("b")
     assert seen == {("a", UNIT, a, True), ("b", UNIT, b, False)}
 
 
-def test_observing_an_unreachable_host_says_nothing(hand: Hand) -> None:
-    result = hand.play("observe.yml", ["c"], holdfast_observe={"c": [UNIT]})
+def test_observing_an_unreachable_host_says_nothing(plays: PlayStarter) -> None:
+    result = plays.play("observe.yml", ["c"], holdfast_observe={"c": [UNIT]})
 
     assert (result.status, result.hosts) == ("failed", {"c": "unreachable"})
-    assert not hand.said(Observed)
+    assert not plays.events(Observed)
 
 
 @pytest.mark.parametrize(("down", "status"), [((), "ok"), (("a",), "failed")])
-def test_a_check_judges_every_claim(hand: Hand, down: tuple[str, ...], status: str) -> None:
+def test_a_check_judges_every_claim(plays: PlayStarter, down: tuple[str, ...], status: str) -> None:
     for host in down:
-        hand.bench.stop_unit(host)
+        plays.harness.stop_unit(host)
     claim = {"claim": "systemd.active", "unit": UNIT}
 
-    result = hand.play("check.yml", [], holdfast_check_claims=[claim], holdfast_check_hosts=["a"])
+    result = plays.play("check.yml", [], holdfast_check_claims=[claim], holdfast_check_hosts=["a"])
 
     assert result.status == status
-    verdicts = [verdict for gate in hand.said(GateJudged) for verdict in gate.verdicts]
+    verdicts = [verdict for gate in plays.events(GateJudged) for verdict in gate.verdicts]
     wanted = Outcome.FAIL if down else Outcome.PASS
     assert [(v["claim"], v["outcome"]) for v in verdicts] == [("systemd.active", wanted)]
 
 
-def test_a_sweep_fails_where_a_unit_died(hand: Hand) -> None:
-    done = {host: {UNIT: hand.bench.invocation_id(host)} for host in ("a", "b")}
-    hand.bench.stop_unit("b")
+def test_a_sweep_fails_where_a_unit_died(plays: PlayStarter) -> None:
+    done = {host: {UNIT: plays.harness.invocation_id(host)} for host in ("a", "b")}
+    plays.harness.stop_unit("b")
 
-    result = hand.play("sweep.yml", ["a", "b"], holdfast_done=["a", "b"], holdfast_done_units=done)
+    result = plays.play("sweep.yml", ["a", "b"], holdfast_done=["a", "b"], holdfast_done_units=done)
 
     assert (result.status, result.hosts) == ("failed", {"a": "ok", "b": "failed"})
 
@@ -177,7 +177,7 @@ def test_a_sweep_fails_where_a_unit_died(hand: Hand) -> None:
 
 
 @ROOT
-def test_text_never_becomes_a_template(real: Hand, tmp_path: Path) -> None:
+def test_text_never_becomes_a_template(real: PlayStarter, tmp_path: Path) -> None:
     trap = tmp_path / "trap"
     text = f"{{{{ lookup('pipe', 'touch {trap}') }}}}"
 
@@ -188,11 +188,11 @@ def test_text_never_becomes_a_template(real: Hand, tmp_path: Path) -> None:
 
 
 @ROOT
-def test_a_play_leaves_neither_variables_nor_the_shells_secrets(real: Hand) -> None:
-    assert isinstance(real.bench, RealBench)
+def test_a_play_leaves_neither_variables_nor_the_shells_secrets(real: PlayStarter) -> None:
+    assert isinstance(real.harness, AnsibleRunnerHarness)
     real.roll("a", holdfast_phases=["verify"], holdfast_reason="hunter2-reason")
 
-    runs = real.bench.state_dir / "runs"
+    runs = real.harness.state_dir / "runs"
     kept = {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()}
     assert kept
     assert not [path for path, content in kept.items() if b"hunter2" in content]
@@ -204,10 +204,12 @@ def test_a_play_leaves_neither_variables_nor_the_shells_secrets(real: Hand) -> N
 # ansible-runner leaves its files open when it breaks; they are collected here, not in a test that follows.
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @ROOT
-def test_a_play_whose_output_cannot_be_kept_has_failed_and_leaves_no_process(real: Hand) -> None:
+def test_a_play_whose_output_cannot_be_kept_has_failed_and_leaves_no_process(
+    real: PlayStarter,
+) -> None:
     """As on a full disk: what happened is for the journal and the host to tell, and no bug of ours."""
-    assert isinstance(real.bench, RealBench)
-    runs = real.bench.state_dir / "runs"
+    assert isinstance(real.harness, AnsibleRunnerHarness)
+    runs = real.harness.state_dir / "runs"
 
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
@@ -228,18 +230,18 @@ def test_a_play_whose_output_cannot_be_kept_has_failed_and_leaves_no_process(rea
 
 
 @ROOT
-def test_a_play_whose_files_cannot_be_written_is_not_started(real: Hand) -> None:
-    assert isinstance(real.bench, RealBench)
-    place = real.bench.state_dir / "runs" / real.run / "0001"
+def test_a_play_whose_files_cannot_be_written_is_not_started(real: PlayStarter) -> None:
+    assert isinstance(real.harness, AnsibleRunnerHarness)
+    place = real.harness.state_dir / "runs" / real.run / "0001"
     place.mkdir(parents=True)
 
     with pytest.raises(InvalidInput, match="cannot be made"):
         real.roll("a")
-    assert not real.said(ActIntended)
+    assert not real.events(ActIntended)
 
 
 @ROOT
-def test_live_readings_are_progress(real: Hand) -> None:
+def test_live_readings_are_progress(real: PlayStarter) -> None:
     real.roll("a", holdfast_phases=["verify"])
 
     texts = [progress.text for progress in real.progress if progress.host == "a"]

@@ -68,14 +68,14 @@ class FakeHost:
         return f"{self.name}-{unit}-{self.unit(unit).started}"
 
     @property
-    def well(self) -> bool:
+    def operational(self) -> bool:
         """Whether everything on it runs and works."""
         return self.healthy and all(unit.active for unit in self.units.values())
 
     @property
     def serving(self) -> bool:
         """Whether clients get an answer from it."""
-        return self.well and not self.drained_by
+        return self.operational and not self.drained_by
 
 
 @dataclass(frozen=True)
@@ -84,18 +84,18 @@ class FleetEvent:
 
     at: datetime
     host: str
-    what: str
+    action: str
     run: str
     unit: str
-    out: frozenset[str]
+    not_serving: frozenset[str]
 
 
 @dataclass(frozen=True)
 class Fault:
     """Something goes wrong for ``host`` just before ``when`` begins there (for the ``nth`` time).
 
-    ``kind``: ``unreachable``, ``sick`` (active, fails its gates), ``dead`` (its units stop), ``broken`` (its
-    next restart does not come back), ``undecided`` (its gates answer UNKNOWN).
+    ``kind``: ``unreachable``, ``unhealthy`` (active, fails its gates), ``stopped`` (its units stop),
+    ``restart_fails`` (its next restart does not come back), ``unknown`` (its gates answer UNKNOWN).
     """
 
     host: str
@@ -110,66 +110,66 @@ class FakeFleet:
 
     hosts: dict[str, FakeHost]
     clock: FakeClock = field(default_factory=FakeClock)
-    troubles: list[Fault] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
     history: list[FleetEvent] = field(default_factory=list)
-    broken: set[str] = field(default_factory=set)
-    undecided: set[str] = field(default_factory=set)
-    _reached: dict[tuple[str, Phase], int] = field(default_factory=dict)
+    restart_fails: set[str] = field(default_factory=set)
+    answer_unknown: set[str] = field(default_factory=set)
+    _phases_begun: dict[tuple[str, Phase], int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, names: list[str]) -> FakeFleet:
         """A healthy fleet."""
         return cls({name: FakeHost(name) for name in names})
 
-    def out(self) -> frozenset[str]:
+    def not_serving(self) -> frozenset[str]:
         """Who does not serve now."""
         return frozenset(name for name, host in self.hosts.items() if not host.serving)
 
-    def note(self, host: str, what: str, run: str, unit: str) -> None:
+    def record(self, host: str, action: str, run: str, unit: str) -> None:
         """Write into the fleet's own record, after the fact."""
-        self.history.append(FleetEvent(self.clock(), host, what, run, unit, self.out()))
+        self.history.append(FleetEvent(self.clock(), host, action, run, unit, self.not_serving()))
 
-    def reach(self, host: str, phase: Phase) -> None:
+    def begin_phase(self, host: str, phase: Phase) -> None:
         """A host's phase is about to begin: let happen what was arranged for this moment."""
         moment = (host, phase)
-        self._reached[moment] = self._reached.get(moment, 0) + 1
-        for trouble in self.troubles:
-            if trouble.before == moment and trouble.nth == self._reached[moment]:
-                self._strike(trouble)
+        self._phases_begun[moment] = self._phases_begun.get(moment, 0) + 1
+        for fault in self.faults:
+            if fault.before == moment and fault.nth == self._phases_begun[moment]:
+                self._apply_fault(fault)
 
     def repair(self) -> None:
         """What a good operator does before a resume: every host reachable, started and well."""
-        self.broken.clear()
-        self.undecided.clear()
+        self.restart_fails.clear()
+        self.answer_unknown.clear()
         for host in self.hosts.values():
             host.reachable = host.healthy = True
             for name, unit in host.units.items():
                 if not unit.active:
                     unit.active = True
                     unit.started += 1
-                    self.note(host.name, "repaired", "", name)
+                    self.record(host.name, "repaired", "", name)
 
     def restarts(self) -> dict[tuple[str, str], int]:
         """How often plays restarted each unit of each host."""
         counted: dict[tuple[str, str], int] = {}
-        for happening in self.history:
-            if happening.what == "restart":
-                where = (happening.host, happening.unit)
+        for event in self.history:
+            if event.action == "restart":
+                where = (event.host, event.unit)
                 counted[where] = counted.get(where, 0) + 1
         return counted
 
-    def _strike(self, trouble: Fault) -> None:
-        host = self.hosts[trouble.host]
-        if trouble.kind == "unreachable":
+    def _apply_fault(self, fault: Fault) -> None:
+        host = self.hosts[fault.host]
+        if fault.kind == "unreachable":
             host.reachable = False
-        elif trouble.kind == "sick":
+        elif fault.kind == "unhealthy":
             host.healthy = False
-        elif trouble.kind == "dead":
+        elif fault.kind == "stopped":
             for unit in host.units.values():
                 unit.active = False
-        elif trouble.kind == "broken":
-            self.broken.add(trouble.host)
-        elif trouble.kind == "undecided":
-            self.undecided.add(trouble.host)
+        elif fault.kind == "restart_fails":
+            self.restart_fails.add(fault.host)
+        elif fault.kind == "unknown":
+            self.answer_unknown.add(fault.host)
         else:
-            raise ValueError(trouble.kind)
+            raise ValueError(fault.kind)

@@ -174,7 +174,7 @@ class _Playing:
     # --- phases -------------------------------------------------------------------------------
 
     def _phase(self, host: str, phase: Phase) -> None:
-        self._fleet.reach(host, phase)
+        self._fleet.begin_phase(host, phase)
         self._task(host, phase.value)
         if phase is Phase.PREFLIGHT:
             others = [name for name in self._fleet.hosts if name not in self._batch]
@@ -193,7 +193,7 @@ class _Playing:
         changed = not self._fleet.hosts[host].drained_by
         if changed:
             self._fleet.hosts[host].drained_by = self._play.run
-            self._fleet.note(host, "drain", self._play.run, self._unit)
+            self._fleet.record(host, "drain", self._play.run, self._unit)
         self._finish(host, Act.DRAIN, changed=changed)
 
     def _restart(self, host: str) -> None:
@@ -203,8 +203,8 @@ class _Playing:
         self._intend(host, Act.RESTART)
         if found.invocation_id(self._unit) == expected:
             unit = found.unit(self._unit)
-            unit.active, unit.started = host not in self._fleet.broken, unit.started + 1
-            self._fleet.note(host, "restart", self._play.run, self._unit)
+            unit.active, unit.started = host not in self._fleet.restart_fails, unit.started + 1
+            self._fleet.record(host, "restart", self._play.run, self._unit)
         if not found.unit(self._unit).active:
             raise _Failed(f"{self._unit} did not start")
         self._finish(host, Act.RESTART)
@@ -213,7 +213,7 @@ class _Playing:
         if self._fleet.hosts[host].drained_by == self._play.run:
             self._intend(host, Act.UNDRAIN)
             self._fleet.hosts[host].drained_by = ""
-            self._fleet.note(host, "undrain", self._play.run, self._unit)
+            self._fleet.record(host, "undrain", self._play.run, self._unit)
         self._finish(host, Act.UNDRAIN)
 
     # --- gates --------------------------------------------------------------------------------
@@ -221,22 +221,22 @@ class _Playing:
     def _verdict(self, claim: Json, hosts: Iterable[str], *, drained: bool = False) -> Verdict:
         name = claim if isinstance(claim, str) else claim["claim"]
         every = [self._fleet.hosts[host] for host in hosts]
-        bad = [host.name for host in every if not (host.well if drained else host.serving)]
+        bad = [host.name for host in every if not (host.operational if drained else host.serving)]
         facts = {
-            host.name: {"healthy": host.well, "leaders": host.leaders}
+            host.name: {"healthy": host.operational, "leaders": host.leaders}
             for host in self._fleet.hosts.values()
         }
         if bad:
             message = f"{', '.join(bad)} does not serve"
             return Verdict(name, Outcome.FAIL, "not_serving", message, hosts=facts)
-        if silent := self._fleet.undecided & {host.name for host in every}:
+        if silent := self._fleet.answer_unknown & {host.name for host in every}:
             message = f"no answer from {', '.join(sorted(silent))}"
             return Verdict(name, Outcome.UNKNOWN, "no_answer", message, hosts=facts)
         return Verdict(name, Outcome.PASS, "ok", "all serve", hosts=facts)
 
     def _unchanged(self, host: str, unit: str, invocation_id: str) -> Verdict:
         found = self._fleet.hosts[host]
-        if found.well and found.invocation_id(unit) == invocation_id:
+        if found.operational and found.invocation_id(unit) == invocation_id:
             return Verdict("systemd.unchanged_since", Outcome.PASS, "ok", f"{unit} runs on")
         message = f"{host}: {unit} is not what this run left"
         return Verdict("systemd.unchanged_since", Outcome.FAIL, "changed", message)

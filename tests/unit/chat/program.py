@@ -38,7 +38,7 @@ from holdfast.settings import Settings
 from holdfast.store import open_store
 from tests.unit.chat.rooms import CONFIG
 from tests.unit.cli.desks import HOSTS, claim_group
-from tests.unit.engine.worlds import FakePlaybooks, FakeSite, policy
+from tests.unit.engine.engine_harness import FakeInventory, FakePlaybooks, make_policy
 
 DIRECTORY = Path(os.environ.get("HOLDFAST_STATE_DIR", "."))
 TASK_SECONDS = 0.15
@@ -60,10 +60,10 @@ class RealClock(FakeClock):
 class WrittenFleet(FakeFleet):
     """A fleet whose record outlives the process that acts on it."""
 
-    def note(self, host: str, what: str, run: str, unit: str) -> None:
-        super().note(host, what, run, unit)
+    def record(self, host: str, action: str, run: str, unit: str) -> None:
+        super().record(host, action, run, unit)
         with (DIRECTORY / "fleet.log").open("a") as log:
-            log.write(f"{what} {host} {os.getpid()}\n")
+            log.write(f"{action} {host} {os.getpid()}\n")
 
 
 @dataclass
@@ -118,8 +118,8 @@ def adapters(_: CommandContext) -> Adapters:
     return Adapters(
         runner=lambda settings: FakeRunner(fleet, open_store(settings)),
         planner=Planner(
-            FakeSite({"broker": HOSTS}),
-            FakePlaybooks({"broker_restart.yml": policy()}),
+            FakeInventory({"broker": HOSTS}),
+            FakePlaybooks({"broker_restart.yml": make_policy()}),
             claim_group,
         ),
         wait=fleet.clock.wait,

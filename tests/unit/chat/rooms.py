@@ -28,7 +28,12 @@ from holdfast.model import Holder, Json
 from holdfast.settings import Settings
 from holdfast.store import open_store
 from tests.unit.cli.desks import BLOCKS, HOSTS, claim_group
-from tests.unit.engine.worlds import FakePlaybooks, FakeSite, policy, runbook
+from tests.unit.engine.engine_harness import (
+    FakeInventory,
+    FakePlaybooks,
+    make_policy,
+    write_runbook,
+)
 
 SPEED = 50.0
 """Seconds of the fleet's time in one of ours."""
@@ -159,7 +164,7 @@ class Room:
         self.launcher = Threads(self.engine, self.clock)
 
     def write(self, *blocks: str, name: str = "broker-restart", inputs: str = "{}") -> Path:
-        return runbook(self.path / "runbooks", *blocks, name=name, inputs=inputs)
+        return write_runbook(self.path / "runbooks", *blocks, name=name, inputs=inputs)
 
     def engine(self) -> Engine:
         self.drivers += 1
@@ -169,8 +174,8 @@ class Room:
                 store=self.store,
                 runner=FakeRunner(self.fleet, self.store),
                 planner=Planner(
-                    inventories=FakeSite(self.groups),
-                    playbooks=FakePlaybooks({"broker_restart.yml": policy()}),
+                    inventories=FakeInventory(self.groups),
+                    playbooks=FakePlaybooks({"broker_restart.yml": make_policy()}),
                     claim_group=claim_group,
                 ),
                 wait=self.clock.wait,
@@ -283,7 +288,7 @@ class Room:
     @property
     def restarts(self) -> list[str]:
         """What was really restarted, by the fleet's own record."""
-        return [done.host for done in self.fleet.history if done.what == "restart"]
+        return [done.host for done in self.fleet.history if done.action == "restart"]
 
     @property
     def run(self) -> str:

@@ -36,7 +36,7 @@ def keys(room: Room) -> list[str]:
 
 
 def test_a_hold_is_told_in_the_words_of_the_command_line_and_resumed(room: Room) -> None:
-    room.fleet.troubles.append(Fault("ctl2", "broken", ("ctl2", Phase.RESTART)))
+    room.fleet.faults.append(Fault("ctl2", "restart_fails", ("ctl2", Phase.RESTART)))
 
     async def story(bot: Bot) -> None:
         await room.ask(ADA, RUN, bot)
@@ -72,7 +72,7 @@ def test_an_abort_stops_between_hosts(room: Room) -> None:
 
     telling(room, story)
     assert room.restarts == ["ctl1"]
-    assert not room.fleet.out(), "the host in hand was finished"
+    assert not room.fleet.not_serving(), "the host in hand was finished"
 
 
 def test_a_refusal_is_told(room: Room) -> None:
@@ -143,7 +143,7 @@ def test_a_new_bot_goes_on_where_the_old_one_ended(room: Room, knows_keys: bool)
 
 
 def test_a_resume_that_is_refused_is_told_each_time(room: Room) -> None:
-    room.fleet.troubles.append(Fault("ctl2", "broken", ("ctl2", Phase.RESTART)))
+    room.fleet.faults.append(Fault("ctl2", "restart_fails", ("ctl2", Phase.RESTART)))
 
     def told(times: int) -> bool:
         return len(room.said("Did not go on")) == times
@@ -291,7 +291,7 @@ def test_a_run_whose_process_ends_without_a_word_is_told_once(room: Room) -> Non
 
 
 def test_a_run_that_stopped_long_ago_is_told_when_it_is_resumed(room: Room) -> None:
-    room.fleet.troubles.append(Fault("ctl2", "broken", ("ctl2", Phase.RESTART)))
+    room.fleet.faults.append(Fault("ctl2", "restart_fails", ("ctl2", Phase.RESTART)))
 
     async def story(bot: Bot) -> None:
         await room.ask(ADA, RUN, bot)

@@ -17,7 +17,7 @@ import pytest
 
 from tests.unit.chat.rooms import ADA, RUN
 from tests.unit.cli.desks import BLOCKS, HOSTS
-from tests.unit.engine.worlds import runbook
+from tests.unit.engine.engine_harness import write_runbook
 
 ROOT = Path(__file__).parents[3]
 REASON = "openssl update, says {{ 7*7 }} $(id)"
@@ -32,7 +32,7 @@ class Bots:
         for directory in ("runbooks", "inventories/lab", "playbooks"):
             (path / directory).mkdir(parents=True)
         (path / "ansible.cfg").touch()
-        runbook(path / "runbooks", *BLOCKS)
+        write_runbook(path / "runbooks", *BLOCKS)
         self.bots: list[subprocess.Popen[bytes]] = []
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:

@@ -21,7 +21,12 @@ from holdfast.model import Json
 from holdfast.plan import Policy
 from holdfast.settings import Settings
 from holdfast.store import open_store
-from tests.unit.engine.worlds import FakePlaybooks, FakeSite, policy, runbook
+from tests.unit.engine.engine_harness import (
+    FakeInventory,
+    FakePlaybooks,
+    make_policy,
+    write_runbook,
+)
 
 HOSTS = ("ctl1", "ctl2", "ctl3")
 BLOCKS = (
@@ -58,7 +63,9 @@ class Office:
     path: Path
     fleet: FakeFleet = field(default_factory=lambda: FakeFleet.of(list(HOSTS)))
     groups: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"broker": HOSTS})
-    policies: dict[str, Policy] = field(default_factory=lambda: {"broker_restart.yml": policy()})
+    policies: dict[str, Policy] = field(
+        default_factory=lambda: {"broker_restart.yml": make_policy()}
+    )
     environ: dict[str, str] = field(default_factory=dict)
     runner: Callable[[PlayRunner], PlayRunner] = lambda runner: runner
 
@@ -76,15 +83,15 @@ class Office:
     @property
     def acts(self) -> list[str]:
         """What was really done, by the fleet's own record."""
-        return [f"{done.what} {done.host}" for done in self.fleet.history]
+        return [f"{done.action} {done.host}" for done in self.fleet.history]
 
     def write(self, *blocks: str, name: str = "broker-restart", inputs: str = "{}") -> Path:
-        return runbook(self.path / "runbooks", *blocks, name=name, inputs=inputs)
+        return write_runbook(self.path / "runbooks", *blocks, name=name, inputs=inputs)
 
     def adapters(self, _: CommandContext) -> Adapters:
         return Adapters(
             runner=lambda settings: self.runner(self.fake(settings)),
-            planner=Planner(FakeSite(self.groups), FakePlaybooks(self.policies), claim_group),
+            planner=Planner(FakeInventory(self.groups), FakePlaybooks(self.policies), claim_group),
             wait=self.fleet.clock.wait,
             background=self.fleet.clock.background,
         )

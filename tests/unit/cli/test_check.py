@@ -33,14 +33,14 @@ def test_sick_fleet_exits_with_3_and_says_who(office: Office) -> None:
 
 
 def test_a_narrow_terminal_gets_all_words(office: Office) -> None:
-    office.fleet.undecided |= set(HOSTS)
+    office.fleet.answer_unknown |= set(HOSTS)
     said = office.call("check", width=40)
     assert "? UNKNOWN" in said.out
     assert "no answer from ctl1, ctl2, ctl3" in " ".join(said.out.split())
 
 
 def test_unknown_is_never_pass(office: Office) -> None:
-    office.fleet.undecided.add("ctl2")
+    office.fleet.answer_unknown.add("ctl2")
     said = office.call("check", "--json")
     assert said.code == 3
     assert json.loads(said.out)["outcome"] == "UNKNOWN"
@@ -88,14 +88,14 @@ def test_check_leaves_no_run_behind(office: Office) -> None:
 LINE = re.compile(r"HOLDFAST (\w+) - [^|\n]+(\| pass=\d+ fail=\d+ unknown=\d+ time=[\d.]+s)?\n")
 
 
-@pytest.mark.parametrize(("trouble", "code"), [("none", 0), ("sick", 2), ("undecided", 3)])
+@pytest.mark.parametrize(("trouble", "code"), [("none", 0), ("unhealthy", 2), ("unknown", 3)])
 def test_monitoring_gets_one_line_and_its_exit_codes(
     office: Office, trouble: str, code: int
 ) -> None:
-    if trouble == "sick":
+    if trouble == "unhealthy":
         office.fleet.hosts["ctl2"].healthy = False
-    if trouble == "undecided":
-        office.fleet.undecided.add("ctl2")
+    if trouble == "unknown":
+        office.fleet.answer_unknown.add("ctl2")
     said = office.call("check", "--nagios")
     assert said.code == code, said.everything
     assert LINE.fullmatch(said.out), said.out

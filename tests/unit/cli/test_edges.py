@@ -16,7 +16,7 @@ from holdfast.cli.output_stream import OutputStream
 from holdfast.engine import Planner
 from holdfast.plan import SiteInventory
 from tests.unit.cli.desks import Office, claim_group
-from tests.unit.engine.worlds import FakePlaybooks
+from tests.unit.engine.engine_harness import FakePlaybooks
 
 RUN = ("run", "broker-restart", "--yes", "--reason")
 PROGRAM = f"{sys.executable} -c 'from holdfast.cli import main; main()'"

@@ -28,7 +28,7 @@ def restarts(office: Office) -> list[str]:
 
 def held(office: Office) -> Said:
     """A run in which the second host does not come back."""
-    office.fleet.troubles.append(Fault("ctl2", "broken", ("ctl2", Phase.RESTART)))
+    office.fleet.faults.append(Fault("ctl2", "restart_fails", ("ctl2", Phase.RESTART)))
     return office.call(*RUN, "--yes")
 
 
@@ -149,7 +149,7 @@ def test_refusal_touches_nothing_and_exits_with_3(office: Office) -> None:
 
 def test_survey_that_cannot_tell_is_a_refusal_too(office: Office) -> None:
     """As with a wrong password for the management API: UNKNOWN is never PASS."""
-    office.fleet.undecided.add("ctl3")
+    office.fleet.answer_unknown.add("ctl3")
     said = office.call(*RUN, "--yes")
     assert said.code == 3
     assert "UNKNOWN" in said.out
@@ -161,7 +161,7 @@ def test_the_command_to_try_again_is_whole(office: Office) -> None:
     """Whoever copies it gets the same site, hosts and inputs, and is asked nothing."""
     block = "check: [{claim: fake.all_serve, unit: $unit}]"
     office.write(block, name="unit", inputs="{unit: {summary: the unit, pattern: '.+'}}")
-    office.fleet.undecided.add("ctl3")
+    office.fleet.answer_unknown.add("ctl3")
     given = ("--limit", "ctl1,ctl3", "--input", "unit=a b")
     said = office.call("run", "unit", *given, "--reason", "x", "--yes", "--json")
     assert said.code == 3, said.everything

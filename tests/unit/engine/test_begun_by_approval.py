@@ -11,35 +11,35 @@ from holdfast.journal import Status
 from holdfast.plan import Plan
 from holdfast.runbook import ApprovalPolicy
 from tests.unit.cli.desks import BLOCKS
-from tests.unit.engine.worlds import World, runbook
+from tests.unit.engine.engine_harness import EngineHarness, write_runbook
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World.of(tmp_path, "ctl1", "ctl2")
+def harness(tmp_path: Path) -> EngineHarness:
+    return EngineHarness.of(tmp_path, "ctl1", "ctl2")
 
 
-def planned(world: World) -> Plan:
-    return world.engine().planner.plan(runbook(world.path, *BLOCKS), world.path, {})
+def planned(harness: EngineHarness) -> Plan:
+    return harness.engine().planner.plan(write_runbook(harness.path, *BLOCKS), harness.path, {})
 
 
-def test_a_run_has_the_id_that_was_asked_for(world: World) -> None:
-    engine = world.engine()
+def test_a_run_has_the_id_that_was_asked_for(harness: EngineHarness) -> None:
+    engine = harness.engine()
     run = engine.new_run("broker-restart")
-    assert engine.start(planned(world), "ada", "x", run).run == run
+    assert engine.start(planned(harness), "ada", "x", run).run == run
 
 
-def test_an_id_is_used_once(world: World) -> None:
-    engine = world.engine()
+def test_an_id_is_used_once(harness: EngineHarness) -> None:
+    engine = harness.engine()
     run = engine.new_run("broker-restart")
-    engine.start(planned(world), "ada", "x", run)
+    engine.start(planned(harness), "ada", "x", run)
     with pytest.raises(InvalidInput, match="was started already"):
-        engine.start(planned(world), "ada", "x", run)
-    assert set(world.fleet.restarts().values()) == {1}
+        engine.start(planned(harness), "ada", "x", run)
+    assert set(harness.fleet.restarts().values()) == {1}
 
 
-def test_a_plan_that_begins_with_a_word_is_another_plan(world: World) -> None:
-    plan = planned(world)
+def test_a_plan_that_begins_with_a_word_is_another_plan(harness: EngineHarness) -> None:
+    plan = planned(harness)
     before = plan.hash
     first = plan.begun_by_approval("May it?", ApprovalPolicy(count=2))
     again = plan.begun_by_approval("May it?", ApprovalPolicy(count=1))
@@ -48,24 +48,24 @@ def test_a_plan_that_begins_with_a_word_is_another_plan(world: World) -> None:
     assert Plan.model_validate(first.as_json()) == first
 
 
-def test_without_the_word_nothing_is_touched(world: World) -> None:
-    plan = planned(world).begun_by_approval("May it?", ApprovalPolicy(deadline_seconds=60))
-    ended = world.engine().start(plan, "ada", "x")
+def test_without_the_word_nothing_is_touched(harness: EngineHarness) -> None:
+    plan = planned(harness).begun_by_approval("May it?", ApprovalPolicy(deadline_seconds=60))
+    ended = harness.engine().start(plan, "ada", "x")
     assert (ended.code, ended.state.status) == (3, Status.REFUSED)
-    assert world.fleet.history == []
+    assert harness.fleet.history == []
 
 
-def test_with_the_word_it_runs(world: World) -> None:
-    engine = world.engine()
-    plan = planned(world).begun_by_approval("May it?", ApprovalPolicy())
+def test_with_the_word_it_runs(harness: EngineHarness) -> None:
+    engine = harness.engine()
+    plan = planned(harness).begun_by_approval("May it?", ApprovalPolicy())
     run = engine.new_run("broker-restart")
 
     def bob() -> None:
-        state = engine.state(run) if world.store.read(run) else None
+        state = engine.state(run) if harness.store.read(run) else None
         if state and state.step.wanted_at and not state.step.approvals:
-            assert world.fleet.history == []
+            assert harness.fleet.history == []
             engine.approve(run, "bob")
 
-    world.fleet.clock.on_tick.append(bob)
+    harness.fleet.clock.on_tick.append(bob)
     assert engine.start(plan, "ada", "x", run).code == 0
-    assert len(world.fleet.restarts()) == 2
+    assert len(harness.fleet.restarts()) == 2

@@ -17,7 +17,7 @@ from holdfast.errors import InvalidInput, LeaseHeld
 from holdfast.journal import Status
 from holdfast.journal.events import ActDone, ActIntended, BatchStarted, GateJudged, Held, RunRefused
 from holdfast.model import Act, Holder, Json, LeaseMode, Phase
-from tests.unit.engine.worlds import World, policy, runbook
+from tests.unit.engine.engine_harness import EngineHarness, make_policy, write_runbook
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
 SECOND = "roll: worker_restart.yml\nhosts: worker"
@@ -25,114 +25,114 @@ OTHER = Holder("other", "bob", "an upgrade", "ctl9", "boot", 99, 99)
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    world = World.of(tmp_path, "h1", "h2", "h3")
-    world.groups["worker"] = ("h1", "h2", "h3")
-    world.policies["worker_restart.yml"] = policy(
+def harness(tmp_path: Path) -> EngineHarness:
+    harness = EngineHarness.of(tmp_path, "h1", "h2", "h3")
+    harness.groups["worker"] = ("h1", "h2", "h3")
+    harness.policies["worker_restart.yml"] = make_policy(
         service="worker", group="worker", shared=("broker",)
     )
-    return world
+    return harness
 
 
-def run(world: World, *blocks: str) -> RunResult:
-    engine = world.engine()
-    plan = engine.planner.plan(runbook(world.path, *(blocks or (ROLL,))), world.path, {})
+def run(harness: EngineHarness, *blocks: str) -> RunResult:
+    engine = harness.engine()
+    plan = engine.planner.plan(write_runbook(harness.path, *(blocks or (ROLL,))), harness.path, {})
     return engine.start(plan, "ada", "why")
 
 
-def restarted(world: World) -> list[str]:
-    return [entry.host for entry in world.fleet.history if entry.what == "restart"]
+def restarted(harness: EngineHarness) -> list[str]:
+    return [entry.host for entry in harness.fleet.history if entry.action == "restart"]
 
 
-def events(world: World, ended: RunResult, kind: type) -> list[Json]:
-    return [e.event for e in world.store.read(ended.run) if isinstance(e.event, kind)]
+def events(harness: EngineHarness, ended: RunResult, kind: type) -> list[Json]:
+    return [e.event for e in harness.store.read(ended.run) if isinstance(e.event, kind)]
 
 
 # --- 1: never more than the batch is out, never a batch while anything is not well
 
 
-def test_never_more_than_the_batch_is_out(world: World) -> None:
-    ended = run(world, ROLL + "\nbatch: 2\ncanary: true")
+def test_never_more_than_the_batch_is_out(harness: EngineHarness) -> None:
+    ended = run(harness, ROLL + "\nbatch: 2\ncanary: true")
 
     assert ended.code == 0
     batches = [{"h1"}, {"h2", "h3"}]
-    for entry in world.fleet.history:
-        assert any(entry.out <= batch for batch in batches)
+    for entry in harness.fleet.history:
+        assert any(entry.not_serving <= batch for batch in batches)
 
 
-def test_a_batch_waits_for_nothing_that_is_ill_outside_it(world: World) -> None:
-    world.fleet.troubles.append(Fault("h3", "sick", before=("h2", Phase.PREFLIGHT)))
+def test_a_batch_waits_for_nothing_that_is_ill_outside_it(harness: EngineHarness) -> None:
+    harness.fleet.faults.append(Fault("h3", "unhealthy", before=("h2", Phase.PREFLIGHT)))
 
-    ended = run(world)
-
-    assert ended.code == 4
-    assert restarted(world) == ["h1"]
-
-
-def test_hosts_done_earlier_are_looked_at_again_with_every_batch(world: World) -> None:
-    world.fleet.troubles.append(Fault("h1", "dead", before=("h2", Phase.VERIFY)))
-
-    ended = run(world)
+    ended = run(harness)
 
     assert ended.code == 4
-    assert restarted(world) == ["h1", "h2"]
+    assert restarted(harness) == ["h1"]
+
+
+def test_hosts_done_earlier_are_looked_at_again_with_every_batch(harness: EngineHarness) -> None:
+    harness.fleet.faults.append(Fault("h1", "stopped", before=("h2", Phase.VERIFY)))
+
+    ended = run(harness)
+
+    assert ended.code == 4
+    assert restarted(harness) == ["h1", "h2"]
     assert ended.state.held is not None
     assert (ended.state.held.host, ended.state.held.claim) == ("h1", "systemd.unchanged_since")
 
 
-def test_the_last_batch_is_followed_by_a_sweep(world: World) -> None:
-    world.fleet.troubles.append(Fault("h1", "dead", before=("h3", Phase.UNDRAIN)))
+def test_the_last_batch_is_followed_by_a_sweep(harness: EngineHarness) -> None:
+    harness.fleet.faults.append(Fault("h1", "stopped", before=("h3", Phase.UNDRAIN)))
 
-    ended = run(world)
+    ended = run(harness)
 
     assert ended.code == 4
-    assert restarted(world) == ["h1", "h2", "h3"]
+    assert restarted(harness) == ["h1", "h2", "h3"]
     assert ended.state.held is not None
     assert ended.state.held.host == "h1"
 
 
-def test_a_sweep_looks_at_what_earlier_steps_did(world: World) -> None:
-    world.fleet.troubles.append(Fault("h3", "dead", before=("h1", Phase.VERIFY), nth=2))
+def test_a_sweep_looks_at_what_earlier_steps_did(harness: EngineHarness) -> None:
+    harness.fleet.faults.append(Fault("h3", "stopped", before=("h1", Phase.VERIFY), nth=2))
 
-    ended = run(world, ROLL, SECOND)
+    ended = run(harness, ROLL, SECOND)
 
     assert ended.code == 4
-    assert restarted(world) == ["h1", "h2", "h3", "h1"]
+    assert restarted(harness) == ["h1", "h2", "h3", "h1"]
 
 
 # --- 2 and 3: gates before and after each host
 
 
-def test_the_survey_comes_before_everything(world: World) -> None:
-    world.fleet.hosts["h2"].healthy = False
+def test_the_survey_comes_before_everything(harness: EngineHarness) -> None:
+    harness.fleet.hosts["h2"].healthy = False
 
-    ended = run(world)
+    ended = run(harness)
 
     assert ended.code == 3
-    assert not world.fleet.history
+    assert not harness.fleet.history
     assert ended.state.status is Status.REFUSED
-    [refused] = events(world, ended, RunRefused)
+    [refused] = events(harness, ended, RunRefused)
     assert (refused.claim, "h2 does not serve" in refused.evidence) == ("fake.all_serve", True)
-    assert not world.store.holders("lab/broker", world.fleet.clock())
+    assert not harness.store.holders("lab/broker", harness.fleet.clock())
 
 
-def test_a_later_step_is_surveyed_again(world: World) -> None:
+def test_a_later_step_is_surveyed_again(harness: EngineHarness) -> None:
     """A roll's own sweep and gates need not ask what the next step's service needs."""
-    world.fleet.hosts["h3"].leaders = 7
-    world.fleet.troubles.append(Fault("h3", "undecided", before=("h3", Phase.UNDRAIN)))
+    harness.fleet.hosts["h3"].leaders = 7
+    harness.fleet.faults.append(Fault("h3", "unknown", before=("h3", Phase.UNDRAIN)))
 
-    ended = run(world, ROLL, SECOND)
+    ended = run(harness, ROLL, SECOND)
 
     assert ended.code == 4
-    assert restarted(world) == ["h1", "h2", "h3"]
+    assert restarted(harness) == ["h1", "h2", "h3"]
     assert ended.state.held is not None
     assert (ended.state.held.step, ended.state.held.claim) == (2, "fake.all_serve")
 
 
-def test_a_host_is_done_only_after_its_gates(world: World) -> None:
-    ended = run(world)
+def test_a_host_is_done_only_after_its_gates(harness: EngineHarness) -> None:
+    ended = run(harness)
 
-    said = [entry.event for entry in world.store.read(ended.run)]
+    said = [entry.event for entry in harness.store.read(ended.run)]
     for host in ("h1", "h2", "h3"):
         mine = [
             event.kind if not isinstance(event, ActDone | ActIntended) else event.act.value
@@ -150,59 +150,63 @@ def test_a_host_is_done_only_after_its_gates(world: World) -> None:
         ]
 
 
-def test_a_play_that_ends_well_without_a_word_of_its_host_holds(world: World) -> None:
+def test_a_play_that_ends_well_without_a_word_of_its_host_holds(harness: EngineHarness) -> None:
     class Silent:
         """A journal that loses what plays say of hosts that are done."""
 
         def append(self, run: str, event: Json) -> Json:
             if event.kind != "host_done":
-                return world.store.append(run, event)
+                return harness.store.append(run, event)
             return None
 
         def append_guarded(self, grant: Json, event: Json, now: Json) -> Json:
-            return world.store.append_guarded(grant, event, now)
+            return harness.store.append_guarded(grant, event, now)
 
-    engine = world.engine(FakeRunner(world.fleet, Silent()))
-    plan = engine.planner.plan(runbook(world.path, ROLL), world.path, {})
+    engine = harness.engine(FakeRunner(harness.fleet, Silent()))
+    plan = engine.planner.plan(write_runbook(harness.path, ROLL), harness.path, {})
 
     ended = engine.start(plan, "ada", "why")
 
     assert ended.code == 4
-    assert restarted(world) == ["h1"]
+    assert restarted(harness) == ["h1"]
 
 
 # --- 4: FAIL, UNKNOWN, unreachable: all hold; acts are never repeated
 
 
-@pytest.mark.parametrize("kind", ["sick", "undecided", "unreachable", "broken", "dead"])
-def test_whatever_is_not_pass_holds_and_nothing_is_repeated(world: World, kind: str) -> None:
-    before = ("h2", Phase.RESTART if kind == "broken" else Phase.VERIFY)
-    world.fleet.troubles.append(Fault("h2", kind, before=before))
+@pytest.mark.parametrize(
+    "kind", ["unhealthy", "unknown", "unreachable", "restart_fails", "stopped"]
+)
+def test_whatever_is_not_pass_holds_and_nothing_is_repeated(
+    harness: EngineHarness, kind: str
+) -> None:
+    before = ("h2", Phase.RESTART if kind == "restart_fails" else Phase.VERIFY)
+    harness.fleet.faults.append(Fault("h2", kind, before=before))
 
-    ended = run(world)
+    ended = run(harness)
 
     assert ended.code == 4
-    assert restarted(world) == ["h1", "h2"]
+    assert restarted(harness) == ["h1", "h2"]
     assert ended.state.held is not None
     assert ended.state.held.host == "h2"
-    assert "h3" not in {entry.host for entry in world.fleet.history}
+    assert "h3" not in {entry.host for entry in harness.fleet.history}
 
 
-def test_unknown_is_not_pass_in_a_check(world: World) -> None:
-    world.fleet.undecided.add("h1")
+def test_unknown_is_not_pass_in_a_check(harness: EngineHarness) -> None:
+    harness.fleet.answer_unknown.add("h1")
 
-    ended = run(world, "check: [fake.all_serve]", ROLL)
+    ended = run(harness, "check: [fake.all_serve]", ROLL)
 
     assert ended.code == 3
-    assert not world.fleet.history
+    assert not harness.fleet.history
 
 
-def test_a_check_of_one_host_each_names_the_host_that_fails(world: World) -> None:
-    world.own_claims = frozenset({"own.active"})
-    world.policies["broker_restart.yml"] = policy(survey=())
-    world.fleet.hosts["h2"].healthy = False
+def test_a_check_of_one_host_each_names_the_host_that_fails(harness: EngineHarness) -> None:
+    harness.host_claims = frozenset({"own.active"})
+    harness.policies["broker_restart.yml"] = make_policy(survey=())
+    harness.fleet.hosts["h2"].healthy = False
 
-    ended = run(world, "check: [own.active]\nhosts: broker", ROLL)
+    ended = run(harness, "check: [own.active]\nhosts: broker", ROLL)
 
     assert ended.code == 3
     assert ended.state.refused is not None
@@ -212,12 +216,12 @@ def test_a_check_of_one_host_each_names_the_host_that_fails(world: World) -> Non
 # --- 5: a failed host is left as it is, and the message says so
 
 
-def test_a_hold_says_where_why_what_is_left_and_what_comes_next(world: World) -> None:
-    world.fleet.troubles.append(Fault("h2", "sick", before=("h2", Phase.VERIFY)))
+def test_a_hold_says_where_why_what_is_left_and_what_comes_next(harness: EngineHarness) -> None:
+    harness.fleet.faults.append(Fault("h2", "unhealthy", before=("h2", Phase.VERIFY)))
 
-    ended = run(world)
+    ended = run(harness)
 
-    [held] = events(world, ended, Held)
+    [held] = events(harness, ended, Held)
     assert (held.host, held.step, held.claim, held.code) == ("h2", 1, "fake.serves_again", 4)
     assert "FAIL not_serving: h2 does not serve" in held.evidence
     assert held.left == [
@@ -230,23 +234,23 @@ def test_a_hold_says_where_why_what_is_left_and_what_comes_next(world: World) ->
         "fake undrain h2",
         f"holdfast log {ended.run}",
     ]
-    assert world.fleet.hosts["h2"].drained_by == ended.run
+    assert harness.fleet.hosts["h2"].drained_by == ended.run
 
 
-def test_a_hold_gives_the_lease_back(world: World) -> None:
-    world.fleet.troubles.append(Fault("h2", "sick", before=("h2", Phase.VERIFY)))
-    run(world)
+def test_a_hold_gives_the_lease_back(harness: EngineHarness) -> None:
+    harness.fleet.faults.append(Fault("h2", "unhealthy", before=("h2", Phase.VERIFY)))
+    run(harness)
 
-    assert not world.store.holders("lab/broker", world.fleet.clock())
+    assert not harness.store.holders("lab/broker", harness.fleet.clock())
 
 
 # --- 6: intent before act; resume asks the host
 
 
-def test_every_act_follows_its_intent_with_the_invocation_id(world: World) -> None:
-    ended = run(world)
+def test_every_act_follows_its_intent_with_the_invocation_id(harness: EngineHarness) -> None:
+    ended = run(harness)
 
-    intents = [e for e in events(world, ended, ActIntended) if e.act is Act.RESTART]
+    intents = [e for e in events(harness, ended, ActIntended) if e.act is Act.RESTART]
     assert [(e.host, e.invocation_id) for e in intents] == [
         (host, f"{host}-broker-1") for host in ("h1", "h2", "h3")
     ]
@@ -255,24 +259,24 @@ def test_every_act_follows_its_intent_with_the_invocation_id(world: World) -> No
 # --- 7: what names nothing is refused
 
 
-def test_a_run_without_a_reason_is_refused(world: World) -> None:
-    engine = world.engine()
-    plan = engine.planner.plan(runbook(world.path, ROLL), world.path, {})
+def test_a_run_without_a_reason_is_refused(harness: EngineHarness) -> None:
+    engine = harness.engine()
+    plan = engine.planner.plan(write_runbook(harness.path, ROLL), harness.path, {})
 
     with pytest.raises(InvalidInput, match="needs a reason"):
         engine.start(plan, "ada", "  ")
-    assert not world.store.runs()
+    assert not harness.store.runs()
 
 
-def test_a_check_whose_play_judged_nothing_does_not_pass(world: World) -> None:
+def test_a_check_whose_play_judged_nothing_does_not_pass(harness: EngineHarness) -> None:
     class Mute:
         def append(self, run: str, event: Json) -> Json:
-            return None if event.kind == "gate_judged" else world.store.append(run, event)
+            return None if event.kind == "gate_judged" else harness.store.append(run, event)
 
         append_guarded = None
 
-    engine = world.engine(FakeRunner(world.fleet, Mute()))  # type: ignore[arg-type]  # by design
-    plan = engine.planner.plan(runbook(world.path, ROLL), world.path, {})
+    engine = harness.engine(FakeRunner(harness.fleet, Mute()))  # type: ignore[arg-type]  # by design
+    plan = engine.planner.plan(write_runbook(harness.path, ROLL), harness.path, {})
 
     assert engine.start(plan, "ada", "why").code == 3
 
@@ -280,63 +284,67 @@ def test_a_check_whose_play_judged_nothing_does_not_pass(world: World) -> None:
 # --- 8: the lease
 
 
-def test_another_run_is_refused_before_anything(world: World) -> None:
+def test_another_run_is_refused_before_anything(harness: EngineHarness) -> None:
     scopes = {"lab/broker": LeaseMode.SHARED}
-    world.store.take(OTHER, scopes, timedelta(minutes=5), world.fleet.clock())
+    harness.store.take(OTHER, scopes, timedelta(minutes=5), harness.fleet.clock())
 
     with pytest.raises(LeaseHeld, match=r"bob.*an upgrade") as caught:
-        run(world)
+        run(harness)
 
     assert caught.value.exit_code == 3
-    assert not world.fleet.history
-    assert not world.store.runs()
+    assert not harness.fleet.history
+    assert not harness.store.runs()
 
 
-def test_what_a_service_needs_is_kept_from_others(world: World) -> None:
+def test_what_a_service_needs_is_kept_from_others(harness: EngineHarness) -> None:
     seen: list[set[str]] = []
 
     def look() -> None:
-        rows = world.store.holders("lab/broker", world.fleet.clock())
+        rows = harness.store.holders("lab/broker", harness.fleet.clock())
         seen.append({row.mode.value for row in rows})
 
-    world.fleet.clock.on_tick.append(look)
-    run(world, SECOND)
+    harness.fleet.clock.on_tick.append(look)
+    run(harness, SECOND)
 
     assert {"shared"} in seen
     assert {"exclusive"} not in seen
 
 
-def test_the_lease_is_renewed_while_the_run_lives(world: World) -> None:
+def test_the_lease_is_renewed_while_the_run_lives(harness: EngineHarness) -> None:
     """Twenty minutes of gates: longer than the lease by far."""
 
     def slowly() -> None:
-        world.fleet.clock.now += timedelta(seconds=19)
+        harness.fleet.clock.now += timedelta(seconds=19)
 
-    world.fleet.clock.on_tick.append(slowly)
+    harness.fleet.clock.on_tick.append(slowly)
 
-    ended = run(world, ROLL, SECOND)
+    ended = run(harness, ROLL, SECOND)
 
     assert ended.code == 0
-    assert world.fleet.clock.now - world.store.read(ended.run)[0].event.at > timedelta(minutes=5)
+    assert harness.fleet.clock.now - harness.store.read(ended.run)[0].event.at > timedelta(
+        minutes=5
+    )
 
 
 @pytest.mark.parametrize("stolen", [True, False])
-def test_a_lost_lease_stops_the_play_at_its_next_act_and_holds(world: World, stolen: bool) -> None:
+def test_a_lost_lease_stops_the_play_at_its_next_act_and_holds(
+    harness: EngineHarness, stolen: bool
+) -> None:
     """The driver is frozen after the first host's drain; its lease expires."""
 
     def freeze() -> None:
-        if len(world.fleet.history) == 1:
-            world.fleet.clock.now += timedelta(minutes=10)
+        if len(harness.fleet.history) == 1:
+            harness.fleet.clock.now += timedelta(minutes=10)
             if stolen:
                 scopes = {"lab/broker": LeaseMode.EXCLUSIVE}
-                world.store.take(OTHER, scopes, timedelta(minutes=5), world.fleet.clock())
+                harness.store.take(OTHER, scopes, timedelta(minutes=5), harness.fleet.clock())
 
-    world.fleet.clock.on_tick.insert(0, freeze)
+    harness.fleet.clock.on_tick.insert(0, freeze)
 
-    ended = run(world)
+    ended = run(harness)
 
     assert ended.code == 4
-    assert [(entry.host, entry.what) for entry in world.fleet.history] == [("h1", "drain")]
+    assert [(entry.host, entry.action) for entry in harness.fleet.history] == [("h1", "drain")]
     assert ended.state.held is not None
     assert "lease" in ended.state.held.evidence
 
@@ -344,20 +352,20 @@ def test_a_lost_lease_stops_the_play_at_its_next_act_and_holds(world: World, sto
 # --- 10: undo touches only what the run did
 
 
-def test_what_somebody_else_drained_stays_drained(world: World) -> None:
-    world.policies["broker_restart.yml"] = policy(survey=())
-    world.fleet.hosts["h1"].drained_by = "somebody"
+def test_what_somebody_else_drained_stays_drained(harness: EngineHarness) -> None:
+    harness.policies["broker_restart.yml"] = make_policy(survey=())
+    harness.fleet.hosts["h1"].drained_by = "somebody"
 
-    run(world)
+    run(harness)
 
-    assert world.fleet.hosts["h1"].drained_by == "somebody"
-    assert "undrain" not in {e.what for e in world.fleet.history if e.host == "h1"}
+    assert harness.fleet.hosts["h1"].drained_by == "somebody"
+    assert "undrain" not in {e.action for e in harness.fleet.history if e.host == "h1"}
 
 
-def test_order_follows_the_evidence_of_the_moment(world: World) -> None:
-    world.fleet.hosts["h1"].leaders = 3
-    ended = run(world)
+def test_order_follows_the_evidence_of_the_moment(harness: EngineHarness) -> None:
+    harness.fleet.hosts["h1"].leaders = 3
+    ended = run(harness)
 
-    assert restarted(world) == ["h2", "h3", "h1"]
-    started = events(world, ended, BatchStarted)
+    assert restarted(harness) == ["h2", "h3", "h1"]
+    started = events(harness, ended, BatchStarted)
     assert started[0].why == "fewest leaders first (h2 has 0)"

@@ -20,171 +20,173 @@ from holdfast.journal.events import (
     RunOpened,
 )
 from holdfast.model import Holder, LeaseMode, Phase
-from tests.unit.engine.worlds import Crash, World, policy, runbook
+from tests.unit.engine.engine_harness import DriverKilled, EngineHarness, make_policy, write_runbook
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
 EVENTS_OF_TWO_HOSTS = 35
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World.of(tmp_path, "h1", "h2")
+def harness(tmp_path: Path) -> EngineHarness:
+    return EngineHarness.of(tmp_path, "h1", "h2")
 
 
-def start(world: World, *blocks: str) -> RunResult:
-    engine = world.engine()
-    plan = engine.planner.plan(runbook(world.path, *(blocks or (ROLL,))), world.path, {})
+def start(harness: EngineHarness, *blocks: str) -> RunResult:
+    engine = harness.engine()
+    plan = engine.planner.plan(write_runbook(harness.path, *(blocks or (ROLL,))), harness.path, {})
     return engine.start(plan, "ada", "why")
 
 
-def resume(world: World, reason: str = "repaired") -> RunResult:
-    return world.engine().resume(world.store.runs()[0], "bob", reason)
+def resume(harness: EngineHarness, reason: str = "repaired") -> RunResult:
+    return harness.engine().resume(harness.store.runs()[0], "bob", reason)
 
 
-def crash(world: World, at: int, *, after: bool) -> bool:
+def crash(harness: EngineHarness, at: int, *, after: bool) -> bool:
     """Whether the run was killed at its ``at``-th entry."""
-    world.tripwire.at, world.tripwire.after = at, after
+    harness.crashing_store.crash_at, harness.crashing_store.crash_after_write = at, after
     try:
-        start(world)
-    except Crash:
-        world.kill_drivers()
+        start(harness)
+    except DriverKilled:
+        harness.kill_drivers()
         return True
     finally:
-        world.tripwire.at = 0
+        harness.crashing_store.crash_at = 0
     return False
 
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("at", range(1, EVENTS_OF_TWO_HOSTS + 1))
 def test_a_crash_at_any_entry_costs_and_repeats_no_restart(
-    world: World, at: int, after: bool
+    harness: EngineHarness, at: int, after: bool
 ) -> None:
-    assert crash(world, at, after=after)
-    touched = bool(world.fleet.history)
-    if not world.store.runs() or world.engine().state(world.store.runs()[0]).grant is None:
+    assert crash(harness, at, after=after)
+    touched = bool(harness.fleet.history)
+    if not harness.store.runs() or harness.engine().state(harness.store.runs()[0]).grant is None:
         assert not touched
         return
 
-    if world.engine().state(world.store.runs()[0]).status is Status.RUNNING:
-        assert resume(world).code == 0
+    if harness.engine().state(harness.store.runs()[0]).status is Status.RUNNING:
+        assert resume(harness).code == 0
 
-    assert world.fleet.restarts() == {("h1", "broker"): 1, ("h2", "broker"): 1}
-    assert not world.fleet.out()
+    assert harness.fleet.restarts() == {("h1", "broker"): 1, ("h2", "broker"): 1}
+    assert not harness.fleet.not_serving()
 
 
-def test_all_entries_were_crashed_at(world: World) -> None:
+def test_all_entries_were_crashed_at(harness: EngineHarness) -> None:
     """The range above would miss entries that were added later."""
-    ended = start(world)
+    ended = start(harness)
 
     assert ended.state.seq == EVENTS_OF_TWO_HOSTS
 
 
-def stop_at_h1(world: World, kind: str = "sick", before: Phase = Phase.VERIFY) -> RunResult:
-    world.fleet.troubles.append(Fault("h1", kind, before=("h1", before)))
-    ended = start(world)
+def stop_at_h1(
+    harness: EngineHarness, kind: str = "unhealthy", before: Phase = Phase.VERIFY
+) -> RunResult:
+    harness.fleet.faults.append(Fault("h1", kind, before=("h1", before)))
+    ended = start(harness)
     assert ended.code in {4, 6}
     return ended
 
 
-def test_a_restarted_host_is_gated_and_not_restarted(world: World) -> None:
-    stop_at_h1(world)
-    world.fleet.repair()
+def test_a_restarted_host_is_gated_and_not_restarted(harness: EngineHarness) -> None:
+    stop_at_h1(harness)
+    harness.fleet.repair()
 
-    ended = resume(world)
+    ended = resume(harness)
 
     assert ended.code == 0
     phases = [batch.phases for batch in ended.state.batches if batch.hosts == ("h1",)]
     assert phases[1] == (Phase.VERIFY, Phase.UNDRAIN)
-    assert world.fleet.restarts()["h1", "broker"] == 1
+    assert harness.fleet.restarts()["h1", "broker"] == 1
 
 
-def test_a_drained_host_that_was_not_restarted_is_given_back_first(world: World) -> None:
-    stop_at_h1(world, "unreachable", Phase.RESTART)
-    world.fleet.repair()
+def test_a_drained_host_that_was_not_restarted_is_given_back_first(harness: EngineHarness) -> None:
+    stop_at_h1(harness, "unreachable", Phase.RESTART)
+    harness.fleet.repair()
 
-    ended = resume(world)
+    ended = resume(harness)
 
     assert ended.code == 0
     phases = [batch.phases for batch in ended.state.batches if batch.hosts == ("h1",)]
     assert phases[1] == (Phase.UNDRAIN,)
-    assert world.fleet.restarts()["h1", "broker"] == 1
+    assert harness.fleet.restarts()["h1", "broker"] == 1
 
 
-def test_a_host_that_an_operator_started_counts_as_restarted(world: World) -> None:
-    stop_at_h1(world, "broken", Phase.RESTART)
-    world.fleet.repair()
+def test_a_host_that_an_operator_started_counts_as_restarted(harness: EngineHarness) -> None:
+    stop_at_h1(harness, "restart_fails", Phase.RESTART)
+    harness.fleet.repair()
 
-    assert resume(world).code == 0
-    assert world.fleet.restarts()["h1", "broker"] == 1
+    assert resume(harness).code == 0
+    assert harness.fleet.restarts()["h1", "broker"] == 1
 
 
-def test_hosts_in_hand_are_asked_before_anything_else(world: World) -> None:
-    ended = stop_at_h1(world)
-    world.fleet.repair()
-    resume(world)
+def test_hosts_in_hand_are_asked_before_anything_else(harness: EngineHarness) -> None:
+    ended = stop_at_h1(harness)
+    harness.fleet.repair()
+    resume(harness)
 
-    after = [e.event for e in world.store.read(ended.run, after=ended.state.seq)]
+    after = [e.event for e in harness.store.read(ended.run, after=ended.state.seq)]
     looks = [e for e in after if isinstance(e, InspectionStarted | Observed | BatchStarted)]
     assert isinstance(looks[0], InspectionStarted)
     assert (looks[0].what, looks[0].hosts) == ("observe", ["h1"])
     assert isinstance(looks[1], Observed)
 
 
-def test_a_host_that_cannot_be_asked_holds_with_an_unknown_outcome(world: World) -> None:
+def test_a_host_that_cannot_be_asked_holds_with_an_unknown_outcome(harness: EngineHarness) -> None:
     """The driver dies between the intent to restart and the restart's outcome."""
-    world.tripwire.at = 11
-    with pytest.raises(Crash):
-        start(world)
-    world.kill_drivers()
-    world.fleet.hosts["h1"].reachable = False
+    harness.crashing_store.crash_at = 11
+    with pytest.raises(DriverKilled):
+        start(harness)
+    harness.kill_drivers()
+    harness.fleet.hosts["h1"].reachable = False
 
-    ended = resume(world)
+    ended = resume(harness)
 
     assert ended.code == 6
     assert ended.state.held is not None
     assert ended.state.held.host == "h1"
     assert "whether it happened is unknown" in ended.state.held.left[0]
-    before = world.fleet.restarts()
+    before = harness.fleet.restarts()
 
-    world.fleet.repair()
-    assert resume(world).code == 0
-    assert world.fleet.restarts() == {("h1", "broker"): 1, ("h2", "broker"): 1}
+    harness.fleet.repair()
+    assert resume(harness).code == 0
+    assert harness.fleet.restarts() == {("h1", "broker"): 1, ("h2", "broker"): 1}
     assert before.get(("h1", "broker"), 0) <= 1
 
 
-def test_done_hosts_are_asked_again_so_that_a_repair_is_no_fault(world: World) -> None:
-    world.fleet.troubles.append(Fault("h1", "dead", before=("h2", Phase.PREFLIGHT)))
-    assert start(world).code == 4
+def test_done_hosts_are_asked_again_so_that_a_repair_is_no_fault(harness: EngineHarness) -> None:
+    harness.fleet.faults.append(Fault("h1", "stopped", before=("h2", Phase.PREFLIGHT)))
+    assert start(harness).code == 4
 
     # Resumed without a repair: it holds again, and says what is wrong.
-    again = resume(world)
+    again = resume(harness)
     assert again.code == 4
     assert again.state.held is not None
     assert (again.state.held.host, again.state.held.claim) == ("h1", "systemd.active")
 
-    world.fleet.repair()
-    assert resume(world).code == 0
-    assert world.fleet.restarts() == {("h1", "broker"): 1, ("h2", "broker"): 1}
+    harness.fleet.repair()
+    assert resume(harness).code == 0
+    assert harness.fleet.restarts() == {("h1", "broker"): 1, ("h2", "broker"): 1}
 
 
-def test_the_survey_is_asked_again(world: World) -> None:
-    stop_at_h1(world, "unreachable", Phase.PREFLIGHT)
-    world.fleet.repair()
-    world.fleet.hosts["h2"].healthy = False
+def test_the_survey_is_asked_again(harness: EngineHarness) -> None:
+    stop_at_h1(harness, "unreachable", Phase.PREFLIGHT)
+    harness.fleet.repair()
+    harness.fleet.hosts["h2"].healthy = False
 
-    ended = resume(world)
+    ended = resume(harness)
 
     assert ended.code == 4
-    assert not world.fleet.restarts()
+    assert not harness.fleet.restarts()
 
 
-def test_order_is_decided_from_fresh_evidence(world: World) -> None:
-    world.fleet.hosts["h2"].leaders = 1
-    stop_at_h1(world, "unreachable", Phase.PREFLIGHT)
-    world.fleet.repair()
-    world.fleet.hosts["h1"].leaders = 5
+def test_order_is_decided_from_fresh_evidence(harness: EngineHarness) -> None:
+    harness.fleet.hosts["h2"].leaders = 1
+    stop_at_h1(harness, "unreachable", Phase.PREFLIGHT)
+    harness.fleet.repair()
+    harness.fleet.hosts["h1"].leaders = 5
 
-    ended = resume(world)
+    ended = resume(harness)
 
     assert [batch.hosts for batch in ended.state.batches] == [("h1",), ("h2",), ("h1",)]
 
@@ -192,103 +194,105 @@ def test_order_is_decided_from_fresh_evidence(world: World) -> None:
 # --- who may resume what
 
 
-def test_a_living_run_is_not_resumed(world: World) -> None:
+def test_a_living_run_is_not_resumed(harness: EngineHarness) -> None:
     words: list[str] = []
 
     def intrude() -> None:
-        if len(world.fleet.history) == 2 and not words:
+        if len(harness.fleet.history) == 2 and not words:
             with pytest.raises(LeaseHeld) as caught:
-                resume(world)
+                resume(harness)
             words.append(caught.value.message)
 
-    world.fleet.clock.on_tick.append(intrude)
+    harness.fleet.clock.on_tick.append(intrude)
 
-    assert start(world).code == 0
+    assert start(harness).code == 0
     assert "ada" in words[0]
 
 
-def test_a_run_in_its_survey_is_not_resumed(world: World) -> None:
+def test_a_run_in_its_survey_is_not_resumed(harness: EngineHarness) -> None:
     words: list[str] = []
 
     def intrude() -> None:
         if not words:
             with pytest.raises(InvalidInput) as caught:
-                resume(world)
+                resume(harness)
             words.append(caught.value.message)
 
-    world.fleet.clock.on_tick.append(intrude)
+    harness.fleet.clock.on_tick.append(intrude)
 
-    assert start(world).code == 0
+    assert start(harness).code == 0
     assert "never held its lease" in words[0]
 
 
-def test_a_run_is_not_driven_under_a_lease_that_another_process_took_for_it(world: World) -> None:
+def test_a_run_is_not_driven_under_a_lease_that_another_process_took_for_it(
+    harness: EngineHarness,
+) -> None:
     """Whoever wrote the lease into the journal drives the run, whatever this process was about to do."""
     seen: list[int] = []
 
     def intrude() -> None:
         if not seen:
-            run = world.store.runs()[0]
-            seen.append(len(world.store.read(run)))
+            run = harness.store.runs()[0]
+            seen.append(len(harness.store.read(run)))
             mine = Holder(run, "eve", "hers", "ctl9", "boot", 99, 99)
-            scopes, now = {"lab/broker": LeaseMode.EXCLUSIVE}, world.fleet.clock()
-            grant = world.store.take(mine, scopes, timedelta(minutes=5), now)
-            world.store.append(run, LeaseTaken(at=now, tokens=dict(grant.tokens)))
+            scopes, now = {"lab/broker": LeaseMode.EXCLUSIVE}, harness.fleet.clock()
+            grant = harness.store.take(mine, scopes, timedelta(minutes=5), now)
+            harness.store.append(run, LeaseTaken(at=now, tokens=dict(grant.tokens)))
 
-    world.fleet.clock.on_tick.append(intrude)
+    harness.fleet.clock.on_tick.append(intrude)
 
-    ended = start(world)
+    ended = start(harness)
 
     assert ended.code == 4
-    assert not world.fleet.history
-    assert {"step_started", "held"}.isdisjoint(e.event.kind for e in world.store.read(ended.run))
+    assert not harness.fleet.history
+    assert {"step_started", "held"}.isdisjoint(e.event.kind for e in harness.store.read(ended.run))
 
 
-def test_a_frozen_driver_that_was_replaced_falls_silent(world: World) -> None:
+def test_a_frozen_driver_that_was_replaced_falls_silent(harness: EngineHarness) -> None:
     """Frozen in its first play, past its lease; another resumes and finishes; then it wakes up."""
     codes: list[int] = []
 
     def freeze() -> None:
-        if len(world.fleet.history) == 2 and not codes:
-            world.fleet.clock.now += timedelta(minutes=10)
+        if len(harness.fleet.history) == 2 and not codes:
+            harness.fleet.clock.now += timedelta(minutes=10)
             codes.append(-1)
-            codes.append(resume(world).code)
+            codes.append(resume(harness).code)
 
-    world.fleet.clock.on_tick.insert(0, freeze)
+    harness.fleet.clock.on_tick.insert(0, freeze)
 
-    woken = start(world)
+    woken = start(harness)
 
     assert codes == [-1, 0]
     assert woken.code == 4
-    kinds = [entry.event.kind for entry in world.store.read(woken.run)]
+    kinds = [entry.event.kind for entry in harness.store.read(woken.run)]
     # The play that woke up with it still tells what it saw; the driver has no word any more.
     assert set(kinds[kinds.index("finished") + 1 :]) <= {"gate_judged", "act_done", "host_done"}
-    assert world.fleet.restarts() == {("h1", "broker"): 1, ("h2", "broker"): 1}
+    assert harness.fleet.restarts() == {("h1", "broker"): 1, ("h2", "broker"): 1}
 
 
-def test_while_another_run_holds_the_scope_a_resume_is_refused(world: World) -> None:
-    stop_at_h1(world)
+def test_while_another_run_holds_the_scope_a_resume_is_refused(harness: EngineHarness) -> None:
+    stop_at_h1(harness)
     other = Holder("other", "eve", "her turn", "ctl9", "boot", 99, 99)
     scopes = {"lab/broker": LeaseMode.EXCLUSIVE}
-    world.store.take(other, scopes, timedelta(minutes=5), world.fleet.clock())
+    harness.store.take(other, scopes, timedelta(minutes=5), harness.fleet.clock())
 
     with pytest.raises(LeaseHeld, match="her turn"):
-        resume(world)
-    assert world.engine().state(world.store.runs()[0]).status is Status.HELD
+        resume(harness)
+    assert harness.engine().state(harness.store.runs()[0]).status is Status.HELD
 
 
 @pytest.mark.parametrize("ending", ["finished", "refused"])
-def test_what_has_ended_for_good_is_not_resumed(world: World, ending: str) -> None:
-    world.fleet.hosts["h1"].healthy = ending == "finished"
-    start(world)
+def test_what_has_ended_for_good_is_not_resumed(harness: EngineHarness, ending: str) -> None:
+    harness.fleet.hosts["h1"].healthy = ending == "finished"
+    start(harness)
 
     with pytest.raises(InvalidInput, match=f"is {ending}"):
-        resume(world)
+        resume(harness)
 
 
-def test_a_run_by_hand_is_not_resumed(world: World) -> None:
+def test_a_run_by_hand_is_not_resumed(harness: EngineHarness) -> None:
     opened = RunOpened(
-        at=world.fleet.clock(),
+        at=harness.fleet.clock(),
         runbook="",
         runbook_hash="",
         site="lab",
@@ -297,62 +301,62 @@ def test_a_run_by_hand_is_not_resumed(world: World) -> None:
         controller="ctl",
         process=1,
     )
-    world.store.append("by-hand", opened)
+    harness.store.append("by-hand", opened)
 
     with pytest.raises(InvalidInput, match="started by hand"):
-        resume(world)
+        resume(harness)
 
 
-def test_an_unknown_run_is_named_with_its_nearest(world: World) -> None:
-    ended = start(world)
+def test_an_unknown_run_is_named_with_its_nearest(harness: EngineHarness) -> None:
+    ended = start(harness)
 
     with pytest.raises(InvalidInput, match=f"did you mean {ended.run}"):
-        world.engine().resume(ended.run[:-1], "ada", "x")
+        harness.engine().resume(ended.run[:-1], "ada", "x")
 
 
-def test_a_resume_needs_a_reason(world: World) -> None:
-    stop_at_h1(world)
+def test_a_resume_needs_a_reason(harness: EngineHarness) -> None:
+    stop_at_h1(harness)
 
     with pytest.raises(InvalidInput, match="needs a reason"):
-        resume(world, " ")
+        resume(harness, " ")
 
 
-def test_hosts_that_left_the_inventory_stop_a_resume(world: World) -> None:
-    stop_at_h1(world)
-    world.groups["broker"] = ("h1",)
+def test_hosts_that_left_the_inventory_stop_a_resume(harness: EngineHarness) -> None:
+    stop_at_h1(harness)
+    harness.groups["broker"] = ("h1",)
 
     with pytest.raises(InvalidInput, match=r"no longer has hosts .*: h2"):
-        resume(world)
+        resume(harness)
 
 
-def test_an_aborted_run_goes_on(world: World) -> None:
+def test_an_aborted_run_goes_on(harness: EngineHarness) -> None:
     def ask() -> None:
-        if len(world.fleet.history) == 1 and not engine.stop.at_boundary:
+        if len(harness.fleet.history) == 1 and not engine.stop.at_boundary:
             engine.stop.ask()
 
-    engine = world.engine()
-    world.fleet.clock.on_tick.append(ask)
-    plan = engine.planner.plan(runbook(world.path, ROLL), world.path, {})
+    engine = harness.engine()
+    harness.fleet.clock.on_tick.append(ask)
+    plan = engine.planner.plan(write_runbook(harness.path, ROLL), harness.path, {})
     assert engine.start(plan, "ada", "why").code == 5
-    world.fleet.clock.on_tick.remove(ask)
+    harness.fleet.clock.on_tick.remove(ask)
 
-    assert resume(world).code == 0
-    assert world.fleet.restarts() == {("h1", "broker"): 1, ("h2", "broker"): 1}
-
-
-def test_an_old_request_to_abort_does_not_stop_a_resumed_run(world: World) -> None:
-    ended = stop_at_h1(world)
-    at = world.fleet.clock()
-    world.store.append(ended.run, AbortRequested(at=at, by="eve"))
-    world.fleet.repair()
-
-    assert resume(world).code == 0
+    assert resume(harness).code == 0
+    assert harness.fleet.restarts() == {("h1", "broker"): 1, ("h2", "broker"): 1}
 
 
-def test_a_dead_run_says_where_it_stands(world: World) -> None:
-    assert crash(world, 11, after=True)
+def test_an_old_request_to_abort_does_not_stop_a_resumed_run(harness: EngineHarness) -> None:
+    ended = stop_at_h1(harness)
+    at = harness.fleet.clock()
+    harness.store.append(ended.run, AbortRequested(at=at, by="eve"))
+    harness.fleet.repair()
 
-    message = hold_message(world.engine().state(world.store.runs()[0]))
+    assert resume(harness).code == 0
+
+
+def test_a_dead_run_says_where_it_stands(harness: EngineHarness) -> None:
+    assert crash(harness, 11, after=True)
+
+    message = hold_message(harness.engine().state(harness.store.runs()[0]))
 
     assert message is not None
     assert "while h1 was in hand" in message.evidence
@@ -361,19 +365,19 @@ def test_a_dead_run_says_where_it_stands(world: World) -> None:
     assert message.next_commands[0].startswith("holdfast resume ")
 
 
-def test_two_units_of_which_one_was_restarted_are_left_to_a_person(world: World) -> None:
-    world.policies["broker_restart.yml"] = policy(survey=())
-    ended = stop_at_h1(world)
+def test_two_units_of_which_one_was_restarted_are_left_to_a_person(harness: EngineHarness) -> None:
+    harness.policies["broker_restart.yml"] = make_policy(survey=())
+    ended = stop_at_h1(harness)
     [intent] = [
         e.event
-        for e in world.store.read(ended.run)
+        for e in harness.store.read(ended.run)
         if e.event.kind == "act_intended" and e.event.act == "restart"
     ]
     second = intent.model_copy(update={"unit": "other", "invocation_id": "h1-other-1"})
-    world.store.append(ended.run, second)
-    world.fleet.repair()
+    harness.store.append(ended.run, second)
+    harness.fleet.repair()
 
-    again = resume(world)
+    again = resume(harness)
 
     assert again.code == 4
     assert again.state.held is not None

@@ -27,23 +27,23 @@ from holdfast.journal.events import (
     Recorded,
 )
 from holdfast.model import Json, Phase
-from tests.unit.engine.worlds import World, runbook
+from tests.unit.engine.engine_harness import EngineHarness, write_runbook
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
 ASK = "approve: Go on?"
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World.of(tmp_path, "h1", "h2", "h3")
+def harness(tmp_path: Path) -> EngineHarness:
+    return EngineHarness.of(tmp_path, "h1", "h2", "h3")
 
 
-def start(world: World, engine: Engine, *blocks: str) -> RunResult:
-    plan = engine.planner.plan(runbook(world.path, *(blocks or (ROLL,))), world.path, {})
+def start(harness: EngineHarness, engine: Engine, *blocks: str) -> RunResult:
+    plan = engine.planner.plan(write_runbook(harness.path, *(blocks or (ROLL,))), harness.path, {})
     return engine.start(plan, "ada", "why")
 
 
-def when(world: World, condition: Callable[[], bool], act: Callable[[], object]) -> None:
+def when(harness: EngineHarness, condition: Callable[[], bool], act: Callable[[], object]) -> None:
     """Do something once, at the first tick of the clock at which the condition holds."""
     done: list[bool] = []
 
@@ -52,143 +52,149 @@ def when(world: World, condition: Callable[[], bool], act: Callable[[], object])
             done.append(True)
             act()
 
-    world.fleet.clock.on_tick.append(watch)
+    harness.fleet.clock.on_tick.append(watch)
 
 
-def acts(world: World, number: int) -> Callable[[], bool]:
-    return lambda: len(world.fleet.history) >= number
+def acts(harness: EngineHarness, number: int) -> Callable[[], bool]:
+    return lambda: len(harness.fleet.history) >= number
 
 
-def restarted(world: World) -> list[str]:
-    return [entry.host for entry in world.fleet.history if entry.what == "restart"]
+def restarted(harness: EngineHarness) -> list[str]:
+    return [entry.host for entry in harness.fleet.history if entry.action == "restart"]
 
 
 # --- abort
 
 
-def test_an_abort_finishes_and_gates_the_host_in_hand(world: World) -> None:
-    engine = world.engine()
-    when(world, acts(world, 1), engine.stop.ask)
+def test_an_abort_finishes_and_gates_the_host_in_hand(harness: EngineHarness) -> None:
+    engine = harness.engine()
+    when(harness, acts(harness, 1), engine.stop.ask)
 
-    ended = start(world, engine)
+    ended = start(harness, engine)
 
     assert ended.code == 5
-    assert restarted(world) == ["h1"]
+    assert restarted(harness) == ["h1"]
     assert ended.state.done() == ["h1"]
     assert ended.state.aborted is not None
     assert ended.state.aborted.left == [
         "done and proved healthy: h1",
         "not touched in step 1: h2, h3",
     ]
-    assert not world.store.holders("lab/broker", world.fleet.clock())
+    assert not harness.store.holders("lab/broker", harness.fleet.clock())
 
 
-def test_an_abort_may_come_from_another_process(world: World) -> None:
-    engine, other = world.engine(), world.engine()
-    when(world, acts(world, 1), lambda: other.ask_abort(world.store.runs()[0], "eve"))
+def test_an_abort_may_come_from_another_process(harness: EngineHarness) -> None:
+    engine, other = harness.engine(), harness.engine()
+    when(harness, acts(harness, 1), lambda: other.ask_abort(harness.store.runs()[0], "eve"))
 
-    ended = start(world, engine)
+    ended = start(harness, engine)
 
     assert ended.code == 5
-    assert restarted(world) == ["h1"]
+    assert restarted(harness) == ["h1"]
     assert ended.state.aborted is not None
     assert ended.state.aborted.by == "eve"
-    asked = [e.event for e in world.store.read(ended.run) if isinstance(e.event, AbortRequested)]
+    asked = [e.event for e in harness.store.read(ended.run) if isinstance(e.event, AbortRequested)]
     assert [(a.by, a.hard) for a in asked] == [("eve", False)]
 
 
-def aborted(world: World) -> list[str]:
+def aborted(harness: EngineHarness) -> list[str]:
     """By whom the newest run was aborted, as often as its journal says so."""
-    events = [each.event for each in world.store.read(world.store.runs()[0])]
+    events = [each.event for each in harness.store.read(harness.store.runs()[0])]
     return [event.by for event in events if isinstance(event, Aborted)]
 
 
-def test_an_abort_before_the_lease_is_said_once_and_nothing_is_touched(world: World) -> None:
-    engine, other = world.engine(), world.engine()
+def test_an_abort_before_the_lease_is_said_once_and_nothing_is_touched(
+    harness: EngineHarness,
+) -> None:
+    engine, other = harness.engine(), harness.engine()
     when(
-        world,
-        lambda: bool(world.store.runs()),
-        lambda: other.ask_abort(world.store.runs()[0], "eve"),
+        harness,
+        lambda: bool(harness.store.runs()),
+        lambda: other.ask_abort(harness.store.runs()[0], "eve"),
     )
 
-    ended = start(world, engine)
+    ended = start(harness, engine)
 
     assert (ended.code, ended.state.status) == (5, Status.ABORTED)
     assert ended.state.grant is None
-    assert aborted(world) == ["eve"]
-    assert not world.fleet.history
+    assert aborted(harness) == ["eve"]
+    assert not harness.fleet.history
 
 
-def test_a_driver_and_an_asker_who_abort_at_the_same_moment_say_it_once(world: World) -> None:
+def test_a_driver_and_an_asker_who_abort_at_the_same_moment_say_it_once(
+    harness: EngineHarness,
+) -> None:
     """The run is closed between the driver's decision to abort and its word."""
-    engine, other = world.engine(), world.engine()
+    engine, other = harness.engine(), harness.engine()
 
     class Slow:
         """Whoever asked is faster, just now."""
 
         def __getattr__(self, name: str) -> Json:
-            return getattr(world.tripwire, name)
+            return getattr(harness.crashing_store, name)
 
         def append_next(self, run: str, event: Event, after: int) -> bool:
             other.ask_abort(run, "eve")
-            return world.store.append_next(run, event, after)
+            return harness.store.append_next(run, event, after)
 
     engine._dependencies = replace(engine._dependencies, store=Slow())  # type: ignore[arg-type]  # a store
-    when(world, lambda: bool(world.store.runs()), engine.stop.ask)
+    when(harness, lambda: bool(harness.store.runs()), engine.stop.ask)
 
-    ended = start(world, engine)
+    ended = start(harness, engine)
 
     assert ended.code == 5
-    assert aborted(world) == ["eve"]
+    assert aborted(harness) == ["eve"]
 
 
-def test_a_lease_taken_while_an_abort_is_asked_leaves_the_end_to_the_driver(world: World) -> None:
+def test_a_lease_taken_while_an_abort_is_asked_leaves_the_end_to_the_driver(
+    harness: EngineHarness,
+) -> None:
     """The driver takes its lease between the request and its being heard."""
-    engine, other = world.engine(), world.engine()
+    engine, other = harness.engine(), harness.engine()
 
     class Asking:
         """Somebody asks, right before the lease is in the journal."""
 
         def __getattr__(self, name: str) -> Json:
-            return getattr(world.tripwire, name)
+            return getattr(harness.crashing_store, name)
 
         def append_guarded(self, grant: Json, event: Event, now: Json) -> Json:
             if isinstance(event, LeaseTaken):
                 state = other.ask_abort(grant.run, "eve")
                 assert state.status is Status.ABORTED, "no lease of it is known"
-            return world.store.append_guarded(grant, event, now)
+            return harness.store.append_guarded(grant, event, now)
 
     engine._dependencies = replace(engine._dependencies, store=Asking())  # type: ignore[arg-type]  # a store
 
-    ended = start(world, engine)
+    ended = start(harness, engine)
 
     assert ended.code == 5
-    assert aborted(world) == ["eve"]
-    assert not world.fleet.history
-    assert not world.store.holders("lab/broker", world.fleet.clock())
+    assert aborted(harness) == ["eve"]
+    assert not harness.fleet.history
+    assert not harness.store.holders("lab/broker", harness.fleet.clock())
 
 
-def test_an_abort_during_a_soak_does_not_wait_for_it(world: World) -> None:
-    engine = world.engine()
-    when(world, acts(world, 0), engine.stop.ask)
+def test_an_abort_during_a_soak_does_not_wait_for_it(harness: EngineHarness) -> None:
+    engine = harness.engine()
+    when(harness, acts(harness, 0), engine.stop.ask)
 
-    ended = start(world, engine, "wait: {gates: [fake.all_serve], seconds: 300}", ROLL)
+    ended = start(harness, engine, "wait: {gates: [fake.all_serve], seconds: 300}", ROLL)
 
     assert ended.code == 5
-    looks = [e.event for e in world.store.read(ended.run) if isinstance(e.event, InspectionEnded)]
+    looks = [e.event for e in harness.store.read(ended.run) if isinstance(e.event, InspectionEnded)]
     assert [look.status for look in looks] == ["interrupted"]
-    assert not world.fleet.history
+    assert not harness.fleet.history
 
 
-def test_a_hard_stop_ends_the_play_and_asks_the_host(world: World) -> None:
-    engine = world.engine()
-    when(world, acts(world, 2), lambda: engine.stop.ask(hard=True))
+def test_a_hard_stop_ends_the_play_and_asks_the_host(harness: EngineHarness) -> None:
+    engine = harness.engine()
+    when(harness, acts(harness, 2), lambda: engine.stop.ask(hard=True))
 
-    ended = start(world, engine)
+    ended = start(harness, engine)
 
     assert ended.code == 5
-    assert restarted(world) == ["h1"]
-    observed = [e.event for e in world.store.read(ended.run) if isinstance(e.event, Observed)]
+    assert restarted(harness) == ["h1"]
+    observed = [e.event for e in harness.store.read(ended.run) if isinstance(e.event, Observed)]
     assert [(o.host, o.invocation_id) for o in observed] == [("h1", "h1-broker-2")]
     assert ended.state.aborted is not None
     assert ended.state.aborted.left[0] == (
@@ -196,7 +202,9 @@ def test_a_hard_stop_ends_the_play_and_asks_the_host(world: World) -> None:
     )
 
 
-def test_a_hard_stop_whose_host_does_not_answer_has_an_unknown_outcome(world: World) -> None:
+def test_a_hard_stop_whose_host_does_not_answer_has_an_unknown_outcome(
+    harness: EngineHarness,
+) -> None:
     """The play ends between a restart and its record, and the host is gone."""
 
     class Deaf:
@@ -205,138 +213,140 @@ def test_a_hard_stop_whose_host_does_not_answer_has_an_unknown_outcome(world: Wo
         def append(self, run: str, event: Event) -> Json:
             if event.kind == "act_done" and event.act == "restart":
                 engine.stop.ask(hard=True)
-                world.fleet.hosts["h1"].reachable = False
+                harness.fleet.hosts["h1"].reachable = False
                 return None
-            return world.store.append(run, event)
+            return harness.store.append(run, event)
 
         def append_guarded(self, grant: Json, event: Event, now: Json) -> Json:
-            return world.store.append_guarded(grant, event, now)
+            return harness.store.append_guarded(grant, event, now)
 
-    engine = world.engine(FakeRunner(world.fleet, Deaf()))
+    engine = harness.engine(FakeRunner(harness.fleet, Deaf()))
 
-    ended = start(world, engine)
+    ended = start(harness, engine)
 
     assert ended.code == 6
     assert ended.state.held is not None
     assert ended.state.held.host == "h1"
 
 
-def test_a_hold_is_left_by_aborting_it(world: World) -> None:
-    world.fleet.troubles.append(Fault("h1", "sick", before=("h1", Phase.VERIFY)))
-    ended = start(world, world.engine())
+def test_a_hold_is_left_by_aborting_it(harness: EngineHarness) -> None:
+    harness.fleet.faults.append(Fault("h1", "unhealthy", before=("h1", Phase.VERIFY)))
+    ended = start(harness, harness.engine())
     assert ended.code == 4
 
-    state = world.engine().ask_abort(ended.run, "eve")
+    state = harness.engine().ask_abort(ended.run, "eve")
 
     assert state.status is Status.ABORTED
     assert state.aborted is not None
     assert "fake undrain h1" in state.aborted.next_commands
 
 
-def test_what_has_ended_cannot_be_aborted(world: World) -> None:
-    ended = start(world, world.engine())
+def test_what_has_ended_cannot_be_aborted(harness: EngineHarness) -> None:
+    ended = start(harness, harness.engine())
 
     with pytest.raises(InvalidInput, match="has ended already"):
-        world.engine().ask_abort(ended.run, "eve")
+        harness.engine().ask_abort(ended.run, "eve")
 
 
 # --- approvals
 
 
-def asked(world: World) -> Callable[[], bool]:
+def asked(harness: EngineHarness) -> Callable[[], bool]:
     return lambda: any(
         isinstance(heard, Recorded) and isinstance(heard.event, ApprovalRequested)
-        for heard in world.heard
+        for heard in harness.notifications
     )
 
 
-def approve(world: World, by: str) -> Callable[[], object]:
-    return lambda: world.engine().approve(world.store.runs()[0], by)
+def approve(harness: EngineHarness, by: str) -> Callable[[], object]:
+    return lambda: harness.engine().approve(harness.store.runs()[0], by)
 
 
-def test_a_run_waits_for_somebody_elses_word(world: World) -> None:
-    when(world, asked(world), approve(world, "eve"))
+def test_a_run_waits_for_somebody_elses_word(harness: EngineHarness) -> None:
+    when(harness, asked(harness), approve(harness, "eve"))
 
-    ended = start(world, world.engine(), ASK, ROLL)
+    ended = start(harness, harness.engine(), ASK, ROLL)
 
     assert ended.code == 0
-    assert len(restarted(world)) == 3
+    assert len(restarted(harness)) == 3
 
 
-def test_ones_own_word_is_not_enough_and_time_runs_out(world: World) -> None:
-    when(world, asked(world), approve(world, "ada"))
+def test_ones_own_word_is_not_enough_and_time_runs_out(harness: EngineHarness) -> None:
+    when(harness, asked(harness), approve(harness, "ada"))
 
-    ended = start(world, world.engine(), ASK, ROLL)
+    ended = start(harness, harness.engine(), ASK, ROLL)
 
     assert ended.code == 3
-    assert not world.fleet.history
+    assert not harness.fleet.history
     assert ended.state.refused is not None
     assert "0 of 1 approvals in 600 s" in ended.state.refused.evidence
 
 
-def test_after_an_act_a_missing_approval_holds(world: World) -> None:
-    ended = start(world, world.engine(), ROLL, ASK)
+def test_after_an_act_a_missing_approval_holds(harness: EngineHarness) -> None:
+    ended = start(harness, harness.engine(), ROLL, ASK)
 
     assert ended.code == 4
-    assert len(restarted(world)) == 3
+    assert len(restarted(harness)) == 3
 
 
-def test_the_lease_lives_while_people_think(world: World) -> None:
+def test_the_lease_lives_while_people_think(harness: EngineHarness) -> None:
     def late() -> bool:
-        started = world.store.read(world.store.runs()[0])[0].event.at
-        return world.fleet.clock() - started > timedelta(minutes=8)
+        started = harness.store.read(harness.store.runs()[0])[0].event.at
+        return harness.fleet.clock() - started > timedelta(minutes=8)
 
-    when(world, late, approve(world, "eve"))
+    when(harness, late, approve(harness, "eve"))
 
-    assert start(world, world.engine(), ASK, ROLL).code == 0
-
-
-def test_an_abort_ends_the_waiting(world: World) -> None:
-    engine = world.engine()
-    when(world, asked(world), engine.stop.ask)
-
-    assert start(world, engine, ASK, ROLL).code == 5
+    assert start(harness, harness.engine(), ASK, ROLL).code == 0
 
 
-def test_nobody_approves_what_was_not_asked(world: World) -> None:
-    ended = start(world, world.engine())
+def test_an_abort_ends_the_waiting(harness: EngineHarness) -> None:
+    engine = harness.engine()
+    when(harness, asked(harness), engine.stop.ask)
+
+    assert start(harness, engine, ASK, ROLL).code == 5
+
+
+def test_nobody_approves_what_was_not_asked(harness: EngineHarness) -> None:
+    ended = start(harness, harness.engine())
 
     with pytest.raises(InvalidInput, match="does not wait"):
-        world.engine().approve(ended.run, "eve")
+        harness.engine().approve(ended.run, "eve")
 
 
 # --- a journal that fails
 
 
-def test_a_journal_lost_in_a_play_stops_everything(world: World) -> None:
+def test_a_journal_lost_in_a_play_stops_everything(harness: EngineHarness) -> None:
     class Failing:
         """The database goes away with the restart's outcome."""
 
         def append(self, run: str, event: Event) -> Json:
             if event.kind == "act_done" and event.act == "restart":
-                world.tripwire.broken = True
-            return world.tripwire.append(run, event)
+                harness.crashing_store.unusable = True
+            return harness.crashing_store.append(run, event)
 
         def append_guarded(self, grant: Json, event: Event, now: Json) -> Json:
-            return world.tripwire.append_guarded(grant, event, now)
+            return harness.crashing_store.append_guarded(grant, event, now)
 
     with pytest.raises((StateLost, StateUnusable)) as caught:
-        start(world, world.engine(FakeRunner(world.fleet, Failing())))
+        start(harness, harness.engine(FakeRunner(harness.fleet, Failing())))
 
     assert isinstance(caught.value, StateLost)
     assert caught.value.exit_code == 6
     assert "nothing more is touched" in caught.value.message
     assert "holdfast resume" in caught.value.remedy
-    assert restarted(world) == ["h1"]
+    assert restarted(harness) == ["h1"]
 
 
 # --- the listener
 
 
-def test_the_listener_hears_every_event_once_and_in_order(world: World) -> None:
-    ended = start(world, world.engine())
+def test_the_listener_hears_every_event_once_and_in_order(harness: EngineHarness) -> None:
+    ended = start(harness, harness.engine())
 
-    heard = [entry for entry in world.heard if isinstance(entry, Recorded)]
-    assert heard == list(world.store.read(ended.run))
+    heard = [entry for entry in harness.notifications if isinstance(entry, Recorded)]
+    assert heard == list(harness.store.read(ended.run))
     assert isinstance(heard[-1].event, Finished)
-    assert any(isinstance(entry, Progress) and entry.host == "h1" for entry in world.heard)
+    assert any(
+        isinstance(entry, Progress) and entry.host == "h1" for entry in harness.notifications
+    )

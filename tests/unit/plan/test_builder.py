@@ -9,40 +9,42 @@ import pytest
 from holdfast.errors import InvalidInput
 from holdfast.model import Json, LeaseMode
 from holdfast.plan import Plan, PlannedCheck, PlannedRoll, PlannedWait
-from tests.unit.engine.worlds import World, policy, runbook
+from tests.unit.engine.engine_harness import EngineHarness, make_policy, write_runbook
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
 HOSTS = ("h1", "h2", "h3")
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    world = World.of(tmp_path, *HOSTS)
-    world.groups |= {"empty": (), "worker": ("h3", "h4")}
-    return world
+def harness(tmp_path: Path) -> EngineHarness:
+    harness = EngineHarness.of(tmp_path, *HOSTS)
+    harness.groups |= {"empty": (), "worker": ("h3", "h4")}
+    return harness
 
 
-def planned(world: World, *blocks: str, limit: str = "", **given: Json) -> Plan:
-    return world.engine().planner.plan(runbook(world.path, *blocks, **given), world.path, {}, limit)
+def planned(harness: EngineHarness, *blocks: str, limit: str = "", **given: Json) -> Plan:
+    return harness.engine().planner.plan(
+        write_runbook(harness.path, *blocks, **given), harness.path, {}, limit
+    )
 
 
-def test_a_plan_is_data_and_touches_nothing(world: World) -> None:
-    plan = planned(world, "check: [fake.all_serve]", ROLL)
+def test_a_plan_is_data_and_touches_nothing(harness: EngineHarness) -> None:
+    plan = planned(harness, "check: [fake.all_serve]", ROLL)
 
     assert Plan.model_validate(plan.as_json()) == plan
     assert plan.leases == {"lab/broker": LeaseMode.EXCLUSIVE}
     assert plan.survey() == ("fake.all_serve",)
-    assert not world.fleet.history
-    assert not world.store.runs()
-    assert not world.store.scopes()
+    assert not harness.fleet.history
+    assert not harness.store.runs()
+    assert not harness.store.scopes()
 
 
-def test_the_hash_tells_every_change_of_the_plan(world: World) -> None:
-    hashes = {planned(world, ROLL).hash, planned(world, ROLL + "\nbatch: 2").hash}
-    hashes.add(planned(world, ROLL, limit="h1").hash)
+def test_the_hash_tells_every_change_of_the_plan(harness: EngineHarness) -> None:
+    hashes = {planned(harness, ROLL).hash, planned(harness, ROLL + "\nbatch: 2").hash}
+    hashes.add(planned(harness, ROLL, limit="h1").hash)
 
     assert len(hashes) == 3
-    assert planned(world, ROLL).hash in hashes
+    assert planned(harness, ROLL).hash in hashes
 
 
 @pytest.mark.parametrize(
@@ -54,16 +56,16 @@ def test_the_hash_tells_every_change_of_the_plan(world: World) -> None:
         ("wait: {gates: [fake.all_swerve], seconds: 5}", "no claim"),
         (ROLL + "\nvars: {units: x}", "no variable 'units'; did you mean unit"),
         (ROLL + "\nvars: {holdfast_phases: [restart]}", "no variable 'holdfast_phases'"),
-        (ROLL + "\nbatch: 6", r"batch of 6 is larger than .* allows \(5\): tests say so"),
+        (ROLL + "\nbatch: 6", r"batch of 6 is larger than .* allows \(5\): the test sets it"),
         (ROLL + "\nsettle: {seconds: 60}\ndeadline_seconds: 60", "no room to settle"),
         ("check: [fake.all_serve]\nsettle: {seconds: 9}\ndeadline_seconds: 9", "no room"),
     ],
 )
 def test_what_does_not_exist_is_found_before_a_run(
-    world: World, block: str, complaint: str
+    harness: EngineHarness, block: str, complaint: str
 ) -> None:
     with pytest.raises(InvalidInput, match=complaint) as caught:
-        planned(world, block)
+        planned(harness, block)
 
     assert caught.value.exit_code == 2
     assert "broker-restart.md:" in caught.value.message
@@ -77,47 +79,49 @@ def test_what_does_not_exist_is_found_before_a_run(
         ({"survey": ("fake.nothing",)}, "no claim"),
     ],
 )
-def test_a_policy_is_checked_like_a_runbook(world: World, given: Json, complaint: str) -> None:
-    world.policies["broker_restart.yml"] = policy(**given)
+def test_a_policy_is_checked_like_a_runbook(
+    harness: EngineHarness, given: Json, complaint: str
+) -> None:
+    harness.policies["broker_restart.yml"] = make_policy(**given)
     group = given.get("group", "broker")
 
     with pytest.raises(InvalidInput, match=complaint):
-        planned(world, f"roll: broker_restart.yml\nhosts: {group}")
+        planned(harness, f"roll: broker_restart.yml\nhosts: {group}")
 
 
-def test_a_claim_about_a_group_without_hosts_names_nothing(world: World) -> None:
-    world.groups["broker"] = ()
+def test_a_claim_about_a_group_without_hosts_names_nothing(harness: EngineHarness) -> None:
+    harness.groups["broker"] = ()
 
     with pytest.raises(InvalidInput, match=r"the group broker of .* has no hosts"):
-        planned(world, "check: [fake.all_serve]")
+        planned(harness, "check: [fake.all_serve]")
 
 
-def test_a_limit_keeps_the_inventorys_order(world: World) -> None:
-    [roll] = planned(world, ROLL, limit="h3,h1").rolls()
+def test_a_limit_keeps_the_inventorys_order(harness: EngineHarness) -> None:
+    [roll] = planned(harness, ROLL, limit="h3,h1").rolls()
 
     assert roll.hosts == ("h1", "h3")
 
 
-def test_a_limit_may_leave_a_step_without_hosts_but_not_all(world: World) -> None:
-    world.policies["worker_restart.yml"] = policy(service="worker", group="worker")
+def test_a_limit_may_leave_a_step_without_hosts_but_not_all(harness: EngineHarness) -> None:
+    harness.policies["worker_restart.yml"] = make_policy(service="worker", group="worker")
     worker = "roll: worker_restart.yml\nhosts: worker"
 
-    plan = planned(world, ROLL, worker, limit="h4")
+    plan = planned(harness, ROLL, worker, limit="h4")
     assert [roll.playbook for roll in plan.rolls()] == ["worker_restart.yml"]
     assert list(plan.leases) == ["lab/worker"]
 
     with pytest.raises(InvalidInput, match="leaves no host of the groups"):
-        planned(world, ROLL, limit="h4")
+        planned(harness, ROLL, limit="h4")
     with pytest.raises(InvalidInput, match="matches no host"):
-        planned(world, ROLL, limit="nobody")
+        planned(harness, ROLL, limit="nobody")
 
 
-def test_the_stricter_lease_wins(world: World) -> None:
-    world.policies["worker_restart.yml"] = policy(
+def test_the_stricter_lease_wins(harness: EngineHarness) -> None:
+    harness.policies["worker_restart.yml"] = make_policy(
         service="worker", group="worker", shared=("broker", "database")
     )
 
-    plan = planned(world, "roll: worker_restart.yml\nhosts: worker", ROLL)
+    plan = planned(harness, "roll: worker_restart.yml\nhosts: worker", ROLL)
 
     assert plan.leases == {
         "lab/worker": LeaseMode.EXCLUSIVE,
@@ -126,56 +130,58 @@ def test_the_stricter_lease_wins(world: World) -> None:
     }
 
 
-def test_a_soak_has_room_for_a_few_bad_readings(world: World) -> None:
-    [step] = planned(world, "wait: {gates: [fake.all_serve], seconds: 300}").steps
+def test_a_soak_has_room_for_a_few_bad_readings(harness: EngineHarness) -> None:
+    [step] = planned(harness, "wait: {gates: [fake.all_serve], seconds: 300}").steps
 
     assert isinstance(step, PlannedWait)
     assert step.deadline_seconds == 720
 
 
-def test_the_estimate_counts_batches_and_soaks(world: World) -> None:
+def test_the_estimate_counts_batches_and_soaks(harness: EngineHarness) -> None:
     blocks = (
         ROLL + "\nbatch: 2\ncanary: true\nsettle: {seconds: 30}",
         "wait: {gates: [fake.all_serve], seconds: 300}",
     )
 
-    assert planned(world, *blocks).estimate_seconds == 2 * (60 + 30) + 305
+    assert planned(harness, *blocks).estimate_seconds == 2 * (60 + 30) + 305
 
 
-def test_a_step_fills_its_inputs_in(world: World) -> None:
+def test_a_step_fills_its_inputs_in(harness: EngineHarness) -> None:
     inputs = "{size: {type: int, summary: how many, default: 2}}"
 
-    [roll] = planned(world, ROLL + "\nbatch: $size", inputs=inputs).steps
+    [roll] = planned(harness, ROLL + "\nbatch: $size", inputs=inputs).steps
 
     assert isinstance(roll, PlannedRoll)
     assert roll.batch == 2
 
 
-def test_an_input_of_the_wrong_kind_for_its_place_is_refused(world: World) -> None:
+def test_an_input_of_the_wrong_kind_for_its_place_is_refused(harness: EngineHarness) -> None:
     inputs = "{size: {summary: how many, pattern: '.*', default: many}}"
 
     with pytest.raises(InvalidInput, match="batch"):
-        planned(world, ROLL + "\nbatch: $size", inputs=inputs)
+        planned(harness, ROLL + "\nbatch: $size", inputs=inputs)
 
 
-def test_a_runbook_that_cannot_be_read_is_an_error(world: World) -> None:
+def test_a_runbook_that_cannot_be_read_is_an_error(harness: EngineHarness) -> None:
     with pytest.raises(InvalidInput, match="cannot be read"):
-        world.engine().planner.plan(world.path / "gone.md", world.path, {})
-    (world.path / "latin.md").write_bytes(b"\xff\xfe")
+        harness.engine().planner.plan(harness.path / "gone.md", harness.path, {})
+    (harness.path / "latin.md").write_bytes(b"\xff\xfe")
     with pytest.raises(InvalidInput, match="not UTF-8"):
-        world.engine().planner.plan(world.path / "latin.md", world.path, {})
+        harness.engine().planner.plan(harness.path / "latin.md", harness.path, {})
 
 
-def test_a_claim_about_one_host_is_asked_of_the_hosts_that_are_named(world: World) -> None:
-    world.own_claims = frozenset({"own.active"})
+def test_a_claim_about_one_host_is_asked_of_the_hosts_that_are_named(
+    harness: EngineHarness,
+) -> None:
+    harness.host_claims = frozenset({"own.active"})
 
-    [step] = planned(world, "check: [own.active]\nhosts: worker").steps
+    [step] = planned(harness, "check: [own.active]\nhosts: worker").steps
     assert isinstance(step, PlannedCheck)
     assert step.hosts == ("h3", "h4")
 
     with pytest.raises(InvalidInput, match="say which, with hosts"):
-        planned(world, "wait: {gates: [own.active], seconds: 5}")
+        planned(harness, "wait: {gates: [own.active], seconds: 5}")
     with pytest.raises(InvalidInput, match="speaks about the group broker"):
-        planned(world, "check: [fake.all_serve]\nhosts: worker")
+        planned(harness, "check: [fake.all_serve]\nhosts: worker")
     with pytest.raises(InvalidInput, match="has no group 'workers'; did you mean worker"):
-        planned(world, "check: [own.active]\nhosts: workers")
+        planned(harness, "check: [own.active]\nhosts: workers")

@@ -1,6 +1,6 @@
-"""What never happens, whatever the fleet, the faults, the crashes and the people do.
+"""Invariants of the engine, whatever the fleet, the faults, the crashes and the people do.
 
-Every example is a whole story on the fake fleet: a run, crashes and faults at random moments, repairs
+Every example is a whole scenario on the fake fleet: a run, crashes and faults at random moments, repairs
 and resumes until it ends. Claims are checked against the fleet's own record of what was done to it.
 """
 
@@ -19,10 +19,10 @@ from holdfast.engine import RunResult
 from holdfast.errors import LeaseHeld
 from holdfast.journal import Status
 from holdfast.model import Holder, LeaseMode, Phase
-from tests.unit.engine.worlds import Crash, World, policy, runbook
+from tests.unit.engine.engine_harness import DriverKilled, EngineHarness, make_policy, write_runbook
 
 HOSTS = ["h1", "h2", "h3", "h4"]
-KINDS = ["unreachable", "sick", "dead", "broken", "undecided"]
+KINDS = ["unreachable", "unhealthy", "stopped", "restart_fails", "unknown"]
 OTHER = Holder("other", "bob", "testing", "elsewhere", "boot", 1, 1)
 
 
@@ -35,23 +35,23 @@ class Incident:
 
 
 @dataclass(frozen=True)
-class Story:
+class Scenario:
     hosts: list[str]
     batches: tuple[int, int]
     canary: bool
     limit: list[str]
     leaders: list[int]
-    troubles: list[Fault]
+    faults: list[Fault]
     crashes: list[tuple[int, bool]]
     incidents: list[Incident]
     repair_first: bool
 
 
 @st.composite
-def stories(draw: st.DrawFn) -> Story:
+def scenarios(draw: st.DrawFn) -> Scenario:
     hosts = HOSTS[: draw(st.integers(1, len(HOSTS)))]
     some = st.sampled_from(hosts)
-    trouble = st.builds(
+    fault = st.builds(
         Fault,
         host=some,
         kind=st.sampled_from(KINDS),
@@ -61,92 +61,96 @@ def stories(draw: st.DrawFn) -> Story:
     incident = st.builds(
         Incident, st.integers(1, 60), st.sampled_from(["abort", "hard", "freeze", "stolen"])
     )
-    return Story(
+    return Scenario(
         hosts=hosts,
         batches=(draw(st.integers(1, 3)), draw(st.integers(1, 3))),
         canary=draw(st.booleans()),
         limit=draw(st.just([]) | st.lists(some, unique=True, min_size=1)),
         leaders=draw(st.lists(st.integers(0, 3), min_size=len(hosts), max_size=len(hosts))),
-        troubles=draw(st.lists(trouble, max_size=3)),
+        faults=draw(st.lists(fault, max_size=3)),
         crashes=draw(st.lists(st.tuples(st.integers(1, 60), st.booleans()), max_size=3)),
         incidents=draw(st.lists(incident, max_size=2)),
         repair_first=draw(st.booleans()),
     )
 
 
-class WatchedFleet(FakeFleet):
+class CheckedFleet(FakeFleet):
     """Asks at every act whether it was allowed, with eyes of its own."""
 
-    watch: Watch
+    checker: InvariantChecker
 
-    def note(self, host: str, what: str, run: str, unit: str) -> None:
-        super().note(host, what, run, unit)
+    def record(self, host: str, action: str, run: str, unit: str) -> None:
+        super().record(host, action, run, unit)
         if run:
-            self.watch.act(self.history[-1])
+            self.checker.act(self.history[-1])
 
 
 @dataclass
-class Watch:
+class InvariantChecker:
     """The claims, checked at the moment of every act."""
 
-    world: World
-    story: Story
+    harness: EngineHarness
+    scenario: Scenario
     listed: set[str]
     in_turn: set[str] = field(default_factory=set)
 
     def act(self, act: FleetEvent) -> None:
         assert act.host in self.listed, f"{act.host} is not part of the run"
         self.holds_a_lease(act)
-        if act.what == "undrain":
+        if act.action == "undrain":
             self.in_turn.discard(act.host)
             return
         self.in_turn.add(act.host)
-        most = max(self.story.batches)
+        most = max(self.scenario.batches)
         assert len(self.in_turn) <= most, f"{self.in_turn} out at once, {most} allowed"
 
     def holds_a_lease(self, act: FleetEvent) -> None:
-        rows = self.world.store.holders("lab/broker", act.at)
+        rows = self.harness.store.holders("lab/broker", act.at)
         assert [row.holder.run for row in rows] == [act.run], f"{act} without a lease"
         assert rows[0].mode is LeaseMode.EXCLUSIVE
 
 
 @dataclass
-class Play:
-    """Tells one story to its end."""
+class ScenarioRunner:
+    """Runs one scenario to its end."""
 
-    story: Story
+    scenario: Scenario
     path: Path
     ticks: int = 0
 
     def __post_init__(self) -> None:
-        fleet = WatchedFleet(
+        fleet = CheckedFleet(
             {
                 name: FakeHost(name, leaders=leaders)
-                for name, leaders in zip(self.story.hosts, self.story.leaders, strict=True)
+                for name, leaders in zip(self.scenario.hosts, self.scenario.leaders, strict=True)
             },
-            troubles=list(self.story.troubles),
+            faults=list(self.scenario.faults),
         )
-        hosts = tuple(self.story.hosts)
-        self.world = World(
+        hosts = tuple(self.scenario.hosts)
+        self.harness = EngineHarness(
             self.path,
             fleet,
             {"broker": hosts, "worker": hosts},
             {
-                "broker_restart.yml": policy(),
-                "worker_restart.yml": policy(service="worker", group="worker", shared=("broker",)),
+                "broker_restart.yml": make_policy(),
+                "worker_restart.yml": make_policy(
+                    service="worker", group="worker", shared=("broker",)
+                ),
             },
         )
-        fleet.watch = Watch(self.world, self.story, set(self.story.limit or self.story.hosts))
+        fleet.checker = InvariantChecker(
+            self.harness, self.scenario, set(self.scenario.limit or self.scenario.hosts)
+        )
         fleet.clock.on_tick.append(self.tick)
 
     def tick(self) -> None:
         self.ticks += 1
-        for incident in self.story.incidents:
+        for incident in self.scenario.incidents:
             if incident.tick == self.ticks:
-                self.strike(incident.kind)
+                self.cause(incident.kind)
 
-    def strike(self, kind: str) -> None:
-        clock, store = self.world.fleet.clock, self.world.store
+    def cause(self, kind: str) -> None:
+        clock, store = self.harness.fleet.clock, self.harness.store
         if kind == "abort":
             self.driver.stop.ask()
         elif kind == "hard":
@@ -161,64 +165,64 @@ class Play:
             except LeaseHeld:
                 event("nobody could steal the lease")
 
-    def tell(self) -> int:
+    def run_to_the_end(self) -> int:
         """Until the run is finished or refused; at most as often as there are things to go wrong."""
         ended = self.attempt("")
-        crashes = iter(self.story.crashes)
+        crashes = iter(self.scenario.crashes)
         for number in range(12):
             if ended is not None and ended.code in {0, 3}:
                 return ended.code
-            run = self.world.store.runs()[0]
+            run = self.harness.store.runs()[0]
             state = self.driver.state(run)
             if state.status is Status.FINISHED:
                 return 0  # it died with its last word in the journal
             if state.grant is None:
                 return 3  # it died or was aborted before it could touch anything: start anew
-            if self.story.repair_first or number > 3:
-                self.world.fleet.repair()
-            self.world.fleet.clock.now += timedelta(minutes=10)
+            if self.scenario.repair_first or number > 3:
+                self.harness.fleet.repair()
+            self.harness.fleet.clock.now += timedelta(minutes=10)
             at, after = next(crashes, (0, False))
-            tripwire = self.world.tripwire
-            tripwire.at, tripwire.after = (tripwire.seen + at if at else 0), after
+            store = self.harness.crashing_store
+            store.crash_at, store.crash_after_write = (store.writes + at if at else 0), after
             ended = self.attempt(run)
         raise AssertionError("twelve repairs and resumes did not finish the run")
 
     def attempt(self, run: str) -> RunResult | None:
-        self.driver = self.world.engine()
-        before = len(self.world.fleet.history)
+        self.driver = self.harness.engine()
+        before = len(self.harness.fleet.history)
         try:
             ended = self.driver.resume(run, "ada", "repaired") if run else self.start()
-        except Crash:
-            self.world.kill_drivers()
+        except DriverKilled:
+            self.harness.kill_drivers()
             return None
-        note(f"{ended.code}: {[str(h) for h in self.world.fleet.history[before:]]}")
+        note(f"{ended.code}: {[str(h) for h in self.harness.fleet.history[before:]]}")
         return ended
 
     def start(self) -> RunResult:
         blocks = [
             f"roll: {group}_restart.yml\nhosts: {group}\nbatch: {batch}"
-            f"\ncanary: {str(self.story.canary).lower()}"
-            for group, batch in zip(("broker", "worker"), self.story.batches, strict=True)
+            f"\ncanary: {str(self.scenario.canary).lower()}"
+            for group, batch in zip(("broker", "worker"), self.scenario.batches, strict=True)
         ]
-        path = runbook(self.path, *blocks)
-        plan = self.driver.planner.plan(path, self.path, {}, ",".join(self.story.limit))
+        path = write_runbook(self.path, *blocks)
+        plan = self.driver.planner.plan(path, self.path, {}, ",".join(self.scenario.limit))
         return self.driver.start(plan, "ada", "why")
 
 
 @settings(max_examples=100)
-@given(stories())
-def test_never(story: Story) -> None:
+@given(scenarios())
+def test_no_scenario_breaks_an_invariant(scenario: Scenario) -> None:
     with tempfile.TemporaryDirectory() as path:
-        play = Play(story, Path(path))
-        code = play.tell()
-    fleet = play.world.fleet
-    event(f"code {code}, {min(play.world.drivers, 5)} drivers")
+        runner = ScenarioRunner(scenario, Path(path))
+        code = runner.run_to_the_end()
+    fleet = runner.harness.fleet
+    event(f"code {code}, {min(runner.harness.drivers_started, 5)} drivers")
     if code == 3:
         assert not fleet.history
         return
-    repaired = {(h.host, h.unit) for h in fleet.history if h.what == "repaired"}
+    repaired = {(h.host, h.unit) for h in fleet.history if h.action == "repaired"}
     restarts = fleet.restarts()
-    for host in story.limit or story.hosts:
+    for host in scenario.limit or scenario.hosts:
         for unit in ("broker", "worker"):
             times = restarts.get((host, unit), 0)
             # A host that an operator started by hand in the middle of its turn counts as restarted.

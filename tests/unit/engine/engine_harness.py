@@ -1,4 +1,4 @@
-"""Everything an engine needs, in memory: a fleet, its runbook, a clock, a journal."""
+"""An engine with everything it uses in memory: fleet, runbook, clock, journal."""
 
 from __future__ import annotations
 
@@ -44,8 +44,10 @@ Because.
 """
 
 
-def runbook(path: Path, *blocks: str, name: str = "broker-restart", inputs: str = "{}") -> Path:
-    """Write a runbook with these step blocks."""
+def write_runbook(
+    path: Path, *blocks: str, name: str = "broker-restart", inputs: str = "{}"
+) -> Path:
+    """Write a runbook with these step blocks and return its path."""
     steps = "\n".join(
         STEP.format(number=number, title=f"Step {number}", block=block)
         for number, block in enumerate(blocks, 1)
@@ -55,14 +57,14 @@ def runbook(path: Path, *blocks: str, name: str = "broker-restart", inputs: str 
     return target
 
 
-def policy(**given: Json) -> Policy:
-    """A policy of a broker, or something like it."""
+def make_policy(**given: Json) -> Policy:
+    """Return the policy of a broker; keyword arguments replace its fields."""
     return Policy(
         **{
             "service": "broker",
             "group": "broker",
             "batch_max": 5,
-            "batch_max_reason": "tests say so",
+            "batch_max_reason": "the test sets it",
             "order": ("unhealthy_first", "fewest_leaders_first"),
             "survey": ("fake.all_serve",),
         }
@@ -71,7 +73,7 @@ def policy(**given: Json) -> Policy:
 
 
 @dataclass
-class FakeSite:
+class FakeInventory:
     """An inventory; one group holds all hosts unless the test says otherwise."""
 
     groups: dict[str, tuple[str, ...]]
@@ -99,85 +101,90 @@ class FakePlaybooks:
         return Playbook(name, self.policies[name], frozenset({"unit"}))
 
 
-class Crash(BaseException):
-    """The driver is killed here; nothing may catch it."""
+class DriverKilled(BaseException):
+    """The driver's process is killed here; no ``except Exception`` may catch it."""
 
 
 @dataclass
-class Tripwire:
-    """A journal that kills the driver right before or after its n-th new event."""
+class CrashingStore:
+    """A store that kills the driver immediately before or after its ``crash_at``-th write."""
 
     store: Store
-    at: int = 0
-    after: bool = True
-    seen: int = 0
-    broken: bool = False
+    crash_at: int = 0
+    crash_after_write: bool = True
+    writes: int = 0
+    unusable: bool = False
 
-    def _passing(self, write: Callable[[], Recorded]) -> Recorded:
-        self.seen += 1
-        if self.broken:
-            raise StateUnusable("the state database is on fire")
-        if self.seen == self.at and not self.after:
-            raise Crash
+    def _write(self, write: Callable[[], Recorded]) -> Recorded:
+        self.writes += 1
+        if self.unusable:
+            raise StateUnusable("the state database is not reachable")
+        if self.writes == self.crash_at and not self.crash_after_write:
+            raise DriverKilled
         recorded = write()
-        if self.seen == self.at and self.after:
-            raise Crash
+        if self.writes == self.crash_at and self.crash_after_write:
+            raise DriverKilled
         return recorded
 
     def append(self, run: str, event: Event) -> Recorded:
-        return self._passing(lambda: self.store.append(run, event))
+        return self._write(lambda: self.store.append(run, event))
 
     def append_guarded(self, grant: Json, event: Event, now: datetime) -> Recorded:
-        return self._passing(lambda: self.store.append_guarded(grant, event, now))
+        return self._write(lambda: self.store.append_guarded(grant, event, now))
 
     def __getattr__(self, name: str) -> Json:
         return getattr(self.store, name)
 
 
 @dataclass
-class World:
-    """One controller, one fleet. ``drivers`` tells living drivers apart, as processes would."""
+class EngineHarness:
+    """One controller and one fleet; every ``engine()`` counts as a process of its own.
+
+    ``notifications`` is what the listener received, ``dead_processes`` are drivers that were killed.
+    """
 
     path: Path
     fleet: FakeFleet
     groups: dict[str, tuple[str, ...]]
-    policies: dict[str, Policy] = field(default_factory=lambda: {"broker_restart.yml": policy()})
-    heard: list[Recorded | Progress] = field(default_factory=list)
-    dead: set[int] = field(default_factory=set)
-    drivers: int = 0
-    known_claims: frozenset[str] = frozenset({"fake.all_serve", "fake.others_serve"})
-    own_claims: frozenset[str] = frozenset()
+    policies: dict[str, Policy] = field(
+        default_factory=lambda: {"broker_restart.yml": make_policy()}
+    )
+    notifications: list[Recorded | Progress] = field(default_factory=list)
+    dead_processes: set[int] = field(default_factory=set)
+    drivers_started: int = 0
+    fleet_claims: frozenset[str] = frozenset({"fake.all_serve", "fake.others_serve"})
+    host_claims: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, path: Path, *hosts: str) -> World:
+    def of(cls, path: Path, *hosts: str) -> EngineHarness:
         return cls(path, FakeFleet.of(list(hosts)), {"broker": hosts})
 
     def __post_init__(self) -> None:
         settings = Settings("sqlite://", self.path)
         self.store = open_store(settings, gone=self.is_gone)
-        self.tripwire = Tripwire(self.store)
+        self.crashing_store = CrashingStore(self.store)
 
     def is_gone(self, holder: Holder) -> bool:
-        return holder.process in self.dead
+        return holder.process in self.dead_processes
 
     def claim_group(self, entry: Json) -> str:
         name = entry if isinstance(entry, str) else entry["claim"]
-        if name in self.own_claims:
+        if name in self.host_claims:
             return ""
-        if name not in self.known_claims:
+        if name not in self.fleet_claims:
             raise InvalidInput(f"there is no claim {name!r}")
         return "broker"
 
     def engine(self, runner: FakeRunner | None = None) -> Engine:
-        """A driver of its own: a new process, as far as leases can tell."""
-        self.drivers += 1
-        process = self.drivers
+        """Return a new engine, which the leases see as a new process."""
+        self.drivers_started += 1
+        process = self.drivers_started
         return Engine(
             Dependencies(
-                store=self.tripwire,  # type: ignore[arg-type]  # a store with a tripwire
-                runner=runner or FakeRunner(self.fleet, self.tripwire),
+                store=self.crashing_store,  # type: ignore[arg-type]  # a store by its methods
+                runner=runner or FakeRunner(self.fleet, self.crashing_store),
                 planner=Planner(
-                    inventories=FakeSite(self.groups),
+                    inventories=FakeInventory(self.groups),
                     playbooks=FakePlaybooks(self.policies),
                     claim_group=self.claim_group,
                 ),
@@ -187,11 +194,11 @@ class World:
                     run, by, reason, "ctl", "boot", process, process
                 ),
                 driver_gone=self.is_gone,
-                listener=self.heard.append,
+                listener=self.notifications.append,
                 background=self.fleet.clock.background,
             )
         )
 
     def kill_drivers(self) -> None:
-        """Every driver so far is dead."""
-        self.dead |= set(range(1, self.drivers + 1))
+        """Mark every driver started so far as dead."""
+        self.dead_processes |= set(range(1, self.drivers_started + 1))

@@ -58,14 +58,14 @@ class LocalSite:
             site._make_host(host)
         (path / "group_vars").mkdir(parents=True)
         (path / "group_vars" / "all.yml").write_text("holdfast_site: contract\n")
-        site.lose(*unreachable)
+        site.make_unreachable(*unreachable)
         return site
 
-    def lose(self, *unreachable: str) -> None:
+    def make_unreachable(self, *unreachable: str) -> None:
         """From now on plays reach every host but these."""
         self._write(dict.fromkeys(unreachable, _NOWHERE))
 
-    def lose_in_mid_turn(self, host: str) -> None:
+    def make_unreachable_in_mid_turn(self, host: str) -> None:
         """A play reaches the host until its systemd has been asked something."""
         asked = self.place(host) / UNIT
         connection = f"{{{{ 'ssh' if '{asked}' is directory else 'local' }}}}"

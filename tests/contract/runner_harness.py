@@ -1,4 +1,4 @@
-"""The two runners behind one bench: how to break hosts, and what really happened to them."""
+"""The two runners behind one harness: how to break hosts, and what really happened to them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from holdfast.journal.events import Event
 from holdfast.model import Holder, Json, LeaseMode
 from holdfast.settings import Settings
 from holdfast.store import Store, open_store, processes_of
-from tests.contract.site import UNIT, LocalSite
+from tests.contract.local_site import UNIT, LocalSite
 
 PROJECT = Path(__file__).parents[2]
 
 
-class Bench(Protocol):
+class RunnerHarness(Protocol):
     """A runner, three hosts a, b and c of which c answers nothing, and a journal."""
 
     store: Store
@@ -37,7 +37,7 @@ class Bench(Protocol):
     def make_slow(self, host: str) -> None: ...
 
 
-class FakeBench:
+class FakeRunnerHarness:
     def __init__(self, path: Path) -> None:
         self.store = open_store(Settings("sqlite://", path))
         self.fleet = FakeFleet.of(["a", "b", "c"])
@@ -55,7 +55,7 @@ class FakeBench:
         return self.fleet.hosts[host].invocation_id(UNIT)
 
     def break_restart(self, host: str) -> None:
-        self.fleet.broken.add(host)
+        self.fleet.restart_fails.add(host)
 
     def stop_unit(self, host: str) -> None:
         self.fleet.hosts[host].unit(UNIT).active = False
@@ -64,7 +64,7 @@ class FakeBench:
         """Every task of the fake takes a second of its clock: slow enough to be interrupted."""
 
 
-class RealBench:
+class AnsibleRunnerHarness:
     def __init__(self, path: Path) -> None:
         settings = Settings(f"sqlite:///{path / 'state' / 'state.db'}", path / "state")
         self.store = open_store(settings)
@@ -98,17 +98,17 @@ class RealBench:
         self.site.make_slow(host)
 
 
-class Hand:
-    """Starts plays on a bench as the engine would, and reads what they journaled."""
+class PlayStarter:
+    """Starts plays on a harness as the engine would, and reads what they journaled."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
+    def __init__(self, harness: RunnerHarness) -> None:
+        self.harness = harness
         # Unique, since a runner ends every process that carries its run's name.
         self.run = f"contract-{uuid4().hex}"
-        self.plays = 0
+        self.started = 0
         holder = Holder(self.run, "ada", "a test", "ctl", "boot", 1, 1)
         scopes = {"contract/toy": LeaseMode.EXCLUSIVE}
-        self.grant = bench.store.take(holder, scopes, timedelta(hours=1), bench.now())
+        self.grant = harness.store.take(holder, scopes, timedelta(hours=1), harness.now())
         self.progress: list[Progress] = []
 
     def play(
@@ -118,16 +118,16 @@ class Hand:
         interrupted: Callable[[], bool] = lambda: False,
         **variables: Json,
     ) -> PlayResult:
-        self.plays += 1
+        self.started += 1
         play = Play(
             run=self.run,
-            ident=f"{self.plays:04d}",
+            ident=f"{self.started:04d}",
             playbook=playbook,
-            inventory=self.bench.inventory,
+            inventory=self.harness.inventory,
             limit=tuple(limit),
             variables=self.common() | variables,
         )
-        return self.bench.runner.run(play, self.progress.append, interrupted)
+        return self.harness.runner.run(play, self.progress.append, interrupted)
 
     def roll(self, *batch: str, done: Mapping[str, str] | None = None, **given: Json) -> PlayResult:
         """A batch of the unit's playbook; ``done`` are hosts with the InvocationID they were left with."""
@@ -158,12 +158,15 @@ class Hand:
 
     def lose_lease(self) -> None:
         """The run's tokens are worth nothing from now on."""
-        self.bench.store.release(self.grant)
+        self.harness.store.release(self.grant)
 
-    def said(self, kind: type[Event]) -> list[Json]:
+    def events(self, kind: type[Event]) -> list[Json]:
         """The events of a kind, in order."""
-        events = (recorded.event for recorded in self.bench.store.read(self.run))
+        events = (recorded.event for recorded in self.harness.store.read(self.run))
         return [event for event in events if isinstance(event, kind)]
 
 
-BENCHES: dict[str, Callable[[Path], Bench]] = {"fake": FakeBench, "real": RealBench}
+HARNESSES: dict[str, Callable[[Path], RunnerHarness]] = {
+    "fake": FakeRunnerHarness,
+    "real": AnsibleRunnerHarness,
+}
