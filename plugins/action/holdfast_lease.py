@@ -16,13 +16,13 @@ from holdfast.model import Holder, Json
 from holdfast.play_context import (
     LeaseRequest,
     PlayContext,
-    Policy,
     Variables,
     dead_holders,
     release_by_hand,
     take_by_hand,
     would_take,
 )
+from holdfast.policy import PlaybookPolicy
 from holdfast.settings import load_settings
 from holdfast.store import Store, holder_for, open_store
 
@@ -103,7 +103,7 @@ def _wanted(variables: Variables) -> LeaseRequest:
             raise InvalidInput(f"{name} is not set, so no lease can be named", remedy=remedy)
     return LeaseRequest(
         site=str(variables["holdfast_site"]),
-        policy=Policy.of(variables["holdfast_policy"]),
+        policy=PlaybookPolicy.parse(variables["holdfast_policy"]),
         title=str(variables["ansible_play_name"]),
     )
 

@@ -9,9 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, StrictStr
 
 Json = Any  # JSON-shaped data: what crosses Ansible, the journal and the database.
+
+ClaimEntry = Annotated[StrictStr, Field(min_length=1)] | dict[str, Json]
+"""How YAML names a claim: its name, or ``{claim: name, parameter: value, …}``."""
 
 RUN_VARIABLE = "HOLDFAST_RUN"
 """Every play the engine starts carries its run in this environment variable, and so do all of its

@@ -1,7 +1,7 @@
-"""The run that a play belongs to, as seen from inside the play: its name, leases and journal.
+"""The run that a play belongs to, seen from inside the play: its id, leases, journal and baselines.
 
-Owns how a play run by hand takes leases of its own. Knows nothing of Ansible: the play's variables
-come in as plain values (docs/architecture.md, "How a play and the engine talk").
+Owns how a play that is run by hand takes leases of its own. Knows nothing of Ansible: the play's
+variables are given as plain values (docs/architecture.md, "How a play and the engine talk").
 """
 
 from __future__ import annotations
@@ -10,43 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from holdfast.errors import InvalidInput, LeaseHeld, LeaseLost
 from holdfast.journal.events import BaselineTaken, Finished, LeaseTaken, RunOpened
 from holdfast.model import Grant, Holder, Json, LeaseMode
+from holdfast.policy import PlaybookPolicy
 from holdfast.store import LeaseRow, Store
 
 BY_HAND_TTL = timedelta(minutes=15)
-"""A lease taken by hand outlives its play by this much at most, and only on other controllers."""
-
-
-class Policy(BaseModel):
-    """The part of a play's ``holdfast_policy`` that says which leases it needs."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    service: str = Field(min_length=1)
-    shared: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, declared: Json) -> Policy:
-        """The policy as a play declares it.
-
-        Raises:
-            InvalidInput: it does not name its service.
-        """
-        try:
-            return cls.model_validate(declared)
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            raise InvalidInput(f"holdfast_policy: {key}: {first['msg']}") from None
-
-    def scopes(self, site: str) -> dict[str, LeaseMode]:
-        """What the play must hold: its own service alone, the shared ones together with others."""
-        shared = {f"{site}/{service}": LeaseMode.SHARED for service in self.shared}
-        return {**shared, f"{site}/{self.service}": LeaseMode.EXCLUSIVE}
+"""How long a lease taken by hand lasts without renewal. On its own controller it ends with its play."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +34,7 @@ class PlayContext:
 
     @classmethod
     def of(cls, variables: Mapping[str, Json]) -> PlayContext | None:
-        """The run that the play's variables name; None where they name none.
+        """Return the run that the play's variables name, None where they name none.
 
         Raises:
             InvalidInput: a run is named without a usable grant.
@@ -79,64 +50,69 @@ class PlayContext:
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
-    """What a play that is run by hand says of itself."""
+    """What a play that is run by hand needs to take its leases; ``title`` is the play's name."""
 
     site: str
-    policy: Policy
+    policy: PlaybookPolicy
     title: str
 
+    def scopes(self) -> dict[str, LeaseMode]:
+        """Return the scopes to lease: ``{"east/nova": EXCLUSIVE, "east/rabbitmq": SHARED}``."""
+        return {f"{self.site}/{name}": mode for name, mode in self.policy.leases().items()}
 
-def take_by_hand(store: Store, wanted: LeaseRequest, me: Holder, now: datetime) -> PlayContext:
-    """Take the play's leases, or renew them where this very process took them before.
 
-    ``me`` describes the ansible-playbook process, so that all serial batches of one play share
-    one lease and a play that died keeps nobody out on its own controller.
+def take_by_hand(store: Store, request: LeaseRequest, holder: Holder, now: datetime) -> PlayContext:
+    """Take the play's leases, or renew them where the same process took them before.
+
+    ``holder`` describes the ansible-playbook process. All serial batches of one play therefore share
+    one lease, and on this controller a play that died keeps nobody out.
 
     Raises:
-        LeaseHeld: another run holds one of the scopes; names who, since when and why.
+        LeaseHeld: another run holds one of the scopes; the message names who, since when and why.
     """
-    scopes = wanted.policy.scopes(wanted.site)
-    mine = next(
-        (row for scope in scopes for row in store.holders(scope, now) if _same(row, me)), None
-    )
-    holder = mine.holder if mine else me
+    scopes = request.scopes()
+    own = (row for scope in scopes for row in store.holders(scope, now) if _same(row, holder))
+    earlier = next(own, None)
+    holder = earlier.holder if earlier else holder
     grant = store.take(holder, scopes, BY_HAND_TTL, now)
-    if mine is None:
-        store.append(grant.run, _opened(wanted, holder, now))
+    if earlier is None:
+        store.append(grant.run, _run_opened(request, holder, now))
         store.append(grant.run, LeaseTaken(at=now, tokens=dict(grant.tokens)))
     return PlayContext(grant, by_hand=True)
 
 
-def would_take(store: Store, wanted: LeaseRequest, me: Holder, now: datetime) -> str:
-    """What ``take_by_hand`` would do now, in a sentence; touches nothing (Ansible's check mode)."""
-    scopes = wanted.policy.scopes(wanted.site)
+def would_take(store: Store, request: LeaseRequest, holder: Holder, now: datetime) -> str:
+    """Return what ``take_by_hand`` would do now, as a sentence; for check mode, changes nothing."""
+    scopes = request.scopes()
     try:
-        store.would_take(me, scopes, now)
+        store.would_take(holder, scopes, now)
     except LeaseHeld as held:
         return f"would be refused: {held.message}"
     return f"would take the leases {', '.join(sorted(scopes))}"
 
 
 def dead_holders(
-    store: Store, everyone: Store, wanted: LeaseRequest, now: datetime
+    store: Store, all_leases: Store, request: LeaseRequest, now: datetime
 ) -> list[Holder]:
-    """Whose leases stand in the play's way in name only: their plays died on this controller.
+    """Return the holders of the requested scopes whose plays died on this controller.
 
-    ``everyone`` is the same state opened so that no holder is taken for dead.
+    ``store`` leaves out their leases; ``all_leases`` is the same state, opened so that it does not.
     """
     dead: dict[str, Holder] = {}
-    for scope in wanted.policy.scopes(wanted.site):
+    for scope in request.scopes():
         living = store.holders(scope, now)
         dead |= {
-            row.holder.run: row.holder for row in everyone.holders(scope, now) if row not in living
+            row.holder.run: row.holder
+            for row in all_leases.holders(scope, now)
+            if row not in living
         }
     return list(dead.values())
 
 
 def release_by_hand(store: Store, run: PlayContext, now: datetime) -> bool:
-    """The last batch ended well: note it and give the leases back.
+    """Journal that a run by hand has finished, and release its leases.
 
-    False, with nothing done, for a run of the engine, which ends it itself.
+    Returns False, with nothing done, for a run of the engine: the engine ends it.
     """
     if run.by_hand:
         store.append(run.run, Finished(at=now))
@@ -146,7 +122,7 @@ def release_by_hand(store: Store, run: PlayContext, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Variables(Mapping[str, Json]):
-    """The play's variables, each resolved when it is asked for: templates, lookups and vault."""
+    """The play's variables. Each is resolved when it is read: templates, lookups and vault."""
 
     raw: Mapping[str, Json]
     template: Callable[[Json], Json]
@@ -162,9 +138,9 @@ class Variables(Mapping[str, Json]):
 
 
 def baseline(store: Store, run: str, taken: BaselineTaken) -> BaselineTaken:
-    """The run's baseline of that name; ``taken`` becomes it where there is none yet.
+    """Return the run's baseline of that name; where there is none yet, journal ``taken`` as it.
 
-    Figures taken after a restart would hide what the restart did, so the first ones stay.
+    The first figures stay: later ones are taken after a restart and would hide what it changed.
     """
     for recorded in store.read(run):
         if isinstance(recorded.event, BaselineTaken) and recorded.event.name == taken.name:
@@ -175,17 +151,17 @@ def baseline(store: Store, run: str, taken: BaselineTaken) -> BaselineTaken:
 
 @dataclass(slots=True)
 class LeaseRenewal:
-    """Keeps a lease taken by hand alive while a gate waits; the engine renews its own."""
+    """Renews a lease taken by hand while a gate waits; the engine renews its own."""
 
     store: Store
     run: PlayContext
     due: datetime
 
     def at(self, now: datetime) -> None:
-        """Renew if a third of the lease's life has passed since the last time.
+        """Renew the lease if a third of its life has passed since the last renewal.
 
         Raises:
-            LeaseLost: it expired or was taken; no act may follow.
+            LeaseLost: it expired or another run took it; no act may follow.
         """
         if self.run.by_hand and now >= self.due:
             self.store.renew(self.run.grant, BY_HAND_TTL, now)
@@ -193,10 +169,10 @@ class LeaseRenewal:
 
 
 def require_lease(run: PlayContext | None) -> PlayContext:
-    """The run, which an act and its record cannot do without.
+    """Return the run; acts and records need one.
 
     Raises:
-        LeaseLost: the play took no lease.
+        LeaseLost: the play has no run and therefore no lease.
     """
     if run is None:
         raise LeaseLost(
@@ -206,23 +182,24 @@ def require_lease(run: PlayContext | None) -> PlayContext:
     return run
 
 
-def _same(row: LeaseRow, me: Holder) -> bool:
-    theirs = row.holder
-    return (theirs.controller, theirs.boot_id, theirs.process, theirs.process_started) == (
-        me.controller,
-        me.boot_id,
-        me.process,
-        me.process_started,
+def _same(row: LeaseRow, holder: Holder) -> bool:
+    """Tell whether a lease is held by this very process."""
+    other = row.holder
+    return (other.controller, other.boot_id, other.process, other.process_started) == (
+        holder.controller,
+        holder.boot_id,
+        holder.process,
+        holder.process_started,
     )
 
 
-def _opened(wanted: LeaseRequest, holder: Holder, now: datetime) -> RunOpened:
+def _run_opened(request: LeaseRequest, holder: Holder, now: datetime) -> RunOpened:
     return RunOpened(
         at=now,
         runbook="",
         runbook_hash="",
-        playbook=wanted.title,
-        site=wanted.site,
+        playbook=request.title,
+        site=request.site,
         by=holder.by,
         reason=holder.reason,
         controller=holder.controller,

@@ -17,7 +17,8 @@ from holdfast.ansible.fake_fleet import FakeFleet
 from holdfast.ansible.fake_runner import FakeRunner
 from holdfast.engine import Dependencies, Engine, Planner
 from holdfast.model import Json
-from holdfast.plan import Playbook, Policy, SiteInventory
+from holdfast.plan import Playbook, SiteInventory
+from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
 from holdfast.store import open_store
 
@@ -63,7 +64,7 @@ class Playbooks:
 
     def read(self, name: str, variables: Mapping[str, Json]) -> Playbook:
         """A policy such as the computes' own."""
-        policy = Policy(
+        policy = PlaybookPolicy(
             service="nova",
             group=GROUP,
             batch_max=BATCH,

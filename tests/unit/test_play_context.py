@@ -1,4 +1,4 @@
-"""A play run by hand: its leases, its journal, and what a dead or foreign play leaves behind."""
+"""A play run by hand: its leases, its journal, and the leases of plays that died or run elsewhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from holdfast.play_context import (
     LeaseRenewal,
     LeaseRequest,
     PlayContext,
-    Policy,
     Variables,
     baseline,
     dead_holders,
@@ -26,12 +25,22 @@ from holdfast.play_context import (
     take_by_hand,
     would_take,
 )
+from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
 from holdfast.store import Store, holder_for, open_store
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
-NOVA = LeaseRequest("east", Policy(service="nova", shared=("rabbitmq",)), "Restart nova")
-RABBIT = LeaseRequest("east", Policy(service="rabbitmq"), "Restart RabbitMQ")
+
+
+def request(service: str, *shared: str, title: str = "") -> LeaseRequest:
+    policy = PlaybookPolicy(
+        service=service, shared=shared, group=service, batch_max=1, batch_max_reason="a test"
+    )
+    return LeaseRequest("east", policy, title)
+
+
+NOVA = request("nova", "rabbitmq", title="Restart nova")
+RABBIT = request("rabbitmq", title="Restart RabbitMQ")
 
 
 @pytest.fixture
@@ -39,13 +48,13 @@ def store(tmp_path: Path) -> Store:
     return open_store(Settings(f"sqlite:///{tmp_path}/state.db", tmp_path))
 
 
-def me(run: str = "r1", by: str = "ada") -> Holder:
+def this_process(run: str = "r1", by: str = "ada") -> Holder:
     return holder_for(run, by, "a new library", os.getpid())
 
 
-def somebody_else(run: str = "r2") -> Holder:
-    """A play on another controller, of which nothing can be proven here."""
-    return replace(me(run, "bob"), controller="elsewhere")
+def other_controller(run: str = "r2") -> Holder:
+    """A play on another controller: whether it lives cannot be known here."""
+    return replace(this_process(run, "bob"), controller="elsewhere")
 
 
 def events(store: Store, run: str) -> list[Event]:
@@ -53,7 +62,7 @@ def events(store: Store, run: str) -> list[Event]:
 
 
 def test_the_first_take_opens_a_run(store: Store) -> None:
-    run = take_by_hand(store, NOVA, me(), NOW)
+    run = take_by_hand(store, NOVA, this_process(), NOW)
     assert run == PlayContext(Grant("r1", {"east/nova": 1, "east/rabbitmq": 1}), by_hand=True)
     assert events(store, "r1") == [
         RunOpened(
@@ -64,97 +73,100 @@ def test_the_first_take_opens_a_run(store: Store) -> None:
             site="east",
             by="ada",
             reason="a new library",
-            controller=me().controller,
+            controller=this_process().controller,
             process=os.getpid(),
         ),
         LeaseTaken(at=NOW, tokens={"east/nova": 1, "east/rabbitmq": 1}),
     ]
 
 
-def test_the_service_is_taken_alone_and_what_it_needs_together_with_others(store: Store) -> None:
-    take_by_hand(store, NOVA, me(), NOW)
+def test_the_play_s_own_service_is_leased_exclusively_and_others_shared(store: Store) -> None:
+    take_by_hand(store, NOVA, this_process(), NOW)
     modes = {scope: store.holders(scope, NOW)[0].mode for scope in ("east/nova", "east/rabbitmq")}
     assert modes == {"east/nova": LeaseMode.EXCLUSIVE, "east/rabbitmq": LeaseMode.SHARED}
 
 
-def test_the_next_batch_of_the_same_play_shares_the_run(store: Store) -> None:
-    first = take_by_hand(store, NOVA, me("r1"), NOW)
+def test_the_next_batch_of_the_same_play_uses_the_same_run(store: Store) -> None:
+    first = take_by_hand(store, NOVA, this_process("r1"), NOW)
     later = NOW + timedelta(minutes=10)
-    second = take_by_hand(store, NOVA, me("another-name", "another user"), later)
+    second = take_by_hand(store, NOVA, this_process("another-name", "another user"), later)
     assert second == first
     assert len(events(store, "r1")) == 2
     assert store.holders("east/nova", later)[0].expires == later + BY_HAND_TTL
 
 
-def test_two_plays_do_not_change_one_service(store: Store) -> None:
-    take_by_hand(store, RABBIT, somebody_else(), NOW)
+def test_a_second_play_for_the_same_service_is_refused(store: Store) -> None:
+    take_by_hand(store, RABBIT, other_controller(), NOW)
     with pytest.raises(LeaseHeld) as refused:
-        take_by_hand(store, RABBIT, me(), NOW)
-    for said in ("r2", "bob", "elsewhere", "a new library", "2026-11-21 23:04:00 UTC"):
-        assert said in str(refused.value)
+        take_by_hand(store, RABBIT, this_process(), NOW)
+    for part in ("r2", "bob", "elsewhere", "a new library", "2026-11-21 23:04:00 UTC"):
+        assert part in str(refused.value)
     assert events(store, "r1") == []
 
 
-def test_what_a_play_needs_is_not_changed_under_it(store: Store) -> None:
-    take_by_hand(store, NOVA, somebody_else(), NOW)
+def test_a_shared_scope_cannot_be_leased_exclusively(store: Store) -> None:
+    take_by_hand(store, NOVA, other_controller(), NOW)
     with pytest.raises(LeaseHeld, match="east/rabbitmq"):
-        take_by_hand(store, RABBIT, me(), NOW)
-    # Another service that needs the same broker is no harm.
-    take_by_hand(
-        store, LeaseRequest("east", Policy(service="cinder", shared=("rabbitmq",)), ""), me(), NOW
-    )
+        take_by_hand(store, RABBIT, this_process(), NOW)
+    # Another service that needs the same broker does not conflict.
+    take_by_hand(store, request("cinder", "rabbitmq"), this_process(), NOW)
 
 
-def test_a_play_that_died_keeps_nobody_out(store: Store) -> None:
-    take_by_hand(store, RABBIT, replace(me("dead"), process_started=1), NOW)
-    run = take_by_hand(store, RABBIT, me(), NOW)
+def test_the_lease_of_a_play_that_died_can_be_taken(store: Store) -> None:
+    take_by_hand(store, RABBIT, replace(this_process("dead"), process_started=1), NOW)
+    run = take_by_hand(store, RABBIT, this_process(), NOW)
     assert run.grant.tokens == {"east/rabbitmq": 2}
 
 
-def test_whoever_takes_over_from_a_dead_play_is_told(store: Store, tmp_path: Path) -> None:
+def test_the_holders_of_leases_of_dead_plays_are_found(store: Store, tmp_path: Path) -> None:
     settings = Settings(f"sqlite:///{tmp_path}/state.db", tmp_path)
-    everyone = open_store(settings, gone=lambda _: False)
-    assert dead_holders(store, everyone, NOVA, NOW) == []
-    dead = replace(me("dead"), process_started=1)
+    all_leases = open_store(settings, gone=lambda _: False)
+    assert dead_holders(store, all_leases, NOVA, NOW) == []
+    dead = replace(this_process("dead"), process_started=1)
     take_by_hand(store, NOVA, dead, NOW)
-    assert dead_holders(store, everyone, NOVA, NOW) == [dead]
-    take_by_hand(store, NOVA, me(), NOW)
-    assert dead_holders(store, everyone, NOVA, NOW) == []
+    assert dead_holders(store, all_leases, NOVA, NOW) == [dead]
+    take_by_hand(store, NOVA, this_process(), NOW)
+    assert dead_holders(store, all_leases, NOVA, NOW) == []
 
 
-def test_elsewhere_a_dead_play_keeps_its_lease_until_it_expires(store: Store) -> None:
-    take_by_hand(store, RABBIT, somebody_else(), NOW)
+def test_a_lease_of_another_controller_is_kept_until_it_expires(store: Store) -> None:
+    take_by_hand(store, RABBIT, other_controller(), NOW)
     later = NOW + BY_HAND_TTL
-    assert take_by_hand(store, RABBIT, me(), later).grant.tokens == {"east/rabbitmq": 2}
+    assert take_by_hand(store, RABBIT, this_process(), later).grant.tokens == {"east/rabbitmq": 2}
 
 
-def test_the_end_is_noted_and_the_leases_are_free(store: Store) -> None:
-    run = take_by_hand(store, RABBIT, me(), NOW)
+def test_a_finished_run_is_journaled_and_its_leases_are_released(store: Store) -> None:
+    run = take_by_hand(store, RABBIT, this_process(), NOW)
     assert release_by_hand(store, run, NOW)
     assert events(store, "r1")[-1] == Finished(at=NOW)
     assert store.holders("east/rabbitmq", NOW) == ()
 
 
-def test_a_play_of_the_engine_does_not_end_the_engine_s_run(store: Store) -> None:
-    grant = store.take(me(), {"east/rabbitmq": LeaseMode.EXCLUSIVE}, timedelta(minutes=1), NOW)
+def test_a_run_of_the_engine_is_not_ended_by_its_play(store: Store) -> None:
+    grant = store.take(
+        this_process(), {"east/rabbitmq": LeaseMode.EXCLUSIVE}, timedelta(minutes=1), NOW
+    )
     assert not release_by_hand(store, PlayContext(grant, by_hand=False), NOW)
     assert events(store, "r1") == []
     assert len(store.holders("east/rabbitmq", NOW)) == 1
 
 
-def test_check_mode_says_what_it_would_take_and_takes_nothing(store: Store) -> None:
-    assert would_take(store, NOVA, me(), NOW) == "would take the leases east/nova, east/rabbitmq"
-    take_by_hand(store, RABBIT, somebody_else(), NOW)
-    said = would_take(store, NOVA, me(), NOW)
-    assert said.startswith("would be refused: east/rabbitmq is held (exclusive) by run r2: bob")
+def test_check_mode_reports_what_it_would_take_and_takes_nothing(store: Store) -> None:
+    assert (
+        would_take(store, NOVA, this_process(), NOW)
+        == "would take the leases east/nova, east/rabbitmq"
+    )
+    take_by_hand(store, RABBIT, other_controller(), NOW)
+    message = would_take(store, NOVA, this_process(), NOW)
+    assert message.startswith("would be refused: east/rabbitmq is held (exclusive) by run r2: bob")
     assert store.holders("east/nova", NOW) == ()
 
 
 # --- renewal
 
 
-def test_a_waiting_gate_keeps_a_lease_by_hand_alive(store: Store) -> None:
-    run = take_by_hand(store, RABBIT, me(), NOW)
+def test_a_lease_by_hand_is_renewed_while_a_gate_waits(store: Store) -> None:
+    run = take_by_hand(store, RABBIT, this_process(), NOW)
     renewal = LeaseRenewal(store, run, NOW)
     for minute in range(60):
         renewal.at(NOW + timedelta(minutes=minute))
@@ -162,22 +174,22 @@ def test_a_waiting_gate_keeps_a_lease_by_hand_alive(store: Store) -> None:
     store.check(run.grant, hour)
 
 
-def test_renewing_a_lost_lease_is_said(store: Store) -> None:
-    run = take_by_hand(store, RABBIT, me(), NOW)
+def test_renewing_a_lost_lease_fails(store: Store) -> None:
+    run = take_by_hand(store, RABBIT, this_process(), NOW)
     with pytest.raises(LeaseLost):
         LeaseRenewal(store, run, NOW).at(NOW + 2 * BY_HAND_TTL)
 
 
-def test_the_engine_renews_its_own(store: Store) -> None:
+def test_a_lease_of_the_engine_is_not_renewed_by_the_play(store: Store) -> None:
     run = PlayContext(Grant("gone", {"east/rabbitmq": 7}), by_hand=False)
     LeaseRenewal(store, run, NOW).at(NOW + 2 * BY_HAND_TTL)
 
 
-# --- what the play's variables say
+# --- the play's variables
 
 
 @pytest.mark.parametrize("variables", [{}, {"holdfast_run": ""}, {"holdfast_grant": {"a/b": 1}}])
-def test_a_play_without_a_run(variables: dict[str, Json]) -> None:
+def test_a_play_whose_variables_name_no_run_holds_no_lease(variables: dict[str, Json]) -> None:
     assert PlayContext.of(variables) is None
     with pytest.raises(LeaseLost, match="holds no lease"):
         require_lease(PlayContext.of(variables))
@@ -193,13 +205,7 @@ def test_a_run_without_a_grant_is_an_error() -> None:
         PlayContext.of({"holdfast_run": "r"})
 
 
-@pytest.mark.parametrize("declared", [{}, {"service": ""}, "nova", {"service": "a", "shared": 3}])
-def test_a_policy_that_names_no_lease_is_an_error(declared: Json) -> None:
-    with pytest.raises(InvalidInput, match="holdfast_policy"):
-        Policy.of(declared)
-
-
-def test_variables_are_resolved_when_asked_for_and_raw_ones_stay_raw() -> None:
+def test_variables_are_resolved_when_read_and_raw_values_stay_available() -> None:
     variables = Variables({"a": "{{ 1 }}"}, lambda value: f"resolved {value}")
     assert variables["a"] == "resolved {{ 1 }}"
     assert variables.raw["a"] == "{{ 1 }}"
@@ -210,7 +216,7 @@ def test_variables_are_resolved_when_asked_for_and_raw_ones_stay_raw() -> None:
 # --- baselines
 
 
-def test_the_first_baseline_stays(store: Store) -> None:
+def test_the_first_baseline_of_a_name_is_kept(store: Store) -> None:
     first = BaselineTaken(at=NOW, name="rabbitmq", values={"connections": 40})
     later = BaselineTaken(at=NOW, name="rabbitmq", values={"connections": 3})
     other = BaselineTaken(at=NOW, name="nova", values={"queues": 9})

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import yaml
 from jinja2 import Environment, StrictUndefined, UndefinedError
-from pydantic import ValidationError
 
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
-from holdfast.plan import Playbook, Policy
+from holdfast.plan import Playbook
+from holdfast.policy import POLICY_VARIABLE, PlaybookPolicy
 from holdfast.text import closest
 
-POLICY = "holdfast_policy"
 _ENGINES_OWN = "holdfast_"
 
 
@@ -49,14 +48,14 @@ class AnsiblePlaybooks:
         """
         path = self._path(name)
         plays = [play for play in load_yaml(path) or [] if isinstance(play, dict)]
-        declared = [play for play in plays if POLICY in (play.get("vars") or {})]
+        declared = [play for play in plays if POLICY_VARIABLE in (play.get("vars") or {})]
         if len(declared) != 1:
             raise InvalidInput(
                 f"{name} declares {len(declared)} policies; a roll needs a playbook with exactly "
-                f"one play, or import of a playbook, that has {POLICY} in its vars",
+                f"one play, or import of a playbook, that has {POLICY_VARIABLE} in its vars",
                 remedy="name the playbook of one layer, such as nova_conductor_restart.yml",
             )
-        policy = _policy(name, declared[0]["vars"][POLICY], variables)
+        policy = _policy(name, declared[0]["vars"][POLICY_VARIABLE], variables)
         return Playbook(name, policy, frozenset(self._variables(path.parent, plays)))
 
     def _path(self, name: str) -> Path:
@@ -124,18 +123,16 @@ def load_yaml(path: Path) -> Json:
         raise InvalidInput(f"{path}: not YAML: {error}") from error
 
 
-def _policy(name: str, declared: Json, variables: Mapping[str, Json]) -> Policy:
+def _policy(name: str, declared: Json, variables: Mapping[str, Json]) -> PlaybookPolicy:
     try:
-        return Policy.model_validate(_rendered(declared, variables))
+        return PlaybookPolicy.parse(_rendered(declared, variables))
     except UndefinedError as error:
         raise InvalidInput(
             f"{name} needs a variable for its policy: {error.message}",
             remedy="give it under vars: in the step",
         ) from None
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in fault["loc"])
-        raise InvalidInput(f"{name}: {POLICY}: {key}: {fault['msg']}") from None
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}: {error.message}") from None
 
 
 def _rendered(value: Json, variables: Mapping[str, Json]) -> Json:

@@ -28,7 +28,6 @@ from holdfast.plan.model import (
     PlannedStep,
     PlannedWait,
     Playbook,
-    Policy,
     SiteInventory,
 )
 
@@ -50,7 +49,6 @@ __all__ = [
     "PlannedStep",
     "PlannedWait",
     "Playbook",
-    "Policy",
     "Refuse",
     "Roll",
     "SiteInventory",

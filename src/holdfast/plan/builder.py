@@ -206,15 +206,12 @@ def _leases(runbook: Runbook, site: str, steps: Iterable[PlannedStep]) -> dict[s
 
     Exclusive to change a service, shared to keep others from changing it.
     """
+    rolls = [step for step in steps if isinstance(step, PlannedRoll) and step.hosts]
     needed: dict[str, LeaseMode] = {}
-    for step in steps:
-        if isinstance(step, PlannedRoll) and step.hosts:
-            needed[step.policy.service] = LeaseMode.EXCLUSIVE
-            for service in step.policy.shared:
-                needed.setdefault(service, LeaseMode.SHARED)
-    for service, mode in runbook.leases.items():
-        if needed.get(service) is not LeaseMode.EXCLUSIVE:
-            needed[service] = mode
+    for leases in (*(roll.policy.leases() for roll in rolls), runbook.leases):
+        for service, mode in leases.items():
+            if needed.get(service) is not LeaseMode.EXCLUSIVE:
+                needed[service] = mode
     return {f"{site}/{service}": mode for service, mode in needed.items()}
 
 

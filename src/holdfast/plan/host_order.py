@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from holdfast.evidence import HEALTHY, LEADERS
 from holdfast.model import Json
-from holdfast.plan.model import Order, PlannedRoll
+from holdfast.plan.model import PlannedRoll
+from holdfast.policy import Order
 
 Facts = Mapping[str, Mapping[str, Json]]
 """Per host what verdicts said for ordering: ``healthy`` and ``leaders``."""

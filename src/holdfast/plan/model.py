@@ -1,4 +1,4 @@
-"""The values of planning: a site's hosts, a playbook's policy, and the plan itself."""
+"""The values of planning: a site's hosts, a playbook, and the plan itself."""
 
 from __future__ import annotations
 
@@ -9,32 +9,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field
 
-from holdfast.model import Json, LeaseMode
-from holdfast.runbook import ApprovalPolicy, ClaimEntry, SettleSpec
-
-Order = Literal["unhealthy_first", "fewest_leaders_first"]
+from holdfast.model import ClaimEntry, Json, LeaseMode
+from holdfast.policy import PlaybookPolicy
+from holdfast.runbook import ApprovalPolicy, SettleSpec
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Policy(_Frozen):
-    """What a restart playbook declares about its service, under ``holdfast_policy``.
-
-    ``estimate_seconds`` is what one host's turn usually takes, for the plan's estimate alone.
-    """
-
-    service: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9@._:-]*$", max_length=120)]
-    shared: tuple[StrictStr, ...] = ()
-    group: Annotated[StrictStr, Field(min_length=1)]
-    batch_max: Annotated[StrictInt, Field(ge=1)]
-    batch_max_reason: Annotated[StrictStr, Field(min_length=1)]
-    order: tuple[Order, ...] = ()
-    survey: tuple[ClaimEntry, ...] = ()
-    estimate_seconds: Annotated[StrictInt, Field(ge=1)] = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +25,7 @@ class Playbook:
     """A restart playbook as the engine sees it: its policy and the variables it understands."""
 
     name: str
-    policy: Policy
+    policy: PlaybookPolicy
     variables: frozenset[str]
 
 
@@ -105,7 +88,7 @@ class PlannedRoll(_Planned):
     canary: bool
     variables: dict[str, Json]
     settle: SettleSpec | None
-    policy: Policy
+    policy: PlaybookPolicy
 
 
 PlannedStep = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from holdfast.model import Json, LeaseMode
+from holdfast.model import ClaimEntry, Json, LeaseMode
 
 REFERENCE = re.compile(r"\$([a-z][a-z0-9_]*)")
 """A value that is exactly this stands for the input of that name."""
@@ -16,8 +16,6 @@ Reference = Annotated[StrictStr, Field(pattern=rf"^{REFERENCE.pattern}$")]
 Text = Annotated[StrictStr, Field(min_length=1)]
 Count = Annotated[StrictInt, Field(ge=1)]
 Seconds = Annotated[StrictInt, Field(ge=0)]
-ClaimEntry = Text | dict[str, Json]
-"""A claim's name, or ``{claim: name, parameter: value, …}``."""
 
 
 class _Strict(BaseModel):

@@ -18,7 +18,7 @@ from holdfast.cli.output_stream import OutputStream
 from holdfast.engine import Planner
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
-from holdfast.plan import Policy
+from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
 from holdfast.store import open_store
 from tests.unit.engine.engine_harness import (
@@ -63,7 +63,7 @@ class Office:
     path: Path
     fleet: FakeFleet = field(default_factory=lambda: FakeFleet.of(list(HOSTS)))
     groups: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"broker": HOSTS})
-    policies: dict[str, Policy] = field(
+    policies: dict[str, PlaybookPolicy] = field(
         default_factory=lambda: {"broker_restart.yml": make_policy()}
     )
     environ: dict[str, str] = field(default_factory=dict)

@@ -14,7 +14,8 @@ from holdfast.engine import Dependencies, Engine, Planner
 from holdfast.errors import InvalidInput, StateUnusable
 from holdfast.journal.events import Event, Recorded
 from holdfast.model import Holder, Json
-from holdfast.plan import Playbook, Policy, SiteInventory
+from holdfast.plan import Playbook, SiteInventory
+from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
 from holdfast.store import Store, open_store
 
@@ -57,9 +58,9 @@ def write_runbook(
     return target
 
 
-def make_policy(**given: Json) -> Policy:
+def make_policy(**given: Json) -> PlaybookPolicy:
     """Return the policy of a broker; keyword arguments replace its fields."""
-    return Policy(
+    return PlaybookPolicy(
         **{
             "service": "broker",
             "group": "broker",
@@ -93,7 +94,7 @@ class FakeInventory:
 class FakePlaybooks:
     """Playbooks by name."""
 
-    policies: dict[str, Policy]
+    policies: dict[str, PlaybookPolicy]
 
     def read(self, name: str, variables: Mapping[str, Json]) -> Playbook:
         if name not in self.policies:
@@ -146,7 +147,7 @@ class EngineHarness:
     path: Path
     fleet: FakeFleet
     groups: dict[str, tuple[str, ...]]
-    policies: dict[str, Policy] = field(
+    policies: dict[str, PlaybookPolicy] = field(
         default_factory=lambda: {"broker_restart.yml": make_policy()}
     )
     notifications: list[Recorded | Progress] = field(default_factory=list)

@@ -19,16 +19,18 @@ from holdfast.plan import (
     Inspect,
     Plan,
     PlannedRoll,
-    Policy,
     Refuse,
     Roll,
     TakeLease,
     decide,
 )
+from holdfast.policy import PlaybookPolicy
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 HOSTS = ("h1", "h2", "h3")
-POLICY = Policy(service="s", group="g", batch_max=3, batch_max_reason="x", survey=("s.well",))
+POLICY = PlaybookPolicy(
+    service="s", group="g", batch_max=3, batch_max_reason="x", survey=("s.well",)
+)
 PLAN = Plan(
     runbook="r",
     runbook_hash="",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from holdfast.model import Json
-from holdfast.plan import PlannedRoll, Policy, next_batch, next_batches
+from holdfast.plan import PlannedRoll, next_batch, next_batches
+from holdfast.policy import PlaybookPolicy
 
 HOSTS = ("ctl1", "ctl2", "ctl3", "ctl4")
 
@@ -13,7 +14,7 @@ HOSTS = ("ctl1", "ctl2", "ctl3", "ctl4")
 def roll(
     *order: str, batch: int = 1, canary: bool = False, hosts: tuple[str, ...] = HOSTS
 ) -> PlannedRoll:
-    policy = Policy.model_validate(
+    policy = PlaybookPolicy.model_validate(
         {
             "service": "rabbitmq",
             "group": "rabbitmq",

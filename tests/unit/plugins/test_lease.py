@@ -12,7 +12,15 @@ from holdfast.model import Act, LeaseMode
 from holdfast.store import holder_for
 from tests.unit.plugins.stage import Stage
 
-POLICY = {"holdfast_policy": {"service": "cron", "shared": ["bus"]}}
+POLICY = {
+    "holdfast_policy": {
+        "service": "cron",
+        "shared": ["bus"],
+        "group": "web",
+        "batch_max": 1,
+        "batch_max_reason": "a test",
+    }
+}
 HOSTILE = "{{ lookup('pipe', 'touch /nonexistent/x') }} {% raw %} <b>"
 HELD = {"holdfast_lease": None, "run_once": True, "register": "lease"}
 KNOWN = {
@@ -163,6 +171,28 @@ def test_a_play_that_names_no_lease_is_refused(stage: Stage) -> None:
     nameless = stage.run(stage.command([roll(INTENT)], "-e", "holdfast_site="))
     assert nameless.returncode == 2
     assert "holdfast_site is not set" in nameless.stdout
+
+
+def test_a_policy_with_templates_is_checked_with_their_values(stage: Stage) -> None:
+    policy = {
+        **POLICY["holdfast_policy"],
+        "service": "{{ 'cron.service'.removesuffix('.service') }}",
+        "shared": ["{{ bus }}"],
+        "batch_max": "{{ 0 + 2 }}",
+        "survey": [{"claim": "systemd.active", "unit": "{{ bus }}"}],
+    }
+    done = stage.run(stage.command([roll(vars={"holdfast_policy": policy, "bus": "rabbitmq"})]))
+    assert done.returncode == 0, done.stdout
+    taken = [event for event in stage.journal(only_run(stage)) if isinstance(event, LeaseTaken)]
+    assert [set(event.tokens) for event in taken] == [{"east/cron", "east/rabbitmq"}]
+
+
+def test_a_policy_with_a_wrong_value_is_refused_before_the_lease(stage: Stage) -> None:
+    policy = {**POLICY["holdfast_policy"], "batch_max": "{{ 0 }}"}
+    done = stage.run(stage.command([roll(INTENT, vars={"holdfast_policy": policy})]))
+    assert done.returncode == 2
+    assert "holdfast_policy: batch_max: Input should be greater than" in done.stdout
+    assert stage.store().runs() == []
 
 
 def test_a_state_that_cannot_be_used_stops_the_play_before_the_act(stage: Stage) -> None:

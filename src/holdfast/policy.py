@@ -1,0 +1,54 @@
+"""``PlaybookPolicy``: what a restart playbook declares about its service, under ``holdfast_policy``.
+
+The plan is made from it before a run, and the play itself takes its leases by it; both check it here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+
+from holdfast.errors import InvalidInput
+from holdfast.model import ClaimEntry, Json, LeaseMode
+
+POLICY_VARIABLE = "holdfast_policy"
+
+Order = Literal["unhealthy_first", "fewest_leaders_first"]
+
+
+class PlaybookPolicy(BaseModel):
+    """A playbook's service, the leases it needs, its largest batch, its order and its survey.
+
+    ``batch_max_reason`` is shown to whoever asks for a larger batch. ``estimate_seconds`` is what
+    one host's turn usually takes; only the plan's estimate uses it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    service: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9@._:-]*$", max_length=120)]
+    shared: tuple[StrictStr, ...] = ()
+    group: Annotated[StrictStr, Field(min_length=1)]
+    batch_max: Annotated[StrictInt, Field(ge=1)]
+    batch_max_reason: Annotated[StrictStr, Field(min_length=1)]
+    order: tuple[Order, ...] = ()
+    survey: tuple[ClaimEntry, ...] = ()
+    estimate_seconds: Annotated[StrictInt, Field(ge=1)] = 60
+
+    @classmethod
+    def parse(cls, declared: Json) -> PlaybookPolicy:
+        """Check a policy as a playbook declares it, its templates already resolved.
+
+        Raises:
+            InvalidInput: a key is missing, unknown or has a wrong value; the message names the key.
+        """
+        try:
+            return cls.model_validate(declared)
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            place = [POLICY_VARIABLE, ".".join(str(part) for part in fault["loc"]), fault["msg"]]
+            raise InvalidInput(": ".join(part for part in place if part)) from None
+
+    def leases(self) -> dict[str, LeaseMode]:
+        """Return the services to lease: the shared ones, and the playbook's own exclusively."""
+        return {**dict.fromkeys(self.shared, LeaseMode.SHARED), self.service: LeaseMode.EXCLUSIVE}

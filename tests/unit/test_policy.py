@@ -1,0 +1,64 @@
+"""A playbook's policy, checked the same way for the plan and for the play."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.errors import InvalidInput
+from holdfast.model import Json, LeaseMode
+from holdfast.policy import PlaybookPolicy
+
+DECLARED = {
+    "service": "nova",
+    "shared": ["rabbitmq"],
+    "group": "nova_api",
+    "batch_max": 1,
+    "batch_max_reason": "users see it",
+    "order": ["unhealthy_first"],
+    "survey": ["nova.services_up", {"claim": "nova.rpc_answers", "pings": 3}],
+}
+
+
+def test_a_declared_policy_is_read() -> None:
+    policy = PlaybookPolicy.parse(DECLARED)
+
+    assert (policy.service, policy.group, policy.batch_max) == ("nova", "nova_api", 1)
+    assert policy.survey == ("nova.services_up", {"claim": "nova.rpc_answers", "pings": 3})
+
+
+@pytest.mark.parametrize(
+    ("changed", "key"),
+    [
+        ({"service": ""}, "service"),
+        ({"service": "a b/c"}, "service"),
+        ({"shared": 3}, "shared"),
+        ({"batch_max": 0}, "batch_max"),
+        ({"batch_max": "1"}, "batch_max"),
+        ({"batch_max_reason": ""}, "batch_max_reason"),
+        ({"order": ["alphabetical"]}, "order.0"),
+        ({"survey": [3]}, "survey.0"),
+        ({"batch_maximum": 1}, "batch_maximum"),
+    ],
+)
+def test_a_wrong_value_is_refused_and_its_key_is_named(changed: dict[str, Json], key: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"^holdfast_policy: {key}"):
+        PlaybookPolicy.parse({**DECLARED, **changed})
+
+
+@pytest.mark.parametrize("missing", ["service", "group", "batch_max", "batch_max_reason"])
+def test_a_missing_key_is_named(missing: str) -> None:
+    declared = {key: value for key, value in DECLARED.items() if key != missing}
+
+    with pytest.raises(InvalidInput, match=f"^holdfast_policy: {missing}: Field required"):
+        PlaybookPolicy.parse(declared)
+
+
+def test_a_policy_that_is_no_mapping_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"^holdfast_policy: Input should be"):
+        PlaybookPolicy.parse("nova")
+
+
+def test_the_own_service_is_leased_exclusively_even_if_it_is_listed_as_shared() -> None:
+    policy = PlaybookPolicy.parse({**DECLARED, "shared": ["rabbitmq", "nova"]})
+
+    assert policy.leases() == {"rabbitmq": LeaseMode.SHARED, "nova": LeaseMode.EXCLUSIVE}
