@@ -1,5 +1,5 @@
-"""Two instruments that watch the lab independently of Holdfast: observer and traffic.
+"""Two programs that measure the lab independently of Holdfast: the observer and the traffic.
 
-They import nothing of Holdfast, so that what they say about a roll can contradict what Holdfast says about it.
-Both write JSON lines ordered by their own monotonic clock; no clock of a host is ever read.
+They import nothing of Holdfast, so that what they measure during a roll can contradict what Holdfast reports of it.
+Both write JSON lines ordered by their own monotonic clock; the clocks of hosts are never read.
 """

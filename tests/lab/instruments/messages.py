@@ -1,7 +1,7 @@
-"""Numbered messages through a quorum queue: producers that wait for each confirm, consumers that acknowledge.
+"""Sends numbered messages through a quorum queue: producers wait for each confirm, consumers acknowledge.
 
-Owns the AMQP side of the traffic. A client that loses its broker goes on at the next one, as a service would. A message
-is published once: what was not confirmed is counted, never sent again, so that every number tells one story.
+A client that loses its broker connects to the next one, as a service would. Each message is published once: one without
+a confirm is counted and not sent again, so that each number stands for one attempt.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from itertools import count, cycle, islice
 
 import amqp
 
-from tests.lab.instruments.lines import Recorder
+from tests.lab.instruments.records import Recorder
 from tests.lab.instruments.site import Host, Site
 
 CONNECT_TIMEOUT = 3.0
 CONFIRM_TIMEOUT = 5.0
 RECONNECT_PAUSE = 0.5
-HEARTBEAT = 10  # seconds; a broker that says nothing for two of them is given up
+HEARTBEAT = 10  # seconds; a connection without traffic for two of them is closed
 PREFETCH = 50
-EXPIRES = 600_000  # milliseconds after which a queue that nobody uses any more deletes itself
+EXPIRES = 600_000  # milliseconds after which RabbitMQ deletes the unused queue
 
-TROUBLE = (amqp.AMQPError, OSError)
+CONNECTION_ERRORS = (amqp.AMQPError, OSError)
 
 
 class Brokers:
@@ -38,7 +38,7 @@ class Brokers:
         """Return the next broker's name and an open connection to it.
 
         Raises:
-            amqp.AMQPError, OSError: this broker does not take the connection; the next call tries the next.
+            amqp.AMQPError, OSError: this broker did not accept the connection; the next call tries the next broker.
         """
         host = next(self._next)
         connection = amqp.Connection(
@@ -52,7 +52,7 @@ class Brokers:
         )
         try:
             connection.connect()
-        except TROUBLE:
+        except CONNECTION_ERRORS:
             connection.collect()
             raise
         return host.name, connection
@@ -60,8 +60,8 @@ class Brokers:
 
 @contextmanager
 def quorum_queue(site: Site, name: str) -> Iterator[None]:
-    """Keep a quorum queue for the length of the block; declared through the first broker that answers."""
-    with _somewhere(site) as channel:
+    """Declare a quorum queue through the first broker that answers, and delete it after the block."""
+    with _channel_of_any_broker(site) as channel:
         channel.queue_declare(
             name,
             durable=True,
@@ -69,28 +69,31 @@ def quorum_queue(site: Site, name: str) -> Iterator[None]:
             arguments={"x-queue-type": "quorum", "x-expires": EXPIRES},
         )
     yield
-    with suppress(*TROUBLE), _somewhere(site) as channel:  # where no broker answers it expires
+    with (
+        suppress(*CONNECTION_ERRORS),
+        _channel_of_any_broker(site) as channel,
+    ):  # if no broker answers, it expires
         channel.queue_delete(name)
 
 
 @contextmanager
-def _somewhere(site: Site) -> Iterator[amqp.Channel]:
+def _channel_of_any_broker(site: Site) -> Iterator[amqp.Channel]:
     brokers = Brokers(site, 0)
     refused: Exception | None = None
     for _ in site.members("rabbitmq"):
         try:
             _, connection = brokers.connect()
-        except TROUBLE as error:
+        except CONNECTION_ERRORS as error:
             refused = error
             continue
         with connection:
             yield connection.channel()
         return
-    raise OSError(f"no broker takes a connection: {refused}")
+    raise OSError(f"no broker accepts a connection: {refused}")
 
 
-class Ledger:
-    """Writes down what became of every message, and knows which confirmed one is still to come."""
+class DeliveryLog:
+    """Records the confirm and the delivery of each message, and counts confirmed ones not yet delivered."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -99,56 +102,62 @@ class Ledger:
         self._consumed: set[str] = set()
 
     def connection(self, client: str, broker: str, ok: bool, why: str | None = None) -> None:
-        """Note that a client has a broker (`ok`), or has lost or not got it."""
+        """Record that a client connected to a broker (`ok`), or could not or lost the connection."""
         self._recorder.event(what="connect", ok=ok, host=broker, who=client, detail=why)
 
     def published(self, identity: str, broker: str, ok: bool, why: str | None = None) -> None:
-        """Note that a message was confirmed (`ok`), or that nobody knows what became of it."""
+        """Record that a message was confirmed (`ok`), or that its outcome is unknown."""
         if ok:
             with self._lock:
                 self._confirmed.add(identity)
         self._recorder.event(what="publish", ok=ok, host=broker, id=identity, detail=why)
 
-    def consumed(self, identity: str, broker: str, again: bool) -> None:
-        """Note that a message arrived; `again` is the broker's word that it was delivered before."""
+    def consumed(self, identity: str, broker: str, redelivered: bool) -> None:
+        """Record a delivery; `redelivered` is the broker's flag that the message may have been delivered before."""
         with self._lock:
             self._consumed.add(identity)
         self._recorder.event(
-            what="consume", ok=True, host=broker, id=identity, detail={"redelivered": again}
+            what="consume", ok=True, host=broker, id=identity, detail={"redelivered": redelivered}
         )
 
     def outstanding(self) -> int:
-        """Return how many confirmed messages have not arrived yet."""
+        """Return the number of confirmed messages that have not been delivered yet."""
         with self._lock:
             return len(self._confirmed - self._consumed)
 
 
 class Client(threading.Thread):
-    """One producer or consumer, which keeps itself connected until it is told to stop."""
+    """One producer or consumer, which reconnects until `stop` is set."""
 
-    def __init__(self, name: str, brokers: Brokers, ledger: Ledger, stop: threading.Event) -> None:
+    def __init__(
+        self, name: str, brokers: Brokers, log: DeliveryLog, stop: threading.Event
+    ) -> None:
         super().__init__(name=name, daemon=True)
         self._brokers = brokers
-        self._ledger = ledger
-        self._told = stop
+        self._log = log
+        self._stop_requested = stop
 
     def run(self) -> None:
-        """Work over one connection after the other."""
-        while not self._told.is_set():
+        """Connect and work, again after each lost connection, until `stop` is set."""
+        while not self._stop_requested.is_set():
             broker = ""
             try:
                 broker, connection = self._brokers.connect()
-                self._ledger.connection(self.name, broker, ok=True)
+                self._log.connection(self.name, broker, ok=True)
                 try:
                     self.work(broker, connection)
                 finally:
                     connection.collect()
-            except TROUBLE as error:
-                self._ledger.connection(self.name, broker, ok=False, why=type(error).__name__)
-                self._told.wait(RECONNECT_PAUSE)
+            except CONNECTION_ERRORS as error:
+                self._log.connection(self.name, broker, ok=False, why=type(error).__name__)
+                self._stop_requested.wait(RECONNECT_PAUSE)
 
     def work(self, broker: str, connection: amqp.Connection) -> None:
-        """Use one connection until told to stop, or until it fails with one of TROUBLE."""
+        """Use one connection until `stop` is set.
+
+        Raises:
+            amqp.AMQPError, OSError: the connection failed.
+        """
         raise NotImplementedError
 
 
@@ -159,21 +168,21 @@ class Producer(Client):
         self,
         name: str,
         brokers: Brokers,
-        ledger: Ledger,
+        log: DeliveryLog,
         stop: threading.Event,
         *,
         queue: str,
         pause: float,
     ) -> None:
-        super().__init__(name, brokers, ledger, stop)
+        super().__init__(name, brokers, log, stop)
         self._queue = queue
         self._pause = pause
         self._numbers = count(1)
 
     def work(self, broker: str, connection: amqp.Connection) -> None:
-        """Publish until told to stop; a message without a confirm ends the connection."""
+        """Publish until `stop` is set; a message without a confirm ends the connection."""
         channel = connection.channel()
-        while not self._told.wait(self._pause):
+        while not self._stop_requested.wait(self._pause):
             self._publish(broker, channel)
 
     def _publish(self, broker: str, channel: amqp.Channel) -> None:
@@ -186,34 +195,34 @@ class Producer(Client):
                 timeout=CONFIRM_TIMEOUT,
                 confirm_timeout=CONFIRM_TIMEOUT,
             )
-        except TROUBLE as error:
-            self._ledger.published(identity, broker, ok=False, why=type(error).__name__)
+        except CONNECTION_ERRORS as error:
+            self._log.published(identity, broker, ok=False, why=type(error).__name__)
             raise
-        self._ledger.published(identity, broker, ok=True)
+        self._log.published(identity, broker, ok=True)
 
 
 class Consumer(Client):
-    """Takes messages and acknowledges each after it is written down."""
+    """Consumes messages and acknowledges each after it is recorded."""
 
     def __init__(
-        self, name: str, brokers: Brokers, ledger: Ledger, stop: threading.Event, *, queue: str
+        self, name: str, brokers: Brokers, log: DeliveryLog, stop: threading.Event, *, queue: str
     ) -> None:
-        super().__init__(name, brokers, ledger, stop)
+        super().__init__(name, brokers, log, stop)
         self._queue = queue
 
     def work(self, broker: str, connection: amqp.Connection) -> None:
-        """Consume until told to stop."""
+        """Consume until `stop` is set."""
         channel = connection.channel()
 
         def take(message: amqp.Message) -> None:
             body = message.body
             identity = body.decode() if isinstance(body, bytes) else body
-            self._ledger.consumed(identity, broker, again=message.delivery_info["redelivered"])
+            self._log.consumed(identity, broker, redelivered=message.delivery_info["redelivered"])
             channel.basic_ack(message.delivery_tag)
 
         channel.basic_qos(prefetch_size=0, prefetch_count=PREFETCH, a_global=False)
         channel.basic_consume(self._queue, callback=take)
-        while not self._told.is_set():
+        while not self._stop_requested.is_set():
             with suppress(TimeoutError):
                 connection.drain_events(timeout=1)
             connection.heartbeat_tick()

@@ -1,11 +1,11 @@
-"""The observer: once a second, is every service of the lab really there? JSON lines, and a summary of them.
+"""The observer: checks every service of the lab once a second; writes JSON lines, and a summary of them.
 
     python -m tests.lab.instruments.observer [--out FILE] [--unit NAME@GROUP]…    until SIGTERM or Ctrl-C
     python -m tests.lab.instruments.observer summary FILE
 
-Asks each broker for an authenticated AMQP connection, each nova RPC server for an answer, each nova API for a page and
-each host for its units' InvocationIDs, all at the same time and with less than a second each. `ok` is true (there),
-false (out) or null (could not be asked: unknown, which is neither).
+In each sample it opens an authenticated AMQP connection to each broker, calls each nova RPC server, requests each nova
+API and reads each host's units with their InvocationIDs, all at the same time and with less than a second each. `ok` is
+true (up), false (out) or null (unknown: the request could not be sent).
 """
 
 from __future__ import annotations
@@ -22,23 +22,24 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
-from tests.lab.instruments.lines import Recorder, read_lines
-from tests.lab.instruments.looks import Look, Reading, looks_of
-from tests.lab.instruments.observed import summarise
+from tests.lab.instruments.observer_summary import summarise
+from tests.lab.instruments.records import CheckResult, Recorder, read_records
+from tests.lab.instruments.service_checks import ServiceCheck, service_checks
 from tests.lab.instruments.site import SiteError, read_site
+from tests.lab.instruments.units import unit_and_group
 
 INTERVAL = 1.0
-PATIENCE = 0.9
+DEADLINE = 0.9  # of all checks of one sample, in seconds
 
 
 class Observer:
-    """Takes one sample of everything each second. A look that is late is recorded as such and asked again when done."""
+    """Runs all checks each second. A check that is late is recorded as late, and run again once it has ended."""
 
-    def __init__(self, looks: Sequence[Look], recorder: Recorder) -> None:
-        self._looks = looks
+    def __init__(self, checks: Sequence[ServiceCheck], recorder: Recorder) -> None:
+        self._checks = checks
         self._recorder = recorder
-        self._pool = ThreadPoolExecutor(max_workers=len(looks))
-        self._asked: dict[int, Future[dict[str, Reading]]] = {}
+        self._pool = ThreadPoolExecutor(max_workers=len(checks))
+        self._pending: dict[int, Future[dict[str, CheckResult]]] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Sample until `stop` is set; a sample never delays the next."""
@@ -52,19 +53,21 @@ class Observer:
     def _sample(self, number: int) -> None:
         at = self._recorder.now()
         fresh: set[int] = set()
-        for index, look in enumerate(self._looks):
-            earlier = self._asked.get(index)
+        for index, check in enumerate(self._checks):
+            earlier = self._pending.get(index)
             if earlier is None or earlier.done():
-                self._asked[index] = self._pool.submit(look.take, number)
+                self._pending[index] = self._pool.submit(check.run, number)
                 fresh.add(index)
-        wait([self._asked[index] for index in fresh], timeout=PATIENCE)
-        for index, look in enumerate(self._looks):
-            asked = self._asked[index]
-            answered = index in fresh and asked.done()
-            readings = asked.result() if answered else dict.fromkeys(look.whats, look.late())
-            self._write(number, at, look.host, readings)
+        wait([self._pending[index] for index in fresh], timeout=DEADLINE)
+        for index, check in enumerate(self._checks):
+            pending = self._pending[index]
+            answered = index in fresh and pending.done()
+            results = (
+                pending.result() if answered else dict.fromkeys(check.services, check.late_result())
+            )
+            self._write(number, at, check.host, results)
 
-    def _write(self, number: int, at: float, host: str, readings: dict[str, Reading]) -> None:
+    def _write(self, number: int, at: float, host: str, results: dict[str, CheckResult]) -> None:
         self._recorder.write(
             *(
                 {
@@ -72,27 +75,27 @@ class Observer:
                     "t": at,
                     "host": host,
                     "what": what,
-                    "ok": reading.ok,
-                    "detail": reading.detail,
+                    "ok": result.ok,
+                    "detail": result.detail,
                 }
-                for what, reading in readings.items()
+                for what, result in results.items()
             )
         )
 
 
 def observe(arguments: argparse.Namespace) -> int:
-    """Sample until told to stop, then write the summary where it is wanted, or to stderr."""
+    """Sample until SIGINT or SIGTERM, then write the summary to the file of --summary, or to standard error."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     site = read_site(arguments.inventory)
     with ExitStack() as stack:
-        looks = looks_of(site, [unit_and_group(text) for text in arguments.unit], stack)
+        checks = service_checks(site, [unit_and_group(text) for text in arguments.unit], stack)
         stream = sys.stdout
         if arguments.out:
             stream = stack.enter_context(Path(arguments.out).open("w", encoding="utf-8"))
         recorder = Recorder(stream, "observer", {"interval": INTERVAL, "groups": site.groups()})
-        Observer(looks, recorder).run(stop)
+        Observer(checks, recorder).run(stop)
     if arguments.summary:
         with Path(arguments.summary).open("w", encoding="utf-8") as stream:
             print_summary(arguments.out, stream)
@@ -101,30 +104,24 @@ def observe(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def unit_and_group(text: str) -> tuple[str, str]:
-    """Return `NAME@GROUP` parted at the last `@`: a template's instance has one in its name."""
-    unit, at, group = text.rpartition("@")
-    if not at or not unit or not group:
-        raise SystemExit(f"--unit {text}: expected NAME@GROUP, for example cron@nova_compute")
-    return unit, group
-
-
 def print_summary(path: str, stream: TextIO) -> None:
     """Write the summary of a record as JSON."""
-    lines: Iterable[dict[str, Any]] = read_lines(path)
+    lines: Iterable[dict[str, Any]] = read_records(path)
     print(json.dumps(summarise(lines), indent=2), file=stream)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Return the arguments; `summary FILE` is the other thing this program does."""
+    """Return the arguments, of `summary FILE` or of the program without a subcommand."""
     if argv[:1] == ["summary"]:
-        parser = argparse.ArgumentParser("observer summary", description="Say what a record shows.")
+        parser = argparse.ArgumentParser(
+            "observer summary", description="Print the summary of a record."
+        )
         parser.add_argument("file", help="JSON lines written by the observer")
         return parser.parse_args(argv[1:])
     parser = argparse.ArgumentParser(
         prog="observer",
         description="Sample every service of the lab once a second until SIGTERM or Ctrl-C.",
-        epilog="`observer summary FILE` prints the outages and restarts that a record shows.",
+        epilog="`observer summary FILE` prints the outages and restarts of a record.",
     )
     parser.add_argument(
         "--inventory", "-i", default="inventories/lab", help="the site (default: %(default)s)"
@@ -136,7 +133,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--unit", action="append", default=[], metavar="NAME@GROUP", help="watch this unit too"
     )
     parser.add_argument(
-        "--summary", metavar="FILE", help="write what --out shows in the end to this file"
+        "--summary", metavar="FILE", help="at the end, write the summary of --out to this file"
     )
     arguments = parser.parse_args(argv)
     if arguments.summary and not arguments.out:

@@ -1,6 +1,6 @@
-"""What the instruments know of the lab: hosts, groups, addresses and secrets, as the inventory resolves them.
+"""The lab as its inventory describes it: hosts, groups, addresses and secrets, resolved by one Ansible command.
 
-Owns the one question put to Ansible. Secrets stay inside `Secret`, which shows itself to nobody by accident.
+Secrets are wrapped in `Secret`, whose text and repr do not contain them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
-# Variables of the site contract that are read, each None where the site does not define it.
+# The variables of the site contract that are read; None where the site does not define one.
 VARIABLES = (
     "ansible_host",
     "lab_container",
@@ -34,12 +34,12 @@ VARIABLES = (
 
 
 class SiteError(Exception):
-    """The inventory could not be read; the message is Ansible's own."""
+    """The inventory could not be read; the message is that of Ansible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A value that is handed to a client library and never printed."""
+    """A value for a client library; it is never printed."""
 
     value: str = field(repr=False)
 
@@ -49,7 +49,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One host of the lab; empty strings where the site says nothing."""
+    """One host of the lab; a value that the site does not define is an empty string."""
 
     name: str
     groups: tuple[str, ...]
@@ -89,7 +89,7 @@ def read_site(inventory: str) -> Site:
     Raises:
         SiteError: Ansible refused the inventory, or it names no broker.
     """
-    answers = dict(_answers(_ask(inventory)))
+    answers = dict(_parse_answers(_resolve(inventory)))
     if not answers:
         raise SiteError(f"{inventory}: no hosts")
     hosts = {name: _host(name, values) for name, values in answers.items()}
@@ -99,7 +99,7 @@ def read_site(inventory: str) -> Site:
     return _site(hosts, brokers[0], list(answers.values()))
 
 
-def _ask(inventory: str) -> str:
+def _resolve(inventory: str) -> str:
     # `ansible-inventory --list` shows templates as they are written, so a task resolves them.
     wanted = ", ".join(f"'{name}': {name} | default(none)" for name in (*VARIABLES, "group_names"))
     command = [
@@ -129,7 +129,7 @@ def _ask(inventory: str) -> str:
     return done.stdout
 
 
-def _answers(output: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _parse_answers(output: str) -> Iterator[tuple[str, dict[str, Any]]]:
     # Ansible's minimal callback: `name | SUCCESS => {json}`, one after the other.
     decoder, at = json.JSONDecoder(), 0
     while (arrow := output.find(" => ", at)) >= 0:

@@ -1,7 +1,7 @@
-"""One open question per host: how are your units? Asked through `podman exec`, so a lost network does not blind it.
+"""Reads the state of a container's systemd units through one `podman exec`, which needs no network there.
 
-Owns the stream into the container. The host answers when asked and stamps nothing: an answer belongs to the number it
-repeats, so a host that was frozen for a minute cannot pass off old answers as new ones.
+Each request carries a number and its answer repeats it, so an old answer of a host that was frozen for a minute is not
+taken for a new one. The host's clock is not used.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import shlex
 import subprocess
 import threading
 from pathlib import Path
+
+from tests.lab.instruments.records import CheckResult
 
 PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "InvocationID", "NRestarts")
 
@@ -24,12 +26,12 @@ done
 """
 
 
-class HostSilent(Exception):
-    """The host did not answer in time, or there is no such host."""
+class HostUnresponsive(Exception):
+    """The host did not answer in time, or its container does not run."""
 
 
-class UnitStream:
-    """Asks one container about its units, over one long-lived `podman exec`."""
+class UnitReader:
+    """Reads the units of one container through one long-lived `podman exec`."""
 
     def __init__(self, container: str, units: tuple[str, ...], lab_dir: Path) -> None:
         loop = _LOOP.format(properties=",".join(PROPERTIES), units=shlex.join(units))
@@ -44,11 +46,11 @@ class UnitStream:
         self._answer: tuple[int, list[dict[str, str]]] = (-1, [])
         self._arrived = threading.Condition()
 
-    def ask(self, number: int, timeout: float) -> list[dict[str, str]]:
-        """Return the properties of every unit.
+    def read(self, number: int, timeout: float) -> list[dict[str, str]]:
+        """Return the properties of every unit, in the order of the units.
 
         Raises:
-            HostSilent: no answer to this very question within `timeout` seconds.
+            HostUnresponsive: no answer to request `number` came within `timeout` seconds.
         """
         process = self._alive()
         try:
@@ -56,14 +58,14 @@ class UnitStream:
             process.stdin.write(f"{number}\n")
             process.stdin.flush()
         except BrokenPipeError:
-            raise HostSilent("the container is gone") from None
+            raise HostUnresponsive("the container does not run") from None
         with self._arrived:
             if not self._arrived.wait_for(lambda: self._answer[0] == number, timeout):
-                raise HostSilent(f"no answer within {timeout:g} s")
+                raise HostUnresponsive(f"no answer within {timeout:g} s")
             return self._answer[1]
 
     def close(self) -> None:
-        """End the stream; the loop inside the container ends with its input."""
+        """End the stream; the loop in the container ends when its input does."""
         if self._process is None:
             return
         assert self._process.stdin is not None
@@ -84,7 +86,7 @@ class UnitStream:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,
-                start_new_session=True,  # a Ctrl-C at the keyboard is for the observer, not for its streams
+                start_new_session=True,  # so that Ctrl-C ends the observer and not its streams
             )
             self._listener = threading.Thread(
                 target=self._listen, args=(self._process,), daemon=True
@@ -112,9 +114,33 @@ class UnitStream:
 
 
 def parse_units(text: str) -> list[dict[str, str]]:
-    """Return what `systemctl show` printed: one mapping per unit, parted by empty lines."""
+    """Return the output of `systemctl show` as one mapping per unit; units are separated by empty lines."""
     return [
         dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         for block in text.split("\n\n")
         if block.strip()
     ]
+
+
+def unit_result(shown: dict[str, str]) -> CheckResult:
+    """Return whether a unit is up, from systemd's properties; it is only in state `active`."""
+    detail = {
+        "invocation_id": shown.get("InvocationID", ""),
+        "active_state": shown.get("ActiveState", ""),
+        "sub_state": shown.get("SubState", ""),
+        "load_state": shown.get("LoadState", ""),
+        "restarts": int(shown.get("NRestarts") or 0),
+    }
+    return CheckResult(detail["active_state"] == "active", detail)
+
+
+def unit_and_group(text: str) -> tuple[str, str]:
+    """Return the two halves of `NAME@GROUP`, split at the last `@`: the name of a template's instance contains one.
+
+    Raises:
+        SystemExit: one of them is missing.
+    """
+    unit, at, group = text.rpartition("@")
+    if not at or not unit or not group:
+        raise SystemExit(f"--unit {text}: expected NAME@GROUP, for example cron@nova_compute")
+    return unit, group

@@ -1,4 +1,4 @@
-"""The instruments share no code with Holdfast: what they say must be able to contradict it."""
+"""The instruments share no code with Holdfast, so that what they measure can contradict it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def imported(source: str) -> Iterator[str]:
             yield "." * node.level + (node.module or "")
 
 
-def test_there_are_instruments_to_look_at() -> None:
+def test_there_are_instruments_to_check() -> None:
     assert {"observer.py", "traffic.py"} <= {module.name for module in MODULES}
 
 

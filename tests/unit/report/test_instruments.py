@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.errors import InvalidInput
 from holdfast.report.instruments import read_observer, read_traffic
-from tests.lab.instruments import carried, observed
+from tests.lab.instruments import observer_summary, traffic_summary
 from tests.unit.report.stories import START, at
 
 
@@ -29,7 +29,7 @@ def record() -> list[dict[str, object]]:
 def test_observer_summary_is_read_in_wall_clock_time(tmp_path: Path) -> None:
     """Made by the observer's own code: the two must go on understanding each other."""
     path = tmp_path / "summary.json"
-    path.write_text(json.dumps(observed.summarise(record())))
+    path.write_text(json.dumps(observer_summary.summarise(record())))
     seen = read_observer(path)
     assert seen.outages == (("ctl1", "amqp", at(2), at(4)), ("ctl2", "amqp", at(5), at(6)))
     assert seen.out_at_most == {"amqp": 1}
@@ -49,7 +49,7 @@ def test_traffic_summary_is_read(tmp_path: Path) -> None:
         call | {"n": 6, "t": 11.0, "asked": 6.0, "ok": False},
     ]
     path = tmp_path / "summary.json"
-    path.write_text(json.dumps(carried.summarise(lines)))
+    path.write_text(json.dumps(traffic_summary.summarise(lines)))
     traffic = read_traffic(path)
     assert (traffic.losses.confirmed, traffic.losses.lost, traffic.losses.unconfirmed) == (2, 1, 1)
     assert traffic.losses.longest_gap_seconds == 2.5

@@ -1,8 +1,8 @@
-"""What a record of the observer shows: outages, restarts, and how many were out at once. Pure.
+"""Summarises a record of the observer: outages, restarts, and how many services were out at once. Pure.
 
-An outage runs from the first sample that says out to the first that says otherwise; its length is good to one interval.
-A client waits for a slow answer, so silence alone is an outage only from PATIENCE on; a refusal is one at once.
-Unknown is counted apart: it neither is an outage nor ends one that it interrupts as healthy.
+An outage lasts from the first sample that is out to the next that is not; its length is exact to one interval. Clients
+wait for a slow answer, so missing answers alone are an outage only from CLIENT_TIMEOUT on; a refusal is one at once.
+Unknown samples are counted separately: they are no outage, and they split one without showing a healthy service.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
-from tests.lab.instruments.in_hand import in_hand, most_at_once
-from tests.lab.instruments.lines import SILENT
+from tests.lab.instruments.records import NO_ANSWER
+from tests.lab.instruments.restart_spans import most_at_once, restart_spans
 
-PATIENCE = 10.0  # seconds before silence is an outage: as long as RabbitMQ itself gives a client to shake hands
+CLIENT_TIMEOUT = 10.0  # seconds; the time that RabbitMQ itself allows a client for the handshake
 
-Line = Mapping[str, Any]
-Series = Mapping[tuple[str, str], Sequence[Line]]
+Record = Mapping[str, Any]
+Series = Mapping[tuple[str, str], Sequence[Record]]
 Start = tuple[str, float]  # an invocation, and when it was first seen
 
 
 class State(StrEnum):
-    """What a sample turns out to have shown."""
+    """The state of a service in one sample, judged from the samples around it too."""
 
-    THERE = "there"
+    UP = "up"
     OUT = "out"
     SLOW = "slow"
     UNKNOWN = "unknown"
 
 
-def summarise(lines: Iterable[Line]) -> dict[str, Any]:
-    """Return the summary of one record.
+def summarise(lines: Iterable[Record]) -> dict[str, Any]:
+    """Return the summary of a record.
 
     Raises:
-        ValueError: the record does not begin with the observer's own first line.
+        ValueError: the first line is not one of the observer.
     """
     head, *samples = lines
     if head["what"] != "observer":
         raise ValueError("not a record of the observer")
-    series = {key: judged(lines) for key, lines in _series(samples).items()}
+    series = {key: with_states(lines) for key, lines in _series(samples).items()}
     starts = _starts(series)
     out = _out_at(series)
     units = {what.removeprefix("unit:") for _, what in series if what.startswith("unit:")}
@@ -57,22 +57,22 @@ def summarise(lines: Iterable[Line]) -> dict[str, Any]:
         "max_out": _max_out(out, {what for _, what in series}),
         "max_refused": _max_out(_refusing_at(series), {what for _, what in series}),
         "max_out_of_group": _max_out_of_group(out, head["detail"]["groups"]),
-        "max_in_hand": {unit: most_at_once(in_hand(series, unit)) for unit in sorted(units)},
+        "max_in_hand": {unit: most_at_once(restart_spans(series, unit)) for unit in sorted(units)},
         "restarts": _of_each(starts, lambda seen: len(seen) - 1),
         "restarted_at": _of_each(starts, lambda seen: [t for _, t in seen[1:]]),
         "invocations": _of_each(starts, lambda seen: [identity for identity, _ in seen]),
     }
 
 
-def _series(samples: Iterable[Line]) -> dict[tuple[str, str], list[Line]]:
-    series: dict[tuple[str, str], list[Line]] = defaultdict(list)
+def _series(samples: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
+    series: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for sample in samples:
         series[sample["host"], sample["what"]].append(sample)
     return series
 
 
-def judged(lines: Sequence[Line]) -> list[Line]:
-    """Return one service's lines with the `state` that each shows, seen from all of them."""
+def with_states(lines: Sequence[Record]) -> list[Record]:
+    """Return one service's lines, each with its `state`, which depends on the lines around it."""
     runs = [list(run) for _, run in groupby(lines, key=lambda line: line["ok"])]
     ends = [following[0]["t"] for following in runs[1:]] + [run[-1]["t"] for run in runs[-1:]]
     return [
@@ -82,24 +82,24 @@ def judged(lines: Sequence[Line]) -> list[Line]:
     ]
 
 
-def _state(run: Sequence[Line], end: float) -> State:
+def _state(run: Sequence[Record], end: float) -> State:
     ok = run[0]["ok"]
     if ok is None or ok:
-        return State.UNKNOWN if ok is None else State.THERE
-    refused = any(line["detail"] != SILENT for line in run)
-    return State.OUT if refused or end - run[0]["t"] >= PATIENCE else State.SLOW
+        return State.UNKNOWN if ok is None else State.UP
+    refused = any(line["detail"] != NO_ANSWER for line in run)
+    return State.OUT if refused or end - run[0]["t"] >= CLIENT_TIMEOUT else State.SLOW
 
 
-def _per_host(series: Series, state: State) -> dict[str, dict[str, list[Line]]]:
-    found: dict[str, dict[str, list[Line]]] = defaultdict(dict)
+def _per_host(series: Series, state: State) -> dict[str, dict[str, list[Record]]]:
+    found: dict[str, dict[str, list[Record]]] = defaultdict(dict)
     for (host, what), samples in series.items():
         if spans := spans_of(samples, state):
             found[host][what] = spans
     return dict(found)
 
 
-def spans_of(samples: Sequence[Line], state: State) -> list[Line]:
-    """Return when a judged series was in `state`: spans with start, end and seconds; an end of None is still open."""
+def spans_of(samples: Sequence[Record], state: State) -> list[Record]:
+    """Return the spans in which a service was in `state`; `end` is None for one that is open when the record ends."""
     runs = [list(run) for _, run in groupby(samples, key=lambda sample: sample["state"])]
     ends = [following[0]["t"] for following in runs[1:]] + [None]
     return [
@@ -116,7 +116,7 @@ def spans_of(samples: Sequence[Line], state: State) -> list[Line]:
 
 
 def _out_at(series: Series) -> dict[int, list[tuple[str, str]]]:
-    """Return who was out at each sample, as host and service."""
+    """Return the services that were out in each sample, as host and service."""
     out: dict[int, list[tuple[str, str]]] = defaultdict(list)
     for key, samples in series.items():
         for sample in samples:
@@ -126,9 +126,9 @@ def _out_at(series: Series) -> dict[int, list[tuple[str, str]]]:
 
 
 def _refusing_at(series: Series) -> dict[int, list[tuple[str, str]]]:
-    """Return who said no at each sample; who is only silent may have been kept from answering by a busy machine."""
+    """Return the services that refused in each sample; one that does not answer may only be slow."""
     refusing = {
-        key: [sample for sample in samples if sample["detail"] != SILENT]
+        key: [sample for sample in samples if sample["detail"] != NO_ANSWER]
         for key, samples in series.items()
     }
     return _out_at(refusing)
@@ -150,7 +150,7 @@ def _max_out_of_group(
 
 
 def _starts(series: Series) -> dict[str, dict[str, list[Start]]]:
-    """Return each unit's invocations in order, with the time at which each was first seen."""
+    """Return each unit's invocations in order, with the time at which each was first observed."""
     found: dict[str, dict[str, list[Start]]] = defaultdict(dict)
     for (host, what), samples in series.items():
         if what.startswith("unit:"):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.instruments.elsewhere import lost_elsewhere
+from tests.lab.instruments.unexplained_losses import unexplained_losses
 
 
 def observed(host: str, what: str, state: str, start: float, end: float | None) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def observed(host: str, what: str, state: str, start: float, end: float | None) 
     return found
 
 
-def carried(asked: float, given_up: float) -> dict[str, Any]:
+def traffic(asked: float, given_up: float) -> dict[str, Any]:
     call = {"host": "cmp1", "service": "rpc:nova-compute", "asked": asked, "given_up": given_up}
     return {"monotonic": 100.0, "calls": {"lost_calls": [call]}}
 
@@ -34,7 +34,9 @@ def carried(asked: float, given_up: float) -> dict[str, Any]:
 def test_only_the_servers_own_outage_explains_a_lost_call(
     host: str, what: str, state: str, *, explained: bool
 ) -> None:
-    assert (lost_elsewhere(observed(host, what, state, 10, 20), carried(12, 17)) == []) is explained
+    assert (
+        unexplained_losses(observed(host, what, state, 10, 20), traffic(12, 17)) == []
+    ) is explained
 
 
 @pytest.mark.parametrize(
@@ -44,18 +46,18 @@ def test_only_the_servers_own_outage_explains_a_lost_call(
 def test_a_call_has_to_overlap_the_outage(
     asked: float, given_up: float, *, explained: bool
 ) -> None:
-    found = lost_elsewhere(
-        observed("cmp1", "rpc:nova-compute", "outages", 10, 20), carried(asked, given_up)
+    found = unexplained_losses(
+        observed("cmp1", "rpc:nova-compute", "outages", 10, 20), traffic(asked, given_up)
     )
     assert (found == []) is explained
 
 
 def test_an_outage_without_end_explains_what_comes_after_it() -> None:
-    assert not lost_elsewhere(
-        observed("cmp1", "rpc:nova-compute", "outages", 10, None), carried(50, 55)
+    assert not unexplained_losses(
+        observed("cmp1", "rpc:nova-compute", "outages", 10, None), traffic(50, 55)
     )
 
 
-def test_the_two_records_are_put_on_one_clock() -> None:
-    traffic = {**carried(2, 7), "monotonic": 110.0}
-    assert not lost_elsewhere(observed("cmp1", "rpc:nova-compute", "outages", 10, 20), traffic)
+def test_the_times_of_both_records_are_compared_on_one_clock() -> None:
+    summary = {**traffic(2, 7), "monotonic": 110.0}
+    assert not unexplained_losses(observed("cmp1", "rpc:nova-compute", "outages", 10, 20), summary)

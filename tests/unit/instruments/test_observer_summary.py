@@ -1,4 +1,4 @@
-"""What the observer's summary says of a record."""
+"""The observer's summary of a record."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.lab.instruments.lines import SILENT
-from tests.lab.instruments.observed import State, judged, spans_of, summarise
+from tests.lab.instruments.observer_summary import State, spans_of, summarise, with_states
+from tests.lab.instruments.records import NO_ANSWER
 
 HEAD = {
     "n": 0,
@@ -23,7 +23,7 @@ HEAD = {
 
 
 def series(host: str, what: str, states: str, detail: Any = None) -> list[dict[str, Any]]:
-    """One sample a second: `+` there, `-` out, `?` unknown."""
+    """One sample a second: `+` up, `-` out, `?` unknown."""
     ok = {"+": True, "-": False, "?": None}
     return [
         {"n": n, "t": float(n), "host": host, "what": what, "ok": ok[state], "detail": detail}
@@ -53,7 +53,7 @@ def in_order(*several: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_an_outage_lasts_from_the_first_bad_sample_to_the_next_other_one(
     states: str, outages: list[tuple[float, float | None, float]]
 ) -> None:
-    spans = spans_of(judged(series("ctl1", "amqp", states)), State.OUT)
+    spans = spans_of(with_states(series("ctl1", "amqp", states)), State.OUT)
     assert [(span["start"], span["end"], span["seconds"]) for span in spans] == outages
 
 
@@ -66,34 +66,34 @@ def test_an_outage_lasts_from_the_first_bad_sample_to_the_next_other_one(
         ("+-+-+-+-+", 0, 4),
     ],
 )
-def test_silence_is_an_outage_only_where_a_client_would_not_wait_so_long(
+def test_missing_answers_are_an_outage_only_after_the_clients_timeout(
     states: str, outages: int, slow: int
 ) -> None:
-    lines = judged(series("ctl1", "amqp", states, SILENT))
+    lines = with_states(series("ctl1", "amqp", states, NO_ANSWER))
     assert (len(spans_of(lines, State.OUT)), len(spans_of(lines, State.SLOW))) == (outages, slow)
 
 
-def test_silence_beside_a_refusal_belongs_to_its_outage() -> None:
-    lines = series("ctl1", "amqp", "+---+", SILENT)
+def test_missing_answers_next_to_a_refusal_belong_to_its_outage() -> None:
+    lines = series("ctl1", "amqp", "+---+", NO_ANSWER)
     lines[2]["detail"] = "ConnectionRefusedError"
-    assert [span["seconds"] for span in spans_of(judged(lines), State.OUT)] == [3.0]
+    assert [span["seconds"] for span in spans_of(with_states(lines), State.OUT)] == [3.0]
 
 
-def test_long_silence_is_out_but_refuses_nobody() -> None:
-    silent = series("ctl1", "amqp", 12 * "-", SILENT)
+def test_a_service_that_does_not_answer_for_long_is_out_and_not_refusing() -> None:
+    unanswering = series("ctl1", "amqp", 12 * "-", NO_ANSWER)
     refusing = series("ctl2", "amqp", "+-++++++++++", "ConnectionRefusedError")
-    summary = summarise(in_order(silent, refusing))
+    summary = summarise(in_order(unanswering, refusing))
     assert (summary["max_out"]["amqp"], summary["max_refused"]["amqp"]) == (2, 1)
 
 
-def test_who_is_slow_is_not_out() -> None:
+def test_a_slow_service_is_not_out() -> None:
     summary = summarise(
-        in_order(series("ctl1", "amqp", "+-+", SILENT), series("ctl2", "amqp", "+-+"))
+        in_order(series("ctl1", "amqp", "+-+", NO_ANSWER), series("ctl2", "amqp", "+-+"))
     )
     assert (summary["max_out"]["amqp"], list(summary["slow"])) == (1, ["ctl1"])
 
 
-def test_unknown_is_counted_apart_from_out() -> None:
+def test_unknown_is_counted_separately_from_out() -> None:
     summary = summarise(in_order(series("ctl1", "amqp", "+??+"), series("ctl2", "amqp", "+-++")))
     assert [span["samples"] for span in summary["unknown"]["ctl1"]["amqp"]] == [2]
     assert list(summary["outages"]) == ["ctl2"]
@@ -151,7 +151,7 @@ def test_a_unit_that_never_ran_has_no_restarts_to_count() -> None:
     assert summarise(in_order(unit_samples((False, ""))))["restarts"] == {}
 
 
-def test_a_record_without_samples_has_no_ends() -> None:
+def test_a_record_without_samples_has_no_first_and_last() -> None:
     summary = summarise([HEAD])
     assert (summary["samples"], summary["first"], summary["last"]) == (0, None, None)
 

@@ -1,4 +1,4 @@
-"""What the traffic's summary says of a record."""
+"""The traffic's summary of a record."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.instruments.carried import summarise
+from tests.lab.instruments.traffic_summary import summarise
 
 HEAD = {
     "n": 0,
@@ -42,12 +42,12 @@ def messages(*events: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_lost_is_what_was_confirmed_and_never_consumed() -> None:
+def test_a_message_confirmed_and_never_consumed_is_lost() -> None:
     found = messages(publish(1, "p1-1"), publish(2, "p1-2"), consume(2.1, "p1-2"))
     assert (found["confirmed"], found["consumed"], found["lost_ids"]) == (2, 1, ["p1-1"])
 
 
-def test_a_message_nobody_confirmed_is_not_lost_even_if_it_never_came() -> None:
+def test_an_unconfirmed_message_is_not_lost_even_if_never_consumed() -> None:
     found = messages(publish(1, "p1-1", ok=False), publish(2, "p1-2", ok=False), consume(3, "p1-2"))
     assert (found["lost"], found["unconfirmed"], found["unconfirmed_but_consumed"]) == (0, 2, 1)
 
@@ -62,7 +62,7 @@ def test_duplicated_counts_messages_not_deliveries() -> None:
     assert (found["duplicated"], found["consumed"]) == (1, 1)
 
 
-def test_the_longest_gap_is_between_anybodys_confirms_and_skips_failures() -> None:
+def test_the_longest_gap_is_between_confirms_of_any_producer() -> None:
     found = messages(
         publish(1, "p1-1"), publish(2, "p2-1"), publish(4, "p1-2", ok=False), publish(7.5, "p2-2")
     )

@@ -1,4 +1,4 @@
-"""What a record of the traffic shows: what was lost, what came twice, how long nothing was confirmed. Pure."""
+"""Summarises a record of the traffic: lost and duplicated messages, lost calls, time without confirms. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-Line = Mapping[str, Any]
+Record = Mapping[str, Any]
 
 
-def summarise(lines: Iterable[Line]) -> dict[str, Any]:
-    """Return the summary of one record.
+def summarise(lines: Iterable[Record]) -> dict[str, Any]:
+    """Return the summary of a record.
 
     Raises:
-        ValueError: the record does not begin with the traffic's own first line.
+        ValueError: the first line is not one of the traffic.
     """
     head, *events = lines
     if head["what"] != "traffic":
@@ -28,7 +28,7 @@ def summarise(lines: Iterable[Line]) -> dict[str, Any]:
     }
 
 
-def _messages(events: Sequence[Line]) -> dict[str, Any]:
+def _messages(events: Sequence[Record]) -> dict[str, Any]:
     publishes = [event for event in events if event["what"] == "publish"]
     confirmed = {event["id"] for event in publishes if event["ok"]}
     unconfirmed = {event["id"] for event in publishes if not event["ok"]}
@@ -49,14 +49,14 @@ def _messages(events: Sequence[Line]) -> dict[str, Any]:
 
 
 def _longest_gap(confirms: Sequence[float]) -> dict[str, float]:
-    """Return the longest time in which nobody got a confirm."""
+    """Return the longest time in which no producer got a confirm."""
     if len(confirms) < 2:
         return {"start": 0.0, "seconds": 0.0}
     start, end = max(pairwise(sorted(confirms)), key=lambda gap: gap[1] - gap[0])
     return {"start": start, "seconds": round(end - start, 3)}
 
 
-def _calls(calls: Sequence[Line]) -> dict[str, Any]:
+def _calls(calls: Sequence[Record]) -> dict[str, Any]:
     unanswered = [call for call in calls if not call["ok"]]
     per_server = Counter((call["service"], call["host"]) for call in unanswered)
     return {

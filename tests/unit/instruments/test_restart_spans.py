@@ -1,4 +1,4 @@
-"""When a restarted host was in hand, and how many were at once."""
+"""When a restarted host was in hand, and how many were at the same time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.instruments.in_hand import in_hand, most_at_once
+from tests.lab.instruments.restart_spans import most_at_once, restart_spans
 
 INFINITY = float("inf")
 
@@ -40,18 +40,18 @@ def answers(states: str) -> list[dict[str, Any]]:
         ("AaBbCC", "+-+--+", [(1.0, 2.0), (3.0, 5.0)]),
     ],
 )
-def test_in_hand_from_going_out_to_the_first_answer_of_the_new_invocation(
+def test_a_host_is_in_hand_until_the_new_invocation_answers(
     states: str, answered: str, spans: list[tuple[float, float]]
 ) -> None:
     series = {
         ("ctl1", "unit:nova-conductor"): unit(states),
         ("ctl1", "rpc:nova-conductor"): answers(answered),
     }
-    assert in_hand(series, "nova-conductor") == {"ctl1": spans}
+    assert restart_spans(series, "nova-conductor") == {"ctl1": spans}
 
 
-def test_a_unit_of_which_nothing_else_is_asked_answers_by_being_active() -> None:
-    assert in_hand({("ctl1", "unit:cron"): unit("AabbB")}, "cron") == {"ctl1": [(1.0, 4.0)]}
+def test_a_unit_without_a_service_check_answers_when_active() -> None:
+    assert restart_spans({("ctl1", "unit:cron"): unit("AabbB")}, "cron") == {"ctl1": [(1.0, 4.0)]}
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def test_a_unit_of_which_nothing_else_is_asked_answers_by_being_active() -> None
         ((1.0, 2.0), (3.0, 4.0), 1),
     ],
 )
-def test_at_once_are_those_whose_spans_overlap(
+def test_hosts_with_overlapping_spans_count_together(
     first: tuple[float, float], second: tuple[float, float], at_once: int
 ) -> None:
     assert most_at_once({"ctl1": [first], "ctl2": [second]}) == at_once
 
 
-def test_nobody_restarted_is_nobody_in_hand() -> None:
+def test_without_a_restart_no_host_is_in_hand() -> None:
     assert most_at_once({"ctl1": []}) == 0

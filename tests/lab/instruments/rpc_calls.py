@@ -1,8 +1,7 @@
-"""RPC pings to nova's servers, the way nova's own services call each other.
+"""RPC pings to nova's servers through oslo.messaging, the library that nova's own services call each other with.
 
-Owns the oslo.messaging transport. Every nova RPC server answers `ping` in namespace `baseapi`, configured or not
-(facts: nova.md, "RPC ping without configuration"). The transport URL holds a password: it is never printed, and the
-library's own log, which may name it, is switched off.
+Every nova RPC server answers `ping` in namespace `baseapi`, without any configuration. The transport URL contains a
+password: it is never printed, and the library's own log, which may contain it, is switched off.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from oslo_config import cfg
 from tests.lab.instruments.site import Secret, Site
 
 with warnings.catch_warnings():
-    # One of its dependencies still imports eventlet, which warns everybody that it is deprecated.
+    # One of its dependencies imports eventlet, which warns on import that it is deprecated.
     warnings.simplefilter("ignore")
     import oslo_messaging
 
@@ -28,51 +27,53 @@ TOPICS = {"nova_conductor": "conductor", "nova_scheduler": "scheduler", "nova_co
 _CONFIGURATION = Path(__file__).with_name("rpc.conf")
 
 
-class Answer(StrEnum):
-    """What became of one call."""
+class CallOutcome(StrEnum):
+    """How one call ended."""
 
     ANSWERED = "answered"
-    SILENT = "silent"
-    NOT_ASKED = "not asked"
+    NO_ANSWER = "no answer"
+    NOT_SENT = "not sent"
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """One nova RPC server: the service of one host. `what` is its name in the records."""
+class RpcServer:
+    """One nova RPC server: one service on one host."""
 
     host: str
     nova_host: str
     topic: str
 
     @property
-    def what(self) -> str:
-        """Return the name used in the records, e.g. `rpc:nova-compute`."""
+    def name(self) -> str:
+        """Return the service's name in the records, such as `rpc:nova-compute`."""
         return f"rpc:nova-{self.topic}"
 
 
-def rpc_servers(site: Site) -> Iterator[Server]:
+def rpc_servers(site: Site) -> Iterator[RpcServer]:
     """Yield every nova RPC server that the inventory expects."""
     for group, topic in TOPICS.items():
         for host in site.members(group):
-            yield Server(host.name, host.nova_host, topic)
+            yield RpcServer(host.name, host.nova_host, topic)
 
 
-class Caller:
+class RpcClient:
     """Calls nova's servers over one transport to all brokers; safe to use from several threads."""
 
     def __init__(self, transport_url: Secret) -> None:
         for library in ("oslo", "oslo_messaging", "amqp", "kombu"):
             logging.getLogger(library).setLevel(logging.CRITICAL + 1)
-        conf = cfg.CONF  # the library itself reads the global one
+        conf = cfg.CONF  # the library itself reads this global object
         conf([], project="instruments", default_config_files=[str(_CONFIGURATION)])
         self._transport = oslo_messaging.get_rpc_transport(conf, url=transport_url.value)
         target = oslo_messaging.Target(exchange="nova", namespace="baseapi", version="1.0")
         self._client = oslo_messaging.get_rpc_client(self._transport, target)
 
-    def ping(self, server: Server, timeout: float, reconnects: int = 0) -> tuple[Answer, str]:
-        """Ask one server once and wait `timeout` seconds; the text says why there is no answer.
+    def ping(
+        self, server: RpcServer, timeout: float, reconnects: int = 0
+    ) -> tuple[CallOutcome, str]:
+        """Call one server once, wait `timeout` seconds, and return the outcome and, unless answered, the reason.
 
-        `reconnects` is how many further brokers are tried where the call itself cannot be sent.
+        `reconnects` is the number of further brokers to try if the call cannot be sent.
         """
         call = self._client.prepare(
             topic=server.topic, server=server.nova_host, timeout=timeout, retry=reconnects
@@ -80,11 +81,11 @@ class Caller:
         try:
             call.call({"is_admin": True}, "ping", arg="instrument")
         except oslo_messaging.MessagingTimeout:
-            return Answer.SILENT, f"no answer within {timeout:g} s"
+            return CallOutcome.NO_ANSWER, f"no answer within {timeout:g} s"
         except (oslo_messaging.MessageDeliveryFailure, OSError) as error:
-            return Answer.NOT_ASKED, type(error).__name__
-        return Answer.ANSWERED, ""
+            return CallOutcome.NOT_SENT, type(error).__name__
+        return CallOutcome.ANSWERED, ""
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._transport.cleanup()
