@@ -6,6 +6,7 @@ Owns what events mean together; does no I/O and reads no clock. ``fold`` is all 
 
 from holdfast.journal.fold import advance, fold
 from holdfast.journal.run_state import (
+    ActRecord,
     Batch,
     Failure,
     Inspection,
@@ -18,6 +19,7 @@ from holdfast.journal.run_state import (
 )
 
 __all__ = [
+    "ActRecord",
     "Batch",
     "Failure",
     "Inspection",

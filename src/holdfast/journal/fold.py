@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from functools import singledispatch
 
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
 from holdfast.journal.run_state import (
+    ActRecord,
     Batch,
     Failure,
     Inspection,
@@ -31,8 +33,9 @@ def advance(state: RunState, recorded: Iterable[Recorded]) -> RunState:
     """The same state, after later events; events it already knows are passed over."""
     for entry in recorded:
         if entry.seq > state.seq:
-            state.run, state.seq, state.at = entry.run, entry.seq, entry.event.at
+            state.run, state.seq = entry.run, entry.seq
             _apply(entry.event, state)
+            state.at = entry.event.at
     return state
 
 
@@ -54,12 +57,13 @@ def _(event: ev.LeaseTaken, state: RunState) -> None:
 @_apply.register
 def _(event: ev.StepStarted, state: RunState) -> None:
     state.current = event.step
-    state.steps[event.step] = StepState(event.step, event.title)
+    state.steps[event.step] = StepState(event.step, event.title, event.at)
 
 
 @_apply.register
 def _(event: ev.StepFinished, state: RunState) -> None:
-    state.steps[event.step].finished = True
+    step = state.steps[event.step]
+    step.finished, step.ended = True, event.at
 
 
 @_apply.register
@@ -78,6 +82,7 @@ def _(event: ev.BatchStarted, state: RunState) -> None:
 
 @_apply.register
 def _(event: ev.BatchEnded, state: RunState) -> None:
+    _end_acts(state, event.hosts, event.at)
     batch, state.batch = state.batch, None
     if batch is None:
         return
@@ -135,6 +140,7 @@ def _(event: ev.GateJudged, state: RunState) -> None:
 
 @_apply.register
 def _(event: ev.ActIntended, state: RunState) -> None:
+    state.acts.append(ActRecord(state.seq, event))
     turn = state.step.turn(event.host)
     turn.done = False
     if event.act is Act.DRAIN:
@@ -146,6 +152,11 @@ def _(event: ev.ActIntended, state: RunState) -> None:
 
 @_apply.register
 def _(event: ev.ActDone, state: RunState) -> None:
+    act = next(state.acts_of(event.host), None)
+    if act is None or act.ended is not None:
+        act = ActRecord(state.seq)
+        state.acts.append(act)
+    act.done, act.ended, act.changed = event, event.at, event.changed
     turn = state.step.turn(event.host)
     if event.act is Act.DRAIN and not event.changed:
         # Somebody else had drained it: there is nothing of ours to take back.
@@ -158,6 +169,8 @@ def _(event: ev.ActDone, state: RunState) -> None:
 
 @_apply.register
 def _(event: ev.HostDone, state: RunState) -> None:
+    _end_acts(state, [event.host], event.at)
+    _learn_whether_restarted(event, state)
     # A play that only gives work back has not ended a turn, whatever it says.
     if state.batch is not None and Phase.VERIFY not in state.batch.phases:
         return
@@ -169,6 +182,7 @@ def _(event: ev.HostDone, state: RunState) -> None:
 
 @_apply.register
 def _(event: ev.Observed, state: RunState) -> None:
+    _learn_whether_restarted(event, state)
     for _, turn in state.in_hand():
         if turn.host == event.host and event.unit in turn.restarts:
             turn.restarts[event.unit].observed = event
@@ -211,6 +225,8 @@ def _(event: ev.AbortRequested, state: RunState) -> None:
 
 @_apply.register
 def _(event: ev.Resumed, state: RunState) -> None:
+    # Nothing is done by a run that has stopped, or whose driver has died after its last event.
+    _end_acts(state, {act.event.host for act in state.acts}, state.at or event.at)
     state.resumed.append(event)
     state.status = Status.RUNNING
     state.failure = state.abort = state.held = state.aborted = None
@@ -241,6 +257,23 @@ def _(event: ev.Aborted, state: RunState) -> None:
 @_apply.register
 def _(_event: ev.Finished, state: RunState) -> None:
     state.status = Status.FINISHED
+
+
+def _end_acts(state: RunState, hosts: Iterable[str], at: datetime) -> None:
+    """End what has no result yet on these hosts."""
+    for host in hosts:
+        act = next(state.acts_of(host), None)
+        if act is not None and act.ended is None:
+            act.ended = at
+
+
+def _learn_whether_restarted(event: ev.Observed | ev.HostDone, state: RunState) -> None:
+    """Compare a restart without a result with what the unit runs as: another id means restarted."""
+    for act in state.acts_of(event.host):
+        if (act.event.act, act.event.unit) == (Act.RESTART, event.unit):
+            if act.ended is not None and act.changed is None:
+                act.changed = act.event.invocation_id != event.invocation_id
+            return
 
 
 def _forget_observations(state: RunState, hosts: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from holdfast.journal.events import (
     Aborted,
     AbortRequested,
+    ActDone,
     ActIntended,
     Approved,
     GateJudged,
@@ -48,6 +49,28 @@ class Restart:
         if self.after:
             return True
         return None if self.observed is None else self.observed.invocation_id != self.before
+
+
+@dataclass(slots=True)
+class ActRecord:
+    """An act, begun by the event ``seq``: its intent or, where a play journals none, its result.
+
+    ``ended`` is when its result was journaled or, without one, when its play or its driver had
+    ended. ``changed`` is None while it is not known whether the act happened.
+    """
+
+    seq: int
+    intended: ActIntended | None = None
+    done: ActDone | None = None
+    ended: datetime | None = None
+    changed: bool | None = None
+
+    @property
+    def event(self) -> ActIntended | ActDone:
+        """The event that began it."""
+        event = self.intended or self.done
+        assert event is not None  # noqa: S101  # the fold makes none without either
+        return event
 
 
 @dataclass(slots=True)
@@ -106,6 +129,8 @@ class StepState:
 
     number: int
     title: str = ""
+    started: datetime | None = None
+    ended: datetime | None = None
     finished: bool = False
     passed: bool = False
     surveyed: bool = False
@@ -151,6 +176,7 @@ class RunState:
     grant: Grant | None = None
     steps: dict[int, StepState] = field(default_factory=dict)
     current: int = 0
+    acts: list[ActRecord] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     batch: Batch | None = None
     look: Inspection | None = None
@@ -181,6 +207,10 @@ class RunState:
         for step in self.steps.values():
             for turn in step.in_hand():
                 yield step, turn
+
+    def acts_of(self, host: str) -> Iterator[ActRecord]:
+        """The acts on a host, newest first."""
+        return (act for act in reversed(self.acts) if act.event.host == host)
 
     def done(self) -> list[str]:
         """All hosts with a unit that this run restarted and saw healthy, in that order."""

@@ -51,7 +51,7 @@ def build(
         raise InvalidInput("There is no such run: its journal is empty", remedy="holdfast status")
     ordered = sorted(journals, key=lambda journal: journal[0].event.at)
     origin = ordered[0][0].event.at
-    tellings = [RunTimeline(origin).tell(journal) for journal in ordered]
+    tellings = [RunTimeline(journal, origin) for journal in ordered]
     turns = list(chain.from_iterable(telling.turns for telling in tellings))
     lanes = _joined(turns)
     return Report(

@@ -57,7 +57,7 @@ class Lane(_Part):
     outages: tuple[Outage, ...] = ()
 
 
-class Shares(_Part):
+class TimeShares(_Part):
     """Where a run's time went; the parts add up to ``total_seconds``.
 
     Each instant counts once: acting before gating before waiting; what is left, planning and
@@ -83,7 +83,7 @@ class RunPart(_Part):
     held_because: str = ""
     start: float
     end: float
-    shares: Shares
+    shares: TimeShares
     in_hand_at_most: int
 
 

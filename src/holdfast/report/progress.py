@@ -31,20 +31,13 @@ class RunProgress:
 
     state: RunState = field(default_factory=RunState)
     said: dict[str, tuple[Sentence, datetime]] = field(default_factory=dict)
-    began: dict[int, datetime] = field(default_factory=dict)
-    ended: dict[int, datetime] = field(default_factory=dict)
 
     def hear(self, recorded: Recorded) -> None:
         """Take in the next event of the journal."""
         event = recorded.event
         advance(self.state, [recorded])
-        match event:
-            case events.StepStarted():
-                self.began.setdefault(event.step, event.at)
-            case events.StepFinished():
-                self.ended[event.step] = event.at
-            case events.BatchStarted() | events.InspectionStarted():
-                self.said = {"": (sentence_for(event), event.at)}
+        if isinstance(event, events.BatchStarted | events.InspectionStarted):
+            self.said = {"": (sentence_for(event), event.at)}
         if sentence_for(event).host:
             self.said[sentence_for(event).host] = (sentence_for(event), event.at)
 

@@ -11,6 +11,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from holdfast.journal import StepState
 from holdfast.report.progress import RunProgress, StepRow
 from holdfast.report.sentences import Sentence
 from holdfast.report.table import cut
@@ -70,11 +71,15 @@ def _step_lines(
     board: RunProgress, row: StepRow, now: datetime, spinner: Spinner | None
 ) -> Iterator[RenderableType]:
     title = f"{row.number}. {row.title}"
-    if board.finished(row):
-        began, ended = board.began.get(row.number), board.ended.get(row.number)
-        took = f"  {format_duration((ended - began).total_seconds())}" if began and ended else ""
+    step = board.state.steps.get(row.number, StepState(row.number))
+    if step.finished:
+        took = (
+            f"  {format_duration((step.ended - step.started).total_seconds())}"
+            if step.started and step.ended
+            else ""
+        )
         yield Text().append(f"  ✓ {title}", style="green").append(took, style="dim")
-    elif row.number in board.began:
+    elif step.started:
         done = board.done(row)
         progress = f"  {len(done)} of {count_of(len(row.hosts), 'host')}" if row.hosts else ""
         yield Text().append(f"  ▸ {title}", style="bold").append(progress, style="dim")

@@ -278,3 +278,58 @@ def test_evidence_that_several_claims_share_is_said_once() -> None:
     assert after.failure is not None
     assert after.failure.claim == "e.f"
     assert after.failure.evidence == "FAIL r: e.f said; UNKNOWN unanswered: 401 from a1"
+
+
+# --- acts, for whoever draws them on a time axis
+
+
+def test_act_with_a_result_has_ended_with_it() -> None:
+    result = acted("h1", changed=False)
+    (act,) = state(batch("h1"), intent("h1"), result).acts
+    assert (act.done, act.ended, act.changed) == (result, result.at, False)
+
+
+def test_result_without_an_intent_is_an_act() -> None:
+    """Where a play journals no intent: taking back a drain."""
+    after = state(batch("h1"), intent("h1"), acted("h1"), acted("h1", Act.UNDRAIN))
+    assert [(act.event.act, act.intended is None) for act in after.acts] == [
+        (Act.RESTART, False),
+        (Act.UNDRAIN, True),
+    ]
+
+
+def test_act_without_a_result_ends_with_its_play() -> None:
+    end = ended("interrupted", h1="absent")
+    (act,) = state(batch("h1"), intent("h1"), end).acts
+    assert (act.done, act.ended, act.changed) == (None, end.at, None)
+
+
+def test_act_without_a_result_ends_with_the_last_event_of_a_dead_driver() -> None:
+    begun = intent("h1")
+    (act,) = state(batch("h1"), begun, resumed()).acts
+    assert act.ended == begun.at
+
+
+@pytest.mark.parametrize(("now", "changed"), [("old", False), ("new", True)])
+def test_host_tells_whether_a_restart_without_a_result_happened(now: str, changed: bool) -> None:
+    cut = (batch("h1"), intent("h1"), ended("interrupted", h1="absent"))
+    (act,) = state(*cut, observed("h1", now)).acts
+    assert act.changed is changed
+    (act,) = state(*cut, done("h1", now)).acts
+    assert act.changed is changed
+
+
+def test_another_units_observation_tells_nothing_of_a_restart() -> None:
+    other = ev.Observed(at=at(), host="h1", unit="other", invocation_id="x", active=True)
+    cut = (batch("h1"), intent("h1"), ended("interrupted", h1="absent"), other)
+    (act,) = state(*cut).acts
+    assert act.changed is None
+    (act,) = state(*cut, observed("h1", "new")).acts
+    assert act.changed
+
+
+def test_steps_have_their_times() -> None:
+    started = ev.StepStarted(at=at(), step=1, title="Roll")
+    finished = ev.StepFinished(at=at(), step=1)
+    step = fold(journal(started, finished)).steps[1]
+    assert (step.started, step.ended) == (started.at, finished.at)

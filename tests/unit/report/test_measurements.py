@@ -137,6 +137,14 @@ def test_restart_that_nobody_saw_end_counts_if_the_host_says_so(
     assert (lane.bars[0].label, lane.bars[0].end) == ("restart (no result)", 5)
 
 
+def test_restart_that_had_to_be_repeated_counts_once() -> None:
+    """The first one did not happen: the host runs the old start, so its turn begins anew."""
+    story = Story().intend("ctl1", Act.RESTART, "broker").later(5)
+    resumed(story)
+    observed(story.later(1), "old").act("ctl1", Act.RESTART, "broker", 4).done("ctl1", "broker")
+    assert build([story.finished().journal]).lanes[0].restarts == 1
+
+
 def test_time_after_a_driver_died_is_waiting_not_acting() -> None:
     """The journal's last word is the intent; somebody resumes ten minutes later."""
     story = Story().gate("ctl1", Phase.PREFLIGHT, 2).intend("ctl1", Act.RESTART, "broker")
