@@ -1,6 +1,6 @@
-"""Look at the fleet until a gate settles, or fail (modules/holdfast_gate.py, docs/adr/0001).
+"""Read the fleet's state until a gate settles, or fail (modules/holdfast_gate.py, docs/adr/0001).
 
-Looks on the controller, with the site's variables and secrets resolved by Ansible; a claim that
+Probes run on the controller, with the site's variables and secrets resolved by Ansible; a claim that
 needs the task's host uses the task's own connection.
 """
 
@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import contextvars
 import io
-import os
 import shlex
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
-from ansible.plugins.action import ActionBase
+from ansible.errors import AnsibleConnectionFailure
 
+from holdfast.action_plugin import ArgumentSpec, HoldfastAction, open_state
 from holdfast.claims import all_claims, bind_claim, standing
 from holdfast.claims.base import BoundClaim
-from holdfast.errors import CannotTell, HoldfastError, InvalidInput
+from holdfast.errors import CannotTell, InvalidInput
 from holdfast.gate_loop import (
     GateResult,
     GateTiming,
@@ -33,116 +32,105 @@ from holdfast.gate_loop import (
     run_gate,
 )
 from holdfast.journal.events import GateJudged
-from holdfast.model import Json, Outcome, Phase, Settle
+from holdfast.model import GATE_DEADLINE_SECONDS, Json, Outcome, Phase, Settle
 from holdfast.play_context import LeaseRenewal, PlayContext, Variables
 from holdfast.probes.base import CommandResult, ProbeContext
-from holdfast.settings import load_settings
-from holdfast.store import Store, open_store
+from holdfast.store import Store
 from holdfast.text import count_of
 
-ARGUMENTS = {
-    "claims": {"type": "list", "elements": "raw", "required": True},
-    "phase": {"type": "str", "choices": [*Phase, "survey", "sweep", "check"], "required": True},
-    "settle_seconds": {"type": "float", "default": 0.0},
-    "settle_readings": {"type": "int", "default": 1},
-    "deadline_seconds": {"type": "float"},
-    "poll_seconds": {"type": "float"},
-    "since_restart": {"type": "bool", "default": False},
-    "spread": {"type": "bool", "default": False},
-}
 STANDING = "standing"
-DEADLINE_SECONDS, POLL_SECONDS = 300, 2
+POLL_SECONDS = 2
 
-# This module is loaded once, by the process that forks a worker for each task: what is imported here, the clients of
-# all systems included, no task pays for again.
+# Ansible loads this module once, in the process that forks a worker for each task. What is imported here, with the
+# clients of all systems, is imported by no task again.
 all_claims()
 
-# Ansible leaves flushing to the system, so through a pipe (tee, a CI log) readings would come when the play is over.
-# It is that process, too, that prints.
+# By default Python buffers output to a pipe (tee, a CI log), so readings would appear only at the end of the play.
+# The same process prints them.
 if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(line_buffering=True)
 
-COMMAND_SECONDS = 20  # for one command on the task's host
-QUIET_SECONDS = 10  # a reading that says nothing new is shown again after so long
+COMMAND_SECONDS = 20  # the limit for one command on the task's host
+QUIET_SECONDS = 10  # a reading that has not changed is shown again after this time
 
 
-class ActionModule(ActionBase):
-    """The skin over ``holdfast.gate_loop``."""
+class ActionModule(HoldfastAction):
+    """Calls ``holdfast.gate_loop``."""
 
-    def run(
-        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """Answer with ``msg`` and ``holdfast``: outcome, verdicts, readings, seconds."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(ARGUMENTS)
-        variables = Variables(task_vars or {}, self._templar.template)
-        try:
-            return result | {"changed": False} | self._gate(args, variables)
-        except HoldfastError as error:
-            host = variables["inventory_hostname"]
-            raise AnsibleActionFail(f"gate {host}, {self._task.name}: {error}") from None
+    ARGUMENTS: ClassVar[ArgumentSpec] = {
+        "claims": {"type": "list", "elements": "raw", "required": True},
+        "phase": {
+            "type": "str",
+            "choices": [*Phase, "survey", "sweep", "check"],
+            "required": True,
+        },
+        "settle_seconds": {"type": "float", "default": 0.0},
+        "settle_readings": {"type": "int", "default": 1},
+        "deadline_seconds": {"type": "float"},
+        "poll_seconds": {"type": "float"},
+        "since_restart": {"type": "bool", "default": False},
+        "spread": {"type": "bool", "default": False},
+    }
 
-    def _gate(self, args: dict[str, Any], variables: Variables) -> dict[str, Json]:
-        host, pace = str(variables["inventory_hostname"]), _pace(args, variables)
-        claims = _claims(args, variables)
-        if args["spread"]:
+    _requires_connection = True
+
+    def failed(self) -> str:
+        """Return the gate's host and name."""
+        return f"gate {self.host}, {self._task.name}"
+
+    def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
+        """Return ``msg`` and ``holdfast``: outcome, verdicts, readings, seconds."""
+        host, timing = self.host, _timing(arguments, variables)
+        claims = _claims(arguments, variables)
+        if arguments["spread"]:
             claims = claims_of_host(
                 host, claims, variables["groups"], variables["ansible_play_hosts_all"]
             )
             if not claims:
-                return {"skipped": True, "msg": f"{host}: other hosts ask these claims"}
-        if self._task.check_mode and args["since_restart"]:
-            words = _would_wait(claims, pace)
-            self.show(f"gate {host} {words}")
-            return {"skipped": True, "msg": words}
-        if self._task.check_mode:
-            pace = GateTiming(Settle(), timedelta(0), pace.poll)
-        look = ProbeContext(
+                return {"skipped": True, "msg": f"{host}: other hosts check these claims"}
+        if self.check_mode and arguments["since_restart"]:
+            message = _would_wait(claims, timing)
+            self.show(f"gate {host} {message}")
+            return {"skipped": True, "msg": message}
+        if self.check_mode:
+            timing = GateTiming(Settle(), timedelta(0), timing.poll)
+        context = ProbeContext(
             host=host,
             groups=variables["groups"],
-            variables=_site_variables(claims, host, variables, self._variables_of),
+            variables=_site_variables(claims, host, variables, self.variables_of),
             shell=_ConnectionShell(self),
         )
-        journal = None if self._task.check_mode else _Journal.of(variables)
+        journal = None if self.check_mode else _GateJournal.of(variables)
         timer = Timer(time.monotonic, threading.Event().wait)
-        result = run_gate(claims, look, pace, timer, _Watcher(self, host, pace, journal))
+        reporter = _ReadingReporter(self, host, timing, journal)
+        result = run_gate(claims, context, timing, timer, reporter)
         if journal:
-            journal.judged(host, self._task.name, args["phase"], result)
+            journal.append(host, self._task.name, arguments["phase"], result)
+        message = _message(host, arguments["phase"], result, timing)
         return {
             "failed": result.outcome is not Outcome.PASS,
-            "msg": _message(host, args["phase"], result, pace) + _next(result, host, variables),
+            "msg": message + _next_command(result, host, variables),
             "holdfast": result.as_json(),
         }
-
-    def _variables_of(self, host: str, variables: Variables) -> Variables:
-        """Another host's variables as that host sees them: ``hostvars[host]`` lacks ``hostvars``."""
-        hostvars = variables.raw["hostvars"]
-        theirs = {**hostvars.raw_get(host), "hostvars": hostvars}
-        templar = self._templar.copy_with_new_env(available_variables=theirs)
-        return Variables(theirs, templar.template)
 
     def execute(self, argv: Sequence[str]) -> dict[str, Any]:
         """Run a command on the task's host over the task's connection, with its privileges."""
         answer: dict[str, Any] = self._low_level_execute_command(shlex.join(argv), sudoable=True)
         return answer
 
-    def show(self, line: str) -> None:
-        """Put a line on the operator's screen at once."""
-        self._display.display(line)
-
 
 class _ConnectionShell:
-    """``Shell`` over Ansible's connection, which serves one thread at a time."""
+    """``Shell`` over the task's connection, which serves one thread at a time."""
 
     def __init__(self, action: ActionModule) -> None:
         self._action = action
-        self._turn = threading.Lock()
-        # Ansible keeps the current task in context variables, which threads do not inherit.
+        self._lock = threading.Lock()
+        # Ansible keeps the current task in context variables, which new threads do not have.
         self._context = contextvars.copy_context()
 
     def run(self, argv: Sequence[str]) -> CommandResult:
         bounded = ["timeout", "--kill-after=2", str(COMMAND_SECONDS), *argv]
-        with self._turn:
+        with self._lock:
             try:
                 answer = self._context.run(self._action.execute, bounded)
             except AnsibleConnectionFailure as error:
@@ -152,22 +140,22 @@ class _ConnectionShell:
         return CommandResult(answer["rc"], answer["stdout"], answer["stderr"])
 
 
-class _Journal:
-    """Writes verdicts into the run's journal, and keeps a lease taken by hand alive."""
+class _GateJournal:
+    """Appends a gate's verdicts to the run's journal, and renews a lease taken by hand."""
 
     def __init__(self, store: Store, run: PlayContext) -> None:
         self._store, self._run = store, run
         self._renewal = LeaseRenewal(store, run, datetime.now(UTC))
 
     @classmethod
-    def of(cls, variables: Variables) -> _Journal | None:
+    def of(cls, variables: Variables) -> _GateJournal | None:
         run = PlayContext.of(variables)
-        return cls(open_store(load_settings(os.environ)), run) if run else None
+        return cls(open_state(), run) if run else None
 
     def renew(self) -> None:
         self._renewal.at(datetime.now(UTC))
 
-    def judged(self, host: str, gate: str, phase: str, result: GateResult) -> None:
+    def append(self, host: str, gate: str, phase: str, result: GateResult) -> None:
         event = GateJudged(
             at=datetime.now(UTC),
             host=host,
@@ -181,45 +169,45 @@ class _Journal:
         self._store.append(self._run.run, event)
 
 
-class _Watcher:
-    """Called with each reading: shows what is new, renews the lease."""
+class _ReadingReporter:
+    """Called with each reading: shows it if it has changed, and renews the lease."""
 
     def __init__(
-        self, action: ActionModule, host: str, pace: GateTiming, journal: _Journal | None
+        self, action: ActionModule, host: str, timing: GateTiming, journal: _GateJournal | None
     ) -> None:
-        self._action, self._host, self._pace, self._journal = action, host, pace, journal
-        self._last: tuple[str, float] = ("", 0.0)
+        self._action, self._host, self._timing, self._journal = action, host, timing, journal
+        self._shown: tuple[str, float] = ("", 0.0)
 
     def __call__(self, reading: Reading) -> None:
         if self._journal:
             self._journal.renew()
-        line = describe(self._host, reading, self._pace)
-        news, at = line.rpartition(" (")[0], reading.elapsed.total_seconds()
-        if news != self._last[0] or at - self._last[1] >= QUIET_SECONDS:
+        line = describe(self._host, reading, self._timing)
+        without_time, elapsed = line.rpartition(" (")[0], reading.elapsed.total_seconds()
+        if without_time != self._shown[0] or elapsed - self._shown[1] >= QUIET_SECONDS:
             self._action.show(line)
-            self._last = (news, at)
+            self._shown = (without_time, elapsed)
 
 
-def _claims(args: dict[str, Any], variables: Variables) -> list[BoundClaim]:
-    if args["claims"] != [STANDING]:
-        return [bind_claim(entry) for entry in args["claims"]]
+def _claims(arguments: dict[str, Any], variables: Variables) -> list[BoundClaim]:
+    if arguments["claims"] != [STANDING]:
+        return [bind_claim(entry) for entry in arguments["claims"]]
     claims = standing(variables["groups"])
     if not claims:
         raise InvalidInput(
-            "there is nothing to check: no group of this inventory is one that a claim speaks about",
+            "there is nothing to check: no claim is about any group of this inventory",
             remedy="compare its groups with inventories/example",
         )
     return claims
 
 
-def _pace(args: dict[str, Any], variables: Variables) -> GateTiming:
-    deadline = args["deadline_seconds"]
+def _timing(arguments: dict[str, Any], variables: Variables) -> GateTiming:
+    deadline = arguments["deadline_seconds"]
     if deadline is None:
-        deadline = float(variables.get("holdfast_gate_deadline_seconds", DEADLINE_SECONDS))
-    poll = args["poll_seconds"]
+        deadline = float(variables.get("holdfast_gate_deadline_seconds", GATE_DEADLINE_SECONDS))
+    poll = arguments["poll_seconds"]
     if poll is None:
         poll = float(variables.get("holdfast_poll_seconds", POLL_SECONDS))
-    settle = Settle(args["settle_readings"], timedelta(seconds=args["settle_seconds"]))
+    settle = Settle(arguments["settle_readings"], timedelta(seconds=arguments["settle_seconds"]))
     return GateTiming(settle, timedelta(seconds=deadline), timedelta(seconds=poll))
 
 
@@ -227,48 +215,46 @@ def _site_variables(
     claims: Sequence[BoundClaim],
     host: str,
     variables: Variables,
-    of_host: Callable[[str, Variables], Variables],
+    variables_of: Callable[[str, Variables], Variables],
 ) -> dict[str, dict[str, Json]]:
-    """Per host, the variables that the claims need there and that the inventory defines."""
-    wanted: dict[str, set[str]] = {host: set()}
-    for claim in (asked.claim for asked in claims):
+    """Return, per host, the variables that the claims need there and that the inventory defines."""
+    needed: dict[str, set[str]] = {host: set()}
+    for claim in (bound.claim for bound in claims):
         groups = (claim.group, *claim.also)
         hosts = {each for group in groups for each in variables["groups"].get(group, ())}
         for each in hosts if claim.group else {host, *hosts}:
-            wanted.setdefault(each, set()).update(claim.needs)
+            needed.setdefault(each, set()).update(claim.needs)
     found = {}
-    for each, names in wanted.items():
-        theirs = of_host(each, variables)
-        found[each] = {name: theirs[name] for name in names if name in theirs.raw}
+    for each, names in needed.items():
+        of_host = variables_of(each, variables)
+        found[each] = {name: of_host[name] for name in names if name in of_host.raw}
     return found
 
 
-def _would_wait(claims: Sequence[BoundClaim], pace: GateTiming) -> str:
-    names = ", ".join(asked.claim.name for asked in claims)
-    settle = (
-        f"{count_of(pace.settle.readings, 'reading')} over {pace.settle.span.total_seconds():.0f} s"
-    )
-    return (
-        f"would wait up to {pace.deadline.total_seconds():.0f} s for {names} to hold for {settle}"
-    )
+def _would_wait(claims: Sequence[BoundClaim], timing: GateTiming) -> str:
+    names = ", ".join(bound.claim.name for bound in claims)
+    readings = count_of(timing.settle.readings, "reading")
+    settle = f"{readings} over {timing.settle.span.total_seconds():.0f} s"
+    deadline = f"{timing.deadline.total_seconds():.0f} s"
+    return f"would wait up to {deadline} for {names} to hold for {settle}"
 
 
-def _message(host: str, phase: str, result: GateResult, pace: GateTiming) -> str:
+def _message(host: str, phase: str, result: GateResult, timing: GateTiming) -> str:
     took = f"{count_of(result.readings, 'reading')} in {result.seconds:.1f} s"
     bad = [verdict for verdict in result.verdicts if not verdict.passed]
     if not bad:
-        return f"{host}, {phase}: {count_of(len(result.verdicts), 'claim')} hold ({took})"
+        return f"{host}, {phase}: {count_of(len(result.verdicts), 'claim')} passed ({took})"
     faults = "\n".join(f"  {v.claim} {v.outcome} ({v.reason}): {v.message}" for v in bad)
-    deadline = f"{pace.deadline.total_seconds():.0f} s"
+    deadline = f"{timing.deadline.total_seconds():.0f} s"
     left = f" Nothing further is touched; {host} stays as it is." if phase in list(Phase) else ""
     return f"{host}, {phase}: the gate did not pass ({took}, deadline {deadline}).{left}\n{faults}"
 
 
-def _next(result: GateResult, host: str, variables: Variables) -> str:
-    """How somebody who runs the play by hand goes on; under the engine the hold says it."""
+def _next_command(result: GateResult, host: str, variables: Variables) -> str:
+    """Return how to continue a play by hand after a failure; under the engine the hold message says it."""
     run = PlayContext.of(variables)
     if result.outcome is Outcome.PASS or run is None or not run.by_hand:
         return ""
     hosts = list(variables["ansible_play_hosts_all"])
     rest = ",".join(hosts[hosts.index(host) :])
-    return f"\n  next: when it is mended, the same command with --limit {rest}"
+    return f"\n  next: repair it, then run the same command with --limit {rest}"

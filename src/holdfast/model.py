@@ -83,6 +83,10 @@ class Settle:
     span: timedelta = timedelta(0)
 
 
+GATE_DEADLINE_SECONDS = 300
+"""When a gate gives up unless the task, the site (``holdfast_gate_deadline_seconds``) or a step says otherwise."""
+
+
 class Act(StrEnum):
     """Verbs that change something on a host; each is journaled before it happens."""
 

@@ -40,8 +40,8 @@ CLOCKS_AND_IO = {
 }  # fmt: skip
 
 PLUGINS_MAY_IMPORT = {
-    "claims", "errors", "gate_loop", "journal", "judges", "model", "play_context", "policy", "probes", "settings",
-    "store", "text",
+    "action_plugin", "claims", "errors", "gate_loop", "journal", "judges", "model", "play_context", "policy", "probes",
+    "settings", "store", "text",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from holdfast.errors import InvalidInput, RunbookError
-from holdfast.model import Json, LeaseMode
+from holdfast.model import GATE_DEADLINE_SECONDS, Json, LeaseMode
 from holdfast.plan.model import (
     Plan,
     PlannedApprove,
@@ -31,9 +31,6 @@ from holdfast.runbook import (
     fill,
 )
 from holdfast.text import closest
-
-_ROLES_DEADLINE_SECONDS = 300
-"""When a gate gives up unless told otherwise (plugins/action/holdfast_gate.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +193,7 @@ def _deadline(given: int | str | None, settle: SettleSpec) -> int | None:
 def _roll_deadline(work: RollStep) -> int | None:
     """The given deadline; without one the roles' own, unless the settling would not fit into that."""
     wanted = _deadline(work.deadline_seconds, work.settle or SettleSpec())
-    if work.deadline_seconds is None and (wanted or 0) <= _ROLES_DEADLINE_SECONDS:
+    if work.deadline_seconds is None and (wanted or 0) <= GATE_DEADLINE_SECONDS:
         return None
     return wanted
 

@@ -110,7 +110,7 @@ def test_of_two_plays_one_runs_and_the_other_hears_who_and_why(stage: Stage) -> 
     # Killed in mid-play, the first keeps nobody out.
     third = stage.run(stage.command([roll(INTENT, RELEASED)], "-e", "holdfast_by=bob"))
     assert third.returncode == 0, third.stdout
-    assert f"of ada, whose process {first.pid} died" in third.stdout
+    assert f"of ada: its process {first.pid} died" in third.stdout
 
 
 def test_without_a_valid_lease_there_is_no_intent(stage: Stage) -> None:
@@ -152,7 +152,7 @@ def test_a_gate_that_fails_by_hand_says_how_to_go_on(stage: Stage) -> None:
     stage.unit(ActiveState="failed")
     done = stage.run(stage.command([roll(failing)]))
     assert done.returncode == 2
-    assert "next: when it is mended, the same command with --limit b" in done.stdout
+    assert "next: repair it, then run the same command with --limit b" in done.stdout
 
 
 def test_check_mode_takes_and_journals_nothing(stage: Stage) -> None:

@@ -9,7 +9,7 @@ import pytest
 from holdfast.errors import CannotTell
 from holdfast.model import Json
 from holdfast.probes.nova_api import SERVICES, ApiSite
-from plugins.action.holdfast_nova_service import Compute
+from plugins.action.holdfast_nova_service import ComputeService
 from tests.unit.probes.nova_stub import Asked, Reply, Stub, closed_port_url, serving
 
 OURS = "holdfast:20261121-2304-nova-restart-k3f9"
@@ -52,8 +52,8 @@ def site(stub: Stub, url: str = "") -> ApiSite:
     return ApiSite.model_validate({**stub.login(), "nova_api_url": url or stub.url})
 
 
-def compute(stub: Stub, host: str = "cmp1") -> Compute:
-    return Compute({"ctl1": site(stub, closed_port_url()), "ctl2": site(stub)}, host, OURS)
+def compute(stub: Stub, host: str = "cmp1") -> ComputeService:
+    return ComputeService({"ctl1": site(stub, closed_port_url()), "ctl2": site(stub)}, host, OURS)
 
 
 def puts(stub: Stub) -> list[Json]:
@@ -62,10 +62,10 @@ def puts(stub: Stub) -> list[Json]:
 
 def test_disabled_and_given_back(stub: Stub) -> None:
     nova = Nova(stub)
-    found = compute(stub).become("disabled", dry=False)
+    found = compute(stub).set_state("disabled", check_mode=False)
     assert (found["changed"], found["ours"], found["disabled_reason"]) == (True, True, OURS)
     assert nova.entry["disabled_reason"] == OURS
-    found = compute(stub).become("enabled", dry=False)
+    found = compute(stub).set_state("enabled", check_mode=False)
     assert (found["changed"], found["status"]) == (True, "enabled")
     assert puts(stub) == [{"status": "disabled", "disabled_reason": OURS}, {"status": "enabled"}]
 
@@ -75,7 +75,7 @@ def test_what_somebody_else_disabled_stays_disabled(stub: Stub, reason: str | No
     nova = Nova(stub, "disabled", reason)
     before = dict(nova.entry)
     for state in ("disabled", "enabled"):
-        found = compute(stub).become(state, dry=False)
+        found = compute(stub).set_state(state, check_mode=False)
         assert (found["changed"], found["ours"], found["status"]) == (False, False, "disabled")
         assert f"by somebody else ({reason or 'no reason given'})" in found["msg"]
     assert nova.entry == before
@@ -84,16 +84,16 @@ def test_what_somebody_else_disabled_stays_disabled(stub: Stub, reason: str | No
 
 def test_doing_it_again_changes_nothing(stub: Stub) -> None:
     Nova(stub, "disabled", OURS)
-    found = compute(stub).become("disabled", dry=False)
+    found = compute(stub).set_state("disabled", check_mode=False)
     assert (found["changed"], found["ours"]) == (False, True)
     Nova(stub, "enabled")
-    assert not compute(stub).become("enabled", dry=False)["changed"]
+    assert not compute(stub).set_state("enabled", check_mode=False)["changed"]
     assert puts(stub) == []
 
 
 def test_in_check_mode_it_says_what_it_would_do(stub: Stub) -> None:
     nova = Nova(stub)
-    assert compute(stub).become("disabled", dry=True)["changed"]
+    assert compute(stub).set_state("disabled", check_mode=True)["changed"]
     assert nova.entry["status"] == "enabled"
     assert puts(stub) == []
 
@@ -101,20 +101,20 @@ def test_in_check_mode_it_says_what_it_would_do(stub: Stub) -> None:
 def test_a_refusal_is_final_and_says_who_refused(stub: Stub) -> None:
     Nova(stub).refuses = True
     with pytest.raises(CannotTell, match="nova-api on ctl2 answered 403"):
-        compute(stub).become("disabled", dry=False)
+        compute(stub).set_state("disabled", check_mode=False)
     assert len(puts(stub)) == 1
 
 
 def test_a_host_that_nova_does_not_list(stub: Stub) -> None:
     Nova(stub)
     with pytest.raises(CannotTell, match="nova lists no nova-compute on cmp9; is nova_service_ho"):
-        compute(stub, "cmp9").become("disabled", dry=False)
+        compute(stub, "cmp9").set_state("disabled", check_mode=False)
 
 
 def test_a_silent_cell_is_not_written_to(stub: Stub) -> None:
     Nova(stub, "UNKNOWN")
     with pytest.raises(CannotTell, match="its cell's database does not answer"):
-        compute(stub).become("disabled", dry=False)
+        compute(stub).set_state("disabled", check_mode=False)
     assert puts(stub) == []
 
 
@@ -122,4 +122,4 @@ def test_nova_said_yes_and_did_nothing(stub: Stub) -> None:
     Nova(stub)
     stub.routes[f"{SERVICES}/7"] = 200, {}
     with pytest.raises(CannotTell, match="cmp1 is still enabled"):
-        compute(stub).become("disabled", dry=False)
+        compute(stub).set_state("disabled", check_mode=False)

@@ -1,0 +1,86 @@
+"""``HoldfastAction``: the base class of the action plugins in ``plugins/action``.
+
+Ansible loads each plugin by itself from its file, so what the plugins share is in this package.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from holdfast.errors import HoldfastError
+from holdfast.model import Json
+from holdfast.play_context import Variables
+from holdfast.settings import load_settings
+from holdfast.store import Store, open_store
+
+ArgumentSpec = Mapping[str, Mapping[str, Json]]
+"""A task's arguments in Ansible's form: ``{"unit": {"type": "str", "required": True}}``."""
+
+
+class HoldfastAction(ActionBase):
+    """Checks the task's arguments, calls ``act`` on the controller, and reports an error as a failed task.
+
+    A plugin's class is called ``ActionModule``, as Ansible requires, and declares its arguments in
+    Ansible's form. A task has changed nothing unless ``act`` returns otherwise.
+    """
+
+    ARGUMENTS: ClassVar[ArgumentSpec]
+    REQUIRED_IF: ClassVar[Sequence[Sequence[Json]]] = ()
+
+    _requires_connection = False
+
+    host: str
+    arguments: dict[str, Json]
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return the task's result.
+
+        Raises:
+            AnsibleActionFail: an argument is wrong, or ``act`` raised a HoldfastError.
+        """
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        spec, required_if = self.ARGUMENTS, self.REQUIRED_IF
+        _, self.arguments = self.validate_argument_spec(spec, required_if=required_if)
+        variables = Variables(task_vars or {}, self._templar.template)
+        self.host = str(variables["inventory_hostname"])
+        try:
+            return result | {"changed": False} | self.act(self.arguments, variables)
+        except HoldfastError as error:
+            failed = self.failed()
+            raise AnsibleActionFail(f"{failed}: {error}" if failed else str(error)) from None
+
+    @abstractmethod
+    def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
+        """Do the task and return what its result has beyond ``changed: false``."""
+
+    def failed(self) -> str:
+        """Return what an error's message is prefixed with, such as ``ctl2: may not restart cron``."""
+        return ""
+
+    @property
+    def check_mode(self) -> bool:
+        """Whether the play only reports what it would do."""
+        return bool(self._task.check_mode)
+
+    def variables_of(self, host: str, variables: Variables) -> Variables:
+        """Return another host's variables, resolved as on that host; ``hostvars[host]`` itself lacks ``hostvars``."""
+        hostvars = variables.raw["hostvars"]
+        raw = {**hostvars.raw_get(host), "hostvars": hostvars}
+        return Variables(raw, self._templar.copy_with_new_env(available_variables=raw).template)
+
+    def show(self, line: str) -> None:
+        """Print a line at once: Ansible shows no message of a task that succeeds."""
+        self._display.display(line)
+
+
+def open_state() -> Store:
+    """Open the state database that the settings name."""
+    return open_store(load_settings(os.environ))
