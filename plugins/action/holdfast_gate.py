@@ -61,7 +61,7 @@ class ActionModule(HoldfastAction):
         "claims": {"type": "list", "elements": "raw", "required": True},
         "phase": {
             "type": "str",
-            "choices": [*Phase, "survey", "sweep", "check"],
+            "choices": [*Phase, "sweep", "check"],
             "required": True,
         },
         "settle_seconds": {"type": "float", "default": 0.0},

@@ -19,7 +19,6 @@ class ActionModule(HoldfastAction):
         "unit": {"type": "str", "required": True},
         "invocation_id": {"type": "str", "default": ""},
         "undo": {"type": "str", "default": ""},
-        "detail": {"type": "dict", "default": {}},
     }
 
     def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:

@@ -29,9 +29,7 @@ class ActionModule(HoldfastAction):
         "act": {"type": "str", "choices": [act.value for act in Act]},
         "seconds": {"type": "float"},
         "changed": {"type": "bool"},
-        "detail": {"type": "dict"},
         "active": {"type": "bool"},
-        "drained": {"type": "bool"},
     }
     REQUIRED_IF: ClassVar = (("event", "act_done", ["act"]), ("event", "observed", ["active"]))
 

@@ -20,7 +20,7 @@ options:
   phase:
     description: The part of the host's turn this gate belongs to; for the journal.
     type: str
-    choices: [preflight, drain, restart, verify, undrain, survey, sweep, check]
+    choices: [preflight, drain, restart, verify, undrain, sweep, check]
     required: true
   settle_readings:
     description: How many consecutive readings must pass.

@@ -24,10 +24,6 @@ options:
     description: The command that takes the act back, for the hold message.
     type: str
     default: ""
-  detail:
-    description: Anything else a resume or a reader needs; no secrets.
-    type: dict
-    default: {}
 """
 
 EXAMPLES = r"""

@@ -27,14 +27,8 @@ options:
   changed:
     description: Whether the act changed anything; for V(act_done).
     type: bool
-  detail:
-    description: Anything else a reader needs, no secrets; for V(act_done).
-    type: dict
   active:
     description: Whether the unit is active; for V(observed).
-    type: bool
-  drained:
-    description: Whether work was taken away from the host, if it can tell; for V(observed).
     type: bool
 """
 

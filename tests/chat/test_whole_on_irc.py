@@ -113,7 +113,7 @@ def test_a_network_without_accounts_is_told_and_never_asked(ngircd: Ngircd, tmp_
 
     play(scenario())
     assert len(room.store.runs()) == 1
-    assert "abort_asked" not in [each.event.kind for each in room.store.read(room.run)]
+    assert "abort_requested" not in [each.event.kind for each in room.store.read(room.run)]
 
 
 def test_people_with_accounts_ask_approve_abort_and_resume(

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from holdfast.ansible.fake_fleet import FakeFleet
-from holdfast.ansible.interfaces import HostEnd, Play, PlayResult, Progress
+from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.errors import LeaseLost
 from holdfast.journal.events import (
     ActDone,
@@ -20,6 +20,7 @@ from holdfast.journal.events import (
     Event,
     GateJudged,
     HostDone,
+    HostEnd,
     Observed,
     Recorded,
 )

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
+from holdfast.journal.events import HostEnd, PlayEnd
 from holdfast.model import Json
 from holdfast.plan import Playbook, SiteInventory
-
-HostEnd = Literal["ok", "failed", "unreachable", "absent"]
-PlayEnd = Literal["ok", "failed", "interrupted", "no_hosts"]
 
 
 @dataclass(frozen=True, slots=True)

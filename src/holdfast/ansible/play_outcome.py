@@ -10,7 +10,8 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
-from holdfast.ansible.interfaces import HostEnd, PlayEnd, PlayResult, Progress
+from holdfast.ansible.interfaces import PlayResult, Progress
+from holdfast.journal.events import HostEnd, PlayEnd
 from holdfast.model import Json
 from holdfast.text import strip_control
 

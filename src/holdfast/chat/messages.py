@@ -18,7 +18,7 @@ from holdfast.chat.transport import Button, Message
 from holdfast.engine import hold_message
 from holdfast.errors import HoldfastError
 from holdfast.journal import RunState, Status, events
-from holdfast.plan import Plan, PlannedApprove
+from holdfast.plan import Plan, PlannedApprove, plan_of
 from holdfast.report.plan_view import plan_view, summary
 from holdfast.report.progress import RunProgress
 from holdfast.report.progress_text import plain, progress_lines
@@ -88,9 +88,9 @@ def opening_message(state: RunState, by: str) -> Message:
         return Message(state.run)
     head = one_line(f"{opened.runbook or opened.playbook} at {opened.site} [{state.run}]")
     text = f"{head}\n{one_line(by)}: {one_line(opened.reason)}"
-    if not opened.plan:
+    plan = plan_of(state)
+    if plan is None:
         return Message(f"{text}\nA play run by hand: it keeps no plan.")
-    plan = Plan.model_validate(opened.plan)
     return Message(f"{text}\nplan {plan.hash}", plain(plan_view(plan)))
 
 
@@ -162,9 +162,8 @@ def awaits(state: RunState, step: int) -> bool:
 
 def planned_approval(state: RunState, step: int) -> PlannedApprove | None:
     """What the plan says of that approval: how many, of whom, for how long."""
-    if state.opened is None or not state.opened.plan:
-        return None
-    found = Plan.model_validate(state.opened.plan).step(step)
+    plan = plan_of(state)
+    found = plan.step(step) if plan else None
     return found if isinstance(found, PlannedApprove) else None
 
 

@@ -15,7 +15,7 @@ from holdfast.errors import InvalidInput, Refused
 from holdfast.journal import RunState, Status
 from holdfast.journal import events as ev
 from holdfast.model import Grant, Holder
-from holdfast.plan import Plan
+from holdfast.plan import Plan, plan_of
 from holdfast.store import LeaseRow
 
 _OPEN = {Status.RUNNING, Status.HELD}
@@ -67,6 +67,7 @@ class Engine:
 
         Raises:
             InvalidInput: there is no such run, it has ended for good, or its hosts are gone.
+            StateUnusable: its journal or plan is damaged, or was written by a newer Holdfast.
             LeaseHeld: its driver still lives, or another run holds a scope.
             StateLost: the journal cannot be read or written any more.
         """
@@ -138,7 +139,8 @@ class Engine:
         """The run's own plan, if its hosts still exist."""
         if state.status in {Status.FINISHED, Status.REFUSED}:
             raise InvalidInput(f"run {state.run} is {state.status}: there is nothing to resume")
-        if state.opened is None or not state.opened.plan:
+        plan = plan_of(state)
+        if plan is None:
             raise InvalidInput(
                 f"run {state.run} was started by hand and keeps no plan",
                 remedy="repair what stopped it and start its playbook again",
@@ -148,7 +150,6 @@ class Engine:
                 f"run {state.run} never held its lease and touched nothing",
                 remedy=f"start anew: {rerun_command(state)}",
             )
-        plan = Plan.model_validate(state.opened.plan)
         site = self._dependencies.planner.inventories.read(Path(plan.inventory), "")
         known = {host for hosts in site.groups.values() for host in hosts}
         if gone := [host for roll in plan.rolls() for host in roll.hosts if host not in known]:

@@ -6,13 +6,21 @@ import shlex
 from collections.abc import Iterator
 from datetime import datetime
 
+from holdfast.errors import StateUnusable
 from holdfast.journal import Failure, RunState, StepState, Turn
 from holdfast.journal.events import Held
-from holdfast.plan import Plan
+from holdfast.plan import Plan, plan_of
 from holdfast.text import join_names
 
 BY_HAND = "the same ansible-playbook command as before, once this is repaired"
 """A play run by hand keeps no plan to resume from; it looks at everything before it acts."""
+
+
+UNREADABLE_PLAN = (
+    "start the runbook as a new run, with the same site, limit and inputs: "
+    "the plan of this run cannot be read"
+)
+"""What to start instead of a run whose plan is damaged; its hosts are not guessed."""
 
 
 def held_event(state: RunState, failure: Failure, at: datetime) -> Held:
@@ -69,7 +77,9 @@ def rerun_command(state: RunState) -> str:
     """The command that starts this run anew: all of it, so that whoever copies it means the same hosts."""
     if state.opened is None or not state.opened.plan:
         return BY_HAND
-    plan = Plan.model_validate(state.opened.plan)
+    plan = _readable_plan(state)
+    if plan is None:
+        return UNREADABLE_PLAN
     words = ["holdfast", "run", plan.runbook, "--site", plan.inventory]
     words += ["--limit", plan.limit] if plan.limit else []
     for name, value in plan.inputs.items():
@@ -106,9 +116,17 @@ def _give_back(state: RunState) -> Iterator[str]:
 
 
 def _untouched(state: RunState, step: StepState) -> list[str]:
-    if state.opened is None or "steps" not in state.opened.plan or step.finished:
+    plan = _readable_plan(state)
+    if plan is None or step.finished:
         return []
-    planned = [entry for entry in state.opened.plan["steps"] if entry["number"] == step.number]
-    hosts: list[str] = [host for entry in planned for host in entry.get("hosts", ())]
+    hosts: tuple[str, ...] = getattr(plan.step(step.number), "hosts", ())
     begun = {turn.host for turn in step.turns.values() if turn.done or turn.in_hand}
     return [host for host in hosts if host not in begun]
+
+
+def _readable_plan(state: RunState) -> Plan | None:
+    """Return the run's plan, or None: a damaged plan must not keep a hold from being reported."""
+    try:
+        return plan_of(state)
+    except StateUnusable:
+        return None

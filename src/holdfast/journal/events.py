@@ -1,7 +1,8 @@
 """The journal's events: what happened in a run, one frozen schema per kind.
 
 Owns the shapes and their names only. Written by the engine (run, batch, abort) and, at the moment
-things happen on a host, by the play itself (gate, act, host); ``journal.py`` folds them.
+things happen on a host, by the play itself (gate, act, host); ``fold.py`` says what they mean.
+``upgrades.py`` turns the events of older schemas into these.
 """
 
 from __future__ import annotations
@@ -10,12 +11,30 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
+from holdfast.journal.upgrades import SCHEMA, SchemaNumber
 from holdfast.model import Act, Json, Outcome, Phase
+
+PlayEnd = Literal["ok", "failed", "interrupted", "no_hosts"]
+"""How a play ended."""
+
+HostEnd = Literal["ok", "failed", "unreachable", "absent"]
+"""How a play ended on one of its hosts; ``absent``: the play never reached it."""
+
+InspectionKind = Literal["survey", "check", "wait", "sweep", "observe"]
+"""What an inspection is for.
+
+``survey``: the standing claims before anything is touched (step 0: before the lease is taken);
+``check`` and ``wait``: those steps; ``sweep``: everything done, after a roll's last batch;
+``observe``: the units of ``hosts``, after a crash or a hard stop.
+"""
 
 
 class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    """``schema`` is the number of the schema that an event was written with."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+
+    schema_number: SchemaNumber = Field(default=SCHEMA, alias="schema")
     at: AwareDatetime
 
 
@@ -51,7 +70,7 @@ class StepStarted(_Event):
 
 
 class StepFinished(_Event):
-    """A runbook step ended well."""
+    """A runbook step succeeded."""
 
     kind: Literal["step_finished"] = "step_finished"
     step: int
@@ -69,37 +88,32 @@ class BatchStarted(_Event):
 
 
 class BatchEnded(_Event):
-    """A play ended: per host ``ok``, ``failed`` or ``unreachable``, with the failing task's words."""
+    """A play ended; ``messages`` has the output of the failed task of each host."""
 
     kind: Literal["batch_ended"] = "batch_ended"
     step: int
-    status: Literal["ok", "failed", "interrupted", "no_hosts"]
-    hosts: dict[str, Literal["ok", "failed", "unreachable", "absent"]]
+    status: PlayEnd
+    hosts: dict[str, HostEnd]
     messages: dict[str, str] = Field(default_factory=dict)
 
 
 class InspectionStarted(_Event):
-    """The engine is about to start a play that touches nothing.
+    """The engine is about to start a play that touches nothing."""
 
-    ``survey``: the standing claims before anything is touched (step 0: before the lease is taken);
-    ``check`` and ``wait``: those steps; ``sweep``: everything done, after a roll's last batch;
-    ``observe``: the units of ``hosts``, after a crash or a hard stop.
-    """
-
-    kind: Literal["look_started"] = "look_started"
+    kind: Literal["inspection_started"] = "inspection_started"
     step: int
-    what: Literal["survey", "check", "wait", "sweep", "observe"]
+    what: InspectionKind
     hosts: list[str] = Field(default_factory=list)
     claims: list[Json] = Field(default_factory=list)
 
 
 class InspectionEnded(_Event):
-    """The look's play ended; it passed only if every claim asked for was judged PASS as well."""
+    """The inspection's play ended; it passed only if every claim was judged PASS as well."""
 
-    kind: Literal["look_ended"] = "look_ended"
+    kind: Literal["inspection_ended"] = "inspection_ended"
     step: int
-    what: Literal["survey", "check", "wait", "sweep", "observe"]
-    status: Literal["ok", "failed", "interrupted", "no_hosts"]
+    what: InspectionKind
+    status: PlayEnd
     messages: dict[str, str] = Field(default_factory=dict)
 
 
@@ -109,7 +123,7 @@ class GateJudged(_Event):
     kind: Literal["gate_judged"] = "gate_judged"
     host: str
     gate: str
-    phase: Phase | Literal["survey", "sweep", "check"]
+    phase: Phase | Literal["sweep", "check"]
     outcome: Outcome
     verdicts: list[dict[str, Json]]
     readings: int
@@ -125,7 +139,6 @@ class ActIntended(_Event):
     unit: str
     invocation_id: str
     undo: str = ""
-    detail: dict[str, Json] = Field(default_factory=dict)
 
 
 class ActDone(_Event):
@@ -138,11 +151,10 @@ class ActDone(_Event):
     invocation_id: str
     seconds: float = 0.0
     changed: bool = True
-    detail: dict[str, Json] = Field(default_factory=dict)
 
 
 class HostDone(_Event):
-    """Every phase of the host's turn ended well; the unit runs as this invocation."""
+    """Every phase of the host's turn succeeded; the unit runs with this InvocationID."""
 
     kind: Literal["host_done"] = "host_done"
     host: str
@@ -151,21 +163,17 @@ class HostDone(_Event):
 
 
 class Observed(_Event):
-    """What a host itself says, asked after a crash or a hard stop, before deciding anything.
-
-    ``drained`` is None where the service has no drain or the host could not tell.
-    """
+    """A unit as its host reports it after a crash or a hard stop, before anything is decided."""
 
     kind: Literal["observed"] = "observed"
     host: str
     unit: str
     invocation_id: str
     active: bool
-    drained: bool | None = None
 
 
 class BaselineTaken(_Event):
-    """Figures noted before the first restart that later gates compare with."""
+    """Values recorded before the first restart, with which later gates compare."""
 
     kind: Literal["baseline_taken"] = "baseline_taken"
     name: str
@@ -173,16 +181,16 @@ class BaselineTaken(_Event):
 
 
 class ApprovalRequested(_Event):
-    """The run waits at an ``approve`` step for somebody's word."""
+    """The run waits at an ``approve`` step for an approval of this plan."""
 
-    kind: Literal["approval_wanted"] = "approval_wanted"
+    kind: Literal["approval_requested"] = "approval_requested"
     step: int
     question: str
     plan_hash: str
 
 
 class Approved(_Event):
-    """Somebody approved the step for exactly this plan."""
+    """A person approved the step, for exactly this plan."""
 
     kind: Literal["approved"] = "approved"
     step: int
@@ -191,9 +199,9 @@ class Approved(_Event):
 
 
 class AbortRequested(_Event):
-    """Somebody asked the run to stop at the next boundary (``hard``: at once)."""
+    """A person requested that the run stops at the next boundary (``hard``: at once)."""
 
-    kind: Literal["abort_asked"] = "abort_asked"
+    kind: Literal["abort_requested"] = "abort_requested"
     by: str
     hard: bool = False
 
@@ -236,7 +244,7 @@ class Held(_Event):
 
 
 class Aborted(_Event):
-    """The run ended at a boundary because somebody asked; ``left`` says what that leaves."""
+    """The run ended at a boundary on request; ``left`` describes the hosts as they are."""
 
     kind: Literal["aborted"] = "aborted"
     by: str
@@ -245,7 +253,7 @@ class Aborted(_Event):
 
 
 class Finished(_Event):
-    """Every step ended well and the last sweep passed."""
+    """Every step succeeded and the last sweep passed."""
 
     kind: Literal["finished"] = "finished"
 
@@ -277,6 +285,7 @@ Event = Annotated[
 ]
 
 EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
+"""Validates events of the present schema; ``upgrades.upgrade_event`` comes first."""
 
 
 class Recorded(BaseModel):

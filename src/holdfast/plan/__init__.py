@@ -29,6 +29,7 @@ from holdfast.plan.model import (
     PlannedWait,
     Playbook,
     SiteInventory,
+    plan_of,
 )
 
 __all__ = [
@@ -57,4 +58,5 @@ __all__ = [
     "decide",
     "next_batch",
     "next_batches",
+    "plan_of",
 ]

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from holdfast.journal import Failure
+from holdfast.journal.events import InspectionKind
 from holdfast.model import Json, Phase
 from holdfast.runbook import SettleSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Inspect:
-    """Start a play that touches nothing (``events.LookStarted`` says what each kind is for)."""
+    """Start a play that touches nothing (``events.InspectionKind`` says what for)."""
 
     step: int
-    what: str
+    what: InspectionKind
     claims: tuple[Json, ...] = ()
     hosts: tuple[str, ...] = ()
     settle: SettleSpec | None = None

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
+from holdfast.errors import StateUnusable
+from holdfast.journal import RunState
+from holdfast.journal.upgrades import SCHEMA, SchemaNumber, schema_of, upgrade_plan
 from holdfast.model import ClaimEntry, Json, LeaseMode
 from holdfast.policy import PlaybookPolicy
 from holdfast.runbook import ApprovalPolicy, SettleSpec
@@ -102,6 +105,9 @@ class Plan(_Frozen):
     ``site`` is the site's name, ``inventory`` its directory; ``leases`` are the scopes to hold.
     """
 
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    schema_number: SchemaNumber = Field(default=SCHEMA, alias="schema")
     runbook: str
     runbook_hash: str
     site: str
@@ -110,40 +116,65 @@ class Plan(_Frozen):
     limit: str
     leases: dict[str, LeaseMode]
     steps: tuple[PlannedStep, ...]
+    _older: dict[str, Json] | None = PrivateAttr(default=None)
+    """The plan as an older Holdfast wrote it."""
+
+    @classmethod
+    def from_journal(cls, written: dict[str, Json], source: str) -> Plan:
+        """Return the plan that ``as_json`` wrote, of this schema or an older one; it keeps its hash.
+
+        ``source`` names it in the error, such as ``the plan of run RUN``.
+
+        Raises:
+            StateUnusable: it was written by a newer Holdfast, or is damaged.
+        """
+        upgraded = upgrade_plan(written, source)
+        try:
+            plan = cls.model_validate(upgraded)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise StateUnusable(
+                f"{source} cannot be read: {where}: {first['msg']}",
+                remedy="restore the state database from a backup, or start the runbook as a new run",
+            ) from error
+        if schema_of(written) != SCHEMA:
+            plan._older = written  # noqa: SLF001  # a plan of this class
+        return plan
 
     @cached_property
     def hash(self) -> str:
-        """Identifies exactly this plan: what an approval is given for."""
-        text = json.dumps(self.as_json(), sort_keys=True)
+        """The plan's identity, which approvals are bound to; an upgraded plan keeps the one it had."""
+        text = json.dumps(self._older or self.as_json(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def as_json(self) -> dict[str, Json]:
-        """Flatten for the journal and programs; ``Plan.model_validate`` is the inverse."""
+        """Return the plan as the journal and programs read it; the inverse of ``from_journal``."""
         return self.model_dump(mode="json")
 
-    def begun_by_approval(self, question: str, asked: ApprovalPolicy) -> Plan:
-        """The same plan with somebody's word as its step 0, before anything else is touched."""
-        first = PlannedApprove(number=0, title="Approval", question=question, **dict(asked))
+    def begun_by_approval(self, question: str, policy: ApprovalPolicy) -> Plan:
+        """Return the same plan with an approval as its step 0, before anything is touched."""
+        first = PlannedApprove(number=0, title="Approval", question=question, **dict(policy))
         return Plan(**{**self.as_json(), "steps": (first, *self.steps)})
 
     def step(self, number: int) -> PlannedStep | None:
-        """The step of that number."""
+        """Return the step of that number; None where there is none."""
         return next((step for step in self.steps if step.number == number), None)
 
     def rolls(self) -> Iterator[PlannedRoll]:
-        """The steps that act on hosts."""
+        """Yield the rolls that have hosts: the steps that act."""
         for step in self.steps:
             if isinstance(step, PlannedRoll) and step.hosts:
                 yield step
 
     def survey(self) -> tuple[ClaimEntry, ...]:
-        """The standing claims of every service that will be touched, each once."""
+        """Return the standing claims of every service that will be touched, each once."""
         claims = {repr(claim): claim for roll in self.rolls() for claim in roll.policy.survey}
         return tuple(claims.values())
 
     @property
     def estimate_seconds(self) -> int:
-        """How long the run may take if nothing holds it; people's time is not counted."""
+        """How long the run takes if nothing holds it, without the time that approvals take."""
         return sum(_estimate(step) for step in self.steps)
 
 
@@ -154,3 +185,14 @@ def _estimate(step: PlannedStep) -> int:
         settle = step.settle.seconds if step.settle else 0
         return batches * (step.policy.estimate_seconds + int(settle))
     return int(step.settle.seconds) + 5 if not isinstance(step, PlannedApprove) else 0
+
+
+def plan_of(state: RunState) -> Plan | None:
+    """Return the plan that a run follows; None for a play run by hand, which keeps none.
+
+    Raises:
+        StateUnusable: the plan was written by a newer Holdfast, or is damaged.
+    """
+    if state.opened is None or not state.opened.plan:
+        return None
+    return Plan.from_journal(state.opened.plan, f"the plan of run {state.run}")

@@ -130,9 +130,8 @@ def _(event: events.HostDone) -> Sentence:
 
 @_say.register
 def _(event: events.Observed) -> Sentence:
-    drained = {None: "", True: ", drained", False: ", not drained"}[event.drained]
     state = "active" if event.active else "not active"
-    text = f"asked the host itself: {event.unit} is {state}{drained} as {event.invocation_id}"
+    text = f"asked the host itself: {event.unit} is {state} as {event.invocation_id}"
     return Sentence(text, "warn", event.host)
 
 

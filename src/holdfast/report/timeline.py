@@ -152,7 +152,7 @@ class RunTimeline:
         in_hand = event.host in self._open or event.phase == Phase.PREFLIGHT
         if event.phase in tuple(Phase) and (in_hand or event.host not in self._last):
             self._turn(event.host).bars.append(bar)
-        elif event.phase not in {"survey", "check"} and event.host in self._last:
+        elif event.phase != "check" and event.host in self._last:
             # A sweep, or a gate of the whole service that is asked at the host done last.
             self._last[event.host].bars.append(bar)
         else:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from pydantic import TypeAdapter
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.schema import CreateTable
@@ -20,7 +21,8 @@ from sqlalchemy.schema import CreateTable
 from holdfast.errors import StateUnusable
 from holdfast.journal.events import EVENTS as EVENT
 from holdfast.journal.events import Event, Recorded
-from holdfast.model import Grant, Holder, LeaseMode
+from holdfast.journal.upgrades import upgrade_event
+from holdfast.model import Grant, Holder, Json, LeaseMode
 from holdfast.settings import Settings
 from holdfast.store import leases
 from holdfast.store.connection import describe, lost_race, make_engine, unopenable, unusable
@@ -35,6 +37,8 @@ _PART = 500
 """Events read at a time."""
 
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without the letters that look like digits
+
+_BODY: TypeAdapter[dict[str, Json]] = TypeAdapter(dict[str, Json])
 
 _T = TypeVar("_T")
 
@@ -276,7 +280,9 @@ class Store:
 
     def _recorded(self, run: str, seq: int, body: str) -> Recorded:
         with unusable(f"{self._where} (run {run}, event {seq})"):
-            return Recorded(run=run, seq=seq, event=EVENT.validate_json(body))
+            written = _BODY.validate_json(body)
+            event = EVENT.validate_python(upgrade_event(written, f"event {seq} of run {run}"))
+            return Recorded(run=run, seq=seq, event=event)
 
 
 @contextmanager

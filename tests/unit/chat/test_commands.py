@@ -76,7 +76,7 @@ def test_only_an_operator_may_act(room: Room, who: Person, text: str) -> None:
     telling(room, story)
     assert len(room.launcher.launched) == 1
     kinds = [each.event.kind for each in room.store.read(room.run)]
-    assert "abort_asked" not in kinds
+    assert "abort_requested" not in kinds
     assert "resumed" not in kinds
 
 

@@ -402,7 +402,7 @@ def test_an_approval_asked_while_the_platform_was_away_can_still_be_given(room: 
         await room.until(
             lambda: (
                 bool(room.store.runs())
-                and any(e.event.kind == "approval_wanted" for e in room.store.read(room.run))
+                and any(e.event.kind == "approval_requested" for e in room.store.read(room.run))
             ),
             "the question",
         )

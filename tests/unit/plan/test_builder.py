@@ -31,7 +31,7 @@ def planned(harness: EngineHarness, *blocks: str, limit: str = "", **given: Json
 def test_a_plan_is_data_and_touches_nothing(harness: EngineHarness) -> None:
     plan = planned(harness, "check: [fake.all_serve]", ROLL)
 
-    assert Plan.model_validate(plan.as_json()) == plan
+    assert Plan.from_journal(plan.as_json(), "the plan") == plan
     assert plan.leases == {"lab/broker": LeaseMode.EXCLUSIVE}
     assert plan.survey() == ("fake.all_serve",)
     assert not harness.fleet.history

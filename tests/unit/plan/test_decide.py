@@ -64,7 +64,7 @@ ABORT = ev.AbortRequested(at=NOW, by="eve")
 def survey(outcome: Outcome = Outcome.PASS, step: int = 1) -> list[Event]:
     verdict = {"claim": "s.well", "outcome": outcome.value, "reason": "r", "message": "m"}
     gate = ev.GateJudged(
-        at=NOW, host="h1", gate="g", phase="survey", outcome=outcome, verdicts=[verdict],
+        at=NOW, host="h1", gate="g", phase="check", outcome=outcome, verdicts=[verdict],
         readings=1, seconds=0,
     )  # fmt: skip
     status = "ok" if outcome is Outcome.PASS else "failed"

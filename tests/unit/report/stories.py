@@ -97,7 +97,7 @@ class Story:
 def rabbitmq_story() -> Story:
     """Three brokers, one after another; every turn takes 2 s of our own time before it."""
     story = Story()
-    story.gate("ctl1", "survey", 1.0)
+    story.gate("ctl1", "check", 1.0)
     for host in ("ctl2", "ctl3", "ctl1"):
         story.later(2.0).turn(host, "rabbitmq-server", restart=12.0, verify=10.0, drain=3.0)
         story.gate(host, "sweep", 0.5)

@@ -168,7 +168,7 @@ def test_time_between_abort_and_resume_is_waiting() -> None:
 
 def test_gate_of_the_whole_fleet_belongs_to_no_host() -> None:
     report = build([rabbitmq_story().journal])
-    assert [bar.label for bar in report.fleet] == ["survey: rabbitmq.members_agree"]
+    assert [bar.label for bar in report.fleet] == ["check: rabbitmq.members_agree"]
 
 
 def test_several_runs_are_told_in_the_order_they_began() -> None:

@@ -12,6 +12,7 @@ from holdfast.journal.events import AbortRequested, Finished
 from holdfast.settings import Settings
 from holdfast.store import open_store
 from holdfast.store.connection import make_engine
+from tests.unit.journal.recorded import STATES, bodies, read_recorded
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 
@@ -145,4 +146,43 @@ def test_an_event_is_added_only_as_the_next_one_where_that_was_asked(settings: S
     first = store.append("one", Finished(at=NOW))
     assert store.append_next("one", AbortRequested(at=NOW, by="ada"), first.seq)
     assert not store.append_next("one", AbortRequested(at=NOW, by="eve"), first.seq)
-    assert [each.event.kind for each in store.read("one")] == ["finished", "abort_asked"]
+    assert [each.event.kind for each in store.read("one")] == ["finished", "abort_requested"]
+
+
+def write_body(settings: Settings, run: str, seq: int, body: str) -> None:
+    """Write an event into the database as another Holdfast would have written it."""
+    with make_engine(settings.state_url).begin() as connection:
+        connection.execute(
+            text("INSERT INTO holdfast_events VALUES (:run, :seq, 0, 'kind', :body)"),
+            {"run": run, "seq": seq, "body": body},
+        )
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_journal_of_schema_1_is_read_from_the_database(settings: Settings, name: str) -> None:
+    store = open_store(settings)
+    for seq, body in enumerate(bodies(name), 1):
+        write_body(settings, STATES[name]["run"], seq, body)
+
+    assert list(store.read(STATES[name]["run"])) == read_recorded(name)
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", '"x"', '{"schema": 2}', '{"schema": {}}'])
+def test_a_damaged_event_is_named(settings: Settings, body: str) -> None:
+    store = open_store(settings)
+    write_body(settings, "one", 1, body)
+
+    with pytest.raises(StateUnusable, match=r"run one, event 1.*unreadable"):
+        store.read("one")
+
+
+def test_an_event_of_a_newer_holdfast_is_named_and_other_runs_are_read(settings: Settings) -> None:
+    store = open_store(settings)
+    write_body(settings, "newer", 1, '{"schema": 3, "kind": "teleported"}')
+    written = store.append("one", Finished(at=NOW))
+
+    with pytest.raises(StateUnusable, match="event 1 of run newer has schema 3") as caught:
+        store.read("newer")
+
+    assert "upgrade this Holdfast" in caught.value.remedy
+    assert list(store.read("one")) == [written]
