@@ -1,15 +1,15 @@
 """``Store``: events appended and read, leases taken and proved, against a real database.
 
 The algorithm of every change: read, compute the new rows (``leases.py``), write them where the
-version is still the one that was read, commit. If that changed no row, somebody was faster: read
-again, a bounded number of times. Nothing here retries an act; only readings are repeated.
+version is still the one that was read, commit. If that changed no row, another writer was faster:
+wait a moment and begin again, a bounded number of times (``_RACES``). No act is repeated by that.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from holdfast.journal.events import EVENTS as EVENT
 from holdfast.journal.events import Event, Recorded
 from holdfast.journal.upgrades import upgrade_event
 from holdfast.model import Grant, Holder, Json, LeaseMode
+from holdfast.retry import RetryPolicy, wait_seconds
 from holdfast.settings import Settings
 from holdfast.store import leases
 from holdfast.store.connection import describe, lost_race, make_engine, unopenable, unusable
@@ -30,8 +31,8 @@ from holdfast.store.leases import LeaseRow, Scope
 from holdfast.store.processes import is_gone
 from holdfast.store.tables import EVENTS, LEASES, METADATA, to_ticks
 
-_ATTEMPTS = 50
-"""Readings repeated under contention before giving up; each loser lets a winner through."""
+_RACES = RetryPolicy(first_seconds=0.005, most_seconds=0.1, attempts=50)
+"""How often a transaction that lost a race is begun again; every race that one writer lost, another won."""
 
 _PART = 500
 """Events read at a time."""
@@ -71,10 +72,17 @@ def open_store(settings: Settings, gone: Callable[[Holder], bool] = is_gone) -> 
 class Store:
     """The journal and the leases. Safe to use from several threads, processes and controllers."""
 
-    def __init__(self, engine: Engine, where: str, gone: Callable[[Holder], bool]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        where: str,
+        gone: Callable[[Holder], bool],
+        wait: Callable[[float], object] = wait_seconds,
+    ) -> None:
         self._engine = engine
         self._where = where
         self._gone = gone
+        self._wait = wait
 
     # --- events -------------------------------------------------------------------------------
 
@@ -256,14 +264,19 @@ class Store:
     # --- transactions -------------------------------------------------------------------------
 
     def _change(self, change: Callable[[Connection], _T]) -> _T:
-        """Run ``change`` in one transaction, again from its first reading after a lost race."""
-        for _ in range(_ATTEMPTS):
-            with suppress(_LostRace), self._transaction() as connection:
+        """Run ``change`` in one transaction, and after a lost race again, from its first reading."""
+
+        def attempt() -> _T:
+            with self._transaction() as connection:
                 return change(connection)
-        raise StateUnusable(
-            f"{self._where}: {_ATTEMPTS} attempts to write all met another writer",
-            remedy="see what else uses this database, then repeat the command",
-        )
+
+        try:
+            return _RACES.call(attempt, retry_on=_LostRace, wait=self._wait)
+        except _LostRace:
+            raise StateUnusable(
+                f"{self._where}: {_RACES.attempts} attempts to write all met another writer",
+                remedy="see what else uses this database, then repeat the command",
+            ) from None
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
-from holdfast.errors import LeaseHeld, LeaseLost
+from holdfast.errors import LeaseHeld, LeaseLost, StateUnusable
 from holdfast.journal.events import Finished
 from holdfast.model import Grant, Holder, LeaseMode
 from holdfast.settings import Settings
-from holdfast.store import open_store
+from holdfast.store import Store, is_gone, open_store
 from holdfast.store.connection import make_engine
 from holdfast.store.database import _LostRace, _scopes, _swap
 
@@ -93,3 +94,30 @@ def test_a_change_of_what_was_not_read_is_a_lost_race(settings: Settings) -> Non
 
     with make_engine(settings.state_url).begin() as connection, pytest.raises(_LostRace):
         _swap(connection, read, read)
+
+
+def test_a_change_that_loses_every_race_waits_in_between_and_gives_up(settings: Settings) -> None:
+    waits: list[float] = []
+    store = Store(make_engine(settings.state_url), "the database", is_gone, wait=waits.append)
+
+    def lose(_connection: Connection) -> None:
+        raise _LostRace
+
+    with pytest.raises(StateUnusable, match="50 attempts to write all met another writer"):
+        store._change(lose)
+
+    assert len(waits) == 49
+    assert 0 < min(waits) < max(waits) <= 0.1
+
+
+def test_a_change_that_loses_one_race_succeeds_at_the_next_attempt(settings: Settings) -> None:
+    waits: list[float] = []
+    store = Store(make_engine(settings.state_url), "the database", is_gone, wait=waits.append)
+
+    def lose_once(_connection: Connection) -> str:
+        if not waits:
+            raise _LostRace
+        return "written"
+
+    assert store._change(lose_once) == "written"
+    assert len(waits) == 1
