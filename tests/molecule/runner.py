@@ -1,7 +1,7 @@
 """Runs the molecule scenarios on one lab: tests/molecule/run [SCENARIO…].
 
-Brings the lab up, runs the scenarios one after the other, says how each ended and how long it took, and exits with 1 if
-any failed. What molecule printed and what the instruments recorded is under the lab's directory, molecule/<scenario>/.
+Brings the lab up, runs the scenarios one after the other, prints the outcome and duration of each, and exits with 1 if
+any failed. Molecule's output and the instruments' records are in the lab's directory, under molecule/.
 """
 
 # ruff: noqa: T201  # a program whose output is its result
@@ -21,8 +21,8 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
 BIN = REPOSITORY / ".venv" / "bin"
 
-# In order, and the profile of the lab that runs each by default. The full lab shows that brokers and nova are restarted
-# while they use each other; the faults are the engine's, and a lab of brokers shows them sooner.
+# In order, each with the profile of the lab that runs it by default. Brokers and nova are restarted on the full lab,
+# where they use each other; scenarios about faults need the brokers alone, whose lab is faster.
 SCENARIOS = {
     "rabbitmq-by-hand": "full",
     "nova-engine": "full",
@@ -46,21 +46,19 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--list", action="store_true", help="list the scenarios that this lab runs, and end"
     )
-    parser.add_argument(
-        "--no-lab-up", action="store_true", help="the lab is up and whole: do not look"
-    )
+    parser.add_argument("--no-lab-up", action="store_true", help="do not run `make lab-up` first")
     parser.add_argument(
         "scenarios", nargs="*", metavar="SCENARIO", help="default: all that --list shows"
     )
     return parser.parse_args()
 
 
-def wanted(arguments: argparse.Namespace) -> list[str]:
-    """Return the scenarios to run, in order; refuses unknown ones and a directory that this file forgot."""
-    there = {path.parent.name for path in HERE.glob("*/molecule.yml")}
-    if odd := there ^ SCENARIOS.keys():
+def chosen_scenarios(arguments: argparse.Namespace) -> list[str]:
+    """Return the scenarios to run, in order; exit if one is unknown or a directory is missing in SCENARIOS."""
+    existing = {path.parent.name for path in HERE.glob("*/molecule.yml")}
+    if odd := existing ^ SCENARIOS.keys():
         sys.exit(f"tests/molecule/run and its directories disagree about: {', '.join(sorted(odd))}")
-    if unknown := set(arguments.scenarios) - there:
+    if unknown := set(arguments.scenarios) - existing:
         sys.exit(f"no scenario {', '.join(sorted(unknown))}; there are: {', '.join(SCENARIOS)}")
     profile = os.environ.get("LAB_PROFILE") or "full"
     default = [name for name, lab in SCENARIOS.items() if lab == profile]
@@ -77,13 +75,13 @@ def environment() -> dict[str, str]:
 
 
 def run_scenario(name: str, environ: Mapping[str, str], log: Path) -> bool:
-    """Run one scenario, its output into `log`; molecule remembers nothing of earlier runs."""
+    """Run one scenario with its output in `log`, without molecule's state of earlier runs; return whether it passed."""
     molecule = [str(BIN / "molecule"), "--base-config", str(HERE / "base.yml"), "test"]
-    with log.open("w", encoding="utf-8") as out, TemporaryDirectory() as memory:
+    with log.open("w", encoding="utf-8") as out, TemporaryDirectory() as state:
         done = subprocess.run(
             [*molecule, "--scenario-name", name],
             cwd=REPOSITORY,
-            env={**environ, "MOLECULE_EPHEMERAL_DIRECTORY": memory},
+            env={**environ, "MOLECULE_EPHEMERAL_DIRECTORY": state},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -97,23 +95,23 @@ def lab_name(environ: Mapping[str, str]) -> str:
 
 
 def evidence(environ: Mapping[str, str]) -> Path:
-    """Return the lab's directory for what scenarios leave."""
+    """Return the directory of the lab for logs and evidence of scenarios."""
     lab = environ.get("LAB_DIR") or REPOSITORY / ".lab" / lab_name(environ)
     return Path(lab) / "molecule"
 
 
-def why(log: Path) -> str:
-    """Return what molecule printed of the first task that failed, or its last lines where it was none."""
+def failure_of(log: Path) -> str:
+    """Return molecule's output about the first task that failed, or its last lines if none did."""
     lines = log.read_text(encoding="utf-8").splitlines()
     fatal = next((at for at, line in enumerate(lines) if line.startswith("fatal: ")), None)
     if fatal is None:
         return "\n".join(lines[-LAST_LINES:])
-    told = takewhile(lambda line: not line.startswith("PLAY RECAP"), lines[fatal - 3 :])
-    return "\n".join(islice(told, LAST_LINES))
+    shown = takewhile(lambda line: not line.startswith("PLAY RECAP"), lines[fatal - 3 :])
+    return "\n".join(islice(shown, LAST_LINES))
 
 
 def run_all(names: Sequence[str], environ: Mapping[str, str]) -> list[str]:
-    """Run the scenarios in order, tell how each ended, and return those that failed."""
+    """Run the scenarios in order, print how each ended, and return those that failed."""
     failed, logs = [], evidence(environ)
     logs.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -122,16 +120,16 @@ def run_all(names: Sequence[str], environ: Mapping[str, str]) -> list[str]:
         passed = run_scenario(name, environ, log)
         if not passed:
             failed.append(name)
-            print(why(log))
+            print(failure_of(log))
         took = f"{time.monotonic() - began:.0f} s"
         print(f"    {'passed' if passed else 'FAILED'} after {took}: {log}", flush=True)
     return failed
 
 
 def main() -> int:
-    """Run what was asked for; the exit code is 1 if any scenario failed."""
+    """Run the chosen scenarios and return the exit code: 1 if any failed."""
     arguments = parse()
-    names = wanted(arguments)
+    names = chosen_scenarios(arguments)
     if arguments.list:
         print("\n".join(names))
         return 0

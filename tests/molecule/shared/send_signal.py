@@ -1,10 +1,10 @@
-"""Sends a signal to what an operator started, if wanted at the moment when the journal says that something happened.
+"""Sends a signal to a job of an operator, now or when the journal has a certain event.
 
-    strike DIRECTORY JOB SIGNAL                          the job's process, now
-    strike DIRECTORY JOB SIGNAL --tree                   and everything it started
-    strike DIRECTORY JOB SIGNAL --at act_intended ctl2   when the newest run's journal has this event of this host
+    send_signal DIRECTORY JOB SIGNAL                          to the job's process, now
+    send_signal DIRECTORY JOB SIGNAL --tree                   and to all its descendants
+    send_signal DIRECTORY JOB SIGNAL --at act_intended ctl2   when the newest run's journal has this event of this host
 
-Looks into the journal's database often enough to strike between two events that are a fraction of a second apart.
+It polls the journal's database often enough to hit the time between two events a fraction of a second apart.
 """
 
 # ruff: noqa: T201  # a program whose output is its result
@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-PATIENCE = 300.0  # seconds
+TIMEOUT = 300.0  # seconds
 POLL = 0.01
 
 NEWEST = """
@@ -30,14 +30,14 @@ WHERE run = (SELECT run FROM holdfast_events WHERE kind = 'run_opened' ORDER BY 
 """
 
 
-def happened(database: Path, kind: str, host: str) -> bool:
-    """Say whether the newest run has an event of this kind about this host."""
+def has_event(database: Path, kind: str, host: str) -> bool:
+    """Tell whether the newest run has an event of this kind for this host."""
     if not database.exists():
         return False
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)
     try:
         events = [json.loads(body) for (body,) in connection.execute(NEWEST, (kind,))]
-    except sqlite3.OperationalError:  # the tables are about to be made
+    except sqlite3.OperationalError:  # the tables do not exist yet
         return False
     finally:
         connection.close()
@@ -45,16 +45,16 @@ def happened(database: Path, kind: str, host: str) -> bool:
 
 
 def wait_for(database: Path, kind: str, host: str) -> None:
-    """Return when it has happened; exits where it does not within PATIENCE."""
-    tick, until = threading.Event(), time.monotonic() + PATIENCE
-    while not happened(database, kind, host):
+    """Wait for the event; exit with a message if it does not come within TIMEOUT."""
+    tick, until = threading.Event(), time.monotonic() + TIMEOUT
+    while not has_event(database, kind, host):
         if time.monotonic() > until:
-            sys.exit(f"no {kind} of {host} within {PATIENCE:g} s")
+            sys.exit(f"no {kind} of {host} within {TIMEOUT:g} s")
         tick.wait(POLL)
 
 
 def children(process: int) -> Iterator[int]:
-    """Yield a process's children, and theirs."""
+    """Yield the descendants of a process."""
     for task in Path(f"/proc/{process}/task").glob("*/children"):
         for child in map(int, task.read_text(encoding="ascii").split()):
             yield child
@@ -62,7 +62,7 @@ def children(process: int) -> Iterator[int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="strike")
+    parser = argparse.ArgumentParser(prog="send_signal")
     parser.add_argument("directory", type=Path)
     parser.add_argument("job")
     parser.add_argument("signal", choices=["KILL", "STOP", "CONT"])
@@ -72,10 +72,10 @@ def main() -> None:
     if arguments.at:
         wait_for(arguments.directory / "state" / "state.db", *arguments.at)
     process = int((arguments.directory / f"{arguments.job}.pid").read_text(encoding="ascii"))
-    struck = [process, *(children(process) if arguments.tree else ())]
-    for each in struck:
+    targets = [process, *(children(process) if arguments.tree else ())]
+    for each in targets:
         os.kill(each, signal.Signals[f"SIG{arguments.signal}"])
-    print(f"SIG{arguments.signal} to {struck}")
+    print(f"SIG{arguments.signal} to {targets}")
 
 
 if __name__ == "__main__":
