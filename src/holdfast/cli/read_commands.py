@@ -18,7 +18,6 @@ from holdfast.engine import hold_message, read_text
 from holdfast.errors import InvalidInput
 from holdfast.journal import Status, advance, fold
 from holdfast.report import build, timeline_svg
-from holdfast.report.instruments import read_observer, read_traffic
 from holdfast.report.progress_text import line
 from holdfast.report.sentences import sentence_for
 from holdfast.report.status_view import runbooks_table
@@ -83,37 +82,27 @@ def watch(context: typer.Context, run: RunArgument = "") -> None:
     desk.show(stop_message(state, hold_message(state)))
 
 
-def report(  # noqa: PLR0913  # one parameter for each option of the command
+def report(
     context: typer.Context,
     runs: Annotated[
         list[str] | None,
         typer.Argument(metavar="RUN", help="One or several runs. Default: the newest."),
     ] = None,
     *,
-    observer: Annotated[
-        Path | None, typer.Option(help="The observer's summary, as JSON.", dir_okay=False)
-    ] = None,
-    traffic: Annotated[
-        Path | None, typer.Option(help="The traffic's summary, as JSON.", dir_okay=False)
-    ] = None,
     svg: Annotated[
         Path | None, typer.Option(help="Write a picture of it to this file.", dir_okay=False)
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell a run afterwards: how long each host was out, where the time went, what was lost."""
+    """Report on runs: what was done to each host and when, how long it was in hand, where the time went."""
     desk = context_of(context)
-    told = build(
-        [desk.journal(run) for run in runs or [""]],
-        read_observer(observer) if observer else None,
-        read_traffic(traffic) if traffic else None,
-    )
+    built = build([desk.journal(run) for run in runs or [""]])
     if svg:
-        _write(svg, timeline_svg(told))
+        _write(svg, timeline_svg(built))
     if as_json:
-        desk.emit(told.model_dump_json(indent=2))
+        desk.emit(built.model_dump_json(indent=2))
     else:
-        desk.show(tables(told))
+        desk.show(tables(built))
         if svg:
             desk.show(Text(f"\nPicture: {svg}", style="dim"))
 

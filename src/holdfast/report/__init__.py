@@ -1,7 +1,7 @@
-"""What happened in a run, afterwards: figures, a table and a picture."""
+"""How runs, plans and leases are described to people: sentences, tables, progress, a timeline."""
 
-from holdfast.report.measurements import Carried, Observations, build
+from holdfast.report.builder import build
 from holdfast.report.model import Report
 from holdfast.report.timeline_svg import timeline_svg
 
-__all__ = ["Carried", "Observations", "Report", "build", "timeline_svg"]
+__all__ = ["Report", "build", "timeline_svg"]

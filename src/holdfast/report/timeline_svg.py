@@ -6,8 +6,8 @@ address from outside. Colour is never alone: FAIL carries a cross, UNKNOWN a que
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from textwrap import shorten
 
 from holdfast.model import Act, Outcome
@@ -25,11 +25,36 @@ SOFT, FAINT, BAND = "#64707d", "#e4e8ec", "#f6f8fa"
 ACTS = {Act.DRAIN: "#f2b84b", Act.RESTART: "#2f66b5", Act.UNDRAIN: "#5fb3b3"}
 GATES = {Outcome.PASS: "#bfe3c8", Outcome.FAIL: "#f3b6b1", Outcome.UNKNOWN: "#d9cbe6"}
 VERDICTS = {Outcome.PASS: "#2e8b50", Outcome.FAIL: "#c4342b", Outcome.UNKNOWN: "#7a4fa3"}
-OUTAGE = "#1f2933"
 GREEN, RED = VERDICTS[Outcome.PASS], VERDICTS[Outcome.FAIL]
 OVERHEAD, WAITING = "#9aa5b1", "#e4e8ec"
 
+Tile = tuple[str, str, str]
+"""A figure above the timeline: its value, what it counts, a colour."""
+
 _TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A thin line below a lane's bars; ``about`` appears when the pointer rests on it."""
+
+    start: float
+    end: float
+    about: str
+
+
+@dataclass(frozen=True)
+class Additions:
+    """What is known of the lanes from elsewhere, such as measured outages; drawn into the picture.
+
+    Lanes are named by host and unit. ``notes`` replace the time in hand at the end of a lane,
+    ``tiles`` the most hosts in hand at once; ``meaning`` explains the marks in the legend.
+    """
+
+    marks: Mapping[tuple[str, str], Sequence[Mark]] = field(default_factory=dict)
+    notes: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    tiles: Sequence[Tile] = ()
+    meaning: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,14 +70,14 @@ class _Scale:
         return list(range(0, int(self.seconds) + 1, step))
 
 
-def timeline_svg(report: Report) -> str:
-    """Return the report as an SVG document."""
+def timeline_svg(report: Report, added: Additions = Additions()) -> str:
+    """Return the report as an SVG document, with what the caller adds to it."""
     rows = len(report.lanes) + bool(report.fleet)
     bottom = LANES + rows * ROW
     pen = Pen.document(WIDTH, bottom + 62, _title(report))
     scale = _Scale(report.seconds)
     _heading(pen, report)
-    _tiles(pen, report)
+    _tiles(pen, report, added.tiles)
     for row in range(1, rows, 2):
         place, size = (MARGIN - 8, LANES + row * ROW), (WIDTH - 2 * MARGIN + 16, ROW)
         pen.box(place, size, fill=BAND, radius=4)
@@ -63,7 +88,8 @@ def timeline_svg(report: Report) -> str:
         top += ROW
     for index, lane in enumerate(report.lanes):
         _lane(pen, lane, scale, top + index * ROW)
-    _legend(pen, bottom + 38, watched=report.out_at_most is not None)
+        _marks(pen, lane, scale, top + index * ROW, added)
+    _legend(pen, bottom + 38, added.meaning)
     return pen.finished()
 
 
@@ -80,9 +106,9 @@ def _heading(pen: Pen, report: Report) -> None:
     pen.text((MARGIN, 68), shorten(about, 150), 13, fill=SOFT)
 
 
-def _tiles(pen: Pen, report: Report) -> None:
-    """Draw the figures people ask for first, then one bar of where the time went."""
-    tiles = [*_counts(report), *_times(report)]
+def _tiles(pen: Pen, report: Report, added: Sequence[Tile]) -> None:
+    """Draw the figures that people ask for first, then one bar of how the time was spent."""
+    tiles = [_restarts(report), *(added or [_in_hand(report)]), *_times(report)]
     width = (WIDTH - 2 * MARGIN) / len(tiles)
     for index, (value, name, colour) in enumerate(tiles):
         left = MARGIN + index * width
@@ -91,32 +117,17 @@ def _tiles(pen: Pen, report: Report) -> None:
     _time_bar(pen, report)
 
 
-def _counts(report: Report) -> list[tuple[str, str, str]]:
+def _restarts(report: Report) -> Tile:
     hosts = len({lane.host for lane in report.lanes})
-    tiles = [
-        (
-            str(sum(lane.restarts for lane in report.lanes)),
-            f"restarts on {count_of(hosts, 'host')}",
-            INK,
-        )
-    ]
-    in_hand = max(run.in_hand_at_most for run in report.runs)
-    if report.out_at_most is not None:
-        tiles.append((str(max(report.out_at_most.values(), default=0)), "out at once at most", INK))
-    else:
-        tiles.append((str(in_hand), "in hand at once at most", INK))
-    if report.losses:
-        lost, calls = report.losses.lost, report.losses.calls_lost_elsewhere
-        tiles.append((str(lost), f"of {report.losses.confirmed} messages lost", _alarming(lost)))
-        tiles.append((str(calls), "calls lost, not in hand", INK))
-    return tiles
+    restarts = sum(lane.restarts for lane in report.lanes)
+    return str(restarts), f"restarts on {count_of(hosts, 'host')}", INK
 
 
-def _alarming(count: int) -> str:
-    return RED if count else INK
+def _in_hand(report: Report) -> Tile:
+    return str(max(run.in_hand_at_most for run in report.runs)), "in hand at once at most", INK
 
 
-def _times(report: Report) -> list[tuple[str, str, str]]:
+def _times(report: Report) -> list[Tile]:
     return [(format_duration(seconds), name, INK) for name, seconds, _ in _parts(report) if seconds]
 
 
@@ -190,23 +201,16 @@ def _lane(pen: Pen, lane: Lane, scale: _Scale, top: float) -> None:
             pen.box(
                 place, (width, ROW - 11), fill=ACTS[bar.what], radius=1.5, about=_about(who, bar)
             )
-    _out(pen, lane, scale, top)
 
 
-def _out(pen: Pen, lane: Lane, scale: _Scale, top: float) -> None:
-    for out in lane.outages:
-        width = max(scale.x(out.end) - scale.x(out.start), 2)
-        about = f"{lane.host}: {out.what} out for {format_duration(out.end - out.start)}, by the observer"
-        pen.box((scale.x(out.start), top + ROW - 6), (width, 3), fill=OUTAGE, about=about)
-    words = f"in hand {format_duration(lane.in_hand_seconds)}"
-    if lane.out_seconds is not None:
-        words = f"out {format_duration(lane.out_seconds)}"
-    pen.text(
-        (RIGHT + 12, top + 16),
-        words if lane.done else "not done",
-        11.5,
-        fill=INK if lane.done else RED,
-    )
+def _marks(pen: Pen, lane: Lane, scale: _Scale, top: float, added: Additions) -> None:
+    for mark in added.marks.get((lane.host, lane.unit), ()):
+        width = max(scale.x(mark.end) - scale.x(mark.start), 2)
+        pen.box((scale.x(mark.start), top + ROW - 6), (width, 3), fill=INK, about=mark.about)
+    in_hand = f"in hand {format_duration(lane.in_hand_seconds)}"
+    note = added.notes.get((lane.host, lane.unit), in_hand)
+    place, colour = (RIGHT + 12, top + 16), INK if lane.done else RED
+    pen.text(place, note if lane.done else "not done", 11.5, fill=colour)
 
 
 def _gate(pen: Pen, bar: Bar, scale: _Scale, top: float, who: str) -> None:
@@ -236,15 +240,14 @@ def _about(who: str, bar: Bar) -> str:
     return f"{who} · {bar.label}{verdict} · from {start} for {format_duration(bar.end - bar.start)}"
 
 
-def _legend(pen: Pen, top: float, *, watched: bool) -> None:
-    """Say what the colours mean, in the order in which a turn shows them."""
+def _legend(pen: Pen, top: float, marks: str) -> None:
+    """Explain the colours, in the order in which a turn shows them."""
     left = MARGIN
-    entries = [(str(act), colour) for act, colour in ACTS.items()]
-    entries.insert(0, ("gate", GATES[Outcome.PASS]))
-    if watched:
-        entries.append(("out, by the observer", OUTAGE))
-    for name, colour in entries:
-        pen.box((left, top), (14, 3 if colour == OUTAGE else 9), fill=colour, radius=1.5)
+    entries = [("gate", GATES[Outcome.PASS], 9)]
+    entries += [(str(act), colour, 9) for act, colour in ACTS.items()]
+    entries += [(marks, INK, 3)] * bool(marks)
+    for name, colour, height in entries:
+        pen.box((left, top), (14, height), fill=colour, radius=1.5)
         pen.text((left + 20, top + 9), name, 11.5, fill=SOFT)
         left += 44 + 6.4 * len(name)
     for outcome in Outcome:

@@ -7,8 +7,7 @@ import pytest
 from holdfast.errors import InvalidInput
 from holdfast.journal import events
 from holdfast.model import Act, Outcome, Phase
-from holdfast.report import Carried, Observations, build
-from holdfast.report.model import Losses
+from holdfast.report import build
 from holdfast.report.timeline import at_most_at_once, covered
 from tests.unit.report.stories import Story, at, nova_story, rabbitmq_story
 
@@ -58,7 +57,6 @@ def test_host_is_in_hand_from_its_first_act_to_its_proof() -> None:
     lane = build([rabbitmq_story().journal]).lanes[0]
     assert (lane.host, lane.unit, lane.restarts, lane.done) == ("ctl2", "rabbitmq-server", 1, True)
     assert lane.in_hand_seconds == pytest.approx(3 + 0.5 + 12 + 10)
-    assert lane.out_seconds is None
 
 
 def test_one_at_a_time_is_one_in_hand() -> None:
@@ -175,50 +173,6 @@ def test_several_runs_are_told_in_the_order_they_began() -> None:
     report = build([nova_story().journal, rabbitmq_story().journal])
     assert [run.runbook for run in report.runs] == ["rabbitmq-restart", "nova-restart"]
     assert report.runs[1].start == pytest.approx(110)
-
-
-def test_outages_come_from_the_observer_alone() -> None:
-    observed = Observations(
-        outages=(
-            ("ctl2", "amqp", at(5), at(16)),
-            ("ctl2", "rpc:nova-conductor", at(5), at(7)),
-            ("ctl1", "http:nova-api", at(5), at(7)),
-        ),
-        out_at_most={"amqp": 1},
-        restarts={"ctl2": {"rabbitmq-server": 1}},
-    )
-    lanes = {lane.host: lane for lane in build([rabbitmq_story().journal], observed).lanes}
-    assert lanes["ctl2"].out_seconds == pytest.approx(11)
-    assert lanes["ctl1"].out_seconds == 0
-    assert lanes["ctl2"].outages[0].start == pytest.approx(5)
-    assert [lanes[host].restarts_seen for host in ("ctl1", "ctl2")] == [0, 1]
-
-
-def test_lost_call_counts_against_us_only_at_a_host_not_in_hand() -> None:
-    losses = Losses(
-        published=9,
-        confirmed=9,
-        consumed=9,
-        lost=0,
-        duplicated=0,
-        unconfirmed=0,
-        longest_gap_seconds=1,
-        calls=90,
-        calls_lost=3,
-        calls_lost_elsewhere=3,
-    )
-    carried = Carried(
-        losses,
-        lost_calls=(
-            ("ctl2", at(5), at(10)),  # while it restarts
-            ("ctl3", at(5), at(10)),  # while another restarts
-            ("ctl2", at(80), at(85)),  # long after its turn
-        ),
-    )
-    told = build([rabbitmq_story().journal], carried=carried).losses
-    assert told
-    assert (told.calls_lost, told.calls_lost_elsewhere) == (3, 2)
-    assert list(told.calls_lost_elsewhere_by_run.values()) == [2]
 
 
 def test_run_without_a_journal_is_refused() -> None:
