@@ -15,10 +15,11 @@ from pydantic import ValidationError
 
 from holdfast.action_plugin import ArgumentSpec, HoldfastAction
 from holdfast.errors import CannotTell, InvalidInput
-from holdfast.judges.nova import SILENT_CELL
 from holdfast.model import Json
+from holdfast.observations.nova import SILENT_CELL
 from holdfast.play_context import Variables
-from holdfast.probes.nova_api import OK, SERVICES, ApiSite, first, put
+from holdfast.probes.nova.api_client import OK, SERVICES, get_from_first, put
+from holdfast.probes.nova.site import ApiSite
 
 BINARY = "nova-compute"
 # nova asks the compute before it answers, and waits `rpc_response_timeout` for it, 60 s by default.
@@ -95,7 +96,7 @@ class ComputeService:
 
     def _entry(self) -> tuple[str, dict[str, Json]]:
         query = {"binary": BINARY, "host": self.host}
-        via, body = first(self.sites, SERVICES, query)
+        via, body = get_from_first(self.sites, SERVICES, query)
         if not body["services"]:
             raise CannotTell(f"nova lists no {BINARY} on {self.host}; is nova_service_host right?")
         entry: dict[str, Json] = body["services"][0]

@@ -1,6 +1,6 @@
-"""The frozen values every other module speaks in: outcomes, verdicts, settling, units, hosts.
+"""The frozen values that all modules share: outcomes, verdicts, settling, phases, leases.
 
-Owns no behaviour beyond what a value can answer about itself; does no I/O and reads no clock.
+No behaviour beyond what a value can compute from itself; no I/O and no clock.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Annotated, Any
 
 from pydantic import Field, StrictStr
 
-Json = Any  # JSON-shaped data: what crosses Ansible, the journal and the database.
+Json = Any  # JSON-shaped data: what passes through Ansible, the journal and the database
 
 ClaimEntry = Annotated[StrictStr, Field(min_length=1)] | dict[str, Json]
 """How YAML names a claim: its name, or ``{claim: name, parameter: value, …}``."""
 
 RUN_VARIABLE = "HOLDFAST_RUN"
-"""Every play the engine starts carries its run in this environment variable, and so do all of its
-children: a play that outlived its driver is found by it."""
+"""Environment variable with the run's id, set for every play that the engine starts and so for its
+child processes: a play that outlived its driver is found by it."""
 
 
 class Outcome(StrEnum):
-    """What a gate found; only ``PASS`` lets a run proceed (docs/vocabulary.md, "verdict")."""
+    """Outcome of a gate or a verdict; only ``PASS`` lets a run proceed (docs/vocabulary.md, "verdict")."""
 
     PASS = "PASS"
     FAIL = "FAIL"
@@ -33,11 +33,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One claim judged once: the outcome, a stable reason code, a sentence and the evidence.
+    """One claim judged once: the outcome, a stable reason code, a message and the evidence.
 
     ``reason`` is a snake_case code that programs may compare; ``message`` is for people and
-    names hosts and figures. ``evidence`` is JSON-shaped, holds no secret and stays small.
-    ``hosts`` carries what ordering may use: ``{"ctl1": {"healthy": True, "leaders": 3}}``.
+    names hosts and figures. ``evidence`` is JSON-shaped, small, and has no secret. ``hosts`` has facts
+    that the order of a roll may use: ``{"ctl1": {"healthy": True, "leaders": 3}}`` (holdfast.evidence).
     """
 
     claim: str
@@ -49,11 +49,11 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """True for PASS alone: an unknown is never a pass (design, "What a roll guarantees")."""
+        """True for PASS alone: UNKNOWN never counts as PASS."""
         return self.outcome is Outcome.PASS
 
     def as_json(self) -> dict[str, Json]:
-        """Flatten for task results, the journal and logs."""
+        """Return the verdict as task results, the journal and logs have it."""
         return {
             "claim": self.claim,
             "outcome": self.outcome.value,
@@ -65,9 +65,9 @@ class Verdict:
 
 
 def overall(verdicts: Sequence[Verdict]) -> Outcome:
-    """Fold verdicts into one outcome: any FAIL fails, else any UNKNOWN is unknown.
+    """Return one outcome for several verdicts: any FAIL is FAIL, else any UNKNOWN is UNKNOWN.
 
-    Nothing judged is UNKNOWN: a gate that looked at nothing must not pass.
+    No verdict at all is UNKNOWN: a gate that asked nothing must not pass.
     """
     outcomes = {verdict.outcome for verdict in verdicts}
     if Outcome.FAIL in outcomes:
@@ -77,7 +77,7 @@ def overall(verdicts: Sequence[Verdict]) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """How long a gate must hold: ``readings`` consecutive passes spread over ``span`` or more."""
+    """How long a gate must hold: ``readings`` consecutive passes over at least ``span``."""
 
     readings: int = 1
     span: timedelta = timedelta(0)
@@ -88,7 +88,7 @@ GATE_DEADLINE_SECONDS = 300
 
 
 class Act(StrEnum):
-    """Verbs that change something on a host; each is journaled before it happens."""
+    """Operations that change something on a host; each is journaled before it happens."""
 
     DRAIN = "drain"
     RESTART = "restart"
@@ -96,7 +96,7 @@ class Act(StrEnum):
 
 
 class Phase(StrEnum):
-    """The parts of one host's turn, in order; plays run the ones named in ``holdfast_phases``."""
+    """The parts of one host's turn, in order; plays run those named in ``holdfast_phases``."""
 
     PREFLIGHT = "preflight"
     DRAIN = "drain"
@@ -117,10 +117,10 @@ class LeaseMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lease: enough to name them to a person and to tell whether they still live.
+    """The holder of a lease: the run and person for messages, the process to check that it is alive.
 
     ``process`` and ``process_started`` (clock ticks since boot) with ``controller`` and ``boot_id``
-    identify one operating-system process for good, so a dead holder is recognised on its own
+    identify one operating-system process for good, so a dead holder is detected on its own
     controller without waiting for the expiry.
     """
 
@@ -135,26 +135,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Leases held by one run: the fencing token of each scope; tokens only ever grow."""
+    """Leases held by one run: the fencing token of each scope. A later token is always greater."""
 
     run: str
     tokens: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """A systemd unit as its host describes it (systemctl(1), "show").
-
-    ``invocation_id`` is systemd's fresh name for each start, "" where the unit never ran;
-    ``restarts`` counts the starts that systemd made on its own.
-    """
-
-    host: str
-    name: str
-    load_state: str
-    active_state: str
-    sub_state: str
-    kind: str
-    result: str
-    invocation_id: str
-    restarts: int

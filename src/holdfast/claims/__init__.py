@@ -1,12 +1,12 @@
-"""The registry: from a claim's name to how it is looked at and judged.
+"""The registry: from a claim's name to its probe and judge.
 
-A system's claims, and with them its client libraries, are imported only when one of them is asked
-for: most commands never look at anything.
+A system's claims, and with them its client libraries, are imported only when one of them is needed:
+most commands probe nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from pydantic import ValidationError
@@ -14,48 +14,48 @@ from pydantic import ValidationError
 from holdfast.claims.base import BoundClaim, Claim
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
-from holdfast.text import closest
+from holdfast.text import did_you_mean
 
 SYSTEMS: tuple[str, ...] = ("systemd", "rabbitmq", "nova")
 
 
 def claims_of(system: str) -> Mapping[str, Claim]:
-    """The claims of one system of ``SYSTEMS`` by their full names."""
+    """Return the claims of one system of ``SYSTEMS`` by their full names."""
     claims: tuple[Claim, ...] = import_module(f"holdfast.claims.{system}").CLAIMS
     return {claim.name: claim for claim in claims}
 
 
 def all_claims() -> Mapping[str, Claim]:
-    """Every claim there is, in the order of systems; imports every client library."""
+    """Return every claim, in the order of ``SYSTEMS``; imports every client library."""
     return {name: claim for system in SYSTEMS for name, claim in claims_of(system).items()}
 
 
 def find_claim(name: str) -> Claim:
-    """The claim of that name.
+    """Return the claim of that name.
 
     Raises:
-        InvalidInput: there is none; names the nearest that exists.
+        InvalidInput: there is none; the message names the closest one.
     """
     system = name.partition(".")[0]
     known = claims_of(system) if system in SYSTEMS else all_claims()
     if name in known:
         return known[name]
     raise InvalidInput(
-        f"there is no claim {name!r}; {_meant(name, known)}", remedy="holdfast check --list"
+        f"there is no claim {name!r}; {did_you_mean(name, known)}", remedy="holdfast check --list"
     )
 
 
 def standing(groups: Mapping[str, Sequence[str]]) -> list[BoundClaim]:
-    """What is true of a healthy fleet at any time, about the groups that have hosts."""
+    """Return the standing claims about the groups that have hosts."""
     claims = [claim for claim in all_claims().values() if claim.standing]
     return [bind_claim(claim.name) for claim in claims if groups.get(claim.group)]
 
 
 def bind_claim(entry: str | Mapping[str, Json]) -> BoundClaim:
-    """Check one entry of a gate: a claim's name, or ``{claim: name, parameter: value, …}``.
+    """Bind one entry of a gate: a claim's name, or ``{claim: name, parameter: value, …}``.
 
     Raises:
-        InvalidInput: the claim or a parameter is unknown, missing or of the wrong kind.
+        InvalidInput: the claim or a parameter is unknown, or a parameter is missing or invalid.
     """
     values = {"claim": entry} if isinstance(entry, str) else dict(entry)
     name = values.pop("claim", None)
@@ -74,10 +74,5 @@ def bind_claim(entry: str | Mapping[str, Json]) -> BoundClaim:
 def _fault(claim: Claim, fault: Mapping[str, Json]) -> str:
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        return f"there is no parameter {key!r}; {_meant(key, claim.parameters.model_fields)}"
+        return f"there is no parameter {key!r}; {did_you_mean(key, claim.parameters.model_fields)}"
     return f"{key}: {fault['msg']}"
-
-
-def _meant(name: str, known: Iterable[str]) -> str:
-    near = closest(name, known)
-    return f"did you mean {near}?" if near else f"there are: {', '.join(known) or 'none'}"

@@ -1,16 +1,18 @@
-"""What a claim is: a name, how to look, how to judge, and what both need from the site."""
+"""What a claim is: a name, a probe, a judge, and what both need from the site."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from inspect import signature
 
 from pydantic import BaseModel, ConfigDict
 
-from holdfast.judges.base import Observation
 from holdfast.model import Json, Verdict
+from holdfast.observations.base import Observation
 from holdfast.probes.base import ProbeContext
+
+Question = tuple[Callable[..., Json], str]
 
 
 class Parameters(BaseModel):
@@ -24,34 +26,30 @@ class Parameters(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A named statement about the fleet that a gate can prove (docs/vocabulary.md, "gate").
+    """A named statement about the fleet that a gate can prove (docs/vocabulary.md, "claim").
 
-    ``probe`` looks once and returns what it saw in a type of its own; it raises CannotTell where
-    no answer can be got and bounds every wait of its own by a timeout. ``judge`` is pure: all
-    observations of this gate so far, oldest first, and the parameters to a verdict. A reading
-    whose probe raised CannotTell is in that history as ``Unanswered``.
+    ``probe`` takes a ``ProbeContext``, asks once and returns an observation. It raises CannotTell
+    where it gets no answer, and bounds every wait by a timeout. ``judge`` is pure: from the claim's
+    name and all observations of this gate so far, oldest first, to a verdict; a reading without an
+    answer is in that history as ``Unanswered``. After that, both take parameters of the claim by
+    their names. Within one reading, claims with the same probe and equal arguments share one call.
 
-    ``group`` is the inventory group the claim speaks about, "" where it is the task's own host; a
-    gate on an empty group is refused. ``needs`` are the site variables to resolve for its hosts,
-    and for those of the groups in ``also``, which the probe asks or compares with (nova's services
-    are listed by an API that runs on other hosts; those groups may be empty).
+    ``group`` is the inventory group the claim is about, "" where it is about the task's own host; a
+    gate on an empty group is refused. ``needs`` are the site variables to resolve for its hosts, and
+    for those of the groups in ``also``, which the probe asks or compares with (nova's services are
+    listed by an API that runs on other hosts); the groups in ``also`` may be empty.
 
-    Within one reading claims with the same probe and equal probe parameters share one look.
-    ``probe_parameters`` names the part of the parameters that the probe reads, as a model of its
-    own (``Parameters`` where it reads none); by default all of them.
-
-    ``final`` are the reason codes of a FAIL that waiting cannot mend; it ends the gate at once.
+    ``final`` are the reason codes of a FAIL that waiting cannot change; it ends the gate at once.
     ``standing`` claims are true of a healthy fleet at any time: checks and surveys ask them.
     """
 
     name: str
     summary: str
-    probe: Callable[[ProbeContext, Any], Json]
-    judge: Callable[[Sequence[Observation], Any], Verdict]
+    probe: Callable[..., Json]
+    judge: Callable[..., Verdict]
     group: str = ""
     also: tuple[str, ...] = ()
     parameters: type[Parameters] = Parameters
-    probe_parameters: type[Parameters] | None = None
     needs: tuple[str, ...] = ()
     final: tuple[str, ...] = ()
     standing: bool = False
@@ -60,6 +58,16 @@ class Claim:
     def system(self) -> str:
         """The part of the name before the dot: ``rabbitmq`` of ``rabbitmq.no_alarms``."""
         return self.name.partition(".")[0]
+
+    @property
+    def probe_parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that the probe takes, after the context."""
+        return tuple(signature(self.probe).parameters)[1:]
+
+    @property
+    def judge_parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that the judge takes, after the claim's name and the history."""
+        return tuple(signature(self.judge).parameters)[2:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +78,23 @@ class BoundClaim:
     parameters: Parameters
 
     @property
-    def of_probe(self) -> Parameters:
-        """The part of the parameters that the probe is given."""
-        model = self.claim.probe_parameters
-        if model is None:
-            return self.parameters
-        return model(**{name: getattr(self.parameters, name) for name in model.model_fields})
+    def question(self) -> Question:
+        """What tells one call of a probe from another: the probe and its arguments."""
+        return self.claim.probe, repr(self._values(self.claim.probe_parameters))
+
+    def probe(self, context: ProbeContext) -> Json:
+        """Ask once and return the observation.
+
+        Raises:
+            CannotTell: there is no answer.
+            InvalidInput: site variables or parameters do not fit the inventory.
+        """
+        return self.claim.probe(context, **self._values(self.claim.probe_parameters))
+
+    def judge(self, history: Sequence[Observation]) -> Verdict:
+        """Return the verdict on all observations of a gate so far, oldest first."""
+        arguments = self._values(self.claim.judge_parameters)
+        return self.claim.judge(self.claim.name, history, **arguments)
+
+    def _values(self, names: Iterable[str]) -> dict[str, Json]:
+        return {name: getattr(self.parameters, name) for name in names}

@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Self
+from functools import partial
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from holdfast.claims.base import Claim, Parameters
-from holdfast.errors import InvalidInput
-from holdfast.judges.rabbitmq import clients, cluster, queues, seen
-from holdfast.model import Verdict
-from holdfast.probes.base import ProbeContext
-from holdfast.probes.rabbitmq import looks
-from holdfast.probes.rabbitmq.nova_queues import GROUPS as NOVA_GROUPS
-from holdfast.probes.rabbitmq.nova_queues import NovaName, nova_consumers
-from holdfast.probes.rabbitmq.round_trip import look_at_trips
+from holdfast.judges.rabbitmq import cluster, depths, drain, load, queues, quorum, round_trip
+from holdfast.nova_services import RPC_SERVICES, groups_of
+from holdfast.probes.nova.site import NovaHost
+from holdfast.probes.rabbitmq.cluster import probe_boot, probe_cluster
+from holdfast.probes.rabbitmq.depths import probe_depths
+from holdfast.probes.rabbitmq.drain import probe_drain
+from holdfast.probes.rabbitmq.queues import probe_queues
+from holdfast.probes.rabbitmq.quorum import probe_quorum
+from holdfast.probes.rabbitmq.round_trip import probe_round_trips
 from holdfast.probes.rabbitmq.site import GROUP, RabbitSite
 
-Judge = Callable[..., Verdict]  # (claim's name, history, parameters)
-Arguments = Callable[[Any], tuple[Any, ...]]  # a claim's parameters as its judge takes them
+NOVA_GROUPS = groups_of(RPC_SERVICES)
 
 
-class OfHost(Parameters):
+class NodeParameters(Parameters):
     """``host``: whose node, by its inventory name; the task's own by default."""
 
     host: str = ""
 
 
-class WithoutHost(OfHost):
+class QuorumParameters(NodeParameters):
     """``accepted``: why a person takes the loss of a majority; recorded, and never covers an unknown."""
 
     accepted: str = ""
 
 
-class Through(Parameters):
+class RoundTripParameters(Parameters):
     """``through``: the hosts whose nodes the message goes through; all by default."""
 
     through: tuple[str, ...] = ()
 
 
-class OfQueues(Parameters):
+class QueueParameters(Parameters):
     """Which queues of the virtual host ``vhost``.
 
     ``queues``: names and the least number of consumers each must have. ``of_nova``: also those of
@@ -54,199 +54,136 @@ class OfQueues(Parameters):
     @model_validator(mode="after")
     def _names_something(self) -> Self:
         if not self.queues and not self.of_nova:
-            raise ValueError("name queues, or say of_nova")
+            raise ValueError("name queues, or set of_nova")
         return self
 
 
-class Backlog(OfQueues):
+class QueueGrowthParameters(QueueParameters):
     """``spacing_seconds``: how far apart samples lie; the broker counts afresh every 5 s."""
 
     spacing_seconds: float = Field(default=5.0, gt=0)
 
 
-class Baseline(Parameters):
+class BaselineParameters(Parameters):
     """``baseline``: the figure before the first restart.
 
-    ``tolerance`` (a share of it) and ``slack`` (absolute) say how far off is still the same: whichever is more.
+    How far off it may be: ``tolerance`` (a share of it) or ``slack`` (absolute), whichever is more.
     """
 
     baseline: float = Field(ge=0)
     tolerance: float = Field(default=0.2, ge=0)
     slack: float = Field(default=5.0, ge=0)
 
-    @property
-    def allowed(self) -> float:
-        """How far off the figure may be."""
-        return max(self.slack, self.baseline * self.tolerance)
 
-
-def _cluster(look: ProbeContext, _: Parameters) -> seen.Cluster:
-    return seen.Cluster.model_validate(looks.look_at_cluster(look))
-
-
-def _queues(look: ProbeContext, _: Parameters) -> seen.Queues:
-    return seen.Queues.model_validate(looks.look_at_queues(look))
-
-
-def _depths(look: ProbeContext, asked: OfQueues) -> seen.Depths:
-    wanted = {**(nova_consumers(look) if asked.of_nova else {}), **asked.queues}
-    if not wanted:
-        raise InvalidInput(
-            "of_nova names no queue: this inventory has no host in " + ", ".join(NOVA_GROUPS),
-            remedy="leave the claim out",
-        )
-    return seen.Depths.model_validate(looks.look_at_depths(look, asked.vhost, wanted))
-
-
-def _quorum(look: ProbeContext, asked: OfHost) -> seen.Quorum:
-    return seen.Quorum.model_validate(looks.look_at_quorum(look, asked.host or look.host))
-
-
-def _drained(look: ProbeContext, asked: OfHost) -> seen.Drained:
-    return seen.Drained.model_validate(looks.look_at_drained(look, asked.host or look.host))
-
-
-def _booted(look: ProbeContext, asked: OfHost) -> seen.Booted:
-    return seen.Booted.model_validate(looks.look_at_booted(look, asked.host or look.host))
-
-
-def _trips(look: ProbeContext, asked: Through) -> seen.Trips:
-    return seen.Trips.model_validate(look_at_trips(look, asked.through))
-
-
-def _none(_: Parameters) -> tuple[Any, ...]:
-    return ()
-
-
-def _claim(
-    name: str, summary: str, judge: Judge, arguments: Arguments = _none, **more: Any
-) -> Claim:
-    """A claim of this system; its judge is told the claim's name and its part of the parameters."""
-    return Claim(
-        name=f"rabbitmq.{name}",
-        summary=summary,
-        judge=lambda history, asked: judge(f"rabbitmq.{name}", history, *arguments(asked)),
-        group=GROUP,
-        needs=(*RabbitSite.needs(), *NovaName.needs()),
-        **more,
-    )
-
+_claim = partial(Claim, group=GROUP, needs=(*RabbitSite.needs(), *NovaHost.needs()))
 
 CLAIMS: tuple[Claim, ...] = (
     _claim(
-        "members_agree",
-        "in every node's own view the running members are exactly the inventory's group",
-        cluster.members_agree,
-        probe=_cluster,
+        name="rabbitmq.members_agree",
+        summary="in every node's own view the running members are exactly the inventory's group",
+        probe=probe_cluster,
+        judge=cluster.members_agree,
         standing=True,
     ),
     _claim(
-        "no_alarms",
-        "no memory or disk alarm is in effect on any node",
-        cluster.no_alarms,
-        probe=_cluster,
+        name="rabbitmq.no_alarms",
+        summary="no memory or disk alarm is in effect on any node",
+        probe=probe_cluster,
+        judge=cluster.no_alarms,
         standing=True,
     ),
     _claim(
-        "no_partitions",
-        "no node is cut off: none admits it, and all see the same members running",
-        cluster.no_partitions,
-        probe=_cluster,
+        name="rabbitmq.no_partitions",
+        summary="no node reports a partition, and all nodes see the same members running",
+        probe=probe_cluster,
+        judge=cluster.no_partitions,
         standing=True,
     ),
     _claim(
-        "amqp_round_trip",
-        "a message of our own goes through each node: declared, confirmed, consumed, deleted",
-        clients.amqp_round_trip,
-        probe=_trips,
-        parameters=Through,
+        name="rabbitmq.amqp_round_trip",
+        summary="a message of our own goes through each node: declared, confirmed, consumed, deleted",
+        probe=probe_round_trips,
+        judge=round_trip.amqp_round_trip,
+        parameters=RoundTripParameters,
         standing=True,
     ),
     _claim(
-        "quorum_queues_whole",
-        "every quorum queue and stream has a leader and all its members online",
-        queues.quorum_queues_whole,
-        probe=_queues,
+        name="rabbitmq.quorum_queues_whole",
+        summary="every quorum queue and stream has a leader and all its members online",
+        probe=probe_queues,
+        judge=queues.quorum_queues_whole,
         standing=True,
     ),
     _claim(
-        "mirrors_in_sync",
-        "every mirrored classic queue (3.x) has a mirror and all its mirrors are in sync",
-        queues.mirrors_in_sync,
-        probe=_queues,
+        name="rabbitmq.mirrors_in_sync",
+        summary="every mirrored classic queue (3.x) has a mirror and all its mirrors are in sync",
+        probe=probe_queues,
+        judge=queues.mirrors_in_sync,
         standing=True,
     ),
     _claim(
-        "quorum_holds_without",
-        "with this node away the cluster and every queue would keep a majority; ask before draining",
-        queues.quorum_holds_without,
-        lambda asked: (asked.accepted,),
-        probe=_quorum,
-        parameters=WithoutHost,
-        probe_parameters=OfHost,
+        name="rabbitmq.quorum_holds_without",
+        summary="with this node away the cluster and every queue would keep a majority; ask before draining",
+        probe=probe_quorum,
+        judge=quorum.quorum_holds_without,
+        parameters=QuorumParameters,
     ),
     _claim(
-        "drained",
-        "peers see the node in maintenance, and no client connection is left on it",
-        clients.drained,
-        probe=_drained,
-        parameters=OfHost,
+        name="rabbitmq.drained",
+        summary="peers see the node in maintenance, and no client connection is left on it",
+        probe=probe_drain,
+        judge=drain.drained,
+        parameters=NodeParameters,
     ),
     _claim(
-        "booted",
-        "the node runs, with its virtual hosts and its AMQP listener up",
-        cluster.booted,
-        probe=_booted,
-        parameters=OfHost,
+        name="rabbitmq.booted",
+        summary="the node runs, with its virtual hosts and its AMQP listener up",
+        probe=probe_boot,
+        judge=cluster.booted,
+        parameters=NodeParameters,
     ),
     _claim(
-        "consumers_expected",
-        "each named queue, or each of nova's, has at least so many consumers",
-        queues.consumers_expected,
-        probe=_depths,
-        parameters=OfQueues,
+        name="rabbitmq.consumers_expected",
+        summary="each named queue, or each of nova's, has at least so many consumers",
+        probe=probe_depths,
+        judge=depths.consumers_expected,
+        parameters=QueueParameters,
         also=NOVA_GROUPS,
     ),
     _claim(
-        "consumers_known",
-        "the consumers of the named queues, or of nova's, can be counted; they are the evidence, for a baseline",
-        queues.consumers_known,
-        probe=_depths,
-        parameters=OfQueues,
+        name="rabbitmq.consumers_known",
+        summary="the consumers of the named queues, or of nova's, can be counted; the counts are for a baseline",
+        probe=probe_depths,
+        judge=depths.consumers_known,
+        parameters=QueueParameters,
         also=NOVA_GROUPS,
     ),
     _claim(
-        "queues_drain",
-        "in none of the named queues do waiting messages grow over three samples",
-        queues.queues_drain,
-        lambda asked: (asked.spacing_seconds,),
-        probe=_depths,
-        parameters=Backlog,
-        probe_parameters=OfQueues,
+        name="rabbitmq.queues_drain",
+        summary="in none of the named queues do waiting messages grow over three samples",
+        probe=probe_depths,
+        judge=depths.queues_drain,
+        parameters=QueueGrowthParameters,
         also=NOVA_GROUPS,
     ),
     _claim(
-        "load_known",
-        "connections and churn can be read; they are the evidence, for a baseline",
-        clients.load_known,
-        probe=_cluster,
+        name="rabbitmq.load_known",
+        summary="connections and churn can be read; they are the evidence, for a baseline",
+        probe=probe_cluster,
+        judge=load.load_known,
     ),
     _claim(
-        "connections_at_baseline",
-        "clients are back: no fewer connections than before the first restart, no more than twice as many",
-        clients.connections_at_baseline,
-        lambda asked: (asked.baseline, asked.allowed),
-        probe=_cluster,
-        parameters=Baseline,
-        probe_parameters=Parameters,
+        name="rabbitmq.connections_at_baseline",
+        summary="clients are back: no fewer connections than before the first restart, no more than twice as many",
+        probe=probe_cluster,
+        judge=load.connections_at_baseline,
+        parameters=BaselineParameters,
     ),
     _claim(
-        "churn_at_baseline",
-        "connections come and go no faster than before the first restart, give or take the tolerance",
-        clients.churn_at_baseline,
-        lambda asked: (asked.baseline, asked.allowed),
-        probe=_cluster,
-        parameters=Baseline,
-        probe_parameters=Parameters,
+        name="rabbitmq.churn_at_baseline",
+        summary="connections come and go no faster than before the first restart, give or take the tolerance",
+        probe=probe_cluster,
+        judge=load.churn_at_baseline,
+        parameters=BaselineParameters,
     ),
 )

@@ -1,1 +1,1 @@
-"""Judges: pure functions from what was seen to a verdict; one module per system."""
+"""Judges: pure functions from observations to a verdict; one module or package per system."""

@@ -1,29 +1,67 @@
-"""What every judge is given: the observations of one gate so far, oldest first."""
+"""What all judges have in common: no answer is UNKNOWN, and messages stay short.
+
+A judge's first two parameters are the claim's name and what was observed. All others are parameters
+of the claim, by their names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
-from holdfast.model import Json, Outcome, Verdict
+from holdfast.model import Outcome, Verdict
+from holdfast.observations.base import Unanswered
 
-
-@dataclass(frozen=True, slots=True)
-class Unanswered:
-    """Stands for the observation of a reading whose probe could not tell, and says why."""
-
-    cause: str
-
-
-Observation = Json | Unanswered  # the probe's own type, or Unanswered; never None
+ObservationT = TypeVar("ObservationT")
+Parameters = ParamSpec("Parameters")
+Judge = Callable[Concatenate[str, Sequence[ObservationT | Unanswered], Parameters], Verdict]
 
 
-def unknown(claim: str, unanswered: Unanswered) -> Verdict:
-    """The verdict on an answer that could not be got: UNKNOWN with its cause, never PASS."""
-    return Verdict(claim, Outcome.UNKNOWN, "unanswered", unanswered.cause)
+def judge_history(
+    judge: Callable[Concatenate[str, Sequence[ObservationT], Parameters], Verdict],
+) -> Judge[ObservationT, Parameters]:
+    """Make a judge of a function that judges all observations of the gate so far, oldest first.
+
+    A newest reading without an answer is UNKNOWN. Earlier ones without an answer are left out.
+    """
+
+    @wraps(judge)
+    def judged(
+        claim: str,
+        history: Sequence[ObservationT | Unanswered],
+        /,
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> Verdict:
+        newest = history[-1]
+        if isinstance(newest, Unanswered):
+            return Verdict(claim, Outcome.UNKNOWN, "unanswered", newest.cause)
+        answered = [each for each in history if not isinstance(each, Unanswered)]
+        return judge(claim, answered, *args, **kwargs)
+
+    return judged
 
 
-def first_few(words: Sequence[str], limit: int = 3) -> str:
-    """The first of some phrases for a message, saying how many were left out."""
-    shown = "; ".join(words[:limit])
-    return f"{shown} and {len(words) - limit} more" if len(words) > limit else shown
+def judge_latest(
+    judge: Callable[Concatenate[str, ObservationT, Parameters], Verdict],
+) -> Judge[ObservationT, Parameters]:
+    """Make a judge of a function that judges the newest observation alone."""
+
+    @wraps(judge)
+    def judged(
+        claim: str,
+        history: Sequence[ObservationT],
+        /,
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> Verdict:
+        return judge(claim, history[-1], *args, **kwargs)
+
+    return judge_history(judged)
+
+
+def first_few(phrases: Sequence[str], limit: int = 3) -> str:
+    """Return the first of some phrases for a message, and how many more there are."""
+    shown = "; ".join(phrases[:limit])
+    return f"{shown} and {len(phrases) - limit} more" if len(phrases) > limit else shown

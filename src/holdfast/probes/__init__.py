@@ -1,1 +1,4 @@
-"""Probes look and return an observation; one module per system, and the only place of their I/O."""
+"""Probes: they ask a host or a service once and return an observation; one module or package per system.
+
+All I/O of gates is here. A probe never decides whether what it found is good.
+"""

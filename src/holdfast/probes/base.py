@@ -1,7 +1,4 @@
-"""What every probe is given: the host's shell and the site's variables, already resolved.
-
-Owns the look and the base of the sites' models. Never decides whether what was seen is good.
-"""
+"""What every probe is given: the host's shell and the site's variables, already resolved."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from holdfast.model import Json
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """A command that ended on the task's host, whatever its exit status ``rc``."""
+    """What a command on the task's host printed, and its exit status ``rc``."""
 
     rc: int
     stdout: str
@@ -25,31 +22,31 @@ class CommandResult:
 
 
 class Shell(Protocol):
-    """The task's host, through the task's own connection and privileges; one command at a time.
+    """Runs commands on the task's host, over the task's connection and with its privileges.
 
-    Safe to share between threads. Nothing is interpreted by a shell: ``argv`` arrives as it is.
+    Safe to share between threads; commands run one at a time. No shell interprets ``argv``.
     """
 
     def run(self, argv: Sequence[str]) -> CommandResult:
-        """Run one command to its end.
+        """Run one command to its end, whatever its exit status.
 
         Raises:
-            CannotTell: the host is unreachable or the command gave no answer in time.
+            CannotTell: the host is unreachable, or the command did not end in time.
         """
         ...
 
 
 class SiteVariables(BaseModel):
-    """Base of the models that name the site variables a probe needs, by their Ansible names.
+    """Base of the models of site variables; a field is named like its Ansible variable.
 
-    Secrets are ``SecretStr``; a value never appears in an error, since it may be one.
+    Secrets are ``SecretStr``. No value appears in an error, since it may be a secret.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     @classmethod
     def needs(cls) -> tuple[str, ...]:
-        """Names of the variables, for ``Claim.needs``."""
+        """Return the names of the variables, for ``Claim.needs``."""
         return tuple(cls.model_fields)
 
 
@@ -58,10 +55,10 @@ SiteVariablesT = TypeVar("SiteVariablesT", bound=SiteVariables)
 
 @dataclass(frozen=True, slots=True)
 class ProbeContext:
-    """One gate's view: the task's ``host`` (inventory name), the inventory's groups, the variables.
+    """The inventory as one gate's probes see it; ``host`` is the task's host, by its inventory name.
 
-    ``variables`` holds, for every host of the claims' groups, the needed variables that are
-    defined there. ``shell`` is the task's host alone.
+    ``variables`` has, for every host of the claims' groups, the needed variables that are defined
+    there. ``shell`` reaches the task's host alone.
     """
 
     host: str
@@ -70,17 +67,17 @@ class ProbeContext:
     shell: Shell
 
     def site(self, host: str, model: type[SiteVariablesT]) -> SiteVariablesT:
-        """The host's variables as a checked model.
+        """Return the host's variables as a checked model.
 
         Raises:
-            InvalidInput: a variable is missing or of the wrong kind; names host and variable only.
+            InvalidInput: a variable is missing or of the wrong type; the message has no value.
         """
         try:
             return model.model_validate(dict(self.variables.get(host, {})))
         except ValidationError as error:
             faults = "; ".join(f"{_path(e['loc'])}: {e['msg']}" for e in error.errors())
         raise InvalidInput(
-            f"{host}: the site's variables do not serve this gate: {faults}",
+            f"{host}: site variables are missing or invalid: {faults}",
             remedy=f"set them for {host} in the inventory's group_vars or host_vars",
         )
 

@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Sequence
+
 from holdfast.errors import CannotTell
-from holdfast.model import Unit
+from holdfast.observations.systemd import StopTimeout, UnitState
 from holdfast.probes.base import ProbeContext
 
-_PROPERTIES = "Id,LoadState,ActiveState,SubState,Type,Result,InvocationID,NRestarts"
+_STATE = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "Type",
+    "Result",
+    "InvocationID",
+    "NRestarts",
+)
+_UNITS = {
+    "us": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "w": 604800.0,
+    "month": 2629800.0,
+    "y": 31557600.0,
+}
+_SPAN = re.compile(rf"(\d+(?:\.\d+)?)({'|'.join(sorted(_UNITS, key=len, reverse=True))})")
 
 
-def look_at_unit(look: ProbeContext, unit: str) -> Unit:
-    """The unit's state now, found under whatever alias.
+def probe_unit(context: ProbeContext, unit: str) -> UnitState:
+    """Return the unit's present state; ``unit`` may be an alias.
 
     Raises:
-        CannotTell: the host is unreachable, or systemd on it gives no answer.
+        CannotTell: the host is unreachable, or systemd on it does not answer.
     """
-    argv = ["systemctl", "show", "--property", _PROPERTIES, "--", unit]
-    done = look.shell.run(argv)
-    shown = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
-    if done.rc != 0 or "ActiveState" not in shown:
-        words = done.stderr.strip() or f"exit status {done.rc} and no answer"
-        raise CannotTell(f"{look.host}: systemd says nothing about {unit}: {words}")
-    return Unit(
-        host=look.host,
+    shown = _show(context, unit, _STATE)
+    return UnitState(
+        host=context.host,
         name=shown.get("Id", unit),
         load_state=shown.get("LoadState", ""),
         active_state=shown["ActiveState"],
@@ -32,3 +52,35 @@ def look_at_unit(look: ProbeContext, unit: str) -> Unit:
         invocation_id=shown.get("InvocationID", ""),
         restarts=int(shown.get("NRestarts", 0)),
     )
+
+
+def probe_stop_timeout(context: ProbeContext, unit: str) -> StopTimeout:
+    """Return how long systemd lets the unit stop before it kills it; ``unit`` may be an alias.
+
+    Raises:
+        CannotTell: the host is unreachable, systemd on it does not answer, or the unit is no loaded service.
+    """
+    shown = _show(context, unit, ("LoadState", "ActiveState", "TimeoutStopUSec"))
+    if shown.get("LoadState") != "loaded":
+        state = shown.get("LoadState") or "no LoadState was reported"
+        raise CannotTell(f"{context.host}: systemd has not loaded {unit}: {state}")
+    return StopTimeout(context.host, unit, _seconds(shown["TimeoutStopUSec"]))
+
+
+def _seconds(span: str) -> float:
+    """Return a time span as systemd prints it, ``1min 30s`` (systemd.time(7)), in seconds."""
+    if span == "infinity":
+        return math.inf
+    return sum(float(number) * _UNITS[unit] for number, unit in _SPAN.findall(span))
+
+
+def _show(context: ProbeContext, unit: str, properties: Sequence[str]) -> dict[str, str]:
+    """Return what ``systemctl show`` prints of these properties; ActiveState must be among them."""
+    result = context.shell.run(
+        ["systemctl", "show", "--property", ",".join(properties), "--", unit]
+    )
+    shown = dict(line.split("=", 1) for line in result.stdout.splitlines() if "=" in line)
+    if result.rc != 0 or "ActiveState" not in shown:
+        cause = result.stderr.strip() or f"exit status {result.rc}, no output"
+        raise CannotTell(f"{context.host}: systemd did not report the state of {unit}: {cause}")
+    return shown

@@ -1,9 +1,9 @@
-"""Nova's claims from the inventory to the verdict, against answers that a nova gave."""
+"""Nova's claims from the inventory to the verdict, with recorded answers of a real nova."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,9 +12,10 @@ from holdfast.claims import bind_claim
 from holdfast.claims.nova import CLAIMS
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json, Outcome, Verdict
-from holdfast.probes.base import CommandResult, ProbeContext
-from holdfast.probes.nova_api import SERVICES
-from tests.unit.probes.nova_stub import PASSWORD, RECORDED, Stub, closed_port_url, serving
+from holdfast.probes.base import ProbeContext
+from holdfast.probes.nova.api_client import SERVICES
+from tests.unit.probes.fake_nova import PASSWORD, RECORDED, FakeNova, closed_port_url, running_nova
+from tests.unit.probes.shells import UnreachableShell
 
 SERVERS, MIGRATIONS = "/v2.1/servers/detail", "/v2.1/os-migrations"
 PLANTED = "planted-shared-secret"
@@ -28,41 +29,35 @@ GROUPS = {
 }
 
 
-class NoShell:
-    def run(self, argv: Sequence[str]) -> CommandResult:
-        raise CannotTell("the host is unreachable")
-
-
 @pytest.fixture
-def stub() -> Iterator[Stub]:
-    with serving() as stub:
-        stub.routes[SERVICES] = 200, RECORDED["services"]
-        stub.routes[SERVERS] = 200, {"servers": []}
-        stub.routes[MIGRATIONS] = 200, {"migrations": []}
-        yield stub
+def nova() -> Iterator[FakeNova]:
+    with running_nova() as nova:
+        nova.routes[SERVICES] = 200, RECORDED["services"]
+        nova.routes[SERVERS] = 200, {"servers": []}
+        nova.routes[MIGRATIONS] = 200, {"migrations": []}
+        yield nova
 
 
-def look(stub: Stub, **changed: Any) -> ProbeContext:
-    """A site of one host that does all, which nova knows as ``one``."""
+def context(nova: FakeNova, **changed: Any) -> ProbeContext:
+    """Return a site of one host that does everything, which nova knows as ``one``."""
     common = {
-        **stub.login(),
+        **nova.login(),
         "nova_service_host": "one",
-        "nova_api_url": stub.url,
-        "nova_metadata_url": stub.url,
+        "nova_api_url": nova.url,
+        "nova_metadata_url": nova.url,
         "nova_metadata_shared_secret": PLANTED,
         "nova_transport_url": "rabbit://nova:planted-in-url@127.0.0.1:1/",
         **changed,
     }
-    return ProbeContext("ctl1", GROUPS, {"ctl1": common, "cmp1": common}, NoShell())
+    return ProbeContext("ctl1", GROUPS, {"ctl1": common, "cmp1": common}, UnreachableShell())
 
 
-def judge(entry: Json, looked: ProbeContext, readings: int = 1) -> Verdict:
-    asked = bind_claim(entry)
-    seen = [asked.claim.probe(looked, asked.of_probe) for _ in range(readings)]
-    return asked.claim.judge(seen, asked.parameters)
+def judge(entry: Json, context: ProbeContext, readings: int = 1) -> Verdict:
+    bound = bind_claim(entry)
+    return bound.judge([bound.probe(context) for _ in range(readings)])
 
 
-def test_the_claims_that_surveys_and_checks_ask() -> None:
+def test_the_standing_claims() -> None:
     assert [claim.name for claim in CLAIMS if claim.standing] == [
         "nova.services_up",
         "nova.rpc_answers",
@@ -71,44 +66,44 @@ def test_the_claims_that_surveys_and_checks_ask() -> None:
     ]
 
 
-def test_services_are_found_under_novas_own_names(stub: Stub) -> None:
-    verdict = judge("nova.services_up", look(stub))
+def test_services_are_found_by_novas_own_names(nova: FakeNova) -> None:
+    verdict = judge("nova.services_up", context(nova))
     assert verdict.passed, verdict.message
     assert verdict.hosts == {"cmp1": {"healthy": True}, "ctl1": {"healthy": True}}
-    missing = judge("nova.services_up", look(stub, nova_service_host="other"))
+    missing = judge("nova.services_up", context(nova, nova_service_host="other"))
     assert (missing.outcome, missing.evidence["expected"]) == (Outcome.FAIL, 3)
 
 
-def test_a_silent_cell_is_unknown_not_missing(stub: Stub) -> None:
-    stub.routes[SERVICES] = 200, RECORDED["silent_cell"]
-    assert judge("nova.services_up", look(stub)).outcome is Outcome.UNKNOWN
+def test_a_silent_cell_is_unknown_not_missing(nova: FakeNova) -> None:
+    nova.routes[SERVICES] = 200, RECORDED["silent_cell"]
+    assert judge("nova.services_up", context(nova)).outcome is Outcome.UNKNOWN
     beat = {"claim": "nova.heartbeat_advanced", "service": "compute", "host": "cmp1"}
-    assert judge(beat, look(stub), readings=3).outcome is Outcome.UNKNOWN
-    assert judge({"claim": "nova.compute_idle", "host": "cmp1"}, look(stub)).outcome is (
+    assert judge(beat, context(nova), readings=3).outcome is Outcome.UNKNOWN
+    assert judge({"claim": "nova.compute_idle", "host": "cmp1"}, context(nova)).outcome is (
         Outcome.UNKNOWN
     )
 
 
-def test_a_compute_with_work_in_flight(stub: Stub) -> None:
-    stub.routes[SERVERS] = 200, RECORDED["instances"]
-    stub.routes[MIGRATIONS] = 200, RECORDED["migrations"]
-    verdict = judge({"claim": "nova.compute_idle", "host": "cmp1"}, look(stub))
+def test_a_compute_with_work_in_flight(nova: FakeNova) -> None:
+    nova.routes[SERVERS] = 200, RECORDED["instances"]
+    nova.routes[MIGRATIONS] = 200, RECORDED["migrations"]
+    verdict = judge({"claim": "nova.compute_idle", "host": "cmp1"}, context(nova))
     assert verdict.outcome is Outcome.FAIL
     assert verdict.evidence["instances"] == 3
-    assert [words.partition(" is ")[2] for words in verdict.evidence["busy"]] == [
+    assert [operation.partition(" is ")[2] for operation in verdict.evidence["busy"]] == [
         "in BUILD, spawning",
         "in REBOOT, rebooting",
         "running",
     ]
 
 
-def test_the_service_is_looked_at_before_and_after_its_work(stub: Stub) -> None:
-    """Lists of a cell that fell silent meanwhile are empty and mean nothing."""
-    assert judge({"claim": "nova.compute_idle", "host": "cmp1"}, look(stub)).passed
-    assert [each.path for each in stub.asked] == [SERVICES, SERVERS, MIGRATIONS, SERVICES]
+def test_the_service_is_listed_before_and_after_its_work(nova: FakeNova) -> None:
+    """The lists of a cell whose database stopped between are empty and prove nothing."""
+    assert judge({"claim": "nova.compute_idle", "host": "cmp1"}, context(nova)).passed
+    assert [each.path for each in nova.requests] == [SERVICES, SERVERS, MIGRATIONS, SERVICES]
 
 
-def test_a_host_that_is_not_of_the_group_is_refused(stub: Stub) -> None:
+def test_a_host_outside_the_group_is_refused(nova: FakeNova) -> None:
     for entry in (
         {"claim": "nova.compute_idle", "host": "ctl1"},
         {"claim": "nova.rpc_answers", "hosts": ["cmp9"]},
@@ -118,7 +113,7 @@ def test_a_host_that_is_not_of_the_group_is_refused(stub: Stub) -> None:
         {"claim": "nova.peer_remains", "service": "api", "host": "cmp1"},
     ):
         with pytest.raises(InvalidInput):
-            judge(entry, look(stub))
+            judge(entry, context(nova))
 
 
 @pytest.mark.parametrize(
@@ -139,46 +134,45 @@ def test_parameters_that_would_prove_less_are_refused(entry: Json) -> None:
         bind_claim(entry)
 
 
-def test_numbers_come_from_ansible_as_text(stub: Stub) -> None:
-    assert (
-        bind_claim({"claim": "nova.rpc_answers", "pings": "7"}).of_probe.model_dump()["pings"] == 7
-    )
+def test_numbers_come_from_ansible_as_text(nova: FakeNova) -> None:
+    bound = bind_claim({"claim": "nova.rpc_answers", "pings": "7"})
+    assert bound.parameters.model_dump()["pings"] == 7
 
 
-def test_a_variable_that_is_not_set_is_named_with_its_host(stub: Stub) -> None:
-    looked = ProbeContext("ctl1", GROUPS, {"ctl1": {}, "cmp1": {}}, NoShell())
+def test_a_variable_that_is_not_set_is_named_with_its_host(nova: FakeNova) -> None:
+    site = ProbeContext("ctl1", GROUPS, {"ctl1": {}, "cmp1": {}}, UnreachableShell())
     with pytest.raises(InvalidInput, match=r"ctl1: .*nova_api_url"):
-        judge("nova.api_answers", looked)
+        judge("nova.api_answers", site)
 
 
-def test_no_secret_is_in_what_a_gate_says(stub: Stub) -> None:
-    stub.routes["/"] = 200, {}
-    looked = look(stub, **WRONG_LOGIN)
-    said: list[Json] = [judge("nova.api_answers", looked).as_json()]
+def test_no_secret_is_in_verdicts_and_errors(nova: FakeNova) -> None:
+    nova.routes["/"] = 200, {}
+    site = context(nova, **WRONG_LOGIN)
+    reported: list[Json] = [judge("nova.api_answers", site).as_json()]
     for entry in ("nova.services_up", "nova.rpc_answers"):
         with pytest.raises(CannotTell) as caught:
-            judge(entry, looked)
-        said.append(str(caught.value))
-    said.append(judge("nova.metadata_answers", look(stub)).as_json())
-    assert len(said) == 4
-    assert "login refused (401)" in json.dumps(said)
-    assert "planted" not in json.dumps(said)
-    assert PASSWORD not in json.dumps(said)
+            judge(entry, site)
+        reported.append(str(caught.value))
+    reported.append(judge("nova.metadata_answers", context(nova)).as_json())
+    assert len(reported) == 4
+    assert "login refused (401)" in json.dumps(reported)
+    assert "planted" not in json.dumps(reported)
+    assert PASSWORD not in json.dumps(reported)
 
 
-def test_the_last_api_is_not_given_up(stub: Stub) -> None:
-    stub.routes["/"], stub.routes["/v2.1/servers"] = (200, {}), (200, {"servers": []})
+def test_the_last_api_that_answers_has_no_peer(nova: FakeNova) -> None:
+    nova.routes["/"], nova.routes["/v2.1/servers"] = (200, {}), (200, {"servers": []})
     groups = {**GROUPS, "nova_api": ["ctl1", "ctl2"]}
-    here = look(stub).variables["ctl1"]
+    here = context(nova).variables["ctl1"]
     away = {**here, "nova_api_url": closed_port_url()}
-    looked = ProbeContext("ctl1", groups, {"ctl1": here, "ctl2": away}, NoShell())
+    site = ProbeContext("ctl1", groups, {"ctl1": here, "ctl2": away}, UnreachableShell())
     entry = {"claim": "nova.peer_remains", "service": "api"}
-    assert judge({**entry, "host": "ctl1"}, looked).reason == "no_peer"
-    assert judge({**entry, "host": "ctl2"}, looked).reason == "peer_serves"
+    assert judge({**entry, "host": "ctl1"}, site).reason == "no_peer"
+    assert judge({**entry, "host": "ctl2"}, site).reason == "peer_serves"
 
 
-def test_each_cell_is_called_once_through_brokers_of_its_own(stub: Stub) -> None:
-    """Hosts name the same brokers in whatever order; another cell has others."""
+def test_each_cell_is_called_once_through_its_own_brokers(nova: FakeNova) -> None:
+    """Hosts may name the same brokers in any order; another cell has others."""
     groups = {"nova_conductor": ["a", "b", "c"]}
     urls = {
         "a": "rabbit://n:planted@127.0.0.1:1,n:planted@127.0.0.1:2/",
@@ -187,11 +181,11 @@ def test_each_cell_is_called_once_through_brokers_of_its_own(stub: Stub) -> None
     }
     variables = {host: {"nova_transport_url": url} for host, url in urls.items()}
     with pytest.raises(CannotTell) as caught:
-        judge("nova.rpc_answers", ProbeContext("a", groups, variables, NoShell()))
+        judge("nova.rpc_answers", ProbeContext("a", groups, variables, UnreachableShell()))
     assert "127.0.0.1:1: " in str(caught.value)
     assert str(caught.value).count("127.0.0.1:2: ") == 1
     with pytest.raises(CannotTell, match=r"127\.0\.0\.1:3: "):
         judge(
             {"claim": "nova.rpc_answers", "hosts": ["c"]},
-            ProbeContext("a", groups, variables, NoShell()),
+            ProbeContext("a", groups, variables, UnreachableShell()),
         )

@@ -1,4 +1,4 @@
-"""Claims are found by name, checked before anything is looked at, and cost only what they use."""
+"""Claims are found by name, checked before anything is probed, and import only what they use."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ class TestEveryClaim:
         assert claim.parameters.model_config["extra"] == "forbid"
         assert claim.parameters.model_config["frozen"]
 
-    def test_gives_its_probe_only_parameters_it_has(self, claim: Claim) -> None:
-        if claim.probe_parameters is not None:
-            theirs = set(claim.probe_parameters.model_fields)
-            assert theirs <= set(claim.parameters.model_fields)
+    def test_every_parameter_is_read_by_its_probe_or_its_judge_and_no_other(
+        self, claim: Claim
+    ) -> None:
+        read = {*claim.probe_parameters, *claim.judge_parameters}
+        assert read == set(claim.parameters.model_fields)
 
     def test_asks_for_nothing_if_it_is_standing(self, claim: Claim) -> None:
         if claim.standing:
@@ -47,17 +48,17 @@ def test_no_two_claims_have_one_name() -> None:
 def test_claims_are_standing_where_their_group_has_hosts() -> None:
     assert standing({}) == []
     assert standing({"rabbitmq": []}) == []
-    asked = standing({"rabbitmq": ["ctl1"], "web": ["w1"]})
-    assert {each.claim.system for each in asked} == {"rabbitmq"}
+    claims = standing({"rabbitmq": ["ctl1"], "web": ["w1"]})
+    assert {each.claim.system for each in claims} == {"rabbitmq"}
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entry", "message"),
     [
         ("systemd.activ", "there is no claim 'systemd.activ'; did you mean systemd.active?"),
         ("systmd.active", "there is no claim 'systmd.active'; did you mean systemd.active?"),
-        ("xyzzy", "there is no claim 'xyzzy'; there are: systemd.active, "),
-        ("", "there is no claim ''; there are: "),
+        ("xyzzy", "there is no claim 'xyzzy'; known: systemd.active, "),
+        ("", "there is no claim ''; known: "),
         ("systemd.active", "systemd.active: unit: Field required"),
         ({"claim": "systemd.active", "unit": ""}, "systemd.active: unit: "),
         ({"claim": "systemd.active", "unit": "a", "unti": "b"}, "no parameter 'unti'; did you mean unit?"),
@@ -66,19 +67,31 @@ def test_claims_are_standing_where_their_group_has_hosts() -> None:
         ({"claim": "systemd.unchanged_since", "unit": "a"}, "invocation_id: Field required"),
     ],
 )  # fmt: skip
-def test_a_wrong_entry_is_refused_and_the_nearest_named(entry: Json, said: str) -> None:
+def test_an_invalid_entry_is_refused_and_the_closest_name_suggested(
+    entry: Json, message: str
+) -> None:
     with pytest.raises(InvalidInput) as refused:
         bind_claim(entry)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_a_claim_is_found_with_its_parameters() -> None:
-    asked = bind_claim({"claim": "systemd.stays_up", "unit": "cron", "invocation_id": "aaa"})
-    assert asked.claim is find_claim("systemd.stays_up")
-    assert asked.of_probe.model_dump() == {"unit": "cron"}
+    bound = bind_claim({"claim": "systemd.stays_up", "unit": "cron", "invocation_id": "aaa"})
+    assert bound.claim is find_claim("systemd.stays_up")
+    assert bound.parameters.model_dump() == {"unit": "cron", "invocation_id": "aaa"}
 
 
-def test_one_system_does_not_pay_for_another() -> None:
+def test_claims_share_a_question_where_probe_and_its_arguments_are_the_same() -> None:
+    """``invocation_id`` is the judge's alone, so it does not make another question."""
+    active = bind_claim({"claim": "systemd.active", "unit": "cron"})
+    unchanged = bind_claim(
+        {"claim": "systemd.unchanged_since", "unit": "cron", "invocation_id": "aaa"}
+    )
+    other = bind_claim({"claim": "systemd.active", "unit": "ssh"})
+    assert active.question == unchanged.question != other.question
+
+
+def test_one_system_does_not_import_the_libraries_of_another() -> None:
     """openstacksdk and oslo.messaging take seconds to import, which a gate on a broker must not wait for."""
     program = (
         "import sys; from holdfast.claims import bind_claim;"

@@ -1,4 +1,4 @@
-"""What a claim needs of a site is documented, and a default is the same for probes and for roles."""
+"""Every site variable that a claim needs is documented, with the default that probes use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEEDED = sorted({name for claim in all_claims().values() for name in claim.needs
 
 
 def documented() -> dict[str, Mapping[str, Json]]:
-    """Every option of every role's argument specs."""
+    """Return every option of every role's argument specs."""
     found: dict[str, Mapping[str, Json]] = {}
     for path in ROLES.glob("*/meta/argument_specs.yml"):
         for spec in yaml.safe_load(path.read_text())["argument_specs"].values():
@@ -28,7 +28,7 @@ def documented() -> dict[str, Mapping[str, Json]]:
 
 
 def sites(base: type[SiteVariables] = SiteVariables) -> Iterator[type[SiteVariables]]:
-    """Every model of site variables that a system declares."""
+    """Yield every model of site variables."""
     for model in base.__subclasses__():
         if model.__module__.startswith("holdfast."):
             yield model
@@ -48,21 +48,21 @@ def test_a_variable_that_a_claim_needs_is_documented(name: str) -> None:
     "model", sorted(set(sites()), key=str), ids=lambda model: str(model.__name__)
 )
 def test_a_probe_s_default_is_the_documented_one(model: type[SiteVariables]) -> None:
-    """A probe asks for hosts whose role is not running, so a role's own defaults do not reach it.
+    """A probe reads variables of hosts whose role is not running, so it has defaults of its own.
 
-    A default that stands in the specs is the same; one that only the probe knows is said in words.
+    A default in the specs is the same; one that only the probe has is in the description.
     """
     options = documented()
     for name, field in model.model_fields.items():
         default, option = plain(field.default), options.get(name, {})
         if field.is_required() or name in ANSIBLE_S_OWN or default in (None, "", False):
             continue
-        said = option.get("default", option["description"])
+        documented_default = option.get("default", option["description"])
         number = isinstance(default, int | float) and not isinstance(default, bool)
-        word = f"{default:g}" if number else str(default)
-        assert said == default or word in str(said), f"{name}: {default!r} is not in {said!r}"
+        text = f"{default:g}" if number else str(default)
+        assert documented_default == default or text in str(documented_default), name
 
 
-def test_there_is_something_to_look_at() -> None:
+def test_there_are_variables_to_check() -> None:
     assert len(NEEDED) > 10
     assert len(set(sites())) > 2

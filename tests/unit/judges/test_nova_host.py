@@ -1,4 +1,4 @@
-"""Given what a host says of its nova unit, which verdict."""
+"""The verdict on a nova unit's log and on its stop timeout."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.judges.base import Observation, Unanswered
-from holdfast.judges.nova_host import Log, StopTimeout, no_messaging_timeouts, stop_timeout_covers
+from holdfast.judges.nova.host import no_messaging_timeouts, stop_timeout_covers
 from holdfast.model import Outcome, Verdict
+from holdfast.observations.base import Observation, Unanswered
+from holdfast.observations.nova import UnitLog
+from holdfast.observations.systemd import StopTimeout
 
 PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
-QUIET = Log(
+QUIET = UnitLog(
     "cmp1", "nova-compute", "nova-compute.log", "00:30:00", lines=40, complaints={}, last=""
 )
 
 
-def said(verdict: Verdict) -> tuple[Outcome, str]:
+def outcome_and_reason(verdict: Verdict) -> tuple[Outcome, str]:
     return verdict.outcome, verdict.reason
 
 
 @pytest.mark.parametrize(
-    ("seen", "verdict"),
+    ("observed", "verdict"),
     [
         (QUIET, (PASS, "quiet")),
         (replace(QUIET, complaints={"no_reply": 2}, last="00:31:00"), (FAIL, "messaging_timeout")),
@@ -30,11 +32,11 @@ def said(verdict: Verdict) -> tuple[Outcome, str]:
         (Unanswered("the host is unreachable"), (UNKNOWN, "unanswered")),
     ],
 )
-def test_no_messaging_timeouts(seen: Observation, verdict: tuple[Outcome, str]) -> None:
-    assert said(no_messaging_timeouts("c", [seen])) == verdict
+def test_no_messaging_timeouts(observed: Observation, verdict: tuple[Outcome, str]) -> None:
+    assert outcome_and_reason(no_messaging_timeouts("c", [observed])) == verdict
 
 
-def test_a_complaint_is_counted_and_dated() -> None:
+def test_complaints_are_counted_and_the_last_is_dated() -> None:
     seen = replace(QUIET, complaints={"no_reply": 2, "no_conductor": 1}, last="00:31:00")
     message = no_messaging_timeouts("c", [seen]).message
     assert message.endswith("since 00:30:00: 1 no_conductor, 2 no_reply; the last at 00:31:00")
@@ -52,9 +54,9 @@ def test_a_complaint_is_counted_and_dated() -> None:
 )
 def test_stop_timeout_covers(seconds: float, required: bool, verdict: tuple[Outcome, str]) -> None:
     seen = [StopTimeout("cmp1", "nova-compute", seconds)]
-    assert said(stop_timeout_covers("c", seen, 60, required)) == verdict
+    assert outcome_and_reason(stop_timeout_covers("c", seen, 60, required)) == verdict
 
 
-def test_a_stop_timeout_that_is_not_told_is_unknown() -> None:
+def test_a_stop_timeout_that_could_not_be_read_is_unknown() -> None:
     verdict = stop_timeout_covers("c", [Unanswered("unreachable")], 60, required=False)
-    assert said(verdict) == (UNKNOWN, "unanswered")
+    assert outcome_and_reason(verdict) == (UNKNOWN, "unanswered")

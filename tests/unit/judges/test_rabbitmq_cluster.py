@@ -1,4 +1,4 @@
-"""What the nodes' views say of the cluster: given these views, this verdict and reason."""
+"""The verdict on the nodes' views of the cluster, and on whether a node booted."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ from collections.abc import Mapping
 
 import pytest
 
-from holdfast.judges.base import Unanswered
 from holdfast.judges.rabbitmq.cluster import booted, members_agree, no_alarms, no_partitions
-from holdfast.judges.rabbitmq.seen import Booted, Cluster, View
 from holdfast.model import Outcome
+from holdfast.observations.base import Unanswered
+from holdfast.observations.rabbitmq import BootState, ClusterViews, NodeView
 
 EXPECTED = {"ctl1": "rabbit@ctl1", "ctl2": "rabbit@ctl2", "ctl3": "rabbit@ctl3"}
 SILENT = Unanswered("ctl2's management API gave no answer")
-OUTSIDE = Unanswered("nobody answers")
+NO_ANSWER = Unanswered("no broker answers")
 
 
 def nodes(digits: str) -> frozenset[str]:
     return frozenset(f"rabbit@ctl{digit}" for digit in digits)
 
 
-def view(members: str = "123", running: str = "123", cut_off: str = "", alarm: str = "") -> View:
-    return View(
+def view(
+    members: str = "123", running: str = "123", cut_off: str = "", alarm: str = ""
+) -> NodeView:
+    return NodeView(
         node="rabbit@any",
         members=nodes(members),
         running=nodes(running),
@@ -30,9 +32,9 @@ def view(members: str = "123", running: str = "123", cut_off: str = "", alarm: s
     )
 
 
-def cluster(**views: View | Unanswered) -> Cluster:
+def cluster(**views: NodeView | Unanswered) -> ClusterViews:
     """Three nodes that agree, but for the given views."""
-    return Cluster(expected=EXPECTED, views={**{host: view() for host in EXPECTED}, **views})
+    return ClusterViews(expected=EXPECTED, views={**{host: view() for host in EXPECTED}, **views})
 
 
 AGREEING = [
@@ -45,7 +47,12 @@ AGREEING = [
         "FAIL",
         "member_unexpected",
     ),
-    ("a stranger that is down", {"ctl1": view(members="1234")}, "FAIL", "member_unexpected"),
+    (
+        "an unexpected member that is down",
+        {"ctl1": view(members="1234")},
+        "FAIL",
+        "member_unexpected",
+    ),
     ("one gives no answer", {"ctl2": SILENT}, "UNKNOWN", "unanswered"),
     (
         "one is down and gives no answer",
@@ -60,12 +67,14 @@ AGREEING = [
 @pytest.mark.parametrize(
     ("views", "outcome", "reason"), [row[1:] for row in AGREEING], ids=[row[0] for row in AGREEING]
 )
-def test_members_agree(views: Mapping[str, View | Unanswered], outcome: str, reason: str) -> None:
+def test_members_agree(
+    views: Mapping[str, NodeView | Unanswered], outcome: str, reason: str
+) -> None:
     verdict = members_agree("c", [cluster(**views)])
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
 
 
-def test_members_agree_says_who_misses_whom() -> None:
+def test_members_agree_names_which_view_misses_a_node() -> None:
     one_down = view(running="13")
     verdict = members_agree("c", [cluster(ctl1=one_down, ctl2=SILENT, ctl3=one_down)])
     assert verdict.message == "ctl2 not running in the view of ctl1, ctl3"
@@ -73,15 +82,18 @@ def test_members_agree_says_who_misses_whom() -> None:
 
 def test_a_silent_node_that_runs_may_be_drained() -> None:
     verdict = members_agree("c", [cluster(ctl2=SILENT)])
-    assert verdict.message.endswith("Its peers see ctl2 running: drained, and not revived?")
+    assert verdict.message.endswith(
+        "Peers see ctl2 running, so it may still be drained;"
+        " `rabbitmq-upgrade revive` on that host ends a drain"
+    )
 
 
-def test_of_a_silent_node_alone_nothing_is_guessed() -> None:
+def test_where_no_node_answers_no_drain_is_suspected() -> None:
     verdict = members_agree("c", [cluster(**dict.fromkeys(EXPECTED, SILENT))])
     assert "drained" not in verdict.message
 
 
-def test_members_agree_tells_the_order_who_is_unwell() -> None:
+def test_members_agree_has_facts_about_unhealthy_hosts() -> None:
     verdict = members_agree("c", [cluster(ctl1=view(running="13"), ctl2=SILENT)])
     assert verdict.hosts == {
         "ctl1": {"healthy": False, "running": True},  # its view differs
@@ -91,13 +103,13 @@ def test_members_agree_tells_the_order_who_is_unwell() -> None:
 
 
 def test_a_cluster_without_nodes_is_not_healthy() -> None:
-    verdict = members_agree("c", [Cluster(expected={}, views={})])
+    verdict = members_agree("c", [ClusterViews(expected={}, views={})])
     assert verdict.outcome is Outcome.UNKNOWN
 
 
 UNDIVIDED = [
     ("one view", {}, "PASS", "one_view"),
-    ("it admits one", {"ctl3": view(cut_off="12")}, "FAIL", "partitioned"),
+    ("it reports one", {"ctl3": view(cut_off="12")}, "FAIL", "partitioned"),
     ("khepri hides it, the views differ", {"ctl3": view(running="3")}, "FAIL", "views_differ"),
     ("all see the same node down", {h: view(running="12") for h in EXPECTED}, "PASS", "one_view"),
     ("one gives no answer", {"ctl2": SILENT}, "UNKNOWN", "unanswered"),
@@ -115,14 +127,16 @@ UNDIVIDED = [
     [row[1:] for row in UNDIVIDED],
     ids=[row[0] for row in UNDIVIDED],
 )
-def test_no_partitions(views: Mapping[str, View | Unanswered], outcome: str, reason: str) -> None:
+def test_no_partitions(
+    views: Mapping[str, NodeView | Unanswered], outcome: str, reason: str
+) -> None:
     verdict = no_partitions("c", [cluster(**views)])
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
 
 
 CALM = [
     ("none", {}, "PASS", "no_alarm"),
-    ("one node says so", {"ctl1": view(alarm="memory on rabbit@ctl2")}, "FAIL", "alarm"),
+    ("one node reports it", {"ctl1": view(alarm="memory on rabbit@ctl2")}, "FAIL", "alarm"),
     ("one gives no answer", {"ctl2": SILENT}, "UNKNOWN", "unanswered"),
 ]
 
@@ -130,7 +144,7 @@ CALM = [
 @pytest.mark.parametrize(
     ("views", "outcome", "reason"), [row[1:] for row in CALM], ids=[row[0] for row in CALM]
 )
-def test_no_alarms(views: Mapping[str, View | Unanswered], outcome: str, reason: str) -> None:
+def test_no_alarms(views: Mapping[str, NodeView | Unanswered], outcome: str, reason: str) -> None:
     verdict = no_alarms("c", [cluster(**views)])
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
 
@@ -144,18 +158,18 @@ def test_no_alarms(views: Mapping[str, View | Unanswered], outcome: str, reason:
     ],
 )
 def test_booted(running: bool, faults: tuple[str, ...], outcome: str, reason: str) -> None:
-    seen = Booted(expected=EXPECTED, host="ctl2", running=running, faults=faults)
+    seen = BootState(expected=EXPECTED, host="ctl2", running=running, faults=faults)
     verdict = booted("c", [seen])
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
 
 
 @pytest.mark.parametrize("judge", [members_agree, no_partitions, no_alarms, booted])
-def test_what_could_not_be_looked_at_is_unknown(judge: object) -> None:
+def test_without_an_answer_the_verdict_is_unknown(judge: object) -> None:
     assert callable(judge)
-    assert judge("c", [cluster(), OUTSIDE]).outcome is Outcome.UNKNOWN
+    assert judge("c", [cluster(), NO_ANSWER]).outcome is Outcome.UNKNOWN
 
 
 @pytest.mark.parametrize("judge", [members_agree, no_partitions, no_alarms])
-def test_the_latest_look_counts(judge: object) -> None:
+def test_the_latest_reading_counts(judge: object) -> None:
     assert callable(judge)
     assert judge("c", [cluster(), cluster(ctl2=SILENT)]).outcome is Outcome.UNKNOWN

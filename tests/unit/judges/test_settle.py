@@ -1,4 +1,4 @@
-"""A gate has settled after enough consecutive good readings over enough time, and not before."""
+"""A gate settles after enough consecutive passing readings over enough time, and not before."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def test_one_bad_reading_starts_the_count_again() -> None:
     assert not streak_of(*readings).settles(SETTLE, 15)
 
 
-def test_nothing_read_never_settles_even_when_nothing_is_asked_for() -> None:
+def test_without_a_reading_nothing_settles() -> None:
     assert not Streak().settles(Settle(readings=0), 100)
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 20), st.booleans()), max_size=30))
-def test_never_settled_unless_the_last_readings_say_so(steps: list[tuple[float, bool]]) -> None:
+def test_it_settles_only_by_the_last_readings(steps: list[tuple[float, bool]]) -> None:
     now, readings = 0.0, []
     for step, passed in steps:
         now += step

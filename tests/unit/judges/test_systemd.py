@@ -1,4 +1,4 @@
-"""Judges of units: what was seen, and what they make of it."""
+"""The verdict on a unit's state and on its history."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import pytest
 
 from holdfast.claims.systemd import CLAIMS
 from holdfast.judges import systemd
-from holdfast.judges.base import Unanswered
-from holdfast.model import Outcome, Unit, Verdict
+from holdfast.model import Outcome, Verdict
+from holdfast.observations.base import Unanswered
+from holdfast.observations.systemd import UnitState
 
-UP = Unit(
+UP = UnitState(
     host="ctl1",
     name="cron.service",
     load_state="loaded",
@@ -30,7 +31,7 @@ AGAIN = replace(UP, invocation_id="bbb")
 SILENT = Unanswered("ctl1 is unreachable")
 
 
-def found(verdict: Verdict) -> tuple[Outcome, str]:
+def outcome_and_reason(verdict: Verdict) -> tuple[Outcome, str]:
     return verdict.outcome, verdict.reason
 
 
@@ -50,11 +51,11 @@ def found(verdict: Verdict) -> tuple[Outcome, str]:
         (SILENT, Outcome.UNKNOWN, "unanswered"),
     ],
 )
-def test_active(unit: Unit | Unanswered, outcome: Outcome, reason: str) -> None:
-    assert found(systemd.is_active("c", [unit])) == (outcome, reason)
+def test_active(unit: UnitState | Unanswered, outcome: Outcome, reason: str) -> None:
+    assert outcome_and_reason(systemd.is_active("c", [unit])) == (outcome, reason)
 
 
-def test_only_the_last_look_counts_for_active() -> None:
+def test_only_the_last_reading_counts_for_active() -> None:
     assert systemd.is_active("c", [FAILED, UP]).passed
     assert not systemd.is_active("c", [UP, FAILED]).passed
 
@@ -84,7 +85,7 @@ def test_a_verdict_names_host_unit_and_state() -> None:
         ([UP], Outcome.PASS, "active"),
         ([UP, UP, UP], Outcome.PASS, "active"),
         ([UP, AGAIN], Outcome.FAIL, systemd.RESTARTED),
-        # Up again, and steady: it was down in between all the same.
+        # Active again and stable, but it was down in between.
         ([UP, AGAIN, AGAIN, AGAIN], Outcome.FAIL, systemd.RESTARTED),
         ([UP, replace(UP, restarts=1)], Outcome.FAIL, systemd.RESTARTED),
         ([UP, SILENT, AGAIN], Outcome.FAIL, systemd.RESTARTED),
@@ -92,23 +93,23 @@ def test_a_verdict_names_host_unit_and_state() -> None:
         ([SILENT, UP], Outcome.PASS, "active"),
         ([UP, STOPPED], Outcome.FAIL, systemd.DIED),
         ([UP, FAILED], Outcome.FAIL, systemd.DIED),
-        # Not yet there, and it may still come.
+        # Not active yet, and it may still start.
         ([STARTING], Outcome.FAIL, "not_active"),
         ([replace(STOPPED, invocation_id="")], Outcome.FAIL, "not_active"),
-        # A one-shot rests.
+        # A one-shot that has run is inactive.
         ([ONE_SHOT, ONE_SHOT], Outcome.PASS, "ran_to_success"),
         # A unit that never ran has no start to compare with.
         ([replace(STOPPED, invocation_id=""), UP], Outcome.PASS, "active"),
     ],
 )
-def test_stays_up(history: list[Unit | Unanswered], outcome: Outcome, reason: str) -> None:
-    assert found(systemd.stays_up("c", history, "")) == (outcome, reason)
+def test_stays_up(history: list[UnitState | Unanswered], outcome: Outcome, reason: str) -> None:
+    assert outcome_and_reason(systemd.stays_up("c", history, "")) == (outcome, reason)
 
 
 def test_stays_up_as_the_start_that_the_restart_made() -> None:
     assert systemd.stays_up("c", [UP], "aaa").passed
     verdict = systemd.stays_up("c", [AGAIN], "aaa")
-    assert found(verdict) == (Outcome.FAIL, systemd.RESTARTED)
+    assert outcome_and_reason(verdict) == (Outcome.FAIL, systemd.RESTARTED)
     assert "expected aaa" in verdict.message
     assert verdict.evidence["expected_invocation_id"] == "aaa"
 
@@ -125,12 +126,12 @@ def test_stays_up_as_the_start_that_the_restart_made() -> None:
         (SILENT, Outcome.UNKNOWN, "unanswered"),
     ],
 )
-def test_unchanged_since(unit: Unit | Unanswered, outcome: Outcome, reason: str) -> None:
-    assert found(systemd.unchanged_since("c", [unit], "aaa")) == (outcome, reason)
+def test_unchanged_since(unit: UnitState | Unanswered, outcome: Outcome, reason: str) -> None:
+    assert outcome_and_reason(systemd.unchanged_since("c", [unit], "aaa")) == (outcome, reason)
 
 
-def test_what_waiting_cannot_mend_ends_the_gate() -> None:
-    """A gate need not wait for its deadline to see a start come back that has ended."""
+def test_a_fault_that_waiting_cannot_change_ends_the_gate() -> None:
+    """A start that has ended does not come back, so a gate does not wait for it."""
     final = {
         "systemd.active": {"no_such_unit"},
         "systemd.stays_up": {"no_such_unit", "restarted_meanwhile", "died"},

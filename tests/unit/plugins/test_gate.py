@@ -90,10 +90,13 @@ def test_what_a_gate_refuses_it_refuses_before_looking(stage: Stage) -> None:
     assert "did you mean systemd.active?" in said["unknown"]
     assert "did you mean unit?" in said["parameter"]
     assert "unit: Field required" in said["missing"]
-    assert "a gate that names nothing proves nothing" in said["nothing"]
+    assert "this gate names no claim" in said["nothing"]
     assert "which has no hosts in this inventory" in said["empty"]
     assert "setle_seconds" in said["option"]
-    assert "no host of this play can ask rabbitmq.members_agree" in said["nobody"]
+    assert (
+        "rabbitmq.members_agree is about the group rabbitmq, which has no host in this play"
+        in said["nobody"]
+    )
     assert stage.journal("r1") == []
     assert "gate b systemd" not in played.printed
 

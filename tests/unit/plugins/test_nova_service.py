@@ -8,9 +8,10 @@ import pytest
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
-from holdfast.probes.nova_api import SERVICES, ApiSite
+from holdfast.probes.nova.api_client import SERVICES
+from holdfast.probes.nova.site import ApiSite
 from plugins.action.holdfast_nova_service import ComputeService
-from tests.unit.probes.nova_stub import Asked, Reply, Stub, closed_port_url, serving
+from tests.unit.probes.fake_nova import FakeNova, Reply, Request, closed_port_url, running_nova
 
 OURS = "holdfast:20261121-2304-nova-restart-k3f9"
 
@@ -18,7 +19,7 @@ OURS = "holdfast:20261121-2304-nova-restart-k3f9"
 class Nova:
     """One nova-compute, as nova keeps it."""
 
-    def __init__(self, stub: Stub, status: str = "enabled", reason: str | None = None) -> None:
+    def __init__(self, stub: FakeNova, status: str = "enabled", reason: str | None = None) -> None:
         self.entry: dict[str, Json] = {
             "id": "7",
             "binary": "nova-compute",
@@ -30,11 +31,11 @@ class Nova:
         stub.routes[SERVICES] = self.list
         stub.routes[f"{SERVICES}/7"] = self.change
 
-    def list(self, asked: Asked) -> Reply:
+    def list(self, asked: Request) -> Reply:
         listed = asked.query == {"binary": "nova-compute", "host": self.entry["host"]}
         return 200, {"services": [self.entry] if listed else []}
 
-    def change(self, asked: Asked) -> Reply:
+    def change(self, asked: Request) -> Reply:
         assert asked.method == "PUT"
         if self.refuses:
             return 403, {"forbidden": {}}
@@ -43,24 +44,24 @@ class Nova:
 
 
 @pytest.fixture
-def stub() -> Iterator[Stub]:
-    with serving() as stub:
+def stub() -> Iterator[FakeNova]:
+    with running_nova() as stub:
         yield stub
 
 
-def site(stub: Stub, url: str = "") -> ApiSite:
+def site(stub: FakeNova, url: str = "") -> ApiSite:
     return ApiSite.model_validate({**stub.login(), "nova_api_url": url or stub.url})
 
 
-def compute(stub: Stub, host: str = "cmp1") -> ComputeService:
+def compute(stub: FakeNova, host: str = "cmp1") -> ComputeService:
     return ComputeService({"ctl1": site(stub, closed_port_url()), "ctl2": site(stub)}, host, OURS)
 
 
-def puts(stub: Stub) -> list[Json]:
-    return [asked.body for asked in stub.asked if asked.method == "PUT"]
+def puts(stub: FakeNova) -> list[Json]:
+    return [request.body for request in stub.requests if request.method == "PUT"]
 
 
-def test_disabled_and_given_back(stub: Stub) -> None:
+def test_disabled_and_given_back(stub: FakeNova) -> None:
     nova = Nova(stub)
     found = compute(stub).set_state("disabled", check_mode=False)
     assert (found["changed"], found["ours"], found["disabled_reason"]) == (True, True, OURS)
@@ -71,7 +72,7 @@ def test_disabled_and_given_back(stub: Stub) -> None:
 
 
 @pytest.mark.parametrize("reason", ["disk is failing", "holdfast:another-run", "", None])
-def test_what_somebody_else_disabled_stays_disabled(stub: Stub, reason: str | None) -> None:
+def test_what_somebody_else_disabled_stays_disabled(stub: FakeNova, reason: str | None) -> None:
     nova = Nova(stub, "disabled", reason)
     before = dict(nova.entry)
     for state in ("disabled", "enabled"):
@@ -82,7 +83,7 @@ def test_what_somebody_else_disabled_stays_disabled(stub: Stub, reason: str | No
     assert puts(stub) == []
 
 
-def test_doing_it_again_changes_nothing(stub: Stub) -> None:
+def test_doing_it_again_changes_nothing(stub: FakeNova) -> None:
     Nova(stub, "disabled", OURS)
     found = compute(stub).set_state("disabled", check_mode=False)
     assert (found["changed"], found["ours"]) == (False, True)
@@ -91,34 +92,34 @@ def test_doing_it_again_changes_nothing(stub: Stub) -> None:
     assert puts(stub) == []
 
 
-def test_in_check_mode_it_says_what_it_would_do(stub: Stub) -> None:
+def test_in_check_mode_it_says_what_it_would_do(stub: FakeNova) -> None:
     nova = Nova(stub)
     assert compute(stub).set_state("disabled", check_mode=True)["changed"]
     assert nova.entry["status"] == "enabled"
     assert puts(stub) == []
 
 
-def test_a_refusal_is_final_and_says_who_refused(stub: Stub) -> None:
+def test_a_refusal_is_final_and_says_who_refused(stub: FakeNova) -> None:
     Nova(stub).refuses = True
     with pytest.raises(CannotTell, match="nova-api on ctl2 answered 403"):
         compute(stub).set_state("disabled", check_mode=False)
     assert len(puts(stub)) == 1
 
 
-def test_a_host_that_nova_does_not_list(stub: Stub) -> None:
+def test_a_host_that_nova_does_not_list(stub: FakeNova) -> None:
     Nova(stub)
     with pytest.raises(CannotTell, match="nova lists no nova-compute on cmp9; is nova_service_ho"):
         compute(stub, "cmp9").set_state("disabled", check_mode=False)
 
 
-def test_a_silent_cell_is_not_written_to(stub: Stub) -> None:
+def test_a_silent_cell_is_not_written_to(stub: FakeNova) -> None:
     Nova(stub, "UNKNOWN")
     with pytest.raises(CannotTell, match="its cell's database does not answer"):
         compute(stub).set_state("disabled", check_mode=False)
     assert puts(stub) == []
 
 
-def test_nova_said_yes_and_did_nothing(stub: Stub) -> None:
+def test_nova_said_yes_and_did_nothing(stub: FakeNova) -> None:
     Nova(stub)
     stub.routes[f"{SERVICES}/7"] = 200, {}
     with pytest.raises(CannotTell, match="cmp1 is still enabled"):

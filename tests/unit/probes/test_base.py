@@ -1,15 +1,16 @@
-"""The site's variables reach a probe checked, and a wrong one never shows its value."""
+"""Site variables are checked before a probe uses them, and an invalid value never appears in a message."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
-from holdfast.probes.base import CommandResult, ProbeContext, SiteVariables
+from holdfast.probes.base import ProbeContext, SiteVariables
+from tests.unit.probes.shells import NoShell
 
 
 class Broker(SiteVariables):
@@ -18,12 +19,7 @@ class Broker(SiteVariables):
     url: str
 
 
-class NoShell:
-    def run(self, argv: Sequence[str]) -> CommandResult:
-        raise AssertionError(argv)
-
-
-def look(variables: Mapping[str, Json]) -> ProbeContext:
+def context(variables: Mapping[str, Json]) -> ProbeContext:
     return ProbeContext(host="ctl1", groups={}, variables={"ctl2": variables}, shell=NoShell())
 
 
@@ -31,8 +27,8 @@ def test_the_names_of_the_variables_are_the_needs() -> None:
     assert Broker.needs() == ("port", "password", "url")
 
 
-def test_a_site_is_read_with_its_defaults_and_extras_left_aside() -> None:
-    site = look({"password": "hunter2", "url": "x", "other": 1}).site("ctl2", Broker)
+def test_a_site_is_read_with_defaults_and_without_other_variables() -> None:
+    site = context({"password": "hunter2", "url": "x", "other": 1}).site("ctl2", Broker)
     assert (site.port, site.password.get_secret_value()) == (5672, "hunter2")
     assert "hunter2" not in repr(site)
 
@@ -50,7 +46,7 @@ def test_a_wrong_variable_is_named_with_its_host_and_without_its_value(
     variables: Mapping[str, Json], named: str
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
-        look(variables).site("ctl2", Broker)
+        context(variables).site("ctl2", Broker)
     assert named in str(refused.value)
     assert "ctl2" in str(refused.value)
     assert "hunter2" not in str(refused.value)
@@ -66,4 +62,4 @@ def test_pydantic_s_own_message_would_not_show_the_value_either() -> None:
 
 def test_a_host_that_the_inventory_does_not_have_is_missing_everything() -> None:
     with pytest.raises(InvalidInput, match="ctl9"):
-        look({}).site("ctl9", Broker)
+        context({}).site("ctl9", Broker)

@@ -1,4 +1,4 @@
-"""How the management API is asked: what counts as an answer, and what is said when there is none."""
+"""How the management API is asked: what counts as an answer, and the message when there is none."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import pytest
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.probes.base import ProbeContext
 from holdfast.probes.rabbitmq import management
-from holdfast.probes.rabbitmq.answers import NODES, queues_of
-from holdfast.probes.rabbitmq.looks import look_at_cluster, look_at_drained, look_at_queues
+from holdfast.probes.rabbitmq.cluster import probe_cluster
+from holdfast.probes.rabbitmq.drain import probe_drain
+from holdfast.probes.rabbitmq.management import NODES
+from holdfast.probes.rabbitmq.queues import probe_queues, queues_of
 from holdfast.probes.rabbitmq.site import RabbitSite
-from tests.unit.probes.rabbitmq.stand_in import (
+from tests.unit.probes.rabbitmq.recorded_brokers import (
     PASSWORD,
     USER,
+    RecordedShell,
     Routes,
-    Shell,
     cluster,
-    look_at,
+    context_of,
     node,
     recorded,
 )
@@ -39,45 +41,49 @@ def site(port: int, **changed: object) -> RabbitSite:
     )
 
 
-def asked(routes: Routes | None, *paths: str, **changed: object) -> management.Answers | CannotTell:
+def answers(
+    routes: Routes | None, *paths: str, **changed: object
+) -> management.Answers | CannotTell:
     with node(routes) as port:
         return management.ask({"ctl1": site(port, **changed)}, {"ctl1": paths})["ctl1"]
 
 
 def test_all_paths_are_answered() -> None:
-    found = asked({"a": (200, "[1]"), "b": (200, "{}")}, "a", "b")
+    found = answers({"a": (200, "[1]"), "b": (200, "{}")}, "a", "b")
     assert found == {"a": [1], "b": {}}
 
 
 def test_a_failed_check_is_an_answer() -> None:
-    found = asked({"health/checks/alarms": (503, '{"status":"failed"}')}, "health/checks/alarms")
+    found = answers({"health/checks/alarms": (503, '{"status":"failed"}')}, "health/checks/alarms")
     assert found == {"health/checks/alarms": {"status": "failed"}}
 
 
-def test_what_is_listed_twice_counts_only_if_both_lists_have_it() -> None:
+def test_a_list_that_occurs_twice_counts_as_what_both_have() -> None:
     """Seen on 3.10.8 and 4.0.5 after a drain, in either order."""
     body = '[{"online":["a","b"],"name":"q","online":["b","c"]}]'
-    assert asked({"queues": (200, body)}, "queues") == {"queues": [{"online": ["b"], "name": "q"}]}
+    assert answers({"queues": (200, body)}, "queues") == {
+        "queues": [{"online": ["b"], "name": "q"}]
+    }
 
 
 @pytest.mark.parametrize(
-    ("routes", "says"),
+    ("routes", "message"),
     [
         ({}, "404 from ctl1's management API"),
         ({"nodes": (500, "{}")}, "500 from ctl1's management API"),
         ({"nodes": (503, "{}")}, "503 from ctl1's management API"),  # a proxy's, not a check's
-        ({"nodes": (200, "<html>")}, "something else than JSON"),
+        ({"nodes": (200, "<html>")}, "invalid JSON"),
         (None, "Connection refused"),
     ],
 )
-def test_no_answer_says_why(routes: Routes | None, says: str) -> None:
-    found = asked(routes, "nodes")
+def test_without_an_answer_the_cause_is_reported(routes: Routes | None, message: str) -> None:
+    found = answers(routes, "nodes")
     assert isinstance(found, CannotTell)
-    assert says in str(found)
+    assert message in str(found)
 
 
 def test_a_wrong_password_is_named_and_not_shown() -> None:
-    found = asked({"nodes": (200, "[]")}, "nodes", rabbitmq_management_password=WRONG)
+    found = answers({"nodes": (200, "[]")}, "nodes", rabbitmq_management_password=WRONG)
     assert isinstance(found, CannotTell)
     assert str(found).startswith("401 from ctl1's management API")
     assert USER in str(found)
@@ -86,74 +92,76 @@ def test_a_wrong_password_is_named_and_not_shown() -> None:
 
 def test_a_node_that_hangs_costs_its_own_answer_only() -> None:
     hangs = threading.Event()
-    with node({"nodes": (200, "[]")}) as well, node(None, hangs) as stuck:
-        sites = {"ctl1": site(well), "ctl2": site(stuck, rabbitmq_answer_seconds=0.2)}
+    with node({"nodes": (200, "[]")}) as healthy, node(None, hangs) as stuck:
+        sites = {"ctl1": site(healthy), "ctl2": site(stuck, rabbitmq_answer_seconds=0.2)}
         found = management.ask(sites, dict.fromkeys(sites, ("nodes",)))
     assert found["ctl1"] == {"nodes": []}
     assert "gave no answer to /api/nodes in 0.2 s" in str(found["ctl2"])
 
 
-def test_no_proxy_is_asked_in_the_nodes_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    assert asked({"nodes": (200, "[]")}, "nodes") == {"nodes": []}
+    assert answers({"nodes": (200, "[]")}, "nodes") == {"nodes": []}
 
 
 def test_https_does_not_trust_a_plain_listener() -> None:
-    found = asked({"nodes": (200, "[]")}, "nodes", rabbitmq_management_scheme="https")
+    found = answers({"nodes": (200, "[]")}, "nodes", rabbitmq_management_scheme="https")
     assert isinstance(found, CannotTell)
     assert "SSL" in str(found)
 
 
 def test_a_missing_authority_is_named() -> None:
     tls = {"rabbitmq_management_scheme": "https", "rabbitmq_management_ca_file": "no/such.pem"}
-    found = asked({}, "nodes", **tls)
+    found = answers({}, "nodes", **tls)
     assert isinstance(found, CannotTell)
     assert "rabbitmq_management_ca_file no/such.pem" in str(found)
 
 
 def test_the_next_node_is_asked_for_the_queues() -> None:
-    with cluster("3.10", "stopped") as (look, _):
-        assert look_at_queues(look)["host"] == "ctl2"
+    with cluster("3.10", "stopped") as (context, _):
+        assert probe_queues(context).host == "ctl2"
 
 
-def test_queues_that_the_user_may_not_see_are_not_taken_for_none() -> None:
-    """The list over all virtual hosts would leave them out without a word (3.10.8, 4.0.5)."""
+def test_queues_that_the_user_may_not_see_are_an_error() -> None:
+    """The list over all virtual hosts would omit them without an error (3.10.8, 4.0.5)."""
     denied = '{"error":"not_authorised","reason":"User not authorised to access virtual host"}'
     routes = {**recorded("3.10", "healthy")["http"]["ctl1"], queues_of("holdfast"): (401, denied)}
     with node(routes) as port, pytest.raises(CannotTell) as raised:
-        look_at_queues(look_at({"ctl1": port}, Shell({})))
+        probe_queues(context_of({"ctl1": port}, RecordedShell({})))
     assert "/api/queues/holdfast: User not authorised to access virtual host" in str(raised.value)
 
 
-def test_a_user_without_the_tag_is_not_believed_about_clients() -> None:
-    """It is shown no connections but its own, without a word; the nodes it may not see at all."""
+def test_a_user_without_the_monitoring_tag_is_an_error() -> None:
+    """It would be shown only its own connections, without an error; the list of nodes is refused."""
     routes = {
         **recorded("4.0", "drained")["http"]["ctl2"],
         NODES: (401, '{"reason":"Not monitor user"}'),
     }
     with node(routes) as port, pytest.raises(CannotTell) as raised:
-        look_at_drained(look_at({"ctl1": 1, "ctl2": port}, Shell({})), "ctl1")
+        probe_drain(context_of({"ctl1": 1, "ctl2": port}, RecordedShell({})), "ctl1")
     assert "Not monitor user" in str(raised.value)
 
 
-def test_without_any_answer_every_cause_is_said() -> None:
-    with cluster("3.10", "healthy", rabbitmq_management_password=WRONG) as (look, _):
+def test_without_any_answer_every_cause_is_in_the_message() -> None:
+    with cluster("3.10", "healthy", rabbitmq_management_password=WRONG) as (context, _):
         with pytest.raises(CannotTell) as raised:
-            look_at_queues(look)
-        views = look_at_cluster(look)["views"]
+            probe_queues(context)
+        causes = probe_cluster(context).silent
     assert all(f"401 from {host}'s" in str(raised.value) for host in ("ctl1", "ctl2", "ctl3"))
-    assert all(view["cause"].startswith("401") for view in views.values())
+    assert all(cause.startswith("401") for cause in causes.values())
 
 
 def test_a_wrong_variable_is_named_and_its_value_not_shown() -> None:
-    look: ProbeContext = look_at({"ctl1": 1}, Shell({}), rabbitmq_management_password=[WRONG])
+    context: ProbeContext = context_of(
+        {"ctl1": 1}, RecordedShell({}), rabbitmq_management_password=[WRONG]
+    )
     with pytest.raises(InvalidInput) as raised:
-        look_at_cluster(look)
+        probe_cluster(context)
     assert "rabbitmq_management_password" in str(raised.value)
     assert WRONG not in str(raised.value)
 
 
-def test_the_recordings_hold_a_list_that_is_said_twice() -> None:
-    """Else the rule about it would not be tested against a real answer."""
+def test_the_recordings_have_a_list_that_occurs_twice() -> None:
+    """Otherwise that rule would not be tested with a real answer."""
     _, body = recorded("3.10", "drained")["http"]["ctl2"][queues_of("/")]
     assert body.count('"online":') > sum("online" in queue for queue in json.loads(body))

@@ -1,4 +1,4 @@
-"""From answers that real clusters gave to verdicts: both releases, both ways of asking, the same truth."""
+"""From recorded answers of real clusters to verdicts: the same by HTTP and by commands, on both releases."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import pytest
 
 from holdfast.claims import bind_claim
 from holdfast.errors import CannotTell
-from holdfast.judges.base import Observation, Unanswered
 from holdfast.model import Verdict
+from holdfast.observations.base import Observation, Unanswered
 from holdfast.probes.base import ProbeContext
-from tests.unit.probes.rabbitmq.stand_in import PASSWORD, cluster
+from tests.unit.probes.rabbitmq.recorded_brokers import PASSWORD, cluster
 
 VERSIONS = ("3.10", "4.0")
 WAYS = {"http": True, "commands": False}
 
 
-def judged(look: ProbeContext, entry: str | dict[str, Any]) -> Verdict:
-    """One claim looked at and judged once, as a gate does it."""
-    asked = bind_claim(entry)
-    seen: Observation
+def judged(context: ProbeContext, entry: str | dict[str, Any]) -> Verdict:
+    """Probe and judge one claim once, as a gate does."""
+    bound = bind_claim(entry)
+    observed: Observation
     try:
-        seen = asked.claim.probe(look, asked.of_probe)
+        observed = bound.probe(context)
     except CannotTell as cause:
-        seen = Unanswered(str(cause))
-    return asked.claim.judge([seen], asked.parameters)
+        observed = Unanswered(str(cause))
+    return bound.judge([observed])
 
 
-def said(look: ProbeContext, entry: str | dict[str, Any]) -> tuple[str, str]:
-    verdict = judged(look, entry)
+def outcome_and_reason(context: ProbeContext, entry: str | dict[str, Any]) -> tuple[str, str]:
+    verdict = judged(context, entry)
     assert PASSWORD not in repr(verdict)
     return verdict.outcome.value, verdict.reason
 
@@ -39,7 +39,7 @@ def of(claim: str, host: str) -> dict[str, str]:
 
 
 # In the recordings: qq1 and st1 live on three nodes, qq-one on ctl1 alone, mirr is mirrored where there are mirrors.
-TRUE_EVERYWHERE = [
+SAME_EVERYWHERE = [
     ("healthy", "rabbitmq.members_agree", "PASS", "agree"),
     ("healthy", "rabbitmq.no_partitions", "PASS", "one_view"),
     ("healthy", "rabbitmq.no_alarms", "PASS", "no_alarm"),
@@ -57,12 +57,12 @@ TRUE_EVERYWHERE = [
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("state", "entry", "outcome", "reason"), TRUE_EVERYWHERE, ids=str)
-def test_the_same_truth_by_either_way_on_either_release(
+@pytest.mark.parametrize(("state", "entry", "outcome", "reason"), SAME_EVERYWHERE, ids=str)
+def test_both_ways_and_both_releases_give_the_same_verdict(
     *, version: str, way: str, state: str, entry: str | dict[str, Any], outcome: str, reason: str
 ) -> None:
-    with cluster(version, state, rabbitmq_management_enabled=WAYS[way]) as (look, _):
-        assert said(look, entry) == (outcome, reason)
+    with cluster(version, state, rabbitmq_management_enabled=WAYS[way]) as (context, _):
+        assert outcome_and_reason(context, entry) == (outcome, reason)
 
 
 @pytest.mark.parametrize(
@@ -78,11 +78,11 @@ def test_the_same_truth_by_either_way_on_either_release(
         ("4.0", "healthy", "commands", "rabbitmq.load_known", "UNKNOWN", "unanswered"),
         # A drained node's own API is closed, so not every view can be got.
         ("3.10", "drained", "http", "rabbitmq.members_agree", "UNKNOWN", "unanswered"),
-        # With qq-one's only member stopped by the drain, no leader is left; the API of 4.0 does not see that.
+        # With qq-one's only member stopped by the drain, no leader is left; the API of 4.0 does not report that.
         ("3.10", "drained", "http", "rabbitmq.quorum_queues_whole", "FAIL", "not_whole"),
         ("3.10", "stopped", "http", "rabbitmq.quorum_queues_whole", "FAIL", "not_whole"),
         ("4.0", "stopped", "http", "rabbitmq.quorum_queues_whole", "FAIL", "not_whole"),
-        # The tools leave out what lived on a stopped node: a list that is short must not pass.
+        # The tools omit queues of a stopped node: an incomplete list must not pass.
         ("3.10", "stopped", "commands", "rabbitmq.quorum_queues_whole", "UNKNOWN", "unanswered"),
         ("4.0", "stopped", "commands", "rabbitmq.quorum_queues_whole", "UNKNOWN", "unanswered"),
     ],
@@ -90,14 +90,14 @@ def test_the_same_truth_by_either_way_on_either_release(
 def test_where_the_releases_and_the_ways_differ(
     *, version: str, state: str, way: str, entry: str, outcome: str, reason: str
 ) -> None:
-    with cluster(version, state, rabbitmq_management_enabled=WAYS[way]) as (look, _):
-        assert said(look, entry) == (outcome, reason)
+    with cluster(version, state, rabbitmq_management_enabled=WAYS[way]) as (context, _):
+        assert outcome_and_reason(context, entry) == (outcome, reason)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_leaders_are_counted_for_the_order(version: str) -> None:
-    with cluster(version, "healthy") as (look, _):
-        hosts = judged(look, "rabbitmq.quorum_queues_whole").hosts
+    with cluster(version, "healthy") as (context, _):
+        hosts = judged(context, "rabbitmq.quorum_queues_whole").hosts
     assert sum(facts["leaders"] for facts in hosts.values()) == 3
     assert hosts["ctl1"]["leaders"] >= 1  # qq-one
 
@@ -106,21 +106,21 @@ def test_leaders_are_counted_for_the_order(version: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_consumers_are_counted(version: str, way: str) -> None:
     enabled = WAYS[way]
-    with cluster(version, "healthy", rabbitmq_management_enabled=enabled) as (look, _):
+    with cluster(version, "healthy", rabbitmq_management_enabled=enabled) as (context, _):
         for queues, reason in (
             ({"conductor": 1}, "consumed"),
             ({"conductor": 2}, "too_few_consumers"),
             ({"conductor": 1, "compute.cmp1": 1}, "too_few_consumers"),
         ):
             entry = {"claim": "rabbitmq.consumers_expected", "queues": queues}
-            assert judged(look, entry).reason == reason
+            assert judged(context, entry).reason == reason
 
 
-def test_a_command_line_is_started_only_where_http_cannot_answer() -> None:
-    """Each start costs a second of CPU; only 3.10's API leaves out who is drained."""
-    with cluster("4.0", "drained") as (look, shell):
-        assert judged(look, of("drained", "ctl1")).passed
-        assert shell.asked == []
-    with cluster("3.10", "drained") as (look, shell):
-        assert judged(look, of("drained", "ctl1")).passed
-        assert [asked.split()[6] for asked in shell.asked] == ["cluster_status"]
+def test_a_command_is_run_only_where_http_has_no_answer() -> None:
+    """Each start costs a second of CPU; only 3.10's API omits which node is drained."""
+    with cluster("4.0", "drained") as (context, shell):
+        assert judged(context, of("drained", "ctl1")).passed
+        assert shell.commands == []
+    with cluster("3.10", "drained") as (context, shell):
+        assert judged(context, of("drained", "ctl1")).passed
+        assert [command.split()[6] for command in shell.commands] == ["cluster_status"]

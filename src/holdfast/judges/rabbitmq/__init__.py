@@ -1,1 +1,1 @@
-"""Judges of the broker: pure functions from what was seen (``seen``) to a verdict, by subject."""
+"""Judges of the broker, by subject; each has the name of its probe in ``probes/rabbitmq``."""

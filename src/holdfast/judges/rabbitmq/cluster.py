@@ -1,156 +1,158 @@
-"""Judges of the cluster as its nodes see it: members, partitions, alarms, and whether a node booted."""
+"""Judge the cluster as its nodes see it: members, partitions, alarms, and whether a node booted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from holdfast.evidence import HEALTHY
-from holdfast.judges.base import Unanswered, unknown
-from holdfast.judges.rabbitmq.seen import Booted, Cluster, Seen, View
+from holdfast.judges.base import judge_latest
 from holdfast.model import Json, Outcome, Verdict
+from holdfast.observations.rabbitmq import BootState, ClusterViews, NodeView
 
 
-def members_agree(claim: str, history: Sequence[Cluster | Unanswered]) -> Verdict:
-    """In every node's own view the members, and the running members, are exactly the inventory's group.
+@judge_latest
+def members_agree(claim: str, cluster: ClusterViews) -> Verdict:
+    """PASS where in every node's own view the members, all running, are exactly the inventory's group.
 
-    Every node is asked: one that knows only itself would pass every check on quorum (RabbitMQ, "Clustering and
+    Every node is asked: one that knows only itself would pass every check of quorum (RabbitMQ, "Clustering and
     Network Partitions"; observed on 3.10.8). Not running in any one view fails, even where another node is silent.
     """
-    seen = history[-1]
-    if isinstance(seen, Unanswered):
-        return unknown(claim, seen)
     faults: dict[tuple[str, str], list[str]] = {}
-    for host, view in seen.answered.items():
-        for fault in _faults(seen, view):
+    for host, view in cluster.answered.items():
+        for fault in _faults(cluster, view):
             faults.setdefault(fault, []).append(host)
-    facts = _facts(seen)
-    evidence = {"views": _views(seen), "unanswered": dict(seen.silent)}
+    facts = _host_facts(cluster)
+    evidence = {"views": _views(cluster), "unanswered": dict(cluster.silent)}
     if faults:
         reason = next(iter(faults))[0]
-        said = "; ".join(
-            f"{what} in the view of {', '.join(by)}" for (_, what), by in faults.items()
+        message = "; ".join(
+            f"{fault} in the view of {', '.join(hosts)}" for (_, fault), hosts in faults.items()
         )
-        return Verdict(claim, Outcome.FAIL, reason, said, evidence, facts)
-    if seen.silent or not seen.answered:
-        return _silent(claim, seen, evidence, facts)
-    nodes = f"{len(seen.expected)} nodes see each other and nobody else: {', '.join(seen.expected)}"
-    return Verdict(claim, Outcome.PASS, "agree", nodes, evidence, facts)
+        return Verdict(claim, Outcome.FAIL, reason, message, evidence, facts)
+    if cluster.silent or not cluster.answered:
+        return _incomplete(claim, cluster, evidence, facts)
+    hosts = ", ".join(cluster.expected)
+    message = f"{len(cluster.expected)} nodes see each other and no other node: {hosts}"
+    return Verdict(claim, Outcome.PASS, "agree", message, evidence, facts)
 
 
-def no_partitions(claim: str, history: Sequence[Cluster | Unanswered]) -> Verdict:
-    """No node admits a partition, and all nodes see the same members running.
+@judge_latest
+def no_partitions(claim: str, cluster: ClusterViews) -> Verdict:
+    """PASS where no node reports a partition, and all nodes see the same members running.
 
     Under Khepri the list of partitions is always empty, so the views are compared as well.
     """
-    seen = history[-1]
-    if isinstance(seen, Unanswered):
-        return unknown(claim, seen)
-    evidence = {"views": _views(seen), "unanswered": dict(seen.silent)}
-    admitted = {host: view.partitions for host, view in seen.answered.items() if view.partitions}
-    if admitted:
-        said = "; ".join(f"{h} is cut off from {_hosts(seen, cut)}" for h, cut in admitted.items())
-        return Verdict(claim, Outcome.FAIL, "partitioned", said, evidence)
-    if len({view.running for view in seen.answered.values()}) > 1:
-        said = "; ".join(f"{h} sees {_hosts(seen, v.running)}" for h, v in seen.answered.items())
-        return Verdict(claim, Outcome.FAIL, "views_differ", f"the nodes differ: {said}", evidence)
-    if seen.silent or not seen.answered:
-        return _silent(claim, seen, evidence)
-    said = f"all {len(seen.answered)} nodes see the same members running"
-    return Verdict(claim, Outcome.PASS, "one_view", said, evidence)
+    answered = cluster.answered
+    evidence = {"views": _views(cluster), "unanswered": dict(cluster.silent)}
+    partitions = {host: view.partitions for host, view in answered.items() if view.partitions}
+    if partitions:
+        message = "; ".join(
+            f"{host} reports that it is cut off from {_hosts(cluster, nodes)}"
+            for host, nodes in partitions.items()
+        )
+        return Verdict(claim, Outcome.FAIL, "partitioned", message, evidence)
+    if len({view.running for view in answered.values()}) > 1:
+        views = "; ".join(f"{h} sees {_hosts(cluster, v.running)}" for h, v in answered.items())
+        message = f"the nodes see different members running: {views}"
+        return Verdict(claim, Outcome.FAIL, "views_differ", message, evidence)
+    if cluster.silent or not answered:
+        return _incomplete(claim, cluster, evidence)
+    message = f"all {len(answered)} nodes see the same members running"
+    return Verdict(claim, Outcome.PASS, "one_view", message, evidence)
 
 
-def no_alarms(claim: str, history: Sequence[Cluster | Unanswered]) -> Verdict:
-    """No memory or disk alarm is in effect anywhere; an alarm blocks every publisher of the cluster."""
-    seen = history[-1]
-    if isinstance(seen, Unanswered):
-        return unknown(claim, seen)
-    alarms = sorted({alarm for view in seen.answered.values() for alarm in view.alarms})
-    evidence = {"alarms": alarms, "unanswered": dict(seen.silent)}
+@judge_latest
+def no_alarms(claim: str, cluster: ClusterViews) -> Verdict:
+    """PASS where no node has a memory or disk alarm; an alarm blocks every publisher of the cluster."""
+    alarms = sorted({alarm for view in cluster.answered.values() for alarm in view.alarms})
+    evidence = {"alarms": alarms, "unanswered": dict(cluster.silent)}
     if alarms:
-        said = f"in effect, publishers are blocked: {', '.join(alarms)}"
-        return Verdict(claim, Outcome.FAIL, "alarm", said, evidence)
-    if seen.silent or not seen.answered:
-        return _silent(claim, seen, evidence)
-    said = f"no alarm on {len(seen.answered)} nodes"
-    return Verdict(claim, Outcome.PASS, "no_alarm", said, evidence)
+        message = f"alarms block all publishers: {', '.join(alarms)}"
+        return Verdict(claim, Outcome.FAIL, "alarm", message, evidence)
+    if cluster.silent or not cluster.answered:
+        return _incomplete(claim, cluster, evidence)
+    message = f"no alarm on {len(cluster.answered)} nodes"
+    return Verdict(claim, Outcome.PASS, "no_alarm", message, evidence)
 
 
-def booted(claim: str, history: Sequence[Booted | Unanswered]) -> Verdict:
-    """The node runs, its virtual hosts are up and it listens for AMQP, by its own word.
+@judge_latest
+def booted(claim: str, boot: BootState) -> Verdict:
+    """PASS where the node reports that it runs, its virtual hosts are up and it listens for AMQP.
 
     A ping is not enough: the runtime of a paused minority node answers one.
     """
-    seen = history[-1]
-    if isinstance(seen, Unanswered):
-        return unknown(claim, seen)
-    evidence = {"running": seen.running, "faults": list(seen.faults)}
-    facts = {seen.host: {"running": seen.running}}
-    if not seen.running:
-        said = f"{seen.host}: the broker is not running on {seen.expected[seen.host]}"
-        return Verdict(claim, Outcome.FAIL, "not_running", said, evidence, facts)
-    if seen.faults:
-        said = f"{seen.host} has not booted fully: {'; '.join(seen.faults)}"
-        return Verdict(claim, Outcome.FAIL, "not_serving", said, evidence, facts)
-    said = f"{seen.host} runs, with its virtual hosts and its AMQP listener up"
-    return Verdict(claim, Outcome.PASS, "booted", said, evidence, facts)
+    evidence = {"running": boot.running, "faults": list(boot.faults)}
+    facts = {boot.host: {"running": boot.running}}
+    if not boot.running:
+        message = f"{boot.host}: the broker is not running on {boot.expected[boot.host]}"
+        return Verdict(claim, Outcome.FAIL, "not_running", message, evidence, facts)
+    if boot.faults:
+        message = f"{boot.host} has not booted fully: {'; '.join(boot.faults)}"
+        return Verdict(claim, Outcome.FAIL, "not_serving", message, evidence, facts)
+    message = f"{boot.host} runs, with its virtual hosts and its AMQP listener up"
+    return Verdict(claim, Outcome.PASS, "booted", message, evidence, facts)
 
 
-def _faults(seen: Cluster, view: View) -> Iterator[tuple[str, str]]:
-    """What one view has against the inventory: reason code and words, the worst first."""
-    expected = frozenset(seen.expected.values())
+def _faults(cluster: ClusterViews, view: NodeView) -> Iterator[tuple[str, str]]:
+    """Yield how one view differs from the inventory: reason code and text, the worst first."""
+    expected = frozenset(cluster.expected.values())
     if down := expected & view.members - view.running:
-        yield "not_running", f"{_hosts(seen, down)} not running"
+        yield "not_running", f"{_hosts(cluster, down)} not running"
     if missing := expected - view.members:
-        yield "member_missing", f"{_hosts(seen, missing)} no member"
-    if strange := (view.members | view.running) - expected:
-        yield (
-            "member_unexpected",
-            f"{_hosts(seen, strange)}, not in the inventory's group, a member",
-        )
+        yield "member_missing", f"{_hosts(cluster, missing)} no member"
+    if unexpected := (view.members | view.running) - expected:
+        names = _hosts(cluster, unexpected)
+        yield "member_unexpected", f"{names}, not in the inventory's group, a member"
 
 
-def _facts(seen: Cluster) -> dict[str, dict[str, Json]]:
-    """Per host what ordering uses: healthy where no view, its own included, has anything against it."""
+def _host_facts(cluster: ClusterViews) -> dict[str, dict[str, Json]]:
+    """Return, per host, whether it runs in every view, and is healthy: its own view has no fault either."""
     facts: dict[str, dict[str, Json]] = {}
-    for host, node in seen.expected.items():
-        running = bool(seen.answered) and all(node in v.running for v in seen.answered.values())
-        own = seen.answered.get(host)
-        agrees = own is not None and next(_faults(seen, own), None) is None
+    views = cluster.answered
+    for host, node in cluster.expected.items():
+        running = bool(views) and all(node in view.running for view in views.values())
+        agrees = host in views and next(_faults(cluster, views[host]), None) is None
         facts[host] = {HEALTHY: running and agrees, "running": running}
     return facts
 
 
-def _silent(
-    claim: str, seen: Cluster, evidence: Mapping[str, Json], facts: Mapping[str, Json] | None = None
+def _incomplete(
+    claim: str,
+    cluster: ClusterViews,
+    evidence: Mapping[str, Json],
+    facts: Mapping[str, Json] | None = None,
 ) -> Verdict:
-    """Nothing bad was seen, and not everything could be: UNKNOWN, with every cause.
+    """Return UNKNOWN, with every cause, where no fault was found and a node did not answer.
 
-    A drained node closes its management API too and still runs: that is said, for a drain that nobody took back looks
-    like a firewall otherwise (seen on 3.10.8).
+    A drained node closes its management API and still runs. The message names that as a possible cause, because it
+    is easily taken for a firewall (seen on 3.10.8).
     """
-    said = "; ".join(seen.silent.values()) or "no node was asked"
-    views = list(seen.answered.values())
+    message = "; ".join(cluster.silent.values()) or "the inventory has no broker"
+    views = list(cluster.answered.values())
     running = [
         host
-        for host in seen.silent
-        if views and all(seen.expected[host] in view.running for view in views)
+        for host in cluster.silent
+        if views and all(cluster.expected[host] in view.running for view in views)
     ]
     if running:
-        said += f". Its peers see {', '.join(running)} running: drained, and not revived?"
-    return Verdict(claim, Outcome.UNKNOWN, "unanswered", said, evidence, facts or {})
+        message += (
+            f". Peers see {', '.join(running)} running, so it may still be drained;"
+            " `rabbitmq-upgrade revive` on that host ends a drain"
+        )
+    return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence, facts or {})
 
 
-def _views(seen: Cluster) -> dict[str, Json]:
+def _views(cluster: ClusterViews) -> dict[str, Json]:
     return {
         host: {
             "members": sorted(view.members),
             "running": sorted(view.running),
             "partitions": sorted(view.partitions),
         }
-        for host, view in seen.answered.items()
+        for host, view in cluster.answered.items()
     }
 
 
-def _hosts(seen: Seen, nodes: frozenset[str]) -> str:
-    """Nodes by their hosts' names, which are what the operator types."""
-    return ", ".join(sorted(seen.host_of(node) for node in nodes)) or "nobody"
+def _hosts(cluster: ClusterViews, nodes: frozenset[str]) -> str:
+    """Return nodes by their hosts' names, which are what an operator types."""
+    return ", ".join(sorted(cluster.host_of(node) for node in nodes)) or "none"

@@ -1,1 +1,6 @@
-"""Looking at the broker: its management API or its command line, and AMQP; ``looks`` is what claims use."""
+"""Probes of the broker, by subject; each has the judge's name: ``quorum`` is judged in ``judges/rabbitmq/quorum``.
+
+Hosts with ``rabbitmq_management_enabled`` are asked over HTTP (``management``), all at once. For the others the
+command-line tools run on the task's host (``commands``), one after another, a second or more each. Every probe
+is bounded in time.
+"""

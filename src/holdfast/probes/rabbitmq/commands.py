@@ -1,7 +1,8 @@
-"""Ask a node through RabbitMQ's command-line tools on the task's host: the way in where the management plugin is off.
+"""A client of a node through RabbitMQ's command-line tools on the task's host, for sites without the management plugin.
 
-Each command starts an Erlang machine (about a second of CPU), so nothing here is asked that HTTP can answer.
-The task's host must run RabbitMQ itself, and its user must be allowed to use the tools (become: root).
+Each command starts an Erlang machine (about a second of CPU), so HTTP is asked instead wherever it can answer.
+Every function raises CannotTell where the node is down or the tool cannot reach it. The task's host must run RabbitMQ
+itself, and its user must be allowed to use the tools (become: root).
 """
 
 from __future__ import annotations
@@ -22,54 +23,38 @@ _MAINTENANCE = "marked for maintenance"  # 3.10 wraps it in colour codes
 
 
 def cluster_status(shell: Shell, node: str) -> Json:
-    """What the node says of its cluster: ``disk_nodes``, ``running_nodes``, ``partitions``, ``alarms`` and more.
-
-    Raises:
-        CannotTell: the node is down or the tool cannot ask it.
-    """
+    """Return the node's view of its cluster: ``disk_nodes``, ``running_nodes``, ``partitions``, ``alarms`` and more."""
     return _json(shell, node, ["rabbitmqctl", "cluster_status"])
 
 
 def maintenance(status: Json) -> dict[str, bool]:
-    """Per node whether it is drained, out of ``cluster_status``."""
-    said = status.get("maintenance_status", {})
-    return {node: _MAINTENANCE in text for node, text in said.items()}
+    """Return, per node, whether it is in maintenance mode, from ``cluster_status``."""
+    reported = status.get("maintenance_status", {})
+    return {node: _MAINTENANCE in text for node, text in reported.items()}
 
 
 def node_status(shell: Shell, node: str) -> Json:
-    """What the node says of itself: ``is_under_maintenance``, ``totals`` and more.
-
-    Raises:
-        CannotTell: the node is down or the tool cannot ask it.
-    """
+    """Return the node's status: ``is_under_maintenance``, ``totals`` and more."""
     return _json(shell, node, ["rabbitmqctl", "status"])
 
 
 def list_queues(shell: Shell, node: str, vhost: str, columns: Sequence[str]) -> list[Json]:
-    """The virtual host's queues.
-
-    Raises:
-        CannotTell: the node is down or the tool cannot ask it.
-    """
+    """Return the virtual host's queues."""
     found: list[Json] = _json(shell, node, ["rabbitmqctl", "list_queues", "-p", vhost, *columns])
     return [{**queue, "vhost": vhost} for queue in found]
 
 
 def list_vhosts(shell: Shell, node: str) -> list[str]:
-    """Names of the virtual hosts.
-
-    Raises:
-        CannotTell: the node is down or the tool cannot ask it.
-    """
+    """Return the names of the virtual hosts."""
     return [vhost["name"] for vhost in _json(shell, node, ["rabbitmqctl", "list_vhosts", "name"])]
 
 
 def check(shell: Shell, node: str, argv: Sequence[str]) -> tuple[bool, Json]:
-    """Whether a check of the tools passed, and what it says in JSON (None where it only prints words).
+    """Return whether a check of the tools passed, and its JSON (None where it prints only text).
 
     Raises:
-        CannotTell: the check could not be made, above all because the node is down: that ends with the same
-            status as a check that did not pass.
+        CannotTell: the check could not be made. A node that is down ends with the exit status of a check that
+            did not pass, so the output tells them apart.
     """
     done = _run(shell, node, [*argv[:2], "--formatter", "json", *argv[2:]])
     if done.rc not in {0, CHECK_FAILED} or _NO_NODE in done.stderr:
@@ -87,9 +72,7 @@ def _json(shell: Shell, node: str, argv: Sequence[str]) -> Json:
     try:
         return json.loads(done.stdout)
     except ValueError:
-        raise CannotTell(
-            f"{node}: `{' '.join(argv[:2])}` answers with something else than JSON"
-        ) from None
+        raise CannotTell(f"{node}: `{' '.join(argv[:2])}` printed invalid JSON") from None
 
 
 def _run(shell: Shell, node: str, argv: Sequence[str]) -> CommandResult:
@@ -98,7 +81,7 @@ def _run(shell: Shell, node: str, argv: Sequence[str]) -> CommandResult:
 
 
 def _cause(node: str, argv: Sequence[str], done: CommandResult) -> str:
-    """The tool's first line; what follows is advice for a terminal."""
+    """Return the tool's first line of output; what follows is advice for a terminal."""
     lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    words = lines[0] if lines else "no words"
-    return f"{node}: `{' '.join(argv[:2])}` ended with status {done.rc}: {words}"
+    reason = lines[0] if lines else "no output"
+    return f"{node}: `{' '.join(argv[:2])}` ended with status {done.rc}: {reason}"

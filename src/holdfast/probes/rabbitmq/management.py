@@ -1,4 +1,4 @@
-"""Ask the management API of several nodes at once. Owns HTTP; knows nothing of what answers mean."""
+"""A client of the management API that asks several nodes at once. Owns HTTP, not the meaning of answers."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from holdfast.model import Json
 from holdfast.probes.rabbitmq.site import RabbitSite, Sites
 
 PARALLEL = 16
-FAILED_CHECK = 503  # how /api/health/checks says no
+FAILED_CHECK = 503  # the status of a /api/health/checks that did not pass
+
+# Paths that more than one probe asks.
+NODES = "nodes?columns=name,running,being_drained,partitions"
+OVERVIEW = "overview?columns=rabbitmq_version,churn_rates,object_totals"
 
 Answers = Mapping[str, Json]  # by path
 
 
 def ask(sites: Sites, paths: Mapping[str, Sequence[str]]) -> dict[str, Answers | CannotTell]:
-    """Per host, the JSON answer to each of its paths, or why there is not every one of them.
+    """Return, per host, the JSON answers to all its paths, or the first cause why one is missing.
 
     A failed health check is an answer. All nodes are asked at the same time, so one that hangs
-    costs its own timeout only.
+    costs only its own timeout.
     """
     if not paths:
         return {}
@@ -32,10 +36,22 @@ def ask(sites: Sites, paths: Mapping[str, Sequence[str]]) -> dict[str, Answers |
         return dict(zip(paths, answers, strict=True))
 
 
+def ask_one(host: str, site: RabbitSite, paths: Sequence[str]) -> Answers:
+    """Return the JSON answers of one host to all paths.
+
+    Raises:
+        CannotTell: one of them has no answer; the message has the cause.
+    """
+    found = ask({host: site}, {host: paths})[host]
+    if isinstance(found, CannotTell):
+        raise found
+    return found
+
+
 def _ask_host(host: str, site: RabbitSite, paths: Sequence[str]) -> Answers | CannotTell:
     user, password = site.rabbitmq_management_user, site.rabbitmq_management_password
     try:
-        # No proxy from the environment: it would be asked in the node's place, and told the password.
+        # No proxy from the environment: it would be asked instead of the node, and would be sent the password.
         with httpx.Client(
             base_url=f"{site.management_url(host)}/api/",
             auth=(user, password.get_secret_value()),
@@ -49,28 +65,28 @@ def _ask_host(host: str, site: RabbitSite, paths: Sequence[str]) -> Answers | Ca
 
 
 def _get(client: httpx.Client, host: str, site: RabbitSite, path: str) -> Json:
-    who, what = f"{host}'s management API", f"/api/{path.partition('?')[0]}"
+    api, what = f"{host}'s management API", f"/api/{path.partition('?')[0]}"
     try:
         response = client.get(path, extensions=_certified(site))
     except httpx.TimeoutException:
         seconds = site.rabbitmq_answer_seconds
-        raise CannotTell(f"{who} gave no answer to {what} in {seconds:g} s") from None
+        raise CannotTell(f"{api} gave no answer to {what} in {seconds:g} s") from None
     except httpx.TransportError as error:
-        raise CannotTell(f"{who} ({client.base_url.netloc.decode()}): {error}") from error
+        raise CannotTell(f"{api} ({client.base_url.netloc.decode()}): {error}") from error
     if response.status_code == httpx.codes.UNAUTHORIZED:
         user = f"rabbitmq_management_user {site.rabbitmq_management_user!r}"
-        raise CannotTell(f"401 from {who} to {what}: {_reason(response)} ({user})")
+        raise CannotTell(f"401 from {api} to {what}: {_reason(response)} ({user})")
     failed_check = response.status_code == FAILED_CHECK and path.startswith("health/checks/")
     if response.status_code != httpx.codes.OK and not failed_check:
-        raise CannotTell(f"{response.status_code} from {who} to {what}")
+        raise CannotTell(f"{response.status_code} from {api} to {what}")
     try:
         return json.loads(response.content, object_pairs_hook=_merged)
     except ValueError as error:
-        raise CannotTell(f"{who} answers {what} with something else than JSON") from error
+        raise CannotTell(f"{api} answered {what} with invalid JSON") from error
 
 
 def _reason(response: httpx.Response) -> str:
-    """The node's words: a wrong password, a missing tag, or no permission in a virtual host."""
+    """Return the node's reason: a wrong password, a missing tag, or no permission in a virtual host."""
     try:
         return str(response.json()["reason"])
     except (ValueError, KeyError, TypeError):
@@ -78,10 +94,10 @@ def _reason(response: httpx.Response) -> str:
 
 
 def _merged(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    """One object; of a list that is said twice, what both say.
+    """Return the object; of a list that occurs twice, the entries that are in both.
 
     3.10 and 4.0 list a queue's ``online`` members twice, once live and once from older statistics, in
-    either order. A member is online only if both say so.
+    either order. A member counts as online only if it is in both.
     """
     found: dict[str, Json] = {}
     for key, value in pairs:
@@ -92,17 +108,18 @@ def _merged(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def _certified(site: RabbitSite) -> dict[str, Json]:
-    """The name that the node's certificate carries, where it is not the address."""
+    """Return the name in the node's certificate, where it is not the address."""
     return {"sni_hostname": site.rabbitmq_tls_name} if site.rabbitmq_tls_name else {}
 
 
 def _trust(host: str, site: RabbitSite) -> ssl.SSLContext:
-    """Whom to believe; over plain HTTP nobody, which also saves reading the system's authorities."""
+    """Return the trusted authorities; none for plain HTTP, which saves reading the system's."""
     if site.rabbitmq_management_scheme == "http":
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     ca_file = site.rabbitmq_management_ca_file
     try:
         return ssl.create_default_context(cafile=ca_file or None)
     except OSError as error:
-        hint = f"rabbitmq_management_ca_file {ca_file}"
-        raise CannotTell(f"{host}: {hint} cannot be used: {error}") from error
+        raise CannotTell(
+            f"{host}: rabbitmq_management_ca_file {ca_file} cannot be used: {error}"
+        ) from error

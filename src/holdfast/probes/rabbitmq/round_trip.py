@@ -1,4 +1,4 @@
-"""Send one message of our own through each node and get it back. Owns AMQP; leaves nothing behind."""
+"""Send one message of our own through each node and receive it. Owns AMQP; leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import amqp
@@ -16,6 +16,7 @@ from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
+from holdfast.observations.rabbitmq import RoundTrip, RoundTrips
 from holdfast.probes.base import ProbeContext
 from holdfast.probes.rabbitmq.site import GROUP, RabbitSite, expected, sites_of
 
@@ -25,22 +26,22 @@ PREFIX = "holdfast.round-trip."
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
 
 
-def look_at_trips(look: ProbeContext, through: Sequence[str] = ()) -> dict[str, Json]:
-    """One trip through the node of each host, all of them by default, all at the same time.
+def probe_round_trips(context: ProbeContext, through: Sequence[str] = ()) -> RoundTrips:
+    """Make one round trip through the node of each host, all of them by default, at the same time.
 
     Raises:
         InvalidInput: a host is no broker of the inventory.
     """
-    sites = sites_of(look)
+    sites = sites_of(context)
     hosts = list(through) or list(sites)
-    if strange := [host for host in hosts if host not in sites]:
+    if unknown := [host for host in hosts if host not in sites]:
         raise InvalidInput(
-            f"no broker of this inventory: {', '.join(strange)}",
+            f"no broker of this inventory: {', '.join(unknown)}",
             remedy=f"name hosts of the group {GROUP}: {', '.join(sites)}",
         )
     with ThreadPoolExecutor(min(len(hosts), PARALLEL)) as pool:
-        trips = pool.map(lambda host: _Trip(host, sites[host]).outcome(), hosts)
-        return {"expected": expected(sites), "trips": dict(zip(hosts, trips, strict=True))}
+        trips = pool.map(lambda host: _Trip(host, sites[host]).result(), hosts)
+        return RoundTrips(expected=expected(sites), trips=dict(zip(hosts, trips, strict=True)))
 
 
 class _Trip:
@@ -48,32 +49,32 @@ class _Trip:
 
     def __init__(self, host: str, site: RabbitSite) -> None:
         self._site, self._address = site, site.address(host)
-        # For each answer; a whole trip takes 0.01 to 0.05.
-        self._patience = site.rabbitmq_answer_seconds
+        # For each answer; a whole trip takes 0.01 to 0.05 s.
+        self._timeout = site.rabbitmq_answer_seconds
         self._name = f"{PREFIX}{host}.{uuid4()}"
         self._stage = "connect"
         self._blocked = ""
 
-    def outcome(self) -> dict[str, Json]:
-        """How the trip ended, whatever the broker and the network do."""
+    def result(self) -> RoundTrip:
+        """Make the trip and return how it ended; raises nothing for a broker or network that fails."""
         began = time.monotonic()
         try:
             self._go()
         except (OSError, AMQPError) as error:
-            cause = self._blocked or _words(error)
-            return {"ok": False, "stage": self._stage, "how": _how(error), "cause": cause}
-        return {"ok": True, "seconds": time.monotonic() - began}
+            cause = self._blocked or _cause_of(error)
+            return RoundTrip(ok=False, stage=self._stage, how=_how(error), cause=cause)
+        return RoundTrip(ok=True, seconds=time.monotonic() - began)
 
     def _go(self) -> None:
-        # A connection and nothing more: silence here may be the network's, silence later is the broker's.
+        # Only connect: no answer here may be the network's fault, no answer later is the broker's.
         socket.create_connection(
-            (self._address, self._site.rabbitmq_amqp_port), self._patience
+            (self._address, self._site.rabbitmq_amqp_port), self._timeout
         ).close()
         self._stage = "login"
         connection = self._connection()
         try:
             connection.connect()
-            connection.transport.sock.settimeout(self._patience)  # for every answer from here on
+            connection.transport.sock.settimeout(self._timeout)  # for every answer from here on
             self._round(connection)
             connection.close()
         finally:
@@ -83,19 +84,21 @@ class _Trip:
         got: list[Any] = []
         self._stage = "declare"
         channel = connection.channel()
-        # Exclusive: the broker deletes it with the connection, whatever becomes of us. Such a queue lives
-        # on the node that is asked, so the trip proves that node.
+        # Exclusive: the broker deletes it with the connection, even if this process dies. Such a queue is
+        # placed on the node that is asked, so the trip proves that node.
         channel.queue_declare(self._name, exclusive=True, auto_delete=True, durable=False)
         self._stage = "publish"
         message = amqp.Message(self._name)
-        channel.basic_publish_confirm(message, routing_key=self._name, timeout=self._patience)
+        channel.basic_publish_confirm(message, routing_key=self._name, timeout=self._timeout)
         self._stage = "consume"
         consumer = channel.basic_consume(self._name, no_ack=True, callback=got.append)
-        connection.drain_events(timeout=self._patience)
+        connection.drain_events(timeout=self._timeout)
         if [message.body for message in got] != [self._name]:
-            raise AMQPError("what came back is not the message that was sent")
+            raise AMQPError("the message that came back is not the one that was sent")
         self._stage = "delete"
-        channel.basic_cancel(consumer)  # else the broker tells the consumer that its queue is gone
+        channel.basic_cancel(
+            consumer
+        )  # else the broker notifies the consumer that its queue is gone
         channel.queue_delete(self._name)
 
     def _connection(self) -> Any:
@@ -107,9 +110,9 @@ class _Trip:
             password=site.rabbitmq_probe_password.get_secret_value(),
             virtual_host=site.rabbitmq_probe_vhost,
             ssl=self._tls() if site.rabbitmq_amqp_tls else False,
-            connect_timeout=self._patience,
-            read_timeout=self._patience,
-            write_timeout=self._patience,
+            connect_timeout=self._timeout,
+            read_timeout=self._timeout,
+            write_timeout=self._timeout,
             on_blocked=self._on_blocked,
         )
 
@@ -124,20 +127,20 @@ class _Trip:
         self._blocked = "the broker blocks publishers: a memory or disk alarm is in effect"
 
 
-def _words(error: OSError | AMQPError) -> str:
-    """The broker's own words where it closed with an error, else the system's."""
+def _cause_of(error: OSError | AMQPError) -> str:
+    """Return the broker's own text where it closed with an error, else the system's."""
     return getattr(error, "message", None) or str(error) or type(error).__name__
 
 
-def _how(error: Exception) -> str:
-    """What kind of end it was; the judge says what that means."""
+def _how(error: Exception) -> Literal["refused", "unreachable", "denied", "silent", "broken"]:
+    """Return how the trip ended, in the terms of ``RoundTrip.how``."""
     if isinstance(error, AccessRefused | NotAllowed):
         return "denied"
     if isinstance(error, ConnectionRefusedError):
         return "refused"
     if isinstance(error, TimeoutError):
         return "silent"
-    nobody = isinstance(error, socket.gaierror | ssl.SSLCertVerificationError | FileNotFoundError)
-    if nobody or (isinstance(error, OSError) and error.errno in _UNREACHABLE):
+    local = isinstance(error, socket.gaierror | ssl.SSLCertVerificationError | FileNotFoundError)
+    if local or (isinstance(error, OSError) and error.errno in _UNREACHABLE):
         return "unreachable"
     return "broken"

@@ -1,0 +1,1 @@
+"""Judges of nova: its service list, a compute's work, answers of its services, a unit's log."""

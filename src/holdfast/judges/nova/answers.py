@@ -1,0 +1,184 @@
+"""Judge what nova's services answer: over the broker, the API, metadata; and whether peers remain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from holdfast.evidence import HEALTHY
+from holdfast.judges.base import first_few, judge_latest
+from holdfast.model import Outcome, Verdict
+from holdfast.observations.nova import (
+    ApiReplies,
+    HttpReply,
+    MetadataReplies,
+    PeerReplies,
+    RpcReplies,
+    RpcRound,
+)
+
+OK, BAD_REQUEST, FORBIDDEN, NOT_FOUND = 200, 400, 403, 404
+VERSIONS = {OK, 300}  # nova answers with either status to a request for its list of versions
+LOGIN_REFUSED = {401, FORBIDDEN}
+MAX_NAMED = 10  # hosts or faults named in evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One host's answer judged: the outcome and the reason, for a message."""
+
+    outcome: Outcome
+    text: str
+
+
+@judge_latest
+def rpc_answers(claim: str, replies: RpcRound) -> Verdict:
+    """PASS where every service took every ping from its own queue and answered it.
+
+    Only this proves that messages flow: with a frozen nova-compute, nova still listed it as up and
+    the broker still counted a consumer (seen on nova 26).
+    """
+    faults = {each: _rpc_fault(answer) for each, answer in replies.items()}
+    silent = [f"{each.name} {fault}" for each, fault in faults.items() if fault]
+    hosts = {
+        host: {HEALTHY: not any(fault and each.host == host for each, fault in faults.items())}
+        for host in sorted({each.host for each in faults})
+    }
+    evidence = {"asked": len(faults), "silent": silent[:MAX_NAMED]}
+    if silent:
+        answering = len(faults) - len(silent)
+        message = f"{first_few(silent)} ({answering} of {len(faults)} services answer)"
+        return Verdict(claim, Outcome.FAIL, "no_answer", message, evidence, hosts)
+    message = f"all {len(faults)} services answer"
+    return Verdict(claim, Outcome.PASS, "answers", message, evidence, hosts)
+
+
+@judge_latest
+def api_answers(claim: str, replies: Mapping[str, ApiReplies]) -> Verdict:
+    """PASS where every host's nova-api lists its versions and answers a request with a token."""
+    return _judge_hosts(claim, "nova-api", {host: _find(each) for host, each in replies.items()})
+
+
+@judge_latest
+def metadata_answers(claim: str, replies: Mapping[str, MetadataReplies]) -> Verdict:
+    """PASS where every host's metadata service answers, through the database where the site can sign."""
+    findings = {host: _find(each) for host, each in replies.items()}
+    return _judge_hosts(claim, "nova-metadata", findings)
+
+
+@judge_latest
+def peer_remains(
+    claim: str, replies: PeerReplies, service: str, host: str, minimum: int
+) -> Verdict:
+    """PASS where without this host at least ``minimum`` others serve: asked before its restart.
+
+    A host that does not serve itself may be restarted in any case: that takes nothing more away.
+    """
+    findings = {each: _find(answer) for each, answer in replies.items()}
+    others = {each: finding for each, finding in findings.items() if each != host}
+    serving = [each for each, finding in others.items() if finding.outcome is Outcome.PASS]
+    maybe = [each for each, finding in others.items() if finding.outcome is Outcome.UNKNOWN]
+    faults = {each: finding.text for each, finding in others.items() if each not in serving}
+    evidence = {"minimum": minimum, "serving": serving[:MAX_NAMED], "not_serving": faults}
+    text = f"without {host}, {len(serving)} of {len(others)} other {service} hosts serve"
+    if len(serving) >= minimum:
+        return Verdict(claim, Outcome.PASS, "peer_serves", text, evidence)
+    own = findings[host]
+    if own.outcome is Outcome.FAIL:
+        message = f"{text}, and {host} does not serve either: {own.text}"
+        return Verdict(claim, Outcome.PASS, "out_already", message, evidence)
+    why = first_few([f"{each}: {fault}" for each, fault in faults.items()])
+    message = f"{text}, at least {minimum} must: {why or 'the inventory has no other'}"
+    if len(serving) + len(maybe) >= minimum:
+        return Verdict(claim, Outcome.UNKNOWN, "peer_unknown", message, evidence)
+    return Verdict(claim, Outcome.FAIL, "no_peer", message, evidence)
+
+
+def _find(replies: RpcReplies | ApiReplies | MetadataReplies) -> Finding:
+    """Judge what one service on one host answered."""
+    if isinstance(replies, RpcReplies):
+        fault = _rpc_fault(replies)
+        return Finding(Outcome.FAIL, fault) if fault else Finding(Outcome.PASS, "answers")
+    if isinstance(replies, ApiReplies):
+        return _find_api(replies)
+    return _find_metadata(replies)
+
+
+def _rpc_fault(replies: RpcReplies) -> str:
+    """Return what is wrong, or "". A host's workers take turns at one queue, so all pings count."""
+    if replies.no_queue:
+        return "has no queue on the broker"
+    if replies.error:
+        return f"answered with an error: {replies.error}"
+    if replies.answered < replies.sent:
+        return f"answered {replies.answered} of {replies.sent} calls"
+    return ""
+
+
+def _find_api(replies: ApiReplies) -> Finding:
+    """Judge one nova-api. A refused login is UNKNOWN: the fault may be in the login."""
+    if replies.root.status not in VERSIONS:
+        return Finding(Outcome.FAIL, f"GET / {_describe(replies.root)}")
+    if replies.call is None:
+        return Finding(Outcome.UNKNOWN, replies.no_token)
+    text = f"GET /servers {_describe(replies.call)}"
+    if replies.call.status in LOGIN_REFUSED:
+        return Finding(Outcome.UNKNOWN, f"{text}: the login of this site may not ask it")
+    if replies.call.status != OK:
+        return Finding(Outcome.FAIL, text)
+    return Finding(Outcome.PASS, "answers a request with a token")
+
+
+def _find_metadata(replies: MetadataReplies) -> Finding:
+    """Judge one metadata service.
+
+    ``GET /`` proves the process. A signed request for an instance that does not exist is answered
+    404 only after the API's and the cell's database were searched; with the database stopped it is
+    500 (both seen on nova 26). The unsigned request shows whether signatures are read at all:
+    without ``service_metadata_proxy`` a 404 would prove nothing.
+    """
+    if replies.root.status != OK:
+        return Finding(Outcome.FAIL, f"GET / {_describe(replies.root)}")
+    if replies.signed is None or replies.unsigned is None:
+        text = "answers; its database was not asked (nova_metadata_shared_secret is not set)"
+        return Finding(Outcome.PASS, text)
+    if replies.unsigned.status != BAD_REQUEST:
+        text = (
+            f"an unsigned request {_describe(replies.unsigned)}, expected {BAD_REQUEST}: the service"
+            " does not read signatures (service_metadata_proxy)"
+        )
+        return Finding(Outcome.UNKNOWN, text)
+    text = f"a signed request {_describe(replies.signed)}"
+    if replies.signed.status == FORBIDDEN:
+        return Finding(Outcome.UNKNOWN, f"{text}: nova_metadata_shared_secret is not nova's")
+    if replies.signed.status != (OK if replies.known else NOT_FOUND):
+        return Finding(Outcome.FAIL, text)
+    return Finding(Outcome.PASS, "answers a signed request through the database")
+
+
+def _describe(reply: HttpReply) -> str:
+    return f"was answered {reply.status}" if reply.status else f"had no answer: {reply.cause}"
+
+
+def _judge_hosts(claim: str, service: str, findings: Mapping[str, Finding]) -> Verdict:
+    bad = {h: each for h, each in findings.items() if each.outcome is not Outcome.PASS}
+    evidence = {"hosts": {h: each.text for h, each in list(findings.items())[:MAX_NAMED]}}
+    hosts = {
+        host: {HEALTHY: each.outcome is Outcome.PASS}
+        for host, each in findings.items()
+        if each.outcome is not Outcome.UNKNOWN
+    }
+    message = _by_text(service, bad or findings)
+    if not bad:
+        return Verdict(claim, Outcome.PASS, "answers", message, evidence, hosts)
+    if any(each.outcome is Outcome.FAIL for each in bad.values()):
+        return Verdict(claim, Outcome.FAIL, "no_answer", message, evidence, hosts)
+    return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence, hosts)
+
+
+def _by_text(service: str, findings: Mapping[str, Finding]) -> str:
+    """Return a message that names hosts with the same finding together."""
+    alike: dict[str, list[str]] = {}
+    for host, finding in findings.items():
+        alike.setdefault(finding.text, []).append(host)
+    return first_few([f"{service} on {', '.join(hosts)}: {text}" for text, hosts in alike.items()])

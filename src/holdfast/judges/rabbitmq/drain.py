@@ -1,0 +1,29 @@
+"""Judge whether a node is drained."""
+
+from __future__ import annotations
+
+from holdfast.judges.base import judge_latest
+from holdfast.model import Outcome, Verdict
+from holdfast.observations.rabbitmq import DrainState
+
+
+@judge_latest
+def drained(claim: str, drain: DrainState) -> Verdict:
+    """PASS where peers see the node in maintenance and no client connection is left on it.
+
+    The exit status of a drain is weak evidence, and the node's own API is off after it.
+    """
+    evidence = {"marked": dict(drain.marked), "connections": drain.connections}
+    if not drain.marked:
+        message = f"no peer reported whether {drain.host} is in maintenance"
+        return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence)
+    if not all(drain.marked.values()):
+        peers = ", ".join(host for host, marked in drain.marked.items() if not marked)
+        message = f"{drain.host} is not in maintenance in the view of {peers}"
+        return Verdict(claim, Outcome.FAIL, "not_in_maintenance", message, evidence)
+    if drain.connections:
+        message = f"{drain.connections} client connections are left on {drain.host}"
+        return Verdict(claim, Outcome.FAIL, "connections_left", message, evidence)
+    peers = ", ".join(drain.marked)
+    message = f"{drain.host} is in maintenance in the view of {peers}, no connection is left"
+    return Verdict(claim, Outcome.PASS, "drained", message, evidence)

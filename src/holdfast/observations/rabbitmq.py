@@ -1,0 +1,175 @@
+"""What brokers report, as frozen schemas: what a broker answered is checked here once.
+
+Hosts are inventory names, nodes are the broker's own names (``rabbit@ctl1``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from holdfast.observations.base import Unanswered
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BrokerObservation(_Schema):
+    """Base of what probes return; ``expected`` is the inventory's group: host to node name."""
+
+    expected: Mapping[str, str]
+
+    def host_of(self, node: str) -> str:
+        """Return the inventory's name for a node, or the node's own where the inventory has none."""
+        return next((host for host, name in self.expected.items() if name == node), node)
+
+
+class ClientLoad(_Schema):
+    """Clients of the whole cluster as one node counts them; ``churn`` is per second."""
+
+    connections: int
+    churn: float
+
+
+class NodeView(_Schema):
+    """The cluster as one node sees it: members, which of them run, partitions and alarms.
+
+    ``partitions`` are the nodes that this one reports to be cut off from, always empty under
+    Khepri. ``load`` is None where only the command line was asked.
+    """
+
+    node: str
+    version: str = ""
+    members: frozenset[str]
+    running: frozenset[str]
+    partitions: frozenset[str] = frozenset()
+    alarms: tuple[str, ...] = ()
+    load: ClientLoad | None = None
+
+
+class ClusterViews(BrokerObservation):
+    """Every host's own view, or why there is none."""
+
+    views: Mapping[str, NodeView | Unanswered]
+
+    @property
+    def answered(self) -> Mapping[str, NodeView]:
+        """Per host that answered, its view."""
+        return {h: view for h, view in self.views.items() if isinstance(view, NodeView)}
+
+    @property
+    def silent(self) -> Mapping[str, str]:
+        """Per host that did not answer, the cause."""
+        return {h: view.cause for h, view in self.views.items() if isinstance(view, Unanswered)}
+
+
+class QueuePlacement(_Schema):
+    """All queues of the same kind, leader, members and mirrors; ``names`` are a few of ``count``.
+
+    Grouped, because a gate keeps its history and a large site has ten thousand queues on three
+    nodes. ``members`` and ``online`` are nodes, None where the broker did not report them.
+    ``mirrors`` and ``synchronised`` count the copies of a mirrored classic queue besides its
+    leader, None for any other. ``described``: the broker reported whether there are mirrors.
+    """
+
+    type: str
+    leader: str = ""
+    members: frozenset[str] | None = None
+    online: frozenset[str] | None = None
+    mirrors: int | None = None
+    synchronised: int | None = None
+    described: bool = True
+    count: int = Field(default=1, ge=1)
+    names: tuple[str, ...]
+
+    @property
+    def replicated(self) -> bool:
+        """True for queues that need a majority of their members."""
+        return self.type in {"quorum", "stream"}
+
+    def __str__(self) -> str:
+        more = self.count - len(self.names)
+        return ", ".join(self.names) + (f" and {more} more" if more else "")
+
+
+class QueuePlacements(BrokerObservation):
+    """Where all queues are, as the node of ``host`` lists them."""
+
+    host: str
+    version: str = ""
+    placements: tuple[QueuePlacement, ...]
+
+
+class QueueDepth(_Schema):
+    """One queue's consumers and waiting messages; None until the broker has its statistics."""
+
+    consumers: int | None = None
+    ready: int | None = None
+
+
+class QueueDepths(BrokerObservation):
+    """The wanted queues that exist; ``at`` is a steady clock in seconds.
+
+    ``wanted``: every wanted queue, with the least number of consumers it must have.
+    """
+
+    host: str
+    vhost: str
+    at: float
+    wanted: Mapping[str, int]
+    queues: Mapping[str, QueueDepth]
+
+
+class CriticalCheck(_Schema):
+    """The broker's own check whether a node is critical; ``critical`` names what would be lost."""
+
+    passed: bool
+    critical: tuple[str, ...] = ()
+
+
+class QuorumState(BrokerObservation):
+    """What has to be known before the node of ``host`` may be stopped."""
+
+    host: str
+    cluster: ClusterViews
+    queues: QueuePlacements | Unanswered
+    own_check: CriticalCheck | Unanswered
+
+
+class DrainState(BrokerObservation):
+    """The node of ``host`` as its peers see it: per peer whether in maintenance; connections left."""
+
+    host: str
+    marked: Mapping[str, bool]
+    connections: int
+
+
+class BootState(BrokerObservation):
+    """The node of ``host`` as it reports itself; each fault names a part that does not serve."""
+
+    host: str
+    running: bool
+    faults: tuple[str, ...] = ()
+
+
+class RoundTrip(_Schema):
+    """One message through one node: ``ok``, or at which ``stage`` it ended, how, and the cause.
+
+    ``refused``: the host answered that nothing listens. ``unreachable`` and ``denied``: the node
+    could not be asked. ``silent``: no answer in time. ``broken``: an invalid answer.
+    """
+
+    ok: bool
+    seconds: float = Field(default=0.0, ge=0)
+    stage: str = ""
+    how: Literal["", "refused", "unreachable", "denied", "silent", "broken"] = ""
+    cause: str = ""
+
+
+class RoundTrips(BrokerObservation):
+    """One round trip per host."""
+
+    trips: Mapping[str, RoundTrip]

@@ -1,0 +1,185 @@
+"""Ask nova's services themselves: pings over the broker, requests to nova-api and nova-metadata.
+
+HTTP requests go to each host directly, without any load balancer, to all at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+from uuid import uuid4
+
+from keystoneauth1.exceptions import ClientException
+from keystoneauth1.session import Session
+from pydantic import SecretStr
+
+from holdfast.errors import CannotTell, InvalidInput
+from holdfast.nova_services import groups_of
+from holdfast.observations.nova import (
+    ApiReplies,
+    ExpectedService,
+    HttpReply,
+    MetadataReplies,
+    PeerReplies,
+    RpcReplies,
+    RpcRound,
+)
+from holdfast.probes.base import ProbeContext
+from holdfast.probes.nova import rpc_client
+from holdfast.probes.nova.api_client import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    NoToken,
+    cause_of,
+    get,
+    log_in,
+)
+from holdfast.probes.nova.site import (
+    ApiSite,
+    MetadataSite,
+    RpcSite,
+    api_sites,
+    expected_services,
+    require_member,
+)
+
+DEFAULT_PINGS = 3
+PARALLEL = 16
+METADATA_PATH = "/latest/meta-data/"
+SiteT = TypeVar("SiteT")
+RepliesT = TypeVar("RepliesT")
+
+
+def probe_rpc(
+    context: ProbeContext,
+    topics: Sequence[str],
+    hosts: Sequence[str] = (),
+    pings: int = DEFAULT_PINGS,
+) -> RpcRound:
+    """Send each service of ``topics`` so many pings, on ``hosts`` or wherever the inventory has it.
+
+    Raises:
+        CannotTell: no broker of a cell serves.
+        InvalidInput: a host is in none of the groups of ``topics``, or these groups are empty.
+    """
+    expected = expected_services(context, topics)
+    chosen = [each for each in expected if not hosts or each.host in hosts]
+    missing = sorted(set(hosts) - {each.host for each in chosen})
+    if missing or not chosen:
+        raise InvalidInput(
+            f"nova.rpc_answers: the inventory has no {', '.join(missing) or 'host'}"
+            f" in {', '.join(groups_of(topics))}"
+        )
+    return _ping_by_cell(context, chosen, pings)
+
+
+def probe_apis(context: ProbeContext) -> Mapping[str, ApiReplies]:
+    """Send ``GET /`` and, with a token, ``GET /servers?limit=1`` to every host; takes 40 s at most."""
+    sites = api_sites(context)
+    try:
+        log_in(next(iter(sites.values())))  # once for all: the login is the same
+    except NoToken as cause:
+        return _each(sites, partial(_ask_api, no_token=str(cause)))
+    return _each(sites, _ask_api)
+
+
+def probe_metadata(context: ProbeContext) -> Mapping[str, MetadataReplies]:
+    """Send ``GET /``, an unsigned and a signed request to every host; takes 40 s at most."""
+    hosts = context.groups.get("nova_metadata", ())
+    return _each({host: context.site(host, MetadataSite) for host in hosts}, _ask_metadata)
+
+
+def probe_peers(context: ProbeContext, service: str, host: str) -> PeerReplies:
+    """Return what the service answers on every host of its group, ``host`` included.
+
+    Raises:
+        CannotTell: no broker serves, for a service that is called over the broker.
+        InvalidInput: the group does not have ``host``.
+    """
+    members = require_member(context, service, host)
+    if service == "api":
+        return probe_apis(context)
+    if service == "metadata":
+        return probe_metadata(context)
+    replies = probe_rpc(context, (service,), members)
+    return {each.host: answer for each, answer in replies.items()}
+
+
+def _ping_by_cell(
+    context: ProbeContext, services: Sequence[ExpectedService], pings: int
+) -> RpcRound:
+    """Make one round of calls for each distinct set of brokers, which is one for each cell."""
+    cells: dict[tuple[frozenset[rpc_client.Broker], str], list[ExpectedService]] = {}
+    for service in services:
+        site = context.site(service.host, RpcSite)
+        brokers = rpc_client.brokers_of(site.nova_transport_url.get_secret_value())
+        cells.setdefault((frozenset(brokers), site.nova_ca_file), []).append(service)
+    replies: dict[ExpectedService, RpcReplies] = {}
+    for (brokers_of_cell, ca_file), members in cells.items():
+        in_order = sorted(brokers_of_cell, key=lambda broker: broker.name)
+        replies |= rpc_client.ping(in_order, dict.fromkeys(members, pings), ca_file)
+    return {service: replies[service] for service in services}
+
+
+def _each(sites: Mapping[str, SiteT], ask: Callable[[SiteT], RepliesT]) -> Mapping[str, RepliesT]:
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        return dict(zip(sites, pool.map(ask, sites.values()), strict=True))
+
+
+def _ask_api(site: ApiSite, no_token: str = "") -> ApiReplies:
+    root = _get(site.nova_api_url, "/", site.trust)
+    if not root.status or no_token:
+        return ApiReplies(root, None, no_token)
+    try:
+        answer = get(site, "/v2.1/servers", {"limit": "1"})
+    except NoToken as cause:
+        return ApiReplies(root, None, str(cause))
+    except CannotTell as cause:
+        return ApiReplies(root, HttpReply(0, str(cause)))
+    return ApiReplies(root, HttpReply(answer.status))
+
+
+def _ask_metadata(site: MetadataSite) -> MetadataReplies:
+    root = _get(site.nova_metadata_url, "/", site.trust)
+    known = bool(site.nova_metadata_instance and site.nova_metadata_project)
+    if not root.status or site.nova_metadata_shared_secret is None:
+        return MetadataReplies(root, None, None, known)
+    unsigned = _get(site.nova_metadata_url, METADATA_PATH, site.trust)
+    headers = _signed(
+        site.nova_metadata_shared_secret,
+        site.nova_metadata_instance if known else str(uuid4()),
+        site.nova_metadata_project if known else "holdfast",
+    )
+    signed = _get(site.nova_metadata_url, METADATA_PATH, site.trust, headers)
+    return MetadataReplies(root, unsigned, signed, known)
+
+
+def _signed(secret: SecretStr, instance: str, project: str) -> dict[str, str]:
+    """Return the headers that neutron's metadata proxy sends (nova's configuration guide, "Metadata")."""
+    key = secret.get_secret_value().encode()
+    return {
+        "X-Instance-ID": instance,
+        "X-Tenant-ID": project,
+        "X-Instance-ID-Signature": hmac.new(key, instance.encode(), hashlib.sha256).hexdigest(),
+    }
+
+
+def _get(
+    url: str, path: str, trust: str | bool, headers: Mapping[str, str] | None = None
+) -> HttpReply:
+    session = Session(verify=trust)
+    try:
+        reply = session.get(
+            f"{url.rstrip('/')}{path}",
+            authenticated=False,
+            headers=dict(headers or {}),
+            timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
+            raise_exc=False,
+        )
+    except ClientException as error:
+        return HttpReply(0, cause_of(error))
+    return HttpReply(reply.status_code)

@@ -1,0 +1,174 @@
+"""A client of nova's API, host by host, with a token from keystone.
+
+Owns the login, the microversion and what counts as no answer. Bodies are returned as nova sends them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from time import monotonic
+
+from keystoneauth1.exceptions import ClientException, Unauthorized
+from keystoneauth1.identity import v3
+from keystoneauth1.session import Session
+
+from holdfast.errors import CannotTell
+from holdfast.model import Json
+from holdfast.probes.nova.site import ApiSite, Login
+
+# From 2.69 on, services of a cell whose database is silent are listed as UNKNOWN instead of being
+# left out. Seen on nova 26: with the database stopped, older versions answer 200 and an empty list.
+MICROVERSION = "2.69"
+OK = 200
+SERVICES = "/v2.1/os-services"
+CONNECT_SECONDS = 3.05
+ANSWER_SECONDS = 10.0
+TOKEN_SECONDS = (
+    20.0  # keystone hashes the password for each token, so a busy keystone is slow here first
+)
+PAGE = 1000
+PAGES = 50
+MAX_ERROR = 200  # characters of an error that a message quotes
+_CAUSE = re.compile(
+    r"\[Errno -?\d+\] [^'\")]+|certificate verify failed[^'\")]*|Remote end closed [a-z ]+"
+)
+
+
+class NoToken(CannotTell):
+    """Keystone issued no token; nova itself was not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer of any status: the body (decoded where it is JSON) and how long it took."""
+
+    status: int
+    body: Json
+    seconds: float
+
+
+def get(site: ApiSite, path: str, query: Mapping[str, str]) -> Answer:
+    """Send one ``GET`` with a token to one host's API; takes 10 s at most.
+
+    Raises:
+        NoToken: keystone issued no token; the message has the cause.
+        CannotTell: nova did not answer; the message has the cause.
+    """
+    return _request(site, "GET", path, ANSWER_SECONDS, params=query)
+
+
+def put(site: ApiSite, path: str, body: Json, wait: float) -> Answer:
+    """Send one ``PUT`` with a token to one host's API, once, and wait ``wait`` seconds for the answer.
+
+    Raises:
+        NoToken: keystone issued no token; nothing was sent to nova.
+        CannotTell: nova did not answer; whether it carried out the request is not known.
+    """
+    return _request(site, "PUT", path, wait, json=body)
+
+
+def _request(site: ApiSite, method: str, path: str, wait: float, **more: Json) -> Answer:
+    session = log_in(site)
+    began = monotonic()
+    try:
+        reply = session.request(
+            f"{site.nova_api_url.rstrip('/')}{path}",
+            method,
+            headers={"OpenStack-API-Version": f"compute {MICROVERSION}"},
+            timeout=(CONNECT_SECONDS, wait),
+            raise_exc=False,
+            **more,
+        )
+    except ClientException as error:
+        raise CannotTell(f"{site.nova_api_url}: {cause_of(error)}") from None
+    return Answer(reply.status_code, _json(reply), monotonic() - began)
+
+
+def log_in(site: ApiSite) -> Session:
+    """Return a session that holds a token: the one of this process if there is one already.
+
+    Raises:
+        NoToken: keystone issued none; the message names keystone and the cause.
+    """
+    session = Session(auth=_login(site.login), verify=site.trust, timeout=TOKEN_SECONDS)
+    try:
+        session.get_token()
+    except Unauthorized:
+        cause = "login refused (401)"
+    except ClientException as error:
+        cause = cause_of(error)
+    else:
+        return session
+    raise NoToken(f"no token from keystone at {site.nova_auth_url}: {cause}")
+
+
+def get_from_first(
+    sites: Mapping[str, ApiSite], path: str, query: Mapping[str, str]
+) -> tuple[str, Json]:
+    """Return the first of these hosts whose API answers with 200, and the body.
+
+    Raises:
+        NoToken: keystone issued no token, and will not for the next host either.
+        CannotTell: none of them answers with 200; the message has each host's answer.
+    """
+    refusals = []
+    for host, site in sites.items():
+        try:
+            answer = get(site, path, query)
+        except NoToken:
+            raise
+        except CannotTell as error:
+            refusals.append(f"{host}: {error}")
+            continue
+        if answer.status == OK:
+            return host, answer.body
+        refusals.append(f"{host}: {answer.status} for {path}")
+    raise CannotTell(f"no API host of nova answered: {'; '.join(refusals)}")
+
+
+def get_pages(
+    sites: Mapping[str, ApiSite], path: str, name: str, query: dict[str, str], marker: str = "id"
+) -> Sequence[Json]:
+    """Return the entries of a list from all its pages; ``marker`` is the field that the next page begins after.
+
+    Raises:
+        CannotTell: see ``get_from_first``, or there are too many pages.
+    """
+    found: list[Json] = []
+    for _ in range(PAGES):
+        _, body = get_from_first(sites, path, query | {"limit": str(PAGE)})
+        found += body[name]
+        if not body[name] or f"{name}_links" not in body:  # the link to a next page
+            return found
+        query = query | {"marker": str(found[-1][marker])}
+    raise CannotTell(f"{path} has more than {PAGES * PAGE} entries for {query}")
+
+
+@lru_cache(maxsize=8)
+def _login(site: Login) -> v3.Password:
+    """Return the login with its token, kept for the life of the process, which serves one gate."""
+    return v3.Password(
+        auth_url=site.nova_auth_url,
+        username=site.nova_auth_username,
+        password=site.nova_auth_password.get_secret_value(),
+        project_name=site.nova_auth_project,
+        user_domain_name=site.nova_auth_user_domain,
+        project_domain_name=site.nova_auth_project_domain,
+    )
+
+
+def cause_of(error: Exception) -> str:
+    """Return an error as one short line: its innermost cause, where the library's text has it."""
+    text = str(error)
+    cause = _CAUSE.search(text)
+    return cause[0] if cause else text.partition("\n")[0][:MAX_ERROR] or type(error).__name__
+
+
+def _json(reply: Json) -> Json:
+    try:
+        return reply.json()
+    except ValueError:
+        return reply.text[:MAX_ERROR]

@@ -1,0 +1,70 @@
+"""Read what a nova unit on the task's host has logged since its start."""
+
+from __future__ import annotations
+
+from holdfast.errors import CannotTell
+from holdfast.observations.nova import UnitLog
+from holdfast.probes.base import ProbeContext
+
+# $1 is the unit, $2 the log file or "journal". The file, and the one that logrotate moved aside last,
+# is read from its end back to the start of the unit, so its size does not matter. The start is the
+# moment before the unit's first process, by the host's own clock; logs are in the host's time zone.
+_SCRIPT = r"""
+set -eu
+show() { systemctl show --timestamp=us+utc --value --property "$1" -- "$unit"; }
+unit=$1 log=$2
+since=$(show InactiveExitTimestamp)
+[ -n "$since" ] || { echo "$unit has never been started" >&2; exit 3; }
+since=$(date --date "$since" '+%Y-%m-%d %H:%M:%S.%3N') from=$since
+if [ "$log" = journal ]; then
+  lines() { journalctl --quiet --no-pager --reverse --output short-iso "_SYSTEMD_INVOCATION_ID=$(show InvocationID)"; }
+  from=
+else
+  [ -r "$log" ] || { echo "$log is not there or cannot be read" >&2; exit 4; }
+  lines() { tac -- "$log"; [ ! -r "$log.1" ] || tac -- "$log.1"; }
+fi
+echo "since $since"
+lines | awk -v from="$from" '
+  from != "" && !/^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9]/ { next }
+  from != "" && ($1 " " $2) < from { exit }
+  { lines++ }
+  /MessagingTimeout: Timed out waiting for a reply/ { found("no_reply") }
+  /failed to send after .* missing queue \(reply_/ { found("reply_abandoned") }
+  /Timed out waiting for nova-conductor/ { found("no_conductor") }
+  function found(kind) { count[kind]++; if (!last) last = $1 " " $2 }
+  END {
+    print "lines", lines + 0; print "last", last
+    for (kind in count) print "found", kind, count[kind]
+  }'
+"""
+
+
+def probe_unit_log(context: ProbeContext, unit: str, log: str) -> UnitLog:
+    """Count the complaints about messaging in a unit's log that are newer than the unit's start.
+
+    ``log`` is the file that the unit on the task's host logs to, or ``journal``.
+
+    Raises:
+        CannotTell: the host is unreachable, the unit never ran, or the log cannot be read.
+    """
+    result = context.shell.run(["sh", "-c", _SCRIPT, "sh", unit, log])
+    if result.rc != 0:
+        cause = result.stderr.strip() or f"exit status {result.rc}, no output"
+        raise CannotTell(f"{context.host}: the log of {unit} cannot be read: {cause}")
+    values: dict[str, str] = {}
+    complaints = {}
+    for line in result.stdout.splitlines():
+        key, _, value = line.partition(" ")
+        if key == "found":
+            kind, count = value.split()
+            complaints[kind] = int(count)
+        values[key] = value
+    return UnitLog(
+        host=context.host,
+        unit=unit,
+        log=log,
+        since=values["since"],
+        lines=int(values["lines"]),
+        complaints=complaints,
+        last=values["last"],
+    )

@@ -1,0 +1,231 @@
+"""A client that calls nova's services over the broker, each through the service's own queue.
+
+Every nova RPC server answers ``ping`` in namespace ``baseapi``, version 1.0 (seen on nova 26 to 31).
+Calls are made with py-amqp, in the envelope that every release of oslo.messaging reads and writes.
+oslo.messaging itself is not used: it waits without an end while no broker answers, and leaves a
+reply queue behind for half an hour each time.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+from uuid import uuid4
+
+import amqp
+
+from holdfast.errors import CannotTell, InvalidInput
+from holdfast.observations.nova import ExpectedService, RpcReplies, RpcRound
+
+EXCHANGE = "nova"
+REPLIES = "holdfast_"  # the name of our reply queues begins so; nova's own are ``reply_…``
+CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 5.0
+# The broker drops a ping that no worker took before we stop listening: a service whose answer finds
+# no reply queue retries for a minute and logs a complaint.
+EXPIRY_SECONDS = ANSWER_SECONDS - 1
+TLS_PORT, PORT = 5671, 5672
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """One address of a transport URL; the password appears in no representation."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    vhost: str
+    tls: bool
+
+    @property
+    def name(self) -> str:
+        """For messages: host and port."""
+        return f"{self.host}:{self.port}"
+
+
+def brokers_of(url: str) -> Sequence[Broker]:
+    """Parse nova's transport URL: ``rabbit://user:password@host:port,…/vhost?ssl=1``.
+
+    Raises:
+        InvalidInput: it is invalid; the message never has the URL, which has a password.
+    """
+    fault = "nova_transport_url: expected rabbit://user:password@host:port[,…]/[vhost]"
+    try:
+        parts = urlsplit(url)
+        tls = parse_qs(parts.query).get("ssl", ["0"])[-1].lower() in {"1", "true", "yes", "on"}
+        addresses = [urlsplit(f"//{address}") for address in parts.netloc.split(",")]
+        brokers = [
+            Broker(
+                host=address.hostname or "",
+                port=address.port or (TLS_PORT if tls else PORT),
+                user=unquote(address.username or ""),
+                password=unquote(address.password or ""),
+                vhost=unquote(parts.path[1:]) or "/",
+                tls=tls,
+            )
+            for address in addresses
+        ]
+    except ValueError:
+        raise InvalidInput(fault) from None  # the original message has the URL
+    if parts.scheme != "rabbit" or not all(each.host and each.user for each in brokers):
+        raise InvalidInput(fault)
+    return brokers
+
+
+def ping(
+    brokers: Sequence[Broker], pings: Mapping[ExpectedService, int], ca_file: str = ""
+) -> RpcRound:
+    """Send each service so many pings at once, through the first broker that serves, and count replies.
+
+    Takes 3 s at most for each broker that does not answer, and 5 s for the pings.
+
+    Raises:
+        CannotTell: no broker serves, or the one in use fails meanwhile; the message names brokers and causes.
+    """
+    connection, via = _first_that_serves(brokers, ca_file)
+    try:
+        replies = PingRound(connection).ping(pings)
+        connection.close()
+    except (amqp.AMQPError, OSError) as error:
+        raise CannotTell(
+            f"broker {via.name} failed before all pings were answered: {_cause_of(error)}"
+        ) from None
+    finally:
+        connection.collect()
+    return replies
+
+
+def _first_that_serves(brokers: Iterable[Broker], ca_file: str) -> tuple[amqp.Connection, Broker]:
+    refusals = []
+    for broker in brokers:
+        connection = amqp.Connection(
+            host=broker.name,
+            userid=broker.user,
+            password=broker.password,
+            virtual_host=broker.vhost,
+            ssl=_tls(broker, ca_file) if broker.tls else False,
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=CONNECT_SECONDS,
+            write_timeout=CONNECT_SECONDS,
+            client_properties={"connection_name": "holdfast: nova gate"},
+        )
+        try:
+            connection.connect()
+        except (amqp.AMQPError, OSError) as error:
+            refusals.append(f"{broker.name}: {_cause_of(error)}")
+        else:
+            return connection, broker
+    raise CannotTell(f"no broker of nova_transport_url serves: {'; '.join(refusals)}")
+
+
+def _tls(broker: Broker, ca_file: str) -> dict[str, Any]:
+    return {
+        "cert_reqs": ssl.CERT_REQUIRED,
+        "ca_certs": ca_file or None,
+        "server_hostname": broker.host,
+    }
+
+
+def _cause_of(error: Exception) -> str:
+    """Return the error in one line; py-amqp's text has host and reason, never the password."""
+    if isinstance(error, amqp.AccessRefused):
+        return "login refused (403)"
+    return str(error).partition("\n")[0].strip() or type(error).__name__
+
+
+@dataclass(slots=True)
+class PingRound:
+    """One exchange of pings and replies on an open connection, with a reply queue of its own.
+
+    ``wait``: seconds to listen for replies.
+    """
+
+    connection: Any
+    wait: float = ANSWER_SECONDS
+    replies: dict[ExpectedService, RpcReplies] = field(default_factory=dict)
+    waiting: dict[str, ExpectedService] = field(default_factory=dict)
+    blocked: str = ""
+
+    def ping(self, pings: Mapping[ExpectedService, int]) -> RpcRound:
+        """Send every service its pings at once and listen until all are answered or the time is over.
+
+        Raises:
+            CannotTell: the broker blocks publishers.
+        """
+        self.connection.on_blocked = self._on_blocked
+        channel = self.connection.channel()
+        channel.events["basic_return"].add(self._on_returned)
+        reply_queue = channel.queue_declare(f"{REPLIES}{uuid4().hex}", exclusive=True).queue
+        channel.basic_consume(reply_queue, callback=self._on_reply, no_ack=True)
+        for service, count in pings.items():
+            self.replies[service] = RpcReplies(sent=count)
+            for _ in range(count):
+                self._send(channel, service, reply_queue)
+        self._listen()
+        return self.replies
+
+    def _send(self, channel: Any, service: ExpectedService, reply_queue: str) -> None:
+        call = uuid4().hex
+        self.waiting[call] = service
+        message = amqp.Message(
+            envelope("ping", {"arg": call}, call, reply_queue),
+            content_type="application/json",
+            content_encoding="utf-8",
+            correlation_id=call,
+            expiration=str(int(EXPIRY_SECONDS * 1000)),
+        )
+        channel.basic_publish(message, exchange=EXCHANGE, routing_key=service.queue, mandatory=True)
+
+    def _listen(self) -> None:
+        deadline = monotonic() + self.wait
+        while self.waiting and not self.blocked and (left := deadline - monotonic()) > 0:
+            try:
+                self.connection.drain_events(timeout=left)
+            except TimeoutError:
+                break
+        if self.blocked:
+            raise CannotTell(f"the broker takes no messages (alarm): {self.blocked}")
+
+    def _on_reply(self, message: Any) -> None:
+        reply = json.loads(json.loads(message.body)["oslo.message"])
+        service = self.waiting.pop(reply.get("_msg_id", ""), None)
+        if service is None:
+            return
+        so_far = self.replies[service]
+        if reply.get("failure"):
+            error = json.loads(reply["failure"]).get("class", "unknown")
+            self.replies[service] = replace(so_far, error=error)
+        else:
+            self.replies[service] = replace(so_far, answered=so_far.answered + 1)
+
+    def _on_returned(self, *reason_and_message: Any) -> None:
+        """Note that the broker returned a message that it could not route to any queue."""
+        call = reason_and_message[-1].properties["correlation_id"]
+        service = self.waiting.pop(call, None)
+        if service is not None:
+            self.replies[service] = replace(self.replies[service], no_queue=True)
+
+    def _on_blocked(self, reason: str) -> None:
+        self.blocked = reason
+
+
+def envelope(method: str, arguments: Mapping[str, Any], call: str, replies: str) -> str:
+    """Return an RPC call in the envelope of oslo.messaging 2.0 (``serialize_msg``, ``pack_context``)."""
+    message = {
+        "method": method,
+        "args": arguments,
+        "namespace": "baseapi",
+        "version": "1.0",
+        "_msg_id": call,
+        "_reply_q": replies,
+        "_timeout": None,
+        "_unique_id": uuid4().hex,
+        "_context_is_admin": True,
+    }
+    return json.dumps({"oslo.version": "2.0", "oslo.message": json.dumps(message)})

@@ -1,0 +1,366 @@
+"""The gate loop, with scripted probes and a clock that only waiting moves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast import gate_loop
+from holdfast.claims.base import BoundClaim, Claim, Parameters
+from holdfast.errors import CannotTell, InvalidInput
+from holdfast.gate_loop import (
+    GateResult,
+    GateTiming,
+    Reading,
+    Timer,
+    claims_of_host,
+    describe,
+    run_gate,
+)
+from holdfast.judges.base import judge_latest
+from holdfast.model import Json, Outcome, Settle, Verdict
+from holdfast.observations.base import Observation, Unanswered
+from holdfast.probes.base import ProbeContext
+from tests.unit.probes.shells import NoShell
+
+GROUPS = {"rabbitmq": ["ctl1", "ctl2"], "empty": []}
+GOOD, BAD, SILENT, FINAL = "good", "bad", "silent", "final"
+
+
+CONTEXT = ProbeContext(host="ctl1", groups=GROUPS, variables={}, shell=NoShell())
+
+
+@dataclass
+class ScriptedProbe:
+    """Returns one observation after another, the last one for ever; ``calls`` counts."""
+
+    observations: Sequence[str]
+    calls: int = 0
+
+    def probe(self, _: ProbeContext) -> Json:
+        observation = self.observations[min(self.calls, len(self.observations) - 1)]
+        self.calls += 1
+        if observation == SILENT:
+            raise CannotTell("no route to ctl2")
+        return observation
+
+
+@judge_latest
+def judge(claim: str, latest: str) -> Verdict:
+    return Verdict(
+        claim, Outcome.PASS if latest == GOOD else Outcome.FAIL, latest, f"it is {latest}"
+    )
+
+
+def claim(probe: Callable[[ProbeContext], Json], **more: Json) -> BoundClaim:
+    return BoundClaim(Claim(name="a.c", summary="", probe=probe, judge=judge, **more), Parameters())
+
+
+@dataclass
+class FakeTime:
+    """A clock that only waiting moves."""
+
+    now: float = 1000.0
+    waits: list[float] = field(default_factory=list)
+
+    def wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+
+    @property
+    def timer(self) -> Timer:
+        return Timer(lambda: self.now, self.wait)
+
+
+def timing(
+    readings: int = 1, seconds: float = 0, deadline: float = 60, poll: float = 2
+) -> GateTiming:
+    settle = Settle(readings, timedelta(seconds=seconds))
+    return GateTiming(settle, timedelta(seconds=deadline), timedelta(seconds=poll))
+
+
+def gate(
+    *observations: str,
+    at: GateTiming,
+    time: FakeTime | None = None,
+    read: list[Reading] | None = None,
+) -> GateResult:
+    bound = claim(ScriptedProbe(observations).probe, final=(FINAL,))
+    shown = read if read is not None else []
+    return run_gate([bound], CONTEXT, at, (time or FakeTime()).timer, shown.append)
+
+
+def test_a_good_first_reading_needs_no_wait() -> None:
+    time = FakeTime()
+    result = gate(GOOD, at=timing(), time=time)
+    assert (result.outcome, result.readings, result.seconds, time.waits) == (Outcome.PASS, 1, 0, [])
+
+
+def test_it_waits_until_good_readings_settle() -> None:
+    result = gate(BAD, GOOD, at=timing(readings=3, seconds=5))
+    assert (result.outcome, result.readings, result.seconds) == (Outcome.PASS, 5, 8)
+
+
+def test_one_bad_reading_starts_the_count_again() -> None:
+    result = gate(GOOD, GOOD, BAD, GOOD, at=timing(readings=3))
+    assert (result.outcome, result.readings) == (Outcome.PASS, 6)
+
+
+def test_one_unknown_starts_the_count_again() -> None:
+    result = gate(GOOD, GOOD, SILENT, GOOD, at=timing(readings=3))
+    assert (result.outcome, result.readings) == (Outcome.PASS, 6)
+
+
+def test_at_the_deadline_it_fails_with_the_last_verdicts() -> None:
+    result = gate(SILENT, BAD, at=timing(deadline=10))
+    assert (result.outcome, result.readings, result.seconds) == (Outcome.FAIL, 6, 10)
+    assert [verdict.message for verdict in result.verdicts] == ["it is bad"]
+
+
+def test_without_an_answer_it_is_unknown_with_the_cause() -> None:
+    result = gate(SILENT, at=timing(deadline=10))
+    assert result.outcome is Outcome.UNKNOWN
+    assert [verdict.message for verdict in result.verdicts] == ["no route to ctl2"]
+
+
+def test_the_last_reading_is_at_the_deadline() -> None:
+    time = FakeTime()
+    assert gate(BAD, at=timing(deadline=5, poll=2), time=time).seconds == 5
+    assert time.waits == [2, 2, 1]
+
+
+def test_without_a_deadline_there_is_one_reading() -> None:
+    assert gate(BAD, at=timing(deadline=0)).readings == 1
+    assert gate(GOOD, at=timing(deadline=0)).outcome is Outcome.PASS
+
+
+def test_good_readings_that_come_too_late_do_not_pass() -> None:
+    result = gate(GOOD, GOOD, BAD, GOOD, at=timing(readings=9, deadline=10))
+    assert result.outcome is Outcome.FAIL
+    last = result.verdicts[-1]
+    assert (last.claim, last.reason) == (gate_loop.SETTLED, "not_settled")
+    assert "3/9 readings" in last.message
+    assert "at 4 s: it is bad" in last.message
+
+
+def test_a_deadline_shorter_than_the_settling_is_unknown() -> None:
+    result = gate(GOOD, at=timing(seconds=30, deadline=10))
+    assert result.outcome is Outcome.UNKNOWN
+    assert result.verdicts[-1].reason == "deadline_too_short"
+
+
+def test_a_final_reason_ends_the_gate_at_once() -> None:
+    result = gate(GOOD, FINAL, at=timing(readings=9, deadline=300))
+    assert (result.outcome, result.readings) == (Outcome.FAIL, 2)
+
+
+def test_a_final_reason_does_not_end_a_gate_that_could_not_tell() -> None:
+    def cannot_tell(claim: str, _: Sequence[Observation]) -> Verdict:
+        return Verdict(claim, Outcome.UNKNOWN, FINAL, "")
+
+    probe = ScriptedProbe([GOOD]).probe
+    bound = BoundClaim(
+        Claim(name="a.c", summary="", probe=probe, judge=cannot_tell, final=(FINAL,)), Parameters()
+    )
+    assert run_gate([bound], CONTEXT, timing(deadline=10), FakeTime().timer, print).readings == 6
+
+
+def test_every_reading_is_reported_when_it_is_taken() -> None:
+    read: list[Reading] = []
+    gate(BAD, GOOD, at=timing(readings=2), read=read)
+    assert [(r.number, r.outcome, r.elapsed.total_seconds()) for r in read] == [
+        (1, Outcome.FAIL, 0),
+        (2, Outcome.PASS, 2),
+        (3, Outcome.PASS, 4),
+    ]
+
+
+def test_a_judge_sees_the_whole_history_of_the_gate() -> None:
+    histories: list[list[Observation]] = []
+
+    def record(claim: str, history: Sequence[Observation]) -> Verdict:
+        histories.append(list(history))
+        return judge(claim, history)
+
+    probe = ScriptedProbe([BAD, SILENT, GOOD]).probe
+    bound = BoundClaim(Claim(name="a.c", summary="", probe=probe, judge=record), Parameters())
+    run_gate([bound], CONTEXT, timing(), FakeTime().timer, lambda _: None)
+    assert histories[-1] == [BAD, Unanswered("no route to ctl2"), GOOD]
+
+
+# --- several claims
+
+
+class NodeParameters(Parameters):
+    node: str
+
+
+class ToleranceParameters(NodeParameters):
+    tolerance: int = 1
+
+
+def test_all_claims_must_hold_together() -> None:
+    one, two = ScriptedProbe([GOOD, BAD]), ScriptedProbe([BAD, GOOD])
+    result = run_gate(
+        [claim(one.probe), claim(two.probe)],
+        CONTEXT,
+        timing(deadline=4),
+        FakeTime().timer,
+        lambda _: None,
+    )
+    assert result.outcome is Outcome.FAIL
+
+
+def test_a_question_is_asked_once_a_reading_for_all_claims_that_share_it() -> None:
+    asked: list[str] = []
+    tolerances: list[int] = []
+
+    def probe(_: ProbeContext, node: str) -> Json:
+        asked.append(node)
+        return GOOD
+
+    def judge_with_tolerance(claim: str, history: Sequence[Observation], tolerance: int) -> Verdict:
+        tolerances.append(tolerance)
+        return judge(claim, history)
+
+    plain = Claim(name="a.c", summary="", probe=probe, judge=judge, parameters=NodeParameters)
+    tolerant = Claim(
+        name="a.d",
+        summary="",
+        probe=probe,
+        judge=judge_with_tolerance,
+        parameters=ToleranceParameters,
+    )
+    claims = [
+        BoundClaim(plain, NodeParameters(node="ctl1")),
+        BoundClaim(tolerant, ToleranceParameters(node="ctl1", tolerance=9)),
+        BoundClaim(tolerant, ToleranceParameters(node="ctl2")),
+    ]
+    result = run_gate(claims, CONTEXT, timing(), FakeTime().timer, lambda _: None)
+    assert [verdict.claim for verdict in result.verdicts] == ["a.c", "a.d", "a.d"]
+    assert sorted(asked) == ["ctl1", "ctl2"]
+    assert tolerances == [9, 1]
+
+
+def test_different_questions_are_asked_at_the_same_time() -> None:
+    together = threading.Barrier(3, timeout=20)
+
+    def probe_of() -> Callable[[ProbeContext], Json]:
+        def probe(_: ProbeContext) -> Json:
+            together.wait()
+            return GOOD
+
+        return probe
+
+    claims = [claim(probe_of()) for _ in range(3)]
+    assert (
+        run_gate(claims, CONTEXT, timing(), FakeTime().timer, lambda _: None).outcome
+        is Outcome.PASS
+    )
+
+
+def test_a_probe_that_never_ends_does_not_hold_up_the_gate() -> None:
+    release = threading.Event()
+
+    def probe(_: ProbeContext) -> Json:
+        release.wait(60)
+        return GOOD
+
+    short = replace(timing(deadline=0), grace=timedelta(seconds=0.1))
+    result = run_gate([claim(probe)], CONTEXT, short, FakeTime().timer, lambda _: None)
+    release.set()
+    assert result.outcome is Outcome.UNKNOWN
+    assert "did not end within" in result.verdicts[0].message
+
+
+def test_an_unexpected_error_of_a_probe_is_raised() -> None:
+    def broken(_: ProbeContext) -> Json:
+        raise KeyError("nodes")
+
+    with pytest.raises(KeyError):
+        run_gate([claim(broken)], CONTEXT, timing(), FakeTime().timer, lambda _: None)
+
+
+# --- refusals
+
+
+def test_a_gate_without_claims_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="this gate names no claim"):
+        run_gate([], CONTEXT, timing(), FakeTime().timer, lambda _: None)
+
+
+@pytest.mark.parametrize("group", ["empty", "gone"])
+def test_a_claim_about_a_group_without_hosts_is_refused_before_any_probe(group: str) -> None:
+    script = ScriptedProbe([GOOD])
+    with pytest.raises(InvalidInput, match=rf"a\.c is about the group {group}"):
+        run_gate(
+            [claim(script.probe, group=group)], CONTEXT, timing(), FakeTime().timer, lambda _: None
+        )
+    assert script.calls == 0
+
+
+# --- claims of one host
+
+
+def test_a_claim_about_a_group_is_asked_at_its_first_host_of_the_play() -> None:
+    about_group, about_host = (
+        claim(ScriptedProbe([GOOD]).probe, group="rabbitmq"),
+        claim(ScriptedProbe([GOOD]).probe),
+    )
+    claims = [about_group, about_host]
+    assert claims_of_host("ctl1", claims, GROUPS, ["ctl1", "ctl2"]) == claims
+    assert claims_of_host("ctl2", claims, GROUPS, ["ctl1", "ctl2"]) == [about_host]
+    assert claims_of_host("ctl2", claims, GROUPS, ["ctl2"]) == claims
+
+
+def test_a_claim_that_no_host_would_ask_is_refused() -> None:
+    about_group = claim(ScriptedProbe([GOOD]).probe, group="rabbitmq")
+    with pytest.raises(InvalidInput, match="which has no host in this play"):
+        claims_of_host("cmp1", [about_group], GROUPS, ["cmp1"])
+
+
+# --- text
+
+
+@pytest.mark.parametrize(
+    ("observations", "at", "line"),
+    [
+        ([BAD], timing(deadline=300), "gate ctl1 a.c FAIL 1/1: it is bad (0 s of 300 s)"),
+        ([SILENT], timing(), "gate ctl1 a.c UNKNOWN 1/1: no route to ctl2 (0 s of 60 s)"),
+        ([GOOD], timing(readings=3), "gate ctl1 a.c PASS 1/3 readings (0 s of 60 s)"),
+        ([GOOD], timing(3, 10), "gate ctl1 a.c PASS 1/3 readings, 0 of 10 s (0 s of 60 s)"),
+        ([BAD], timing(deadline=0), "gate ctl1 a.c FAIL 1/1: it is bad (0 s)"),
+    ],
+)
+def test_a_reading_is_one_line(observations: list[str], at: GateTiming, line: str) -> None:
+    read: list[Reading] = []
+    gate(*observations, at=at, read=read)
+    assert describe("ctl1", read[0], at) == line
+
+
+# --- never
+
+
+@given(
+    st.lists(st.sampled_from([GOOD, BAD, SILENT]), min_size=1, max_size=12),
+    st.integers(1, 4),
+    st.integers(0, 8),
+    st.integers(0, 30),
+)
+def test_it_passes_only_after_enough_good_readings_in_a_row(
+    observations: list[str], readings: int, seconds: int, deadline: int
+) -> None:
+    read: list[Reading] = []
+    result = gate(*observations, at=timing(readings, seconds, deadline, poll=1), read=read)
+    last = read[-readings:]
+    if result.outcome is Outcome.PASS:
+        assert len(last) == readings
+        assert all(reading.outcome is Outcome.PASS for reading in last)
+        assert last[-1].streak.span(last[-1].at) >= timedelta(seconds=seconds)
+    assert result.seconds <= deadline

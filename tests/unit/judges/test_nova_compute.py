@@ -1,0 +1,84 @@
+"""The verdict on what a compute has in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from holdfast.judges.nova.compute import compute_idle
+from holdfast.model import Outcome, Verdict
+from holdfast.observations.base import Observation, Unanswered
+from holdfast.observations.nova import ComputeWork, Instance, ListedService, Migration
+
+PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
+SILENT = Unanswered("no token from keystone: login refused (401)")
+UP = ListedService(
+    "nova-compute", "cmp1", "enabled", "up", "2026-11-21T00:30:05", "", forced_down=False
+)
+DISABLED = replace(UP, status="disabled", disabled_reason="disk is failing")
+SILENT_CELL = ListedService("nova-compute", "cmp1", "UNKNOWN", "", "", "", forced_down=False)
+
+
+def outcome_and_reason(verdict: Verdict) -> tuple[Outcome, str]:
+    return verdict.outcome, verdict.reason
+
+
+def work(
+    instances: Sequence[Instance] = (),
+    migrations: Sequence[Migration] = (),
+    before: ListedService | None = UP,
+    after: ListedService | None = UP,
+) -> ComputeWork:
+    return ComputeWork("cmp1", before, instances, migrations, after)
+
+
+ACTIVE = Instance("i1", "ACTIVE", "")
+LIVE = Migration("7", "live-migration", "running")
+
+
+@pytest.mark.parametrize(
+    ("observed", "verdict"),
+    [
+        (work(), (PASS, "idle")),
+        (work([ACTIVE]), (PASS, "idle")),
+        (work([Instance("i2", "ERROR", "")]), (PASS, "idle")),
+        (work(before=DISABLED, after=DISABLED), (PASS, "idle")),
+        (work([ACTIVE, Instance("i2", "ACTIVE", "rebooting")]), (FAIL, "in_flight")),
+        (work([Instance("i2", "BUILD", "")]), (FAIL, "in_flight")),
+        (work([Instance("i2", "REBUILD", "")]), (FAIL, "in_flight")),
+        (work(migrations=[LIVE]), (FAIL, "in_flight")),
+        (work(migrations=[replace(LIVE, status="queued")]), (FAIL, "in_flight")),
+        (work(migrations=[replace(LIVE, status="completed")]), (PASS, "idle")),
+        (work(migrations=[replace(LIVE, status="confirmed")]), (PASS, "idle")),
+        (work(migrations=[replace(LIVE, status="something new")]), (FAIL, "in_flight")),
+        (work(migrations=[replace(LIVE, status="finished")]), (PASS, "idle")),
+        # The lists of a silent cell are empty, and prove nothing.
+        (work(before=None), (UNKNOWN, "cell_silent")),
+        (work(after=None), (UNKNOWN, "cell_silent")),
+        (work(before=SILENT_CELL), (UNKNOWN, "cell_silent")),
+        (work(after=SILENT_CELL), (UNKNOWN, "cell_silent")),
+        (work([Instance("i2", "UNKNOWN", "")]), (UNKNOWN, "cell_silent")),
+        (SILENT, (UNKNOWN, "unanswered")),
+    ],
+)
+def test_compute_idle(observed: Observation, verdict: tuple[Outcome, str]) -> None:
+    assert outcome_and_reason(compute_idle("c", [observed], wait_for_users=False)) == verdict
+
+
+def test_an_unconfirmed_resize_is_in_flight_only_where_the_site_waits_for_users() -> None:
+    history = [work(migrations=[Migration("8", "resize", "finished")])]
+    assert compute_idle("c", history, wait_for_users=False).evidence["waiting_for_user"] == ["8"]
+    assert outcome_and_reason(compute_idle("c", history, wait_for_users=True)) == (
+        FAIL,
+        "in_flight",
+    )
+
+
+def test_what_is_in_flight_is_named() -> None:
+    observed = work([Instance("i2", "ACTIVE", "rebooting")], [LIVE])
+    message = compute_idle("c", [observed], wait_for_users=False).message
+    assert message == (
+        "cmp1 has 2 in flight: instance i2 is in ACTIVE, rebooting; live-migration 7 is running"
+    )

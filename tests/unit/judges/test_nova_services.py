@@ -1,0 +1,121 @@
+"""The verdict on nova's service list: services up, heartbeats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from holdfast.judges.nova.services import heartbeat_advanced, services_up
+from holdfast.model import Outcome, Verdict
+from holdfast.observations.base import Observation, Unanswered
+from holdfast.observations.nova import ExpectedService, ListedService, ServiceList
+
+PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
+SILENT = Unanswered("no token from keystone: login refused (401)")
+
+UP = ListedService(
+    "nova-compute", "cmp1", "enabled", "up", "2026-11-21T00:30:05", "", forced_down=False
+)
+CONDUCTOR = replace(UP, binary="nova-conductor", known_as="ctl1")
+DOWN = replace(UP, state="down")
+DISABLED = replace(UP, status="disabled", disabled_reason="disk is failing")
+SILENT_CELL = ListedService("nova-compute", "cmp1", "UNKNOWN", "", "", "", forced_down=False)
+
+EXPECTED = (
+    ExpectedService("conductor", "ctl1", "ctl1"),
+    ExpectedService("compute", "cmp1", "cmp1"),
+)
+
+
+def outcome_and_reason(verdict: Verdict) -> tuple[Outcome, str]:
+    return verdict.outcome, verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("listed", "verdict"),
+    [
+        ([CONDUCTOR, UP], (PASS, "up")),
+        ([CONDUCTOR, DISABLED], (PASS, "up")),
+        ([CONDUCTOR, DOWN], (FAIL, "not_up")),
+        ([CONDUCTOR, replace(UP, forced_down=True)], (FAIL, "not_up")),
+        ([CONDUCTOR, replace(UP, state="")], (FAIL, "not_up")),
+        ([CONDUCTOR], (FAIL, "not_up")),
+        ([CONDUCTOR, replace(UP, known_as="cmp2")], (FAIL, "not_up")),
+        ([CONDUCTOR, SILENT_CELL], (UNKNOWN, "cell_silent")),
+        # The entries of a silent cell's conductors are left out, not marked.
+        ([SILENT_CELL], (UNKNOWN, "cell_silent")),
+        ([], (UNKNOWN, "cell_silent")),
+    ],
+)
+def test_services_up(listed: Sequence[ListedService], verdict: tuple[Outcome, str]) -> None:
+    assert outcome_and_reason(services_up("c", [ServiceList(EXPECTED, listed)])) == verdict
+
+
+def test_services_up_judges_the_last_reading_alone() -> None:
+    good, bad = ServiceList(EXPECTED, [CONDUCTOR, UP]), ServiceList(EXPECTED, [CONDUCTOR, DOWN])
+    assert services_up("c", [bad, SILENT, good]).passed
+    assert not services_up("c", [good, bad]).passed
+    assert outcome_and_reason(services_up("c", [good, SILENT])) == (UNKNOWN, "unanswered")
+
+
+def test_services_up_names_disabled_and_unexpected_services_and_healthy_hosts() -> None:
+    listed = [CONDUCTOR, replace(DISABLED, state="down"), replace(UP, known_as="gone")]
+    verdict = services_up("c", [ServiceList(EXPECTED, listed)])
+    assert verdict.evidence["disabled"] == {"nova-compute on cmp1": "disk is failing"}
+    assert verdict.evidence["not_in_inventory"] == ["nova-compute on gone"]
+    assert verdict.hosts == {"cmp1": {"healthy": False}, "ctl1": {"healthy": True}}
+
+
+def test_a_service_is_found_by_novas_name_for_its_host() -> None:
+    expected = (ExpectedService("compute", "cmp1", "cmp1.example"),)
+    assert services_up("c", [ServiceList(expected, [replace(UP, known_as="cmp1.example")])]).passed
+    verdict = services_up("c", [ServiceList(expected, [UP])])
+    assert "cmp1 (as cmp1.example) is not in nova's service list" in verdict.message
+
+
+def beat(second: int, service: ListedService = UP) -> ServiceList:
+    entry = replace(service, updated_at=f"2026-11-21T00:30:{second:02d}.000000")
+    return ServiceList(EXPECTED, [CONDUCTOR, entry])
+
+
+BY_HOLDFAST = replace(UP, status="disabled", disabled_reason="holdfast:run")
+
+
+@pytest.mark.parametrize(
+    ("history", "verdict"),
+    [
+        ([beat(0)], (FAIL, "not_advanced")),
+        ([beat(0), beat(0), beat(0)], (FAIL, "not_advanced")),
+        # The first advance may be the old process's last report.
+        ([beat(0), beat(10)], (FAIL, "not_advanced")),
+        ([beat(0), beat(10), beat(10)], (FAIL, "not_advanced")),
+        ([beat(0), beat(10), beat(20)], (PASS, "advanced")),
+        ([beat(0), SILENT, beat(10), SILENT, beat(20)], (PASS, "advanced")),
+        ([beat(0), beat(10), beat(20), beat(20)], (PASS, "advanced")),
+        # A timestamp that goes back and then returns is no heartbeat.
+        ([beat(10), beat(0), beat(10)], (FAIL, "not_advanced")),
+        # Enabling or disabling moves the same timestamp.
+        ([beat(0), beat(1, BY_HOLDFAST), beat(11, BY_HOLDFAST)], (FAIL, "not_advanced")),
+        ([beat(0), beat(10), beat(15, BY_HOLDFAST)], (FAIL, "not_advanced")),
+        (
+            [beat(0), beat(1, BY_HOLDFAST), beat(11, BY_HOLDFAST), beat(21, BY_HOLDFAST)],
+            (PASS, "advanced"),
+        ),
+        # Missing from the list once: the count starts again.
+        ([beat(0), beat(10), ServiceList(EXPECTED, [CONDUCTOR]), beat(20)], (FAIL, "not_advanced")),
+        ([beat(0), beat(10), beat(20, DOWN)], (FAIL, "not_up")),
+        ([beat(0), beat(10), beat(20), ServiceList(EXPECTED, [CONDUCTOR])], (FAIL, "not_up")),
+        ([beat(0), beat(10), ServiceList(EXPECTED, [SILENT_CELL])], (UNKNOWN, "cell_silent")),
+        ([beat(0), beat(10), ServiceList(EXPECTED, [])], (UNKNOWN, "cell_silent")),
+        ([beat(0), beat(10), beat(20), SILENT], (UNKNOWN, "unanswered")),
+    ],
+)
+def test_heartbeat_advanced(history: Sequence[Observation], verdict: tuple[Outcome, str]) -> None:
+    assert outcome_and_reason(heartbeat_advanced("c", history, "compute", "cmp1", 2)) == verdict
+
+
+def test_a_heartbeat_of_a_host_outside_the_inventory_is_unknown() -> None:
+    verdict = heartbeat_advanced("c", [beat(0)], "compute", "cmp9", 2)
+    assert outcome_and_reason(verdict) == (UNKNOWN, "not_in_inventory")

@@ -1,0 +1,108 @@
+"""How the API and the metadata service of each host are asked."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from holdfast.model import Json
+from holdfast.observations.nova import ApiReplies, HttpReply, MetadataReplies
+from holdfast.probes.base import ProbeContext
+from holdfast.probes.nova.answers import METADATA_PATH, probe_apis, probe_metadata
+from tests.unit.probes.fake_nova import FakeNova, Reply, Request, closed_port_url, running_nova
+from tests.unit.probes.shells import NoShell
+
+SECRET = "planted-shared-secret"  # noqa: S105 - planted, to be looked for
+
+
+@pytest.fixture
+def nova() -> Iterator[FakeNova]:
+    with running_nova() as nova:
+        nova.routes["/"] = 200, {"versions": []}
+        nova.routes["/v2.1/servers"] = 200, {"servers": []}
+        yield nova
+
+
+def api(nova: FakeNova, **changed: str) -> dict[str, Json]:
+    return {**nova.login(), "nova_api_url": nova.url, **changed}
+
+
+def metadata(nova: FakeNova, **changed: str) -> dict[str, Json]:
+    return {"nova_metadata_url": nova.url, **changed}
+
+
+def ask_apis(hosts: Mapping[str, dict[str, Json]]) -> Mapping[str, ApiReplies]:
+    return probe_apis(ProbeContext("ctl1", {"nova_api": list(hosts)}, hosts, NoShell()))
+
+
+def ask_metadata(hosts: Mapping[str, dict[str, Json]]) -> Mapping[str, MetadataReplies]:
+    return probe_metadata(ProbeContext("ctl1", {"nova_metadata": list(hosts)}, hosts, NoShell()))
+
+
+def test_every_api_is_asked_directly(nova: FakeNova) -> None:
+    url = closed_port_url()
+    found = ask_apis({"ctl1": api(nova), "ctl2": api(nova, nova_api_url=url)})
+    assert found["ctl1"] == ApiReplies(HttpReply(200), HttpReply(200))
+    assert found["ctl2"].root.status == 0
+    assert "refused" in found["ctl2"].root.cause
+    assert found["ctl2"].call is None
+
+
+def test_an_api_whose_root_answers_may_fail_the_call(nova: FakeNova) -> None:
+    nova.routes["/v2.1/servers"] = 500, {}
+    assert ask_apis({"ctl1": api(nova)})["ctl1"] == ApiReplies(HttpReply(200), HttpReply(500))
+
+
+def test_without_a_token_the_call_is_not_made(nova: FakeNova) -> None:
+    wrong = api(nova, nova_auth_password="planted-and-wrong")  # noqa: S106 - planted, to be looked for
+    found = ask_apis({"ctl1": wrong, "ctl2": wrong})
+    assert found["ctl2"].root == HttpReply(200)
+    assert found["ctl2"].call is None
+    assert found["ctl2"].no_token.endswith("login refused (401)")
+    assert nova.logins == 1
+    assert "planted" not in repr(found)
+
+
+def check_signature(request: Request) -> Reply:
+    instance = request.headers.get("X-Instance-ID")
+    if instance is None:
+        return 400, {}
+    right = hmac.new(SECRET.encode(), instance.encode(), hashlib.sha256).hexdigest()
+    return (404 if request.headers["X-Instance-ID-Signature"] == right else 403), {}
+
+
+def test_metadata_requests_are_signed_as_neutron_signs_them(nova: FakeNova) -> None:
+    nova.routes[METADATA_PATH] = check_signature
+    found = ask_metadata({"ctl1": metadata(nova, nova_metadata_shared_secret=SECRET)})
+    assert found["ctl1"] == MetadataReplies(
+        HttpReply(200), HttpReply(400), HttpReply(404), known=False
+    )
+    assert SECRET not in repr(nova.requests)
+
+
+def test_a_wrong_secret_is_refused(nova: FakeNova) -> None:
+    nova.routes[METADATA_PATH] = check_signature
+    found = ask_metadata({"ctl1": metadata(nova, nova_metadata_shared_secret="other")})  # noqa: S106
+    assert found["ctl1"].signed == HttpReply(403)
+
+
+def test_a_known_instance_is_asked_for_by_its_project(nova: FakeNova) -> None:
+    nova.routes[METADATA_PATH] = check_signature
+    site = metadata(
+        nova,
+        nova_metadata_shared_secret=SECRET,
+        nova_metadata_instance="i-1",
+        nova_metadata_project="p-1",
+    )
+    assert ask_metadata({"ctl1": site})["ctl1"].known
+    assert nova.requests[-1].headers["X-Instance-ID"] == "i-1"
+    assert nova.requests[-1].headers["X-Tenant-ID"] == "p-1"
+
+
+def test_without_a_secret_only_the_root_is_asked(nova: FakeNova) -> None:
+    found = ask_metadata({"ctl1": metadata(nova)})
+    assert found["ctl1"] == MetadataReplies(HttpReply(200), None, None, known=False)
+    assert [each.path for each in nova.requests] == ["/"]

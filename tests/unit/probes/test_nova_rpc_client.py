@@ -1,0 +1,211 @@
+"""How services are pinged over a broker: addresses, envelope, and how each reply counts."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import amqp
+import pytest
+
+from holdfast.errors import CannotTell, InvalidInput
+from holdfast.observations.nova import ExpectedService, RpcRound
+from holdfast.probes.nova.rpc_client import REPLIES, PingRound, brokers_of, envelope, ping
+
+CONDUCTOR = ExpectedService("conductor", "ctl1", "ctl1")
+COMPUTE = ExpectedService("compute", "cmp1", "cmp1")
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("rabbit://nova:s3@b1:5673/", [("b1", 5673, "nova", "s3", "/", False)]),
+        ("rabbit://nova:s3@b1", [("b1", 5672, "nova", "s3", "/", False)]),
+        ("rabbit://nova:s3@b1/nova", [("b1", 5672, "nova", "s3", "nova", False)]),
+        ("rabbit://n%40va:p%2F%3A@b1/a%2Fb", [("b1", 5672, "n@va", "p/:", "a/b", False)]),
+        ("rabbit://nova:s3@[::1]:5673/", [("::1", 5673, "nova", "s3", "/", False)]),
+        ("rabbit://nova:s3@b1/?ssl=1", [("b1", 5671, "nova", "s3", "/", True)]),
+        (
+            "rabbit://nova:s3@b1:5672,nova:s4@b2:5672/v",
+            [("b1", 5672, "nova", "s3", "v", False), ("b2", 5672, "nova", "s4", "v", False)],
+        ),
+    ],
+)
+def test_a_transport_url(url: str, found: list[tuple[str, int, str, str, str, bool]]) -> None:
+    assert [(b.host, b.port, b.user, b.password, b.vhost, b.tls) for b in brokers_of(url)] == found
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "planted-secret",
+        "http://nova:planted-secret@b1/",
+        "rabbit://b1:5672/",
+        "rabbit://nova:planted-secret@:5672/",
+        "rabbit://nova:planted-secret@b1:port/",
+        "rabbit://nova:planted-secret@[b1/",
+    ],
+)
+def test_an_invalid_transport_url_is_refused_and_not_repeated_in_the_message(url: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        brokers_of(url)
+    assert "planted" not in repr(caught.value) + str(caught.value.__cause__)
+
+
+def test_a_broker_does_not_show_its_password() -> None:
+    assert "planted" not in repr(brokers_of("rabbit://nova:planted-secret@b1/"))
+
+
+UNPACK_WITH_OSLO_MESSAGING = """
+import json, sys
+from oslo_messaging._drivers import amqp, common
+received = common.deserialize_msg(json.load(sys.stdin))
+context = amqp.unpack_context(received)
+json.dump([context.msg_id, context.reply_q, context.to_dict()["is_admin"], received], sys.stdout)
+"""
+
+
+def test_oslo_messaging_reads_the_envelope() -> None:
+    """The library of nova's services unpacks the envelope. In a process of its own: it loads eventlet."""
+    done = subprocess.run(
+        [sys.executable, "-c", UNPACK_WITH_OSLO_MESSAGING],
+        input=envelope("ping", {"arg": "x"}, "id", "replies"),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    msg_id, reply_q, is_admin, received = json.loads(done.stdout)
+    assert (msg_id, reply_q, is_admin) == ("id", "replies", True)
+    assert {key: received[key] for key in ("method", "args", "namespace", "version")} == {
+        "method": "ping",
+        "args": {"arg": "x"},
+        "namespace": "baseapi",
+        "version": "1.0",
+    }
+
+
+@dataclass
+class FakeBroker:
+    """A connection to services that answer as ``behave`` returns; ``sent`` keeps the messages.
+
+    ``behave`` gives for each message what comes back: ``reply``, ``failure``, ``no queue``,
+    ``blocked``, or nothing.
+    """
+
+    behave: Callable[[str, int], str]
+    on_blocked: Callable[[str], None] | None = None
+    sent: list[tuple[str, Any]] = field(default_factory=list)
+    _events: list[Callable[[], None]] = field(default_factory=list)
+    _answer: Callable[[Any], None] | None = None
+
+    def channel(self) -> Any:
+        returned: set[Callable[..., None]] = set()
+        self._returned = returned
+        return SimpleNamespace(
+            events={"basic_return": returned},
+            queue_declare=lambda name, exclusive: SimpleNamespace(queue=name),
+            basic_consume=self._consume,
+            basic_publish=self._publish,
+        )
+
+    def drain_events(self, timeout: float) -> None:
+        assert timeout > 0
+        if not self._events:
+            raise TimeoutError
+        self._events.pop(0)()
+
+    def _consume(self, queue: str, callback: Callable[[Any], None], no_ack: bool) -> None:
+        assert queue.startswith(REPLIES)
+        self._answer = callback
+
+    def _publish(self, message: Any, exchange: str, routing_key: str, mandatory: bool) -> None:
+        assert (exchange, mandatory) == ("nova", True)
+        before = len([key for key, _ in self.sent if key == routing_key])
+        self.sent.append((routing_key, message))
+        what = self.behave(routing_key, before)
+        if what:
+            self._events.append(lambda: self._deliver(what, message))
+
+    def _deliver(self, what: str, message: Any) -> None:
+        if what == "blocked":
+            assert self.on_blocked is not None
+            return self.on_blocked("memory alarm")
+        if what == "no queue":
+            for handler in self._returned:
+                handler("NO_ROUTE", "nova", "key", message)
+            return None
+        call = json.loads(json.loads(message.body)["oslo.message"])
+        failure = json.dumps({"class": "UnsupportedVersion"}) if what == "failure" else None
+        reply = {"_msg_id": call["_msg_id"], "result": {}, "failure": failure, "ending": True}
+        assert self._answer is not None
+        body = json.dumps({"oslo.version": "2.0", "oslo.message": json.dumps(reply)})
+        return self._answer(SimpleNamespace(body=body))
+
+
+def send(behave: Callable[[str, int], str], pings: Mapping[ExpectedService, int]) -> RpcRound:
+    return PingRound(FakeBroker(behave), wait=0.2).ping(pings)
+
+
+def test_every_call_is_answered() -> None:
+    replies = send(lambda *_: "reply", {CONDUCTOR: 3, COMPUTE: 1})
+    assert {each: (reply.sent, reply.answered) for each, reply in replies.items()} == {
+        CONDUCTOR: (3, 3),
+        COMPUTE: (1, 1),
+    }
+
+
+def test_a_worker_that_hangs_leaves_a_ping_unanswered() -> None:
+    replies = send(lambda _, number: "" if number == 1 else "reply", {CONDUCTOR: 3})
+    assert (replies[CONDUCTOR].sent, replies[CONDUCTOR].answered) == (3, 2)
+
+
+def test_a_silent_service_does_not_affect_others() -> None:
+    replies = send(
+        lambda key, _: "reply" if key == "compute.cmp1" else "", {CONDUCTOR: 2, COMPUTE: 2}
+    )
+    assert (replies[CONDUCTOR].answered, replies[COMPUTE].answered) == (0, 2)
+
+
+def test_a_missing_queue_is_reported_without_waiting() -> None:
+    replies = send(lambda *_: "no queue", {CONDUCTOR: 2})
+    assert replies[CONDUCTOR].no_queue
+    assert replies[CONDUCTOR].answered == 0
+
+
+def test_an_error_does_not_count_as_an_answer() -> None:
+    reply = send(lambda *_: "failure", {CONDUCTOR: 1})[CONDUCTOR]
+    assert (reply.answered, reply.error) == (0, "UnsupportedVersion")
+
+
+def test_a_broker_that_blocks_publishers_gives_no_answer() -> None:
+    with pytest.raises(CannotTell, match="the broker takes no messages"):
+        send(lambda *_: "blocked", {CONDUCTOR: 1})
+
+
+def test_a_call_expires_before_we_stop_listening() -> None:
+    """A service whose answer finds no reply queue would log complaints for a minute."""
+    broker = FakeBroker(lambda *_: "reply")
+    PingRound(broker, wait=5.0).ping({CONDUCTOR: 1})
+    ((_, message),) = broker.sent
+    assert isinstance(message, amqp.Message)
+    assert 0 < int(message.properties["expiration"]) <= 4000
+
+
+def test_brokers_that_do_not_serve_are_named_without_the_password() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    brokers = brokers_of(
+        f"rabbit://nova:planted-secret@127.0.0.1:{port},n:planted@127.0.0.1:{port}/"
+    )
+    with pytest.raises(CannotTell) as caught:
+        ping(brokers, {CONDUCTOR: 1})
+    assert str(caught.value).count(f"127.0.0.1:{port}: ") == 2
+    assert "refused" in str(caught.value)
+    assert "planted" not in str(caught.value)
