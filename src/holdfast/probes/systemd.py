@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Sequence
 
 from holdfast.errors import CannotTell
 from holdfast.observations.systemd import StopTimeout, UnitState
-from holdfast.probes.base import ProbeContext
+from holdfast.probes.base import CommandResult, ProbeContext
 
 _STATE = (
     "Id",
@@ -20,18 +21,9 @@ _STATE = (
     "InvocationID",
     "NRestarts",
 )
-_UNITS = {
-    "us": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "min": 60.0,
-    "h": 3600.0,
-    "d": 86400.0,
-    "w": 604800.0,
-    "month": 2629800.0,
-    "y": 31557600.0,
-}
-_SPAN = re.compile(rf"(\d+(?:\.\d+)?)({'|'.join(sorted(_UNITS, key=len, reverse=True))})")
+_INFINITE = 2**64 - 1  # microseconds: systemd's value for "never" (USEC_INFINITY)
+_BUSCTL = ("busctl", "--json=short", "get-property", "org.freedesktop.systemd1")
+_STOP_TIMEOUT = ("org.freedesktop.systemd1.Service", "TimeoutStopUSec")
 
 
 def probe_unit(context: ProbeContext, unit: str) -> UnitState:
@@ -57,21 +49,27 @@ def probe_unit(context: ProbeContext, unit: str) -> UnitState:
 def probe_stop_timeout(context: ProbeContext, unit: str) -> StopTimeout:
     """Return how long systemd lets the unit stop before it kills it; ``unit`` may be an alias.
 
+    The time is read over D-Bus, as a number of microseconds: ``systemctl show`` prints it for people.
+
     Raises:
         CannotTell: the host is unreachable, systemd on it does not answer, or the unit is no loaded service.
     """
-    shown = _show(context, unit, ("LoadState", "ActiveState", "TimeoutStopUSec"))
+    shown = _show(context, unit, ("Id", "LoadState", "ActiveState"))
     if shown.get("LoadState") != "loaded":
         state = shown.get("LoadState") or "no LoadState was reported"
         raise CannotTell(f"{context.host}: systemd has not loaded {unit}: {state}")
-    return StopTimeout(context.host, unit, _seconds(shown["TimeoutStopUSec"]))
-
-
-def _seconds(span: str) -> float:
-    """Return a time span as systemd prints it, ``1min 30s`` (systemd.time(7)), in seconds."""
-    if span == "infinity":
-        return math.inf
-    return sum(float(number) * _UNITS[unit] for number, unit in _SPAN.findall(span))
+    path = f"/org/freedesktop/systemd1/unit/{bus_label(shown['Id'])}"
+    result = context.shell.run([*_BUSCTL, path, *_STOP_TIMEOUT])
+    microseconds = _microseconds(result)
+    if microseconds is None:
+        cause = (
+            result.stderr.strip() or f"exit status {result.rc}, output {result.stdout.strip()!r}"
+        )
+        raise CannotTell(
+            f"{context.host}: systemd did not report the stop timeout of {unit}: {cause}"
+        )
+    never = microseconds == _INFINITE
+    return StopTimeout(context.host, unit, math.inf if never else microseconds / 1_000_000)
 
 
 def _show(context: ProbeContext, unit: str, properties: Sequence[str]) -> dict[str, str]:
@@ -84,3 +82,22 @@ def _show(context: ProbeContext, unit: str, properties: Sequence[str]) -> dict[s
         cause = result.stderr.strip() or f"exit status {result.rc}, no output"
         raise CannotTell(f"{context.host}: systemd did not report the state of {unit}: {cause}")
     return shown
+
+
+def _microseconds(result: CommandResult) -> int | None:
+    """Return the number in the answer of ``busctl get-property``, None where there is none."""
+    try:
+        answer = json.loads(result.stdout) if result.rc == 0 else None
+    except ValueError:
+        return None
+    value = answer.get("data") if isinstance(answer, dict) else None
+    return value if type(value) is int and value >= 0 else None
+
+
+def bus_label(name: str) -> str:
+    """Return a unit's name as an element of a D-Bus object path.
+
+    Every byte but ASCII letters and digits becomes ``_`` and two hexadecimal digits, and so does a
+    digit in the first place (sd_bus_path_encode(3)).
+    """
+    return re.sub(rb"^[0-9]|[^A-Za-z0-9]", lambda m: b"_%02x" % m[0][0], name.encode()).decode()

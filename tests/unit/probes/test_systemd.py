@@ -7,7 +7,7 @@ import pytest
 from holdfast.errors import CannotTell
 from holdfast.observations.systemd import StopTimeout, UnitState
 from holdfast.probes.base import CommandResult, ProbeContext
-from holdfast.probes.systemd import probe_stop_timeout, probe_unit
+from holdfast.probes.systemd import bus_label, probe_stop_timeout, probe_unit
 from tests.unit.probes.shells import ScriptedShell
 
 SHOWN = """Type=simple
@@ -61,25 +61,84 @@ def test_without_an_answer_it_cannot_tell(answer: CommandResult) -> None:
     assert answer.stderr in str(cause.value)
 
 
+LOADED = CommandResult(0, "Id=nova-compute.service\nLoadState=loaded\nActiveState=active\n", "")
+
+
+def stop_timeout(*results: CommandResult) -> StopTimeout:
+    return probe_stop_timeout(context(ScriptedShell(*results)), "nova-compute")
+
+
 @pytest.mark.parametrize(
-    ("shown", "seconds"),
+    ("printed", "seconds"),
     [
-        ("15s", 15.0),
-        ("1min 30s", 90.0),
-        ("1h 5min", 3900.0),
-        ("200ms", 0.2),
-        ("1.500000s", 1.5),
-        ("0", 0.0),
-        ("infinity", float("inf")),
+        ('{"type":"t","data":15000000}', 15.0),
+        ('{"type":"t","data":90000000}', 90.0),
+        ('{"type":"t","data":1500}', 0.0015),
+        ('{"type":"t","data":0}', 0.0),
+        ('{"type":"t","data":18446744073709551615}', float("inf")),
     ],
 )
-def test_a_stop_timeout_is_read_as_systemctl_prints_it(shown: str, seconds: float) -> None:
-    output = f"LoadState=loaded\nActiveState=active\nTimeoutStopUSec={shown}\n"
-    shell = ScriptedShell(CommandResult(0, output, ""))
-    assert probe_stop_timeout(context(shell), "u") == StopTimeout("ctl1", "u", seconds)
+def test_a_stop_timeout_is_read_in_microseconds(printed: str, seconds: float) -> None:
+    found = stop_timeout(LOADED, CommandResult(0, f"{printed}\n", ""))
+    assert found == StopTimeout("ctl1", "nova-compute", seconds)
 
 
-def test_a_unit_that_is_not_loaded_has_no_stop_timeout() -> None:
-    shell = ScriptedShell(CommandResult(0, "LoadState=not-found\nActiveState=inactive\n", ""))
-    with pytest.raises(CannotTell, match="ctl1: systemd has not loaded u: not-found"):
-        probe_stop_timeout(context(shell), "u")
+def test_the_property_is_that_of_the_unit_and_not_of_its_alias() -> None:
+    shell = ScriptedShell(LOADED, CommandResult(0, '{"type":"t","data":1}', ""))
+    probe_stop_timeout(context(shell), "compute-alias")
+    assert shell.commands[0][-1] == "compute-alias"
+    assert shell.commands[1] == [
+        "busctl",
+        "--json=short",
+        "get-property",
+        "org.freedesktop.systemd1",
+        "/org/freedesktop/systemd1/unit/nova_2dcompute_2eservice",
+        "org.freedesktop.systemd1.Service",
+        "TimeoutStopUSec",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("cron.service", "cron_2eservice"),
+        ("getty@tty1.service", "getty_40tty1_2eservice"),
+        ("3proxy.service", "_33proxy_2eservice"),
+        ("a\\x2db_c.service", "a_5cx2db_5fc_2eservice"),
+        ("é.service", "_c3_a9_2eservice"),
+    ],
+)
+def test_a_units_name_is_encoded_for_an_object_path(name: str, label: str) -> None:
+    assert bus_label(name) == label
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (
+            CommandResult(1, "", "Failed to connect to bus: No such file or directory"),
+            "No such file",
+        ),
+        (CommandResult(1, '{"type":"t","data":90000000}', ""), "exit status 1"),
+        (CommandResult(127, "", "busctl: not found"), "not found"),
+        (CommandResult(0, "", ""), "output ''"),
+        (CommandResult(0, "t 90000000", ""), "output 't 90000000'"),
+        (CommandResult(0, '{"type":"s","data":"1min 30s"}', ""), "1min 30s"),
+        (CommandResult(0, '{"type":"t","data":true}', ""), "true"),
+        (CommandResult(0, '{"type":"t","data":-1}', ""), "-1"),
+        (CommandResult(0, '{"type":"t"}', ""), "output"),
+        (CommandResult(0, "90000000", ""), "output"),
+    ],
+)
+def test_without_a_stop_timeout_it_cannot_tell(result: CommandResult, message: str) -> None:
+    with pytest.raises(CannotTell, match="did not report the stop timeout") as cause:
+        stop_timeout(LOADED, result)
+    assert message in str(cause.value)
+
+
+@pytest.mark.parametrize("state", ["not-found", "masked", "bad-setting", ""])
+def test_a_unit_that_is_not_loaded_has_no_stop_timeout(state: str) -> None:
+    """systemd would answer with its default for any unit."""
+    shown = f"Id=nova-compute.service\nLoadState={state}\nActiveState=inactive\n"
+    with pytest.raises(CannotTell, match="ctl1: systemd has not loaded nova-compute"):
+        stop_timeout(CommandResult(0, shown, ""), CommandResult(0, '{"type":"t","data":1}', ""))
