@@ -1,6 +1,6 @@
-"""What every test of the repository shares: nobody's real state is touched, and Hypothesis has no clock.
+"""Shared by all tests: each has state of its own, away from the user's, and Hypothesis has no deadline.
 
-Owns no fixture that a suite could own itself.
+Fixtures that one suite alone needs are in that suite.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A deadline would assert speed, which depends on the machine. In CI the examples are the same every time, so that a
-# red build is red again when it is looked at; at a desk they are random, so that new ones are found.
-settings.register_profile("desk", deadline=None)
+# A deadline would assert speed, which depends on the machine. In CI the examples are the same in each run, so that a
+# failure can be reproduced; elsewhere they are random, so that new ones are found.
+settings.register_profile("local", deadline=None)
 settings.register_profile(
     "ci",
     deadline=None,
@@ -21,7 +21,7 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile("ci" if os.environ.get("CI") else "desk")
+settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 @pytest.fixture(autouse=True)

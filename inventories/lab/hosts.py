@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Inventory of the lab, derived from the LAB_* environment alone.
 
-Owns which hosts the lab has, their addresses and their groups. It must not look at running containers: the expected
-membership of a cluster is what was asked for, never what happens to run. Variables other than the lab's own
-coordinates are in group_vars/.
+It has the lab's hosts, their addresses and groups, and variables about the lab itself; all other variables are in
+group_vars/. It does not read which containers run: the expected members of a cluster are those of the inventory.
 """
 
 from __future__ import annotations
@@ -96,7 +95,7 @@ def inventory() -> dict[str, object]:
 
 
 def main() -> None:
-    """Answer Ansible's `--list`; `--host` is never asked, because `_meta` is given."""
+    """Print the inventory for Ansible's `--list`. Ansible does not call `--host`, because the output has `_meta`."""
     if sys.argv[1:] != ["--list"]:
         sys.exit(f"usage: {sys.argv[0]} --list")
     print(json.dumps(inventory(), indent=2))

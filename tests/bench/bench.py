@@ -1,4 +1,4 @@
-"""`make bench`: what Holdfast costs, beside other tools, on the same hosts in one run. Asserts nothing.
+"""`make bench`: measures Holdfast's overhead and that of other tools, on the same hosts in one run. Asserts nothing.
 
 Prints tables of seconds and ratios and writes the figures as JSON into the lab's directory.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.contenders import CONTENDERS, install
-from tests.bench.lab import BENCH, REPOSITORY, UNIT, Lab, read_lab, timed, tool
+from tests.bench.lab import BENCH, REPOSITORY, UNIT, Lab, program, read_lab, timed
+from tests.bench.tools import TOOLS, install
 
 ROUNDS = 3
 FLEETS = (1000, 10000)
@@ -24,7 +24,7 @@ Figures = dict[str, float]
 
 
 def main() -> None:
-    """Measure all three and print them."""
+    """Run the three benchmarks and print and save their figures."""
     console = Console(width=110)
     lab = read_lab()
     with tempfile.TemporaryDirectory() as directory:
@@ -40,15 +40,15 @@ def main() -> None:
 
 
 def restarts(lab: Lab, scratch: Path, console: Console) -> Figures:
-    """Seconds per host of the same trivial restart by each tool: the median of some rounds."""
+    """Return the seconds per host of the same trivial restart by each tool: the median of several rounds."""
     console.print(f"[bold]Restarting {UNIT} on {len(lab.addresses)} hosts, one at a time[/]")
     install(present=True)
     try:
         bare = statistics.median(_bare(lab, address, scratch) for address in lab.addresses.values())
         seconds = {}
-        for name, contender in CONTENDERS.items():
-            contender(lab, scratch)
-            rounds = [contender(lab, scratch) for _ in range(ROUNDS)]
+        for name, restart in TOOLS.items():
+            restart(lab, scratch)
+            rounds = [restart(lab, scratch) for _ in range(ROUNDS)]
             seconds[name] = statistics.median(rounds) / len(lab.addresses)
             console.print(f"  {name}: {', '.join(f'{total:.1f} s' for total in rounds)}")
     finally:
@@ -66,7 +66,7 @@ def restarts(lab: Lab, scratch: Path, console: Console) -> Figures:
 
 
 def _bare(lab: Lab, address: str, scratch: Path) -> float:
-    """Over a connection that is already there, so that only the restart and one round trip remain."""
+    """Return the seconds of the restart alone, over an open SSH connection: the restart and one round trip."""
     warm = ("ControlMaster=auto", "ControlPersist=60s", f"ControlPath={scratch}/%C")
     options = [
         word
@@ -79,9 +79,9 @@ def _bare(lab: Lab, address: str, scratch: Path) -> float:
 
 
 def gates(scratch: Path, console: Console) -> Figures:
-    """Seconds that one reading of every standing RabbitMQ claim takes, over HTTP and through the CLI."""
+    """Return the seconds of one reading of all standing RabbitMQ claims, over HTTP and through the CLI."""
     listed = subprocess.run(
-        [tool("python"), str(BENCH / "standing.py"), "rabbitmq"],
+        [program("python"), str(BENCH / "standing_claims.py"), "rabbitmq"],
         check=True,
         capture_output=True,
         text=True,
@@ -91,9 +91,9 @@ def gates(scratch: Path, console: Console) -> Figures:
         json.dumps({"bench_claims": json.loads(listed.stdout), "bench_result": str(result)})
     )
     seconds = {}
-    for way, enabled in (("management API", "true"), ("CLI", "false")):
+    for source, enabled in (("management API", "true"), ("CLI", "false")):
         argv = [
-            tool("ansible-playbook"),
+            program("ansible-playbook"),
             "-i",
             "inventories/lab",
             str(BENCH / "gate.yml"),
@@ -101,17 +101,17 @@ def gates(scratch: Path, console: Console) -> Figures:
             f"@{variables}",
         ]
         timed([*argv, "-e", json.dumps({"rabbitmq_management_enabled": enabled == "true"})])
-        seconds[way] = float(json.loads(result.read_text())["seconds"])
+        seconds[source] = float(json.loads(result.read_text())["seconds"])
     table = Table("a full RabbitMQ gate, one reading", "s", "ratio to the CLI")
-    for way, value in seconds.items():
-        table.add_row(way, f"{value:.2f}", f"{value / seconds['CLI']:.3f}")
+    for source, value in seconds.items():
+        table.add_row(source, f"{value:.2f}", f"{value / seconds['CLI']:.3f}")
     console.print(table)
     return seconds
 
 
 def planning(count: int, console: Console) -> Figures:
-    """Seconds to plan for so many hosts and the memory it took, in a fresh process."""
-    argv = [tool("python"), str(BENCH / "planning.py"), str(count)]
+    """Return the seconds and megabytes of planning for `count` hosts, in a process of its own."""
+    argv = [program("python"), str(BENCH / "planning.py"), str(count)]
     done = subprocess.run(argv, cwd=REPOSITORY, check=True, capture_output=True, text=True)
     figures: Figures = json.loads(done.stdout)
     run = (

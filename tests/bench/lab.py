@@ -1,4 +1,4 @@
-"""The lab as the benchmark sees it: hosts, key, known hosts; and one way to run and time a command."""
+"""The hosts of the lab and how to reach them, and a function that runs and times a command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNIT = "holdfast-bench"
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """The lab's hosts by name and address, and how to reach them."""
+    """The addresses of the lab's hosts by name, and the lab's directory."""
 
     addresses: Mapping[str, str]
     directory: Path
@@ -35,9 +35,9 @@ class Lab:
 
 
 def read_lab() -> Lab:
-    """Ask the inventory, as everybody else does."""
+    """Return the lab of the inventory."""
     listed = subprocess.run(
-        [tool("ansible-inventory"), "-i", "inventories/lab", "--list"],
+        [program("ansible-inventory"), "-i", "inventories/lab", "--list"],
         cwd=REPOSITORY,
         check=True,
         capture_output=True,
@@ -50,13 +50,13 @@ def read_lab() -> Lab:
     return Lab(addresses, Path(variables[hosts[0]]["lab_dir"]))
 
 
-def tool(name: str, environment: str = ".venv") -> str:
-    """The path of a program in one of the two virtual environments."""
+def program(name: str, environment: str = ".venv") -> str:
+    """Return the path of a program in one of the two virtual environments."""
     return str(REPOSITORY / environment / "bin" / name)
 
 
 def timed(argv: Sequence[str], extra: Mapping[str, str] | None = None) -> float:
-    """Seconds that a command takes; its output is shown only if it fails, and then ends the benchmark."""
+    """Return the seconds that a command takes; if it fails, print its output and end the benchmark."""
     began = time.monotonic()
     done = subprocess.run(
         argv,

@@ -1,4 +1,4 @@
-"""Planning and a whole run in memory at N hosts: seconds and megabytes, in a process of its own.
+"""Measures planning, and a whole run with fakes, for N hosts: seconds and megabytes.
 
 Called as `planning.py N`; prints JSON. A process of its own, because peak memory belongs to a process.
 """
@@ -24,7 +24,7 @@ from holdfast.store import open_store
 
 GROUP = "nova_compute"
 BATCH = 100
-RUN_UP_TO = 1000  # above, planning alone: a whole run in memory would measure the double
+RUN_UP_TO = 1000  # hosts; a larger run would mostly measure the fakes
 RUNBOOK = f"""---
 name: computes
 summary: for the benchmark
@@ -34,7 +34,7 @@ summary: for the benchmark
 
 ## 1. Computes
 
-There are many of them.
+There are many computes.
 
 ```step
 roll: computes.yml
@@ -44,26 +44,26 @@ batch: {BATCH}
 
 ## If it holds
 
-It does not.
+It does not hold.
 """
 
 
 class Sites:
-    """One group of N hosts."""
+    """Reads every site as one group with the given hosts."""
 
     def __init__(self, hosts: tuple[str, ...]) -> None:
         self._hosts = hosts
 
     def read(self, site: Path, limit: str) -> SiteInventory:
-        """The whole group, whatever the limit."""
+        """Return the inventory with the whole group; `limit` is ignored."""
         return SiteInventory("bench", str(site), {GROUP: self._hosts})
 
 
 class Playbooks:
-    """One playbook."""
+    """Reads every playbook as one with the same policy."""
 
     def read(self, name: str, variables: Mapping[str, Json]) -> Playbook:
-        """A policy such as the computes' own."""
+        """Return a playbook with a policy like that of the computes."""
         policy = PlaybookPolicy(
             service="nova",
             group=GROUP,
@@ -75,7 +75,7 @@ class Playbooks:
 
 
 def measure(count: int, scratch: Path) -> dict[str, float]:
-    """Plan for `count` hosts, then run it in memory where that says something."""
+    """Plan for `count` hosts, run it with fakes up to RUN_UP_TO hosts, and return seconds and megabytes."""
     hosts = tuple(f"cmp{number:05}" for number in range(count))
     fleet = FakeFleet.of(list(hosts))
     store = open_store(Settings(f"sqlite:///{scratch}/state.db", scratch))
@@ -106,6 +106,6 @@ def measure(count: int, scratch: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    # In memory: how fast this machine's disk syncs is not the question.
+    # In memory, so that the speed of this machine's disk does not matter.
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         print(json.dumps(measure(int(sys.argv[1]), Path(directory))))

@@ -1,4 +1,4 @@
-# The lab's targets, for the top Makefile. Which lab is meant: LAB_* in the environment or on make's command line, where
+# The lab's targets, for the top Makefile. LAB_* in the environment or on make's command line select the lab;
 # inventories/lab/hosts.py has the defaults.
 
 LAB_PLAY = $(BIN)/ansible-playbook --inventory inventories/lab
@@ -6,7 +6,7 @@ LAB_PLAY = $(BIN)/ansible-playbook --inventory inventories/lab
 ##@ The lab (LAB_NAME= LAB_RELEASE=bookworm|trixie LAB_PROFILE=full|rabbitmq LAB_COMPUTES= LAB_SUBNET= LAB_DIR=)
 
 .PHONY: lab-up
-lab-up: lab-image venv ## Bring the lab up, or repair what is stopped or broken in it
+lab-up: lab-image venv ## Start the lab, or repair what is stopped or broken in it
 	@$(LAB_PLAY) playbooks/lab/up.yml
 
 .PHONY: lab-down

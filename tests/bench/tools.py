@@ -1,7 +1,7 @@
 """The same trivial restart on the same hosts, one host at a time, by four tools.
 
-Every tool keeps its SSH connections as its own defaults and the project's ansible.cfg have it; each is run once
-unmeasured first, so that nobody pays for the others' warm-up.
+Each tool keeps SSH connections open as its own defaults, or the project's ansible.cfg, say. Each is run once without
+measuring it first, so that none pays for starting cold.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench.lab import BENCH, UNIT, Lab, timed, tool
+from tests.bench.lab import BENCH, UNIT, Lab, program, timed
 
-Contender = Callable[[Lab, Path], float]
+Tool = Callable[[Lab, Path], float]
 
 
 def plain(lab: Lab, scratch: Path) -> float:
-    """A `serial: 1` playbook without any gate."""
+    """Restart with a `serial: 1` playbook without any gate, and return the seconds."""
     return _playbook("plain.yml")
 
 
 def holdfast(lab: Lab, scratch: Path) -> float:
-    """`holdfast run`: lease, journal, gates before and after, sweep."""
+    """Restart with `holdfast run` (lease, journal, gates before and after, sweep), and return the seconds."""
     argv = [
-        tool("holdfast"),
+        program("holdfast"),
         "run",
         str(BENCH / "bench-restart.md"),
         "--site",
@@ -34,7 +34,7 @@ def holdfast(lab: Lab, scratch: Path) -> float:
 
 
 def cumin(lab: Lab, scratch: Path) -> float:
-    """Wikimedia's cumin with a batch size of one."""
+    """Restart with Wikimedia's cumin, with batches of one host, and return the seconds."""
     options = (
         f"-l ops -i {lab.key} -o UserKnownHostsFile={lab.known_hosts} -o StrictHostKeyChecking=yes "
         f"-o ControlMaster=auto -o ControlPersist=60s -o ControlPath={scratch}/%C"
@@ -45,12 +45,20 @@ def cumin(lab: Lab, scratch: Path) -> float:
         f'clustershell:\n  ssh_options:\n    - "{options}"\n'
     )
     hosts = ",".join(lab.addresses.values())
-    argv = [tool("cumin", ".venv-bench"), "-c", str(config), "--force", "--no-progress", "-b", "1"]
+    argv = [
+        program("cumin", ".venv-bench"),
+        "-c",
+        str(config),
+        "--force",
+        "--no-progress",
+        "-b",
+        "1",
+    ]
     return timed([*argv, f"D{{{hosts}}}", f"sudo systemctl restart {UNIT}"])
 
 
 def pyinfra(lab: Lab, scratch: Path) -> float:
-    """pyinfra with `--serial`."""
+    """Restart with `pyinfra --serial`, and return the seconds."""
     login = {
         "ssh_user": "ops",
         "ssh_key": str(lab.key),
@@ -59,11 +67,11 @@ def pyinfra(lab: Lab, scratch: Path) -> float:
     }
     inventory = scratch / "inventory.py"
     inventory.write_text(f"hosts = {[(address, login) for address in lab.addresses.values()]!r}\n")
-    argv = [tool("pyinfra", ".venv-bench"), "-y", "--serial", "--sudo", str(inventory)]
+    argv = [program("pyinfra", ".venv-bench"), "-y", "--serial", "--sudo", str(inventory)]
     return timed([*argv, "systemd.service", UNIT, "running=true", "restarted=true"])
 
 
-CONTENDERS: Mapping[str, Contender] = {
+TOOLS: Mapping[str, Tool] = {
     "plain serial playbook": plain,
     "holdfast run": holdfast,
     "cumin": cumin,
@@ -72,11 +80,11 @@ CONTENDERS: Mapping[str, Contender] = {
 
 
 def install(*, present: bool) -> None:
-    """Put the unit on every host, or take it away."""
+    """Install the benchmark's unit on every host, or remove it."""
     _playbook("unit.yml", f"bench_unit_present={str(present).lower()}")
 
 
 def _playbook(name: str, *variables: str) -> float:
-    argv = [tool("ansible-playbook"), "-i", "inventories/lab", str(BENCH / name)]
+    argv = [program("ansible-playbook"), "-i", "inventories/lab", str(BENCH / name)]
     extra = [word for value in (f"bench_unit={UNIT}", *variables) for word in ("-e", value)]
     return timed([*argv, *extra])

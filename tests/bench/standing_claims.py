@@ -1,4 +1,4 @@
-"""Print the names of one system's standing claims as JSON: what `holdfast check` asks of it."""
+"""Prints the names of one system's standing claims, those of `holdfast check`, as JSON."""
 
 from __future__ import annotations
 
