@@ -81,17 +81,19 @@ def _open_question(state: RunState, question: str) -> PlannedApprove:
         raise InvalidInput(
             f"Run {state.run} does not wait for an approval", remedy=f"holdfast status {state.run}"
         )
-    if question and question != f"{step.number}:{step.question_plan}":
+    if question and question != f"{step.number}:{step.approval_plan_hash}":
         raise InvalidInput(
             f"This approval was for another question or plan: run {state.run} now asks step "
-            f"{step.number} for plan {step.question_plan}",
+            f"{step.number} for plan {step.approval_plan_hash}",
             remedy=f"holdfast approve {state.run}",
         )
     return asked
 
 
 def _refuse_late(state: RunState, asked: PlannedApprove, now: datetime) -> None:
-    until = (state.step.wanted_at or now) + timedelta(seconds=asked.deadline_seconds or 0)
+    until = (state.step.approval_requested_at or now) + timedelta(
+        seconds=asked.deadline_seconds or 0
+    )
     if now >= until:
         raise Refused(
             f"Too late: the approval of step {asked.number} of {state.run} expired at {until:%H:%M:%S} UTC",

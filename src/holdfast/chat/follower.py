@@ -162,7 +162,7 @@ class Follower:
             case events.Approved() | events.StepFinished():
                 await self._redraw_question(feed, state, event.step)
             case events.Held() | events.Aborted() | events.RunRefused():
-                await self._redraw_question(feed, state, state.current)
+                await self._redraw_question(feed, state, state.current_step)
                 await self.say(self._thread(feed), messages.stopped_message(state), key)
             case events.Finished():
                 await self._tell_finished(feed, state, key)

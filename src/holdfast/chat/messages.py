@@ -100,7 +100,7 @@ def progress_message(board: RunProgress, now: datetime) -> Message:
     word = str(state.status) if state.status is not Status.RUNNING else "running"
     lines = plain(*progress_lines(board, now))
     buttons: tuple[Button, ...] = ()
-    if state.status is Status.RUNNING and state.abort is None:
+    if state.status is Status.RUNNING and state.abort_request is None:
         buttons = (Button("Stop at the next boundary", f"abort:{state.run}", "bad"),)
     return Message(f"{word} [{state.run}]", lines, buttons)
 
@@ -116,13 +116,11 @@ def approval_message(
         return Message(head)
     others = ", other than who asked for the run" * asked.by_others
     terms = f"{asked.count} of {join_names(people) or 'nobody'}{others}"
-    within = (
-        f"within {format_duration(asked.deadline_seconds or 0)}, for plan {known.question_plan}"
-    )
+    within = f"within {format_duration(asked.deadline_seconds or 0)}, for plan {known.approval_plan_hash}"
     text = f"{head}\n{one_line(asked.question)}\nof: {terms}; {within}"
     if not awaits(state, step):
         return Message(text if known.finished else f"{text}\nnot waited for any more")
-    token = f"{state.run}:{step}:{known.question_plan}"
+    token = f"{state.run}:{step}:{known.approval_plan_hash}"
     approve = Button("Approve", f"approve:{token}", "good")
     abort = Button("Abort", f"abort:{state.run}", "bad")
     return Message(f"{text}\nnext: holdfast approve {state.run}", buttons=(approve, abort))
@@ -156,8 +154,8 @@ def typeable(text: str, state: RunState) -> str:
 def awaits(state: RunState, step: int) -> bool:
     """Whether the run waits for somebody's word at that step now."""
     known = state.steps.get(step)
-    waits = known is not None and known.wanted_at is not None and not known.finished
-    return waits and state.status is Status.RUNNING and state.current == step
+    waits = known is not None and known.approval_requested_at is not None and not known.finished
+    return waits and state.status is Status.RUNNING and state.current_step == step
 
 
 def planned_approval(state: RunState, step: int) -> PlannedApprove | None:

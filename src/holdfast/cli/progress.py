@@ -150,7 +150,7 @@ class LivePanel:
         )
 
     def _text_foot(self) -> Text:
-        abort = self._board.state.abort
+        abort = self._board.state.abort_request
         if abort:
             return Text(f"\n{sentence_for(abort).text}", style="yellow")
         return Text(f"\n{self._foot}", style="dim")

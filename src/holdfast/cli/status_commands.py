@@ -135,7 +135,7 @@ def _state_json(desk: CommandContext, state: RunState) -> dict[str, object]:
         "by": opened.by if opened else "",
         "reason": opened.reason if opened else "",
         "began": opened.at.isoformat() if opened else "",
-        "step": state.current,
+        "step": state.current_step,
         "in_hand": [turn.host for _, turn in state.in_hand()],
         "done": state.done(),
         "held": held.model_dump(mode="json") if held and not desk.driven(state) else None,

@@ -253,11 +253,13 @@ class Driver:
         self._read()
         ours = self._grant.tokens if self._grant else {}
         if self._state.grant is None or dict(self._state.grant.tokens) == dict(ours):
-            failure = Failure(self._state.current, "", "lease", lost.message)
+            failure = Failure(self._state.current_step, "", "lease", lost.message)
             held = held_event(self._state, failure, self._clock())
             self._store.append(self._run, held)
             self._read()
-        return 6 if any(turn.unknown for _, turn in self._state.in_hand()) else lost.exit_code
+        return (
+            6 if any(turn.outcome_unknown for _, turn in self._state.in_hand()) else lost.exit_code
+        )
 
     def _refuse_to_share(self) -> None:
         """Somebody resumed the run under a lease of theirs: it is no longer ours to drive."""

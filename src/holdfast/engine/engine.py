@@ -113,9 +113,15 @@ class Engine:
         """
         state = self.state(run)
         step = state.step
-        if state.status is not Status.RUNNING or step.wanted_at is None or step.finished:
+        if (
+            state.status is not Status.RUNNING
+            or step.approval_requested_at is None
+            or step.finished
+        ):
             raise InvalidInput(f"run {run} does not wait for an approval")
-        word = ev.Approved(at=self._clock(), step=step.number, by=by, plan_hash=step.question_plan)
+        word = ev.Approved(
+            at=self._clock(), step=step.number, by=by, plan_hash=step.approval_plan_hash
+        )
         self._store.append(run, word)
         return self.state(run)
 

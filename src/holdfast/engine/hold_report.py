@@ -25,7 +25,7 @@ UNREADABLE_PLAN = (
 
 def held_event(state: RunState, failure: Failure, at: datetime) -> Held:
     """The hold as the journal keeps it; the code is 6 where an act's outcome is unknown."""
-    unknown = any(turn.unknown for _, turn in state.in_hand())
+    unknown = any(turn.outcome_unknown for _, turn in state.in_hand())
     return Held(
         at=at,
         host=failure.host,
@@ -49,7 +49,7 @@ def hold_message(state: RunState) -> Held | None:
     hosts = join_names(last.hosts) if last and last.ended is None else ""
     during = f" while {hosts} was in hand" if hosts else ""
     evidence = f"the run's last event is from {state.at:%Y-%m-%d %H:%M:%S} UTC{during}"
-    return held_event(state, Failure(state.current, hosts, "", evidence), state.at)
+    return held_event(state, Failure(state.current_step, hosts, "", evidence), state.at)
 
 
 def host_states(state: RunState) -> list[str]:
@@ -58,7 +58,7 @@ def host_states(state: RunState) -> list[str]:
     if done := state.done():
         sentences.append(f"done and proved healthy: {join_names(done)}")
     if untouched := _untouched(state, state.step):
-        sentences.append(f"not touched in step {state.current}: {join_names(untouched)}")
+        sentences.append(f"not touched in step {state.current_step}: {join_names(untouched)}")
     return sentences
 
 

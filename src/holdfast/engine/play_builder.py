@@ -62,7 +62,7 @@ def _look(state: RunState, look: Inspect) -> tuple[str, tuple[str, ...], dict[st
 
 def _ident(state: RunState, playbook: str) -> str:
     """Unique within the run: every play's start is journaled before it is composed."""
-    number = len(state.batches) + len(state.looks)
+    number = len(state.batches) + len(state.inspections)
     return f"{number:04d}-{playbook.removesuffix('.yml').replace('_', '-')}"
 
 

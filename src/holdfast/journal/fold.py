@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import singledispatch
 
@@ -25,12 +25,12 @@ from holdfast.text import join_names
 
 
 def fold(recorded: Iterable[Recorded]) -> RunState:
-    """The state of the run whose events these are, oldest first."""
+    """Return the state of the run whose events these are, oldest first."""
     return advance(RunState(), recorded)
 
 
 def advance(state: RunState, recorded: Iterable[Recorded]) -> RunState:
-    """The same state, after later events; events it already knows are passed over."""
+    """Apply later events to ``state`` and return it; events that it already has are skipped."""
     for entry in recorded:
         if entry.seq > state.seq:
             state.run, state.seq = entry.run, entry.seq
@@ -41,7 +41,7 @@ def advance(state: RunState, recorded: Iterable[Recorded]) -> RunState:
 
 @singledispatch
 def _apply(event: Event, state: RunState) -> None:
-    raise TypeError(f"no meaning is known for the event {event!r} of {state.run}")
+    raise TypeError(f"the fold has no rule for the event {event!r} of run {state.run}")
 
 
 @_apply.register
@@ -56,7 +56,7 @@ def _(event: ev.LeaseTaken, state: RunState) -> None:
 
 @_apply.register
 def _(event: ev.StepStarted, state: RunState) -> None:
-    state.current = event.step
+    state.current_step = event.step
     state.steps[event.step] = StepState(event.step, event.title, event.at)
 
 
@@ -72,12 +72,13 @@ def _(event: ev.BatchStarted, state: RunState) -> None:
         event.step, tuple(event.hosts), tuple(event.phases), event.why, tuple(event.sweep), event.at
     )
     state.batches.append(state.batch)
-    state.judged = []
-    # What was proved before an act says nothing about the time after it.
-    state.proved.clear()
-    state.step.swept = False
-    # From here on the roll's own gates tell how the fleet is.
-    state.step.surveyed = state.step.surveyed or Phase.PREFLIGHT in state.batch.phases
+    state.gates = []
+    # A claim proved before an act is not proved after it.
+    state.proved_claims.clear()
+    step = _current(state)
+    step.swept = False
+    # From the first preflight on, the roll's own gates replace the survey.
+    step.surveyed = step.surveyed or Phase.PREFLIGHT in state.batch.phases
 
 
 @_apply.register
@@ -89,50 +90,50 @@ def _(event: ev.BatchEnded, state: RunState) -> None:
     batch.ended, batch.status = event.at, event.status
     if event.status == "interrupted":
         _forget_observations(state, batch.hosts)
-    elif fault := _batch_fault(event, batch, state):
+    elif failure := _batch_failure(event, batch, state):
         _forget_observations(state, batch.hosts)
-        state.failure = fault
+        state.failure = failure
     elif batch.phases == (Phase.UNDRAIN,):
-        # Our drain is taken back: these hosts are as if never touched.
+        # This run's drain was undone: these hosts count as not touched.
         for host in batch.hosts:
-            state.step.turns.pop(host, None)
+            _current(state).turns.pop(host, None)
 
 
 @_apply.register
 def _(event: ev.InspectionStarted, state: RunState) -> None:
-    state.look = Inspection(event.step, event.what, tuple(event.hosts), tuple(event.claims))
-    state.looks.append(state.look)
-    state.judged = []
+    state.inspection = Inspection(event.step, event.what, tuple(event.hosts), tuple(event.claims))
+    state.inspections.append(state.inspection)
+    state.gates = []
     if event.what == "observe":
-        # Asked once: who does not answer now stays unknown, and that leads to a hold.
-        state.to_observe.difference_update(event.hosts)
+        # Each host is observed once: one that does not answer stays unknown, which leads to a hold.
+        state.hosts_to_observe.difference_update(event.hosts)
 
 
 @_apply.register
 def _(event: ev.InspectionEnded, state: RunState) -> None:
-    look, state.look = state.look, None
-    if look is None:
+    inspection, state.inspection = state.inspection, None
+    if inspection is None:
         return
-    look.passed = event.status == "ok" and _all_proved(look)
-    # A look at a large fleet is a large part of its journal: what it was worth is known now.
-    judged, look.judged = look.judged, []
+    inspection.passed = event.status == "ok" and _all_proved(inspection)
+    # The gates of a large fleet are a large part of its journal; they are not needed any more.
+    gates, inspection.gates = inspection.gates, []
     if event.what == "observe" or event.status == "interrupted":
         return
-    if not look.passed:
-        state.failure = state.failure or _look_fault(event, judged)
+    if not inspection.passed:
+        state.failure = state.failure or _inspection_failure(event, gates)
         return
-    state.proved |= {canonical(claim) for claim in look.claims}
+    state.proved_claims |= {canonical(claim) for claim in inspection.claims}
     if event.what == "sweep":
-        state.step.swept = True
+        _current(state).swept = True
     elif event.what in {"check", "wait"}:
-        state.step.passed = True
+        _current(state).passed = True
 
 
 @_apply.register
 def _(event: ev.GateJudged, state: RunState) -> None:
-    state.judged.append(event)
-    if state.look is not None:
-        state.look.judged.append(event)
+    state.gates.append(event)
+    if state.inspection is not None:
+        state.inspection.gates.append(event)
     for verdict in event.verdicts:
         for host, facts in verdict.get("hosts", {}).items():
             state.facts.setdefault(host, {}).update(facts)
@@ -141,7 +142,7 @@ def _(event: ev.GateJudged, state: RunState) -> None:
 @_apply.register
 def _(event: ev.ActIntended, state: RunState) -> None:
     state.acts.append(ActRecord(state.seq, event))
-    turn = state.step.turn(event.host)
+    turn = _current(state).turn(event.host)
     turn.done = False
     if event.act is Act.DRAIN:
         turn.drain = event
@@ -157,9 +158,9 @@ def _(event: ev.ActDone, state: RunState) -> None:
         act = ActRecord(state.seq)
         state.acts.append(act)
     act.done, act.ended, act.changed = event, event.at, event.changed
-    turn = state.step.turn(event.host)
+    turn = _current(state).turn(event.host)
     if event.act is Act.DRAIN and not event.changed:
-        # Somebody else had drained it: there is nothing of ours to take back.
+        # It was drained already, not by this run: this run undrains it neither.
         turn.drain = None
     elif event.act is Act.UNDRAIN:
         turn.drain = None
@@ -171,11 +172,11 @@ def _(event: ev.ActDone, state: RunState) -> None:
 def _(event: ev.HostDone, state: RunState) -> None:
     _end_acts(state, [event.host], event.at)
     _learn_whether_restarted(event, state)
-    # A play that only gives work back has not ended a turn, whatever it says.
+    # A play without the phase verify does not end a turn.
     if state.batch is not None and Phase.VERIFY not in state.batch.phases:
         return
-    state.step.turn(event.host).done = True
-    # Last restarted, last in the sweep's order.
+    _current(state).turn(event.host).done = True
+    # Popped and set again: the host restarted last is the last in the sweep's order.
     units = state.done_units.pop(event.host, {})
     state.done_units[event.host] = {**units, event.unit: event.invocation_id}
 
@@ -190,51 +191,51 @@ def _(event: ev.Observed, state: RunState) -> None:
     if event.unit not in done:
         return
     if event.active:
-        # Whoever resumed has looked at the fleet: from here on, this is the start to compare with.
+        # A person has looked at the fleet before the resume: this start is the one to compare with.
         done[event.unit] = event.invocation_id
         return
-    evidence = f"{event.unit} was restarted by this run, and now it is not active"
-    state.failure = Failure(state.current, event.host, "systemd.active", evidence)
+    evidence = f"{event.unit} was restarted by this run, and is not active now"
+    state.failure = Failure(state.current_step, event.host, "systemd.active", evidence)
 
 
 @_apply.register
 def _(_event: ev.BaselineTaken, _state: RunState) -> None:
-    """Plays alone compare with it, and read it themselves (``playrun.baseline``)."""
+    """Change nothing: only plays compare with a baseline, and read it (``play_context.baseline``)."""
 
 
 @_apply.register
 def _(event: ev.ApprovalRequested, state: RunState) -> None:
     step = state.steps[event.step]
-    step.question_plan, step.wanted_at = event.plan_hash, event.at
-    # What was said to an earlier question, which nobody waits for any more, has expired with it.
+    step.approval_plan_hash, step.approval_requested_at = event.plan_hash, event.at
+    # Approvals given for an earlier request, which has expired, count no more.
     step.approvals.clear()
 
 
 @_apply.register
 def _(event: ev.Approved, state: RunState) -> None:
     step = state.steps[event.step]
-    if event.plan_hash == step.question_plan:
+    if event.plan_hash == step.approval_plan_hash:
         step.approvals.append(event)
 
 
 @_apply.register
 def _(event: ev.AbortRequested, state: RunState) -> None:
-    if state.abort is None or event.hard:
-        state.abort = event
+    if state.abort_request is None or event.hard:
+        state.abort_request = event
 
 
 @_apply.register
 def _(event: ev.Resumed, state: RunState) -> None:
-    # Nothing is done by a run that has stopped, or whose driver has died after its last event.
+    # An act without a result ended at the latest with the event before the resume.
     _end_acts(state, {act.event.host for act in state.acts}, state.at or event.at)
     state.resumed.append(event)
     state.status = Status.RUNNING
-    state.failure = state.abort = state.held = state.aborted = None
-    state.batch = state.look = None
-    state.proved.clear()
-    # An approval that was not given in time is asked for again, and so is the survey.
-    state.step.wanted_at = None
-    state.step.surveyed = False
+    state.failure = state.abort_request = state.held = state.aborted = None
+    state.batch = state.inspection = None
+    state.proved_claims.clear()
+    # An approval that was not given in time is requested again, and the survey is repeated.
+    step = _current(state)
+    step.approval_requested_at, step.surveyed = None, False
     in_hand = {turn.host for _, turn in state.in_hand()}
     _forget_observations(state, in_hand | set(state.done_units))
 
@@ -259,8 +260,13 @@ def _(_event: ev.Finished, state: RunState) -> None:
     state.status = Status.FINISHED
 
 
+def _current(state: RunState) -> StepState:
+    """Return the step in hand, and begin it if no event has: plays by hand have no steps."""
+    return state.steps.setdefault(state.current_step, StepState(state.current_step))
+
+
 def _end_acts(state: RunState, hosts: Iterable[str], at: datetime) -> None:
-    """End what has no result yet on these hosts."""
+    """End the newest act of each host if it has no result."""
     for host in hosts:
         act = next(state.acts_of(host), None)
         if act is not None and act.ended is None:
@@ -268,7 +274,7 @@ def _end_acts(state: RunState, hosts: Iterable[str], at: datetime) -> None:
 
 
 def _learn_whether_restarted(event: ev.Observed | ev.HostDone, state: RunState) -> None:
-    """Compare a restart without a result with what the unit runs as: another id means restarted."""
+    """Compare a restart without a result with the unit's InvocationID now: another one means restarted."""
     for act in state.acts_of(event.host):
         if (act.event.act, act.event.unit) == (Act.RESTART, event.unit):
             if act.ended is not None and act.changed is None:
@@ -277,82 +283,109 @@ def _learn_whether_restarted(event: ev.Observed | ev.HostDone, state: RunState) 
 
 
 def _forget_observations(state: RunState, hosts: Iterable[str]) -> None:
-    """Whatever these hosts said earlier, they must be asked again before anything is decided."""
+    """Forget what these hosts reported: they are observed again before anything is decided."""
     wanted = set(hosts)
     for _, turn in state.in_hand():
         if turn.host in wanted:
             for restart in turn.restarts.values():
                 restart.observed = None
-            state.to_observe.add(turn.host)
-    state.to_observe |= wanted & set(state.done_units)
+            state.hosts_to_observe.add(turn.host)
+    state.hosts_to_observe |= wanted & set(state.done_units)
 
 
-def _all_proved(look: Inspection) -> bool:
-    """Every gate passed and all that was asked for is among them: silence proves nothing."""
-    if any(judged.outcome is not Outcome.PASS for judged in look.judged):
+def _all_proved(inspection: Inspection) -> bool:
+    """Return whether every gate passed, and every host and claim of the inspection has one.
+
+    A gate that is missing in the journal proves nothing.
+    """
+    if any(gate.outcome is not Outcome.PASS for gate in inspection.gates):
         return False
-    if not set(look.hosts) <= {judged.host for judged in look.judged}:
+    if not set(inspection.hosts) <= {gate.host for gate in inspection.gates}:
         return False
     passed = {
         verdict["claim"]
-        for judged in look.judged
-        for verdict in judged.verdicts
+        for gate in inspection.gates
+        for verdict in gate.verdicts
         if verdict["outcome"] == Outcome.PASS
     }
-    return look.asked() <= passed
+    return inspection.claim_names() <= passed
 
 
-def _look_fault(event: ev.InspectionEnded, judged: list[ev.GateJudged]) -> Failure:
-    return _fault(event.step, "", judged, event.messages, f"the {event.what} did not pass")
+def _inspection_failure(event: ev.InspectionEnded, gates: list[ev.GateJudged]) -> Failure:
+    return _failure(event.step, "", gates, event.messages, f"the {event.what} did not pass")
 
 
-def _batch_fault(event: ev.BatchEnded, batch: Batch, state: RunState) -> Failure | None:
-    # A host that failed explains those that were never reached.
-    bad = dict(sorted(event.hosts.items(), key=lambda item: item[1] == "absent"))
-    bad = {host: how for host, how in bad.items() if how != "ok"}
-    turns = state.steps[batch.step].turns if batch.step in state.steps else {}
-    unsaid = [host for host in batch.hosts if not _ended_well(turns.get(host), batch)]
-    unsaid += _unswept(batch.sweep, state.judged)
-    if event.status == "ok" and not bad and not unsaid:
+_HOST_ENDS: Mapping[ev.HostEnd, str] = {
+    "failed": "the play failed",
+    "unreachable": "the host was unreachable",
+    "absent": "the play did not reach the host",
+}
+
+
+def _batch_failure(event: ev.BatchEnded, batch: Batch, state: RunState) -> Failure | None:
+    """Return why the play of a batch did not succeed; None where it did."""
+    # A host that failed explains those that the play never reached: it comes first.
+    ends = sorted(event.hosts.items(), key=lambda item: item[1] == "absent")
+    bad = {host: _HOST_ENDS[end] for host, end in ends if end != "ok"}
+    unproved = _unproved(batch, state)
+    if event.status == "ok" and not bad and not unproved:
         return None
-    host = next(iter(bad), next(iter(unsaid), ""))
-    how = bad.get(host, "failed" if event.status != "ok" else "left without a word that it is well")
-    return _fault(batch.step, host, state.judged, event.messages, f"the play ended: {host} {how}")
+    host = next(iter(bad), next(iter(unproved), ""))
+    if event.status == "ok":
+        reason = (unproved | bad)[host]
+    else:
+        ran = "the play ran on no host" if event.status == "no_hosts" else "the play failed"
+        reason = bad.get(host, ran)
+    text = f"{host}: {reason}" if host else reason
+    return _failure(batch.step, host, state.gates, event.messages, text)
 
 
-def _unswept(hosts: Iterable[str], judged: Iterable[ev.GateJudged]) -> list[str]:
-    """Hosts that were to be looked at again, and of which no gate of the sweep says anything."""
-    looked_at = {gate.host for gate in judged if gate.phase == "sweep"}
-    return [host for host in hosts if host not in looked_at]
+def _unproved(batch: Batch, state: RunState) -> dict[str, str]:
+    """Return the hosts of a batch and of its sweep of which the journal has no proof, and what is missing."""
+    turns = state.steps[batch.step].turns if batch.step in state.steps else {}
+    missing = "host_done" if Phase.VERIFY in batch.phases else "that the drain was undone"
+    reasons = {
+        host: f"the play ended without recording {missing}"
+        for host in batch.hosts
+        if not _succeeded(turns.get(host), batch)
+    }
+    swept = {gate.host for gate in state.gates if gate.phase == "sweep"}
+    for host in batch.sweep:
+        if host not in swept:
+            reasons.setdefault(host, "the play ended without a gate of the sweep on this host")
+    return reasons
 
 
-def _ended_well(turn: Turn | None, batch: Batch) -> bool:
+def _succeeded(turn: Turn | None, batch: Batch) -> bool:
     if Phase.VERIFY not in batch.phases:
         return turn is None or turn.drain is None
     return turn is not None and turn.done
 
 
-def _fault(
-    step: int, host: str, judged: list[ev.GateJudged], messages: dict[str, str], otherwise: str
+def _failure(
+    step: int, host: str, gates: list[ev.GateJudged], messages: dict[str, str], otherwise: str
 ) -> Failure:
-    """The gate that did not pass, on the failed host if there is one; else the play's own words."""
-    bad = [gate for gate in judged if gate.outcome is not Outcome.PASS]
+    """Return the failure with the evidence of the last gate that did not pass, on ``host`` if given.
+
+    Without such a gate the evidence is the play's own output, and without that ``otherwise``.
+    """
+    bad = [gate for gate in gates if gate.outcome is not Outcome.PASS]
     gate = next((gate for gate in reversed(bad) if host in {"", gate.host}), None)
     if gate is None:
-        words = messages.get(host) or next(iter(messages.values()), "") or otherwise
-        return Failure(step, host, "", words)
-    failed, unknown = _said(gate, Outcome.FAIL), _said(gate, Outcome.UNKNOWN)
+        output = messages.get(host) or next(iter(messages.values()), "")
+        return Failure(step, host, "", output or otherwise)
+    failed, unknown = _describe(gate, Outcome.FAIL), _describe(gate, Outcome.UNKNOWN)
     if failed and len(unknown) > 1:
         unknown = [unknown[0], f"and {len(unknown) - 1} more UNKNOWN"]
     evidence = failed + unknown
     if others := [] if host else sorted({each.host for each in bad} - {gate.host}):
-        evidence.append(f"and not well at {join_names(others)} either")
+        evidence.append(f"also not PASS on {join_names(others)}")
     decisive = Outcome.FAIL if failed else Outcome.UNKNOWN
     claim = next((v["claim"] for v in gate.verdicts if v["outcome"] == decisive), "")
     return Failure(step, host or gate.host, claim, "; ".join(evidence))
 
 
-def _said(gate: ev.GateJudged, outcome: Outcome) -> list[str]:
-    """Claims that look at the same thing share its words: a wrong password is said once."""
+def _describe(gate: ev.GateJudged, outcome: Outcome) -> list[str]:
+    """Return the messages of a gate's verdicts with this outcome, each once: claims share probes."""
     verdicts = [verdict for verdict in gate.verdicts if verdict["outcome"] == outcome]
     return list(dict.fromkeys(f"{outcome} {v['reason']}: {v['message']}" for v in verdicts))

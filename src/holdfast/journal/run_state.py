@@ -1,4 +1,4 @@
-"""The state of a run, as far as its journal tells. Only ``fold`` changes these values."""
+"""The state of a run, computed from its journal. Only ``fold.py`` changes these values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from holdfast.model import Grant, Json, Phase
 
 
 class Status(StrEnum):
-    """How a run stands. ``RUNNING`` says only that no end is journaled: its driver may be dead."""
+    """What a run is doing. ``RUNNING`` means only that no end is journaled: its driver may be dead."""
 
     RUNNING = "running"
     HELD = "held"
@@ -36,7 +36,7 @@ class Status(StrEnum):
 
 @dataclass(slots=True)
 class Restart:
-    """A restart that was intended: the unit's InvocationID before it and, once known, after it."""
+    """An intended restart: the unit's InvocationID before it and, once known, after it."""
 
     unit: str
     before: str
@@ -45,7 +45,7 @@ class Restart:
 
     @property
     def happened(self) -> bool | None:
-        """Whether the unit was restarted; None while nobody has asked the host."""
+        """Whether the unit was restarted; None until its host was observed."""
         if self.after:
             return True
         return None if self.observed is None else self.observed.invocation_id != self.before
@@ -84,12 +84,12 @@ class Turn:
 
     @property
     def in_hand(self) -> bool:
-        """Something was intended on the host and its turn has not ended."""
+        """Whether an act was intended on the host and its turn has not ended."""
         return not self.done and bool(self.drain or self.restarts)
 
     @property
-    def unknown(self) -> bool:
-        """A restart was intended, and nobody can say whether it happened."""
+    def outcome_unknown(self) -> bool:
+        """Whether a restart was intended of which it is not known whether it happened."""
         return self.in_hand and any(r.happened is None for r in self.restarts.values())
 
 
@@ -109,23 +109,28 @@ class Batch:
 
 @dataclass(slots=True)
 class Inspection:
-    """One play that touches nothing, and what its gates judged."""
+    """One play that touches nothing, and the gates that it ended with while it runs."""
 
     step: int
     what: str
     hosts: tuple[str, ...]
     claims: tuple[Json, ...]
-    judged: list[GateJudged] = field(default_factory=list)
+    gates: list[GateJudged] = field(default_factory=list)
     passed: bool | None = None
 
-    def asked(self) -> set[str]:
-        """Names of the claims asked for."""
+    def claim_names(self) -> set[str]:
+        """Return the names of its claims."""
         return {claim if isinstance(claim, str) else claim["claim"] for claim in self.claims}
 
 
 @dataclass(slots=True)
 class StepState:
-    """A step of the runbook; step 0 is what happens before the first and in plays by hand."""
+    """A step of the runbook; step 0 is what happens before the first and in plays by hand.
+
+    ``passed`` is about a check or wait; ``surveyed`` and ``swept`` are about a roll: a survey is not
+    needed any more, and the sweep after its last batch has passed. ``approval_plan_hash`` is the
+    plan that approvals are requested for, since ``approval_requested_at``.
+    """
 
     number: int
     title: str = ""
@@ -136,20 +141,20 @@ class StepState:
     surveyed: bool = False
     swept: bool = False
     turns: dict[str, Turn] = field(default_factory=dict)
-    question_plan: str = ""
+    approval_plan_hash: str = ""
     approvals: list[Approved] = field(default_factory=list)
-    wanted_at: datetime | None = None
+    approval_requested_at: datetime | None = None
 
     def turn(self, host: str) -> Turn:
-        """The host's turn, begun if it was not."""
+        """Return the host's turn, and begin it if it has not begun."""
         return self.turns.setdefault(host, Turn(host))
 
     def done(self) -> list[str]:
-        """Hosts whose turn ended well, in the order in which they began."""
+        """Return the hosts whose turn succeeded, in the order in which they began."""
         return [turn.host for turn in self.turns.values() if turn.done]
 
     def in_hand(self) -> list[Turn]:
-        """Turns that have begun and not ended."""
+        """Return the turns that have begun and not ended."""
         return [turn for turn in self.turns.values() if turn.in_hand]
 
 
@@ -165,7 +170,13 @@ class Failure:
 
 @dataclass(slots=True)
 class RunState:
-    """Everything a journal tells about one run."""
+    """Everything that the journal of one run says.
+
+    ``batch`` and ``inspection`` are the play that runs now, ``gates`` what it judged so far.
+    ``facts`` are the latest per host, for the order of a roll; ``proved_claims`` those that an
+    inspection proved since the last act; ``done_units`` per host the InvocationID of each unit that
+    was restarted and proved healthy; ``hosts_to_observe`` those to observe before any decision.
+    """
 
     run: str = ""
     seq: int = 0
@@ -175,27 +186,27 @@ class RunState:
     resumed: list[Resumed] = field(default_factory=list)
     grant: Grant | None = None
     steps: dict[int, StepState] = field(default_factory=dict)
-    current: int = 0
+    current_step: int = 0
     acts: list[ActRecord] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     batch: Batch | None = None
-    look: Inspection | None = None
-    looks: list[Inspection] = field(default_factory=list)
-    judged: list[GateJudged] = field(default_factory=list)
+    inspection: Inspection | None = None
+    inspections: list[Inspection] = field(default_factory=list)
+    gates: list[GateJudged] = field(default_factory=list)
     facts: dict[str, dict[str, Json]] = field(default_factory=dict)
-    proved: set[str] = field(default_factory=set)
+    proved_claims: set[str] = field(default_factory=set)
     done_units: dict[str, dict[str, str]] = field(default_factory=dict)
-    to_observe: set[str] = field(default_factory=set)
+    hosts_to_observe: set[str] = field(default_factory=set)
     failure: Failure | None = None
-    abort: AbortRequested | None = None
+    abort_request: AbortRequested | None = None
     held: Held | None = None
     aborted: Aborted | None = None
     refused: RunRefused | None = None
 
     @property
     def step(self) -> StepState:
-        """The step in hand."""
-        return self.steps.setdefault(self.current, StepState(self.current))
+        """The step in hand; before it has begun, an empty one. Reading it changes nothing."""
+        return self.steps.get(self.current_step) or StepState(self.current_step)
 
     @property
     def touched(self) -> bool:
@@ -203,24 +214,24 @@ class RunState:
         return bool(self.batches) or any(step.turns for step in self.steps.values())
 
     def in_hand(self) -> Iterator[tuple[StepState, Turn]]:
-        """All turns that have begun and not ended, with their steps."""
+        """Yield the turns that have begun and not ended, with their steps."""
         for step in self.steps.values():
             for turn in step.in_hand():
                 yield step, turn
 
     def acts_of(self, host: str) -> Iterator[ActRecord]:
-        """The acts on a host, newest first."""
+        """Yield the acts on a host, newest first."""
         return (act for act in reversed(self.acts) if act.event.host == host)
 
     def done(self) -> list[str]:
-        """All hosts with a unit that this run restarted and saw healthy, in that order."""
+        """Return the hosts with a unit that this run restarted and proved healthy, in that order."""
         return [host for host, units in self.done_units.items() if units]
 
     def proves(self, claims: tuple[Json, ...] | list[Json]) -> bool:
-        """Whether a look proved all of these claims since anything was last touched."""
-        return all(canonical(claim) in self.proved for claim in claims)
+        """Return whether an inspection proved all of these claims since the last act."""
+        return all(canonical(claim) in self.proved_claims for claim in claims)
 
 
 def canonical(claim: Json) -> str:
-    """One spelling for a claim with parameters."""
+    """Return a claim with its parameters as text, the same for every spelling of it."""
     return json.dumps({"claim": claim} if isinstance(claim, str) else claim, sort_keys=True)

@@ -48,11 +48,11 @@ def decide(plan: Plan, state: RunState, now: datetime) -> Decision:
 
 
 def _not_well(state: RunState) -> Decision | None:
-    if state.to_observe:
-        return Inspect(state.current, "observe", hosts=tuple(sorted(state.to_observe)))
+    if state.hosts_to_observe:
+        return Inspect(state.current_step, "observe", hosts=tuple(sorted(state.hosts_to_observe)))
     if failure := state.failure or _unknown(state):
         return Hold(failure) if state.touched else Refuse(failure)
-    return Abort(state.abort.by) if state.abort else None
+    return Abort(state.abort_request.by) if state.abort_request else None
 
 
 def _before_lease(plan: Plan, state: RunState) -> Decision | None:
@@ -75,7 +75,7 @@ def _next_step(plan: Plan, state: RunState, now: datetime) -> Decision:
 def _unknown(state: RunState) -> Failure | None:
     """A restart may have happened and the host did not say: nobody may go on from there."""
     for step, turn in state.in_hand():
-        if turn.unknown:
+        if turn.outcome_unknown:
             evidence = "a restart was intended here, and the host does not say whether it happened"
             return Failure(step.number, turn.host, "", evidence)
         if len({restart.happened for restart in turn.restarts.values()}) > 1:
@@ -140,9 +140,9 @@ def _approving(step: PlannedApprove, known: StepState, state: RunState, now: dat
     people = {word.by for word in known.approvals} - ({starter} if step.by_others else set())
     if len(people) >= step.count:
         return EndStep(step.number)
-    if known.wanted_at is None:
+    if known.approval_requested_at is None:
         return AskApproval(step.number, step.question)
-    if now - known.wanted_at >= timedelta(seconds=step.deadline_seconds or 0):
+    if now - known.approval_requested_at >= timedelta(seconds=step.deadline_seconds or 0):
         evidence = f"{len(people)} of {step.count} approvals in {step.deadline_seconds} s"
         missing = Failure(step.number, "", "", f"{step.question}: {evidence}")
         return Hold(missing) if state.touched else Refuse(missing)

@@ -72,10 +72,10 @@ class RunProgress:
         """Say what comes after what is in hand; empty when this is the last."""
         rows = list(self.steps())
         for row in rows:
-            if row.number == self.state.current:
+            if row.number == self.state.current_step:
                 past = {*self.done(row), *self.in_hand()}
                 left = [host for host in row.hosts if host not in past]
                 if left and not self.finished(row):
                     return f"{count_of(len(left), 'host')} left: {join_names(left)}"
-        following = next((row for row in rows if row.number > self.state.current), None)
+        following = next((row for row in rows if row.number > self.state.current_step), None)
         return f"step {following.number}: {following.title}" if following else ""

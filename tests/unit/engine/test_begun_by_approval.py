@@ -62,7 +62,7 @@ def test_with_the_word_it_runs(harness: EngineHarness) -> None:
 
     def bob() -> None:
         state = engine.state(run) if harness.store.read(run) else None
-        if state and state.step.wanted_at and not state.step.approvals:
+        if state and state.step.approval_requested_at and not state.step.approvals:
             assert harness.fleet.history == []
             engine.approve(run, "bob")
 

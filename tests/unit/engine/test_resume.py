@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import timedelta
 from pathlib import Path
 
@@ -363,6 +364,16 @@ def test_a_dead_run_says_where_it_stands(harness: EngineHarness) -> None:
     assert message.left[0].startswith("h1: a restart of broker was sent")
     assert message.code == 6
     assert message.next_commands[0].startswith("holdfast resume ")
+
+
+def test_reporting_a_dead_run_does_not_change_its_state(harness: EngineHarness) -> None:
+    assert crash(harness, 2, after=True)
+    state = harness.engine().state(harness.store.runs()[0])
+    before = copy.deepcopy(state)
+
+    assert hold_message(state) is not None
+    assert state == before
+    assert not state.steps
 
 
 def test_two_units_of_which_one_was_restarted_are_left_to_a_person(harness: EngineHarness) -> None:

@@ -53,7 +53,11 @@ def test_a_run_that_waited_for_approval_across_an_upgrade_is_approved_and_resume
 
     def approve() -> None:
         state = harness.engine().state(WAITING)
-        if state.status is Status.RUNNING and state.step.wanted_at and not state.step.approvals:
+        if (
+            state.status is Status.RUNNING
+            and state.step.approval_requested_at
+            and not state.step.approvals
+        ):
             harness.engine().approve(WAITING, "bob")
 
     harness.fleet.clock.on_tick.append(approve)

@@ -42,7 +42,7 @@ def describe_state(state: RunState) -> dict[str, Json]:
         "at": state.at.isoformat() if state.at else None,
         "status": str(state.status),
         "touched": state.touched,
-        "current": state.current,
+        "current": state.current_step,
         "tokens": dict(state.grant.tokens) if state.grant else {},
         "plan_hash": plan.hash if plan else "",
         "steps": {str(number): _describe_step(step) for number, step in state.steps.items()},
@@ -51,16 +51,18 @@ def describe_state(state: RunState) -> dict[str, Json]:
             for b in state.batches
         ],
         "inspections": [
-            [i.step, i.what, list(i.hosts), list(i.claims), i.passed] for i in state.looks
+            [i.step, i.what, list(i.hosts), list(i.claims), i.passed] for i in state.inspections
         ],
         "facts": state.facts,
-        "proved": sorted(state.proved),
+        "proved": sorted(state.proved_claims),
         "done_units": state.done_units,
-        "to_observe": sorted(state.to_observe),
+        "to_observe": sorted(state.hosts_to_observe),
         "failure": {name: getattr(failure, name) for name in failure.__slots__}
         if failure
         else None,
-        "abort": [state.abort.by, state.abort.hard] if state.abort else None,
+        "abort": [state.abort_request.by, state.abort_request.hard]
+        if state.abort_request
+        else None,
         "held": _describe_event(state.held),
         "aborted": _describe_event(state.aborted),
         "refused": _describe_event(state.refused),
@@ -79,14 +81,16 @@ def _describe_step(step: Json) -> dict[str, Json]:
         "passed": step.passed,
         "surveyed": step.surveyed,
         "swept": step.swept,
-        "question_plan": step.question_plan,
+        "question_plan": step.approval_plan_hash,
         "approved_by": [approval.by for approval in step.approvals],
-        "waits_since": step.wanted_at.isoformat() if step.wanted_at else None,
+        "waits_since": step.approval_requested_at.isoformat()
+        if step.approval_requested_at
+        else None,
         "turns": {
             host: {
                 "done": turn.done,
                 "in_hand": turn.in_hand,
-                "unknown": turn.unknown,
+                "unknown": turn.outcome_unknown,
                 "undo": turn.drain.undo if turn.drain else None,
                 "restarts": {
                     unit: [restart.before, restart.after, restart.happened]

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from holdfast.journal import RunState, Status, advance, fold
+from holdfast.journal import RunState, Status, StepState, advance, fold
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
 from holdfast.model import ALL_PHASES, Act, Outcome, Phase
@@ -82,7 +82,7 @@ def test_a_whole_turn() -> None:
     assert after.done_units == {"h1": {"u": "new"}}
 
 
-def test_giving_back_does_not_end_a_turn_whatever_the_play_says() -> None:
+def test_a_play_without_verify_does_not_end_a_turn() -> None:
     after = state(
         batch("h1"), intent("h1", Act.DRAIN), ended("failed", h1="failed"), resumed(),
         batch("h1", phases=(Phase.UNDRAIN,)), done("h1"), acted("h1", Act.UNDRAIN), ended(h1="ok"),
@@ -95,15 +95,15 @@ def test_giving_back_does_not_end_a_turn_whatever_the_play_says() -> None:
 @pytest.mark.parametrize(
     ("observation", "happened"), [(None, None), ("old", False), ("another", True)]
 )
-def test_whether_a_restart_happened_is_the_hosts_word(
+def test_whether_a_restart_happened_is_read_from_the_host(
     observation: str | None, happened: bool | None
 ) -> None:
-    said = [observed("h1", observation)] if observation else []
-    after = state(batch("h1"), intent("h1"), resumed(), *said)
+    reported = [observed("h1", observation)] if observation else []
+    after = state(batch("h1"), intent("h1"), resumed(), *reported)
 
     [(_, turn)] = after.in_hand()
     assert turn.restarts["u"].happened is happened
-    assert turn.unknown is (happened is None)
+    assert turn.outcome_unknown is (happened is None)
 
 
 def test_an_observation_from_before_a_later_failure_is_forgotten() -> None:
@@ -113,11 +113,11 @@ def test_an_observation_from_before_a_later_failure_is_forgotten() -> None:
     )  # fmt: skip
 
     [(_, turn)] = after.in_hand()
-    assert turn.unknown
-    assert after.to_observe == {"h1"}
+    assert turn.outcome_unknown
+    assert after.hosts_to_observe == {"h1"}
 
 
-def test_a_drain_that_changed_nothing_leaves_nothing_to_give_back() -> None:
+def test_a_drain_that_changed_nothing_is_not_undone() -> None:
     after = state(batch("h1"), intent("h1", Act.DRAIN), acted("h1", Act.DRAIN, changed=False))
 
     assert list(after.in_hand()) == []
@@ -140,7 +140,7 @@ def test_a_new_intent_takes_the_host_out_of_the_sweep() -> None:
         ((batch("h1"), done("h1"), ended("no_hosts")), ""),
     ],
 )
-def test_a_play_that_did_not_end_well_for_everybody_is_a_failure(
+def test_a_play_that_did_not_succeed_on_every_host_is_a_failure(
     events: tuple[Event, ...], failed_host: str
 ) -> None:
     failure = state(*events).failure
@@ -149,14 +149,51 @@ def test_a_play_that_did_not_end_well_for_everybody_is_a_failure(
     assert failure.host == failed_host
 
 
-def test_a_batch_whose_sweep_said_nothing_is_a_failure() -> None:
+@pytest.mark.parametrize(
+    ("events", "evidence"),
+    [
+        ((batch("h1"), ended(h1="ok")), "h1: the play ended without recording host_done"),
+        (
+            (batch("h1"), intent("h1", Act.DRAIN), ended("failed", h1="failed"), resumed(),
+             batch("h1", phases=(Phase.UNDRAIN,)), ended(h1="ok")),
+            "h1: the play ended without recording that the drain was undone",
+        ),
+        ((batch("h1"), ended("failed", h1="failed")), "h1: the play failed"),
+        ((batch("h1"), ended("failed", h1="unreachable")), "h1: the host was unreachable"),
+        ((batch("h1"), ended("failed", h1="absent")), "h1: the play did not reach the host"),
+        ((batch("h1"), done("h1"), ended("failed", h1="ok")), "the play failed"),
+        ((batch("h1"), ended("failed", h1="ok")), "h1: the play failed"),
+        ((batch("h1"), done("h1"), ended("no_hosts")), "the play ran on no host"),
+    ],
+)  # fmt: skip
+def test_a_play_without_output_fails_with_what_is_known_of_it(
+    events: tuple[Event, ...], evidence: str
+) -> None:
+    failure = state(*events).failure
+
+    assert failure is not None
+    assert failure.evidence == evidence
+
+
+def test_reading_a_state_does_not_change_it() -> None:
+    after = fold(journal(*TURN[:1]))
+    empty = RunState()
+
+    assert empty.step == StepState(0)
+    assert (empty.step.done(), empty.touched, list(empty.in_hand())) == ([], False, [])
+    assert empty == RunState()
+    assert after.step.number == 0
+
+
+def test_a_batch_whose_sweep_judged_nothing_is_a_failure() -> None:
     swept = batch("h2").model_copy(update={"sweep": ["h1"]})
     passed = judged("systemd.unchanged_since", Outcome.PASS, phase="sweep")
     turn = (intent("h2"), acted("h2"), done("h2"), ended(h1="ok", h2="ok"))
 
-    silent = state(*TURN, swept, *turn).failure
-    assert silent is not None
-    assert silent.host == "h1"
+    unswept = state(*TURN, swept, *turn).failure
+    assert unswept is not None
+    assert unswept.host == "h1"
+    assert unswept.evidence == "h1: the play ended without a gate of the sweep on this host"
     assert state(*TURN, swept, passed, *turn).failure is None
 
 
@@ -170,10 +207,10 @@ def test_the_failure_is_the_gate_of_the_failed_host() -> None:
     assert (after.failure.claim, after.failure.evidence) == ("c.d", "UNKNOWN r: c.d said")
 
 
-LOOK = ev.InspectionStarted(
+CHECK = ev.InspectionStarted(
     at=START, step=1, what="check", claims=["a.b", {"claim": "c.d", "n": 1}]
 )
-LOOKED = ev.InspectionEnded(at=START, step=1, what="check", status="ok")
+CHECK_ENDED = ev.InspectionEnded(at=START, step=1, what="check", status="ok")
 BOTH = (judged("a.b", Outcome.PASS), judged("c.d", Outcome.PASS))
 
 
@@ -187,10 +224,10 @@ BOTH = (judged("a.b", Outcome.PASS), judged("c.d", Outcome.PASS))
         ((*BOTH, judged("a.b", Outcome.UNKNOWN)), False),
     ],
 )
-def test_a_look_passes_when_every_claim_asked_for_did(
+def test_an_inspection_passes_when_every_claim_of_it_did(
     verdicts: tuple[Event, ...], passed: bool
 ) -> None:
-    after = state(LOOK, *verdicts, LOOKED)
+    after = state(CHECK, *verdicts, CHECK_ENDED)
 
     assert after.step.passed is passed
     assert (after.failure is None) is passed
@@ -198,9 +235,9 @@ def test_a_look_passes_when_every_claim_asked_for_did(
     assert not after.proves(["c.d"])
 
 
-def test_nothing_stays_proved_once_something_is_touched() -> None:
-    assert not state(LOOK, *BOTH, LOOKED, batch("h1")).proves(["a.b"])
-    assert not state(LOOK, *BOTH, LOOKED, resumed()).proves(["a.b"])
+def test_no_claim_stays_proved_after_an_act() -> None:
+    assert not state(CHECK, *BOTH, CHECK_ENDED, batch("h1")).proves(["a.b"])
+    assert not state(CHECK, *BOTH, CHECK_ENDED, resumed()).proves(["a.b"])
 
 
 def test_a_sweep_that_judged_nothing_proves_nothing() -> None:
@@ -214,33 +251,33 @@ def test_a_sweep_that_judged_nothing_proves_nothing() -> None:
     assert state(*TURN, sweep, passed, swept).step.swept
 
 
-def test_a_look_that_failed_at_several_hosts_names_them_all() -> None:
+def test_an_inspection_that_failed_on_several_hosts_names_them_all() -> None:
     after = state(
-        LOOK,
+        CHECK,
         *(judged("a.b", Outcome.FAIL, host) for host in ("h2", "h3", "h1")),
-        LOOKED.model_copy(update={"status": "failed"}),
+        CHECK_ENDED.model_copy(update={"status": "failed"}),
     )
     assert after.failure is not None
     assert after.failure.host == "h1"
-    assert after.failure.evidence == "FAIL r: a.b said; and not well at h2, h3 either"
+    assert after.failure.evidence == "FAIL r: a.b said; also not PASS on h2, h3"
 
 
-def test_an_interrupted_look_is_no_failure_and_no_proof() -> None:
-    interrupted = LOOKED.model_copy(update={"status": "interrupted"})
-    after = state(LOOK, *BOTH, interrupted)
+def test_an_interrupted_inspection_is_no_failure_and_no_proof() -> None:
+    interrupted = CHECK_ENDED.model_copy(update={"status": "interrupted"})
+    after = state(CHECK, *BOTH, interrupted)
 
     assert (after.failure, after.step.passed) == (None, False)
 
 
-def test_a_resume_forgets_why_the_run_stopped_and_asks_every_host() -> None:
+def test_a_resume_clears_the_failure_and_observes_every_host() -> None:
     held = ev.Held(at=at(), evidence="x")
     abort = ev.AbortRequested(at=at(), by="eve")
     after = state(
         *TURN, batch("h2"), intent("h2"), ended("failed", h2="failed"), abort, held, resumed()
     )
 
-    assert (after.status, after.failure, after.abort) == (Status.RUNNING, None, None)
-    assert after.to_observe == {"h1", "h2"}
+    assert (after.status, after.failure, after.abort_request) == (Status.RUNNING, None, None)
+    assert after.hosts_to_observe == {"h1", "h2"}
 
 
 def test_an_operators_start_becomes_what_the_sweep_compares_with() -> None:
@@ -257,8 +294,8 @@ def test_advancing_is_folding_in_parts() -> None:
         assert advance(fold(whole[:cut]), whole) == fold(whole)
 
 
-def test_evidence_that_several_claims_share_is_said_once() -> None:
-    """A wrong password is why five claims are UNKNOWN; five times its words hide the sixth."""
+def test_evidence_that_several_claims_share_is_reported_once() -> None:
+    """A wrong password makes five claims UNKNOWN; its message five times would hide the sixth."""
     same = {"outcome": "UNKNOWN", "reason": "unanswered", "message": "401 from a1"}
     other = {"claim": "e.f", "outcome": "FAIL", "reason": "r", "message": "e.f said"}
     gate = ev.GateJudged.model_validate(
@@ -273,8 +310,8 @@ def test_evidence_that_several_claims_share_is_said_once() -> None:
             "seconds": 0.0,
         }
     )
-    looked = ev.InspectionStarted(at=at(), step=1, what="check", hosts=["h1"], claims=[])
-    after = state(looked, gate, ev.InspectionEnded(at=at(), step=1, what="check", status="failed"))
+    check = ev.InspectionStarted(at=at(), step=1, what="check", hosts=["h1"], claims=[])
+    after = state(check, gate, ev.InspectionEnded(at=at(), step=1, what="check", status="failed"))
     assert after.failure is not None
     assert after.failure.claim == "e.f"
     assert after.failure.evidence == "FAIL r: e.f said; UNKNOWN unanswered: 401 from a1"
