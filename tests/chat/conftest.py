@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chat.servers.irc import NGIRCD, Ngircd, VouchingServer
+from tests.chat.servers.irc import NGIRCD, AccountServer, Ngircd
 from tests.chat.servers.synapse import free_port
 
 
@@ -22,7 +22,7 @@ def ngircd(tmp_path: Path) -> Iterator[Ngircd]:
 
 
 @pytest.fixture
-def vouching() -> Iterator[VouchingServer]:
-    server = VouchingServer(free_port())
+def account_server() -> Iterator[AccountServer]:
+    server = AccountServer(free_port())
     yield server
     server.close()

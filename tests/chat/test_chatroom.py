@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.chat.bot_service import read_transport_settings
 from holdfast.chat.config import load_config
-from holdfast.chat.server import opened_transports
-from holdfast.chat.transports import connect
-from tests.chat.servers.house import House, house_in, keep_house, server_in
+from holdfast.chat.transports import make_transport
+from tests.chat.servers.matrix_environment import (
+    MatrixEnvironment,
+    ensure_environment,
+    load_environment,
+    load_server,
+)
 from tests.chat.servers.synapse import PYTHON, NoServer, SynapseServer
 from tests.lab.chatroom.serving import CONFIGURATION, REPOSITORY, make
 
@@ -29,11 +34,11 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def house(directory: Path) -> Iterator[House]:
+def environment(directory: Path) -> Iterator[MatrixEnvironment]:
     """The house with its server started a second time: the first was to make it."""
-    server = server_in(directory)
+    server = load_server(directory)
     server.start()
-    yield house_in(directory)
+    yield load_environment(directory)
     server.stop()
 
 
@@ -45,39 +50,39 @@ def chat(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_what_is_said_is_read_also_after_the_server_came_back(
-    directory: Path, house: House
+    directory: Path, environment: MatrixEnvironment
 ) -> None:
     assert chat(directory, "say", "ada", "holdfast help").returncode == 0
-    server = server_in(directory)
+    server = load_server(directory)
     assert "holdfast help" in chat(directory, "read").stdout
-    house.holdfast.join(house.room)
-    root = house.holdfast.say(house.room, "the plan")
+    environment.holdfast.join(environment.room)
+    root = environment.holdfast.say(environment.room, "the plan")
     in_thread = {"rel_type": "m.thread", "event_id": root}
-    house.holdfast.say(house.room, "Approval wanted", **{"m.relates_to": in_thread})
-    assert chat(directory, "read", "--until", "Approval wanted").returncode == 0
+    environment.holdfast.say(environment.room, "Approval needed", **{"m.relates_to": in_thread})
+    assert chat(directory, "read", "--until", "Approval needed").returncode == 0
     assert chat(directory, "say", "--thread", "bob", "holdfast approve").returncode == 0
     told = json.loads(chat(directory, "dump").stdout)
     assert [(each["by"], each["text"]) for each in told["room"]][-1] == ("bob", "holdfast approve")
     assert told["room"][-1]["thread"] == root
     # Bob has spoken since: nothing answers him.
-    unanswered = chat(directory, "read", "--until", "Approval wanted", "--seconds", "1")
+    unanswered = chat(directory, "read", "--until", "Approval needed", "--seconds", "1")
     assert unanswered.returncode == 1
-    assert "nobody said 'Approval wanted' within 1 s" in unanswered.stderr
+    assert "the bot did not answer 'Approval needed' within 1 s" in unanswered.stderr
     with pytest.raises(NoServer, match="answers at"):
         server.start()
 
 
-def test_a_house_is_kept(directory: Path, house: House) -> None:
-    keep_house(directory)
-    assert house_in(directory) == house
-    assert "the plan" in [each["content"]["body"] for each in house.events()]
+def test_a_house_is_kept(directory: Path, environment: MatrixEnvironment) -> None:
+    ensure_environment(directory)
+    assert load_environment(directory) == environment
+    assert "the plan" in [each["content"]["body"] for each in environment.events()]
 
 
 def test_the_written_configuration_is_taken_and_stays(directory: Path) -> None:
     path = directory / CONFIGURATION
     config = load_config(path)
-    for name, opened in opened_transports(config, {}).items():
-        assert connect(name, opened.settings).name == "matrix"
+    for name, opened in read_transport_settings(config, {}).items():
+        assert make_transport(name, opened.settings).name == "matrix"
     assert [asked.runbooks for asked in config.approvals] == [("rabbitmq-restart", "nova-restart")]
     path.write_text(path.read_text() + "# mine\n")
     make(directory, "lab")
@@ -86,7 +91,7 @@ def test_the_written_configuration_is_taken_and_stays(directory: Path) -> None:
 
 def test_secrets_are_ours_alone(directory: Path) -> None:
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    for name in ("house.json", "bot-token", "passwords"):
+    for name in ("matrix.json", "bot-token", "passwords"):
         assert stat.S_IMODE((directory / name).stat().st_mode) == 0o600
 
 
@@ -94,7 +99,7 @@ def test_a_directory_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/precious").touch()
     with pytest.raises(OSError, match="not empty"):
-        keep_house(tmp_path / "mine")
+        ensure_environment(tmp_path / "mine")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 

@@ -15,13 +15,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.chat.transport import Button, Heard, Message, Place, Unreachable
+from holdfast.chat.transport import Button, Location, Message, ReceivedMessage, Unreachable
 from holdfast.chat.transports.matrix import Matrix, MatrixSettings
-from holdfast.chat.transports.matrix_format import BUTTONS, content, spoken, thread_of, tokens
-from tests.chat.hearing import listening, play, posted, quick, until
+from holdfast.chat.transports.matrix_format import (
+    BUTTONS,
+    message_content,
+    message_text,
+    thread_of,
+    tokens,
+)
 from tests.chat.servers.synapse import PYTHON, Person, SynapseServer
-from tests.unit.chat import rooms as whole_room
-from tests.unit.chat.rooms import CONFIG, WITH_SERVERS
+from tests.chat.transport_harness import (
+    fast_backoff,
+    listening,
+    post_until_accepted,
+    run_scenario,
+    until,
+)
+from tests.unit.chat import chat_harness
+from tests.unit.chat.chat_harness import CONFIG, WITH_SERVERS
 from tests.unit.cli.desks import HOSTS
 
 ASK = Message(
@@ -32,15 +44,15 @@ ASK = Message(
 
 
 @dataclass
-class Room:
+class RoomFixture:
     server: SynapseServer
     bot: Person
     ada: Person
     id: str
 
     @property
-    def place(self) -> Place:
-        return Place(self.id)
+    def location(self) -> Location:
+        return Location(self.id)
 
     def client(self, token: str = "") -> Matrix:
         settings = MatrixSettings(
@@ -50,7 +62,7 @@ class Room:
             rooms=(self.id,),
             timeout_seconds=10,
         )
-        return Matrix(settings, quick())
+        return Matrix(settings, fast_backoff())
 
     def texts(self) -> list[str]:
         """What the bot wrote, without edits."""
@@ -75,13 +87,13 @@ NUMBERS = iter(range(1000))
 
 
 @pytest.fixture
-def room(server: SynapseServer) -> Room:
+def room(server: SynapseServer) -> RoomFixture:
     number = next(NUMBERS)
     bot, ada = server.person(f"holdfast{number}"), server.person(f"ada{number}")
-    return Room(server, bot, ada, ada.new_room(bot))
+    return RoomFixture(server, bot, ada, ada.new_room(bot))
 
 
-async def joined(room: Room) -> None:
+async def joined(room: RoomFixture) -> None:
     """Wait until the bot has taken up its invitation."""
     await until(
         lambda: room.bot.id in room.ada.call("GET", f"v3/rooms/{room.id}/joined_members")["joined"]
@@ -93,30 +105,30 @@ def _objects(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
     return st.dictionaries(names, inner | st.sampled_from(("m.thread", "m.replace")), max_size=4)
 
 
-def test_a_run_is_told_in_a_thread_and_its_progress_edited_in_place(room: Room) -> None:
+def test_a_run_is_told_in_a_thread_and_its_progress_edited_in_place(room: RoomFixture) -> None:
     async def scenario() -> None:
         matrix = room.client()
         async with listening(matrix):
             await joined(room)
-            root = await matrix.post(room.place, Message("Run run-1"), "run-1/1")
-            thread = Place(room.id, root.ident)
+            root = await matrix.post(room.location, Message("Run run-1"), "run-1/1")
+            thread = Location(room.id, root.message_id)
             progress = await matrix.post(thread, Message("[run-1]", "host1 …"), "run-1/progress")
             await matrix.edit(progress, Message("[run-1]", "host1 <done>"))
             assert room.texts() == ["Run run-1", "[run-1]\nhost1 …"]
-            path = f"v1/rooms/{room.id}/relations/{root.ident}/m.thread"
+            path = f"v1/rooms/{room.id}/relations/{root.message_id}/m.thread"
             [shown] = room.ada.call("GET", path)["chunk"]
-            assert shown["event_id"] == progress.ident
+            assert shown["event_id"] == progress.message_id
             edit = shown["unsigned"]["m.relations"]["m.replace"]["content"]["m.new_content"]
             assert edit["body"] == "[run-1]\nhost1 <done>"
             assert edit["formatted_body"] == "[run-1]<pre><code>host1 &lt;done&gt;</code></pre>"
 
-    play(scenario())
+    run_scenario(scenario())
 
 
-def test_a_message_is_heard_with_who_and_where(room: Room) -> None:
+def test_a_message_is_heard_with_who_and_where(room: RoomFixture) -> None:
     async def scenario() -> None:
         matrix = room.client()
-        async with listening(matrix) as ear:
+        async with listening(matrix) as receiver:
             await joined(room)
             first = room.ada.say(room.id, f"{room.bot.id}: help")
             relation = {"rel_type": "m.thread", "event_id": first}
@@ -125,101 +137,108 @@ def test_a_message_is_heard_with_who_and_where(room: Room) -> None:
             replaced = {"rel_type": "m.replace", "event_id": first}
             room.ada.say(room.id, "* holdfast x", **{"m.relates_to": replaced, "m.new_content": {}})
             room.ada.say(room.id, "end")
-            await until(lambda: "end" in ear.texts)
-            assert ear.texts == ["holdfast help", "holdfast status", "end"]
-            heard = ear.said[0]
-            assert isinstance(heard, Heard)
-            assert (heard.ident, heard.person.id) == (first, f"matrix:{room.ada.id}")
-            assert [said.place.thread for said in ear.said] == ["", first, ""]
+            await until(lambda: "end" in receiver.texts)
+            assert receiver.texts == ["holdfast help", "holdfast status", "end"]
+            heard = receiver.received[0]
+            assert isinstance(heard, ReceivedMessage)
+            assert (heard.event_id, heard.person.id) == (first, f"matrix:{room.ada.id}")
+            assert [received.location.thread for received in receiver.received] == ["", first, ""]
 
-    play(scenario())
+    run_scenario(scenario())
 
 
-def test_a_reaction_presses_a_button_also_of_a_bot_that_died_since(room: Room) -> None:
+def test_a_reaction_presses_a_button_also_of_a_bot_that_died_since(room: RoomFixture) -> None:
     async def scenario() -> None:
         first = room.client()
         async with listening(first):
             await joined(room)
-            root = await first.post(room.place, Message("run"), "r")
-            asked = await first.post(Place(room.id, root.ident), ASK, "q")
-            same = await first.post(Place(room.id, root.ident), ASK, "q")
+            root = await first.post(room.location, Message("run"), "r")
+            asked = await first.post(Location(room.id, root.message_id), ASK, "q")
+            same = await first.post(Location(room.id, root.message_id), ASK, "q")
             assert same == asked
         offered = [
             e["content"]["m.relates_to"]["key"] for e in room.ada.events(room.id, "m.reaction")
         ]
         assert offered == ["\u2705", "\u274c"]
         second = room.client()
-        async with listening(second) as ear:
-            room.ada.react(room.id, asked.ident, "\U0001f389")  # stands for nothing
-            ident = room.ada.react(room.id, asked.ident, "\u2705\ufe0f")
-            await until(lambda: ear.pressed)
-            [pressed] = ear.pressed
-            assert (pressed.ident, pressed.token) == (ident, "approve run-1 abc")
+        async with listening(second) as receiver:
+            room.ada.react(room.id, asked.message_id, "\U0001f389")  # stands for nothing
+            ident = room.ada.react(room.id, asked.message_id, "\u2705\ufe0f")
+            await until(lambda: receiver.pressed)
+            [pressed] = receiver.pressed
+            assert (pressed.event_id, pressed.token) == (ident, "approve run-1 abc")
             assert pressed.person.id == f"matrix:{room.ada.id}"
-            assert pressed.place == Place(room.id, root.ident)
+            assert pressed.location == Location(room.id, root.message_id)
             await second.edit(asked, Message("Approved by ada"))
-            room.ada.react(room.id, asked.ident, "\u274c")
+            room.ada.react(room.id, asked.message_id, "\u274c")
             room.ada.say(room.id, "end")
-            await until(lambda: "end" in ear.texts)
-            assert len(ear.pressed) == 1
+            await until(lambda: "end" in receiver.texts)
+            assert len(receiver.pressed) == 1
 
-    play(scenario())
+    run_scenario(scenario())
 
 
-def test_nobody_else_can_offer_a_button(room: Room) -> None:
+def test_nobody_else_can_offer_a_button(room: RoomFixture) -> None:
     async def scenario() -> None:
         matrix = room.client()
-        async with listening(matrix) as ear:
+        async with listening(matrix) as receiver:
             await joined(room)
             evil = Message("x", "", (Button("Approve", "approve other", "good"),))
-            forged = room.ada.send(room.id, content(evil))
+            forged = room.ada.send(room.id, message_content(evil))
             room.ada.react(room.id, forged, "\u2705")
-            await matrix.post(room.place, ASK, "q")
+            await matrix.post(room.location, ASK, "q")
             [question] = [e for e in room.ada.events(room.id) if e["sender"] == room.bot.id]
             replaced = {"rel_type": "m.replace", "event_id": question["event_id"]}
             room.ada.send(
-                room.id, {**content(evil), "m.new_content": content(evil), "m.relates_to": replaced}
+                room.id,
+                {
+                    **message_content(evil),
+                    "m.new_content": message_content(evil),
+                    "m.relates_to": replaced,
+                },
             )
             room.ada.react(room.id, question["event_id"], "\u2705")
             room.ada.say(room.id, "end")
-            await until(lambda: "end" in ear.texts)
-            assert [each.token for each in ear.pressed] == ["approve run-1 abc"]
+            await until(lambda: "end" in receiver.texts)
+            assert [each.token for each in receiver.pressed] == ["approve run-1 abc"]
 
-    play(scenario())
+    run_scenario(scenario())
 
 
-def test_a_file_is_put_into_the_thread_once(room: Room) -> None:
+def test_a_file_is_put_into_the_thread_once(room: RoomFixture) -> None:
     async def scenario() -> None:
         matrix = room.client()
         async with listening(matrix):
             await joined(room)
-            root = await matrix.post(room.place, Message("run"), "r")
+            root = await matrix.post(room.location, Message("run"), "r")
             for _ in range(2):
-                await matrix.upload(Place(room.id, root.ident), "run-1.svg", b"<svg/>", "pic")
+                await matrix.upload(
+                    Location(room.id, root.message_id), "run-1.svg", b"<svg/>", "pic"
+                )
             [file] = [e["content"] for e in room.ada.events(room.id) if "url" in e["content"]]
-            assert file["m.relates_to"]["event_id"] == root.ident
+            assert file["m.relates_to"]["event_id"] == root.message_id
             assert (file["msgtype"], file["info"]["mimetype"]) == ("m.file", "image/svg+xml")
             assert room.ada.file(file["url"]) == b"<svg/>"
 
-    play(scenario())
+    run_scenario(scenario())
 
 
-def test_what_was_heard_before_keeps_its_ident(room: Room) -> None:
+def test_what_was_heard_before_keeps_its_ident(room: RoomFixture) -> None:
     async def scenario() -> None:
         first = room.client()
-        async with listening(first) as ear:
+        async with listening(first) as receiver:
             await joined(room)
             ident = room.ada.say(room.id, "holdfast help")
-            await until(lambda: ear.said)
-        async with listening(room.client()) as ear:
-            await until(lambda: ear.said)
-            assert [said.ident for said in ear.said] == [ident]
+            await until(lambda: receiver.received)
+        async with listening(room.client()) as receiver:
+            await until(lambda: receiver.received)
+            assert [received.event_id for received in receiver.received] == [ident]
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 def test_a_bot_started_anew_is_given_the_same_events_and_does_nothing_twice(
-    room: Room, tmp_path: Path
+    room: RoomFixture, tmp_path: Path
 ) -> None:
     """The command and the reaction both, from the beginning of the room."""
     who = {"people": ["ada"], "sites": ["lab"]}
@@ -231,104 +250,106 @@ def test_a_bot_started_anew_is_given_the_same_events_and_does_nothing_twice(
         "approvals": [{"sites": ["lab"], "by_others": False, "deadline_seconds": 36_000}],
         "log": None,
     }
-    whole = whole_room.Room(tmp_path / "project", config=config, speed=WITH_SERVERS)
+    harness = chat_harness.ChatHarness(tmp_path / "project", config=config, speed=WITH_SERVERS)
 
     def times(words: str) -> int:
         return sum(words in text for text in room.texts())
 
     async def scenario() -> None:
-        whole.transport = room.client()
-        async with whole.serving():
+        harness.transport = room.client()
+        async with harness.serving():
             await joined(room)
-            room.ada.say(room.id, whole_room.RUN)
-            await until(lambda: times("Approval wanted"), "the question")
+            room.ada.say(room.id, chat_harness.RUN)
+            await until(lambda: times("Approval needed"), "the question")
             (question,) = [
                 event["event_id"]
                 for event in room.ada.events(room.id)
-                if "Approval wanted" in event["content"]["body"]
+                if "Approval needed" in event["content"]["body"]
             ]
             room.ada.react(room.id, question, "\u2705")
             await until(lambda: times("FINISHED: "), "FINISHED")
         for number in range(2):
-            whole.transport = room.client()
-            async with whole.serving():
+            harness.transport = room.client()
+            async with harness.serving():
                 room.ada.say(room.id, "holdfast help run")
                 await until(lambda: times("Run a runbook") == number + 1, "it heard all of them")  # noqa: B023 - within the loop
-        await asyncio.to_thread(whole.launcher.join)
+        await asyncio.to_thread(harness.launcher.join)
 
-    play(scenario())
-    assert len(whole.launcher.launched) == 1
-    assert whole.restarts == list(HOSTS)
-    for words in ("Starting [", "Approved by ada: ", "Approval wanted", "FINISHED: "):
+    run_scenario(scenario())
+    assert len(harness.launcher.launched) == 1
+    assert harness.restarts == list(HOSTS)
+    for words in ("Starting [", "Approved by ada: ", "Approval needed", "FINISHED: "):
         assert times(words) == 1, words
 
 
-def test_a_server_that_comes_back_finds_us_and_nothing_stands_twice(room: Room) -> None:
+def test_a_server_that_comes_back_finds_us_and_nothing_stands_twice(room: RoomFixture) -> None:
     async def scenario() -> None:
         matrix = room.client()
-        async with listening(matrix) as ear:
+        async with listening(matrix) as receiver:
             await joined(room)
-            root = await matrix.post(room.place, Message("run"), "r")
-            thread = Place(room.id, root.ident)
+            root = await matrix.post(room.location, Message("run"), "r")
+            thread = Location(room.id, root.message_id)
             taken = await matrix.post(thread, Message("taken"), "run-1/6")
             room.ada.say(room.id, "before")
-            await until(lambda: ear.texts == ["before"])
+            await until(lambda: receiver.texts == ["before"])
             await asyncio.to_thread(room.server.kill)
             with pytest.raises(Unreachable):
                 await matrix.post(thread, Message("held"), "run-1/7")
-            telling = asyncio.ensure_future(posted(matrix, thread, Message("held"), "run-1/7"))
+            run_scenario = asyncio.ensure_future(
+                post_until_accepted(matrix, thread, Message("held"), "run-1/7")
+            )
             await asyncio.to_thread(room.server.start)
-            held = await telling
+            held = await run_scenario
             assert await matrix.post(thread, Message("taken"), "run-1/6") == taken
             other = room.client()  # the same bot, started anew
             async with listening(other):
                 assert await other.post(thread, Message("held"), "run-1/7") == held
             room.ada.say(room.id, "after")
-            await until(lambda: "after" in ear.texts)
-            assert ear.texts == ["before", "after"]
-            assert ear.repeated == []
+            await until(lambda: "after" in receiver.texts)
+            assert receiver.texts == ["before", "after"]
+            assert receiver.repeated == []
             assert room.texts() == ["run", "taken", "held"]
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 def test_a_refusal_says_what_to_do_and_no_token_is_logged(
-    room: Room, caplog: pytest.LogCaptureFixture
+    room: RoomFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
         wrong = room.client("syt_planted_wrong")
         async with listening(wrong):
             with pytest.raises(Unreachable, match="M_UNKNOWN_TOKEN") as refused:
-                await wrong.post(room.place, Message("x"), "k")
+                await wrong.post(room.location, Message("x"), "k")
             assert "log in again" in refused.value.remedy
         right = room.client()
-        async with listening(right) as ear:
+        async with listening(right) as receiver:
             await joined(room)
             with pytest.raises(Unreachable, match="M_FORBIDDEN"):
-                await right.post(Place("!nowhere:holdfast.test"), Message("x"), "k")
+                await right.post(Location("!nowhere:holdfast.test"), Message("x"), "k")
             room.ada.say(room.id, "hi")
-            await until(lambda: ear.said)
+            await until(lambda: receiver.received)
 
     caplog.set_level(logging.DEBUG)
-    play(scenario())
+    run_scenario(scenario())
     assert "planted" not in caplog.text
     assert room.bot.token not in caplog.text
 
 
-def test_a_room_that_is_not_listed_is_neither_joined_nor_heard(room: Room) -> None:
+def test_a_room_that_is_not_listed_is_neither_joined_nor_heard(room: RoomFixture) -> None:
     async def scenario() -> None:
         other, third = room.ada.new_room(room.bot), room.ada.new_room(room.bot)
         room.bot.join(third)  # by somebody who has the account
-        async with listening(room.client()) as ear:
+        async with listening(room.client()) as receiver:
             await joined(room)
             room.ada.say(third, "holdfast help")
             room.ada.say(room.id, "end")
-            await until(lambda: ear.said)
-            assert ear.texts == ["end"]
+            await until(lambda: receiver.received)
+            assert receiver.texts == ["end"]
             members = room.ada.call("GET", f"v3/rooms/{other}/joined_members")["joined"]
             assert room.bot.id not in members
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 HOSTILE: list[dict[str, Any]] = [
@@ -344,14 +365,14 @@ HOSTILE: list[dict[str, Any]] = [
 ]
 
 
-def by_hand(room: Room, body: dict[str, Any]) -> Iterator[str]:
+def start_in_terminal(room: RoomFixture, body: dict[str, Any]) -> Iterator[str]:
     """Send it as a message and as a reaction, as far as the server lets anybody."""
     for kind in ("m.room.message", "m.reaction"):
         with suppress(httpx.HTTPStatusError):
             yield room.ada.send(room.id, body, kind)
 
 
-def test_no_event_of_anybody_makes_the_bot_deaf(room: Room) -> None:
+def test_no_event_of_anybody_makes_the_bot_deaf(room: RoomFixture) -> None:
     """Whatever is sent by hand, and reactions to what the bot may not read."""
 
     async def scenario() -> None:
@@ -359,20 +380,20 @@ def test_no_event_of_anybody_makes_the_bot_deaf(room: Room) -> None:
         path = f"v3/rooms/{room.id}/state/m.room.history_visibility"
         room.ada.call("PUT", path, {"history_visibility": "joined"})
         hidden = room.ada.say(room.id, "said before, and not for its eyes")
-        async with listening(room.client()) as ear:
+        async with listening(room.client()) as receiver:
             await joined(room)
-            taken = [sent for body in HOSTILE for sent in by_hand(room, body)]
+            taken = [sent for body in HOSTILE for sent in start_in_terminal(room, body)]
             assert taken, "the server keeps some of these out, and not all"
             for event in (old, hidden):
                 room.ada.react(room.id, event, "\u2705")
             room.ada.say(room.id, "end")
-            await until(lambda: "end" in ear.texts)
-            assert ear.pressed == []
-            assert ear.repeated == []
+            await until(lambda: "end" in receiver.texts)
+            assert receiver.pressed == []
+            assert receiver.repeated == []
         async with listening(room.client()) as again:  # reads them all once more
             await until(lambda: "end" in again.texts)
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 @given(
@@ -385,7 +406,7 @@ def test_no_event_of_anybody_makes_the_bot_deaf(room: Room) -> None:
 def test_no_content_is_too_strange_to_be_read(value: object) -> None:
     body = {"msgtype": "m.text", "body": "holdfast x", "m.relates_to": value}
     for content_ in (body, {"m.new_content": value}, {BUTTONS: value}):
-        spoken(content_, "@roll:x", "Rolling Bot")
+        message_text(content_, "@roll:x", "Rolling Bot")
         thread_of(content_)
         tokens({"content": content_, "unsigned": {"m.relations": value}})
 
@@ -409,11 +430,11 @@ def test_no_content_is_too_strange_to_be_read(value: object) -> None:
     ],
 )
 def test_what_was_typed_is_found_in_the_event(body: dict[str, object], meant: str | None) -> None:
-    assert spoken(body, "@roll:x", "Rolling Bot") == meant
+    assert message_text(body, "@roll:x", "Rolling Bot") == meant
 
 
 def test_every_button_has_an_emoji_of_its_own() -> None:
     buttons = tuple(Button(f"b{n}", f"t{n}", "good") for n in range(8))
-    assert list(tokens({"content": content(Message("x", "", buttons))}).values()) == [
+    assert list(tokens({"content": message_content(Message("x", "", buttons))}).values()) == [
         f"t{n}" for n in range(8)
     ]

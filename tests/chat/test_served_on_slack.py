@@ -11,24 +11,24 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.chat.hearing import play, until
 from tests.chat.servers.slack import APP_TOKEN, BOT_TOKEN
 from tests.chat.test_whole_on_slack import ADA, BOB, OPS, RUN, Workspace
-from tests.unit.chat.test_killed import Bots
+from tests.chat.transport_harness import run_scenario, until
+from tests.unit.chat.test_bot_killed import BotProcesses
 from tests.unit.cli.desks import HOSTS
 
 
 @pytest.fixture
-def bots(tmp_path: Path) -> Iterator[Bots]:
-    bots = Bots(tmp_path / "served")
+def bots(tmp_path: Path) -> Iterator[BotProcesses]:
+    bots = BotProcesses(tmp_path / "served")
     yield bots
     bots.end()
 
 
-def served(bots: Bots, there: Workspace) -> subprocess.Popen[bytes]:
+def served(bots: BotProcesses, workspace: Workspace) -> subprocess.Popen[bytes]:
     """Start the bot, as its service does."""
     section: dict[str, object] = {
-        "base_url": there.slack.base_url,
+        "base_url": workspace.slack.base_url,
         "timeout_seconds": 5,
         "ping_seconds": 0.3,
     }
@@ -38,66 +38,69 @@ def served(bots: Bots, there: Workspace) -> subprocess.Popen[bytes]:
         kept.chmod(0o600)
         section[name] = {"file": str(kept)}
     config = bots.path / "chat.yml"
-    config.write_text(yaml.safe_dump(there.config | {"transports": {"slack": section}}))
+    config.write_text(yaml.safe_dump(workspace.config | {"transports": {"slack": section}}))
     return bots.start("chat", "serve", "--config", str(config))
 
 
-async def killed(bot: subprocess.Popen[bytes], there: Workspace) -> None:
+async def killed(bot: subprocess.Popen[bytes], workspace: Workspace) -> None:
     """End it in the middle of everything, and wait until Slack has noticed."""
     os.kill(bot.pid, signal.SIGKILL)
     bot.wait(30)
-    await until(lambda: not there.slack.connected.is_set(), "Slack has noticed")
+    await until(lambda: not workspace.slack.connected.is_set(), "Slack has noticed")
 
 
 def test_a_bot_killed_twice_in_a_run_leaves_nothing_out_and_says_nothing_twice(
-    tmp_path: Path, bots: Bots
+    tmp_path: Path, bots: BotProcesses
 ) -> None:
     """Once while somebody is asked, and approves meanwhile; once between two restarts."""
 
     async def scenario() -> None:
-        there = Workspace(tmp_path)
-        await there.slack.start()
+        workspace = Workspace(tmp_path)
+        await workspace.slack.start()
         try:
-            first = served(bots, there)
-            await until(there.slack.connected.is_set, "the bot")
-            ts = there.ask(ADA, RUN)
-            question = await there.approval_wanted()
-            await killed(first, there)
-            click = there.slack.press(BOB, question["ts"], "Approve")
+            first = served(bots, workspace)
+            await until(workspace.slack.connected.is_set, "the bot")
+            ts = workspace.ask(ADA, RUN)
+            question = await workspace.approval_wanted()
+            await killed(first, workspace)
+            click = workspace.slack.press(BOB, question["ts"], "Approve")
             assert bots.restarts == []
 
-            second = served(bots, there)
-            there.slack.deliver_event(
+            second = served(bots, workspace)
+            workspace.slack.deliver_event(
                 {"type": "message", "user": ADA, "channel": OPS, "ts": ts, "text": RUN}
             )
             await until(lambda: bots.restarts, "the first restart")
-            await killed(second, there)
-            before = [text for text, _ in there.messages()]
+            await killed(second, workspace)
+            before = [text for text, _ in workspace.messages()]
             assert len(bots.restarts) < len(HOSTS), "it was killed in mid-run"
             await until(lambda: len(bots.restarts) == len(HOSTS), "all restarts without a bot")
-            assert [text for text, _ in there.messages()] == before
+            assert [text for text, _ in workspace.messages()] == before
 
-            third = served(bots, there)
-            there.slack.deliver_press(click)
-            await there.told("FINISHED: ")
-            await there.pictured()
-            await until(lambda: "given by bob" in there_now(there), "who approved")
-            assert [line.partition(" - ")[0] for line in there.log()] == ["START", "END (FINISHED)"]
-            assert len(there.said("Starting [")) == 1
-            assert len(there.said("3 restarts on 3 hosts")) == 1
-            there.everything_once()
+            third = served(bots, workspace)
+            workspace.slack.deliver_press(click)
+            await workspace.told("FINISHED: ")
+            await workspace.pictured()
+            await until(lambda: "given by bob" in there_now(workspace), "who approved")
+            assert [line.partition(" - ")[0] for line in workspace.log()] == [
+                "START",
+                "END (FINISHED)",
+            ]
+            assert len(workspace.texts_with("Starting [")) == 1
+            assert len(workspace.texts_with("3 restarts on 3 hosts")) == 1
+            workspace.everything_once()
             assert len(list((bots.path / "chat/runs").glob("*.log"))) == 1, "one run was started"
             third.terminate()
             third.wait(30)
         finally:
-            await there.slack.stop()
+            await workspace.slack.stop()
         assert bots.restarts == list(HOSTS)
         assert len({driver for _, _, driver in bots.acts()}) == 1, "one process, from start to end"
         log = (bots.path / "bot.log").read_text()
         assert BOT_TOKEN not in log
         assert APP_TOKEN not in log
 
-    def there_now(there: Workspace) -> str:
-        return "\n".join(text for text, _ in there.messages())
+    def there_now(workspace: Workspace) -> str:
+        return "\n".join(text for text, _ in workspace.messages())
 
-    play(scenario())
+    run_scenario(scenario())

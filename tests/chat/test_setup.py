@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from holdfast.chat.transports import PLATFORMS, connect
+from holdfast.chat.transports import PLATFORMS, make_transport
 from holdfast.errors import InvalidInput
 
 TEXT = (Path(__file__).parents[2] / "docs/chat-setup.md").read_text()
@@ -34,28 +34,28 @@ def test_every_platform_is_described() -> None:
 
 @pytest.mark.parametrize("name", PLATFORMS)
 def test_what_is_described_is_taken(name: str) -> None:
-    transport = connect(name, opened(SECTIONS[name]))
+    transport = make_transport(name, opened(SECTIONS[name]))
     assert transport.name == name
-    assert transport.abilities.limit > 1000
+    assert transport.capabilities.limit > 1000
 
 
 @pytest.mark.parametrize("name", PLATFORMS)
 def test_a_wrong_setting_is_named_and_no_value_is(name: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        connect(name, {**opened(SECTIONS[name]), "colour": "planted"})
+        make_transport(name, {**opened(SECTIONS[name]), "colour": "planted"})
     assert f"transports.{name}.colour" in str(refused.value)
     assert "planted" not in str(refused.value)
 
 
 def test_an_unknown_platform_is_answered_with_the_nearest() -> None:
     with pytest.raises(InvalidInput, match="did you mean slack"):
-        connect("slak", {})
+        make_transport("slak", {})
 
 
 def test_irc_vouches_only_where_that_was_said() -> None:
     section = opened(SECTIONS["irc"])
-    assert not connect("irc", section).abilities.vouches
-    assert connect("irc", {**section, "trust_accounts": True}).abilities.vouches
+    assert not make_transport("irc", section).capabilities.authenticates
+    assert make_transport("irc", {**section, "trust_accounts": True}).capabilities.authenticates
 
 
 def test_the_slack_manifest_asks_for_what_is_used_and_no_more() -> None:

@@ -10,13 +10,19 @@ from typing import Any
 
 import pytest
 
-from holdfast.chat.transport import Button, Heard, Message, Place, Unreachable
+from holdfast.chat.transport import Button, Location, Message, ReceivedMessage, Unreachable
 from holdfast.chat.transports.slack import Slack, SlackSettings
-from holdfast.chat.transports.slack_format import spoken
-from tests.chat.hearing import listening, play, posted, quick, until
+from holdfast.chat.transports.slack_format import message_text
 from tests.chat.servers.slack import APP_TOKEN, BOT, BOT_TOKEN, SlackServer
+from tests.chat.transport_harness import (
+    fast_backoff,
+    listening,
+    post_until_accepted,
+    run_scenario,
+    until,
+)
 
-CHANNEL = Place("C1")
+CHANNEL = Location("C1")
 ASK = Message(
     "Approve step 2? [run-1]",
     "host  state",
@@ -33,7 +39,7 @@ def client(server: SlackServer, bot_token: str = BOT_TOKEN) -> Slack:
         timeout_seconds=5,
         ping_seconds=0.3,
     )
-    return Slack(settings, quick())
+    return Slack(settings, fast_backoff())
 
 
 @asynccontextmanager
@@ -46,7 +52,7 @@ async def serving() -> AsyncIterator[tuple[SlackServer, Slack]]:
         await server.stop()
 
 
-def standing(server: SlackServer) -> list[dict[str, Any]]:
+def posted_messages(server: SlackServer) -> list[dict[str, Any]]:
     return [m for m in server.messages.get("C1", []) if m["user"] == BOT]
 
 
@@ -64,49 +70,49 @@ def test_a_run_is_told_in_a_thread_and_its_progress_edited_in_place() -> None:
     async def scenario() -> None:
         async with serving() as (server, slack):
             root = await slack.post(CHANNEL, Message("Run run-1"), "run-1/1")
-            thread = Place("C1", root.ident)
+            thread = Location("C1", root.message_id)
             progress = await slack.post(thread, Message("[run-1]", "host1 …"), "run-1/progress")
             await slack.edit(progress, Message("[run-1]", "host1 done"))
-            first, second = standing(server)
-            assert second["thread_ts"] == first["ts"] == root.ident
+            first, second = posted_messages(server)
+            assert second["thread_ts"] == first["ts"] == root.message_id
             assert shown(second) == ["[run-1]", "host1 done"]
-            assert len(standing(server)) == 2
+            assert len(posted_messages(server)) == 2
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 def test_what_is_written_is_literal() -> None:
     async def scenario() -> None:
         async with serving() as (server, slack):
             await slack.post(CHANNEL, Message(HOSTILE, HOSTILE), "k")
-            [message] = standing(server)
+            [message] = posted_messages(server)
             assert shown(message) == [HOSTILE, HOSTILE]
             assert {b["type"] for b in message["blocks"]} == {"rich_text"}
             assert "<" not in message["text"]
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 def test_a_message_is_heard_with_who_and_where() -> None:
     async def scenario() -> None:
-        async with serving() as (server, slack), listening(slack) as ear:
+        async with serving() as (server, slack), listening(slack) as receiver:
             ts = server.say(
                 "U2", f"<@{BOT}> plan on <http://db1.example.org|db1.example.org> &amp;"
             )
             server.say("U2", "in the thread", thread=ts)
-            await until(lambda: len(ear.said) == 2)
-            first, second = sorted(ear.said, key=lambda said: said.ident)
-            assert isinstance(first, Heard)
+            await until(lambda: len(receiver.received) == 2)
+            first, second = sorted(receiver.received, key=lambda received: received.event_id)
+            assert isinstance(first, ReceivedMessage)
             assert first.text == "holdfast plan on db1.example.org &"
-            assert (first.person.id, first.place) == ("slack:T1/U2", CHANNEL)
-            assert second.place == Place("C1", ts)
+            assert (first.person.id, first.location) == ("slack:T1/U2", CHANNEL)
+            assert second.location == Location("C1", ts)
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 def test_what_no_person_says_now_is_not_heard() -> None:
     async def scenario() -> None:
-        async with serving() as (server, slack), listening(slack) as ear:
+        async with serving() as (server, slack), listening(slack) as receiver:
             server.say("U9", "a bot", bot_id="B9")
             server.say("U2", "edited", subtype="message_changed")
             server.deliver_event(
@@ -120,58 +126,58 @@ def test_what_no_person_says_now_is_not_heard() -> None:
             )
             server.say("U2", "holdfast help")
             await until(lambda: len(server.acked) == 4)
-            await until(lambda: ear.texts == ["holdfast help"])
+            await until(lambda: receiver.texts == ["holdfast help"])
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 def test_a_message_delivered_again_keeps_its_ident() -> None:
     async def scenario() -> None:
-        async with serving() as (server, slack), listening(slack) as ear:
+        async with serving() as (server, slack), listening(slack) as receiver:
             ts = server.say("U2", "holdfast help")
-            await until(lambda: ear.said)
+            await until(lambda: receiver.received)
             event = {"type": "message", "user": "U2", "channel": "C1", "ts": ts, "text": "x"}
             server.deliver_event(event)
-            await until(lambda: ear.repeated)
-            assert len(ear.said) == 1
+            await until(lambda: receiver.repeated)
+            assert len(receiver.received) == 1
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 def test_a_button_is_pressed_once_however_often_it_comes() -> None:
     async def scenario() -> None:
-        async with serving() as (server, slack), listening(slack) as ear:
+        async with serving() as (server, slack), listening(slack) as receiver:
             root = await slack.post(CHANNEL, Message("run"), "r")
-            asked = await slack.post(Place("C1", root.ident), ASK, "q")
+            asked = await slack.post(Location("C1", root.message_id), ASK, "q")
             await server.connected.wait()
-            payload = server.press("U3", asked.ident, "Approve")
-            await until(lambda: ear.pressed)
+            payload = server.press("U3", asked.message_id, "Approve")
+            await until(lambda: receiver.pressed)
             server.deliver_press(payload)
-            await until(lambda: ear.repeated)
-            [pressed] = ear.pressed
+            await until(lambda: receiver.repeated)
+            [pressed] = receiver.pressed
             assert pressed.token == ASK.buttons[0].token
             assert pressed.person.id == "slack:T1/U3"
-            assert pressed.place == Place("C1", root.ident)
+            assert pressed.location == Location("C1", root.message_id)
             await slack.edit(asked, Message("Approved"))
-            assert [b["type"] for b in standing(server)[1]["blocks"]] == ["rich_text"]
+            assert [b["type"] for b in posted_messages(server)[1]["blocks"]] == ["rich_text"]
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 def test_a_file_is_put_into_the_thread_once() -> None:
     async def scenario() -> None:
         async with serving() as (server, slack):
             root = await slack.post(CHANNEL, Message("run"), "r")
-            thread = Place("C1", root.ident)
+            thread = Location("C1", root.message_id)
             await slack.upload(thread, "run-1.svg", b"<svg/>", "run-1/9/picture")
             await slack.upload(thread, "run-1.svg", b"<svg/>", "run-1/9/picture")
             await client(server).upload(thread, "run-1.svg", b"<svg/>", "run-1/9/picture")
-            [message] = [m for m in standing(server) if m.get("files")]
-            assert message["thread_ts"] == root.ident
+            [message] = [m for m in posted_messages(server) if m.get("files")]
+            assert message["thread_ts"] == root.message_id
             assert message["files"][0]["title"] == "run-1.svg"
             assert list(server.files.values()) == [b"<svg/>"]
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 @pytest.mark.parametrize("thread", [False, True])
@@ -179,17 +185,17 @@ def test_a_post_whose_answer_is_lost_stands_once(*, thread: bool) -> None:
     async def scenario() -> None:
         async with serving() as (server, slack):
             root = await slack.post(CHANNEL, Message("run"), "r")
-            place = Place("C1", root.ident if thread else "")
+            location = Location("C1", root.message_id if thread else "")
             for number in range(3):  # more than a page of the server's
-                await slack.post(place, Message("before"), f"before-{number}")
+                await slack.post(location, Message("before"), f"before-{number}")
             server.lose_answers = 1
             with pytest.raises(Unreachable):
-                await slack.post(place, Message("held"), "run-1/7")
-            again = await posted(slack, place, Message("held"), "run-1/7")
-            found = [m for m in standing(server) if shown(m) == ["held"]]
-            assert [m["ts"] for m in found] == [again.ident]
+                await slack.post(location, Message("held"), "run-1/7")
+            again = await post_until_accepted(slack, location, Message("held"), "run-1/7")
+            found = [m for m in posted_messages(server) if shown(m) == ["held"]]
+            assert [m["ts"] for m in found] == [again.message_id]
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 def test_a_bot_that_died_after_posting_does_not_post_again() -> None:
@@ -198,57 +204,59 @@ def test_a_bot_that_died_after_posting_does_not_post_again() -> None:
             first = await slack.post(CHANNEL, Message("Run run-1"), "run-1/1")
             second = await client(server).post(CHANNEL, Message("Run run-1"), "run-1/1")
             assert first == second
-            assert len(standing(server)) == 1
+            assert len(posted_messages(server)) == 1
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 def test_a_server_that_comes_back_finds_us_and_nothing_stands_twice() -> None:
     async def scenario() -> None:
-        async with serving() as (server, slack), listening(slack) as ear:
-            root = await posted(slack, CHANNEL, Message("run"), "r")
-            thread = Place("C1", root.ident)
+        async with serving() as (server, slack), listening(slack) as receiver:
+            root = await post_until_accepted(slack, CHANNEL, Message("run"), "r")
+            thread = Location("C1", root.message_id)
             server.say("U2", "before")
-            await until(lambda: ear.texts == ["before"])
+            await until(lambda: receiver.texts == ["before"])
             await server.stop()
             with pytest.raises(Unreachable):
                 await slack.post(thread, Message("held"), "run-1/7")
-            telling = asyncio.ensure_future(posted(slack, thread, Message("held"), "run-1/7"))
+            run_scenario = asyncio.ensure_future(
+                post_until_accepted(slack, thread, Message("held"), "run-1/7")
+            )
             await server.start()
-            await telling
+            await run_scenario
             server.say("U2", "after")
-            await until(lambda: ear.texts == ["before", "after"])
-            assert [shown(m) for m in standing(server)] == [["run"], ["held"]]
+            await until(lambda: receiver.texts == ["before", "after"])
+            assert [shown(m) for m in posted_messages(server)] == [["run"], ["held"]]
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 @pytest.mark.parametrize("how", ["ask_to_reconnect", "drop_sockets"])
 def test_a_connection_that_slack_ends_is_replaced(how: str) -> None:
     async def scenario() -> None:
-        async with serving() as (server, slack), listening(slack) as ear:
+        async with serving() as (server, slack), listening(slack) as receiver:
             await server.connected.wait()
             await getattr(server, how)()
             opened = server.calls.count("apps.connections.open")
             await until(lambda: server.calls.count("apps.connections.open") > opened)
             server.say("U2", "after")
-            await until(lambda: ear.texts == ["after"])
+            await until(lambda: receiver.texts == ["after"])
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 def test_a_refusal_says_what_to_do() -> None:
     async def scenario() -> None:
         async with serving() as (server, slack):
             with pytest.raises(Unreachable, match="channel_not_found") as refused:
-                await slack.post(Place("nova"), Message("x"), "k")
+                await slack.post(Location("nova"), Message("x"), "k")
             assert "invite" in refused.value.remedy
             server.rate_limit = 1
             with pytest.raises(Unreachable, match="ratelimited"):
                 await slack.post(CHANNEL, Message("x"), "k")
             await slack.post(CHANNEL, Message("x"), "k")
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 def test_a_message_that_was_deleted_does_not_stop_the_telling() -> None:
@@ -258,14 +266,14 @@ def test_a_message_that_was_deleted_does_not_stop_the_telling() -> None:
             server.messages["C1"].clear()
             await slack.edit(progress, Message("y"))
 
-    play(scenario())
+    run_scenario(scenario())
 
 
 def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        async with serving() as (server, slack), listening(slack) as ear:
+        async with serving() as (server, slack), listening(slack) as receiver:
             server.say("U2", "hi")
-            await until(lambda: ear.said)
+            await until(lambda: receiver.received)
             await server.stop()
             with pytest.raises(Unreachable):
                 await slack.post(CHANNEL, Message("x"), "k")
@@ -277,10 +285,10 @@ def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
             await server.drop_sockets()
             await until(lambda: server.refuse_sockets == 0)
             server.say("U2", "ho")
-            await until(lambda: len(ear.said) == 2)
+            await until(lambda: len(receiver.received) == 2)
 
     caplog.set_level(logging.DEBUG)
-    play(scenario())
+    run_scenario(scenario())
     assert "planted" not in caplog.text
     assert "planted" not in repr(SlackSettings(bot_token=BOT_TOKEN, app_token=APP_TOKEN))
 
@@ -298,4 +306,4 @@ def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     ],
 )
 def test_what_was_typed_is_found_in_what_slack_made_of_it(text: str, meant: str) -> None:
-    assert spoken(text, BOT) == meant
+    assert message_text(text, BOT) == meant

@@ -18,9 +18,9 @@ from holdfast.ansible.fake_fleet import Fault
 from holdfast.chat.transports.slack import Slack, SlackSettings
 from holdfast.journal.events import Approved
 from holdfast.model import Json, Phase
-from tests.chat.hearing import play, quick, until
 from tests.chat.servers.slack import APP_TOKEN, BOT, BOT_TOKEN, TEAM, SlackServer
-from tests.unit.chat.rooms import CONFIG, WITH_SERVERS, Room
+from tests.chat.transport_harness import fast_backoff, run_scenario, until
+from tests.unit.chat.chat_harness import CONFIG, WITH_SERVERS, ChatHarness
 from tests.unit.cli.desks import HOSTS
 
 ADA, BOB, FOX = "U2ADA", "U3BOB", "U4FOX"
@@ -52,12 +52,12 @@ class Workspace:
         self.slack = SlackServer()
         self._numbers = itertools.count()
         self.path, self.config = path, config(**approvals)
-        self.room = Room(path / "project", config=self.config, speed=WITH_SERVERS)
+        self.harness = ChatHarness(path / "project", config=self.config, speed=WITH_SERVERS)
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[Room]:
+    async def serving(self) -> AsyncIterator[ChatHarness]:
         """A bot that serves while this lasts; the next one is another process, as far as Slack can tell."""
-        self.room.transport = Slack(
+        self.harness.transport = Slack(
             SlackSettings(
                 bot_token=BOT_TOKEN,
                 app_token=APP_TOKEN,
@@ -65,10 +65,10 @@ class Workspace:
                 timeout_seconds=5,
                 ping_seconds=0.3,
             ),
-            quick(),
+            fast_backoff(),
         )
-        async with self.room.serving():
-            yield self.room
+        async with self.harness.serving():
+            yield self.harness
 
     def ask(self, user: str, text: str, thread: str = "") -> str:
         """Say something to the bot; returns the message's ts."""
@@ -80,7 +80,7 @@ class Workspace:
             if message["user"] == BOT:
                 yield shown(message), message
 
-    def said(self, words: str, channel: str = OPS) -> list[dict[str, Any]]:
+    def texts_with(self, words: str, channel: str = OPS) -> list[dict[str, Any]]:
         """The bot's messages with these words in them."""
         return [message for text, message in self.messages(channel) if words in text]
 
@@ -109,13 +109,13 @@ class Workspace:
 
     async def approval_wanted(self) -> dict[str, Any]:
         """The question, once it stands there."""
-        await until(lambda: self.said("Approval wanted"), "the question")
-        (question,) = self.said("Approval wanted")
+        await until(lambda: self.texts_with("Approval needed"), "the question")
+        (question,) = self.texts_with("Approval needed")
         return question
 
     async def told(self, words: str, ends: int = 1) -> None:
         """Wait for a run's end in its thread and in the log channel."""
-        await until(lambda: self.said(words), words)
+        await until(lambda: self.texts_with(words), words)
         await until(lambda: sum(line.startswith("END") for line in self.log()) == ends, "END")
 
     async def pictured(self) -> None:
@@ -135,148 +135,163 @@ def shown(message: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-def there(tmp_path: Path) -> Workspace:
+def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
 @asynccontextmanager
-async def slack(there: Workspace) -> AsyncIterator[SlackServer]:
-    await there.slack.start()
+async def slack(workspace: Workspace) -> AsyncIterator[SlackServer]:
+    await workspace.slack.start()
     try:
-        yield there.slack
+        yield workspace.slack
     finally:
-        await there.slack.stop()
-        await asyncio.to_thread(there.room.launcher.join)
+        await workspace.slack.stop()
+        await asyncio.to_thread(workspace.harness.launcher.join)
 
 
-def words_given(there: Workspace) -> list[str]:
+def words_given(workspace: Workspace) -> list[str]:
     """Whose words stand in the newest run's journal."""
-    events = [each.event for each in there.room.store.read(there.room.run)]
+    events = [each.event for each in workspace.harness.store.read(workspace.harness.run)]
     return [event.by for event in events if isinstance(event, Approved)]
 
 
-def test_a_run_is_planned_approved_by_button_and_told_to_its_picture(there: Workspace) -> None:
+def test_a_run_is_planned_approved_by_button_and_told_to_its_picture(workspace: Workspace) -> None:
     async def scenario() -> None:
-        async with slack(there) as server, there.serving() as room:
-            there.ask(ADA, f"<@{BOT}> plan broker-restart")
-            await until(lambda: there.said("Nothing was touched"), "the plan")
-            there.ask(ADA, RUN)
-            question = await there.approval_wanted()
-            (root,) = there.said(f"broker-restart at lab [{room.run}]\nada (slack:T1/U2ADA)")
+        async with slack(workspace) as server, workspace.serving() as harness:
+            workspace.ask(ADA, f"<@{BOT}> plan broker-restart")
+            await until(lambda: workspace.texts_with("Nothing was touched"), "the plan")
+            workspace.ask(ADA, RUN)
+            question = await workspace.approval_wanted()
+            (root,) = workspace.texts_with(
+                f"broker-restart at lab [{harness.run}]\nada (slack:T1/U2ADA)"
+            )
             assert question["thread_ts"] == root["ts"]
-            assert there.labels(question) == ["Approve", "Abort"]
+            assert workspace.labels(question) == ["Approve", "Abort"]
             server.press(ADA, question["ts"], "Approve")
-            await until(lambda: there.said("ada asked for run"), "the refusal")
-            assert room.restarts == []
+            await until(lambda: workspace.texts_with("ada asked for run"), "the refusal")
+            assert harness.restarts == []
             server.press(BOB, question["ts"], "Approve")
-            await there.told("FINISHED: ")
-            await there.pictured()
-            await until(lambda: there.said(f"finished [{room.run}]"), "the last progress")
+            await workspace.told("FINISHED: ")
+            await workspace.pictured()
+            await until(
+                lambda: workspace.texts_with(f"finished [{harness.run}]"), "the last progress"
+            )
             assert "given by bob" in shown(question)
-            assert there.labels(question) == []
-        (progress,) = there.said("✓ 2. Step 2")
+            assert workspace.labels(question) == []
+        (progress,) = workspace.texts_with("✓ 2. Step 2")
         assert progress["edited"], "in place"
         assert progress["thread_ts"] == root["ts"]
-        assert shown(progress).startswith(f"finished [{room.run}]")
-        (picture,) = [m for _, m in there.messages() if m.get("files")]
-        assert picture["files"][0]["title"] == f"{room.run}.svg"
+        assert shown(progress).startswith(f"finished [{harness.run}]")
+        (picture,) = [m for _, m in workspace.messages() if m.get("files")]
+        assert picture["files"][0]["title"] == f"{harness.run}.svg"
         assert picture["thread_ts"] == root["ts"]
         assert next(iter(server.files.values())).startswith(b"<svg")
-        assert there.log() == [
-            f"START - broker-restart lab by ada (slack:T1/U2ADA): openssl update [{room.run}]",
-            f"END (FINISHED) - broker-restart lab [{room.run}]",
+        assert workspace.log() == [
+            f"START - broker-restart lab by ada (slack:T1/U2ADA): openssl update [{harness.run}]",
+            f"END (FINISHED) - broker-restart lab [{harness.run}]",
         ]
-        there.everything_once()
+        workspace.everything_once()
 
-    play(scenario())
-    assert there.room.restarts == list(HOSTS)
+    run_scenario(scenario())
+    assert workspace.harness.restarts == list(HOSTS)
 
 
-def test_a_run_holds_with_the_command_lines_words_is_aborted_and_resumed(there: Workspace) -> None:
-    there.config["approvals"] = []
-    there.room.fleet.faults.append(Fault("ctl2", "restart_fails", ("ctl2", Phase.RESTART)))
+def test_a_run_holds_with_the_command_lines_words_is_aborted_and_resumed(
+    workspace: Workspace,
+) -> None:
+    workspace.config["approvals"] = []
+    workspace.harness.fleet.faults.append(Fault("ctl2", "restart_fails", ("ctl2", Phase.RESTART)))
 
     async def scenario() -> None:
-        async with slack(there), there.serving() as room:
-            there.ask(ADA, RUN)
-            await there.told("HELD, nothing more is touched")
-            (held,) = there.said("HELD, nothing more is touched")
+        async with slack(workspace), workspace.serving() as harness:
+            workspace.ask(ADA, RUN)
+            await workspace.told("HELD, nothing more is touched")
+            (held,) = workspace.texts_with("HELD, nothing more is touched")
             for words in (
-                f"next: holdfast resume {room.run} --reason '…'",
+                f"next: holdfast resume {harness.run} --reason '…'",
                 "2. Step 2",
                 "did not start",
                 "fake undrain ctl2",
-                f"holdfast log {room.run}",
+                f"holdfast log {harness.run}",
             ):
                 assert words in shown(held), words
-            there.ask(ADA, "holdfast abort", held["thread_ts"])
-            await there.told("ABORTED: ", ends=2)
-            room.fleet.repair()
-            there.ask(ADA, f"holdfast resume {room.run} --reason 'unit file repaired'")
-            await there.told("FINISHED: ", ends=3)
-            await there.pictured()
-        assert [line.partition(" - ")[0] for line in there.log()] == [
+            workspace.ask(ADA, "holdfast abort", held["thread_ts"])
+            await workspace.told("ABORTED: ", ends=2)
+            harness.fleet.repair()
+            workspace.ask(ADA, f"holdfast resume {harness.run} --reason 'unit file repaired'")
+            await workspace.told("FINISHED: ", ends=3)
+            await workspace.pictured()
+        assert [line.partition(" - ")[0] for line in workspace.log()] == [
             "START", "END (HELD)", "END (ABORTED)", "START (RESUMED)", "END (FINISHED)",
         ]  # fmt: skip
-        there.everything_once()
+        workspace.everything_once()
 
-    play(scenario())
-    assert there.room.restarts == list(HOSTS)
+    run_scenario(scenario())
+    assert workspace.harness.restarts == list(HOSTS)
 
 
-def test_a_run_is_stopped_by_its_button_between_two_hosts(there: Workspace) -> None:
-    there.config["approvals"] = []
+def test_a_run_is_stopped_by_its_button_between_two_hosts(workspace: Workspace) -> None:
+    workspace.config["approvals"] = []
 
     async def scenario() -> None:
-        go_on = there.room.paused_after(1)
-        async with slack(there) as server, there.serving():
-            there.ask(ADA, RUN)
-            await until(lambda: there.said("running [") and there.room.restarts, "a restart")
-            (progress,) = there.said("running [")
+        go_on = workspace.harness.paused_after(1)
+        async with slack(workspace) as server, workspace.serving():
+            workspace.ask(ADA, RUN)
+            await until(
+                lambda: workspace.texts_with("running [") and workspace.harness.restarts,
+                "a restart",
+            )
+            (progress,) = workspace.texts_with("running [")
             server.press(BOB, progress["ts"], "Stop at the next boundary")
-            await until(lambda: there.said("is no operator"), "the refusal")
+            await until(lambda: workspace.texts_with("is no operator"), "the refusal")
             server.press(ADA, progress["ts"], "Stop at the next boundary")
-            await until(lambda: there.said("to stop at the next boundary"), "the answer")
+            await until(lambda: workspace.texts_with("to stop at the next boundary"), "the answer")
             go_on.set()
-            await there.told("ABORTED: ")
-            await until(lambda: there.labels(progress) == [], "no button any more")
+            await workspace.told("ABORTED: ")
+            await until(lambda: workspace.labels(progress) == [], "no button any more")
 
-    play(scenario())
-    assert there.room.restarts == ["ctl1"]
-    assert not there.room.fleet.not_serving(), "the host in hand was finished"
+    run_scenario(scenario())
+    assert workspace.harness.restarts == ["ctl1"]
+    assert not workspace.harness.fleet.not_serving(), "the host in hand was finished"
 
 
-def test_slack_goes_away_in_mid_run_and_nothing_is_missing_or_told_twice(there: Workspace) -> None:
+def test_slack_goes_away_in_mid_run_and_nothing_is_missing_or_told_twice(
+    workspace: Workspace,
+) -> None:
     async def scenario() -> None:
-        go_on = there.room.paused_after(1)
-        async with slack(there) as server, there.serving() as room:
-            there.ask(ADA, RUN)
-            question = await there.approval_wanted()
+        go_on = workspace.harness.paused_after(1)
+        async with slack(workspace) as server, workspace.serving() as harness:
+            workspace.ask(ADA, RUN)
+            question = await workspace.approval_wanted()
             server.press(BOB, question["ts"], "Approve")
-            await until(lambda: room.restarts, "the first restart")
+            await until(lambda: harness.restarts, "the first restart")
             await server.stop()
             go_on.set()
-            await asyncio.to_thread(room.launcher.join)
-            assert room.restarts == list(HOSTS), "the run did not wait"
+            await asyncio.to_thread(harness.launcher.join)
+            assert harness.restarts == list(HOSTS), "the run did not wait"
             await server.start()
             server.lose_answers = 2
-            await there.told("FINISHED: ")
-            await there.pictured()
-            await until(lambda: there.said(f"finished [{room.run}]"), "the last progress")
-        there.everything_once()
-        assert len(there.log()) == 2
+            await workspace.told("FINISHED: ")
+            await workspace.pictured()
+            await until(
+                lambda: workspace.texts_with(f"finished [{harness.run}]"), "the last progress"
+            )
+        workspace.everything_once()
+        assert len(workspace.log()) == 2
 
-    play(scenario())
+    run_scenario(scenario())
 
 
-def test_nothing_that_slack_sends_again_starts_or_approves_anything_twice(there: Workspace) -> None:
+def test_nothing_that_slack_sends_again_starts_or_approves_anything_twice(
+    workspace: Workspace,
+) -> None:
     """The same event in a new envelope, the same envelope again, the same click again; to a new bot too."""
 
     async def scenario() -> None:
-        async with slack(there) as server:
-            async with there.serving() as room:
-                ts = there.ask(ADA, RUN)
-                await there.approval_wanted()
+        async with slack(workspace) as server:
+            async with workspace.serving() as harness:
+                ts = workspace.ask(ADA, RUN)
+                await workspace.approval_wanted()
                 event = {"type": "message", "user": ADA, "channel": OPS, "ts": ts, "text": RUN}
                 again = server._envelope("events_api", envelope(event)) | {
                     "retry_attempt": 1, "retry_reason": "timeout",
@@ -284,23 +299,27 @@ def test_nothing_that_slack_sends_again_starts_or_approves_anything_twice(there:
                 for _ in range(2):
                     server._deliver(dict(again))
                 server.deliver_event(event)
-                question = await there.approval_wanted()
+                question = await workspace.approval_wanted()
                 click = server.press(BOB, question["ts"], "Approve")
                 server.deliver_press(click)
-                await until(lambda: there.said("Approved by bob"), "the word")
-            async with there.serving() as room:
+                await until(lambda: workspace.texts_with("Approved by bob"), "the word")
+            async with workspace.serving() as harness:
                 server.deliver_event(event)
                 server.deliver_press(click)
-                await there.told("FINISHED: ")
-                there.ask(ADA, "holdfast help run")
-                await until(lambda: there.said("Run a runbook"), "it heard all of them")
-        assert len(room.launcher.launched) == 1
-        assert len(there.said("Starting [")) == len(there.said("Approved by bob")) == 1
-        assert words_given(there) == ["slack:T1/U3BOB"]
-        there.everything_once()
+                await workspace.told("FINISHED: ")
+                workspace.ask(ADA, "holdfast help run")
+                await until(lambda: workspace.texts_with("Run a runbook"), "it heard all of them")
+        assert len(harness.launcher.launched) == 1
+        assert (
+            len(workspace.texts_with("Starting ["))
+            == len(workspace.texts_with("Approved by bob"))
+            == 1
+        )
+        assert words_given(workspace) == ["slack:T1/U3BOB"]
+        workspace.everything_once()
 
-    play(scenario())
-    assert there.room.restarts == list(HOSTS)
+    run_scenario(scenario())
+    assert workspace.harness.restarts == list(HOSTS)
 
 
 def envelope(event: dict[str, Json]) -> dict[str, Json]:
@@ -309,54 +328,54 @@ def envelope(event: dict[str, Json]) -> dict[str, Json]:
             "event_id": "EvAgain", "event_time": 0, "authorizations": []}  # fmt: skip
 
 
-def test_two_people_who_press_at_once_begin_one_run(there: Workspace) -> None:
+def test_two_people_who_press_at_once_begin_one_run(workspace: Workspace) -> None:
     async def scenario() -> None:
-        async with slack(there) as server, there.serving():
-            there.ask(ADA, RUN)
-            question = await there.approval_wanted()
+        async with slack(workspace) as server, workspace.serving():
+            workspace.ask(ADA, RUN)
+            question = await workspace.approval_wanted()
             for user in (BOB, FOX, BOB):
                 server.press(user, question["ts"], "Approve")
-            await there.told("FINISHED: ")
+            await workspace.told("FINISHED: ")
             await until(lambda: len(server.acked) >= 4, "every click")
 
-    play(scenario())
-    given = words_given(there)
+    run_scenario(scenario())
+    given = words_given(workspace)
     assert 1 <= len(given) == len(set(given)) <= 2
-    assert len(there.room.launcher.launched) == 1
-    assert there.room.restarts == list(HOSTS)
+    assert len(workspace.harness.launcher.launched) == 1
+    assert workspace.harness.restarts == list(HOSTS)
 
 
 def test_a_button_of_an_expired_question_does_nothing(tmp_path: Path) -> None:
-    there = Workspace(tmp_path, deadline_seconds=50)
+    workspace = Workspace(tmp_path, deadline_seconds=50)
 
     async def scenario() -> None:
-        async with slack(there) as server, there.serving():
-            there.ask(ADA, RUN)
-            question = dict(await there.approval_wanted())
-            await there.told("REFUSED: ")
+        async with slack(workspace) as server, workspace.serving():
+            workspace.ask(ADA, RUN)
+            question = dict(await workspace.approval_wanted())
+            await workspace.told("REFUSED: ")
             standing = server._find(OPS, question["ts"])
-            await until(lambda: there.labels(standing) == [], "no buttons any more")
+            await until(lambda: workspace.labels(standing) == [], "no buttons any more")
             standing |= {"blocks": question["blocks"]}  # as on a screen that was not drawn again
             server.press(BOB, question["ts"], "Approve")
-            await until(lambda: there.said("does not wait for an approval"), "the answer")
+            await until(lambda: workspace.texts_with("does not wait for an approval"), "the answer")
 
-    play(scenario())
-    assert words_given(there) == []
-    assert there.room.restarts == []
+    run_scenario(scenario())
+    assert words_given(workspace) == []
+    assert workspace.harness.restarts == []
 
 
 def test_what_was_approved_is_what_runs_though_the_runbook_changed_meanwhile(
-    there: Workspace,
+    workspace: Workspace,
 ) -> None:
     async def scenario() -> None:
-        async with slack(there) as server, there.serving() as room:
-            there.ask(ADA, RUN)
-            question = await there.approval_wanted()
-            room.write("roll: broker_restart.yml\nhosts: broker", "approve: And now?")
-            room.groups["broker"] = (*HOSTS, "ctl4")
+        async with slack(workspace) as server, workspace.serving() as harness:
+            workspace.ask(ADA, RUN)
+            question = await workspace.approval_wanted()
+            harness.write("roll: broker_restart.yml\nhosts: broker", "approve: And now?")
+            harness.groups["broker"] = (*HOSTS, "ctl4")
             server.press(BOB, question["ts"], "Approve")
-            await there.told("FINISHED: ")
+            await workspace.told("FINISHED: ")
 
-    play(scenario())
-    assert there.room.restarts == list(HOSTS)
-    assert words_given(there) == ["slack:T1/U3BOB"]
+    run_scenario(scenario())
+    assert workspace.harness.restarts == list(HOSTS)
+    assert words_given(workspace) == ["slack:T1/U3BOB"]

@@ -1,5 +1,5 @@
-"""Runs from chat: asked, followed, approved and stopped in the channel where the incident is handled.
+"""Runs from chat: asked for, followed, approved and stopped in the channel where the incident is handled.
 
-Owns chat's words, permissions and places. Everything it knows of a run it reads from the journal;
-everything it wants of one it asks of the engine, which does not know that chat exists.
+Owns chat's commands, permissions and messages. It reads runs from the journal and changes them through the
+engine, which does not know that chat exists.
 """

@@ -1,7 +1,7 @@
-"""Approvals: whose word counts, for which run and plan, and until when.
+"""Approvals: who may give one, for which run and plan, and until when.
 
-The engine counts the words in the journal and forgets none; here is decided who may give one. A
-word is bound to the run's id and to the hash of the plan that was asked about.
+The engine counts the approvals in the journal. An approval is bound to the run's id and to the hash of the
+plan that was shown.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from holdfast.plan import PlannedApprove
 
 @dataclass(frozen=True, slots=True)
 class ApprovalGiven:
-    """A word that was taken; ``left`` more people are needed."""
+    """An accepted approval; ``left`` more people are needed."""
 
     run: str
     step: int
@@ -29,39 +29,39 @@ class ApprovalGiven:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalService:
-    """Where words are given."""
+    """Accepts approvals."""
 
     engine: Engine
-    access: Permissions
+    permissions: Permissions
 
     def approve(self, member: Member, run: str, now: datetime, question: str = "") -> ApprovalGiven:
-        """Give the member's word for what the run asks; ``question`` is ``step:hash`` of a button.
+        """Approve what the run waits for; ``question`` is ``step:hash`` of a button.
 
         Raises:
-            InvalidInput: the run waits for nobody's word, or for another question's.
-            NotAllowed: it is not this person's word that is wanted.
-            Refused: it is too late, or nobody drives the run any more.
+            InvalidInput: the run waits for no approval, or for another one.
+            NotAllowed: this person may not approve it.
+            Refused: it is too late, or no process drives the run any more.
         """
         state = self.engine.state(run)
-        self.access.require(member, Role.APPROVER, *site_and_runbook(state))
-        asked = _open_question(state, question)
-        _refuse_late(state, asked, now)
+        self.permissions.require(member, Role.APPROVER, *site_and_runbook(state))
+        planned = _open_question(state, question)
+        _refuse_late(state, planned, now)
         if self.engine.driver(state) is None:
             raise Refused(
-                f"Run {run} waits for no word: it has no driver any more",
+                f"Run {run} waits for no approval: it has no driver any more",
                 remedy=f"holdfast resume {run} reason WHY",
             )
-        given = [word.by for word in state.step.approvals]
-        if any(member.is_one(by) for by in given):
-            raise NotAllowed(f"{member.name} has approved step {asked.number} of {run} already")
-        self._refuse_requester(member, state, asked)
+        given = [each.by for each in state.step.approvals]
+        if any(member.is_same_person(by) for by in given):
+            raise NotAllowed(f"{member.name} has approved step {planned.number} of {run} already")
+        self._refuse_requester(member, state, planned)
         self.engine.approve(run, member.id)
-        return ApprovalGiven(run, asked.number, max(asked.count - len(given) - 1, 0))
+        return ApprovalGiven(run, planned.number, max(planned.count - len(given) - 1, 0))
 
-    def _refuse_requester(self, member: Member, state: RunState, asked: PlannedApprove) -> None:
+    def _refuse_requester(self, member: Member, state: RunState, planned: PlannedApprove) -> None:
         by = state.opened.by if state.opened else ""
-        if asked.by_others and member.is_one(by):
-            others = self.access.people(Role.APPROVER, *site_and_runbook(state))
+        if planned.by_others and member.is_same_person(by):
+            others = self.permissions.people(Role.APPROVER, *site_and_runbook(state))
             raise NotAllowed(
                 f"{member.name} asked for run {state.run}: somebody else has to approve it",
                 remedy=f"one of: {', '.join(name for name in others if name != member.name)}",
@@ -69,15 +69,15 @@ class ApprovalService:
 
 
 def site_and_runbook(state: RunState) -> tuple[str, str]:
-    """What permissions depend on."""
+    """Return the site and the runbook of a run, on which permissions depend."""
     opened = state.opened
     return (opened.site, opened.runbook) if opened else ("", "")
 
 
 def _open_question(state: RunState, question: str) -> PlannedApprove:
     step = state.step
-    asked = planned_approval(state, step.number)
-    if asked is None or not awaits(state, step.number):
+    planned = planned_approval(state, step.number)
+    if planned is None or not awaits(state, step.number):
         raise InvalidInput(
             f"Run {state.run} does not wait for an approval", remedy=f"holdfast status {state.run}"
         )
@@ -87,15 +87,15 @@ def _open_question(state: RunState, question: str) -> PlannedApprove:
             f"{step.number} for plan {step.approval_plan_hash}",
             remedy=f"holdfast approve {state.run}",
         )
-    return asked
+    return planned
 
 
-def _refuse_late(state: RunState, asked: PlannedApprove, now: datetime) -> None:
+def _refuse_late(state: RunState, planned: PlannedApprove, now: datetime) -> None:
     until = (state.step.approval_requested_at or now) + timedelta(
-        seconds=asked.deadline_seconds or 0
+        seconds=planned.deadline_seconds or 0
     )
     if now >= until:
         raise Refused(
-            f"Too late: the approval of step {asked.number} of {state.run} expired at {until:%H:%M:%S} UTC",
+            f"Too late: the approval of step {planned.number} of {state.run} expired at {until:%H:%M:%S} UTC",
             remedy=f"holdfast status {state.run}",
         )

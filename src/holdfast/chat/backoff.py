@@ -1,4 +1,4 @@
-"""What the transports share: how long to wait before asking again, and what is too old to be done."""
+"""How long chat waits before it tries again: one policy for connections, posts and feeds."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-STALE_SECONDS = 300.0
-"""A command that was under way for longer is not handed on: who typed it has long given up on it,
-and a restart must not begin because a connection came back."""
 
-
-async def passing(seconds: float) -> None:
+async def sleep(seconds: float) -> None:
     """Let real time pass."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):  # wait_for of Python 3.11 can lose a cancellation
@@ -22,22 +18,28 @@ async def passing(seconds: float) -> None:
 
 @dataclass
 class Backoff:
-    """Waits longer after each failure in a row, with jitter: a server that comes back is not stormed.
+    """Waits that double with each failure in a row, with jitter so that a server that is back is not flooded.
 
-    ``first`` and ``most`` are seconds.
+    Attributes:
+        first: the longest wait after one failure, in seconds.
+        most: the longest wait at all, in seconds.
     """
 
     first: float = 1.0
     most: float = 60.0
-    wait: Callable[[float], Awaitable[object]] = passing
+    wait: Callable[[float], Awaitable[object]] = sleep
     _failures: int = 0
 
     def succeeded(self) -> None:
-        """Begin anew with the shortest wait."""
+        """Begin again with the shortest wait."""
         self._failures = 0
 
-    async def failed(self) -> None:
-        """Wait for as long as this failure deserves."""
+    def next_delay(self) -> float:
+        """Count a failure and return the seconds to wait after it."""
         longest = min(self.first * 2.0 ** min(self._failures, 30), self.most)
         self._failures += 1
-        await self.wait(longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, hides nothing
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, hides nothing
+
+    async def failed(self) -> None:
+        """Count a failure and wait."""
+        await self.wait(self.next_delay())

@@ -1,12 +1,12 @@
 """The one command language: a message becomes a typed command, or an error that says what to type.
 
-Words are the CLI's own. Nothing of a message goes further than through the patterns below: a name
-is matched against what exists, a limit against host names, and only a reason is free text, which is
-carried as data and never becomes a template, an argument or a pattern.
+The commands are those of the command line (``holdfast.verbs``). Everything in a message has to match one
+of the patterns below: a name is matched against what exists, a limit against host names. Only a reason is
+free text; it is carried as data and never becomes a template, an argument or a pattern.
 
     holdfast run RUNBOOK [SITE] [LIMIT] [NAME=VALUE …] reason WHY, TO THE END OF THE LINE
 
-What the CLI prints as the next command can be typed as it is: ``--site``, ``--limit``, ``--input``,
+The command line's suggestions can be typed as they are: ``--site``, ``--limit``, ``--input``,
 ``--reason 'quoted'``.
 """
 
@@ -14,16 +14,30 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from holdfast.errors import InvalidInput
-from holdfast.text import closest, one_line
+from holdfast.text import did_you_mean, one_line
+from holdfast.verbs import VERBS, Verb
 
 NAME: Final = "holdfast"
 LONGEST: Final = 2000
 LONGEST_REASON: Final = 500
+
+CHAT_VERBS: Final[Mapping[str, Verb]] = {
+    **VERBS,
+    "help": Verb("help", "Show what can be typed.", ("command",)),
+}
+_USAGE = {
+    "runbook": "RUNBOOK",
+    "claim": "[CLAIM …]",
+    "input": "[NAME=VALUE …]",
+    "hard": "[--hard]",
+    "reason": "reason WHY",
+}
+_NOT_SINGLE_WORDS = {"claim", "input", "hard", "reason"}
 
 _ADDRESSED = re.compile(rf"^[!@/]?{NAME}[:,]?(?=\s|$)", re.IGNORECASE)
 _QUOTES = {"'": "'", '"': '"', "\u2018": "\u2019", "\u201c": "\u201d", "`": "`"}
@@ -35,109 +49,62 @@ _OPTION_LIKE = re.compile(
     rf"(?:^|\s)(?:{_DASH}[a-z]+|-?(?:site|limit|input)=|-(?:site|limit|input)\b)", re.IGNORECASE
 )
 
-WORD = r"[a-z][a-z0-9._-]{0,79}"
-HOSTS = r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,99}"
+_WORD = r"[a-z][a-z0-9._-]{0,79}"
+_HOSTS = r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,99}"
 PATTERNS: Final[Mapping[str, str]] = {
-    "runbook": WORD,
+    "runbook": _WORD,
     "site": r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}",
-    "limit": rf"{HOSTS}(?:,{HOSTS}){{0,99}}",
+    "limit": rf"{_HOSTS}(?:,{_HOSTS}){{0,99}}",
     "run": r"[a-z0-9][a-z0-9-]{1,119}",
-    "claim": WORD,
+    "claim": _WORD,
     "command": r"[a-z]{2,20}",
     "input": r"[a-z][a-z0-9_]{0,59}=[A-Za-z0-9][A-Za-z0-9._:/+,-]{0,199}",
 }
-"""What may stand for each kind of parameter; all of it ASCII."""
+"""What each parameter has to match; all of it is ASCII."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """A command: its parameters in the order in which they are typed, and how it is described."""
-
-    name: str
-    summary: str
-    takes: tuple[str, ...] = ()
-    many: str = ""
-    inputs: bool = False
-    reason: bool = False
-    flags: tuple[str, ...] = ()
-    example: str = ""
-
-    @property
-    def usage(self) -> str:
-        """How it is typed."""
-        optional = [f"[{name.upper()}]" for name in self.takes[1:]]
-        first = [self.takes[0].upper()] if self.takes and self.inputs else []
-        if self.takes and not first:
-            first = [f"[{self.takes[0].upper()}]"]
-        parts = [NAME, self.name, *first, *optional]
-        parts += [f"[{self.many.upper()} …]"] if self.many else []
-        parts += ["[NAME=VALUE …]"] if self.inputs else []
-        parts += [f"[--{flag}]" for flag in self.flags]
-        return " ".join([*parts, *(["reason WHY"] if self.reason else [])])
-
-
-VERBS: Final = {
-    verb.name: verb
-    for verb in (
-        Verb("runbooks", "List the runbooks, with the values each asks for."),
-        Verb("show", "Show a runbook as a person reads it.", ("runbook",)),
-        Verb(
-            "plan",
-            "Show what a run would do. Touches nothing.",
-            ("runbook", "site", "limit"),
-            inputs=True,
-        ),
-        Verb(
-            "run",
-            "Run a runbook: one proven step at a time, stopping at the first doubt.",
-            ("runbook", "site", "limit"),
-            inputs=True,
-            reason=True,
-        ),
-        Verb("status", "Show how runs stand and who holds which lease.", ("run",)),
-        Verb("resume", "Go on with a held, aborted or dead run.", ("run",), reason=True),
-        Verb(
-            "abort",
-            "Stop a run at the next boundary; the host in hand is finished first.",
-            ("run",),
-            flags=("hard",),
-        ),
-        Verb("approve", "Give the word that a run waits for.", ("run",)),
-        Verb(
-            "check",
-            "Ask whether the fleet is as it should be. Touches nothing.",
-            ("site",),
-            "claim",
-        ),
-        Verb("help", "Say what can be typed.", ("command",)),
-    )
-}
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Command:
-    """What somebody asked for; every text but ``reason`` matches its pattern."""
+    """What somebody typed; every text but ``reason`` matches its pattern."""
 
     verb: str
-    given: Mapping[str, str] = field(default_factory=dict)
-    many: tuple[str, ...] = ()
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    flags: frozenset[str] = frozenset()
+    values: dict[str, str] = field(default_factory=dict)
+    claims: list[str] = field(default_factory=list)
+    inputs: dict[str, str] = field(default_factory=dict)
+    hard: bool = False
     reason: str = ""
 
     def get(self, name: str) -> str:
-        """A parameter, or the empty string."""
-        return self.given.get(name, "")
+        """Return a parameter, or the empty string."""
+        return self.values.get(name, "")
 
 
 def addressed(text: str) -> str | None:
-    """Return what of a message is meant for us, None if nothing is."""
+    """Return what follows the bot's name at the beginning of a message; None without the name."""
     found = _ADDRESSED.match(text.lstrip())
     return text.lstrip()[found.end() :].strip() if found else None
 
 
+def usage(verb: Verb) -> str:
+    """Return how a command is typed."""
+    parameters = (_USAGE.get(name, f"[{name.upper()}]") for name in verb.parameters)
+    return " ".join((NAME, verb.name, *parameters))
+
+
+def find_verb(name: str) -> Verb:
+    """Return the verb of that name.
+
+    Raises:
+        InvalidInput: there is none; names the nearest.
+    """
+    if name not in CHAT_VERBS:
+        near = did_you_mean(name, CHAT_VERBS)
+        raise InvalidInput(f"There is no command {_shorten(name)!r}: {near}", remedy=f"{NAME} help")
+    return CHAT_VERBS[name]
+
+
 def parse(text: str) -> Command:
-    """Read a command, as ``addressed`` returns it.
+    """Parse a command, as ``addressed`` returns it.
 
     Raises:
         InvalidInput: it is none; says what to type instead.
@@ -148,150 +115,123 @@ def parse(text: str) -> Command:
             remedy=f"{NAME} help",
         )
     name, rest = (*text.split(maxsplit=1), "", "")[:2]
-    verb = _verb(name.lower())
-    head, reason, tail = _parted(rest, verb)
-    command = _Reading(verb).read([*head.split(), *tail.split()])
-    return Command(
-        verb.name,
-        command.given,
-        tuple(command.many),
-        command.inputs,
-        frozenset(command.flags),
-        _reason(verb, reason),
-    )
+    verb = find_verb(name.lower() or "help")
+    before, reason, after = _split_reason(rest, verb)
+    parser = _Parser(verb, Command(verb.name, reason=reason))
+    parser.parse(iter([*before.split(), *after.split()]))
+    return parser.command
 
 
-def _verb(name: str) -> Verb:
-    if name in VERBS:
-        return VERBS[name]
-    if not name:
-        return VERBS["help"]
-    near = closest(name, VERBS)
-    said = one_line(name)[:40]
-    hint = f"did you mean {near}?" if near else f"there are: {', '.join(VERBS)}"
-    raise InvalidInput(f"There is no command {said!r}: {hint}", remedy=f"{NAME} {near or 'help'}")
-
-
-def _parted(rest: str, verb: Verb) -> tuple[str, str, str]:
-    """Words before the reason, the reason, and words after it, which only a quoted one can have."""
-    found = _REASON.search(rest) if verb.reason else None
-    if found is None:
+def _split_reason(rest: str, verb: Verb) -> tuple[str, str, str]:
+    """Return the words before the reason, the reason, and the words after it (if it is quoted)."""
+    if "reason" not in verb.parameters:
         return rest, "", ""
-    head, reason = rest[: found.start()], rest[found.end() :].strip()
-    if reason[:1] in _QUOTES:
-        inner, closed, tail = reason[1:].partition(_QUOTES[reason[0]])
-        if closed and (not tail or tail[0].isspace()):
-            return head, inner, tail
-    if looks := _OPTION_LIKE.search(reason):
+    found = _REASON.search(rest)
+    before, reason = (rest[: found.start()], rest[found.end() :].strip()) if found else (rest, "")
+    if reason[:1] in _QUOTES and reason:
+        inner, closed, after = reason[1:].partition(_QUOTES[reason[0]])
+        if closed and (not after or after[0].isspace()):
+            return before, _check_reason(inner, verb), after
+    if option := _OPTION_LIKE.search(reason):
         raise InvalidInput(
-            f"Is {looks[0].strip()!r} part of the reason or an option? Nothing was done",
+            f"Is {option[0].strip()!r} part of the reason or an option? Nothing was done",
             remedy="put the reason in quotes, or options before it",
         )
-    return head, reason, ""
+    return before, _check_reason(reason, verb), ""
 
 
-def _reason(verb: Verb, text: str) -> str:
-    if not verb.reason:
-        return ""
+def _check_reason(text: str, verb: Verb) -> str:
     reason = one_line(unicodedata.normalize("NFC", text))
     if not reason:
-        raise InvalidInput(f"A {verb.name} needs a reason", remedy=verb.usage)
+        raise InvalidInput(f"A {verb.name} needs a reason", remedy=usage(verb))
     if len(reason) > LONGEST_REASON:
         raise InvalidInput(
             f"A reason has at most {LONGEST_REASON} characters, this one {len(reason)}",
-            remedy=verb.usage,
+            remedy=usage(verb),
         )
     return reason
 
 
-class _Reading:
-    """Reads words for one verb: options by name, the others in their order."""
+class _Parser:
+    """Parses the words of one command: options by name, the others by position."""
 
-    def __init__(self, verb: Verb) -> None:
-        self._verb = verb
-        self.given: dict[str, str] = {}
-        self.many: list[str] = []
-        self.inputs: dict[str, str] = {}
-        self.flags: set[str] = set()
+    def __init__(self, verb: Verb, command: Command) -> None:
+        self._verb, self.command = verb, command
+        self._single = [name for name in verb.parameters if name not in _NOT_SINGLE_WORDS]
 
-    def read(self, words: list[str]) -> _Reading:
-        left = iter(words)
-        for word in left:
+    def parse(self, words: Iterator[str]) -> None:
+        for word in words:
             if dash := _OPTION.match(word):
-                self._option(word[dash.end() :], lambda: next(left, ""))
+                self._option(word[dash.end() :], words)
             elif "=" in word:
                 self._pair(word)
             else:
                 self._positional(word)
-        return self
 
-    def _option(self, option: str, following: Callable[[], str]) -> None:
+    def _option(self, option: str, following: Iterator[str]) -> None:
         name, equals, value = option.partition("=")
-        if name in self._verb.flags and not equals:
-            self.flags.add(name)
-        elif name == "input" and self._verb.inputs:
-            self._input(value or following())
-        elif name in self._verb.takes:
-            self._set(name, value or following())
+        if name == "hard" and name in self._verb.parameters and not equals:
+            self.command.hard = True
+        elif name == "input" and name in self._verb.parameters:
+            self._input(value or next(following, ""))
+        elif name in self._single:
+            self._set(name, value or next(following, ""))
         else:
-            known = (*self._verb.takes, *self._verb.flags)
-            near = closest(name, known)
-            hint = f"; did you mean --{near}?" if near else ""
-            raise InvalidInput(
-                f"{self._verb.name} has no --{_shown(name)}{hint}", remedy=self._verb.usage
-            )
+            known = (f"--{each}" for each in self._verb.parameters if each != "claim")
+            near = did_you_mean(f"--{name}", known)
+            raise self._invalid(f"{self._verb.name} has no --{_shorten(name)}; {near}")
 
     def _pair(self, word: str) -> None:
         name, _, value = word.partition("=")
-        if name in self._verb.takes[1:]:
+        if name in self._single[1:]:
             self._set(name, value)
-        elif self._verb.inputs:
+        elif "input" in self._verb.parameters:
             self._input(word)
         else:
-            raise InvalidInput(
-                f"{self._verb.name} takes no {_shown(word)!r}", remedy=self._verb.usage
-            )
+            raise self._invalid(f"{self._verb.name} takes no {_shorten(word)!r}")
 
     def _positional(self, word: str) -> None:
-        name = next((name for name in self._verb.takes if name not in self.given), "")
-        if name:
+        if name := next((name for name in self._single if name not in self.command.values), ""):
             self._set(name, word)
-        elif self._verb.many:
-            self.many.append(_checked(self._verb.many, word))
+        elif "claim" in self._verb.parameters:
+            self.command.claims.append(_check("claim", word))
         else:
-            raise InvalidInput(
-                f"{self._verb.name} takes no more words: {_shown(word)!r} is one too many",
-                remedy=self._verb.usage,
+            raise self._invalid(
+                f"{self._verb.name} takes no more words: {_shorten(word)!r} is one too many"
             )
 
     def _set(self, name: str, typed: str) -> None:
-        value = _unquoted(typed)
-        if name in self.given:
-            raise InvalidInput(f"{name} is given twice", remedy=self._verb.usage)
-        self.given[name] = _checked(name, value)
+        if name in self.command.values:
+            raise self._invalid(f"{name} is given twice")
+        self.command.values[name] = _check(name, typed)
 
     def _input(self, typed: str) -> None:
-        name, _, value = _checked("input", _unquoted(typed)).partition("=")
-        if name in self.inputs:
-            raise InvalidInput(f"the input {name} is given twice")
-        self.inputs[name] = value
+        name, _, value = _check("input", typed).partition("=")
+        if name in self.command.inputs:
+            raise self._invalid(f"the input {name} is given twice")
+        self.command.inputs[name] = value
+
+    def _invalid(self, message: str) -> InvalidInput:
+        return InvalidInput(message, remedy=usage(self._verb))
 
 
-def _unquoted(word: str) -> str:
-    """The word without quotes around it: the CLI's next commands are quoted for a shell."""
-    quoted = len(word) > 1 and word[0] == word[-1] and word[0] in "'\""
-    return word[1:-1] if quoted else word
+def _check(parameter: str, typed: str) -> str:
+    """Return what was typed, without quotes around it, if it matches the parameter's pattern.
 
-
-def _checked(kind: str, value: str) -> str:
-    """Return the value only if it is made of what that kind of parameter may be made of."""
-    if re.fullmatch(PATTERNS[kind], value, re.ASCII):
+    Raises:
+        InvalidInput: it does not.
+    """
+    quoted = len(typed) > 1 and typed[0] == typed[-1] and typed[0] in "'\""
+    value = typed[1:-1] if quoted else typed
+    if re.fullmatch(PATTERNS[parameter], value, re.ASCII):
         return value
     strange = next((c for c in value if not c.isascii()), "")
     name = unicodedata.name(strange, "a character without a name") if strange else ""
     because = f": {name} is not ASCII" if strange else ""
-    raise InvalidInput(f"{_shown(value)!r} cannot be a {kind}{because}", remedy=f"{NAME} help")
+    raise InvalidInput(
+        f"{_shorten(value)!r} cannot be a {parameter}{because}", remedy=f"{NAME} help"
+    )
 
 
-def _shown(value: str) -> str:
-    return one_line(value)[:60]
+def _shorten(typed: str) -> str:
+    return one_line(typed)[:60]

@@ -1,6 +1,6 @@
-"""Does what a command asks, for somebody who may: every command is one method, and says one message.
+"""Executes commands for those who may give them: one method for each, which returns one message.
 
-Knows no platform. Reads runs from the journal through the engine, and changes them through it alone.
+Knows no platform. Reads runs from the journal, and changes them through the engine alone.
 """
 
 from __future__ import annotations
@@ -8,21 +8,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
-from holdfast.chat import approvals
-from holdfast.chat.approvals import site_and_runbook
-from holdfast.chat.command_parser import VERBS, Command
-from holdfast.chat.config import Config, Role
-from holdfast.chat.ledger import Ledger
+from holdfast.chat.approvals import ApprovalService, site_and_runbook
+from holdfast.chat.command_parser import CHAT_VERBS, Command, find_verb, usage
+from holdfast.chat.config import Role
+from holdfast.chat.dependencies import BotDependencies
 from holdfast.chat.messages import help_message, plan_message, typeable
-from holdfast.chat.permissions import Member, Permissions
-from holdfast.chat.run_launcher import Launcher
-from holdfast.chat.run_request import Resume, RunRequest, Start
-from holdfast.chat.transport import Message, Place
-from holdfast.engine import Engine, find_run, read_text, recent_runs
+from holdfast.chat.permissions import Member
+from holdfast.chat.run_request import PlanRequest, ResumeRun, StartRun
+from holdfast.chat.transport import Location, Message
+from holdfast.engine import find_run, read_run, read_text, recent_runs
 from holdfast.errors import InvalidInput, Refused, StateUnusable
 from holdfast.journal import RunState, Status
 from holdfast.plan import Plan
@@ -35,84 +32,69 @@ from holdfast.report.status_view import (
     status_word,
 )
 from holdfast.runbook import Runbook, parse_runbook
-from holdfast.store import Store
-from holdfast.text import closest, count_of, join_names
+from holdfast.text import count_of, did_you_mean, join_names
 
-_RECENT = 15
-_LOOKED_AT = 5 * _RECENT
+_SHOWN = 15
+_MOST_READ = 5 * _SHOWN
 _CHECKS_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks, and where: answers and the run's thread go to that channel."""
+class Requester:
+    """Who gives a command, and where: replies and the run's thread go to that channel."""
 
     member: Member
     transport: str
-    place: Place
+    location: Location
 
 
 @dataclass
 class CommandHandler:
-    """``runbooks`` and ``inventories`` are those of the project, by name."""
+    """Answers commands and button presses; safe to use from several threads."""
 
-    config: Config
-    access: Permissions
-    engine: Engine
-    store: Store
-    ledger: Ledger
-    launcher: Launcher
-    runbooks: Callable[[], Mapping[str, Path]]
-    inventories: Callable[[], Mapping[str, Path]]
-    clock: Callable[[], datetime]
-    # Two commands that act never interleave: what one has looked at is still true when it acts.
+    dependencies: BotDependencies
+    # Two commands that act never interleave: what one has read is still true when it acts.
     _acting: threading.Lock = field(default_factory=threading.Lock)
     # A check takes minutes where a fleet does not answer: there must be room for other commands.
     _checks: threading.Semaphore = field(
         default_factory=lambda: threading.Semaphore(_CHECKS_AT_ONCE)
     )
 
-    def answer(self, command: Command, asker: Asker) -> Message:
-        """Do it, and say what was done.
+    def answer(self, command: Command, requester: Requester) -> Message:
+        """Execute a command and return what was done.
 
         Raises:
             HoldfastError: it was not done; says why and what to type next.
         """
-        return _VERBS[command.verb](self, command, asker)
+        return _VERBS[command.verb](self, command, requester)
 
-    def press(self, token: str, asker: Asker) -> Message:
-        """Do what a button stands for: the same as the command, bound to what the button was about.
+    def press(self, token: str, requester: Requester) -> Message:
+        """Execute the command of a button, bound to what the button was about.
 
         Raises:
-            HoldfastError: as ``answer``; also for a token that no button of ours has.
+            HoldfastError: as ``answer``; also for a token that no button of the bot has.
         """
         verb, _, rest = token.partition(":")
         run, _, question = rest.partition(":")
-        if run in self.store.runs():
+        if run in self.dependencies.store.runs():
             if verb == "approve" and question:
-                return self._give_word(run, asker, question)
+                return self._approve(run, requester, question)
             if verb == "abort" and not question:
-                return self.abort(Command("abort", {"run": run}), asker)
+                return self.abort(Command("abort", {"run": run}), requester)
         raise InvalidInput("This button is not known", remedy="holdfast help")
 
-    # --- looking ------------------------------------------------------------------------------
+    # --- commands that change nothing ---------------------------------------------------------
 
-    def help(self, command: Command, _: Asker) -> Message:
-        """What can be typed."""
+    def help(self, command: Command, _: Requester) -> Message:
+        """Return what can be typed."""
         name = command.get("command")
-        if name and name not in VERBS:
-            near = closest(name, VERBS)
-            raise InvalidInput(
-                f"There is no command {name!r}" + f": did you mean {near}?" * bool(near),
-                remedy=f"holdfast help {near}".strip(),
-            )
-        return help_message(VERBS.get(name))
+        return help_message(*([find_verb(name)] if name else CHAT_VERBS.values()))
 
-    def list_runbooks(self, _: Command, asker: Asker) -> Message:
-        """The runbooks that this person has a role for, at any site."""
+    def list_runbooks(self, _: Command, requester: Requester) -> Message:
+        """Return the runbooks that this person has a role for, at any site."""
         seen, broken = list[Runbook](), list[str]()
-        for name, path in self.runbooks().items():
-            if not any(self.access.sees(asker.member, site, name) for site in self.config.sites):
+        for name, path in self.dependencies.runbooks().items():
+            if not self._may_view_runbook(requester, name):
                 continue
             try:
                 seen.append(parse_runbook(str(path), read_text(path)))
@@ -120,197 +102,199 @@ class CommandHandler:
                 broken.append(name)
         text = f"{count_of(len(seen), 'runbook')}. next: holdfast plan RUNBOOK"
         if broken:
-            text = f"Not in this list, for something in it is wrong: {join_names(broken)}\n{text}"
+            text = f"Not listed, because they are invalid: {join_names(broken)}\n{text}"
         return Message(text, plain(runbooks_table(seen)))
 
-    def show(self, command: Command, asker: Asker) -> Message:
-        """A runbook's text."""
-        name, path = self._runbook(command, asker)
+    def show(self, command: Command, requester: Requester) -> Message:
+        """Return a runbook's text."""
+        name, path = self._runbook(command, requester)
         _, _, text = read_text(path).partition("\n---\n")
         return Message(f"{name}. next: holdfast plan {name}", text.strip())
 
-    def plan(self, command: Command, asker: Asker) -> Message:
-        """What a run would do."""
-        wanted = self._wanted(command, asker)
-        self.access.require(asker.member, Role.VIEWER, wanted.site, wanted.runbook)
-        inputs = [f"{name}={value}" for name, value in wanted.inputs.items()]
-        words = ["holdfast run", wanted.runbook, wanted.site, wanted.limit, *inputs, "reason WHY"]
-        return plan_message(self._planned(command, wanted, asker), " ".join(filter(None, words)))
+    def plan(self, command: Command, requester: Requester) -> Message:
+        """Return what a run would do."""
+        request, plan = self._plan(command, requester, Role.VIEWER)
+        inputs = [f"{name}={value}" for name, value in request.inputs.items()]
+        words = ["holdfast run", request.runbook, request.site, request.limit, *inputs]
+        return plan_message(plan, " ".join(filter(None, [*words, "reason WHY"])))
 
-    def status(self, command: Command, asker: Asker) -> Message:
-        """How one run stands; without one, the newest and who holds what."""
-        if command.get("run") or self.ledger.run_told_in(asker.place):
-            state = self._run(command, asker, Role.VIEWER)
-            view = typeable(plain(run_view(state, driven=self._driven(state))), state)
-            return Message(f"{self._word(state)} [{state.run}]", view)
-        seen, damaged = self._recent(asker.member)
-        now = self.clock()
+    def status(self, command: Command, requester: Requester) -> Message:
+        """Return how one run stands; without one, the newest runs and who holds which lease."""
+        deps = self.dependencies
+        if command.get("run") or deps.delivery.run_of_thread(requester.location):
+            state = self._run(command, requester, Role.VIEWER)
+            view = typeable(plain(run_view(state, driven=self._is_driven(state))), state)
+            return Message(f"{self._status_word(state)} [{state.run}]", view)
+        seen, damaged = self._recent(requester.member)
         leases = [
             (scope, row)
-            for scope in self.store.scopes()
-            if self.access.sees(asker.member, scope.partition("/")[0], "")
-            for row in self.store.holders(scope, now)
+            for scope in deps.store.scopes()
+            if deps.permissions.may_view(requester.member, scope.partition("/")[0], "")
+            for row in deps.store.holders(scope, deps.clock())
         ]
-        table = runs_table((state, self._word(state)) for state in seen)
+        table = runs_table((state, self._status_word(state)) for state in seen)
         text = "next: holdfast status RUN"
         if damaged:
-            text = f"Not in this list, for it cannot be read: {join_names(damaged)}\nnext: holdfast status {damaged[0]}"
+            text = f"Not listed, because they cannot be read: {join_names(damaged)}\nnext: holdfast status {damaged[0]}"
         return Message(text, plain(table, "", leases_table(leases)))
 
     def _recent(self, member: Member) -> tuple[list[RunState], list[str]]:
-        """The newest runs that the member may see, and those of which nobody can tell."""
+        """Return the newest runs that the member may see, and those that cannot be read."""
         seen, damaged = list[RunState](), list[str]()
-        for run, state in islice(recent_runs(self.store), _LOOKED_AT):
+        for run, state in islice(recent_runs(self.dependencies.store), _MOST_READ):
             if isinstance(state, StateUnusable):
                 damaged.append(run)
-            elif self.access.sees(member, *site_and_runbook(state)):
+            elif self.dependencies.permissions.may_view(member, *site_and_runbook(state)):
                 seen.append(state)
-            if len(seen) == _RECENT:
+            if len(seen) == _SHOWN:
                 break
         return seen, damaged
 
-    def check(self, command: Command, asker: Asker) -> Message:
-        """Whether the fleet is as it should be: the CLI's own answer."""
-        site = self._site(command.get("site"), asker)
-        self.access.require(asker.member, Role.VIEWER, site, "")
+    def check(self, command: Command, requester: Requester) -> Message:
+        """Return whether claims hold, as the command line reports it."""
+        site = self._site(command.get("site"), requester)
+        self.dependencies.permissions.require(requester.member, Role.VIEWER, site, "")
         inventory = self._inventory(site)
         if not self._checks.acquire(blocking=False):
-            raise Refused(f"{_CHECKS_AT_ONCE} checks are under way already; ask again in a minute")
+            raise Refused(f"{_CHECKS_AT_ONCE} checks are running already; ask again in a minute")
         try:
-            said = self.launcher.check(inventory, command.many)
+            output = self.dependencies.launcher.check(inventory, command.claims)
         finally:
             self._checks.release()
-        return Message(f"check at {site}", said.replace(str(inventory), site))
+        return Message(f"check at {site}", output.replace(str(inventory), site))
 
-    # --- acting -------------------------------------------------------------------------------
+    # --- commands that act --------------------------------------------------------------------
 
-    def run(self, command: Command, asker: Asker) -> Message:
-        """Start a run in a process of its own; it is told in a thread of this channel."""
-        wanted = self._wanted(command, asker)
-        self.access.require(asker.member, Role.OPERATOR, wanted.site, wanted.runbook)
-        plan = self._planned(command, wanted, asker)
+    def run(self, command: Command, requester: Requester) -> Message:
+        """Start a run in a process of its own; it is posted to a thread of this channel."""
+        request, plan = self._plan(command, requester, Role.OPERATOR)
         with self._acting:
-            run = self.engine.new_run(plan.runbook)
-            # Before the launch: a bot that dies in between still knows where the run is to be told.
-            self._follow(run, asker)
-            self.launcher.launch(
-                Start(
+            run = self.dependencies.engine.new_run(plan.runbook)
+            # Before the launch: a bot that dies in between still knows where to post the run.
+            self._follow(run, requester)
+            self.dependencies.launcher.launch(
+                StartRun(
                     run=run,
-                    wanted=wanted,
-                    runbook_path=self._runbook(command, asker)[1],
-                    inventory=self._inventory(wanted.site),
+                    plan_request=request,
+                    runbook_path=self._runbook(command, requester)[1],
+                    inventory=self._inventory(request.site),
                     plan_hash=plan.hash,
-                    by=asker.member.id,
+                    by=requester.member.id,
                     reason=command.reason,
                 )
             )
         return Message(f"Starting [{run}], plan {plan.hash}\nnext: holdfast status {run}")
 
-    def resume(self, command: Command, asker: Asker) -> Message:
-        """Go on with a run, in a process of its own."""
-        state = self._run(command, asker, Role.OPERATOR)
-        if state.status is Status.RUNNING and self._driven(state):
-            raise Refused(
-                f"Run {state.run} is running already", remedy=f"holdfast status {state.run}"
-            )
+    def resume(self, command: Command, requester: Requester) -> Message:
+        """Continue a run, in a process of its own."""
+        state = self._run(command, requester, Role.OPERATOR)
+        run, by = state.run, requester.member.id
+        if state.status is Status.RUNNING and self._is_driven(state):
+            raise Refused(f"Run {run} is running already", remedy=f"holdfast status {run}")
         with self._acting:
-            self._follow(state.run, asker)
-            self.launcher.launch(Resume(run=state.run, by=asker.member.id, reason=command.reason))
-        return Message(f"Resuming [{state.run}]\nnext: holdfast status {state.run}")
+            self._follow(run, requester)
+            self.dependencies.launcher.launch(ResumeRun(run=run, by=by, reason=command.reason))
+        return Message(f"Resuming [{run}]\nnext: holdfast status {run}")
 
-    def abort(self, command: Command, asker: Asker) -> Message:
+    def abort(self, command: Command, requester: Requester) -> Message:
         """Ask a run to stop."""
-        state = self._run(command, asker, Role.OPERATOR)
-        hard = "hard" in command.flags
+        state = self._run(command, requester, Role.OPERATOR)
+        engine, by = self.dependencies.engine, requester.member.id
         with self._acting:
-            driven = self._driven(state)
-            state = self.engine.ask_abort(state.run, asker.member.id, hard=hard)
+            driven = self._is_driven(state)
+            state = engine.ask_abort(state.run, by, hard=command.hard)
         following = f"next: holdfast status {state.run}"
         if not driven and state.status is not Status.RUNNING:
             return Message(f"Closed [{state.run}]: nothing more is touched.\n{following}")
-        when = "at once (hard stop)" if hard else "at the next boundary"
+        when = "at once (hard stop)" if command.hard else "at the next boundary"
         return Message(f"Asked [{state.run}] to stop {when}.\n{following}")
 
-    def approve(self, command: Command, asker: Asker) -> Message:
-        """Give the word that a run waits for."""
-        return self._give_word(self._run(command, asker, Role.APPROVER).run, asker)
+    def approve(self, command: Command, requester: Requester) -> Message:
+        """Approve the step that a run waits for."""
+        return self._approve(self._run(command, requester, Role.APPROVER).run, requester)
 
-    def _give_word(self, run: str, asker: Asker, question: str = "") -> Message:
-        desk = approvals.ApprovalService(self.engine, self.access)
+    def _approve(self, run: str, requester: Requester, question: str = "") -> Message:
+        deps, member = self.dependencies, requester.member
+        service = ApprovalService(deps.engine, deps.permissions)
         with self._acting:
-            given = desk.approve(asker.member, run, self.clock(), question)
-        more = f"; {count_of(given.left, 'approval')} more wanted" * bool(given.left)
-        return Message(f"Approved by {asker.member.name}: step {given.step} [{given.run}]{more}")
+            given = service.approve(member, run, deps.clock(), question)
+        more = f"; {count_of(given.left, 'approval')} more needed" * bool(given.left)
+        return Message(f"Approved by {member.name}: step {given.step} [{given.run}]{more}")
 
     # --- names --------------------------------------------------------------------------------
 
-    def _wanted(self, command: Command, asker: Asker) -> RunRequest:
-        name, _ = self._runbook(command, asker)
-        site = self._site(command.get("site"), asker)
-        return RunRequest(
+    def _plan(self, command: Command, requester: Requester, role: Role) -> tuple[PlanRequest, Plan]:
+        """Return what is asked for and its plan, if the requester has the role there."""
+        deps = self.dependencies
+        name, path = self._runbook(command, requester)
+        site = self._site(command.get("site"), requester)
+        request = PlanRequest(
             runbook=name,
             site=site,
             limit=command.get("limit"),
-            inputs=dict(command.inputs),
-            approval=self.access.asked(site, name),
+            inputs=command.inputs,
+            approval=deps.permissions.required_approval(site, name),
+        )
+        deps.permissions.require(requester.member, role, site, name)
+        return request, request.plan(deps.engine.planner, path, self._inventory(site))
+
+    def _runbook(self, command: Command, requester: Requester) -> tuple[str, Path]:
+        name, known = command.get("runbook"), self.dependencies.runbooks()
+        if name in known and self._may_view_runbook(requester, name):
+            return name, known[name]
+        raise InvalidInput(
+            f"No runbook {name!r}: {did_you_mean(name, known)}", remedy="holdfast runbooks"
         )
 
-    def _planned(self, command: Command, wanted: RunRequest, asker: Asker) -> Plan:
-        _, path = self._runbook(command, asker)
-        return wanted.plan(self.engine.planner, path, self._inventory(wanted.site))
+    def _may_view_runbook(self, requester: Requester, runbook: str) -> bool:
+        sites, permissions = self.dependencies.config.sites, self.dependencies.permissions
+        return any(permissions.may_view(requester.member, site, runbook) for site in sites)
 
-    def _runbook(self, command: Command, asker: Asker) -> tuple[str, Path]:
-        name, known = command.get("runbook"), self.runbooks()
-        if name in known and any(
-            self.access.sees(asker.member, site, name) for site in self.config.sites
-        ):
-            return name, known[name]
-        near = closest(name, known)
-        hint = f"did you mean {near}?" if near else f"there are: {join_names(known) or 'none'}"
-        raise InvalidInput(f"No runbook {name!r}: {hint}", remedy="holdfast runbooks")
-
-    def _site(self, name: str, asker: Asker) -> str:
-        known = [site for site in self.config.sites if self.access.sees(asker.member, site, "")]
+    def _site(self, name: str, requester: Requester) -> str:
+        sites, permissions = self.dependencies.config.sites, self.dependencies.permissions
+        known = [site for site in sites if permissions.may_view(requester.member, site, "")]
         if not name and len(known) == 1:
             return known[0]
         if name in known:
             return name
-        near = closest(name, known)
-        hint = f"did you mean {near}?" if near else f"there are: {join_names(known) or 'none'}"
-        raise InvalidInput(f"No site {name!r}: {hint}" if name else f"Which site? {hint}")
+        near = did_you_mean(name, known)
+        raise InvalidInput(f"No site {name!r}: {near}" if name else f"Which site? {near}")
 
     def _inventory(self, site: str) -> Path:
-        wanted = self.config.sites[site].inventory or site
-        known = self.inventories()
-        if wanted not in known:
+        name = self.dependencies.config.sites[site].inventory or site
+        known = self.dependencies.inventories()
+        if name not in known:
             raise InvalidInput(
-                f"The project has no inventory {wanted!r}; it has {join_names(known) or 'none'}",
+                f"The project has no inventory {name!r}; {did_you_mean(name, known)}",
                 remedy="correct the site in the configuration of chat",
             )
-        return known[wanted]
+        return known[name]
 
-    def _run(self, command: Command, asker: Asker, role: Role) -> RunState:
-        """The run that is meant: its id, a unique part of it, or the one whose thread this is."""
-        part = command.get("run") or self.ledger.run_told_in(asker.place)
+    def _run(self, command: Command, requester: Requester, role: Role) -> RunState:
+        """Return the run that is meant: by its id, a unique part of it, or its thread."""
+        deps = self.dependencies
+        part = command.get("run") or deps.delivery.run_of_thread(requester.location)
         if not part:
-            raise InvalidInput(f"Which run? {VERBS[command.verb].usage}", remedy="holdfast status")
-        state = self.engine.state(find_run(self.store, part))
-        self.access.require(asker.member, role, *site_and_runbook(state))
+            typed = usage(CHAT_VERBS[command.verb])
+            raise InvalidInput(f"Which run? {typed}", remedy="holdfast status")
+        state = read_run(deps.store, find_run(deps.store, part))
+        deps.permissions.require(requester.member, role, *site_and_runbook(state))
         return state
 
-    def _follow(self, run: str, asker: Asker) -> None:
-        self.ledger.follow(run, "thread", asker.transport, asker.place.channel)
-        if log := self.config.log:
-            self.ledger.follow(run, "log", log.transport, log.channel)
+    def _follow(self, run: str, requester: Requester) -> None:
+        delivery = self.dependencies.delivery
+        delivery.follow(run, "thread", requester.transport, requester.location.channel)
+        if log := self.dependencies.config.log:
+            delivery.follow(run, "log", log.transport, log.channel)
 
-    def _driven(self, state: RunState) -> bool:
-        return self.engine.driver(state) is not None
+    def _is_driven(self, state: RunState) -> bool:
+        return self.dependencies.engine.driver(state) is not None
 
-    def _word(self, state: RunState) -> str:
-        return status_word(state, driven=self._driven(state))
+    def _status_word(self, state: RunState) -> str:
+        return status_word(state, driven=self._is_driven(state))
 
 
-_VERBS: Mapping[str, Callable[[CommandHandler, Command, Asker], Message]] = {
+_VERBS: Mapping[str, Callable[[CommandHandler, Command, Requester], Message]] = {
     "help": CommandHandler.help,
     "runbooks": CommandHandler.list_runbooks,
     "show": CommandHandler.show,

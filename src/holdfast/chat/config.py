@@ -6,7 +6,7 @@ is what messages show. Sections under ``transports`` belong to their transports.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.runbook import ApprovalPolicy
 from holdfast.settings import read_config
-from holdfast.text import closest
+from holdfast.text import did_you_mean
 
 Name = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
 Names = Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -59,7 +59,7 @@ class _Selection(_Strict):
     runbooks: Which = (EVERY,)
 
     def covers(self, site: str, runbook: str) -> bool:
-        """Whether both are meant; no runbook stands for any of them."""
+        """Return whether both are included; an empty runbook stands for any."""
         return _among(site, self.sites) and (not runbook or _among(runbook, self.runbooks))
 
 
@@ -71,7 +71,7 @@ class RoleGrant(_Selection):
 
 
 class ApprovalRule(_Selection, ApprovalPolicy):
-    """Runs there begin only with somebody's word: ``count`` people, within ``deadline_seconds``."""
+    """Runs there need an approval first: by ``count`` people, within ``deadline_seconds``."""
 
     deadline_seconds: Annotated[StrictInt, Field(ge=1)] = 900
 
@@ -80,7 +80,7 @@ class SiteConfig(_Strict):
     """A site that chat may use, by the name it calls itself (``holdfast_site``).
 
     ``inventory`` is its directory under inventories/ where that has another name; ``channel`` is
-    where runs that nobody asked for in chat are told.
+    where runs from a terminal are posted.
     """
 
     inventory: Name | None = None
@@ -110,9 +110,7 @@ class Config(_Strict):
     def _names_exist(self) -> Config:
         for kind, name, known in self._named():
             if name != EVERY and name not in known:
-                near = closest(name, known)
-                hint = f"; did you mean {near}?" if near else ""
-                raise ValueError(f"there is no {kind} {name!r}{hint}")
+                raise ValueError(f"there is no {kind} {name!r}; {did_you_mean(name, known)}")
         return self
 
     @model_validator(mode="after")
@@ -125,31 +123,27 @@ class Config(_Strict):
         return self
 
     def require_runbooks(self, known: Collection[str]) -> None:
-        """Return only if there is every runbook that is named: a rule with a typo would never apply.
+        """Return only if every runbook that is named exists: a rule with a typo would never apply.
 
         Raises:
             InvalidInput: there is not.
         """
-        selections = [
-            *(("roles", each) for each in self.roles),
-            *(("approvals", each) for each in self.approvals),
-        ]
-        for key, selection in selections:
-            for name in selection.runbooks:
-                if name != EVERY and name not in known:
-                    near = closest(name, known)
-                    hint = f"; did you mean {near}?" if near else ""
-                    raise InvalidInput(
-                        f"{key}: there is no runbook {name!r}{hint}", remedy="holdfast runbooks"
-                    )
+        rules: dict[str, Sequence[_Selection]] = {"roles": self.roles, "approvals": self.approvals}
+        named = ((key, name) for key in rules for rule in rules[key] for name in rule.runbooks)
+        for key, name in named:
+            if name != EVERY and name not in known:
+                raise InvalidInput(
+                    f"{key}: there is no runbook {name!r}; {did_you_mean(name, known)}",
+                    remedy="holdfast runbooks",
+                )
 
     def _named(self) -> Iterator[tuple[str, str, list[str]]]:
         people, sites = list(self.people), list(self.sites)
         for grant in self.roles:
             yield from (("person", name, people) for name in grant.people)
             yield from (("site", name, sites) for name in grant.sites)
-        for asked in self.approvals:
-            yield from (("site", name, sites) for name in asked.sites)
+        for rule in self.approvals:
+            yield from (("site", name, sites) for name in rule.sites)
         channels = [site.channel for site in self.sites.values()] + [self.log]
         for channel in filter(None, channels):
             yield "transport", channel.transport, list(self.transports)

@@ -1,7 +1,7 @@
-"""What is said in chat: the CLI's sentences as messages, without secrets, as long as they may be.
+"""The bot's messages: the command line's output, without secrets, within a platform's limit. Pure.
 
-Pure. A message's ``text`` carries what must survive: the run's id and the next command. Its ``code`` is
-what a terminal would show, and is what gets cut.
+A message's ``text`` has the run's id and the next command, which are never cut. Its ``code`` is what a
+terminal would show, and is cut first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from holdfast.chat.command_parser import VERBS, Verb
+from holdfast.chat.command_parser import usage
 from holdfast.chat.config import Rates
 from holdfast.chat.secrets import Scrubber
 from holdfast.chat.transport import Button, Message
@@ -24,56 +24,57 @@ from holdfast.report.progress import RunProgress
 from holdfast.report.progress_text import plain, progress_lines
 from holdfast.report.stop_message import stop_message
 from holdfast.text import format_duration, join_names, one_line, strip_control
+from holdfast.verbs import Verb
 
-_ROOM = 40
-"""Characters kept free for what a transport puts around a message."""
+_MARGIN = 40
+"""Characters kept free for what a transport adds to a message."""
 
 _LOGGED_REASON = 160
-"""A START line ends with the run's id: a long reason must not push it past a platform's limit."""
+"""Characters of a reason in a START line, which ends with the run's id and must fit."""
 
 
 # --- commands -------------------------------------------------------------------------------------
 
 
 def error_message(error: HoldfastError) -> Message:
-    """What is wrong, then what to do next: the CLI's two lines."""
+    """Return what is wrong, then what to do next: the command line's two lines."""
     following = f"\nnext: {strip_control(error.remedy)}" if error.remedy else ""
     return Message(strip_control(error.message) + following)
 
 
 def too_many_message(rates: Rates) -> Message:
-    """Said once: what comes after it within that time gets no answer."""
+    """Return the reply to the first command above the rate; later ones get none."""
     most = f"{rates.commands} in {format_duration(rates.seconds)}"
     return Message(
         f"Too many commands: at most {most}; this one was not done.\n"
-        "next: wait that long and say it again; an abort is heard all the same"
+        "next: wait that long and type it again; an abort is accepted all the same"
     )
 
 
-def stranger_message(platform: str, who: str, ident: str, *, vouches: bool) -> Message:
-    """Who is refused, and what would change that."""
-    if not vouches:
-        words = f"{platform} cannot vouch for who asks: runs are told here, not asked for."
+def stranger_message(platform: str, who: str, person: str, *, authenticates: bool) -> Message:
+    """Return who is refused, and what would change that; ``person`` is the proved id, or ""."""
+    if not authenticates:
+        reason = f"{platform} does not authenticate people: it shows runs, and takes no commands."
         following = "holdfast in a terminal, or a channel of another platform"
-    elif not ident:
-        words = f"{platform} does not say who {who} is."
-        following = "log in to your account there, then say it again"
+    elif not person:
+        reason = f"{platform} does not prove who {who} is."
+        following = "log in to your account there, then type it again"
     else:
-        words = f"{who} is not known here."
-        following = "whoever keeps the bot puts this id into people (docs/chat.md)"
-    return Message(f"Refused: {words}\nnext: {following}")
+        reason = f"{who} is not known here."
+        following = "the bot's administrator adds this id to people (docs/chat.md)"
+    return Message(f"Refused: {reason}\nnext: {following}")
 
 
-def help_message(verb: Verb | None) -> Message:
-    """How commands are typed."""
-    if verb is not None:
-        return Message(verb.summary, verb.usage)
-    lines = (f"{each.usage}\n    {each.summary}" for each in VERBS.values())
-    return Message("What can be typed (in a run's thread, RUN may be left out):", "\n".join(lines))
+def help_message(*verbs: Verb) -> Message:
+    """Return how commands are typed."""
+    if len(verbs) == 1:
+        return Message(verbs[0].summary, usage(verbs[0]))
+    lines = (f"{usage(each)}\n    {each.summary}" for each in verbs)
+    return Message("Commands (in a run's thread, RUN may be left out):", "\n".join(lines))
 
 
 def plan_message(plan: Plan, typed: str) -> Message:
-    """A plan before a run; ``typed`` is the command that would run it."""
+    """Return a plan before a run; ``typed`` is the command that would run it."""
     text = f"{summary(plan)}, plan {plan.hash}\nNothing was touched. next: {typed}"
     return Message(text, plain(plan_view(plan)))
 
@@ -82,7 +83,7 @@ def plan_message(plan: Plan, typed: str) -> Message:
 
 
 def opening_message(state: RunState, by: str) -> Message:
-    """The first message of a run's thread: who, why, and the plan."""
+    """Return the first message of a run's thread: who, why, and the plan."""
     opened = state.opened
     if opened is None:
         return Message(state.run)
@@ -90,12 +91,12 @@ def opening_message(state: RunState, by: str) -> Message:
     text = f"{head}\n{one_line(by)}: {one_line(opened.reason)}"
     plan = plan_of(state)
     if plan is None:
-        return Message(f"{text}\nA play run by hand: it keeps no plan.")
+        return Message(f"{text}\nA play run by hand: it has no plan.")
     return Message(f"{text}\nplan {plan.hash}", plain(plan_view(plan)))
 
 
 def progress_message(board: RunProgress, now: datetime) -> Message:
-    """The one message that is edited in place: where the run stands."""
+    """Return the one message that is edited as the run proceeds."""
     state = board.state
     word = str(state.status) if state.status is not Status.RUNNING else "running"
     lines = plain(*progress_lines(board, now))
@@ -106,20 +107,20 @@ def progress_message(board: RunProgress, now: datetime) -> Message:
 
 
 def approval_message(
-    state: RunState, step: int, people: Sequence[str], named: Callable[[str], str]
+    state: RunState, step: int, people: Sequence[str], display_name: Callable[[str], str]
 ) -> Message:
-    """The question a run waits with; answered, it says by whom and has no buttons any more."""
-    asked, known = planned_approval(state, step), state.steps[step]
-    given = join_names(named(word.by) for word in known.approvals)
-    head = f"Approval wanted, step {step} [{state.run}]" + f": given by {given}" * bool(given)
-    if asked is None:
+    """Return the question that a run waits with; once it is answered: by whom, and no buttons."""
+    planned, known = planned_approval(state, step), state.steps[step]
+    given = join_names(display_name(word.by) for word in known.approvals)
+    head = f"Approval needed, step {step} [{state.run}]" + f": given by {given}" * bool(given)
+    if planned is None:
         return Message(head)
-    others = ", other than who asked for the run" * asked.by_others
-    terms = f"{asked.count} of {join_names(people) or 'nobody'}{others}"
-    within = f"within {format_duration(asked.deadline_seconds or 0)}, for plan {known.approval_plan_hash}"
-    text = f"{head}\n{one_line(asked.question)}\nof: {terms}; {within}"
+    others = ", other than who asked for the run" * planned.by_others
+    terms = f"{planned.count} of {join_names(people) or 'nobody'}{others}"
+    within = f"within {format_duration(planned.deadline_seconds or 0)}"
+    text = f"{head}\n{one_line(planned.question)}\nby: {terms}; {within}, for plan {known.approval_plan_hash}"
     if not awaits(state, step):
-        return Message(text if known.finished else f"{text}\nnot waited for any more")
+        return Message(text if known.finished else f"{text}\nno longer needed")
     token = f"{state.run}:{step}:{known.approval_plan_hash}"
     approve = Button("Approve", f"approve:{token}", "good")
     abort = Button("Abort", f"abort:{state.run}", "bad")
@@ -127,39 +128,36 @@ def approval_message(
 
 
 def stopped_message(state: RunState) -> Message:
-    """The CLI's last words for a run that ended, or has no driver any more."""
+    """Return the command line's output for a run that ended, or has no driver any more."""
     held = hold_message(state)
-    what = (
-        f"{state.opened.runbook or state.opened.playbook} at {state.opened.site}"
-        if state.opened
-        else ""
-    )
+    opened = state.opened
+    what = f"{opened.runbook or opened.playbook} at {opened.site}" if opened else ""
     stopped = held if _is_held(state) else state.aborted or state.refused
     word = "HELD" if _is_held(state) else str(state.status).upper()
     text = one_line(f"{word}: {what} [{state.run}]")
-    told = typeable(plain(stop_message(state, held)), state)
+    output = typeable(plain(stop_message(state, held)), state)
     if stopped is None:
-        return Message(text, told)
+        return Message(text, output)
     then = [f"next: {typeable(one_line(each), state)}" for each in stopped.next_commands[:1]]
-    return Message("\n".join([text, *then]), told)
+    return Message("\n".join([text, *then]), output)
 
 
 def typeable(text: str, state: RunState) -> str:
-    """The CLI's words with the site by its name: a path of the controller cannot be typed in chat."""
+    """Return text with the site by its name: a path on the controller cannot be typed in chat."""
     plan = state.opened.plan if state.opened else {}
     path = str(plan.get("inventory") or "")
     return text.replace(f"--site {shlex.quote(path)}", f"--site {plan['site']}") if path else text
 
 
 def awaits(state: RunState, step: int) -> bool:
-    """Whether the run waits for somebody's word at that step now."""
+    """Return whether the run waits for an approval at that step now."""
     known = state.steps.get(step)
     waits = known is not None and known.approval_requested_at is not None and not known.finished
     return waits and state.status is Status.RUNNING and state.current_step == step
 
 
 def planned_approval(state: RunState, step: int) -> PlannedApprove | None:
-    """What the plan says of that approval: how many, of whom, for how long."""
+    """Return the plan's approval step, if that step is one."""
     plan = plan_of(state)
     found = plan.step(step) if plan else None
     return found if isinstance(found, PlannedApprove) else None
@@ -180,7 +178,7 @@ _ENDS: dict[type[events.Event], str] = {
 
 
 def log_line(state: RunState, event: events.Event, by: str) -> str:
-    """The START or END line of an event in the log channel; empty for all others."""
+    """Return the log channel's START or END line of an event; empty for all others."""
     opened = state.opened
     if opened is None:
         return ""
@@ -197,22 +195,22 @@ def log_line(state: RunState, event: events.Event, by: str) -> str:
 
 
 def lost_line(state: RunState) -> str:
-    """The log channel's line for a run whose driver is gone without an end."""
+    """Return the log channel's line for a run whose driver is gone without an end."""
     what = f"{state.opened.runbook} {state.opened.site}" if state.opened else ""
     return one_line(f"END (NO DRIVER) - {what} [{state.run}]")
 
 
-# --- as long as it may be, and no secret in it ----------------------------------------------------
+# --- within the limit, without secrets ------------------------------------------------------------
 
 
 def fit(message: Message, limit: int, scrub: Scrubber) -> Message:
     """Return the message without secrets or anything a terminal obeys, within ``limit`` characters.
 
     ``code`` is cut first, by whole lines. Of ``text`` the first line (the run's id) and the last (the
-    next command) stay whole; what stands between them gives way.
+    next command) stay whole; the lines between them are cut.
     """
     text, code = scrub(strip_control(message.text)), scrub(strip_control(message.code))
-    most = limit - _ROOM
+    most = limit - _MARGIN
     text = _cut_between(text, most)
     left = most - len(text)
     return replace(message, text=text, code=_cut_lines(code, left))
@@ -230,7 +228,7 @@ def _cut_between(text: str, most: int) -> str:
 
 
 def _cut_line(first: str, last: str, most: int) -> str:
-    """A log line is one line; its evidence comes last and gives way. A next command never does."""
+    """Cut a log line at its end, where its evidence is; a next command is never cut."""
     if last.startswith("next: ") and len(last) < most:
         return "\n".join(filter(None, (_cut_words(first, most - len(last) - 1), last)))
     return _cut_words(first, most)
@@ -247,8 +245,8 @@ def _cut_lines(code: str, most: int) -> str:
         return code
     lines, kept, used = code.split("\n"), list[str](), 0
     for line in lines:
-        if used + len(line) + 1 > most - _ROOM:
+        if used + len(line) + 1 > most - _MARGIN:
             break
         kept.append(line)
         used += len(line) + 1
-    return "\n".join([*kept, f"… {len(lines) - len(kept)} more lines"]) if most > _ROOM else ""
+    return "\n".join([*kept, f"… {len(lines) - len(kept)} more lines"]) if most > _MARGIN else ""

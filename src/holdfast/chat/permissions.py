@@ -1,4 +1,4 @@
-"""Who somebody is and what they may do: by immutable id, from the configuration, and nothing else."""
+"""Who somebody is and what they may do: by immutable id and the configuration alone."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ from holdfast.runbook import ApprovalPolicy
 from holdfast.text import join_names
 
 _KEYS = 10_000
-"""Strangers can have as many ids as they like; our memory cannot."""
+"""Ids whose events are counted; strangers can have any number of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person of the configuration, speaking as ``id``; ``ids`` are all that are theirs.
+    """A person of the configuration.
 
-    Words in the journal are given as one id; whether two of them are one person's word is decided
-    by ``ids`` (a login at the console can be among them, as ``login:ada``).
+    Attributes:
+        id: the id that they use now; the journal records it.
+        ids: all of theirs, also a login at the console (``login:ada``): they decide whether two
+            approvals are one person's.
     """
 
     name: str
     id: str
     ids: frozenset[str]
 
-    def is_one(self, by: str) -> bool:
-        """Whether what the journal calls ``by`` is this person: an id of theirs, or a login."""
+    def is_same_person(self, by: str) -> bool:
+        """Return whether ``by`` in the journal is this person: an id of theirs, or a login."""
         return by in self.ids or f"login:{by}" in self.ids
 
 
@@ -39,7 +41,7 @@ class NotAllowed(Refused):
 
 
 class Permissions:
-    """Answers from the configuration."""
+    """The roles of the configuration, by person, site and runbook."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -50,11 +52,11 @@ class Permissions:
         }
 
     def member(self, person: Person) -> Member | None:
-        """Who this is; None for strangers, and for whoever the platform does not vouch for."""
+        """Return who this is; None for strangers, and where the platform proves no id."""
         return self._members.get(person.id) if person.id else None
 
-    def named(self, by: str) -> str:
-        """Say who did something: the name in the configuration with the id, or the id alone."""
+    def display_name(self, by: str) -> str:
+        """Return the name in the configuration with the id, or the id alone."""
         known = self._members.get(by)
         return f"{known.name} ({by})" if known else by
 
@@ -72,20 +74,20 @@ class Permissions:
             f"{member.name} is no {role} of {runbook or 'anything'} at {site}",
             remedy=f"ask one of: {others}"
             if others
-            else "nobody is: see roles in the configuration",
+            else "add somebody to roles in the configuration",
         )
 
-    def sees(self, member: Member, site: str, runbook: str) -> bool:
-        """Whether the member has any role there."""
+    def may_view(self, member: Member, site: str, runbook: str) -> bool:
+        """Return whether the member has any role there."""
         return bool(self._roles(member, site, runbook))
 
     def people(self, role: Role, site: str, runbook: str) -> list[str]:
-        """The names of those who have the role there."""
+        """Return the names of those who have the role there."""
         grants = (g for g in self._config.roles if g.role is role and g.covers(site, runbook))
         return sorted({name for grant in grants for name in grant.people})
 
-    def asked(self, site: str, runbook: str) -> ApprovalPolicy | None:
-        """The approval without which no run begins there: of several rules, the strictest."""
+    def required_approval(self, site: str, runbook: str) -> ApprovalPolicy | None:
+        """Return the approval without which no run begins there: of several rules, the strictest."""
         rules = [rule for rule in self._config.approvals if rule.covers(site, runbook)]
         if not rules:
             return None
@@ -112,7 +114,7 @@ class RateLimit:
     _events: OrderedDict[str, deque[datetime]] = field(default_factory=OrderedDict)
 
     def allows(self, key: str, most: int = 0, span: timedelta | None = None) -> bool:
-        """Count an event of this key, unless there were too many; the rates are those of commands."""
+        """Count an event of this key and return True, unless there were too many; by default, the commands' rate."""
         most, span = most or self.rates.commands, span or timedelta(seconds=self.rates.seconds)
         now = self.clock()
         events = self._events.setdefault(key, deque())

@@ -1,4 +1,4 @@
-"""What chat asks a process of its own to do: start a run, or resume one. It travels by standard input.
+"""The request that a run's process reads from its standard input: start a run, or resume one.
 
 Neither the reason nor any value that somebody typed is ever an argument or in the environment.
 """
@@ -21,8 +21,8 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class RunRequest(_Strict):
-    """A runbook at a site, with its inputs as typed; ``approval`` begins the run, where there is one."""
+class PlanRequest(_Strict):
+    """A runbook at a site, with its inputs as typed; ``approval`` is needed before the run begins."""
 
     runbook: str
     site: str
@@ -31,7 +31,7 @@ class RunRequest(_Strict):
     approval: ApprovalPolicy | None = None
 
     def plan(self, planner: Planner, runbook: Path, inventory: Path) -> Plan:
-        """Apply the runbook to the site; touches nothing.
+        """Return the plan; touches nothing.
 
         Raises:
             InvalidInput: something in them is wrong, or the inventory is another site's.
@@ -47,12 +47,12 @@ class RunRequest(_Strict):
         return plan.begun_by_approval("May this run begin?", self.approval)
 
 
-class Start(_Strict):
+class StartRun(_Strict):
     """Start exactly the plan that was shown, as the run of this id."""
 
     kind: Literal["start"] = "start"
     run: str
-    wanted: RunRequest
+    plan_request: PlanRequest
     runbook_path: Path
     inventory: Path
     plan_hash: str
@@ -60,8 +60,8 @@ class Start(_Strict):
     reason: str
 
 
-class Resume(_Strict):
-    """Go on with a run."""
+class ResumeRun(_Strict):
+    """Resume a run."""
 
     kind: Literal["resume"] = "resume"
     run: str
@@ -69,12 +69,12 @@ class Resume(_Strict):
     reason: str
 
 
-Request = Start | Resume
-_REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
+RunRequest = StartRun | ResumeRun
+_REQUEST: TypeAdapter[RunRequest] = TypeAdapter(Annotated[RunRequest, Field(discriminator="kind")])
 
 
-def read_request(text: str) -> Request:
-    """Read a request.
+def read_request(text: str) -> RunRequest:
+    """Parse a request.
 
     Raises:
         InvalidInput: it is none.
@@ -83,19 +83,19 @@ def read_request(text: str) -> Request:
         return _REQUEST.validate_json(text)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        raise InvalidInput(f"this is no request of chat's: {first['msg']}") from None
+        raise InvalidInput(f"this is no request of chat: {first['msg']}") from None
 
 
-def drive(request: Request, engine: Engine) -> RunResult:
-    """Do what was asked; returns when the run has ended.
+def drive(request: RunRequest, engine: Engine) -> RunResult:
+    """Execute the request; returns when the run has ended.
 
     Raises:
         Refused: the plan is not the one that was shown, or a lease is held; nothing was touched.
         HoldfastError: as ``Engine.start`` and ``Engine.resume``.
     """
-    if isinstance(request, Resume):
+    if isinstance(request, ResumeRun):
         return engine.resume(request.run, request.by, request.reason)
-    plan = request.wanted.plan(engine.planner, request.runbook_path, request.inventory)
+    plan = request.plan_request.plan(engine.planner, request.runbook_path, request.inventory)
     if plan.hash != request.plan_hash:
         raise Refused(
             f"The plan of {plan.runbook} at {plan.site} changed since it was shown "
@@ -106,5 +106,5 @@ def drive(request: Request, engine: Engine) -> RunResult:
 
 
 def child_environment(environ: Mapping[str, str], without: frozenset[str]) -> dict[str, str]:
-    """The environment of a run: the bot's, without the variables that hold its tokens."""
+    """Return the environment of a run: the bot's, without the variables that hold its tokens."""
     return {name: value for name, value in environ.items() if name not in without}

@@ -1,7 +1,7 @@
-"""Tokens: where they come from, and how they are kept out of everything that is written or said.
+"""Tokens: where they come from, and how they are kept out of everything that is written or posted.
 
-A token is named in the configuration, never written there. What is said in chat, journaled or
-logged passes ``Scrubber``: it knows this bot's own tokens and the looks of common ones.
+The configuration names where a token is, and never holds one. What is posted, journaled or logged passes
+``Scrubber``: it knows this bot's own tokens and the formats of common ones.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from holdfast.text import strip_control
 
 HIDDEN = "[secret]"
 _SHORTEST = 6
-_LOOKS = re.compile(
+_FORMATS = re.compile(
     r"\b(?:xox[a-z]-|xapp-)[\w-]{8,}"  # Slack
     r"|\b(?:syt|mct|syr)_\w{8,}"  # Matrix
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|$)"
@@ -33,7 +33,7 @@ _LOOKS = re.compile(
 
 
 class Token(BaseModel):
-    """Where a token is: in a file that only we may read, or in a variable of the environment."""
+    """Where a token is: in a file that only the bot may read, or in an environment variable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,15 +70,15 @@ class Token(BaseModel):
 
 
 @dataclass(frozen=True)
-class Opened:
-    """Settings in which every token is its text, those texts, and the variables they came from."""
+class OpenedSettings:
+    """Settings with the tokens themselves, the tokens, and the variables they came from."""
 
     settings: dict[str, Json]
     secrets: frozenset[str]
     variables: frozenset[str]
 
 
-def open_tokens(settings: Mapping[str, Json], environ: Mapping[str, str]) -> Opened:
+def open_tokens(settings: Mapping[str, Json], environ: Mapping[str, str]) -> OpenedSettings:
     """Read every ``{file: …}`` and ``{environment: …}`` of a transport's settings.
 
     Raises:
@@ -94,11 +94,11 @@ def open_tokens(settings: Mapping[str, Json], environ: Mapping[str, str]) -> Ope
             opened[name] = token.read(environ)
             secrets.add(opened[name])
             variables |= {token.environment} - {""}
-    return Opened(opened, frozenset(secrets), frozenset(variables))
+    return OpenedSettings(opened, frozenset(secrets), frozenset(variables))
 
 
 class Scrubber:
-    """Replaces secrets in text: the known ones, and what looks like one."""
+    """Replaces secrets in text: the known ones, and what has the format of one."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
         # The longest first: one may be a part of another.
@@ -109,7 +109,7 @@ class Scrubber:
         """Return the text without secrets."""
         if self._known is not None:
             text = self._known.sub(HIDDEN, text)
-        return _LOOKS.sub(HIDDEN, text)
+        return _FORMATS.sub(HIDDEN, text)
 
 
 class ScrubbedLog(logging.Formatter):

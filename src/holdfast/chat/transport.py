@@ -1,7 +1,7 @@
-"""What a chat platform must offer: hear, post, edit, upload. All that core and transports share.
+"""What a chat platform offers to the bot: receive, post, edit, upload.
 
-A transport translates and nothing else: commands, words, permissions and rates are decided once,
-in the core. It must say ``""`` for a person's id wherever the platform does not vouch for them.
+A transport translates between one platform and the types below. Commands, wording, permissions and
+rates are decided once, by the bot.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from holdfast.errors import HoldfastError
 
 
 class Unreachable(HoldfastError):
-    """The platform does not answer now; asking again later, with the same key, is safe."""
+    """The platform does not answer now, or refused; trying again later with the same key is safe."""
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who speaks: ``id`` is immutable (``slack:T1/U2``, ``matrix:@ada:example.org``), ``""`` if unproved.
+    """Who wrote or pressed something.
 
-    ``name`` is for display only, never for a decision.
+    Attributes:
+        id: immutable (``slack:T1/U2``, ``matrix:@ada:example.org``); "" where the platform does not prove it.
+        name: for display only, never for a decision.
     """
 
     id: str
@@ -29,11 +31,11 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where messages stand: a channel, and in it the thread of a run.
+class Location:
+    """A channel, and in it a thread.
 
-    A thread is called by the ``ident`` of its first message (``Posted.ident``); ``""`` is the
-    channel itself, also where the platform has no threads.
+    A thread is named by the ``message_id`` of its first message; "" is the channel itself, also where
+    the platform has no threads.
     """
 
     channel: str
@@ -41,32 +43,36 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """A message somebody wrote; ``ident`` is unique, and the same when it is delivered again.
+class ReceivedMessage:
+    """A message that somebody wrote; ``event_id`` is unique, and the same when it is delivered again.
 
-    Hand on every message of the channels that the bot is in: the core knows which are meant for it
-    (they begin with ``holdfast``). A platform's mention of the bot is handed on as that word.
+    Transports deliver every message of the bot's channels; the bot picks those that begin with
+    ``holdfast``. A transport replaces a mention of the bot by that word.
     """
 
-    ident: str
+    event_id: str
     person: Person
-    place: Place
+    location: Location
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Pressed:
-    """A button or reaction; ``token`` is the one of the ``Button`` it stands for."""
+class ButtonPress:
+    """A pressed button, or a reaction that stands for one; ``token`` is that ``Button``'s."""
 
-    ident: str
+    event_id: str
     person: Person
-    place: Place
+    location: Location
     token: str
+
+
+Received = ReceivedMessage | ButtonPress
+OnReceived = Callable[[Received], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """Something to press under a message."""
+    """A button under a message."""
 
     label: str
     token: str
@@ -75,7 +81,7 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """``text`` is plain and the transport escapes it; ``code`` is shown as it is, in fixed width."""
+    """``text`` is plain and the transport escapes it; ``code`` is shown in fixed width."""
 
     text: str
     code: str = ""
@@ -84,61 +90,47 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A message that stands on the platform, with what the platform calls it."""
+    """A message on the platform, by the id that the platform gave it."""
 
-    place: Place
-    ident: str
+    location: Location
+    message_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Abilities:
-    """What the platform can do; ``limit`` is the characters that one message may have.
+class Capabilities:
+    """What the platform can do.
 
-    ``vouches``: a person's id is proved by the platform. One that does not is told, and never asked.
+    Attributes:
+        authenticates: the platform proves people's ids; without it the bot posts and takes no commands.
+        limit: the characters that one message may have.
     """
 
     threads: bool
     edits: bool
     buttons: bool
     files: bool
-    vouches: bool
+    authenticates: bool
     limit: int
 
 
-Hear = Callable[[Heard | Pressed], Awaitable[None]]
-"""What a transport calls for everything that people say and press."""
-
-
 class Transport(Protocol):
-    """One connection to one platform."""
+    """One connection to one platform. ``post``, ``edit`` and ``upload`` raise ``Unreachable``."""
 
     name: str
-    abilities: Abilities
+    capabilities: Capabilities
 
-    async def listen(self, hear: Hear) -> None:
-        """Call ``hear`` for everything that people say; reconnect alone; return only when cancelled."""
+    async def listen(self, on_received: OnReceived) -> None:
+        """Call ``on_received`` for everything people write and press, reconnecting; until cancelled."""
         ...
 
-    async def post(self, place: Place, message: Message, key: str) -> Posted:
-        """Post a message; the same key twice is posted once where the platform can tell.
-
-        Raises:
-            Unreachable: the platform did not take it.
-        """
+    async def post(self, location: Location, message: Message, key: str) -> Posted:
+        """Post a message; the same key twice is posted once, where the platform can tell."""
         ...
 
     async def edit(self, posted: Posted, message: Message) -> None:
-        """Replace a message in place.
-
-        Raises:
-            Unreachable: the platform did not take it.
-        """
+        """Replace a message."""
         ...
 
-    async def upload(self, place: Place, name: str, data: bytes, key: str) -> None:
-        """Put a file there; the same key twice is put once where the platform can tell.
-
-        Raises:
-            Unreachable: the platform did not take it.
-        """
+    async def upload(self, location: Location, name: str, data: bytes, key: str) -> None:
+        """Upload a file; the same key twice is uploaded once, where the platform can tell."""
         ...

@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from holdfast.chat import run_request, server
+from holdfast.chat import bot_service, run_request
+from holdfast.chat.bot import Bot
+from holdfast.chat.config import Config, load_config
+from holdfast.chat.delivery_state import DeliveryState
+from holdfast.chat.dependencies import BotDependencies
+from holdfast.chat.permissions import Permissions
+from holdfast.chat.run_launcher import ProcessLauncher
+from holdfast.chat.secrets import OpenedSettings
+from holdfast.chat.transports import make_transport
 from holdfast.cli import project
 from holdfast.cli.context import CommandContext
 from holdfast.cli.interrupt import interruptible
@@ -25,59 +33,54 @@ def serve(
         Path, typer.Option("--config", help="The configuration; see docs/chat.md.", dir_okay=False)
     ],
     check: Annotated[
-        bool, typer.Option("--check", metavar="", help="Only read the configuration, and say so.")
+        bool, typer.Option("--check", metavar="", help="Only check the configuration.")
     ] = False,
 ) -> None:
-    """Serve chat: take commands, tell runs, ask for approvals. Ends with SIGTERM; runs go on.
+    """Serve chat: take commands, post runs, ask for approvals. Ends with SIGTERM; runs go on.
 
-    Every run is a process of its own. Whatever happens to this one, or to the chat's servers, no
-    run is stopped, slowed or blinded by it; what it missed is told when it is back.
+    Every run is a process of its own: it goes on without this process and without the chat's servers.
+    What could not be posted meanwhile is posted afterwards.
     """
-    # Chat's libraries take a while to import, and no other command needs them.
-    from holdfast.chat.config import load_config  # noqa: PLC0415
-    from holdfast.chat.ledger import Ledger  # noqa: PLC0415
-    from holdfast.chat.run_launcher import Processes  # noqa: PLC0415
-    from holdfast.chat.run_request import child_environment  # noqa: PLC0415
-    from holdfast.chat.transports import connect  # noqa: PLC0415
-
-    desk = context_of(context)
-    read = load_config(config)
-    read.require_runbooks(project.runbooks(desk.root))
-    opened = server.opened_transports(read, desk.environ)
-    transports = [connect(name, each.settings) for name, each in opened.items()]
+    command = context_of(context)
+    settings = load_config(config)
+    settings.require_runbooks(project.runbooks(command.root))
+    opened = bot_service.read_transport_settings(settings, command.environ)
+    transports = [make_transport(name, each.settings) for name, each in opened.items()]
     if check:
-        desk.show(
-            Text(f"{config}: {join_names(read.sites)} over {join_names(read.transports)}", "green")
-        )
+        sites, platforms = join_names(settings.sites), join_names(settings.transports)
+        command.show(Text(f"{config}: {sites} over {platforms}", "green"))
         return
-    scrub = server.scrubber(opened, desk.settings)
-    server.log_scrubbed(scrub)
-    memory = desk.settings.state_dir / "chat"
-    hidden = frozenset(name for each in opened.values() for name in each.variables)
-    environ = child_environment(desk.environ, hidden)
-    launcher = Processes(memory / "runs", desk.root, environ, desk.program)
-    around = server.BotDependencies(
-        engine=desk.engine(),
-        store=desk.store,
-        launcher=launcher,
-        runbooks=lambda: project.runbooks(desk.root),
-        inventories=lambda: project.sites(desk.root),
-        clock=desk.now,
+    dependencies = _dependencies(command, settings, opened)
+    bot_service.log_scrubbed(dependencies.scrub)
+    bot_service.serve(Bot(dependencies, transports))
+
+
+def _dependencies(
+    command: CommandContext, config: Config, opened: dict[str, OpenedSettings]
+) -> BotDependencies:
+    directory = command.settings.state_dir / "chat"
+    tokens = frozenset(name for each in opened.values() for name in each.variables)
+    environ = run_request.child_environment(command.environ, tokens)
+    return BotDependencies(
+        config=config,
+        permissions=Permissions(config),
+        engine=command.engine(),
+        store=command.store,
+        delivery=DeliveryState(directory / "chat.db"),
+        launcher=ProcessLauncher(directory / "runs", command.root, environ, command.program),
+        runbooks=lambda: project.runbooks(command.root),
+        inventories=lambda: project.sites(command.root),
+        scrub=bot_service.make_scrubber(opened, command.settings),
+        clock=command.now,
     )
-    bot = server.build_bot(read, around, transports, Ledger(memory / "chat.db"), scrub)
-    server.serve(bot)
 
 
 def drive(context: typer.Context) -> None:
-    """Drive the run whose request is on standard input; what the journal cannot hold is said."""
-    desk = context_of(context)
-    asked = run_request.read_request(desk.stdin.read(_LONGEST_REQUEST))
-    desk.run = asked.run
-    engine = desk.engine()
-    with interruptible(engine.stop, lambda words: _say(desk, words)):
-        ended = run_request.drive(asked, engine)
-    raise typer.Exit(ended.code)
-
-
-def _say(desk: CommandContext, words: str) -> None:
-    desk.err.print(Text(words))
+    """Drive the run whose request is on standard input; print what the journal cannot hold."""
+    command = context_of(context)
+    request = run_request.read_request(command.stdin.read(_LONGEST_REQUEST))
+    command.run = request.run
+    engine = command.engine()
+    with interruptible(engine.stop, lambda message: command.err.print(Text(message))):
+        result = run_request.drive(request, engine)
+    raise typer.Exit(result.code)

@@ -69,7 +69,7 @@ class Ngircd:
 class _Vouching(IRCClient):  # type: ignore[misc] # the package has no types
     """Speaks IRCv3 as far as the transport asks for it."""
 
-    server: VouchingServer
+    server: AccountServer
 
     def setup(self) -> None:
         super().setup()
@@ -77,14 +77,12 @@ class _Vouching(IRCClient):  # type: ignore[misc] # the package has no types
 
     def handle_cap(self, params: str) -> str | None:
         verb, _, rest = params.partition(" ")
-        if verb == "LS":
+        if verb == "REQ":
             self.waiting = True
-            # Two lines, as of a server that has much to offer.
-            self._queue(f"CAP * LS * :{self.server.offered[0]}")
-            self._queue(f"CAP * LS :{self.server.offered[1]}")
-        elif verb == "REQ":
-            self.tagged = "message-tags" in rest
-            self._queue(f"CAP * ACK :{rest.lstrip(':')}")
+            name = rest.lstrip(":")
+            offered = name in self.server.offered
+            self.tagged |= offered and name == "message-tags"
+            self._queue(f"CAP * {'ACK' if offered else 'NAK'} :{name}")
         elif verb == "END":
             self.waiting = False
             self._welcome()
@@ -149,14 +147,14 @@ class _Vouching(IRCClient):  # type: ignore[misc] # the package has no types
         self.send_queue.append(f":{self.server.servername} {text}" if prefix else text)
 
 
-class VouchingServer(IRCServer):  # type: ignore[misc] # the package has no types
+class AccountServer(IRCServer):  # type: ignore[misc] # the package has no types
     """``offered`` are the capabilities; ``more_tags`` are put on every message."""
 
     daemon_threads = True
     block_on_close = False
 
     def __init__(self, port: int) -> None:
-        self.offered = ["message-tags account-tag", "sasl=PLAIN server-time batch"]
+        self.offered = ["message-tags", "account-tag", "sasl", "server-time", "batch"]
         self.more_tags: Callable[[], str] = lambda: ""
         self._numbers = itertools.count(1)
         super().__init__(("127.0.0.1", port), _Vouching)

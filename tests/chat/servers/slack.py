@@ -320,8 +320,8 @@ class SlackServer:
         return f"{int(time.time())}.{next(self._numbers):06d}"
 
     def _shown(self, message: dict[str, Json], asked: dict[str, Json]) -> dict[str, Json]:
-        wanted = str(asked.get("include_all_metadata")).lower() in {"true", "1"}
-        return {k: v for k, v in message.items() if wanted or k != "metadata"}
+        plan_request = str(asked.get("include_all_metadata")).lower() in {"true", "1"}
+        return {k: v for k, v in message.items() if plan_request or k != "metadata"}
 
     def _checked(self, asked: dict[str, Json]) -> None:
         """Refuse what Slack refuses: no text, empty elements, too long labels and values."""

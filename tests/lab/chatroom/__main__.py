@@ -14,59 +14,61 @@ from pathlib import Path
 
 import httpx
 
-from tests.chat.servers.house import house_in
+from tests.chat.servers.matrix_environment import load_environment
 from tests.chat.servers.synapse import NoServer
 from tests.lab.chatroom import serving
 from tests.lab.chatroom.picture import picture
-from tests.lab.chatroom.transcript import Said, messages, newest_thread, since_asked
+from tests.lab.chatroom.transcript import TranscriptMessage, messages, newest_thread, since_asked
 
 LAB = os.environ.get("LAB_NAME") or "holdfast"
 LAB_DIR = Path(os.environ.get("LAB_DIR") or serving.REPOSITORY / ".lab" / LAB)
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 def say(arguments: argparse.Namespace) -> int:
-    """Say it, as that person."""
-    house, more = house_in(arguments.directory), {}
+    """Write a message as that person."""
+    environment, more = load_environment(arguments.directory), {}
     if arguments.thread:
-        thread = newest_thread(messages(house.events()))
+        thread = newest_thread(messages(environment.events()))
         if not thread:
             sys.exit("chat: there is no thread yet")
-        more = {"m.relates_to": {"rel_type": "m.thread", "event_id": thread[0].ident}}
-    house.people[arguments.who].say(house.room, arguments.text, **more)
+        more = {"m.relates_to": {"rel_type": "m.thread", "event_id": thread[0].event_id}}
+    environment.people[arguments.who].say(environment.room, arguments.text, **more)
     return 0
 
 
 def read(arguments: argparse.Namespace) -> int:
-    """Print what was said; with ``--until``, as it is said, until the bot has answered with that."""
-    house, shown = house_in(arguments.directory), set[str]()
+    """Print the room's messages; with ``--until``, as they arrive, until the bot answers with that text."""
+    environment, shown = load_environment(arguments.directory), set[str]()
     end = time.monotonic() + arguments.seconds
     while True:
-        said = messages(house.events())
-        for each in said:
-            if each.ident not in shown:
-                print(drawn(each), flush=True)
-        shown |= {each.ident for each in said}
-        wanted = arguments.until
-        if not wanted or any(wanted in each.text for each in since_asked(said, "holdfast")):
+        posted = messages(environment.events())
+        for each in posted:
+            if each.event_id not in shown:
+                print(format_message(each), flush=True)
+        shown |= {each.event_id for each in posted}
+        awaited = arguments.until
+        if not awaited or any(awaited in each.text for each in since_asked(posted, "holdfast")):
             return 0
         if time.monotonic() > end:
-            sys.exit(f"chat: nobody said {wanted!r} within {arguments.seconds:g} s")
-        threading.Event().wait(LOOK_SECONDS)
+            sys.exit(f"chat: the bot did not answer {awaited!r} within {arguments.seconds:g} s")
+        threading.Event().wait(POLL_SECONDS)
 
 
 def dump(arguments: argparse.Namespace) -> int:
-    """Print both rooms as JSON: their messages, and every event as the server keeps it."""
-    house = house_in(arguments.directory)
-    events = {"room": house.events(), "log": house.logged()}
-    told = {name: [asdict(each) for each in messages(found)] for name, found in events.items()}
-    print(json.dumps({**told, "events": events}))
+    """Print both rooms as JSON: their messages, and every event as the server stores it."""
+    environment = load_environment(arguments.directory)
+    events = {"room": environment.events(), "log": environment.log_events()}
+    transcripts = {
+        name: [asdict(each) for each in messages(found)] for name, found in events.items()
+    }
+    print(json.dumps({**transcripts, "events": events}))
     return 0
 
 
 def draw(arguments: argparse.Namespace) -> int:
     """Print a picture of the newest thread."""
-    print(picture(newest_thread(messages(house_in(arguments.directory).events()))), end="")
+    print(picture(newest_thread(messages(load_environment(arguments.directory).events()))), end="")
     return 0
 
 
@@ -76,21 +78,21 @@ def serve(arguments: argparse.Namespace) -> int:
 
 
 def make(arguments: argparse.Namespace) -> int:
-    """Make the house."""
+    """Create the Matrix environment."""
     serving.make(arguments.directory, LAB)
     return 0
 
 
 def server(arguments: argparse.Namespace) -> int:
-    """Become the house's server."""
+    """Become the homeserver."""
     serving.become_the_server(arguments.directory)
 
 
-def drawn(said: Said) -> str:
-    """Return a message as a terminal shows it; what stands in a thread is indented."""
-    margin = "    " * bool(said.thread)
-    head = f"{margin}{said.moment.astimezone():%H:%M:%S} {said.by}{' (edited)' * bool(said.edits)}"
-    return "\n".join([head, *(f"{margin}  {line}" for line in said.text.splitlines()), ""])
+def format_message(message: TranscriptMessage) -> str:
+    """Return a message as a terminal shows it; a thread is indented."""
+    margin = "    " * bool(message.thread)
+    head = f"{margin}{message.moment.astimezone():%H:%M:%S} {message.by}{' (edited)' * bool(message.edits)}"
+    return "\n".join([head, *(f"{margin}  {line}" for line in message.text.splitlines()), ""])
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -102,7 +104,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--in", dest="directory", type=Path, default=LAB_DIR / "chat", metavar="DIRECTORY",
-        help="where the house is kept (default: %(default)s)",
+        help="where the Matrix environment is saved (default: %(default)s)",
     )  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -121,8 +123,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     command(dump, "print both rooms as JSON")
     command(draw, "print a picture of the newest run's thread, as SVG")
     command(serve, "serve chat until Ctrl-C: the homeserver and the bot")
-    command(make, "make the house, unless there is one: server, people, rooms, configuration")
-    command(server, "run the house's homeserver alone, until SIGTERM")
+    command(make, "create homeserver, people, rooms and configuration, unless they exist")
+    command(server, "run the homeserver alone, until SIGTERM")
     arguments = parser.parse_args(argv)
     arguments.directory = arguments.directory.absolute()
     return arguments

@@ -12,7 +12,7 @@ from textwrap import wrap
 
 from holdfast.report.svg import INK, Pen
 from holdfast.report.timeline_svg import BAND, SOFT
-from tests.lab.chatroom.transcript import Said
+from tests.lab.chatroom.transcript import TranscriptMessage
 
 WIDTH, MARGIN, INDENT, FACE = 1000.0, 24.0, 52.0, 34.0
 LINE, GAP = 18.0, 14.0
@@ -27,7 +27,7 @@ _CHUNK = re.compile(r"\S+(?: \S+)*")
 class _Block:
     """A message's lines as they are drawn: before the code, the code, after it."""
 
-    said: Said
+    message: TranscriptMessage
     before: Sequence[str]
     code: Sequence[str]
     after: Sequence[str]
@@ -38,7 +38,7 @@ class _Block:
         return LINE * (1 + len(self.before) + len(self.after)) + band + GAP
 
 
-def picture(thread: Sequence[Said]) -> str:
+def picture(thread: Sequence[TranscriptMessage]) -> str:
     """Return the thread as an SVG document."""
     blocks = [_block(each) for each in thread]
     height = 2 * MARGIN + sum(block.height for block in blocks)
@@ -53,24 +53,26 @@ def picture(thread: Sequence[Said]) -> str:
     return pen.finished()
 
 
-def _block(said: Said) -> _Block:
-    before, _, after = said.text.partition(said.code) if said.code else (said.text, "", "")
-    columns = int((WIDTH - MARGIN - _left(said) - FACE - 20) / COLUMN)
-    code = list(_cut(said.code, columns))
-    return _Block(said, list(_broken(before)), code, list(_broken(after)))
+def _block(message: TranscriptMessage) -> _Block:
+    before, _, after = (
+        message.text.partition(message.code) if message.code else (message.text, "", "")
+    )
+    columns = int((WIDTH - MARGIN - _left(message) - FACE - 20) / COLUMN)
+    code = list(_cut(message.code, columns))
+    return _Block(message, list(_broken(before)), code, list(_broken(after)))
 
 
-def _left(said: Said) -> float:
-    return MARGIN + INDENT * bool(said.thread)
+def _left(message: TranscriptMessage) -> float:
+    return MARGIN + INDENT * bool(message.thread)
 
 
 def _message(pen: Pen, block: _Block, top: float) -> None:
-    said, x, y = block.said, _left(block.said), top + LINE
-    pen.circle((x + 12, y - 4), 12, fill=COLOURS.get(said.by, SOFT))
-    pen.text((x + 12, y), said.by[:1].upper(), 12, fill="#ffffff", anchor="middle")
-    edited = "  (edited)" * bool(said.edits)
-    pen.text((x + FACE, y), said.by, 13, font_weight="650")
-    pen.text((x + FACE + 70, y), f"{said.moment:%H:%M:%S}{edited}", 11, fill=SOFT)
+    message, x, y = block.message, _left(block.message), top + LINE
+    pen.circle((x + 12, y - 4), 12, fill=COLOURS.get(message.by, SOFT))
+    pen.text((x + 12, y), message.by[:1].upper(), 12, fill="#ffffff", anchor="middle")
+    edited = "  (edited)" * bool(message.edits)
+    pen.text((x + FACE, y), message.by, 13, font_weight="650")
+    pen.text((x + FACE + 70, y), f"{message.moment:%H:%M:%S}{edited}", 11, fill=SOFT)
     x += FACE
     y = _texts(pen, block.before, x, y)
     if block.code:

@@ -1,6 +1,6 @@
-"""Serves chat for the lab: makes a house where there is none, starts its server and the bot, and stops both again.
+"""Serves chat for the lab: creates a Matrix environment where there is none, starts and stops its server and the bot.
 
-Owns what stands beside the house: the bot's configuration and token, and the passwords for people's own clients.
+Owns the files beside it: the bot's configuration and token, and the passwords for people's own clients.
 """
 
 from __future__ import annotations
@@ -14,36 +14,42 @@ from typing import NoReturn
 
 import yaml
 
-from tests.chat.servers.house import House, house_in, keep_house, server_in, write_private
+from tests.chat.servers.matrix_environment import (
+    MatrixEnvironment,
+    ensure_environment,
+    load_environment,
+    load_server,
+    write_private,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 HOLDFAST = REPOSITORY / ".venv/bin/holdfast"
 CONFIGURATION, TOKEN, PASSWORDS = "chat.yml", "bot-token", "passwords"
 
 
-def make(directory: Path, site: str) -> House:
-    """Make the house, unless there is one, and write what the bot and people need; a written configuration stays.
+def make(directory: Path, site: str) -> MatrixEnvironment:
+    """Create the environment, unless there is one, and write what the bot and people need; a configuration stays.
 
     Raises:
         NoServer: no server can be had.
     """
-    keep_house(directory)
-    house = house_in(directory)
-    write_private(directory / TOKEN, house.holdfast.token)
-    passwords = (f"{name} {person.password}\n" for name, person in house.people.items())
+    ensure_environment(directory)
+    environment = load_environment(directory)
+    write_private(directory / TOKEN, environment.holdfast.token)
+    passwords = (f"{name} {person.password}\n" for name, person in environment.people.items())
     write_private(directory / PASSWORDS, "".join(passwords))
     configuration = directory / CONFIGURATION
     if not configuration.exists():
-        config = house.config(site, {"file": str(directory / TOKEN)})
+        config = environment.config(site, {"file": str(directory / TOKEN)})
         configuration.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    return house
+    return environment
 
 
 def serve(directory: Path, site: str, state: Path) -> int:
     """Serve until Ctrl-C or SIGTERM; returns the bot's exit code, or the signal that ended it.
 
     Args:
-        directory: where the house is kept.
+        directory: where the environment is saved.
         site: the lab's name for itself.
         state: where runs keep their journal.
 
@@ -51,11 +57,11 @@ def serve(directory: Path, site: str, state: Path) -> int:
         NoServer: no server can be had.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    house = make(directory, site)
-    server, bot = server_in(directory), None
+    environment = make(directory, site)
+    server, bot = load_server(directory), None
     try:
         server.start()
-        print(instructions(house, directory), flush=True)
+        print(instructions(environment, directory), flush=True)
         bot = subprocess.Popen(
             [HOLDFAST, "chat", "serve", "--config", directory / CONFIGURATION],
             cwd=REPOSITORY,
@@ -77,12 +83,12 @@ def serve(directory: Path, site: str, state: Path) -> int:
 
 
 def become_the_server(directory: Path) -> NoReturn:
-    """Become the house's server, in the foreground; does not return.
+    """Become the homeserver, in the foreground; does not return.
 
     Raises:
         NoServer: it is not installed.
     """
-    server = server_in(directory)
+    server = load_server(directory)
     command = server.command()
     os.chdir(server.directory)
     os.execv(command[0], command)  # noqa: S606 - our own program, with no word from outside
@@ -99,11 +105,11 @@ STEPS = (
 )
 
 
-def instructions(house: House, directory: Path) -> str:
+def instructions(environment: MatrixEnvironment, directory: Path) -> str:
     """Return what a person does now, with a Matrix client or with this terminal's."""
     where = directory.relative_to(REPOSITORY) if directory.is_relative_to(REPOSITORY) else directory
     client = "tests/lab/chat" + f" --in {where}" * (where != USUAL)
-    port = house.ada.url.rpartition(":")[2]
+    port = environment.ada.url.rpartition(":")[2]
     typed = "\n".join(
         f"  {who}  {text:<54}{'in the thread: ' * bool(thread)}{about}"
         for who, text, thread, about in STEPS
@@ -113,7 +119,7 @@ def instructions(house: House, directory: Path) -> str:
 Chat is served until Ctrl-C, and keeps its rooms in {where}. A run that was begun goes on without it.
 
 With a Matrix client, such as Element:
-  homeserver  {house.ada.url}    (from elsewhere: ssh -L {port}:127.0.0.1:{port} THIS-MACHINE)
+  homeserver  {environment.ada.url}    (from elsewhere: ssh -L {port}:127.0.0.1:{port} THIS-MACHINE)
   users       ada, who may run; bob, who may approve
   passwords   {where / PASSWORDS}
   rooms       operations; log has a line for each beginning and end

@@ -1,4 +1,4 @@
-"""What a room's events say: messages in order, each as it was last edited. Pure."""
+"""A room's events as messages in order, each as it was last edited. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _CODE = re.compile(r"<pre><code>(.*?)</code></pre>", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Said:
+class TranscriptMessage:
     """One message. ``thread`` is the id of its thread's first message, or empty; ``code`` a part of ``text``."""
 
-    ident: str
+    event_id: str
     at: float
     by: str
     text: str
@@ -27,41 +27,43 @@ class Said:
 
     @property
     def moment(self) -> datetime:
-        """When it was said first."""
+        """When it was written."""
         return datetime.fromtimestamp(self.at, UTC)
 
 
-def messages(events: Sequence[Event]) -> list[Said]:
+def messages(events: Sequence[Event]) -> list[TranscriptMessage]:
     """Return a room's messages, oldest first."""
     edits: dict[str, list[Event]] = {}
     for event in events:
         if (edited := _relation(event, "m.replace")) and "m.new_content" in event["content"]:
             edits.setdefault(edited, []).append(event)
     return [
-        _said(event, edits.get(event["event_id"], ()))
+        _message(event, edits.get(event["event_id"], ()))
         for event in events
         if "body" in event["content"] and not _relation(event, "m.replace")
     ]
 
 
-def newest_thread(said: Sequence[Said]) -> list[Said]:
+def newest_thread(transcript: Sequence[TranscriptMessage]) -> list[TranscriptMessage]:
     """Return the thread that was begun last, with its first message; empty if there is none."""
-    begun = {each.thread for each in said} - {""}
-    roots = [each for each in said if each.ident in begun]
-    return [each for each in said if roots and roots[-1].ident in {each.ident, each.thread}]
+    begun = {each.thread for each in transcript} - {""}
+    roots = [each for each in transcript if each.event_id in begun]
+    return [
+        each for each in transcript if roots and roots[-1].event_id in {each.event_id, each.thread}
+    ]
 
 
-def since_asked(said: Sequence[Said], bot: str) -> Iterator[Said]:
-    """Yield what the bot said after a person last did."""
-    asked = max((number for number, each in enumerate(said) if each.by != bot), default=-1)
-    yield from said[asked + 1 :]
+def since_asked(transcript: Sequence[TranscriptMessage], bot: str) -> Iterator[TranscriptMessage]:
+    """Yield what the bot wrote after a person last did."""
+    asked = max((number for number, each in enumerate(transcript) if each.by != bot), default=-1)
+    yield from transcript[asked + 1 :]
 
 
-def _said(event: Event, edits: Sequence[Event]) -> Said:
+def _message(event: Event, edits: Sequence[Event]) -> TranscriptMessage:
     content = edits[-1]["content"]["m.new_content"] if edits else event["content"]
     code = _CODE.search(content.get("formatted_body") or "")
-    return Said(
-        ident=event["event_id"],
+    return TranscriptMessage(
+        event_id=event["event_id"],
         at=event["origin_server_ts"] / 1000,
         by=event["sender"].partition(":")[0].removeprefix("@"),
         text=content["body"],

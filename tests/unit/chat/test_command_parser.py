@@ -6,7 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from holdfast.chat.command_parser import LONGEST, LONGEST_REASON, VERBS, Command, addressed, parse
+from holdfast.chat.command_parser import (
+    CHAT_VERBS,
+    LONGEST,
+    LONGEST_REASON,
+    Command,
+    addressed,
+    parse,
+)
 from holdfast.errors import InvalidInput
 
 PAYLOADS = {
@@ -93,8 +100,8 @@ def test_only_what_is_meant_for_it(text: str, rest: str | None) -> None:
             "resume k3f9 \u2014reason \u201cdisk replaced\u201d",
             Command("resume", {"run": "k3f9"}, reason="disk replaced"),
         ),
-        ("abort k3f9 --hard", Command("abort", {"run": "k3f9"}, flags=frozenset({"hard"}))),
-        ("check lab a.b c.d", Command("check", {"site": "lab"}, many=("a.b", "c.d"))),
+        ("abort k3f9 --hard", Command("abort", {"run": "k3f9"}, hard=True)),
+        ("check lab a.b c.d", Command("check", {"site": "lab"}, claims=["a.b", "c.d"])),
     ],
 )
 def test_commands_as_people_type_them(text: str, expected: Command | None) -> None:
@@ -106,11 +113,11 @@ def test_commands_as_people_type_them(text: str, expected: Command | None) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "expected"),
     [
         ("rnu x reason y", "did you mean run?"),
         ("stauts", "did you mean status?"),
-        ("frobnicate", "there are: runbooks"),
+        ("frobnicate", "known: runbooks"),
         ("run r-1", "needs a reason"),
         ("run r-1 reason   ", "needs a reason"),
         ("resume k3f9", "needs a reason"),
@@ -126,20 +133,23 @@ def test_commands_as_people_type_them(text: str, expected: Command | None) -> No
         ("run r-1 reason " + "a" * (LONGEST_REASON + 1), f"at most {LONGEST_REASON}"),
     ],
 )
-def test_a_mistake_is_told_with_what_to_type(text: str, words: str) -> None:
+def test_a_mistake_is_told_with_what_to_type(text: str, expected: str) -> None:
     with pytest.raises(InvalidInput) as error:
         parse(text)
-    assert words in error.value.message
+    assert expected in error.value.message
 
 
 def positions() -> Iterator[str]:
-    """Every place of every command where something can be typed."""
-    for verb in VERBS.values():
-        end = " reason x" if verb.reason else ""
-        yield from (f"{verb.name} --{name} PAYLOAD{end}" for name in verb.takes)
-        if verb.many:
-            yield f"{verb.name}{' a' * len(verb.takes)} PAYLOAD{end}"
-        if verb.inputs:
+    """Yield every position of every command where something can be typed."""
+    for verb in CHAT_VERBS.values():
+        end = " reason x" if "reason" in verb.parameters else ""
+        single = [
+            each for each in verb.parameters if each not in {"claim", "input", "hard", "reason"}
+        ]
+        yield from (f"{verb.name} --{name} PAYLOAD{end}" for name in single)
+        if "claim" in verb.parameters:
+            yield f"{verb.name}{' a' * len(single)} PAYLOAD{end}"
+        if "input" in verb.parameters:
             yield f"{verb.name} a x=PAYLOAD{end}"
             yield f"{verb.name} a PAYLOAD=x{end}"
 
@@ -178,7 +188,7 @@ def test_a_reason_is_one_line_of_letters(typed: str, kept: str) -> None:
 def test_a_dash_is_a_dash_whatever_a_phone_makes_of_it(dash: str) -> None:
     asked = parse(f"run r-1 {dash}limit ctl1 {dash}reason 'x'")
     assert (asked.get("limit"), asked.reason) == ("ctl1", "x")
-    assert parse(f"abort k3f9 {dash}hard").flags == {"hard"}
+    assert parse(f"abort k3f9 {dash}hard").hard
     with pytest.raises(InvalidInput, match="part of the reason or an option"):
         parse(f"run r-1 reason openssl update {dash}limit ctl1")
 

@@ -12,31 +12,43 @@ from typing import Any
 import pytest
 
 from holdfast.chat.bot import Bot
-from holdfast.chat.fake_transport import ABLE
-from holdfast.chat.transport import Abilities, Button, Person, Place
-from tests.unit.chat.rooms import ADA, BOB, CAT, EVE, ROOM, RUN, TOKEN, Room
+from holdfast.chat.transport import Button, Capabilities, Location, Person
+from tests.unit.chat.chat_harness import (
+    ADA,
+    BOB,
+    CAT,
+    CHANNEL,
+    EVE,
+    RUN,
+    TOKEN,
+    ChatHarness,
+    replace_dependencies,
+)
+from tests.unit.chat.fake_transport import CAPABILITIES
 from tests.unit.chat.test_command_parser import PAYLOADS
 from tests.unit.cli.desks import BLOCKS
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Room:
-    return Room(tmp_path)
+def harness(tmp_path: Path) -> ChatHarness:
+    return ChatHarness(tmp_path)
 
 
-def telling(room: Room, story: Callable[[Bot], Coroutine[Any, Any, None]]) -> None:
+def run_scenario(
+    harness: ChatHarness, scenario: Callable[[Bot], Coroutine[Any, Any, None]]
+) -> None:
     """Let a story happen while a bot serves."""
 
     async def happening() -> None:
-        async with room.serving() as bot:
-            await story(bot)
-        await asyncio.to_thread(room.launcher.join)
+        async with harness.serving() as bot:
+            await scenario(bot)
+        await asyncio.to_thread(harness.launcher.join)
 
     asyncio.run(happening())
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "expected"),
     [
         ("holdfast help", "holdfast run RUNBOOK [SITE] [LIMIT] [NAME=VALUE …] reason WHY"),
         ("holdfast help abort", "holdfast abort [RUN] [--hard]"),
@@ -54,318 +66,320 @@ def telling(room: Room, story: Callable[[Bot], Coroutine[Any, Any, None]]) -> No
         ("holdfast plan broker-restart lab ctl9", "matches no host"),
     ],
 )
-def test_a_viewer_may_look(room: Room, text: str, words: str) -> None:
-    async def story(bot: Bot) -> None:
-        assert words in await room.ask(CAT, text, bot)
+def test_a_viewer_may_look(harness: ChatHarness, text: str, expected: str) -> None:
+    async def scenario(bot: Bot) -> None:
+        assert expected in await harness.ask(CAT, text, bot)
 
-    telling(room, story)
-    assert room.launcher.launched == []
+    run_scenario(harness, scenario)
+    assert harness.launcher.launched == []
 
 
 @pytest.mark.parametrize("who", [CAT, BOB], ids=["viewer", "approver"])
 @pytest.mark.parametrize(
     "text", [RUN, "holdfast resume RUN reason x", "holdfast abort RUN", "holdfast abort RUN --hard"]
 )
-def test_only_an_operator_may_act(room: Room, who: Person, text: str) -> None:
-    async def story(bot: Bot) -> None:
-        await room.ask(ADA, RUN, bot)
-        await room.until(lambda: bool(room.store.runs()), "a run")
-        said = await room.ask(who, text.replace("RUN", room.run), bot)
-        assert "is no operator of broker-restart at lab" in said
+def test_only_an_operator_may_act(harness: ChatHarness, who: Person, text: str) -> None:
+    async def scenario(bot: Bot) -> None:
+        await harness.ask(ADA, RUN, bot)
+        await harness.until(lambda: bool(harness.store.runs()), "a run")
+        answer = await harness.ask(who, text.replace("RUN", harness.run), bot)
+        assert "is no operator of broker-restart at lab" in answer
 
-    telling(room, story)
-    assert len(room.launcher.launched) == 1
-    kinds = [each.event.kind for each in room.store.read(room.run)]
+    run_scenario(harness, scenario)
+    assert len(harness.launcher.launched) == 1
+    kinds = [each.event.kind for each in harness.store.read(harness.run)]
     assert "abort_requested" not in kinds
     assert "resumed" not in kinds
 
 
-def test_a_role_counts_only_where_it_was_given(room: Room) -> None:
-    room.config["roles"] = [
+def test_a_role_counts_only_where_it_was_given(harness: ChatHarness) -> None:
+    harness.config["roles"] = [
         {"role": "operator", "people": ["ada"], "sites": ["lab"], "runbooks": ["other-restart"]},
         {"role": "viewer", "people": ["ada"], "sites": ["lab"]},
     ]
 
-    async def story(bot: Bot) -> None:
-        assert "is no operator of broker-restart at lab" in await room.ask(ADA, RUN, bot)
+    async def scenario(bot: Bot) -> None:
+        assert "is no operator of broker-restart at lab" in await harness.ask(ADA, RUN, bot)
 
-    telling(room, story)
-    assert room.launcher.launched == []
+    run_scenario(harness, scenario)
+    assert harness.launcher.launched == []
 
 
 def test_a_stranger_is_refused_once_whatever_they_call_themselves(
-    room: Room, caplog: pytest.LogCaptureFixture
+    harness: ChatHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def story(bot: Bot) -> None:
-        refusal = await room.ask(EVE, RUN, bot)
+    async def scenario(bot: Bot) -> None:
+        refusal = await harness.ask(EVE, RUN, bot)
         assert refusal.startswith("Refused: memory:eve is not known here.\nnext: ")
         for text in (RUN, "holdfast status", "holdfast help"):
-            assert await room.ask(EVE, text, bot) == ""
+            assert await harness.ask(EVE, text, bot) == ""
 
-    telling(room, story)
-    assert room.launcher.launched == []
+    run_scenario(harness, scenario)
+    assert harness.launcher.launched == []
     assert caplog.text.count("memory:eve is not known here") == 4
 
 
-def test_a_platform_that_vouches_for_nobody_only_tells(room: Room) -> None:
+def test_a_platform_that_vouches_for_nobody_only_tells(harness: ChatHarness) -> None:
     limits = {"threads": False, "edits": False, "buttons": False, "files": False, "limit": 400}
-    room.chat.abilities = Abilities(vouches=False, **limits)  # type: ignore[arg-type]  # a bool and an int
+    harness.platform.capabilities = Capabilities(authenticates=False, **limits)  # type: ignore[arg-type]  # a bool and an int
 
-    async def story(bot: Bot) -> None:
-        assert "cannot vouch" in await room.ask(ADA, RUN, bot)
-        assert "cannot vouch" in await room.ask(Person("", "ada"), RUN, bot)
+    async def scenario(bot: Bot) -> None:
+        assert "does not authenticate" in await harness.ask(ADA, RUN, bot)
+        assert "does not authenticate" in await harness.ask(Person("", "ada"), RUN, bot)
 
-    telling(room, story)
-    assert room.launcher.launched == []
-
-
-def test_talk_that_is_not_for_it_gets_no_answer(room: Room) -> None:
-    async def story(bot: Bot) -> None:
-        assert await room.ask(EVE, "shall we run broker-restart?", bot) == ""
-        assert await room.ask(ADA, "run broker-restart lab reason x", bot) == ""
-
-    telling(room, story)
-    assert room.chat.messages == []
+    run_scenario(harness, scenario)
+    assert harness.launcher.launched == []
 
 
-def test_a_command_delivered_again_is_done_once_even_by_another_bot(room: Room) -> None:
-    async def story() -> None:
-        async with room.serving() as bot:
-            assert "Starting" in await room.ask(ADA, RUN, bot, ident="e1")
-            assert await room.ask(ADA, RUN, bot, ident="e1") == ""
-        async with room.serving() as bot:
-            assert await room.ask(ADA, RUN, bot, ident="e1") == ""
-        await asyncio.to_thread(room.launcher.join)
+def test_talk_that_is_not_for_it_gets_no_answer(harness: ChatHarness) -> None:
+    async def scenario(bot: Bot) -> None:
+        assert await harness.ask(EVE, "shall we run broker-restart?", bot) == ""
+        assert await harness.ask(ADA, "run broker-restart lab reason x", bot) == ""
 
-    asyncio.run(story())
-    assert len(room.launcher.launched) == 1
-    assert len(room.restarts) == 3
+    run_scenario(harness, scenario)
+    assert harness.platform.messages == []
 
 
-def test_too_many_commands_are_not_done(room: Room) -> None:
-    room.config["rates"] = {"commands": 3, "seconds": 36_000}
+def test_a_command_delivered_again_is_done_once_even_by_another_bot(harness: ChatHarness) -> None:
+    async def scenario() -> None:
+        async with harness.serving() as bot:
+            assert "Starting" in await harness.ask(ADA, RUN, bot, event_id="e1")
+            assert await harness.ask(ADA, RUN, bot, event_id="e1") == ""
+        async with harness.serving() as bot:
+            assert await harness.ask(ADA, RUN, bot, event_id="e1") == ""
+        await asyncio.to_thread(harness.launcher.join)
 
-    async def story(bot: Bot) -> None:
-        answers = [await room.ask(ADA, "holdfast help run", bot) for _ in range(5)]
+    asyncio.run(scenario())
+    assert len(harness.launcher.launched) == 1
+    assert len(harness.restarts) == 3
+
+
+def test_too_many_commands_are_not_done(harness: ChatHarness) -> None:
+    harness.config["rates"] = {"commands": 3, "seconds": 36_000}
+
+    async def scenario(bot: Bot) -> None:
+        answers = [await harness.ask(ADA, "holdfast help run", bot) for _ in range(5)]
         assert ["Run a runbook" in answer for answer in answers] == [True] * 3 + [False] * 2
         assert "Too many commands" in answers[3]
         assert answers[4] == ""
-        assert "Run a runbook" in await room.ask(CAT, "holdfast help run", bot)
+        assert "Run a runbook" in await harness.ask(CAT, "holdfast help run", bot)
 
-    telling(room, story)
+    run_scenario(harness, scenario)
 
 
-def test_whoever_has_asked_too_much_can_still_abort(room: Room) -> None:
-    room.config["rates"] = {"commands": 2, "seconds": 36_000}
-    room.config["approvals"] = [{"sites": ["lab"]}]
+def test_whoever_has_asked_too_much_can_still_abort(harness: ChatHarness) -> None:
+    harness.config["rates"] = {"commands": 2, "seconds": 36_000}
+    harness.config["approvals"] = [{"sites": ["lab"]}]
 
-    async def story(bot: Bot) -> None:
-        await room.ask(ADA, RUN, bot)
-        await room.until_said("Approval wanted")
-        await room.ask(ADA, "holdfast help", bot)
-        told = await room.ask(ADA, "holdfast status", bot)
+    async def scenario(bot: Bot) -> None:
+        await harness.ask(ADA, RUN, bot)
+        await harness.until_posted("Approval needed")
+        await harness.ask(ADA, "holdfast help", bot)
+        told = await harness.ask(ADA, "holdfast status", bot)
         assert "at most 2 in 10 h 00 min; this one was not done" in told
         assert "next: " in told
-        assert "to stop at the next boundary" in await room.press(ADA, "Abort", bot)
-        assert room.run in await room.ask(ADA, f"holdfast abort {room.run}", bot)
-        assert await room.ask(ADA, f"holdfast abort {room.run}", bot) == ""
-        await room.until_said("ABORTED: ")
+        assert "to stop at the next boundary" in await harness.press(ADA, "Abort", bot)
+        assert harness.run in await harness.ask(ADA, f"holdfast abort {harness.run}", bot)
+        assert await harness.ask(ADA, f"holdfast abort {harness.run}", bot) == ""
+        await harness.until_posted("ABORTED: ")
 
-    telling(room, story)
-    assert room.restarts == []
+    run_scenario(harness, scenario)
+    assert harness.restarts == []
 
 
-def test_strangers_cannot_make_it_chatter(room: Room) -> None:
-    async def story(bot: Bot) -> None:
+def test_strangers_cannot_make_it_chatter(harness: ChatHarness) -> None:
+    async def scenario(bot: Bot) -> None:
         for number in range(80):
-            await room.chat.say(Person("", f"nick{number}"), "holdfast help", ROOM)
-            await room.chat.say(Person(f"memory:e{number}", "ada"), "holdfast help", ROOM)
-        await room.chat.heard_all()
+            await harness.platform.say(Person("", f"nick{number}"), "holdfast help", CHANNEL)
+            await harness.platform.say(Person(f"memory:e{number}", "ada"), "holdfast help", CHANNEL)
+        await harness.platform.all_received()
         await bot.settled()
-        assert len(room.said("Refused: memory does not say who nick0 is")) == 1
-        assert len(room.said("Refused: ")) == 50
-        assert "is no operator" in await room.ask(CAT, RUN, bot), "who is known is heard"
+        assert len(harness.texts_with("Refused: memory does not prove who nick0 is")) == 1
+        assert len(harness.texts_with("Refused: ")) == 50
+        assert "is no operator" in await harness.ask(CAT, RUN, bot), "who is known is heard"
 
-    telling(room, story)
-
-
-def test_who_may_is_said_to_who_may_not(room: Room) -> None:
-    async def story(bot: Bot) -> None:
-        assert "next: ask one of: ada, dot" in await room.ask(CAT, RUN, bot)
-
-    telling(room, story)
+    run_scenario(harness, scenario)
 
 
-def test_a_secret_is_no_value_of_an_input(room: Room) -> None:
-    room.write(*BLOCKS, inputs="{unit: {type: string, default: x, summary: s}}")
+def test_who_may_is_said_to_who_may_not(harness: ChatHarness) -> None:
+    async def scenario(bot: Bot) -> None:
+        assert "next: ask one of: ada, dot" in await harness.ask(CAT, RUN, bot)
 
-    async def story(bot: Bot) -> None:
-        said = await room.ask(ADA, f"{RUN.partition(' reason')[0]} unit={TOKEN} reason x", bot)
-        assert "cannot be a" in said
+    run_scenario(harness, scenario)
 
-    telling(room, story)
-    assert room.launcher.launched == []
-    assert [where for where, text in room.everything().items() if TOKEN in text] == []
+
+def test_a_secret_is_no_value_of_an_input(harness: ChatHarness) -> None:
+    harness.write(*BLOCKS, inputs="{unit: {type: string, default: x, summary: s}}")
+
+    async def scenario(bot: Bot) -> None:
+        answer = await harness.ask(ADA, f"{RUN.partition(' reason')[0]} unit={TOKEN} reason x", bot)
+        assert "cannot be a" in answer
+
+    run_scenario(harness, scenario)
+    assert harness.launcher.launched == []
+    assert [where for where, text in harness.everything().items() if TOKEN in text] == []
 
 
 def test_a_secret_that_a_log_line_would_cut_is_not_logged_by_half(
-    room: Room, caplog: pytest.LogCaptureFixture
+    harness: ChatHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
 
-    async def story(bot: Bot) -> None:
+    async def scenario(bot: Bot) -> None:
         for length in range(150, 200, 7):
-            await room.ask(ADA, f"holdfast show {'x' * length} {TOKEN}", bot)
+            await harness.ask(ADA, f"holdfast show {'x' * length} {TOKEN}", bot)
 
-    telling(room, story)
+    run_scenario(harness, scenario)
     assert "planted" not in caplog.text
 
 
-def test_a_runbook_that_cannot_be_read_hides_no_other(room: Room) -> None:
-    (room.path / "runbooks/gone-restart.md").symlink_to(room.path / "nowhere")
-    (room.path / "runbooks/bad-restart.md").write_bytes(b"---\nname: \xff\n")
+def test_a_runbook_that_cannot_be_read_hides_no_other(harness: ChatHarness) -> None:
+    (harness.path / "runbooks/gone-restart.md").symlink_to(harness.path / "nowhere")
+    (harness.path / "runbooks/bad-restart.md").write_bytes(b"---\nname: \xff\n")
 
-    async def story(bot: Bot) -> None:
-        said = await room.ask(CAT, "holdfast runbooks", bot)
-        assert "broker-restart  for tests" in said
-        assert "wrong: " in said
-        assert "bad-restart" in said
-        assert "gone-restart" in said
+    async def scenario(bot: Bot) -> None:
+        answer = await harness.ask(CAT, "holdfast runbooks", bot)
+        assert "broker-restart  for tests" in answer
+        assert "invalid: " in answer
+        assert "bad-restart" in answer
+        assert "gone-restart" in answer
         for name in ("gone-restart", "bad-restart"):
-            assert f"{name}.md" in await room.ask(CAT, f"holdfast show {name}", bot)
-            assert f"{name}.md" in await room.ask(CAT, f"holdfast plan {name}", bot)
+            assert f"{name}.md" in await harness.ask(CAT, f"holdfast show {name}", bot)
+            assert f"{name}.md" in await harness.ask(CAT, f"holdfast plan {name}", bot)
 
-    telling(room, story)
+    run_scenario(harness, scenario)
 
 
-def test_what_cannot_be_noted_is_not_done_and_that_is_said_once(room: Room) -> None:
-    async def story(bot: Bot) -> None:
-        broken = room.path / "chat.db"
-        broken.rename(room.path / "away")
+def test_what_cannot_be_noted_is_not_done_and_that_is_said_once(harness: ChatHarness) -> None:
+    async def scenario(bot: Bot) -> None:
+        broken = harness.path / "chat.db"
+        broken.rename(harness.path / "away")
         broken.mkdir()
-        said = await room.ask(ADA, RUN, bot)
-        assert "what chat remembers cannot be read or written" in said
-        assert "next: repair the file" in said
-        assert await room.ask(ADA, RUN, bot) == ""
-        assert await room.ask(EVE, RUN, bot) == ""
+        answer = await harness.ask(ADA, RUN, bot)
+        assert "chat's own state cannot be read or written" in answer
+        assert "next: repair the file" in answer
+        assert await harness.ask(ADA, RUN, bot) == ""
+        assert await harness.ask(EVE, RUN, bot) == ""
 
-    telling(room, story)
-    assert room.launcher.launched == []
-
-
-def test_nothing_that_a_terminal_obeys_is_said(room: Room) -> None:
-    async def story(bot: Bot) -> None:
-        room.launcher.check = lambda *_: "PASS \x1b[2J\u202e ok"  # type: ignore[method-assign]  # its words
-        assert "PASS  ok" in await room.ask(CAT, "holdfast check", bot)
-
-    telling(room, story)
+    run_scenario(harness, scenario)
+    assert harness.launcher.launched == []
 
 
-def test_a_second_run_on_the_same_scope_is_told_who_holds_it(room: Room) -> None:
-    room.config["approvals"] = [{"sites": ["lab"]}]
+def test_nothing_that_a_terminal_obeys_is_said(harness: ChatHarness) -> None:
+    async def scenario(bot: Bot) -> None:
+        harness.launcher.check = lambda *_: "PASS \x1b[2J\u202e ok"  # type: ignore[method-assign]  # its words
+        assert "PASS  ok" in await harness.ask(CAT, "holdfast check", bot)
 
-    async def story(bot: Bot) -> None:
-        await room.ask(ADA, RUN, bot)
-        await room.until_said("Approval wanted")
-        await room.ask(ADA, RUN.replace("openssl update", "another"), bot)
-        await room.until_said("Did not go on")
-        (refusal,) = room.said("Did not go on")
-        for words in ("lab/broker", "memory:ada", "openssl update"):
-            assert words in refusal
-        assert room.launcher.launched[1].run in refusal
-        await room.ask(ADA, f"holdfast abort {room.run}", bot)
-
-    telling(room, story)
-    assert room.restarts == []
-    assert len(room.store.runs()) == 1
+    run_scenario(harness, scenario)
 
 
-def test_in_a_runs_thread_the_run_need_not_be_named(room: Room) -> None:
-    room.config["approvals"] = [{"sites": ["lab"]}]
+def test_a_second_run_on_the_same_scope_is_told_who_holds_it(harness: ChatHarness) -> None:
+    harness.config["approvals"] = [{"sites": ["lab"]}]
 
-    async def story(bot: Bot) -> None:
-        await room.ask(ADA, RUN, bot)
-        await room.until_said("Approval wanted")
-        thread = next(m.place for m in room.chat.messages if m.place.thread)
-        assert "Which run?" in await room.ask(ADA, "holdfast abort", bot)
-        assert room.run in await room.ask(ADA, "holdfast status", bot, thread)
-        assert "at the next boundary" in await room.ask(ADA, "holdfast abort", bot, thread)
-        await room.until(lambda: len(room.log()) == 2, "END")
+    async def scenario(bot: Bot) -> None:
+        await harness.ask(ADA, RUN, bot)
+        await harness.until_posted("Approval needed")
+        await harness.ask(ADA, RUN.replace("openssl update", "another"), bot)
+        await harness.until_posted("Did not go on")
+        (refusal,) = harness.texts_with("Did not go on")
+        for expected in ("lab/broker", "memory:ada", "openssl update"):
+            assert expected in refusal
+        assert harness.launcher.launched[1].run in refusal
+        await harness.ask(ADA, f"holdfast abort {harness.run}", bot)
 
-    telling(room, story)
-    assert room.restarts == []
+    run_scenario(harness, scenario)
+    assert harness.restarts == []
+    assert len(harness.store.runs()) == 1
+
+
+def test_in_a_runs_thread_the_run_need_not_be_named(harness: ChatHarness) -> None:
+    harness.config["approvals"] = [{"sites": ["lab"]}]
+
+    async def scenario(bot: Bot) -> None:
+        await harness.ask(ADA, RUN, bot)
+        await harness.until_posted("Approval needed")
+        thread = next(m.location for m in harness.platform.messages if m.location.thread)
+        assert "Which run?" in await harness.ask(ADA, "holdfast abort", bot)
+        assert harness.run in await harness.ask(ADA, "holdfast status", bot, thread)
+        assert "at the next boundary" in await harness.ask(ADA, "holdfast abort", bot, thread)
+        await harness.until(lambda: len(harness.log()) == 2, "END")
+
+    run_scenario(harness, scenario)
+    assert harness.restarts == []
 
 
 @pytest.mark.parametrize(
     "token", ["approve:a", "abort:", "abort:20", "run:x", "abort:x:y", "{{7*7}}"]
 )
-def test_a_button_that_is_not_ours_does_nothing(room: Room, token: str) -> None:
-    async def story(bot: Bot) -> None:
-        await room.ask(ADA, RUN, bot)
-        await room.until(lambda: bool(room.store.runs()), "a run")
-        said = await room.press_token(ADA, Button("x", token), bot)
-        assert "This button is not known" in said
+def test_a_button_that_is_not_ours_does_nothing(harness: ChatHarness, token: str) -> None:
+    async def scenario(bot: Bot) -> None:
+        await harness.ask(ADA, RUN, bot)
+        await harness.until(lambda: bool(harness.store.runs()), "a run")
+        answer = await harness.press_token(ADA, Button("x", token), bot)
+        assert "This button is not known" in answer
 
-    telling(room, story)
-    assert len(room.restarts) == 3
+    run_scenario(harness, scenario)
+    assert len(harness.restarts) == 3
 
 
 @pytest.mark.parametrize("name", ["jinja", "shell", "backticks", "at_file", "path", "pipe"])
-def test_a_reason_is_data_from_chat_to_journal_and_back(room: Room, name: str) -> None:
+def test_a_reason_is_data_from_chat_to_journal_and_back(harness: ChatHarness, name: str) -> None:
     reason = f"because {PAYLOADS[name]}"
 
-    async def story(bot: Bot) -> None:
-        assert "Starting" in await room.ask(
+    async def scenario(bot: Bot) -> None:
+        assert "Starting" in await harness.ask(
             ADA, f"holdfast run broker-restart reason {reason}", bot
         )
-        await room.until_said("FINISHED: ")
+        await harness.until_posted("FINISHED: ")
 
-    telling(room, story)
-    opened: Any = room.store.read(room.run)[0].event
+    run_scenario(harness, scenario)
+    opened: Any = harness.store.read(harness.run)[0].event
     assert opened.reason == reason
     assert opened.by == "memory:ada"
-    assert any(reason in text for text in room.chat.texts())
+    assert any(reason in text for text in harness.platform.texts())
 
 
-def test_a_planted_secret_is_nowhere(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    room.groups["broker"] = (*room.groups["broker"],)
+def test_a_planted_secret_is_nowhere(
+    harness: ChatHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.groups["broker"] = (*harness.groups["broker"],)
 
-    async def story(bot: Bot) -> None:
-        await room.ask(ADA, f"{RUN} with {TOKEN}", bot)
-        await room.until_said("FINISHED: ")
-        await room.until(lambda: bool(room.chat.files), "the picture")
-        await room.ask(ADA, f"holdfast {TOKEN}", bot)
-        await room.ask(ADA, f"holdfast show {TOKEN}", bot)
-        await room.ask(ADA, "holdfast status", bot)
+    async def scenario(bot: Bot) -> None:
+        await harness.ask(ADA, f"{RUN} with {TOKEN}", bot)
+        await harness.until_posted("FINISHED: ")
+        await harness.until(lambda: bool(harness.platform.files), "the picture")
+        await harness.ask(ADA, f"holdfast {TOKEN}", bot)
+        await harness.ask(ADA, f"holdfast show {TOKEN}", bot)
+        await harness.ask(ADA, "holdfast status", bot)
 
-    telling(room, story)
-    assert len(room.restarts) == 3
-    assert [where for where, text in room.everything().items() if TOKEN in text] == []
-    assert "[secret]" in json.dumps(dict(room.everything()))
+    run_scenario(harness, scenario)
+    assert len(harness.restarts) == 3
+    assert [where for where, text in harness.everything().items() if TOKEN in text] == []
+    assert "[secret]" in json.dumps(dict(harness.everything()))
 
 
-def test_answers_fit_the_platform(room: Room) -> None:
-    room.chat.abilities = Abilities(True, True, True, True, True, 400)
-    assert ABLE.limit > 400
+def test_answers_fit_the_platform(harness: ChatHarness) -> None:
+    harness.platform.capabilities = Capabilities(True, True, True, True, True, 400)
+    assert CAPABILITIES.limit > 400
 
-    async def story(bot: Bot) -> None:
-        await room.ask(ADA, "holdfast plan broker-restart", bot)
-        await room.ask(ADA, RUN, bot, Place(ROOM.channel))
-        await room.until_said("FINISHED: ")
+    async def scenario(bot: Bot) -> None:
+        await harness.ask(ADA, "holdfast plan broker-restart", bot)
+        await harness.ask(ADA, RUN, bot, Location(CHANNEL.channel))
+        await harness.until_posted("FINISHED: ")
 
-    telling(room, story)
-    for message in room.chat.messages:
+    run_scenario(harness, scenario)
+    for message in harness.platform.messages:
         assert len(message.message.text) + len(message.message.code) <= 400
-    plan = room.said("Nothing was touched.")[0]
+    plan = harness.texts_with("Nothing was touched.")[0]
     assert "next: holdfast run broker-restart lab reason WHY" in plan
     assert "more lines" in plan
-    assert f"[{room.run}]" in room.said("FINISHED")[0]
+    assert f"[{harness.run}]" in harness.texts_with("FINISHED")[0]
 
 
-def test_checks_leave_room_for_other_commands(room: Room) -> None:
-    async def story(bot: Bot) -> None:
+def test_checks_leave_room_for_other_commands(harness: ChatHarness) -> None:
+    async def scenario(bot: Bot) -> None:
         over = threading.Event()
-        asked = room.launcher.check
+        asked = harness.launcher.check
 
         def slow(inventory: Path, claims: tuple[str, ...]) -> str:
             over.wait(10)
@@ -374,45 +388,47 @@ def test_checks_leave_room_for_other_commands(room: Room) -> None:
         class Slow:
             check = staticmethod(slow)
 
-        bot.clerk.launcher = Slow()  # type: ignore[assignment]  # the part of it that is asked for
+        replace_dependencies(bot, launcher=Slow())
         for _ in range(3):
-            await room.chat.say(CAT, "holdfast check", ROOM)
-        await room.until_said("2 checks are under way")
-        assert "Nobody holds a lease" in await asyncio.wait_for(_status(room), 5)
+            await harness.platform.say(CAT, "holdfast check", CHANNEL)
+        await harness.until_posted("2 checks are running")
+        assert "Nobody holds a lease" in await asyncio.wait_for(_status(harness), 5)
         over.set()
         await bot.settled()
-        assert len(room.launcher.checked) == 2
+        assert len(harness.launcher.checked) == 2
 
-    telling(room, story)
+    run_scenario(harness, scenario)
 
 
-def test_nobody_waits_behind_an_inventory_that_does_not_answer_to_stop_a_run(room: Room) -> None:
-    room.config["approvals"] = [{"sites": ["lab"]}]
+def test_nobody_waits_behind_an_inventory_that_does_not_answer_to_stop_a_run(
+    harness: ChatHarness,
+) -> None:
+    harness.config["approvals"] = [{"sites": ["lab"]}]
 
-    async def story(bot: Bot) -> None:
-        await room.ask(ADA, RUN, bot)
-        await room.until_said("Approval wanted")
-        over, known = threading.Event(), bot.clerk.inventories
+    async def scenario(bot: Bot) -> None:
+        await harness.ask(ADA, RUN, bot)
+        await harness.until_posted("Approval needed")
+        over, known = threading.Event(), bot.dependencies.inventories
 
         def slow() -> Mapping[str, Path]:
             over.wait(60)
             return known()
 
-        bot.clerk.inventories = slow
+        replace_dependencies(bot, inventories=slow)
         for _ in range(8):
-            await room.chat.say(CAT, "holdfast plan broker-restart", ROOM)
-        await room.chat.say(ADA, f"holdfast abort {room.run}", ROOM)
+            await harness.platform.say(CAT, "holdfast plan broker-restart", CHANNEL)
+        await harness.platform.say(ADA, f"holdfast abort {harness.run}", CHANNEL)
         try:
-            await room.until_said("to stop at the next boundary")
+            await harness.until_posted("to stop at the next boundary")
         finally:
             over.set()
         await bot.settled()
 
-    telling(room, story)
-    assert room.restarts == []
+    run_scenario(harness, scenario)
+    assert harness.restarts == []
 
 
-async def _status(room: Room) -> str:
-    await room.chat.say(CAT, "holdfast status", ROOM)
-    await room.until_said("Nobody holds a lease")
-    return room.said("Nobody holds a lease")[0]
+async def _status(harness: ChatHarness) -> str:
+    await harness.platform.say(CAT, "holdfast status", CHANNEL)
+    await harness.until_posted("Nobody holds a lease")
+    return harness.texts_with("Nobody holds a lease")[0]

@@ -12,7 +12,7 @@ from holdfast.chat.permissions import Permissions
 from holdfast.chat.transport import Person
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
-from tests.unit.chat.rooms import CONFIG
+from tests.unit.chat.chat_harness import CONFIG
 
 
 def written(path: Path, **changed: Json) -> Path:
@@ -26,7 +26,7 @@ def test_the_tests_own_configuration_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"),
+    ("changed", "expected"),
     [
         (
             {"roles": [{"role": "operator", "people": ["adda"], "sites": ["lab"]}]},
@@ -47,10 +47,10 @@ def test_the_tests_own_configuration_is_read(tmp_path: Path) -> None:
         ({"rates": {"commands": 0}}, "rates.commands"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, changed: dict[str, Json], words: str) -> None:
+def test_what_is_wrong_is_named(tmp_path: Path, changed: dict[str, Json], expected: str) -> None:
     with pytest.raises(InvalidInput) as error:
         load_config(written(tmp_path, **changed))
-    assert words in str(error.value)
+    assert expected in str(error.value)
     assert "docs/chat.md" in str(error.value)
 
 
@@ -68,12 +68,12 @@ def test_a_missing_file_says_what_to_type(tmp_path: Path) -> None:
         load_config(tmp_path / "gone.yml")
 
 
-def access(*roles: dict[str, Json]) -> Permissions:
+def permissions(*roles: dict[str, Json]) -> Permissions:
     return Permissions(Config.model_validate(CONFIG | {"roles": roles}))
 
 
 def test_names_that_are_shown_decide_nothing() -> None:
-    known = access()
+    known = permissions()
     assert known.member(Person("memory:ada", "whoever")) is not None
     assert known.member(Person("", "ada")) is None
     assert known.member(Person("other:ada", "ada")) is None
@@ -90,8 +90,8 @@ def test_names_that_are_shown_decide_nothing() -> None:
 def test_roles_are_by_site_and_runbook(
     sites: list[str], runbooks: list[str], expected: set[str]
 ) -> None:
-    known = access({"role": "viewer", "people": ["ada"], "sites": sites, "runbooks": runbooks})
+    known = permissions({"role": "viewer", "people": ["ada"], "sites": sites, "runbooks": runbooks})
     ada = known.member(Person("memory:ada", "Ada"))
     assert ada is not None
-    assert {name for name in ("a", "b") if known.sees(ada, "lab", name)} == expected
+    assert {name for name in ("a", "b") if known.may_view(ada, "lab", name)} == expected
     assert known.people(Role.OPERATOR, "lab", "a") == []

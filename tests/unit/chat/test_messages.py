@@ -17,8 +17,8 @@ SCRUB = Scrubber({"planted-secret-4711"})
 
 
 def held(evidence: str = "FAIL not_running", reason: str = "openssl update") -> Story:
-    story = Story(RUN, plan={}, reason=reason)
-    return story.add(
+    scenario = Story(RUN, plan={}, reason=reason)
+    return scenario.add(
         events.Held(
             at=at(90),
             host="ctl3",
@@ -42,9 +42,9 @@ def test_a_hold_keeps_its_run_and_its_next_command(evidence: str, limit: int) ->
 
 @given(st.text(max_size=2000), st.integers(400, 4000))
 def test_log_lines_keep_their_run(text: str, limit: int) -> None:
-    story = held(text, text or "x")
-    state = fold(story.journal)
-    for recorded in story.journal:
+    scenario = held(text, text or "x")
+    state = fold(scenario.journal)
+    for recorded in scenario.journal:
         message = fit(Message(log_line(state, recorded.event, "ada (slack:T1/U2)")), limit, SCRUB)
         assert f"[{RUN}]" in message.text
         assert "\n" not in message.text
@@ -72,20 +72,22 @@ def test_secrets_go_before_a_cut_could_hide_half_of_them(where: str) -> None:
 
 
 def test_the_log_line_is_the_one_that_people_know() -> None:
-    story = held()
-    state = fold(story.journal)
-    assert log_line(state, story.journal[0].event, "ada") == (
+    scenario = held()
+    state = fold(scenario.journal)
+    assert log_line(state, scenario.journal[0].event, "ada") == (
         f"START - rabbitmq-restart lab by ada: openssl update [{RUN}]"
     )
-    assert log_line(state, story.journal[-1].event, "") == (
+    assert log_line(state, scenario.journal[-1].event, "") == (
         f"END (HELD) - rabbitmq-restart lab [{RUN}]: FAIL not_running"
     )
 
 
 def test_a_next_command_names_the_site_as_chat_does() -> None:
-    story = Story(RUN, plan={"inventory": "/srv/x y/inventories/lab", "site": "lab", "steps": []})
+    scenario = Story(
+        RUN, plan={"inventory": "/srv/x y/inventories/lab", "site": "lab", "steps": []}
+    )
     again = "holdfast run r-1 --site '/srv/x y/inventories/lab' --reason '…'"
-    story.add(events.RunRefused(at=at(9), evidence="FAIL", next_commands=[again]))
-    message = stopped_message(fold(story.journal))
+    scenario.add(events.RunRefused(at=at(9), evidence="FAIL", next_commands=[again]))
+    message = stopped_message(fold(scenario.journal))
     assert message.text.endswith("next: holdfast run r-1 --site lab --reason '…'")
     assert "/srv" not in message.text + message.code

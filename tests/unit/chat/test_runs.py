@@ -7,38 +7,40 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.chat.rooms import ADA, RUN, Room
+from tests.unit.chat.chat_harness import ADA, RUN, ChatHarness
 from tests.unit.cli.desks import HOSTS
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Room:
-    return Room(tmp_path)
+def harness(tmp_path: Path) -> ChatHarness:
+    return ChatHarness(tmp_path)
 
 
-def test_a_run_is_told_in_one_thread_from_plan_to_picture(room: Room) -> None:
-    async def story() -> None:
-        async with room.serving() as bot:
-            answer = await room.ask(ADA, RUN, bot)
-            assert f"Starting [{room.launcher.launched[0].run}]" in answer
-            await room.until_said("FINISHED: ")
-            await room.until(lambda: bool(room.chat.files), "the picture")
-            await room.until(lambda: len(room.log()) == 2, "END")
+def test_a_run_is_told_in_one_thread_from_plan_to_picture(harness: ChatHarness) -> None:
+    async def scenario() -> None:
+        async with harness.serving() as bot:
+            answer = await harness.ask(ADA, RUN, bot)
+            assert f"Starting [{harness.launcher.launched[0].run}]" in answer
+            await harness.until_posted("FINISHED: ")
+            await harness.until(lambda: bool(harness.platform.files), "the picture")
+            await harness.until(lambda: len(harness.log()) == 2, "END")
 
-    asyncio.run(story())
-    assert room.restarts == list(HOSTS)
+    asyncio.run(scenario())
+    assert harness.restarts == list(HOSTS)
     root, *thread = [
-        m for m in room.chat.messages if m.key.startswith(room.run) and m.place.channel == "room"
+        m
+        for m in harness.platform.messages
+        if m.key.startswith(harness.run) and m.location.channel == "room"
     ]
     assert "openssl update" in root.message.text
     assert "3 restarts on 3 hosts" in root.message.code
-    assert {m.place.thread for m in thread} == {root.ident}
+    assert {m.location.thread for m in thread} == {root.message_id}
     assert len(thread) == 2, "progress, and the end"
     assert thread[0].before, "progress was edited in place"
     assert "✓ 2. Step 2" in thread[0].message.code
-    assert room.run in thread[1].message.text
-    assert room.chat.files[f"{room.run}.svg"][1].startswith(b"<svg")
-    assert room.log() == [
-        f"START - broker-restart lab by ada (memory:ada): openssl update [{room.run}]",
-        f"END (FINISHED) - broker-restart lab [{room.run}]",
+    assert harness.run in thread[1].message.text
+    assert harness.platform.files[f"{harness.run}.svg"][1].startswith(b"<svg")
+    assert harness.log() == [
+        f"START - broker-restart lab by ada (memory:ada): openssl update [{harness.run}]",
+        f"END (FINISHED) - broker-restart lab [{harness.run}]",
     ]

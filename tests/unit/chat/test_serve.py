@@ -13,27 +13,27 @@ from pathlib import Path
 import pytest
 import yaml
 
-from holdfast.chat.run_launcher import Processes
-from holdfast.chat.run_request import Resume
+from holdfast.chat.run_launcher import ProcessLauncher
+from holdfast.chat.run_request import ResumeRun
 from holdfast.errors import Refused
 from holdfast.model import Json
-from tests.unit.chat.rooms import CONFIG
+from tests.unit.chat.chat_harness import CONFIG
 from tests.unit.cli.desks import HOSTS, Office
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
+def cli(tmp_path: Path) -> Office:
     return Office(tmp_path / "project")
 
 
-def request(office: Office, **changed: Json) -> str:
-    plan = json.loads(office.call("plan", "broker-restart", "--json").out)
+def request(cli: Office, **changed: Json) -> str:
+    plan = json.loads(cli.call("plan", "broker-restart", "--json").out)
     asked = {
         "kind": "start",
         "run": "20261121-2304-broker-restart-abcd",
-        "wanted": {"runbook": "broker-restart", "site": "lab"},
-        "runbook_path": str(office.path / "runbooks/broker-restart.md"),
-        "inventory": str(office.path / "inventories/lab"),
+        "plan_request": {"runbook": "broker-restart", "site": "lab"},
+        "runbook_path": str(cli.path / "runbooks/broker-restart.md"),
+        "inventory": str(cli.path / "inventories/lab"),
         "plan_hash": plan["hash"],
         "by": "slack:T1/U2",
         "reason": "openssl {{ 7*7 }}",
@@ -41,54 +41,54 @@ def request(office: Office, **changed: Json) -> str:
     return json.dumps(asked | changed)
 
 
-def restarts(office: Office) -> list[str]:
-    return [act for act in office.acts if act.startswith("restart")]
+def restarts(cli: Office) -> list[str]:
+    return [act for act in cli.acts if act.startswith("restart")]
 
 
-def test_a_request_is_driven_to_its_end(office: Office) -> None:
-    said = office.call("chat", "drive", typed=request(office))
-    assert (said.code, said.everything) == (0, "")
-    assert restarts(office) == [f"restart {host}" for host in HOSTS]
-    told = office.call("status", "abcd").out
+def test_a_request_is_driven_to_its_end(cli: Office) -> None:
+    result = cli.call("chat", "drive", typed=request(cli))
+    assert (result.code, result.everything) == (0, "")
+    assert restarts(cli) == [f"restart {host}" for host in HOSTS]
+    told = cli.call("status", "abcd").out
     assert "slack:T1/U2: openssl {{ 7*7 }}" in told
 
 
-def test_the_same_request_again_is_refused(office: Office) -> None:
-    asked = request(office)
-    office.call("chat", "drive", typed=asked)
-    said = office.call("chat", "drive", typed=asked)
-    assert said.code == 2
-    assert "was started already" in said.err
-    assert len(restarts(office)) == len(HOSTS)
+def test_the_same_request_again_is_refused(cli: Office) -> None:
+    asked = request(cli)
+    cli.call("chat", "drive", typed=asked)
+    result = cli.call("chat", "drive", typed=asked)
+    assert result.code == 2
+    assert "was started already" in result.err
+    assert len(restarts(cli)) == len(HOSTS)
 
 
 @pytest.mark.parametrize(
-    ("changed", "code", "words"),
+    ("changed", "code", "expected"),
     [
         ({"plan_hash": "0123456789abcdef"}, 3, "changed since it was shown"),
-        ({"wanted": {"runbook": "broker-restart", "site": "eqiad"}}, 2, "calls itself lab"),
+        ({"plan_request": {"runbook": "broker-restart", "site": "eqiad"}}, 2, "calls itself lab"),
         ({"argv": ["-e", "x"]}, 2, "no request"),
         ({"kind": "resume"}, 2, "no request"),
         ({"reason": "  "}, 2, "needs a reason"),
     ],
 )
 def test_anything_else_touches_nothing(
-    office: Office, changed: dict[str, Json], code: int, words: str
+    cli: Office, changed: dict[str, Json], code: int, expected: str
 ) -> None:
-    said = office.call("chat", "drive", typed=request(office, **changed))
-    assert said.code == code
-    assert words in said.err
-    assert office.acts == []
+    result = cli.call("chat", "drive", typed=request(cli, **changed))
+    assert result.code == code
+    assert expected in result.err
+    assert cli.acts == []
 
 
-def written(office: Office, **changed: Json) -> str:
-    path = office.path / "chat.yml"
+def written(cli: Office, **changed: Json) -> str:
+    path = cli.path / "chat.yml"
     path.write_text(yaml.safe_dump(CONFIG | changed))
     return str(path)
 
 
 @pytest.mark.parametrize(
-    ("transports", "words"),
+    ("transports", "expected"),
     [
         ({"slakc": {}}, "did you mean slack?"),
         ({"slack": {"bot_token": {"file": "gone"}}}, "the token cannot be read"),
@@ -96,61 +96,65 @@ def written(office: Office, **changed: Json) -> str:
     ],
 )
 def test_serve_says_what_is_wrong_with_a_transport(
-    office: Office, transports: dict[str, Json], words: str
+    cli: Office, transports: dict[str, Json], expected: str
 ) -> None:
-    named = {"transport": next(iter(transports)), "channel": "C1"}
-    changed = {"transports": transports, "log": named, "sites": {"lab": {"channel": named}}}
-    said = office.call("chat", "serve", "--config", written(office, **changed), "--check")
-    assert said.code == 2
-    assert words in said.err
-    assert "planted" not in said.everything
+    display_name = {"transport": next(iter(transports)), "channel": "C1"}
+    changed = {
+        "transports": transports,
+        "log": display_name,
+        "sites": {"lab": {"channel": display_name}},
+    }
+    result = cli.call("chat", "serve", "--config", written(cli, **changed), "--check")
+    assert result.code == 2
+    assert expected in result.err
+    assert "planted" not in result.everything
 
 
 @pytest.mark.parametrize("key", ["roles", "approvals"])
-def test_a_rule_for_a_runbook_that_does_not_exist_is_refused(office: Office, key: str) -> None:
+def test_a_rule_for_a_runbook_that_does_not_exist_is_refused(cli: Office, key: str) -> None:
     rule = {"sites": ["lab"], "runbooks": ["broker-restrat"]}
     who = {"role": "viewer", "people": ["cat"]} if key == "roles" else {}
-    said = office.call(
-        "chat", "serve", "--config", written(office, **{key: [rule | who]}), "--check"
+    result = cli.call("chat", "serve", "--config", written(cli, **{key: [rule | who]}), "--check")
+    assert result.code == 2
+    assert (
+        f"{key}: there is no runbook 'broker-restrat'; did you mean broker-restart?" in result.err
     )
-    assert said.code == 2
-    assert f"{key}: there is no runbook 'broker-restrat'; did you mean broker-restart?" in said.err
 
 
-def test_serve_without_its_file_says_so(office: Office) -> None:
-    said = office.call("chat", "serve", "--config", "gone.yml")
-    assert said.code == 2
-    assert "cannot be read" in said.err
+def test_serve_without_its_file_says_so(cli: Office) -> None:
+    result = cli.call("chat", "serve", "--config", "gone.yml")
+    assert result.code == 2
+    assert "cannot be read" in result.err
 
 
 def test_help_lists_serve_and_not_what_only_the_bot_needs(
-    office: Office, capsys: pytest.CaptureFixture[str]
+    cli: Office, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    office.call("chat", "--help")
-    said = capsys.readouterr().out
-    assert "serve" in said
-    assert "drive" not in said
+    cli.call("chat", "--help")
+    result = capsys.readouterr().out
+    assert "serve" in result
+    assert "drive" not in result
 
 
 def test_a_program_that_cannot_be_started_is_a_refusal(tmp_path: Path) -> None:
-    launcher = Processes(tmp_path / "logs", tmp_path, {}, (str(tmp_path / "gone"),))
+    launcher = ProcessLauncher(tmp_path / "logs", tmp_path, {}, (str(tmp_path / "gone"),))
     with pytest.raises(Refused, match="could not be started"):
-        launcher.launch(Resume(run="r1", by="x", reason="y"))
-    assert not launcher.alive("r1")
+        launcher.launch(ResumeRun(run="r1", by="x", reason="y"))
+    assert not launcher.is_alive("r1")
 
 
 def test_a_runs_words_outlive_it_and_its_bot(tmp_path: Path) -> None:
     script = "import sys; print(len(sys.stdin.read()) > 9, file=sys.stderr)"
-    launcher = Processes(tmp_path / "logs", tmp_path, {}, ("python3", "-c", script))
-    launcher.launch(Resume(run="r1", by="x", reason="y"))
+    launcher = ProcessLauncher(tmp_path / "logs", tmp_path, {}, ("python3", "-c", script))
+    launcher.launch(ResumeRun(run="r1", by="x", reason="y"))
     for process in launcher._running:
         process.wait(10)
-    another = Processes(tmp_path / "logs", tmp_path, {}, ())
-    assert not another.alive("r1")
-    said = another.words("r1")
-    assert said is not None
-    assert said.text == "True"
-    assert another.words("r2") is None
+    another = ProcessLauncher(tmp_path / "logs", tmp_path, {}, ())
+    assert not another.is_alive("r1")
+    result = another.output("r1")
+    assert result is not None
+    assert result.text == "True"
+    assert another.output("r2") is None
 
 
 def test_a_run_that_lives_is_not_launched_again_and_what_it_started_is_no_driver(
@@ -161,22 +165,22 @@ def test_a_run_that_lives_is_not_launched_again_and_what_it_started_is_no_driver
         "stray = subprocess.Popen(['cat'], stdin=subprocess.PIPE, start_new_session=True);"
         "print(stray.pid, file=sys.stderr, flush=True); stray.wait()"
     )
-    launcher = Processes(tmp_path / "logs", tmp_path, {}, (sys.executable, "-c", script))
-    asked = Resume(run="r1", by="x", reason="y")
+    launcher = ProcessLauncher(tmp_path / "logs", tmp_path, {}, (sys.executable, "-c", script))
+    asked = ResumeRun(run="r1", by="x", reason="y")
     launcher.launch(asked)
     (process,) = launcher._running
-    another = Processes(tmp_path / "logs", tmp_path, {}, (sys.executable, "-c", "pass"))
+    another = ProcessLauncher(tmp_path / "logs", tmp_path, {}, (sys.executable, "-c", "pass"))
     try:
-        assert another.alive("r1")
-        with pytest.raises(Refused, match="still lives"):
+        assert another.is_alive("r1")
+        with pytest.raises(Refused, match="still running"):
             another.launch(asked)
-        while (said := another.words("r1")) is None:
+        while (result := another.output("r1")) is None:
             threading.Event().wait(0.02)
     finally:
         process.kill()
         process.wait()
-    stray = int(said.text)
-    assert not another.alive("r1")
+    stray = int(result.text)
+    assert not another.is_alive("r1")
     another.launch(asked)
     with suppress(ProcessLookupError):
         os.kill(stray, signal.SIGKILL)

@@ -34,7 +34,7 @@ EVENTS = [
 
 def test_a_message_stands_once_as_it_was_last_edited() -> None:
     said = messages(EVENTS)
-    assert [(each.ident, each.text, each.edits) for each in said] == [
+    assert [(each.event_id, each.text, each.edits) for each in said] == [
         ("$ask", "holdfast run", 0),
         ("$root", "the plan\na  b", 0),
         ("$progress", "done", 2),
@@ -48,8 +48,8 @@ def test_the_newest_thread_is_the_one_that_was_begun_last() -> None:
     later = [event("$other", "plan 2"), event("$in", "x", **related("$other", "m.thread"))]
     late = event("$late", "still", **related("$root", "m.thread"))
     said = messages([*EVENTS, *later, late])
-    assert [each.ident for each in newest_thread(said)] == ["$other", "$in"]
-    assert [each.ident for each in newest_thread(messages(EVENTS))] == ["$root", "$progress"]
+    assert [each.event_id for each in newest_thread(said)] == ["$other", "$in"]
+    assert [each.event_id for each in newest_thread(messages(EVENTS))] == ["$root", "$progress"]
     assert newest_thread(messages(EVENTS[:1])) == []
 
 

@@ -1,7 +1,7 @@
-"""What Matrix events say and what we mean by it: texts, threads, edits, and emojis for buttons.
+"""Matrix events: message contents, threads, edits, and emojis for buttons. Pure.
 
-Pure. Sources: the Matrix specification, "Instant messaging", "Threading", "Event replacements",
-"Event annotations and reactions".
+Sources: the Matrix specification, "Instant messaging", "Threading", "Event replacements", "Event
+annotations and reactions".
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import mimetypes
 import re
 from collections.abc import Mapping
 
-from holdfast.chat.transport import Button, Message, Place, Posted
+from holdfast.chat.transport import Button, Location, Message, Posted
+from holdfast.chat.transports.base import replace_mention
 from holdfast.model import Json
 
 BUTTONS = "org.holdfast.buttons"
-"""The key of a message's content that says what each emoji stands for."""
+"""The key of a message's content that maps its emojis to buttons' tokens."""
 
 _PLAIN = ("\U0001f535", "\U0001f7e1", "\U0001f7e3", "\U0001f7e0", "\U0001f7e4")  # coloured circles
 _GOOD = ("\u2705", "\U0001f44d", "\U0001f7e2")
@@ -25,33 +26,32 @@ _VARIANTS = re.compile("[\ufe0e\ufe0f]")
 _QUOTE = re.compile(r"^> .*\n?", re.MULTILINE)
 
 
-def bare(emoji: str) -> str:
-    """Return an emoji without what says whether it is drawn in colour: clients differ in that."""
+def plain_emoji(emoji: str) -> str:
+    """Return an emoji without its variation selectors: clients differ in them."""
     return _VARIANTS.sub("", emoji)
 
 
-def content(message: Message) -> dict[str, Json]:
-    """Return what a message is in Matrix; nothing in it is markup, and nobody is mentioned by it."""
+def message_content(message: Message) -> dict[str, Json]:
+    """Return the content of a message; nothing in it is markup, and nobody is mentioned by it."""
     offered = _offered(message.buttons)
     labels = [f"{emoji} {button.label}" for emoji, button in offered]
-    parts = [message.text, "\n".join(labels)]
-    plain = "\n".join(filter(None, (message.text, message.code, parts[1])))
-    said = "<br>".join(html.escape(message.text).split("\n"))
+    text, below = (
+        "<br>".join(map(html.escape, lines)) for lines in (message.text.split("\n"), labels)
+    )
     code = f"<pre><code>{html.escape(message.code)}</code></pre>" if message.code else ""
-    below = "<br>".join(html.escape(label) for label in labels)
-    gap = "<br>" if said and below and not code else ""
+    gap = "<br>" if text and below and not code else ""
     return {
         "msgtype": "m.text",
-        "body": plain,
+        "body": "\n".join(filter(None, (message.text, message.code, *labels))),
         "format": "org.matrix.custom.html",
-        "formatted_body": f"{said}{code}{gap}{below}",
+        "formatted_body": f"{text}{code}{gap}{below}",
         "m.mentions": {},
         **({BUTTONS: {emoji: button.token for emoji, button in offered}} if offered else {}),
     }
 
 
 def file_content(name: str, size: int, uri: str) -> dict[str, Json]:
-    """Return what a file is in Matrix. Clients draw no SVG from others, so it is a file to them."""
+    """Return the content of a file's message. Clients draw no SVG of others: it is a file to them."""
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     drawn = kind.startswith("image/") and kind != "image/svg+xml"
     return {
@@ -63,76 +63,70 @@ def file_content(name: str, size: int, uri: str) -> dict[str, Json]:
     }
 
 
-def in_thread(body: dict[str, Json], place: Place) -> dict[str, Json]:
-    """Put a message into the thread of its place."""
-    if not place.thread:
-        return body
+def in_thread(content: dict[str, Json], location: Location) -> dict[str, Json]:
+    """Return the content as a message of its location's thread."""
+    if not location.thread:
+        return content
     # Clients without threads show it as an answer to the first message.
     relation = {
         "rel_type": "m.thread",
-        "event_id": place.thread,
+        "event_id": location.thread,
         "is_falling_back": True,
-        "m.in_reply_to": {"event_id": place.thread},
+        "m.in_reply_to": {"event_id": location.thread},
     }
-    return {**body, "m.relates_to": relation}
+    return {**content, "m.relates_to": relation}
 
 
-def edited(body: dict[str, Json], posted: Posted) -> dict[str, Json]:
-    """Return the event that replaces a message; clients without edits show it with a star."""
-    relation = {"rel_type": "m.replace", "event_id": posted.ident}
+def edit_content(content: dict[str, Json], posted: Posted) -> dict[str, Json]:
+    """Return the content of the event that replaces a message; clients without edits show a star."""
     return {
-        **{key: value for key, value in body.items() if key != BUTTONS},
-        "body": f"* {body['body']}",
-        "m.new_content": body,
-        "m.relates_to": relation,
+        **{key: value for key, value in content.items() if key != BUTTONS},
+        "body": f"* {content['body']}",
+        "m.new_content": content,
+        "m.relates_to": {"rel_type": "m.replace", "event_id": posted.message_id},
     }
 
 
 def tokens(event: Mapping[str, Json]) -> dict[str, str]:
-    """Return what the emojis of a message stand for, as it was last edited."""
-    body = inside(event, "content")
-    replaced = inside(inside(inside(event, "unsigned"), "m.relations"), "m.replace")
-    latest = inside(replaced, "content") or body
-    offered = inside(inside(latest, "m.new_content") or latest, BUTTONS)
-    return {bare(str(emoji)): str(token) for emoji, token in offered.items()}
+    """Return the buttons' tokens by emoji, as the message was last edited."""
+    content = nested(event, "content")
+    replaced = nested(nested(nested(event, "unsigned"), "m.relations"), "m.replace")
+    latest = nested(replaced, "content") or content
+    offered = nested(nested(latest, "m.new_content") or latest, BUTTONS)
+    return {plain_emoji(str(emoji)): str(token) for emoji, token in offered.items()}
 
 
-def thread_of(body: Mapping[str, Json]) -> str:
-    """Return the first message of the thread a message is in."""
-    relation = inside(body, "m.relates_to")
+def thread_of(content: Mapping[str, Json]) -> str:
+    """Return the first message of the thread that a message is in, or ""."""
+    relation = nested(content, "m.relates_to")
     return str(relation.get("event_id") or "") if relation.get("rel_type") == "m.thread" else ""
 
 
-def inside(event: Mapping[str, Json], key: str) -> Mapping[str, Json]:
-    """Return the object that stands there; an empty one where people sent anything else."""
+def nested(event: Mapping[str, Json], key: str) -> Mapping[str, Json]:
+    """Return the object under a key; an empty one where people sent anything else."""
     value = event.get(key)
     return value if isinstance(value, Mapping) else {}
 
 
-def spoken(body: Mapping[str, Json], user: str, display_name: str) -> str | None:
-    """Return what somebody typed; None for edits, pictures and what bots say."""
-    relation = inside(body, "m.relates_to")
-    text = body.get("body")
+def message_text(content: Mapping[str, Json], user: str, display_name: str) -> str | None:
+    """Return what somebody typed, a mention of the bot as ``holdfast``; None for edits and pictures."""
+    relation = nested(content, "m.relates_to")
+    text = content.get("body")
     if (
-        body.get("msgtype") != "m.text"
+        content.get("msgtype") != "m.text"
         or relation.get("rel_type") == "m.replace"
         or not isinstance(text, str)
     ):
         return None
     if "m.in_reply_to" in relation and text.startswith("> "):
         text = _QUOTE.sub("", text).lstrip("\n")
-    for name in filter(None, (user, display_name, user[1:].partition(":")[0])):
-        if text.casefold().startswith(name.casefold()) and not text[len(name) :][:1].isalnum():
-            return f"holdfast {text[len(name) :].lstrip(':, ')}"
-    return text
+    return replace_mention(text, (user, display_name, user[1:].partition(":")[0]))
 
 
 def _offered(buttons: tuple[Button, ...]) -> list[tuple[str, Button]]:
-    used: set[str] = set()
-    offered = []
+    offered: dict[str, Button] = {}
     for button in buttons:
-        free = [each for each in (*_EMOJIS[button.style], *_PLAIN) if each not in used]
-        if free:
-            used.add(free[0])
-            offered.append((free[0], button))
-    return offered
+        emojis = (*_EMOJIS[button.style], *_PLAIN)
+        if free := next((emoji for emoji in emojis if emoji not in offered), ""):
+            offered[free] = button
+    return list(offered.items())

@@ -1,13 +1,11 @@
 """Slack, over Socket Mode: no inbound port is opened, which suits a bastion.
 
-Owns the translation between Slack's events, blocks and methods and ours. What it relies on:
-
-1. A message is known by workspace, channel and ``ts``, whichever event brings it and however often.
+1. A message is identified by workspace, channel and ``ts``, whichever event brings it and however often.
 2. Text is written as ``rich_text``, whose elements are literal: nothing in it is markup or a mention.
-3. Slack has no idempotency key. Each message carries ours as metadata; before the first post in a place,
-   and after a post whose answer was lost, what already stands there is read.
-4. The library's client replaces a connection when Slack asks for it, but goes on for ever with an
-   address that has expired; a connection that stays lost is replaced from the start here.
+3. Slack has no idempotency key. Each message carries ours as metadata; before the first post to a location,
+   and after a post whose answer was lost, the messages there are read.
+4. The library's client follows Slack's own requests to reconnect, but retries an expired address for
+   ever: a connection that stays lost is replaced from the start here.
 """
 
 from __future__ import annotations
@@ -17,51 +15,51 @@ import json
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import aiohttp
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from holdfast.chat.backoff import STALE_SECONDS, Backoff
+from holdfast.chat.backoff import Backoff
 from holdfast.chat.transport import (
-    Abilities,
-    Hear,
-    Heard,
+    Capabilities,
+    Location,
     Message,
     Person,
-    Place,
     Posted,
+    ReceivedMessage,
     Unreachable,
+)
+from holdfast.chat.transports.base import (
+    Deliver,
+    PlatformTransport,
+    TransportSettings,
+    describe_error,
 )
 from holdfast.chat.transports.slack_format import (
     ACTION,
     EVENT_TYPE,
-    content,
+    button_press,
     filename,
-    keys,
-    pressed,
-    spoken,
+    message_arguments,
+    message_text,
+    posted_by_key,
 )
 from holdfast.model import Json
 
-LOG = logging.getLogger("holdfast.chat.slack")
-
-ABLE = Abilities(threads=True, edits=True, buttons=True, files=True, vouches=True, limit=3000)
-
-_SPOKEN = {None, "thread_broadcast", "file_share"}
+_WRITTEN_BY_PEOPLE = {None, "thread_broadcast", "file_share"}
 _TICKETS = re.compile(r"(?i)\b(ticket|token|link_id|app_id)=[^&\s'\"),]+")
-_AWAY = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError)
+_LOST = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError)
 _PAGES = 20
 # Methods that read take no JSON; Slack answers that an argument is missing.
-_WRITTEN_AS_JSON = {"chat.postMessage", "chat.update"}
-_TO_DO = {
+_TAKE_JSON = {"chat.postMessage", "chat.update"}
+_REMEDIES = {
     "not_in_channel": "in the channel, type: /invite @holdfast",
     "channel_not_found": "use the channel's id (C…), and invite the app there",
     "missing_scope": "add the scopes of docs/chat-setup.md to the app and install it again",
@@ -69,10 +67,8 @@ _TO_DO = {
 }
 
 
-class SlackSettings(BaseModel):
+class SlackSettings(TransportSettings):
     """The section ``transports.slack``. ``base_url`` is another server than Slack's, for tests."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     bot_token: Annotated[str, Field(min_length=1, repr=False)]
     app_token: Annotated[str, Field(min_length=1, repr=False)]
@@ -81,12 +77,7 @@ class SlackSettings(BaseModel):
     ping_seconds: Annotated[float, Field(gt=0)] = 10
 
 
-def opened(settings: SlackSettings) -> Slack:
-    """Return the transport."""
-    return Slack(settings)
-
-
-class _Short(logging.Filter):
+class _WithoutTickets(logging.Filter):
     """Makes one line without tickets of what the library logs: its tracebacks hold whole addresses."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -95,19 +86,22 @@ class _Short(logging.Filter):
         return True
 
 
-class Slack:
+class Slack(PlatformTransport):
     """One workspace. Implements ``Transport``."""
 
     name = "slack"
-    abilities = ABLE
+    capabilities = Capabilities(
+        threads=True, edits=True, buttons=True, files=True, authenticates=True, limit=3000
+    )
+    lost_errors = (Unreachable, *_LOST)
 
     def __init__(self, settings: SlackSettings, backoff: Backoff | None = None) -> None:
+        super().__init__(backoff)
         self._settings = settings
-        self._backoff = backoff or Backoff()
         self._library = logging.getLogger("holdfast.chat.slack.library")
         self._library.setLevel(logging.WARNING)
         if not self._library.filters:
-            self._library.addFilter(_Short())
+            self._library.addFilter(_WithoutTickets())
         self._web = AsyncWebClient(
             token=settings.bot_token,
             base_url=settings.base_url,
@@ -115,128 +109,111 @@ class Slack:
             logger=self._library,
             retry_handlers=[],  # the library would repeat a post whose answer got lost
         )
-        self._identity: dict[str, str] = {}
-        self._standing = _Standing(self._call, self._who)
+        self._bot: dict[str, str] = {}
+        self._posted: dict[Location, dict[str, Posted]] = {}
 
-    # --- hearing ------------------------------------------------------------------------------
+    # --- receiving ----------------------------------------------------------------------------
 
-    async def listen(self, hear: Hear) -> None:
-        """Hear until cancelled; a lost connection is made anew, later and later while it fails."""
-        while True:
-            try:
-                await self._who()
-                async with self._connected(hear) as handler:
-                    self._backoff.succeeded()
-                    LOG.info("slack: connected")
-                    await self._until_lost(handler)
-            except (Unreachable, *_AWAY) as error:
-                LOG.warning("slack: not connected: %s", _said(error))
-            await self._backoff.failed()
-
-    @asynccontextmanager
-    async def _connected(self, hear: Hear) -> AsyncIterator[AsyncSocketModeHandler]:
+    async def receive(self, deliver: Deliver) -> None:
+        """Connect, and deliver until the connection stays lost."""
+        await self._identity()
+        settings = self._settings
         handler = AsyncSocketModeHandler(
-            self._app(hear),
-            self._settings.app_token,
+            self._app(deliver),
+            settings.app_token,
             logger=self._library,
             web_client=self._web,
-            ping_interval=self._settings.ping_seconds,
+            ping_interval=settings.ping_seconds,
         )
-        # We replace a lost connection ourselves; the library still follows Slack's own requests.
+        # The library still follows Slack's own requests to reconnect.
         handler.client.default_auto_reconnect_enabled = False
         try:
-            async with asyncio.timeout(self._settings.timeout_seconds):
+            async with asyncio.timeout(settings.timeout_seconds):
                 await handler.connect_async()  # type: ignore[no-untyped-call] # the library's
-            yield handler
+            self.connected()
+            lost, step = 0.0, min(1.0, settings.ping_seconds)
+            while lost <= settings.ping_seconds:
+                await self.backoff.wait(step)
+                lost = 0.0 if await handler.client.is_connected() else lost + step
         finally:
             await handler.close_async()  # type: ignore[no-untyped-call] # the library's
 
-    async def _until_lost(self, handler: AsyncSocketModeHandler) -> None:
-        lost = 0.0
-        step = min(1.0, self._settings.ping_seconds)
-        while lost <= self._settings.ping_seconds:
-            await self._backoff.wait(step)
-            lost = 0.0 if await handler.client.is_connected() else lost + step
-
-    def _app(self, hear: Hear) -> AsyncApp:
+    def _app(self, deliver: Deliver) -> AsyncApp:
         app = AsyncApp(client=self._web, logger=self._library)
 
-        async def heard(event: dict[str, Json], body: dict[str, Json]) -> None:
-            if said := self._heard(event, body):
-                await hear(said)
+        async def on_message(event: dict[str, Json], body: dict[str, Json]) -> None:
+            if message := self._message(event, body):
+                await deliver(message, time.time() - float(event["ts"]))
 
-        async def clicked(ack: Callable[[], Awaitable[None]], body: dict[str, Json]) -> None:
+        async def on_press(ack: Callable[[], Awaitable[None]], body: dict[str, Json]) -> None:
             await ack()
-            await hear(pressed(body))
+            await deliver(button_press(body), 0.0)
 
-        app.event("message")(heard)
-        app.action(ACTION)(clicked)
+        app.event("message")(on_message)
+        app.action(ACTION)(on_press)
         return app
 
-    def _heard(self, event: dict[str, Json], body: dict[str, Json]) -> Heard | None:
-        if event.get("subtype") not in _SPOKEN or event.get("bot_id") or not event.get("user"):
+    def _message(self, event: dict[str, Json], body: dict[str, Json]) -> ReceivedMessage | None:
+        user = event.get("user")
+        if event.get("subtype") not in _WRITTEN_BY_PEOPLE or event.get("bot_id") or not user:
             return None
-        ts, channel = str(event["ts"]), str(event["channel"])
-        if time.time() - float(ts) > STALE_SECONDS:
-            LOG.warning("slack: a message of %s came too late and is not heard", ts)
-            return None
+        channel, thread = str(event["channel"]), str(event.get("thread_ts") or "")
         team = event.get("user_team") or event.get("team") or body.get("team_id")
-        person = Person(f"slack:{team}/{event['user']}", str(event["user"]))
-        place = Place(channel, str(event.get("thread_ts") or ""))
-        text = spoken(str(event.get("text") or ""), self._identity.get("user_id", ""))
-        return Heard(f"{body.get('team_id')}/{channel}/{ts}", person, place, text)
-
-    # --- speaking -----------------------------------------------------------------------------
-
-    async def post(self, place: Place, message: Message, key: str) -> Posted:
-        """Post once for each key, as far as what stands there can be read."""
-        if found := (await self._standing.of(place)).get(key):
-            return found
-        answer = await self._standing.change(
-            place,
-            "chat.postMessage",
-            {
-                "channel": place.channel,
-                **({"thread_ts": place.thread} if place.thread else {}),
-                **content(message),
-                "metadata": {"event_type": EVENT_TYPE, "event_payload": {"key": key}},
-                "unfurl_links": False,
-                "unfurl_media": False,
-            },
+        return ReceivedMessage(
+            f"{body.get('team_id')}/{channel}/{event['ts']}",
+            Person(f"slack:{team}/{user}", str(user)),
+            Location(channel, thread),
+            message_text(str(event.get("text") or ""), self._bot.get("user_id", "")),
         )
-        posted = Posted(place, str(answer["ts"]))
-        self._standing.add(place, key, posted)
-        return posted
+
+    # --- posting ------------------------------------------------------------------------------
+
+    async def post(self, location: Location, message: Message, key: str) -> Posted:
+        """Post once for each key, as far as the messages there can be read."""
+        known = await self._posted_in(location)
+        if key not in known:
+            answer = await self._change(
+                location,
+                "chat.postMessage",
+                {
+                    "channel": location.channel,
+                    **_thread(location),
+                    **message_arguments(message),
+                    "metadata": {"event_type": EVENT_TYPE, "event_payload": {"key": key}},
+                    "unfurl_links": False,
+                    "unfurl_media": False,
+                },
+            )
+            known[key] = Posted(location, str(answer["ts"]))
+        return known[key]
 
     async def edit(self, posted: Posted, message: Message) -> None:
         """Replace a message; one that somebody deleted stays deleted."""
-        where = {"channel": posted.place.channel, "ts": posted.ident}
+        target = {"channel": posted.location.channel, "ts": posted.message_id}
         try:
-            await self._call("chat.update", {**where, **content(message)})
+            await self._call("chat.update", {**target, **message_arguments(message)})
         except Unreachable as error:
-            if not _is_answer(error, "message_not_found"):
+            if _code(error.__cause__) != "message_not_found":
                 raise
-            LOG.info("slack: the message %s was deleted", posted.ident)
 
-    async def upload(self, place: Place, name: str, data: bytes, key: str) -> None:
-        """Put a file there; it is known again by a part of its file name made from the key."""
-        known_as = filename(name, key)
-        if known_as in await self._standing.of(place):
+    async def upload(self, location: Location, name: str, data: bytes, key: str) -> None:
+        """Upload a file; it is identified by a part of its file name that is made from the key."""
+        known, named = await self._posted_in(location), filename(name, key)
+        if named in known:
             return
         ticket = await self._call(
-            "files.getUploadURLExternal", {"filename": known_as, "length": len(data)}
+            "files.getUploadURLExternal", {"filename": named, "length": len(data)}
         )
-        await self._send(str(ticket["upload_url"]), data)
+        await self._send_file(str(ticket["upload_url"]), data)
         file = {"id": ticket["file_id"], "title": name}
-        thread = {"thread_ts": place.thread} if place.thread else {}
-        await self._standing.change(
-            place,
+        await self._change(
+            location,
             "files.completeUploadExternal",
-            {"files": json.dumps([file]), "channel_id": place.channel, **thread},
+            {"files": json.dumps([file]), "channel_id": location.channel, **_thread(location)},
         )
-        self._standing.add(place, known_as, Posted(place, str(ticket["file_id"])))
+        known[named] = Posted(location, str(ticket["file_id"]))
 
-    async def _send(self, url: str, data: bytes) -> None:
+    async def _send_file(self, url: str, data: bytes) -> None:
         timeout = aiohttp.ClientTimeout(total=self._settings.timeout_seconds)
         try:
             async with (
@@ -247,105 +224,76 @@ class Slack:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(f"slack did not take a file: {type(error).__name__}") from error
 
-    # --- asking -------------------------------------------------------------------------------
+    # --- messages that were posted before -----------------------------------------------------
 
-    async def _who(self) -> dict[str, str]:
-        """Who we are there; asked once, and no connection is made before it is known."""
-        if not self._identity:
+    async def _posted_in(self, location: Location) -> dict[str, Posted]:
+        """Return what the bot has posted there, by key and by name of file; read it after any doubt."""
+        if location not in self._posted:
+            self._posted[location] = await self._read_posted(location)
+        return self._posted[location]
+
+    async def _change(
+        self, location: Location, method: str, arguments: dict[str, Json]
+    ) -> dict[str, Json]:
+        """Call a method that posts something; if its answer is lost, it may or may not be there."""
+        try:
+            return await self._call(method, arguments)
+        except (Unreachable, asyncio.CancelledError):
+            self._posted.pop(location, None)
+            raise
+
+    async def _read_posted(self, location: Location) -> dict[str, Posted]:
+        bot, found = await self._identity(), dict[str, Posted]()
+        arguments = {"channel": location.channel, "include_all_metadata": True, "limit": 200}
+        # A channel is read newest first, and one page goes back far enough; a thread from its start.
+        method, pages = "conversations.history", 1
+        if location.thread:
+            method, pages = "conversations.replies", _PAGES
+            arguments["ts"] = location.thread
+        for _ in range(pages):
+            answer = await self._call(method, arguments)
+            for each in answer.get("messages") or []:
+                if each.get("user") == bot["user_id"] or each.get("bot_id") == bot["bot_id"]:
+                    found |= posted_by_key(location, each)
+            arguments["cursor"] = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not arguments["cursor"]:
+                break
+        return found
+
+    # --- calls --------------------------------------------------------------------------------
+
+    async def _identity(self) -> dict[str, str]:
+        """Return the bot's own ids; asked once, before the first connection."""
+        if not self._bot:
             answer = await self._call("auth.test", {})
-            self._identity = {name: str(answer.get(name) or "") for name in ("user_id", "bot_id")}
-        return self._identity
+            self._bot = {name: str(answer.get(name) or "") for name in ("user_id", "bot_id")}
+        return self._bot
 
     async def _call(self, method: str, arguments: dict[str, Json]) -> dict[str, Json]:
         """Call a method.
 
         Raises:
-            Unreachable: it did not answer, or answered that it will not.
+            Unreachable: it did not answer, or refused.
         """
         try:
-            if method in _WRITTEN_AS_JSON:
+            if method in _TAKE_JSON:
                 answer = await self._web.api_call(method, json=arguments)
             else:
                 verb = "GET" if method.startswith("conversations.") else "POST"
                 answer = await self._web.api_call(method, http_verb=verb, params=arguments)
-        except _AWAY as error:
+        except _LOST as error:
             code = _code(error)
+            reason = code or describe_error(error)
             raise Unreachable(
-                f"slack did not take {method}: {_said(error)}", remedy=_TO_DO.get(code, "")
+                f"slack did not take {method}: {reason}", remedy=_REMEDIES.get(code, "")
             ) from error
         return answer.data if isinstance(answer.data, dict) else {}
 
 
-class _Standing:
-    """What we have put into each place, by key: read there once, and again after any doubt."""
-
-    def __init__(
-        self,
-        call: Callable[[str, dict[str, Json]], Awaitable[dict[str, Json]]],
-        who: Callable[[], Awaitable[dict[str, str]]],
-    ) -> None:
-        self._call, self._who = call, who
-        self._known: dict[Place, dict[str, Posted]] = {}
-
-    async def of(self, place: Place) -> dict[str, Posted]:
-        """Return the keys, and the names of files, that stand there."""
-        if place not in self._known:
-            self._known[place] = await self._read(place)
-        return self._known[place]
-
-    def add(self, place: Place, key: str, posted: Posted) -> None:
-        """Note what was just put there."""
-        self._known.setdefault(place, {})[key] = posted
-
-    async def change(
-        self, place: Place, method: str, arguments: dict[str, Json]
-    ) -> dict[str, Json]:
-        """Call a method that puts something there; if the answer is lost, it may stand there or not."""
-        try:
-            return await self._call(method, arguments)
-        except (Unreachable, asyncio.CancelledError):
-            self._known.pop(place, None)
-            raise
-
-    async def _read(self, place: Place) -> dict[str, Posted]:
-        ours, found, cursor = await self._who(), dict[str, Posted](), ""
-        method = "conversations.replies" if place.thread else "conversations.history"
-        thread = {"ts": place.thread} if place.thread else {}
-        # A channel is read newest first, and one page goes back far enough; a thread from its start.
-        for _ in range(_PAGES if place.thread else 1):
-            answer = await self._call(
-                method,
-                {
-                    "channel": place.channel,
-                    "include_all_metadata": True,
-                    "limit": 200,
-                    **thread,
-                    **({"cursor": cursor} if cursor else {}),
-                },
-            )
-            for message in answer.get("messages") or []:
-                if (
-                    message.get("user") == ours["user_id"]
-                    or message.get("bot_id") == ours["bot_id"]
-                ):
-                    found |= keys(place, message)
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
-            if not cursor:
-                break
-        return found
+def _thread(location: Location) -> dict[str, Json]:
+    return {"thread_ts": location.thread} if location.thread else {}
 
 
 def _code(error: BaseException | None) -> str:
     answer = error.response if isinstance(error, SlackApiError) else None
     return str(answer.get("error", "")) if isinstance(answer, AsyncSlackResponse) else ""
-
-
-def _is_answer(error: Unreachable, code: str) -> bool:
-    return _code(error.__cause__) == code
-
-
-def _said(error: Exception) -> str:
-    """What went wrong, without the library's text: it quotes requests and addresses."""
-    if code := _code(error):
-        return code
-    return error.message if isinstance(error, Unreachable) else type(error).__name__

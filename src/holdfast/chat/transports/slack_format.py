@@ -1,6 +1,6 @@
-"""What Slack writes and what we mean by it: links undone, blocks made, clicks and keys read.
+"""Slack's messages: text from markup, blocks from messages, button presses and keys. Pure.
 
-Pure. Text goes out as ``rich_text``, whose elements Slack shows as they are.
+Text is written as ``rich_text``, whose elements Slack shows as they are.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import html
 import re
 from pathlib import PurePath
 
-from holdfast.chat.transport import Button, Message, Person, Place, Posted, Pressed
+from holdfast.chat.transport import Button, ButtonPress, Location, Message, Person, Posted
 from holdfast.model import Json
 
 EVENT_TYPE = "holdfast_post"
@@ -19,8 +19,8 @@ _STYLES = {"good": "primary", "bad": "danger"}
 _LINK = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
 
 
-def spoken(text: str, bot: str) -> str:
-    """Return what somebody typed, from what Slack made of it: links, mentions and entities undone.
+def message_text(text: str, bot: str) -> str:
+    """Return what somebody typed, without the links, mentions and entities that Slack made of it.
 
     Slack writes a host name as a link to itself (``<http://db1.example.org|db1.example.org>``).
     Source: Slack's documentation, "Formatting text for app surfaces", "Retrieving messages".
@@ -39,23 +39,23 @@ def spoken(text: str, bot: str) -> str:
     return html.unescape(_LINK.sub(typed, text))
 
 
-def pressed(body: dict[str, Json]) -> Pressed:
-    """Return what a click means; it has no id of its own, so one is made of what stays the same."""
+def button_press(body: dict[str, Json]) -> ButtonPress:
+    """Return the button press of a payload; it has no id of its own: one is made of what stays the same."""
     action, box, user = body["actions"][0], body["container"], body["user"]
     team = user.get("team_id") or (body.get("team") or {}).get("id")
     message = body.get("message") or {}
     thread = box.get("thread_ts") or message.get("thread_ts") or ""
     ident = f"{team}/{box['channel_id']}/{box['message_ts']}/{user['id']}/{action['action_ts']}"
-    return Pressed(
+    return ButtonPress(
         ident,
         Person(f"slack:{team}/{user['id']}", str(user.get("name") or user["id"])),
-        Place(str(box["channel_id"]), str(thread)),
+        Location(str(box["channel_id"]), str(thread)),
         str(action["value"]),
     )
 
 
-def content(message: Message) -> dict[str, Json]:
-    """Return the arguments that write a message."""
+def message_arguments(message: Message) -> dict[str, Json]:
+    """Return a message as arguments of ``chat.postMessage`` and ``chat.update``."""
     elements: list[Json] = []
     if message.text:
         elements.append({"type": "rich_text_section", "elements": [_literal(message.text)]})
@@ -65,7 +65,7 @@ def content(message: Message) -> dict[str, Json]:
     if message.buttons:
         drawn = [_button(number, button) for number, button in enumerate(message.buttons)]
         blocks.append({"type": "actions", "elements": drawn})
-    # What notifications and screen readers take; it is markup, so what would be one is escaped.
+    # For notifications and screen readers; Slack reads it as markup.
     plain = html.escape(message.text or message.code, quote=False)
     return {"text": plain, "blocks": blocks, "parse": "none", "link_names": False}
 
@@ -85,19 +85,19 @@ def _button(number: int, button: Button) -> Json:
     }
 
 
-def keys(place: Place, message: dict[str, Json]) -> dict[str, Posted]:
-    """Return what a message of ours is known by: its key, and the names of its files."""
+def posted_by_key(location: Location, message: dict[str, Json]) -> dict[str, Posted]:
+    """Return a message of the bot by its key and by the names of its files."""
     found = {}
     metadata = message.get("metadata") or {}
     if metadata.get("event_type") == EVENT_TYPE:
         key = str((metadata.get("event_payload") or {}).get("key"))
-        found[key] = Posted(place, str(message["ts"]))
+        found[key] = Posted(location, str(message["ts"]))
     for file in message.get("files") or []:
-        found[str(file.get("name"))] = Posted(place, str(file.get("id")))
+        found[str(file.get("name"))] = Posted(location, str(file.get("id")))
     return found
 
 
 def filename(name: str, key: str) -> str:
-    """Return a file name that says which key it was put there for."""
+    """Return a file name that contains a hash of its key."""
     path = PurePath(name)
     return f"{path.stem}-{hashlib.sha256(key.encode()).hexdigest()[:8]}{path.suffix}"

@@ -1,6 +1,6 @@
-"""A house on a homeserver: an operator, an approver and a bot, a room for runs and one for their log.
+"""A homeserver with an operator, an approver and a bot, a room for runs and one for their log.
 
-A directory can keep it, with its server; the same directory again is the same house.
+It can be saved in a directory, with its server, and loaded from there again.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 
 from tests.chat.servers.synapse import Json, Person, SynapseServer
 
-KEPT = "house.json"
+SAVED = "matrix.json"
 APPROVED = ("rabbitmq-restart", "nova-restart")
 
 
 @dataclass(frozen=True)
-class House:
-    """Ada may run and bob may approve; neither may do both."""
+class MatrixEnvironment:
+    """Its people and rooms. Ada may run and bob may approve; neither may do both."""
 
     holdfast: Person
     ada: Person
@@ -29,19 +29,19 @@ class House:
 
     @property
     def people(self) -> dict[str, Person]:
-        """Who is not a bot, by name."""
+        """Return the people, by name."""
         return {"ada": self.ada, "bob": self.bob}
 
     def events(self) -> list[Json]:
-        """What stands in the room, oldest first."""
+        """Return the messages of the room, oldest first."""
         return self.ada.events(self.room)
 
-    def logged(self) -> list[Json]:
-        """What stands in the log room, oldest first."""
+    def log_events(self) -> list[Json]:
+        """Return the messages of the log room, oldest first."""
         return self.ada.events(self.log)
 
     def config(self, site: str, access_token: Json) -> dict[str, Json]:
-        """The bot's configuration: at this site, whose inventory is lab, these runbooks begin with bob's word."""
+        """Return the bot's configuration: at this site, whose inventory is lab, bob approves these runbooks."""
         return {
             "transports": {
                 "matrix": {
@@ -65,60 +65,60 @@ class House:
         return {"transport": "matrix", "channel": room}
 
 
-def furnish(server: SynapseServer) -> House:
+def create_environment(server: SynapseServer) -> MatrixEnvironment:
     """Register everybody with a running server and make the rooms; the bot is invited to both."""
     holdfast, ada, bob = (server.person(name) for name in ("holdfast", "ada", "bob"))
     room, log = (ada.new_room(holdfast, bob, name=name) for name in ("operations", "log"))
     for each in (room, log):
         bob.join(each)
-    return House(holdfast, ada, bob, room, log)
+    return MatrixEnvironment(holdfast, ada, bob, room, log)
 
 
-def server_in(directory: Path) -> SynapseServer:
-    """Return the server of a kept house, not started."""
-    kept = _read(directory)
-    return SynapseServer(directory / "server", int(kept["port"]))
+def load_server(directory: Path) -> SynapseServer:
+    """Return the saved environment's server, not started."""
+    saved = _read(directory)
+    return SynapseServer(directory / "server", int(saved["port"]))
 
 
-def house_in(directory: Path) -> House:
-    """Return the house that is kept there."""
-    kept = _read(directory)
-    people = {name: Person(**kept[name]) for name in ("holdfast", "ada", "bob")}
-    return House(**people, room=kept["room"], log=kept["log"])
+def load_environment(directory: Path) -> MatrixEnvironment:
+    """Return the environment that is saved there."""
+    saved = _read(directory)
+    people = {name: Person(**saved[name]) for name in ("holdfast", "ada", "bob")}
+    return MatrixEnvironment(**people, room=saved["room"], log=saved["log"])
 
 
-def keep_house(directory: Path) -> None:
-    """Make a house there, unless one is kept there already; its server is left stopped.
+def ensure_environment(directory: Path) -> None:
+    """Create an environment there, unless one is saved there already; its server is left stopped.
 
     Raises:
         NoServer: no server can be had; nothing is left behind.
         OSError: there is something else in the directory.
     """
-    if (directory / KEPT).exists():
+    if (directory / SAVED).exists():
         return
     if directory.exists():
         directory.rmdir()
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=directory.parent) as shell:  # readable by us alone
-        made = Path(shell) / "house"
+    with TemporaryDirectory(dir=directory.parent) as parent:  # readable by us alone
+        made = Path(parent) / "environment"
         (made / "server").mkdir(parents=True)
         made.chmod(0o700)
         server = SynapseServer(made / "server")
         try:
             server.start()
-            house = furnish(server)
+            environment = create_environment(server)
         finally:
             server.stop()
-        write_private(made / KEPT, json.dumps({"port": server.port, **asdict(house)}))
+        write_private(made / SAVED, json.dumps({"port": server.port, **asdict(environment)}))
         made.rename(directory)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write what only we may read."""
+    """Write a file that only we may read."""
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
 
 
 def _read(directory: Path) -> Mapping[str, Json]:
-    found: Mapping[str, Json] = json.loads((directory / KEPT).read_text(encoding="utf-8"))
+    found: Mapping[str, Json] = json.loads((directory / SAVED).read_text(encoding="utf-8"))
     return found

@@ -10,27 +10,29 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 from holdfast.chat.transport import (
-    Abilities,
     Button,
-    Hear,
-    Heard,
+    ButtonPress,
+    Capabilities,
+    Location,
     Message,
+    OnReceived,
     Person,
-    Place,
     Posted,
-    Pressed,
+    ReceivedMessage,
     Unreachable,
 )
 
-ABLE = Abilities(threads=True, edits=True, buttons=True, files=True, vouches=True, limit=4000)
+CAPABILITIES = Capabilities(
+    threads=True, edits=True, buttons=True, files=True, authenticates=True, limit=4000
+)
 
 
 @dataclass(frozen=True, slots=True)
 class FakeMessage:
     """A message as it stands now, posted under ``key``; ``before`` are those that it replaced."""
 
-    place: Place
-    ident: str
+    location: Location
+    message_id: str
     key: str
     message: Message
     before: tuple[Message, ...] = ()
@@ -44,27 +46,31 @@ class FakeTransport:
     """
 
     name: str = "memory"
-    abilities: Abilities = ABLE
+    capabilities: Capabilities = CAPABILITIES
     reachable: bool = True
     answers: bool = True
     knows_keys: bool = True
     messages: list[FakeMessage] = field(default_factory=list)
-    files: dict[str, tuple[Place, bytes]] = field(default_factory=dict)
+    files: dict[str, tuple[Location, bytes]] = field(default_factory=dict)
     _keys: dict[str, Posted] = field(default_factory=dict)
-    _said: asyncio.Queue[Heard | Pressed] = field(default_factory=asyncio.Queue)
+    _said: asyncio.Queue[ReceivedMessage | ButtonPress] = field(default_factory=asyncio.Queue)
     _events: int = 0
 
     # --- what people do -----------------------------------------------------------------------
 
-    async def say(self, person: Person, text: str, place: Place, ident: str = "") -> Heard:
-        """Write a message, under a new ident unless one is given (a delivery repeated)."""
-        heard = Heard(ident or self._new_ident(), person, place, text)
+    async def say(
+        self, person: Person, text: str, location: Location, event_id: str = ""
+    ) -> ReceivedMessage:
+        """Write a message, under a new id unless one is given (a repeated delivery)."""
+        heard = ReceivedMessage(event_id or self._new_id(), person, location, text)
         await self._said.put(heard)
         return heard
 
-    async def press(self, person: Person, button: Button, place: Place, ident: str = "") -> Pressed:
+    async def press(
+        self, person: Person, button: Button, location: Location, event_id: str = ""
+    ) -> ButtonPress:
         """Press a button."""
-        pressed = Pressed(ident or self._new_ident(), person, place, button.token)
+        pressed = ButtonPress(event_id or self._new_id(), person, location, button.token)
         await self._said.put(pressed)
         return pressed
 
@@ -74,25 +80,25 @@ class FakeTransport:
 
     # --- Transport ----------------------------------------------------------------------------
 
-    async def listen(self, hear: Hear) -> None:
+    async def listen(self, on_received: OnReceived) -> None:
         """Deliver what people say, one after the other."""
         while True:
             said = await self._said.get()
             try:
-                await hear(said)
+                await on_received(said)
             finally:
                 self._said.task_done()
 
-    async def heard_all(self) -> None:
+    async def all_received(self) -> None:
         """Return once everything that was said has been answered."""
         await self._said.join()
 
-    async def post(self, place: Place, message: Message, key: str) -> Posted:
+    async def post(self, location: Location, message: Message, key: str) -> Posted:
         """Post once for each key, where keys are known."""
         self._refuse_unreachable()
         if key not in self._keys or not self.knows_keys:
-            posted = Posted(place, f"m{len(self.messages) + 1}")
-            self.messages.append(FakeMessage(place, posted.ident, key, message))
+            posted = Posted(location, f"m{len(self.messages) + 1}")
+            self.messages.append(FakeMessage(location, posted.message_id, key, message))
             self._keys[key] = posted
         self._lose_answer()
         return self._keys[key]
@@ -100,18 +106,18 @@ class FakeTransport:
     async def edit(self, posted: Posted, message: Message) -> None:
         """Replace a message that stands there."""
         self._refuse_unreachable()
-        at = next(i for i, m in enumerate(self.messages) if m.ident == posted.ident)
+        at = next(i for i, m in enumerate(self.messages) if m.message_id == posted.message_id)
         found = self.messages[at]
         before = (*found.before, found.message)
         self.messages[at] = replace(found, message=message, before=before)
         self._lose_answer()
 
-    async def upload(self, place: Place, name: str, data: bytes, key: str) -> None:
+    async def upload(self, location: Location, name: str, data: bytes, key: str) -> None:
         """Keep a file under its name; the same key again changes nothing."""
         self._refuse_unreachable()
         if key not in self._keys:
-            self.files[name] = (place, data)
-            self._keys[key] = Posted(place, name)
+            self.files[name] = (location, data)
+            self._keys[key] = Posted(location, name)
         self._lose_answer()
 
     def _refuse_unreachable(self) -> None:
@@ -122,6 +128,6 @@ class FakeTransport:
         if not self.answers:
             raise Unreachable(f"{self.name} took it and the answer was lost")
 
-    def _new_ident(self) -> str:
+    def _new_id(self) -> str:
         self._events += 1
         return f"e{self._events}"

@@ -10,46 +10,54 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from holdfast.chat.backoff import Backoff
-from holdfast.chat.transport import Heard, Message, Place, Posted, Pressed, Transport, Unreachable
+from holdfast.chat.transport import (
+    ButtonPress,
+    Location,
+    Message,
+    Posted,
+    ReceivedMessage,
+    Transport,
+    Unreachable,
+)
 
 PATIENCE_SECONDS = 60.0
 
 
-def quick() -> Backoff:
+def fast_backoff() -> Backoff:
     """A backoff for servers that are back in a moment."""
     return Backoff(first=0.05, most=0.3)
 
 
 @dataclass
-class Ear:
+class RecordingReceiver:
     """Hears for a bot, and knows what was heard before, as a bot does."""
 
-    said: list[Heard | Pressed] = field(default_factory=list)
-    repeated: list[Heard | Pressed] = field(default_factory=list)
+    received: list[ReceivedMessage | ButtonPress] = field(default_factory=list)
+    repeated: list[ReceivedMessage | ButtonPress] = field(default_factory=list)
 
-    async def hear(self, said: Heard | Pressed) -> None:
+    async def on_received(self, received: ReceivedMessage | ButtonPress) -> None:
         """Take it in."""
-        known = {each.ident for each in self.said}
-        (self.repeated if said.ident in known else self.said).append(said)
+        known = {each.event_id for each in self.received}
+        (self.repeated if received.event_id in known else self.received).append(received)
 
     @property
     def texts(self) -> list[str]:
         """The messages, without the clicks."""
-        return [each.text for each in self.said if isinstance(each, Heard)]
+        return [each.text for each in self.received if isinstance(each, ReceivedMessage)]
 
     @property
-    def pressed(self) -> list[Pressed]:
+    def pressed(self) -> list[ButtonPress]:
         """The clicks and reactions."""
-        return [each for each in self.said if isinstance(each, Pressed)]
+        return [each for each in self.received if isinstance(each, ButtonPress)]
 
 
 @asynccontextmanager
-async def listening(transport: Transport) -> AsyncIterator[Ear]:
+async def listening(transport: Transport) -> AsyncIterator[RecordingReceiver]:
     """Let a transport listen."""
-    ear = Ear()
-    task = asyncio.ensure_future(transport.listen(ear.hear))
+    receiver = RecordingReceiver()
+    task = asyncio.ensure_future(transport.listen(receiver.on_received))
     try:
-        yield ear
+        yield receiver
     finally:
         assert not task.done(), "listen returned by itself"
         task.cancel()
@@ -65,18 +73,20 @@ async def until(true: Callable[[], object], what: str = "") -> None:
         await asyncio.sleep(0.02)  # noqa: TID251  # waits for a server, in a test
 
 
-async def posted(transport: Transport, place: Place, message: Message, key: str) -> Posted:
+async def post_until_accepted(
+    transport: Transport, location: Location, message: Message, key: str
+) -> Posted:
     """Post as the core does: with the same key until it is taken."""
     end = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            return await transport.post(place, message, key)
+            return await transport.post(location, message, key)
         except Unreachable:
             assert time.monotonic() < end, "never taken"
             await asyncio.sleep(0.1)  # noqa: TID251  # waits for a server, in a test
 
 
-def play(scenario: Coroutine[Any, Any, None]) -> None:
+def run_scenario(scenario: Coroutine[Any, Any, None]) -> None:
     """Play a scenario to its end, which comes."""
 
     async def bounded() -> None:

@@ -1,11 +1,11 @@
-"""The real program over a fleet in memory and a chat in files: for tests that kill processes.
+"""The real program over a fleet in memory and a chat platform in files: for tests that kill processes.
 
-    python -m tests.unit.chat.program serve DIRECTORY     the bot
-    python -m tests.unit.chat.program chat drive          what it starts for each run
-    python -m tests.unit.chat.program chat serve …        the bot as it is served, on the platforms of a configuration
+    python -m tests.unit.chat.bot_program serve DIRECTORY     the bot
+    python -m tests.unit.chat.bot_program chat drive          what it starts for each run
+    python -m tests.unit.chat.bot_program chat serve …        the bot, on the platforms of a configuration
 
-People speak by appending to ``said.jsonl``; what stands in the room is ``posted.jsonl``; what was done to the
-fleet is ``fleet.log``, written by the fleet itself. The directory is named by HOLDFAST_STATE_DIR.
+People write by appending to ``received.jsonl``; the bot's messages are in ``posted.jsonl``; what was done to the
+fleet is in ``fleet.log``, written by the fleet itself. The directory is named by HOLDFAST_STATE_DIR.
 """
 
 from __future__ import annotations
@@ -23,26 +23,37 @@ from rich.console import Console
 
 from holdfast.ansible.fake_fleet import FakeClock, FakeFleet
 from holdfast.ansible.fake_runner import FakeRunner
-from holdfast.chat.bot import passing
+from holdfast.chat.backoff import sleep
+from holdfast.chat.bot import Bot
+from holdfast.chat.bot_service import serve
 from holdfast.chat.config import Config
-from holdfast.chat.fake_transport import ABLE
-from holdfast.chat.ledger import Ledger
-from holdfast.chat.run_launcher import Processes
+from holdfast.chat.delivery_state import DeliveryState
+from holdfast.chat.dependencies import BotDependencies
+from holdfast.chat.permissions import Permissions
+from holdfast.chat.run_launcher import ProcessLauncher
 from holdfast.chat.secrets import Scrubber
-from holdfast.chat.server import BotDependencies, build_bot, serve
-from holdfast.chat.transport import Abilities, Heard, Message, Person, Place, Posted, Pressed
+from holdfast.chat.transport import (
+    ButtonPress,
+    Capabilities,
+    Location,
+    Message,
+    Person,
+    Posted,
+    ReceivedMessage,
+)
 from holdfast.cli import main
 from holdfast.cli.context import Adapters, CommandContext
 from holdfast.engine import Planner
 from holdfast.settings import Settings
 from holdfast.store import open_store
-from tests.unit.chat.rooms import CONFIG
+from tests.unit.chat.chat_harness import CONFIG
+from tests.unit.chat.fake_transport import CAPABILITIES
 from tests.unit.cli.desks import HOSTS, claim_group
 from tests.unit.engine.engine_harness import FakeInventory, FakePlaybooks, make_policy
 
 DIRECTORY = Path(os.environ.get("HOLDFAST_STATE_DIR", "."))
 TASK_SECONDS = 0.15
-PROGRAM = (sys.executable, "-m", "tests.unit.chat.program")
+PROGRAM = (sys.executable, "-m", "tests.unit.chat.bot_program")
 
 
 class RealClock(FakeClock):
@@ -67,44 +78,52 @@ class WrittenFleet(FakeFleet):
 
 
 @dataclass
-class FileChat:
+class FileTransport:
     """A platform that outlives every bot: it knows its keys, as Matrix knows transaction ids."""
 
     name: str = "memory"
-    abilities: Abilities = ABLE
+    capabilities: Capabilities = CAPABILITIES
     keys: dict[str, Posted] = field(default_factory=dict)
 
-    async def listen(self, hear: Callable[[Heard | Pressed], Awaitable[None]]) -> None:
+    async def listen(
+        self, on_received: Callable[[ReceivedMessage | ButtonPress], Awaitable[None]]
+    ) -> None:
         """Deliver everything from the beginning, again after every start: re-deliveries."""
-        heard = 0
+        delivered = 0
         while True:
-            lines = lines_of("said.jsonl")
-            for line in lines[heard:]:
-                said = json.loads(line)
-                person, place = Person(**said["person"]), Place(**said["place"])
-                if "token" in said:
-                    await hear(Pressed(said["ident"], person, place, said["token"]))
+            lines = lines_of("received.jsonl")
+            for text in lines[delivered:]:
+                line = json.loads(text)
+                person, location = Person(**line["person"]), Location(**line["location"])
+                if "token" in line:
+                    await on_received(
+                        ButtonPress(line["event_id"], person, location, line["token"])
+                    )
                 else:
-                    await hear(Heard(said["ident"], person, place, said["text"]))
-            heard = len(lines)
-            await passing(0.05)
+                    await on_received(
+                        ReceivedMessage(line["event_id"], person, location, line["text"])
+                    )
+            delivered = len(lines)
+            await sleep(0.05)
 
-    async def post(self, place: Place, message: Message, key: str) -> Posted:
+    async def post(self, location: Location, message: Message, key: str) -> Posted:
         for line in lines_of("posted.jsonl"):
             if json.loads(line)["key"] == key:
-                return Posted(place, key)
-        self._write(key, place, message)
-        return Posted(place, key)
+                return Posted(location, key)
+        self._write(key, location, message)
+        return Posted(location, key)
 
     async def edit(self, posted: Posted, message: Message) -> None:
         return None
 
-    async def upload(self, place: Place, name: str, data: bytes, key: str) -> None:
-        await self.post(place, Message(name), key)
+    async def upload(self, location: Location, name: str, data: bytes, key: str) -> None:
+        await self.post(location, Message(name), key)
 
-    def _write(self, key: str, place: Place, message: Message) -> None:
+    def _write(self, key: str, location: Location, message: Message) -> None:
         with (DIRECTORY / "posted.jsonl").open("a") as posted:
-            posted.write(json.dumps({"key": key, "place": asdict(place)} | asdict(message)) + "\n")
+            posted.write(
+                json.dumps({"key": key, "location": asdict(location)} | asdict(message)) + "\n"
+            )
 
 
 def lines_of(name: str) -> list[str]:
@@ -126,7 +145,7 @@ def adapters(_: CommandContext) -> Adapters:
     )
 
 
-def desk() -> CommandContext:
+def command_context() -> CommandContext:
     return CommandContext(
         environ=os.environ,
         directory=DIRECTORY,
@@ -140,26 +159,29 @@ def desk() -> CommandContext:
 
 
 def bot() -> None:
-    at = desk()
+    at = command_context()
     settings = Settings(f"sqlite:///{DIRECTORY / 'state.db'}", DIRECTORY)
-    launcher = Processes(
+    launcher = ProcessLauncher(
         logs=DIRECTORY / "logs",
         directory=Path.cwd(),
         environ={k: v for k, v in os.environ.items() if k != "PLANTED_TOKEN"},
         command=PROGRAM,
     )
-    around = BotDependencies(
+    config = Config.model_validate(CONFIG)
+    dependencies = BotDependencies(
+        config=config,
+        permissions=Permissions(config),
         engine=at.engine(),
         store=open_store(settings),
+        delivery=DeliveryState(DIRECTORY / "chat.db"),
         launcher=launcher,
         runbooks=lambda: {p.stem: p for p in (DIRECTORY / "runbooks").glob("*.md")},
         inventories=lambda: {"lab": DIRECTORY / "inventories/lab"},
+        scrub=Scrubber(),
         clock=at.now,
     )
-    config = Config.model_validate(CONFIG)
-    ledger = Ledger(DIRECTORY / "chat.db")
-    serve(build_bot(config, around, [FileChat()], ledger, Scrubber()))
+    serve(Bot(dependencies, [FileTransport()]))
 
 
 if __name__ == "__main__":
-    bot() if sys.argv[1:] == ["serve"] else main(sys.argv[1:], desk())
+    bot() if sys.argv[1:] == ["serve"] else main(sys.argv[1:], command_context())

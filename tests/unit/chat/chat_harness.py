@@ -7,26 +7,28 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from holdfast.ansible.fake_fleet import FakeClock, FakeFleet
 from holdfast.ansible.fake_runner import FakeRunner
 from holdfast.chat.bot import Bot
 from holdfast.chat.config import Config
-from holdfast.chat.fake_transport import FakeTransport
-from holdfast.chat.ledger import Ledger
-from holdfast.chat.run_launcher import Words
-from holdfast.chat.run_request import Request, drive
+from holdfast.chat.delivery_state import DeliveryState
+from holdfast.chat.dependencies import BotDependencies
+from holdfast.chat.permissions import Permissions
+from holdfast.chat.run_launcher import ProcessOutput
+from holdfast.chat.run_request import RunRequest, drive
 from holdfast.chat.secrets import Scrubber
-from holdfast.chat.server import BotDependencies, build_bot
-from holdfast.chat.transport import Button, Person, Place, Transport
+from holdfast.chat.transport import Button, Location, Person, Transport
 from holdfast.engine import Dependencies, Engine, Planner
 from holdfast.errors import HoldfastError
 from holdfast.model import Holder, Json
 from holdfast.settings import Settings
 from holdfast.store import open_store
+from tests.unit.chat.fake_transport import FakeTransport
 from tests.unit.cli.desks import BLOCKS, HOSTS, claim_group
 from tests.unit.engine.engine_harness import (
     FakeInventory,
@@ -47,7 +49,7 @@ CAT = Person("memory:cat", "Cat")  # viewer
 DOT = Person("memory:dot", "Dot")  # operator and approver
 FOX = Person("memory:fox", "Fox")  # another approver
 EVE = Person("memory:eve", "ada")  # a stranger who calls herself ada
-ROOM = Place("room")
+CHANNEL = Location("room")
 RUN = "holdfast run broker-restart lab reason openssl update"
 TOKEN = "planted-secret-4711"  # noqa: S105  # searched for in everything that is written
 
@@ -91,33 +93,33 @@ class FastClock(FakeClock):
         self.now, self.began = self.stands_still, time.monotonic()
         self.stands_still = None
 
-    async def passing(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         await asyncio.to_thread(threading.Event().wait, seconds / self.speed)
 
 
 @dataclass
-class Threads:
+class ThreadLauncher:
     """A ``Launcher`` whose runs are threads beside the bot: they outlive a bot, not this process."""
 
     engine: Callable[[], Engine]
     clock: Callable[[], datetime]
-    launched: list[Request] = field(default_factory=list)
+    launched: list[RunRequest] = field(default_factory=list)
     checked: list[tuple[Path, tuple[str, ...]]] = field(default_factory=list)
     _threads: dict[str, threading.Thread] = field(default_factory=dict)
-    _words: dict[str, Words] = field(default_factory=dict)
+    _outputs: dict[str, ProcessOutput] = field(default_factory=dict)
 
-    def launch(self, request: Request) -> None:
+    def launch(self, request: RunRequest) -> None:
         self.launched.append(request)
         sent = type(request).model_validate_json(request.model_dump_json())
         thread = threading.Thread(target=self._drive, args=(sent,), daemon=True)
         self._threads[request.run] = thread
         thread.start()
 
-    def alive(self, run: str) -> bool:
+    def is_alive(self, run: str) -> bool:
         return run in self._threads and self._threads[run].is_alive()
 
-    def words(self, run: str) -> Words | None:
-        return self._words.get(run)
+    def output(self, run: str) -> ProcessOutput | None:
+        return self._outputs.get(run)
 
     def check(self, inventory: Path, claims: Sequence[str]) -> str:
         self.checked.append((inventory, tuple(claims)))
@@ -128,15 +130,22 @@ class Threads:
             thread.join(20)
             assert not thread.is_alive()
 
-    def _drive(self, request: Request) -> None:
+    def _drive(self, request: RunRequest) -> None:
         try:
             drive(request, self.engine())
         except HoldfastError as error:
-            self._words[request.run] = Words(str(error), self.clock())
+            self._outputs[request.run] = ProcessOutput(str(error), self.clock())
+
+
+def replace_dependencies(bot: Bot, **changed: Any) -> None:
+    """Give a bot and its parts other dependencies."""
+    bot.dependencies = bot.commands.dependencies = replace(bot.dependencies, **changed)
+    for publisher in bot.publishers:
+        publisher.dependencies = bot.dependencies
 
 
 @dataclass
-class Room:
+class ChatHarness:
     """A project with broker-restart, a site called lab, a bot, and a log channel.
 
     ``transport`` is what the bot serves; without one it is ``chat``, in memory.
@@ -144,7 +153,7 @@ class Room:
 
     path: Path
     config: dict[str, Json] = field(default_factory=lambda: dict(CONFIG))
-    chat: FakeTransport = field(default_factory=FakeTransport)
+    platform: FakeTransport = field(default_factory=FakeTransport)
     transport: Transport | None = None
     groups: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"broker": HOSTS})
     drivers: int = 0
@@ -161,7 +170,7 @@ class Room:
         self.settings = Settings(f"sqlite:///{self.path / 'state.db'}", self.path)
         self.gone: set[int] = set()
         self.store = open_store(self.settings, gone=lambda holder: holder.process in self.gone)
-        self.launcher = Threads(self.engine, self.clock)
+        self.launcher = ThreadLauncher(self.engine, self.clock)
 
     def write(self, *blocks: str, name: str = "broker-restart", inputs: str = "{}") -> Path:
         return write_runbook(self.path / "runbooks", *blocks, name=name, inputs=inputs)
@@ -200,18 +209,21 @@ class Room:
         return go_on
 
     def bot(self) -> Bot:
-        around = BotDependencies(
+        config = Config.model_validate(self.config)
+        dependencies = BotDependencies(
+            config=config,
+            permissions=Permissions(config),
             engine=self.engine(),
             store=self.store,
+            delivery=DeliveryState(self.path / "chat.db"),
             launcher=self.launcher,
             runbooks=lambda: {p.stem: p for p in (self.path / "runbooks").glob("*.md")},
             inventories=lambda: {p.name: p for p in (self.path / "inventories").iterdir()},
+            scrub=Scrubber({TOKEN}),
             clock=self.clock,
-            wait=self.clock.passing,
+            wait=self.clock.sleep,
         )
-        config = Config.model_validate(self.config)
-        ledger = Ledger(self.path / "chat.db")
-        return build_bot(config, around, [self.transport or self.chat], ledger, Scrubber({TOKEN}))
+        return Bot(dependencies, [self.transport or self.platform])
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Bot]:
@@ -230,37 +242,42 @@ class Room:
             await asyncio.wait([task])
 
     async def ask(
-        self, person: Person, text: str, bot: Bot, place: Place = ROOM, ident: str = ""
+        self, person: Person, text: str, bot: Bot, location: Location = CHANNEL, event_id: str = ""
     ) -> str:
         """Say something and return the answer, "" if there is none."""
-        before = len(self.chat.messages)
-        await self.chat.say(person, text, place, ident)
-        await asyncio.wait_for(self.chat.heard_all(), 10)
+        before = len(self.platform.messages)
+        await self.platform.say(person, text, location, event_id)
+        await asyncio.wait_for(self.platform.all_received(), 10)
         await bot.settled()
-        new = [m for m in self.chat.messages[before:] if m.key.startswith("reply/")]
+        new = [m for m in self.platform.messages[before:] if m.key.startswith("reply/")]
         return "\n".join(f"{m.message.text}\n{m.message.code}" for m in new)
 
-    async def press(self, person: Person, label: str, bot: Bot, ident: str = "") -> str:
+    async def press(self, person: Person, label: str, bot: Bot, event_id: str = "") -> str:
         """Press the newest button of that label, and return the answer."""
-        found, place = next(
-            (button, message.place)
-            for message in reversed(self.chat.messages)
+        found, location = next(
+            (button, message.location)
+            for message in reversed(self.platform.messages)
             for button in (
                 *message.message.buttons,
                 *(b for m in message.before for b in m.buttons),
             )
             if button.label == label
         )
-        return await self.press_token(person, found, bot, place, ident)
+        return await self.press_token(person, found, bot, location, event_id)
 
     async def press_token(  # as a person sees it: who, what, where
-        self, person: Person, button: Button, bot: Bot, place: Place = ROOM, ident: str = ""
+        self,
+        person: Person,
+        button: Button,
+        bot: Bot,
+        location: Location = CHANNEL,
+        event_id: str = "",
     ) -> str:
-        before = len(self.chat.messages)
-        await self.chat.press(person, button, place, ident)
-        await asyncio.wait_for(self.chat.heard_all(), 10)
+        before = len(self.platform.messages)
+        await self.platform.press(person, button, location, event_id)
+        await asyncio.wait_for(self.platform.all_received(), 10)
         await bot.settled()
-        new = [m for m in self.chat.messages[before:] if m.key.startswith("reply/")]
+        new = [m for m in self.platform.messages[before:] if m.key.startswith("reply/")]
         return "\n".join(f"{m.message.text}\n{m.message.code}" for m in new)
 
     async def until(self, holds: Callable[[], bool], what: str = "") -> None:
@@ -269,21 +286,21 @@ class Room:
             if holds():
                 return
             await asyncio.to_thread(threading.Event().wait, 0.01)
-        raise AssertionError(f"never: {what}\n" + "\n---\n".join(self.chat.texts()))
+        raise AssertionError(f"never: {what}\n" + "\n---\n".join(self.platform.texts()))
 
-    async def until_said(self, words: str) -> None:
-        await self.until(lambda: any(words in text for text in self.chat.texts()), words)
+    async def until_posted(self, words: str) -> None:
+        await self.until(lambda: any(words in text for text in self.platform.texts()), words)
 
     async def until_logged(self, words: str) -> None:
         await self.until(lambda: any(words in line for line in self.log()), words)
 
-    def said(self, words: str) -> list[str]:
+    def texts_with(self, words: str) -> list[str]:
         """All messages with these words in them."""
-        return [text for text in self.chat.texts() if words in text]
+        return [text for text in self.platform.texts() if words in text]
 
     def log(self) -> list[str]:
         """The log channel."""
-        return [m.message.text for m in self.chat.messages if m.place.channel == "log"]
+        return [m.message.text for m in self.platform.messages if m.location.channel == "log"]
 
     @property
     def restarts(self) -> list[str]:
@@ -297,8 +314,8 @@ class Room:
 
     def everything(self) -> Mapping[str, str]:
         """All that was written anywhere: messages, files, the journal, what chat remembers."""
-        written = {f"message {n}": text for n, text in enumerate(self.chat.texts())}
-        written |= {name: data.decode() for name, (_, data) in self.chat.files.items()}
+        written = {f"message {n}": text for n, text in enumerate(self.platform.texts())}
+        written |= {name: data.decode() for name, (_, data) in self.platform.files.items()}
         for run in self.store.runs():
             for recorded in self.store.read(run):
                 written[f"{run}/{recorded.seq}"] = recorded.model_dump_json()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.chat.rooms import ADA, RUN
+from tests.unit.chat.chat_harness import ADA, RUN
 from tests.unit.cli.desks import BLOCKS, HOSTS
 from tests.unit.engine.engine_harness import write_runbook
 
@@ -24,7 +24,7 @@ REASON = "openssl update, says {{ 7*7 }} $(id)"
 PLANTED = "planted-secret-4711"
 
 
-class Bots:
+class BotProcesses:
     """Bots over one directory, one after the other; and what became of the fleet."""
 
     def __init__(self, path: Path) -> None:
@@ -40,7 +40,7 @@ class Bots:
         environ |= {"HOLDFAST_PROJECT": str(self.path), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
         with (self.path / "bot.log").open("ab") as log:
             bot = subprocess.Popen(
-                [sys.executable, "-m", "tests.unit.chat.program", *(arguments or ["serve"])],
+                [sys.executable, "-m", "tests.unit.chat.bot_program", *(arguments or ["serve"])],
                 cwd=ROOT,
                 env=environ,
                 stdin=subprocess.DEVNULL,
@@ -49,11 +49,11 @@ class Bots:
         self.bots.append(bot)
         return bot
 
-    def say(self, text: str, ident: str) -> None:
-        said = {"ident": ident, "text": text, "place": {"channel": "room"}}
-        said["person"] = {"id": ADA.id, "name": ADA.name}
-        with (self.path / "said.jsonl").open("a") as lines:
-            lines.write(json.dumps(said) + "\n")
+    def say(self, text: str, event_id: str) -> None:
+        message = {"event_id": event_id, "text": text, "location": {"channel": "room"}}
+        message["person"] = {"id": ADA.id, "name": ADA.name}
+        with (self.path / "received.jsonl").open("a") as lines:
+            lines.write(json.dumps(message) + "\n")
 
     def posted(self) -> list[dict[str, Any]]:
         path = self.path / "posted.jsonl"
@@ -85,17 +85,17 @@ class Bots:
 
 
 @pytest.fixture
-def bots(tmp_path: Path) -> Iterator[Bots]:
-    room = Bots(tmp_path)
-    yield room
-    room.end()
+def bots(tmp_path: Path) -> Iterator[BotProcesses]:
+    harness = BotProcesses(tmp_path)
+    yield harness
+    harness.end()
 
 
-def finished(bots: Bots) -> bool:
+def finished(bots: BotProcesses) -> bool:
     return any("FINISHED: " in message["text"] for message in bots.posted())
 
 
-def test_a_bot_killed_in_mid_run_is_caught_up_by_the_next(bots: Bots) -> None:
+def test_a_bot_killed_in_mid_run_is_caught_up_by_the_next(bots: BotProcesses) -> None:
     first = bots.start()
     bots.say(f"{RUN.partition(' reason ')[0]} reason {REASON}", "e1")
     bots.until(lambda: len(bots.restarts) >= 1, "the first restart")
@@ -125,7 +125,7 @@ def test_a_bot_killed_in_mid_run_is_caught_up_by_the_next(bots: Bots) -> None:
     assert any(REASON in message["text"] for message in bots.posted())
 
 
-def test_a_polite_end_of_the_bot_leaves_the_run_alone(bots: Bots) -> None:
+def test_a_polite_end_of_the_bot_leaves_the_run_alone(bots: BotProcesses) -> None:
     first = bots.start()
     bots.say(RUN, "e1")
     bots.until(lambda: len(bots.restarts) >= 1, "the first restart")
@@ -134,10 +134,10 @@ def test_a_polite_end_of_the_bot_leaves_the_run_alone(bots: Bots) -> None:
     bots.until(lambda: len(bots.restarts) == len(HOSTS), "all restarts without a bot")
 
 
-def test_a_request_that_never_came_starts_nothing(bots: Bots) -> None:
+def test_a_request_that_never_came_starts_nothing(bots: BotProcesses) -> None:
     environ = {**os.environ, "HOLDFAST_STATE_DIR": str(bots.path), "PYTHONPATH": "src:."}
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.unit.chat.program", "chat", "drive"],
+        [sys.executable, "-m", "tests.unit.chat.bot_program", "chat", "drive"],
         cwd=Path(__file__).parents[3],
         env=environ,
         stdin=subprocess.DEVNULL,

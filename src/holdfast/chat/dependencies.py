@@ -1,0 +1,34 @@
+"""What the bot's parts work with; tests replace some of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from holdfast.chat.backoff import sleep
+from holdfast.chat.config import Config
+from holdfast.chat.delivery_state import DeliveryState
+from holdfast.chat.permissions import Permissions
+from holdfast.chat.run_launcher import Launcher
+from holdfast.chat.secrets import Scrubber
+from holdfast.engine import Engine
+from holdfast.store import Store
+
+
+@dataclass(frozen=True)
+class BotDependencies:
+    """``runbooks`` and ``inventories`` return those of the project, by name."""
+
+    config: Config
+    permissions: Permissions
+    engine: Engine
+    store: Store
+    delivery: DeliveryState
+    launcher: Launcher
+    runbooks: Callable[[], Mapping[str, Path]]
+    inventories: Callable[[], Mapping[str, Path]]
+    scrub: Scrubber
+    clock: Callable[[], datetime]
+    wait: Callable[[float], Awaitable[object]] = sleep
