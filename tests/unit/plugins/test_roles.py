@@ -1,0 +1,74 @@
+"""Roles run by Ansible with verdicts of the judges: what they read from them, and that a missing key stops the play."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from holdfast.evidence import CHURN, CONNECTIONS, CONSUMERS, INVOCATION_ID
+from holdfast.journal.events import BaselineTaken, HostDone
+from tests.unit.plugins.stage import Stage
+
+RUN = {"holdfast_run": "r1", "holdfast_grant": {}}
+LOAD = {CONNECTIONS: 40, CHURN: 0.5}
+QUEUES = {CONSUMERS: {"orders": 2}, "missing": []}
+
+
+def baseline(load: dict[str, Any], queues: dict[str, Any]) -> list[dict[str, Any]]:
+    """Take a baseline from these verdicts, then keep the claims that compare with it."""
+    verdicts = [
+        {"claim": "rabbitmq.load_known", "evidence": load},
+        {"claim": "rabbitmq.consumers_known", "evidence": queues},
+    ]
+    role = {"name": "rabbitmq", "tasks_from": "baseline", "public": True}
+    variables = {**RUN, "_rabbitmq_counts": verdicts, "rabbitmq_consumers": {"orders": 1}}
+    return [
+        {"ansible.builtin.include_role": role, "vars": variables},
+        {
+            "ansible.builtin.debug": {"msg": "{{ _rabbitmq_baseline_claims }}"},
+            "vars": variables,
+            "register": "compared",
+        },
+    ]
+
+
+def test_all_figures_of_the_baseline_are_compared_after_a_restart(stage: Stage) -> None:
+    played = stage.play(*baseline(LOAD, QUEUES))
+    assert played.rc == 0, played.printed
+    (taken,) = stage.journal("r1")
+    assert isinstance(taken, BaselineTaken)
+    assert taken.values == {"connections": 40, "churn": 0.5, "consumers": {"orders": 2}}
+    compared = {claim["claim"]: claim for claim in played.results["compared"]["msg"]}
+    assert compared["rabbitmq.connections_at_baseline"]["baseline"] == 40
+    assert compared["rabbitmq.churn_at_baseline"]["baseline"] == 0.5
+    assert compared["rabbitmq.consumers_expected"]["queues"] == {"orders": 2}
+    assert "rabbitmq.queues_drain" in compared
+
+
+@pytest.mark.parametrize("missing", [CONNECTIONS, CHURN, CONSUMERS])
+def test_a_figure_that_is_missing_from_a_verdict_stops_the_play(stage: Stage, missing: str) -> None:
+    load, queues = (
+        {key: value for key, value in evidence.items() if key != missing}
+        for evidence in (LOAD, QUEUES)
+    )
+    played = stage.play(*baseline(load, queues))
+    assert played.rc == 2
+    assert missing in played.printed
+    assert stage.journal("r1") == []
+
+
+@pytest.mark.parametrize("evidence", [{INVOCATION_ID: "start7"}, {"start": "start7"}])
+def test_a_host_is_done_only_with_the_invocation_id_that_was_proved(
+    stage: Stage, evidence: dict[str, str]
+) -> None:
+    verdicts = [{"claim": "systemd.stays_up", "evidence": evidence}]
+    variables = {
+        **RUN,
+        "holdfast_run_unit": "cron",
+        "holdfast_run_proof": {"holdfast": {"verdicts": verdicts}},
+    }
+    role = {"name": "holdfast_run", "tasks_from": "done"}
+    played = stage.play({"ansible.builtin.include_role": role, "vars": variables})
+    done = [event.invocation_id for event in stage.journal("r1") if isinstance(event, HostDone)]
+    assert (played.rc, done) == ((0, ["start7"]) if INVOCATION_ID in evidence else (2, []))
