@@ -1,0 +1,76 @@
+"""Values that YAML or prose repeats from Python, where neither can read the other, are the same."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from types import ModuleType
+
+import pytest
+
+from holdfast.model import GATE_DEADLINE_SECONDS, Phase
+from holdfast.probes.rabbitmq.nova_queues import GROUPS
+from plugins.action.holdfast_gate import POLL_SECONDS
+from tests.content.repository import ROOT, Yaml, files, strings, text_of, yaml_in, yaml_of
+
+ACTION_PLUGINS = [path.stem for path in files("plugins/action/*.py")]
+# How YAML and prose write the default of a gate's deadline and of its pause between readings.
+DEADLINES = {
+    "plugins/modules/holdfast_gate.py": r"C\(holdfast_gate_deadline_seconds\), else (\d+)",
+    "playbooks/observe.yml": r"holdfast_gate_deadline_seconds \| default\((\d+)\)",
+    "inventories/example/group_vars/all/site.yml": r"holdfast_gate_deadline_seconds: (\d+)",
+    "docs/writing-runbooks.md": r"the site's, else (\d+)",
+}
+POLLS = {
+    "plugins/modules/holdfast_gate.py": r"C\(holdfast_poll_seconds\), else (\d+)",
+    "inventories/example/group_vars/all/site.yml": r"holdfast_poll_seconds: (\d+)",
+}
+
+
+@pytest.mark.parametrize(("file", "pattern"), DEADLINES.items())
+def test_the_default_deadline_of_gates_is_the_same_everywhere(file: str, pattern: str) -> None:
+    assert re.findall(pattern, text_of(ROOT / file)) == [str(GATE_DEADLINE_SECONDS)]
+
+
+@pytest.mark.parametrize(("file", "pattern"), POLLS.items())
+def test_the_default_pause_between_readings_is_the_same_everywhere(file: str, pattern: str) -> None:
+    assert re.findall(pattern, text_of(ROOT / file)) == [str(POLL_SECONDS)]
+
+
+@pytest.mark.parametrize("playbook", ["rabbitmq_restart.yml", "parts/nova_layer.yml"])
+def test_a_playbook_runs_all_phases_by_default(playbook: str) -> None:
+    texts = strings(yaml_of(ROOT / "playbooks" / playbook))
+    (default,) = [text for text in texts if "holdfast_phases | default" in text]
+    assert re.findall(r"'(\w+)'", default) == list(Phase)
+
+
+def test_the_role_knows_the_groups_whose_services_have_queues() -> None:
+    assert yaml_of(ROOT / "roles/rabbitmq/vars/main.yml")["_rabbitmq_nova_groups"] == list(GROUPS)
+
+
+def test_unit_restart_refuses_every_unit_that_has_a_playbook_of_its_own() -> None:
+    broker = yaml_of(ROOT / "roles/rabbitmq/defaults/main.yml")
+    nova = yaml_of(ROOT / "roles/nova/defaults/main.yml")
+    expected = {broker["rabbitmq_unit"]: "rabbitmq_restart.yml"}
+    for playbook in files("playbooks/nova_*_restart.yml"):
+        layer = playbook.stem.removeprefix("nova_").removesuffix("_restart")
+        expected[nova[f"nova_{layer}_unit"]] = playbook.name
+    reserved = yaml_of(ROOT / "roles/systemd_unit/defaults/main.yml")["systemd_unit_reserved"]
+    assert reserved == expected
+    assert len(reserved) > 5
+
+
+def documented(module: ModuleType) -> dict[str, Yaml]:
+    """Return the options that a module's documentation lists, as an action plugin declares them."""
+    options = yaml_in(module.DOCUMENTATION)["options"]
+    return {
+        name: {key: value for key, value in option.items() if key != "description"}
+        for name, option in options.items()
+    }
+
+
+@pytest.mark.parametrize("name", ACTION_PLUGINS)
+def test_the_documented_options_of_an_action_plugin_are_those_it_takes(name: str) -> None:
+    plugin = importlib.import_module(f"plugins.action.{name}")
+    module = importlib.import_module(f"plugins.modules.{name}")
+    assert documented(module) == plugin.ActionModule.ARGUMENTS
