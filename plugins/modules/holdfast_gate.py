@@ -4,10 +4,10 @@ DOCUMENTATION = r"""
 module: holdfast_gate
 short_description: Wait until claims about the fleet hold, or fail
 description:
-  - Looks on the controller, with the site's variables and vaulted secrets resolved, and judges each claim as PASS,
+  - Probes run on the controller, with the site's variables and vaulted secrets resolved. Each claim is judged as PASS,
     FAIL or UNKNOWN. Only PASS proceeds. One bad reading of any claim starts the settling again.
-  - Claims are checked before anything is looked at. An unknown claim or parameter, or a claim about a group without
-    hosts, fails at once.
+  - The arguments are checked first. An unknown claim or parameter, or a claim about a group without hosts, fails
+    before any probe.
   - In check mode it takes one reading and fails if that is not PASS.
 options:
   claims:
@@ -18,7 +18,7 @@ options:
     elements: raw
     required: true
   phase:
-    description: The part of the host's turn this gate belongs to; for the journal.
+    description: The part of the host's turn that this gate belongs to; recorded in the journal.
     type: str
     choices: [preflight, drain, restart, verify, undrain, sweep, check]
     required: true
@@ -37,13 +37,13 @@ options:
     description: The pause between readings. Default C(holdfast_poll_seconds), else 2.
     type: float
   since_restart:
-    description: The claims speak of what an act of this play did; in check mode only say what would be waited for.
+    description: The claims are about an act of this play. In check mode the task only reports what it would wait for.
     type: bool
     default: false
   spread:
     description: >-
-      The hosts of the play share the claims. A claim about a group is asked once, at the group's first host; the others
-      are skipped.
+      The hosts of the play share the claims. A claim about a group is checked once, at the group's first host, and
+      skipped at the others.
     type: bool
     default: false
 """
@@ -62,11 +62,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What held, or each claim that did not, with its reason code and evidence in words.
+  description: How many claims passed, or each claim that did not, with its reason code and message.
   returned: always
   type: str
 holdfast:
   description: C(outcome), C(verdicts), C(readings) and C(seconds).
-  returned: when the gate looked
+  returned: when the gate took a reading
   type: dict
 """

@@ -4,30 +4,30 @@ DOCUMENTATION = r"""
 module: holdfast_intent
 short_description: Journal an act before it happens
 description:
-  - Checks the leases and writes the intent in one transaction. Without a valid lease there is no intent, and the task
-    fails before the act.
+  - Checks the leases and writes the intent in one transaction. Without a valid lease no intent is written and the task
+    fails, so the act does not happen.
 options:
   act:
-    description: What is about to happen to the host.
+    description: The act that is about to happen.
     type: str
     choices: [drain, restart, undrain]
     required: true
   unit:
-    description: The unit it happens to.
+    description: The unit that it acts on.
     type: str
     required: true
   invocation_id:
-    description: The unit's present InvocationID; a resume compares it with what it finds.
+    description: The unit's present InvocationID. A resume compares it with the one it then finds.
     type: str
     default: ""
   undo:
-    description: The command that takes the act back, for the hold message.
+    description: The command that undoes the act; shown in the hold message.
     type: str
     default: ""
 """
 
 EXAMPLES = r"""
-- name: Say what is about to happen
+- name: Journal the intent to restart cron
   holdfast_intent:
     act: restart
     unit: cron

@@ -5,17 +5,19 @@ module: holdfast_lease
 short_description: Hold the leases that the play's holdfast_policy needs
 description:
   - Under the engine, which passes C(holdfast_run) and C(holdfast_grant), only checks that the leases are still valid.
-  - By hand, takes them for this ansible-playbook process and opens a run in the journal, so that all serial batches
-    share them. A play that died keeps nobody out on its own controller; elsewhere its leases expire after 15 minutes.
-  - In check mode takes nothing and says whether it could.
+  - By hand, takes the leases for this ansible-playbook process and opens a run in the journal. All serial batches share
+    them. If the play dies, another play on the same controller can take them at once, one on another controller after
+    15 minutes.
+  - In check mode takes nothing and reports whether it could.
 options:
   state:
-    description: V(released) notes that the run is finished and gives back what was taken by hand.
+    description: V(released) journals that the run is finished and releases the leases that were taken by hand.
     type: str
     choices: [held, released]
     default: held
 notes:
-  - Reads C(holdfast_site), C(holdfast_policy), C(holdfast_by) and C(holdfast_reason); the last two stay literal.
+  - Reads C(holdfast_site), C(holdfast_policy), C(holdfast_by) and C(holdfast_reason). Templates in the last two are not
+    evaluated.
 """
 
 EXAMPLES = r"""

@@ -2,26 +2,26 @@
 
 DOCUMENTATION = r"""
 module: holdfast_nova_service
-short_description: Disable a nova-compute with a token, and enable it only where the token is ours
+short_description: Disable a nova-compute with the run's token, and enable it only where the token is the run's
 description:
-  - Reads the service from the first API of the group C(nova_api) that answers, and changes it there with one call.
-    The call is never repeated; where its answer is lost, nova is asked what came of it.
-  - A compute that is disabled already stays as it is, whoever disabled it. One that is disabled for another reason
-    than the token is not enabled.
+  - Reads the service from the first API of the group C(nova_api) that answers, and changes it there with one request.
+    The request is never repeated; if its answer is lost, the service is read again.
+  - A compute that is already disabled stays as it is, whoever disabled it. One that is disabled for a reason other than
+    the token is not enabled.
   - The API's address and login are the site variables C(nova_api_url) and C(nova_auth_*) of those hosts.
-  - Says so where nova took long, since nova asks the compute itself before it answers.
+  - Warns if nova took long. Nova calls the compute before it answers, so the compute is then slow.
 options:
   state:
-    description: What the service shall be.
+    description: The state that the service must have.
     type: str
     choices: [disabled, enabled]
     required: true
   host:
-    description: Nova's own name for the host, its option C(host).
+    description: Nova's name for the host, its option C(host).
     type: str
     required: true
   token:
-    description: The reason to disable with, and the one that makes it ours to enable.
+    description: The disabled reason to set, and the only one with which the service is enabled.
     type: str
     required: true
 """
@@ -36,19 +36,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ours:
-  description: Whether the service is disabled with the token now.
+  description: Whether the service is disabled with the token, after the task.
   returned: success
   type: bool
 status:
-  description: V(enabled) or V(disabled), as it is now.
+  description: V(enabled) or V(disabled), after the task.
   returned: success
   type: str
 disabled_reason:
-  description: Why it is disabled, empty where it is not.
+  description: Why it is disabled, empty if it is not.
   returned: success
   type: str
 seconds:
-  description: How long nova took to change it, 0 where nothing was changed.
+  description: How long nova took for the change, 0 if nothing was changed.
   returned: success
   type: float
 """

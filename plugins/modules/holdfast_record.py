@@ -2,15 +2,16 @@
 
 DOCUMENTATION = r"""
 module: holdfast_record
-short_description: Journal what came of an act, or what a host says of itself
+short_description: Journal the outcome of an act, the end of a host's turn, or a host's observed state
 options:
   event:
-    description: An act ended (V(act_done)), the host's turn ended (V(host_done)), or the host was asked (V(observed)).
+    description: >-
+      An act ended (V(act_done)), the host's turn ended (V(host_done)), or a unit's state was read (V(observed)).
     type: str
     choices: [act_done, host_done, observed]
     required: true
   unit:
-    description: The unit it is about.
+    description: The unit that the event is about.
     type: str
     required: true
   invocation_id:
@@ -33,7 +34,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Say how it went
+- name: Journal the restart of cron
   holdfast_record:
     event: act_done
     act: restart

@@ -1,4 +1,4 @@
-"""Restart a unit if it is still the start that was intended: a compare-and-swap (docs/adr/0003)."""
+"""Restart a unit if its InvocationID is still the one in the intent: a compare-and-swap (docs/adr/0003)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ short_description: Restart a systemd unit exactly once
 description:
   - Under an exclusive lock on C(/run/holdfast/<unit>.lock), restarts the unit only if its InvocationID is still
     O(expect_invocation_id). Otherwise it was restarted since; nothing is changed and RV(already_restarted) is true.
-  - Refuses while systemd is busy with a job for the unit, for instance with a restart whose driver died.
-  - Never tries twice. A restart that fails is a failure, with the unit's state and the last lines of its journal.
+  - Fails, without a restart, while systemd has a job for the unit, for instance a restart started by a run that died.
+  - Restarts once. If the restart fails the task fails, with the unit's state and the last lines of its journal.
 options:
   name:
     description: The unit, by name or alias; C(.service) may be left out.
     type: str
     required: true
   expect_invocation_id:
-    description: The InvocationID noted before the intent was journaled; empty for a unit that never ran.
+    description: The InvocationID in the intent; empty for a unit that has never run.
     type: str
     required: true
   timeout_seconds:
@@ -24,13 +24,13 @@ options:
     type: int
     default: 900
   lock_directory:
-    description: Where the locks are. All drivers of a host must name the same.
+    description: Where the locks are. It must be the same for everybody who restarts units on the host.
     type: path
     default: /run/holdfast
 """
 
 EXAMPLES = r"""
-- name: Restart the unit that was intended
+- name: Restart cron, unless it has been restarted since the intent
   holdfast_restart:
     name: cron
     expect_invocation_id: "{{ cron.unit.invocation_id }}"
@@ -42,7 +42,7 @@ unit:
   returned: always
   type: dict
 before:
-  description: The InvocationID found under the lock.
+  description: The InvocationID before, read under the lock.
   returned: always
   type: str
 after:
@@ -50,7 +50,7 @@ after:
   returned: always
   type: str
 already_restarted:
-  description: Whether the unit was found restarted since the intent.
+  description: Whether the unit had been restarted since the intent, so that nothing was done.
   returned: always
   type: bool
 seconds:
@@ -70,15 +70,20 @@ from types import FrameType
 from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.holdfast_systemd import NoSuchUnit, describe, last_words, read_unit
+from ansible.module_utils.holdfast_systemd import (
+    NoSuchUnit,
+    describe,
+    last_journal_lines,
+    read_unit,
+)
 
 
 class Busy(Exception):
-    """Another restart of the unit is under way; nothing was touched."""
+    """Another restart of the unit is in progress; nothing was touched."""
 
 
 def main() -> None:
-    """Compare, restart, answer."""
+    """Run the module."""
     module = AnsibleModule(
         {
             "name": {"type": "str", "required": True},
@@ -97,7 +102,7 @@ def main() -> None:
 
 
 def restart_once(module: AnsibleModule) -> None:
-    """Take the unit's lock, compare, restart."""
+    """Take the unit's lock, then compare and restart; in check mode without the lock."""
     unit = read_unit(module.params["name"])
     if module.check_mode:
         swap(module, unit)
@@ -107,7 +112,7 @@ def restart_once(module: AnsibleModule) -> None:
 
 
 def swap(module: AnsibleModule, unit: dict[str, str]) -> None:
-    """Restart the unit unless its start is another than the expected one."""
+    """Restart the unit if its InvocationID is the expected one; end the module with the result."""
     before = unit["invocation_id"]
     result = {
         "unit": unit,
@@ -118,54 +123,59 @@ def swap(module: AnsibleModule, unit: dict[str, str]) -> None:
     }
     if before != module.params["expect_invocation_id"]:
         result.update(
-            already_restarted=True, msg=f"{describe(unit)}, restarted since the intent; left alone"
+            already_restarted=True,
+            msg=f"{describe(unit)}; it was restarted since the intent, so it is not restarted again",
         )
         module.exit_json(changed=False, **result)
     if unit["job"]:
         raise Busy(
-            f"systemd is busy with a job for the unit: {describe(unit)}; nothing was touched. "
-            f"Wait until `systemctl list-jobs` no longer names {unit['id']}, then start again"
+            f"systemd has a job in progress for the unit: {describe(unit)}; nothing was touched. "
+            f"Wait until `systemctl list-jobs` no longer lists {unit['id']}, then run this again"
         )
     if module.check_mode:
         module.exit_json(changed=True, **{**result, "msg": f"would restart: {describe(unit)}"})
     began = time.monotonic()
-    trouble = systemctl_restart(unit["id"], module.params["timeout_seconds"])
+    error = systemctl_restart(unit["id"], module.params["timeout_seconds"])
     unit = read_unit(unit["id"])
     result.update(
         unit=unit, after=unit["invocation_id"], seconds=round(time.monotonic() - began, 3)
     )
-    if trouble:
-        module.fail_json(changed=True, msg=obituary(unit, trouble), **result)
+    if error:
+        module.fail_json(changed=True, msg=failure_message(unit, error), **result)
     module.exit_json(
         changed=True, msg=f"{describe(unit)} after {result['seconds']:.1f} s", **result
     )
 
 
 def systemctl_restart(unit: str, seconds: int) -> str:
-    """Ask systemd once; return what went wrong, or nothing."""
+    """Run systemctl restart once; return the error, empty if there is none."""
     argv = ["systemctl", "restart", "--", unit]
     try:
         done = subprocess.run(  # noqa: S603 - the unit's name is an argument, never a program
             argv, capture_output=True, text=True, check=False, timeout=seconds
         )
     except subprocess.TimeoutExpired:
-        return f"systemd is still at it after {seconds} s"
+        return f"systemctl had not finished after {seconds} s"
     return "" if done.returncode == 0 else done.stderr.strip() or f"exit status {done.returncode}"
 
 
-def obituary(unit: dict[str, str], trouble: str) -> str:
-    """What is known of a restart that failed: state, systemd's words, the unit's own last words."""
-    words = "".join(f"\n  {line}" for line in last_words(unit["id"]))
-    return f"the restart failed, {describe(unit)}: {trouble}\nlast lines of its journal:{words or ' none'}"
+def failure_message(unit: dict[str, str], error: str) -> str:
+    """Return the message for a restart that failed: the state, the error and the unit's last journal lines."""
+    lines = "".join(f"\n  {line}" for line in last_journal_lines(unit["id"]))
+    return f"the restart failed, {describe(unit)}: {error}\nlast lines of its journal:{lines or ' none'}"
 
 
 @contextlib.contextmanager
 def locked(path: Path, seconds: int) -> Iterator[None]:
-    """Hold the unit's lock; another holder is waited for, at most so long."""
+    """Hold the unit's lock, waiting for another holder for at most ``seconds``.
+
+    Raises:
+        Busy: the other holder still has it then.
+    """
     path.parent.mkdir(mode=0o755, exist_ok=True)
 
     def give_up(_signal: int, _frame: FrameType | None) -> NoReturn:
-        raise Busy(f"another restart has held {path} for {seconds} s; nothing was touched")
+        raise Busy(f"another restart still held {path} after {seconds} s; nothing was touched")
 
     with path.open("w") as lock:
         previous = signal.signal(signal.SIGALRM, give_up)

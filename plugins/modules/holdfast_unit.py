@@ -6,8 +6,8 @@ DOCUMENTATION = r"""
 module: holdfast_unit
 short_description: Read the state of a systemd unit
 description:
-  - Returns what systemd says of one unit, above all its InvocationID, which names the unit's present start.
-  - Changes nothing, in check mode or not.
+  - Returns a unit's state as systemd shows it, with the InvocationID, which identifies the unit's present start.
+  - Never changes anything.
 options:
   name:
     description: The unit, by name or alias; C(.service) may be left out.
@@ -16,7 +16,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Note which start of the unit is running
+- name: Read which start of cron is running
   holdfast_unit:
     name: cron
   register: cron
@@ -26,7 +26,7 @@ RETURN = r"""
 unit:
   description: >-
     C(id), C(load_state), C(active_state), C(sub_state), C(result), C(invocation_id), C(restarts) and C(job)
-    (empty unless systemd is busy with the unit), all text.
+    (empty unless systemd has a job in progress for the unit), all text.
   returned: success
   type: dict
 """
@@ -36,7 +36,7 @@ from ansible.module_utils.holdfast_systemd import NoSuchUnit, describe, read_uni
 
 
 def main() -> None:
-    """Answer with the unit's state."""
+    """Run the module."""
     module = AnsibleModule({"name": {"type": "str", "required": True}}, supports_check_mode=True)
     try:
         unit = read_unit(module.params["name"])
