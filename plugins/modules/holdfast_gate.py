@@ -49,7 +49,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: The unit came back and stays up
+- name: The unit is active and stays up
   holdfast_gate:
     phase: verify
     claims:

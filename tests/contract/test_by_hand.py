@@ -126,7 +126,7 @@ def test_what_the_engine_says_is_refused_by_hand(tmp_path: Path, given: dict[str
     answer = roll(site, tmp_path / "state", 1, given=given)
 
     assert answer.returncode == 2
-    assert f"{next(iter(given))} is for a run that the engine drives" in answer.stdout
+    assert f"{next(iter(given))} can be set only by the engine" in answer.stdout
     assert [site.restarts(host) for host in site.hosts] == [0, 0]
     assert journaled(tmp_path / "state") == []
 
