@@ -13,9 +13,15 @@ import pytest
 
 from holdfast import evidence
 from holdfast.claims import all_claims
-from holdfast.judges.nova_host import StopTimeout
-from holdfast.judges.rabbitmq.seen import Cluster, Depth, Depths, Load, View
-from holdfast.model import Unit, Verdict
+from holdfast.model import Verdict
+from holdfast.observations.rabbitmq import (
+    ClientLoad,
+    ClusterViews,
+    NodeView,
+    QueueDepth,
+    QueueDepths,
+)
+from holdfast.observations.systemd import StopTimeout, UnitState
 from tests.content.repository import assert_no_faults, files, strings, yaml_of
 
 READERS = files("roles/*/tasks/*.yml", "roles/*/vars/*.yml", "roles/*/defaults/*.yml", "playbooks/*.yml")  # fmt: skip
@@ -29,12 +35,12 @@ FALLBACK = re.compile(r"\b(?:default|d)\(|\bis (?:not )?(?:un)?defined\b")
 VERDICTS = re.compile(r"\bevidence\b|\bholdfast\.verdicts\b")
 
 NODES = {"ctl1": "rabbit@ctl1"}
-VIEW = View.model_validate(
+VIEW = NodeView.model_validate(
     {
         "node": "rabbit@ctl1",
         "members": ["rabbit@ctl1"],
         "running": ["rabbit@ctl1"],
-        "load": Load(connections=3, churn=0.5),
+        "load": ClientLoad(connections=3, churn=0.5),
     }
 )
 QUEUES = {
@@ -42,14 +48,14 @@ QUEUES = {
     "vhost": "/",
     "at": 1.0,
     "wanted": {"orders": 1},
-    "queues": {"orders": Depth(consumers=2)},
+    "queues": {"orders": QueueDepth(consumers=2)},
 }
-UNIT = Unit("ctl1", "cron", "loaded", "active", "running", "simple", "success", "start0", 0)
+UNIT = UnitState("ctl1", "cron", "loaded", "active", "running", "simple", "success", "start0", 0)
 # Per claim whose evidence or reason is read, an observation and the parameters to judge it with.
 SAMPLES: Mapping[str, tuple[object, Mapping[str, object]]] = {
-    "rabbitmq.load_known": (Cluster(expected=NODES, views={"ctl1": VIEW}), {}),
+    "rabbitmq.load_known": (ClusterViews(expected=NODES, views={"ctl1": VIEW}), {}),
     "rabbitmq.consumers_known": (
-        Depths.model_validate({"expected": NODES, **QUEUES}),
+        QueueDepths.model_validate({"expected": NODES, **QUEUES}),
         {"queues": {"orders": 1}},
     ),
     "systemd.stays_up": (UNIT, {"unit": "cron"}),
@@ -61,7 +67,7 @@ def verdict_on(name: str) -> Verdict:
     """Return the verdict of a claim's own judge on the claim's sample."""
     observation, parameters = SAMPLES[name]
     claim = all_claims()[name]
-    return claim.judge([observation], claim.parameters.model_validate(parameters))
+    return claim.judge(name, [observation], claim.parameters.model_validate(parameters))
 
 
 def written() -> set[str]:

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from holdfast.model import GATE_DEADLINE_SECONDS, Phase
-from holdfast.probes.rabbitmq.nova_queues import GROUPS
+from holdfast.nova_services import RPC_SERVICES, SERVICES, binary_of, groups_of
 from plugins.action.holdfast_gate import POLL_SECONDS
 from tests.content.repository import ROOT, Yaml, files, strings, text_of, yaml_in, yaml_of
 
@@ -45,19 +45,39 @@ def test_a_playbook_runs_all_phases_by_default(playbook: str) -> None:
 
 
 def test_the_role_knows_the_groups_whose_services_have_queues() -> None:
-    assert yaml_of(ROOT / "roles/rabbitmq/vars/main.yml")["_rabbitmq_nova_groups"] == list(GROUPS)
+    assert yaml_of(ROOT / "roles/rabbitmq/vars/main.yml")["_rabbitmq_nova_groups"] == [
+        *groups_of(RPC_SERVICES)
+    ]
 
 
 def test_unit_restart_refuses_every_unit_that_has_a_playbook_of_its_own() -> None:
     broker = yaml_of(ROOT / "roles/rabbitmq/defaults/main.yml")
     nova = yaml_of(ROOT / "roles/nova/defaults/main.yml")
-    expected = {broker["rabbitmq_unit"]: "rabbitmq_restart.yml"}
-    for playbook in files("playbooks/nova_*_restart.yml"):
-        layer = playbook.stem.removeprefix("nova_").removesuffix("_restart")
-        expected[nova[f"nova_{layer}_unit"]] = playbook.name
     reserved = yaml_of(ROOT / "roles/systemd_unit/defaults/main.yml")["systemd_unit_reserved"]
-    assert reserved == expected
-    assert len(reserved) > 5
+    playbooks = {
+        nova[f"nova_{service}_unit"]: f"nova_{service}_restart.yml" for service in SERVICES
+    }
+    assert reserved == {broker["rabbitmq_unit"]: "rabbitmq_restart.yml", **playbooks}
+
+
+def test_the_role_nova_has_every_service_and_no_other() -> None:
+    specs = yaml_of(ROOT / "roles/nova/meta/argument_specs.yml")["argument_specs"]
+    layers = specs["preflight"]["options"]["nova_layer"]["choices"]
+    variables = yaml_of(ROOT / "roles/nova/vars/main.yml")
+    assert set(layers) == set(SERVICES)
+    assert set(variables["_nova_units"]) == set(variables["_nova_logs"]) == set(SERVICES)
+    assert {path.stem for path in files("playbooks/nova_*_restart.yml")} == {
+        f"{group}_restart" for group in groups_of(SERVICES)
+    }
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_nova_unit_is_called_like_its_binary_by_default(service: str) -> None:
+    defaults = yaml_of(ROOT / "roles/nova/defaults/main.yml")
+    binary = (
+        "nova-api-metadata" if service == "metadata" else binary_of(service)
+    )  # Debian's package
+    assert defaults[f"nova_{service}_unit"] == binary
 
 
 def documented(module: ModuleType) -> dict[str, Yaml]:
