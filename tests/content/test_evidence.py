@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 
 from holdfast import evidence
-from holdfast.claims import all_claims
+from holdfast.claims import bind_claim
 from holdfast.model import Verdict
 from holdfast.observations.rabbitmq import (
     ClientLoad,
@@ -52,7 +53,7 @@ QUEUES = {
 }
 UNIT = UnitState("ctl1", "cron", "loaded", "active", "running", "simple", "success", "start0", 0)
 # Per claim whose evidence or reason is read, an observation and the parameters to judge it with.
-SAMPLES: Mapping[str, tuple[object, Mapping[str, object]]] = {
+SAMPLES: Mapping[str, tuple[Any, Mapping[str, object]]] = {
     "rabbitmq.load_known": (ClusterViews(expected=NODES, views={"ctl1": VIEW}), {}),
     "rabbitmq.consumers_known": (
         QueueDepths.model_validate({"expected": NODES, **QUEUES}),
@@ -66,8 +67,7 @@ SAMPLES: Mapping[str, tuple[object, Mapping[str, object]]] = {
 def verdict_on(name: str) -> Verdict:
     """Return the verdict of a claim's own judge on the claim's sample."""
     observation, parameters = SAMPLES[name]
-    claim = all_claims()[name]
-    return claim.judge(name, [observation], claim.parameters.model_validate(parameters))
+    return bind_claim({"claim": name, **parameters}).judge([observation])
 
 
 def written() -> set[str]:
