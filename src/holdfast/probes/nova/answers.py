@@ -29,15 +29,8 @@ from holdfast.observations.nova import (
     RpcRound,
 )
 from holdfast.probes.base import ProbeContext
-from holdfast.probes.nova import rpc_client
-from holdfast.probes.nova.api_client import (
-    ANSWER_SECONDS,
-    CONNECT_SECONDS,
-    NoToken,
-    cause_of,
-    get,
-    log_in,
-)
+from holdfast.probes.nova import api_client, rpc_client
+from holdfast.probes.nova.api_client import NoToken
 from holdfast.probes.nova.site import (
     ApiSite,
     MetadataSite,
@@ -81,7 +74,7 @@ def probe_apis(context: ProbeContext) -> Mapping[str, ApiReplies]:
     """Send ``GET /`` and, with a token, ``GET /servers?limit=1`` to every host; takes 40 s at most."""
     sites = api_sites(context)
     try:
-        log_in(next(iter(sites.values())))  # once for all: the login is the same
+        api_client.log_in(next(iter(sites.values())))  # all hosts have the same login
     except NoToken as cause:
         return _each(sites, partial(_ask_api, no_token=str(cause)))
     return _each(sites, _ask_api)
@@ -135,7 +128,7 @@ def _ask_api(site: ApiSite, no_token: str = "") -> ApiReplies:
     if not root.status or no_token:
         return ApiReplies(root, None, no_token)
     try:
-        answer = get(site, "/v2.1/servers", {"limit": "1"})
+        answer = api_client.get(site, "/v2.1/servers", {"limit": "1"})
     except NoToken as cause:
         return ApiReplies(root, None, str(cause))
     except CannotTell as cause:
@@ -177,9 +170,9 @@ def _get(
             f"{url.rstrip('/')}{path}",
             authenticated=False,
             headers=dict(headers or {}),
-            timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
+            timeout=(api_client.CONNECT_SECONDS, api_client.ANSWER_SECONDS),
             raise_exc=False,
         )
     except ClientException as error:
-        return HttpReply(0, cause_of(error))
+        return HttpReply(0, api_client.cause_of(error))
     return HttpReply(reply.status_code)

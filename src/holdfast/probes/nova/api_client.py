@@ -26,9 +26,7 @@ OK = 200
 SERVICES = "/v2.1/os-services"
 CONNECT_SECONDS = 3.05
 ANSWER_SECONDS = 10.0
-TOKEN_SECONDS = (
-    20.0  # keystone hashes the password for each token, so a busy keystone is slow here first
-)
+TOKEN_SECONDS = 20.0  # keystone hashes the password for each token, which is slow while it is busy
 PAGE = 1000
 PAGES = 50
 MAX_ERROR = 200  # characters of an error that a message quotes

@@ -1,7 +1,7 @@
 """A client that calls nova's services over the broker, each through the service's own queue.
 
-Every nova RPC server answers ``ping`` in namespace ``baseapi``, version 1.0 (seen on nova 26 to 31).
-Calls are made with py-amqp, in the envelope that every release of oslo.messaging reads and writes.
+Every nova RPC server answers ``ping`` in namespace ``baseapi``, version 1.0: nova 26 to 31, and releases
+before and after. Calls are made with py-amqp, in the envelope that every release of oslo.messaging reads and writes.
 oslo.messaging itself is not used: it waits without an end while no broker answers, and leaves a
 reply queue behind for half an hour each time.
 """
