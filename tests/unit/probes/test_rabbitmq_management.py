@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from holdfast.errors import CannotTell, InvalidInput
+from holdfast.observations.base import Unanswered
 from holdfast.probes.base import ProbeContext
 from holdfast.probes.rabbitmq import management
 from holdfast.probes.rabbitmq.cluster import probe_cluster
@@ -43,7 +44,7 @@ def site(port: int, **changed: object) -> RabbitSite:
 
 def answers(
     routes: Routes | None, *paths: str, **changed: object
-) -> management.Answers | CannotTell:
+) -> management.Answers | Unanswered:
     with node(routes) as port:
         return management.ask({"ctl1": site(port, **changed)}, {"ctl1": paths})["ctl1"]
 
@@ -78,15 +79,15 @@ def test_a_list_that_occurs_twice_counts_as_what_both_have() -> None:
 )
 def test_without_an_answer_the_cause_is_reported(routes: Routes | None, message: str) -> None:
     found = answers(routes, "nodes")
-    assert isinstance(found, CannotTell)
-    assert message in str(found)
+    assert isinstance(found, Unanswered)
+    assert message in found.cause
 
 
 def test_a_wrong_password_is_named_and_not_shown() -> None:
     found = answers({"nodes": (200, "[]")}, "nodes", rabbitmq_management_password=WRONG)
-    assert isinstance(found, CannotTell)
-    assert str(found).startswith("401 from ctl1's management API")
-    assert USER in str(found)
+    assert isinstance(found, Unanswered)
+    assert found.cause.startswith("401 from ctl1's management API")
+    assert USER in found.cause
     assert WRONG not in repr(found)
 
 
@@ -96,7 +97,7 @@ def test_a_node_that_hangs_costs_its_own_answer_only() -> None:
         sites = {"ctl1": site(healthy), "ctl2": site(stuck, rabbitmq_answer_seconds=0.2)}
         found = management.ask(sites, dict.fromkeys(sites, ("nodes",)))
     assert found["ctl1"] == {"nodes": []}
-    assert "gave no answer to /api/nodes in 0.2 s" in str(found["ctl2"])
+    assert "gave no answer to /api/nodes in 0.2 s" in repr(found["ctl2"])
 
 
 def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,15 +107,15 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_https_does_not_trust_a_plain_listener() -> None:
     found = answers({"nodes": (200, "[]")}, "nodes", rabbitmq_management_scheme="https")
-    assert isinstance(found, CannotTell)
-    assert "SSL" in str(found)
+    assert isinstance(found, Unanswered)
+    assert "SSL" in found.cause
 
 
 def test_a_missing_authority_is_named() -> None:
     tls = {"rabbitmq_management_scheme": "https", "rabbitmq_management_ca_file": "no/such.pem"}
     found = answers({}, "nodes", **tls)
-    assert isinstance(found, CannotTell)
-    assert "rabbitmq_management_ca_file no/such.pem" in str(found)
+    assert isinstance(found, Unanswered)
+    assert "rabbitmq_management_ca_file no/such.pem" in found.cause
 
 
 def test_the_next_node_is_asked_for_the_queues() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from holdfast.errors import CannotTell
 from holdfast.model import Json
 from holdfast.observations.base import Unanswered
 from holdfast.observations.rabbitmq import BootState, ClientLoad, ClusterViews, NodeView
@@ -36,8 +35,8 @@ def probe_cluster(context: ProbeContext) -> ClusterViews:
         answer = answers.get(host)
         if answer is None:
             views[host] = _view_by_command(context.shell, node)
-        elif isinstance(answer, CannotTell):
-            views[host] = Unanswered(str(answer))
+        elif isinstance(answer, Unanswered):
+            views[host] = answer
         else:
             views[host] = _view_by_http(node, answer)
     return ClusterViews(expected=expected(sites), views=views)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
+from holdfast.observations.base import Unanswered
 from holdfast.observations.rabbitmq import DrainState
 from holdfast.probes.base import ProbeContext, Shell
 from holdfast.probes.rabbitmq import commands, management
@@ -45,9 +46,10 @@ def _ask_by_http(shell: Shell, node: str, peers: Sites) -> tuple[dict[str, bool]
     """Ask all peers; a command adds the maintenance mode where no API has it, as in 3.10."""
     paths = dict.fromkeys(with_management(peers), (NODES, CONNECTIONS))
     asked = management.ask(peers, paths)
-    found = {peer: each for peer, each in asked.items() if not isinstance(each, CannotTell)}
+    causes = [each.cause for each in asked.values() if isinstance(each, Unanswered)]
+    found = {peer: each for peer, each in asked.items() if not isinstance(each, Unanswered)}
     if not found:
-        raise CannotTell("; ".join(map(str, asked.values())))
+        raise CannotTell("; ".join(causes))
     marked = {}
     for peer, answers in found.items():
         entry: Json = next((each for each in answers[NODES] if each["name"] == node), {})

@@ -11,7 +11,8 @@ import httpx
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
-from holdfast.probes.rabbitmq.site import RabbitSite, Sites
+from holdfast.observations.base import Unanswered
+from holdfast.probes.rabbitmq.site import RabbitSite, Sites, or_unanswered
 
 PARALLEL = 16
 FAILED_CHECK = 503  # the status of a /api/health/checks that did not pass
@@ -23,45 +24,36 @@ OVERVIEW = "overview?columns=rabbitmq_version,churn_rates,object_totals"
 Answers = Mapping[str, Json]  # by path
 
 
-def ask(sites: Sites, paths: Mapping[str, Sequence[str]]) -> dict[str, Answers | CannotTell]:
-    """Return, per host, the JSON answers to all its paths, or the first cause why one is missing.
+def ask(sites: Sites, paths: Mapping[str, Sequence[str]]) -> dict[str, Answers | Unanswered]:
+    """Return, per host, the JSON answers to all its paths, or why one of them has none.
 
-    A failed health check is an answer. All nodes are asked at the same time, so one that hangs
-    costs only its own timeout.
+    All nodes are asked at the same time, so one that hangs costs only its own timeout.
     """
     if not paths:
         return {}
     with ThreadPoolExecutor(min(len(paths), PARALLEL)) as pool:
-        answers = pool.map(lambda host: _ask_host(host, sites[host], paths[host]), paths)
+        answers = pool.map(
+            lambda host: or_unanswered(lambda: ask_one(host, sites[host], paths[host])), paths
+        )
         return dict(zip(paths, answers, strict=True))
 
 
 def ask_one(host: str, site: RabbitSite, paths: Sequence[str]) -> Answers:
-    """Return the JSON answers of one host to all paths.
+    """Return the JSON answers of one host to all paths; a failed health check is an answer.
 
     Raises:
         CannotTell: one of them has no answer; the message has the cause.
     """
-    found = ask({host: site}, {host: paths})[host]
-    if isinstance(found, CannotTell):
-        raise found
-    return found
-
-
-def _ask_host(host: str, site: RabbitSite, paths: Sequence[str]) -> Answers | CannotTell:
     user, password = site.rabbitmq_management_user, site.rabbitmq_management_password
-    try:
-        # No proxy from the environment: it would be asked instead of the node, and would be sent the password.
-        with httpx.Client(
-            base_url=f"{site.management_url(host)}/api/",
-            auth=(user, password.get_secret_value()),
-            timeout=site.rabbitmq_answer_seconds,
-            verify=_trust(host, site),
-            trust_env=False,
-        ) as client:
-            return {path: _get(client, host, site, path) for path in paths}
-    except CannotTell as cause:
-        return cause
+    # No proxy from the environment: it would be asked instead of the node, and would be sent the password.
+    with httpx.Client(
+        base_url=f"{site.management_url(host)}/api/",
+        auth=(user, password.get_secret_value()),
+        timeout=site.rabbitmq_answer_seconds,
+        verify=_trust(host, site),
+        trust_env=False,
+    ) as client:
+        return {path: _get(client, host, site, path) for path in paths}
 
 
 def _get(client: httpx.Client, host: str, site: RabbitSite, path: str) -> Json:
