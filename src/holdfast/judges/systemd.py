@@ -55,7 +55,7 @@ def unchanged_since(claim: str, unit: UnitState, invocation_id: str) -> Verdict:
 
 
 def _judge_start(claim: str, unit: UnitState) -> Verdict:
-    """Judge a unit that was seen to run in this start: a start that has ended does not come back."""
+    """Judge a unit in the start that must still run: one that has ended does not come back, so it is ``DIED``."""
     verdict = _judge_state(claim, unit)
     ended = verdict.reason == NOT_ACTIVE and unit.active_state in _ENDED
     return replace(verdict, reason=DIED) if ended else verdict

@@ -37,8 +37,8 @@ def test_no_messaging_timeouts(observed: Observation, verdict: tuple[Outcome, st
 
 
 def test_complaints_are_counted_and_the_last_is_dated() -> None:
-    seen = replace(QUIET, complaints={"no_reply": 2, "no_conductor": 1}, last="00:31:00")
-    message = no_messaging_timeouts("c", [seen]).message
+    log = replace(QUIET, complaints={"no_reply": 2, "no_conductor": 1}, last="00:31:00")
+    message = no_messaging_timeouts("c", [log]).message
     assert message.endswith("since 00:30:00: 1 no_conductor, 2 no_reply; the last at 00:31:00")
 
 
@@ -53,8 +53,8 @@ def test_complaints_are_counted_and_the_last_is_dated() -> None:
     ],
 )
 def test_stop_timeout_covers(seconds: float, required: bool, verdict: tuple[Outcome, str]) -> None:
-    seen = [StopTimeout("cmp1", "nova-compute", seconds)]
-    assert outcome_and_reason(stop_timeout_covers("c", seen, 60, required)) == verdict
+    history = [StopTimeout("cmp1", "nova-compute", seconds)]
+    assert outcome_and_reason(stop_timeout_covers("c", history, 60, required)) == verdict
 
 
 def test_a_stop_timeout_that_could_not_be_read_is_unknown() -> None:

@@ -158,8 +158,8 @@ def test_no_alarms(views: Mapping[str, NodeView | Unanswered], outcome: str, rea
     ],
 )
 def test_booted(running: bool, faults: tuple[str, ...], outcome: str, reason: str) -> None:
-    seen = BootState(expected=EXPECTED, host="ctl2", running=running, faults=faults)
-    verdict = booted("c", [seen])
+    state = BootState(expected=EXPECTED, host="ctl2", running=running, faults=faults)
+    verdict = booted("c", [state])
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
 
 

@@ -61,30 +61,30 @@ def write(tmp_path: Path, *lines: str, name: str = "nova.log") -> str:
 
 def test_only_lines_newer_than_the_start_count(tmp_path: Path) -> None:
     log = write(tmp_path, BEFORE, START, "a line of a traceback\n", NO_REPLY, START)
-    seen = probe_unit_log(context(tmp_path), "nova-compute", log)
-    assert seen.since == "2026-11-21 00:22:06.050"
-    assert seen.lines == 3
-    assert seen.complaints == {"no_reply": 1}
-    assert seen.last == "2026-11-21 00:23:10.000"
+    found = probe_unit_log(context(tmp_path), "nova-compute", log)
+    assert found.since == "2026-11-21 00:22:06.050"
+    assert found.lines == 3
+    assert found.complaints == {"no_reply": 1}
+    assert found.last == "2026-11-21 00:23:10.000"
 
 
 def test_a_log_without_complaints(tmp_path: Path) -> None:
-    seen = probe_unit_log(context(tmp_path), "u", write(tmp_path, BEFORE, BEFORE, START))
-    assert (seen.lines, seen.complaints, seen.last) == (1, {}, "")
+    found = probe_unit_log(context(tmp_path), "u", write(tmp_path, BEFORE, BEFORE, START))
+    assert (found.lines, found.complaints, found.last) == (1, {}, "")
 
 
 def test_a_log_that_was_rotated_since_the_start_is_read_with_its_predecessor(
     tmp_path: Path,
 ) -> None:
     write(tmp_path, BEFORE, START, NO_REPLY, name="nova.log.1")
-    seen = probe_unit_log(context(tmp_path), "u", write(tmp_path, START))
-    assert (seen.lines, seen.complaints) == (3, {"no_reply": 1})
+    found = probe_unit_log(context(tmp_path), "u", write(tmp_path, START))
+    assert (found.lines, found.complaints) == (3, {"no_reply": 1})
 
 
 def test_abandoned_replies_to_our_own_pings_are_no_complaint(tmp_path: Path) -> None:
     ours, novas = ABANDONED.format(queue="holdfast_1"), ABANDONED.format(queue="reply_1")
-    seen = probe_unit_log(context(tmp_path), "u", write(tmp_path, START, ours, novas))
-    assert seen.complaints == {"reply_abandoned": 1}
+    found = probe_unit_log(context(tmp_path), "u", write(tmp_path, START, ours, novas))
+    assert found.complaints == {"reply_abandoned": 1}
 
 
 def test_a_timeout_waiting_for_the_conductor_is_a_complaint(tmp_path: Path) -> None:
@@ -105,8 +105,8 @@ def test_the_log_of_a_unit_that_never_ran_cannot_be_read(tmp_path: Path) -> None
 
 
 def test_the_log_is_read_in_the_hosts_time_zone(tmp_path: Path) -> None:
-    seen = probe_unit_log(context(tmp_path, zone="IST-5:30"), "u", write(tmp_path, START))
-    assert (seen.since, seen.lines) == ("2026-11-21 05:52:06.050", 0)
+    found = probe_unit_log(context(tmp_path, zone="IST-5:30"), "u", write(tmp_path, START))
+    assert (found.since, found.lines) == ("2026-11-21 05:52:06.050", 0)
 
 
 def test_a_missing_log_cannot_be_read(tmp_path: Path) -> None:

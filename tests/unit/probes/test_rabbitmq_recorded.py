@@ -38,7 +38,7 @@ def of(claim: str, host: str) -> dict[str, str]:
     return {"claim": f"rabbitmq.{claim}", "host": host}
 
 
-# In the recordings: qq1 and st1 live on three nodes, qq-one on ctl1 alone, mirr is mirrored where there are mirrors.
+# In the recordings: qq1 and st1 have members on three nodes, qq-one on ctl1 alone; mirr is mirrored on 3.10.
 SAME_EVERYWHERE = [
     ("healthy", "rabbitmq.members_agree", "PASS", "agree"),
     ("healthy", "rabbitmq.no_partitions", "PASS", "one_view"),
