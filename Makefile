@@ -113,7 +113,7 @@ molecule: prerequisites venv ## The scenarios alone; LABS=trixie for one lab
 $(IMAGES): image-%:
 	@$(PHASE) "lab image $*" make lab-image LAB_RELEASE=$*
 
-# Which scenarios a lab gets, and in which order, is said by tests/molecule/run. Each is a phase of its own.
+# tests/molecule/run lists the scenarios of a lab in their order. Each is a phase of its own.
 .PHONY: $(MOLECULE)
 $(MOLECULE): molecule-%: $(VENV)-synapse/.locked
 	@scenarios=$$($(TEST_LAB) tests/molecule/run --list); \

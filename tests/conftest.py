@@ -25,8 +25,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 @pytest.fixture(autouse=True)
-def state_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Point settings, journal and leases at this test's directory, whatever the user's environment says."""
+def isolated_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put settings, journal and leases into this test's directory, whatever the user's environment."""
     for name in ("HOLDFAST_CONFIG", "HOLDFAST_STATE_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

@@ -68,7 +68,7 @@ class Playbooks:
             service="nova",
             group=GROUP,
             batch_max=BATCH,
-            batch_max_reason="the benchmark says so",
+            batch_max_reason="the size of the benchmark's batches",
             survey=("fake.all_serve",),
         )
         return Playbook(name, policy, frozenset())

@@ -19,7 +19,7 @@ PROSE = files("*.md")
 RUNBOOKS = {path.stem for path in files("runbooks/*.md")}
 TAKES_A_RUNBOOK = {"run", "plan", "show"}
 COMMAND = re.compile(r"^(?:\$ )?(holdfast(?: .*)?)$", re.MULTILINE)
-# An option, or a word that stands for what the reader puts there: NAME, <run>, …
+# An option, or a placeholder for what the reader types: NAME, <run>, …
 PLACEHOLDER = re.compile(r"^(-.*|<.*>|[A-Z_]+|…|\.\.\.)$")
 HELP = {"--help", "-h"}
 
@@ -89,7 +89,7 @@ def test_there_are_commands_to_check() -> None:
         "holdfast --gone",
     ],
 )
-def test_a_command_that_cannot_be_typed_is_seen(command: str) -> None:
+def test_a_command_that_cannot_be_typed_is_reported(command: str) -> None:
     assert len(faults_of(command)) == 1
 
 

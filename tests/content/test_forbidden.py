@@ -69,7 +69,7 @@ def test_every_file_works_on_any_machine() -> None:
         "# ruff: " + "noqa: TID251",
     ],
 )
-def test_a_rule_switched_off_is_seen(line: str) -> None:
+def test_a_rule_switched_off_is_reported(line: str) -> None:
     assert len(switched_off(line)) == 1
 
 
@@ -89,7 +89,7 @@ def test_another_rule_may_be_switched_off_with_its_reason() -> None:
         "# as issue" + " 7 says",
     ],
 )
-def test_a_name_of_one_machine_or_network_is_seen(text: str) -> None:
+def test_a_name_of_one_machine_or_network_is_reported(text: str) -> None:
     assert len(local_names(text)) == 1
 
 

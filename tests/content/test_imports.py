@@ -136,7 +136,7 @@ def test_the_document_and_the_contracts_have_the_same_layers() -> None:
         "def load(path): return path.read_text()",
     ],
 )
-def test_io_and_clocks_are_seen(source: str) -> None:
+def test_io_and_clocks_are_reported(source: str) -> None:
     assert len(impurities(source)) == 1
 
 
@@ -160,5 +160,5 @@ def test_values_are_pure(source: str) -> None:
         ("plugins/modules/holdfast_restart.py", "from holdfast.model import Act"),
     ],
 )
-def test_a_plugin_that_imports_more_is_seen(name: str, source: str) -> None:
+def test_a_plugin_that_imports_more_is_reported(name: str, source: str) -> None:
     assert len(plugin_faults(name, source)) == 1

@@ -92,7 +92,7 @@ def test_every_lock_has_hashes_and_names_no_index() -> None:
 
 
 @pytest.mark.parametrize("requirement", ["a>=2", "b"])
-def test_a_requirement_that_a_lock_does_not_meet_is_seen(requirement: str) -> None:
+def test_a_requirement_that_a_lock_does_not_meet_is_reported(requirement: str) -> None:
     lock = "a==1 \\\n    --hash=sha256:00\n"
     assert len(unsatisfied(lock, [requirement, "a>=1"])) == len(PYTHONS)
 
@@ -101,7 +101,7 @@ def test_a_requirement_that_a_lock_does_not_meet_is_seen(requirement: str) -> No
     "lock",
     ["a==1\n", "--index-url x\na==1 \\\n    --hash=sha256:00\n", "a==1 --hash=sha256:00 # x://y\n"],
 )
-def test_a_lock_without_hashes_or_with_an_index_is_seen(lock: str) -> None:
+def test_a_lock_without_hashes_or_with_an_index_is_reported(lock: str) -> None:
     assert len(lock_faults(lock)) == 1
 
 

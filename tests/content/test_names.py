@@ -57,7 +57,7 @@ TOP_LEVEL = {
 
 
 def claims_in(value: Yaml) -> Iterator[Yaml]:
-    """Yield the claims that YAML names: mappings with `claim`, and any other text that looks like one."""
+    """Yield the claims that YAML names: mappings with `claim`, and any other text in the form of one."""
     if isinstance(value, str):
         if CLAIM.match(value) and not NO_CLAIMS.search(value):
             yield value
@@ -114,7 +114,7 @@ def test_every_claim_that_prose_names_exists() -> None:
         {"claim": "systemd.unchanged_since", "unit": 3},
     ],
 )
-def test_an_unknown_claim_is_seen(entry: Yaml) -> None:
+def test_an_unknown_claim_is_reported(entry: Yaml) -> None:
     assert len(claim_faults({"claims": [entry]})) == 1
 
 
@@ -182,7 +182,7 @@ def test_every_group_that_yaml_names_is_part_of_the_site_contract() -> None:
         "holdfast_policy: {group: gone}",
     ],
 )
-def test_a_group_is_seen_wherever_it_is_named(text: str) -> None:
+def test_a_group_is_found_wherever_it_is_named(text: str) -> None:
     assert "gone" in groups_in(yaml_in(text))
 
 
@@ -196,7 +196,7 @@ def names_in(expression: str, *, template: bool) -> set[str]:
             expression if template else "{{ (" + expression + ") }}"
         )
     except TemplateSyntaxError:
-        return set()  # not Jinja: text that happens to stand where an expression may
+        return set()  # not Jinja, but plain text in a key that may hold an expression
     return {node.name for node in tree.find_all(nodes.Name) if node.ctx == "load"}
 
 
@@ -266,7 +266,7 @@ def test_every_variable_that_a_template_reads_is_defined() -> None:
         "x: '{% if nova_gone %}y{% endif %}'",
     ],
 )
-def test_a_variable_is_seen_wherever_it_is_read(text: str) -> None:
+def test_a_variable_is_found_wherever_it_is_read(text: str) -> None:
     assert read_in(yaml_in(text)) == {"nova_gone"}
 
 
@@ -275,7 +275,7 @@ def test_a_variable_is_seen_wherever_it_is_read(text: str) -> None:
 
 @cache
 def words_outside_prose() -> frozenset[str]:
-    """Return every word of the repository that is not in a document or in these tests."""
+    """Return every word of the repository outside documents and these tests."""
     texts = [
         text_of(path)
         for path in files()
@@ -396,7 +396,7 @@ def test_there_are_names_to_check() -> None:
     assert {"check", "test", "demo", "bench", "lab-up", "lab-down"} <= targets()
 
 
-def test_a_name_in_prose_that_does_not_exist_is_seen(tmp_path: Path) -> None:
+def test_a_name_in_prose_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "`rabbitmq.gone` `gone_restart.yml` `make gone` [x](gone.md#y) [y](page.md) `src/gone.py` `go()`\n"
@@ -407,7 +407,7 @@ def test_a_name_in_prose_that_does_not_exist_is_seen(tmp_path: Path) -> None:
     assert dead_links(page) == ["gone.md"]
 
 
-def test_a_path_in_prose_is_seen() -> None:
+def test_a_path_in_prose_is_reported() -> None:
     assert paths_in(
         ["docs/gone.md", "roles/gone/", "a/b", "inventories/SITE", "roles/<verb>.yml"]
     ) == {
@@ -418,6 +418,6 @@ def test_a_path_in_prose_is_seen() -> None:
     assert exists("docs/architecture.md")
 
 
-def test_a_function_in_prose_is_seen() -> None:
+def test_a_function_in_prose_is_reported() -> None:
     text = "`src/a.py` `go()`, `stop()` and `src/b.py`, where `here()` stands alone, not `src/c.py`"
     assert list(functions_in(text)) == [("src/a.py", "go"), ("src/a.py", "stop")]

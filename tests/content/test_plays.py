@@ -198,14 +198,14 @@ def test_the_plays_of_an_imported_file_have_the_variables_of_the_import() -> Non
 
 
 @pytest.mark.parametrize("missing", ["refuse", "sweep", "roll"])
-def test_a_playbook_without_one_of_its_plays_is_seen(missing: str) -> None:
+def test_a_playbook_without_one_of_its_plays_is_reported(missing: str) -> None:
     refuse, sweep, roll = plays_of(ROOT / "playbooks/rabbitmq_restart.yml")
     plays = {"refuse": refuse, "sweep": sweep, "roll": roll}
     assert order_faults([sweep, refuse, roll])
     assert order_faults([play for name, play in plays.items() if name != missing])
 
 
-def test_a_play_that_gathers_facts_is_seen() -> None:
+def test_a_play_that_gathers_facts_is_reported() -> None:
     assert len(plays_gathering_facts([{"hosts": "x"}, {"import_playbook": "y"}])) == 1
 
 
@@ -247,7 +247,7 @@ def test_a_good_roll_has_no_fault() -> None:
         ("batch_max_reason: y, ", ""),
     ],
 )
-def test_each_missing_key_is_seen(change: str, to: str) -> None:
+def test_each_missing_key_is_reported(change: str, to: str) -> None:
     assert change in GOOD_ROLL
     assert len(play_faults(good_roll(change, to))) == 1
 
@@ -266,7 +266,7 @@ def test_each_missing_key_is_seen(change: str, to: str) -> None:
         "{block: [{block: [{ignore_errors: true}]}]}",
     ],
 )
-def test_each_forbidden_thing_is_seen(task: str) -> None:
+def test_each_forbidden_thing_is_reported(task: str) -> None:
     assert len(forbidden([yaml_in(task)])) == 1
 
 
@@ -278,5 +278,5 @@ def test_each_forbidden_thing_is_seen(task: str) -> None:
         "holdfast_restart: {}",
     ],
 )
-def test_a_handler_that_restarts_is_seen(handler: str) -> None:
+def test_a_handler_that_restarts_is_reported(handler: str) -> None:
     assert restarting_handlers([yaml_in(handler)])

@@ -201,7 +201,7 @@ def test_a_computed_default_may_be_described_in_words() -> None:
         ({"restart"}, {"main"}),
     ],
 )
-def test_an_undocumented_entry_point_is_seen(tasks: set[str], used: set[str]) -> None:
+def test_an_undocumented_entry_point_is_reported(tasks: set[str], used: set[str]) -> None:
     assert len(entry_point_faults(yaml_in(SPECS), tasks, used)) == 1
 
 
@@ -209,5 +209,5 @@ def test_an_undocumented_entry_point_is_seen(tasks: set[str], used: set[str]) ->
     "defaults",
     [{}, {"a_seconds": 4}, {"a_seconds": "3"}, {"a_seconds": 3, "b": 1}, {"a_seconds": 3, "c": 1}],
 )
-def test_a_default_that_differs_is_seen(defaults: dict[str, Yaml]) -> None:
+def test_a_default_that_differs_is_reported(defaults: dict[str, Yaml]) -> None:
     assert len(default_faults(yaml_in(SPECS), defaults)) == 1

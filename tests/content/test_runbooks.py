@@ -144,7 +144,7 @@ def test_a_good_roll_has_no_fault() -> None:
         ({"roll": "nova_api_restart.yml", "hosts": "nova_api"}, {"nova": "exclusive"}),
     ],
 )
-def test_a_roll_beyond_its_policy_or_leases_is_seen(
+def test_a_roll_beyond_its_policy_or_leases_is_reported(
     change: dict[str, Yaml], leases: dict[str, str]
 ) -> None:
     assert len(roll_faults({**GOOD_ROLL, **change}, leases)) == 1
@@ -157,13 +157,13 @@ def test_a_roll_beyond_its_policy_or_leases_is_seen(
         ("---\nname: other\n---\n## Other\n", 4),
     ],
 )
-def test_a_runbook_without_its_frame_is_seen(tmp_path: Path, text: str, faults: int) -> None:
+def test_a_runbook_without_its_frame_is_reported(tmp_path: Path, text: str, faults: int) -> None:
     page = tmp_path / "page.md"
     page.write_text(text)
     assert len(frame_faults(page)) == faults
 
 
-def test_an_input_that_is_used_or_declared_alone_is_seen(tmp_path: Path) -> None:
+def test_an_input_that_is_used_or_declared_alone_is_reported(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("---\ninputs: {b: {}}\n---\n```step\nroll: $a\n```\n")
     assert undeclared_inputs(page) == ["a", "b"]

@@ -20,7 +20,7 @@ CLIENT_TIMEOUT = 10.0  # seconds; the time that RabbitMQ itself allows a client 
 
 Record = Mapping[str, Any]
 Series = Mapping[tuple[str, str], Sequence[Record]]
-Start = tuple[str, float]  # an invocation, and when it was first seen
+Start = tuple[str, float]  # an InvocationID, and when it was first observed
 
 
 class State(StrEnum):
@@ -58,9 +58,11 @@ def summarise(lines: Iterable[Record]) -> dict[str, Any]:
         "max_refused": _max_out(_refusing_at(series), {what for _, what in series}),
         "max_out_of_group": _max_out_of_group(out, head["detail"]["groups"]),
         "max_in_hand": {unit: most_at_once(restart_spans(series, unit)) for unit in sorted(units)},
-        "restarts": _of_each(starts, lambda seen: len(seen) - 1),
-        "restarted_at": _of_each(starts, lambda seen: [t for _, t in seen[1:]]),
-        "invocations": _of_each(starts, lambda seen: [identity for identity, _ in seen]),
+        "restarts": _of_each(starts, lambda invocations: len(invocations) - 1),
+        "restarted_at": _of_each(starts, lambda invocations: [t for _, t in invocations[1:]]),
+        "invocations": _of_each(
+            starts, lambda invocations: [identity for identity, _ in invocations]
+        ),
     }
 
 
@@ -170,5 +172,6 @@ def _of_each(
     starts: Mapping[str, Mapping[str, list[Start]]], what: Callable[[list[Start]], Any]
 ) -> dict[str, Any]:
     return {
-        host: {unit: what(seen) for unit, seen in units.items()} for host, units in starts.items()
+        host: {unit: what(invocations) for unit, invocations in units.items()}
+        for host, units in starts.items()
     }

@@ -37,5 +37,5 @@ def test_an_instrument_imports_nothing_of_holdfast(module: Path) -> None:
 @pytest.mark.parametrize(
     "source", ["import holdfast", "from holdfast.model import Act", "def f():\n import holdfast.x"]
 )
-def test_every_way_of_importing_is_seen(source: str) -> None:
+def test_every_way_of_importing_is_reported(source: str) -> None:
     assert any(name.split(".")[0] == "holdfast" for name in imported(source))
