@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.content.names import claim_faults, defined, groups_of
 from tests.content.repository import (
     ROOT,
     Yaml,
@@ -17,7 +18,6 @@ from tests.content.repository import (
     yaml_in,
     yaml_of,
 )
-from tests.content.test_names import claim_faults, defined, groups_of
 
 RUNBOOKS = files("runbooks/*.md")
 
