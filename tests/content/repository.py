@@ -82,6 +82,11 @@ def yaml_in(text: str) -> Yaml:
     return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader with two more tags
 
 
+def each(problem: str, names: Iterable[str]) -> list[str]:
+    """Return one fault for each name, in order: `no such group: gone`."""
+    return [f"{problem}: {name}" for name in sorted(names)]
+
+
 def walk(value: Yaml) -> Iterator[Yaml]:
     """Yield a YAML value and every value inside it, mappings before what they hold."""
     yield value

@@ -13,6 +13,7 @@ from tests.content.repository import (
     ROOT,
     assert_no_faults,
     code_spans,
+    each,
     fences,
     files,
     name_of,
@@ -31,7 +32,9 @@ def claims_in_prose(path: Path) -> set[str]:
 
 
 def test_every_claim_that_prose_names_exists() -> None:
-    assert_no_faults(PROSE, lambda path: sorted(claims_in_prose(path) - all_claims().keys()))
+    assert_no_faults(
+        PROSE, lambda path: each("no such claim", claims_in_prose(path) - all_claims().keys())
+    )
 
 
 @cache
@@ -74,6 +77,11 @@ def exists(path: str) -> bool:
     return any(name_of(file) == path or name_of(file).startswith(f"{path}/") for file in files())
 
 
+def missing_paths(path: Path) -> set[str]:
+    """Return the repository paths that a document names and that do not exist."""
+    return {named for named in paths_in(code_spans(path)) if not exists(named)}
+
+
 def missing_functions(path: Path) -> list[str]:
     """Return the functions that a document names together with a file that does not define them."""
     return [
@@ -114,12 +122,12 @@ def missing_targets(path: Path) -> list[str]:
 def test_every_path_that_prose_names_exists() -> None:
     assert_no_faults(
         PROSE,
-        lambda path: [named for named in sorted(paths_in(code_spans(path))) if not exists(named)],
+        lambda path: each("no such path", missing_paths(path)),
     )
 
 
 def test_every_function_that_prose_names_is_in_its_file() -> None:
-    assert_no_faults(PROSE, missing_functions)
+    assert_no_faults(PROSE, lambda path: each("no such function", missing_functions(path)))
 
 
 def test_the_document_follows_one_restart_through_every_kind_of_file() -> None:
@@ -131,22 +139,24 @@ def test_the_document_follows_one_restart_through_every_kind_of_file() -> None:
 
 
 def test_every_link_leads_to_a_file() -> None:
-    assert_no_faults(PROSE, dead_links)
+    assert_no_faults(PROSE, lambda path: each("no such file", dead_links(path)))
 
 
 def test_every_variable_that_prose_names_exists() -> None:
     assert_no_faults(
         PROSE,
-        lambda path: sorted(set(filter(OURS.match, code_spans(path))) - words_outside_prose()),
+        lambda path: each(
+            "no such variable", set(filter(OURS.match, code_spans(path))) - words_outside_prose()
+        ),
     )
 
 
 def test_every_playbook_that_prose_names_exists() -> None:
-    assert_no_faults(PROSE, missing_playbooks)
+    assert_no_faults(PROSE, lambda path: each("no such playbook", missing_playbooks(path)))
 
 
 def test_every_make_target_that_prose_names_exists() -> None:
-    assert_no_faults(PROSE, missing_targets)
+    assert_no_faults(PROSE, lambda path: each("no such make target", missing_targets(path)))
 
 
 def test_there_are_documents_to_check() -> None:

@@ -20,6 +20,7 @@ from tests.content.names import (
 from tests.content.repository import (
     Yaml,
     assert_no_faults,
+    each,
     files,
     name_of,
     text_of,
@@ -60,7 +61,7 @@ def test_an_unknown_claim_is_reported(entry: Yaml) -> None:
 def unknown_groups(path: Path) -> list[str]:
     """Return the groups that a YAML file names and its site's inventory does not have."""
     site = "lab" if LAB_ONLY.match(name_of(path)) else "example"
-    return sorted(groups_in(yaml_of(path)) - groups_of(site))
+    return each("no such group", groups_in(yaml_of(path)) - groups_of(site))
 
 
 def test_every_group_that_yaml_names_is_part_of_the_site_contract() -> None:
@@ -89,11 +90,15 @@ def read_in_template(path: Path) -> set[str]:
 
 
 def test_every_variable_that_yaml_reads_is_defined() -> None:
-    assert_no_faults(YAML_FILES, lambda path: sorted(read_in(yaml_of(path)) - defined()))
+    assert_no_faults(
+        YAML_FILES, lambda path: each("not defined", read_in(yaml_of(path)) - defined())
+    )
 
 
 def test_every_variable_that_a_template_reads_is_defined() -> None:
-    assert_no_faults(TEMPLATES, lambda path: sorted(read_in_template(path) - defined()))
+    assert_no_faults(
+        TEMPLATES, lambda path: each("not defined", read_in_template(path) - defined())
+    )
 
 
 @pytest.mark.parametrize(
