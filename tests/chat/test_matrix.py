@@ -34,7 +34,7 @@ from tests.chat.transport_harness import (
 )
 from tests.unit.chat import chat_harness
 from tests.unit.chat.chat_harness import CONFIG, WITH_SERVERS
-from tests.unit.cli.desks import HOSTS
+from tests.unit.cli.cli_harness import HOSTS
 
 ASK = Message(
     "Approve step 2? [run-1]",

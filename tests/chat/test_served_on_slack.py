@@ -15,7 +15,7 @@ from tests.chat.servers.slack import APP_TOKEN, BOT_TOKEN
 from tests.chat.test_whole_on_slack import ADA, BOB, OPS, RUN, Workspace
 from tests.chat.transport_harness import run_scenario, until
 from tests.unit.chat.test_bot_killed import BotProcesses
-from tests.unit.cli.desks import HOSTS
+from tests.unit.cli.cli_harness import HOSTS
 
 
 @pytest.fixture

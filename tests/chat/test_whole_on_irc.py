@@ -15,7 +15,7 @@ from holdfast.model import Json, Phase
 from tests.chat.servers.irc import ACCOUNT, PASSWORD, AccountServer, Human, Ngircd
 from tests.chat.transport_harness import fast_backoff, run_scenario, until
 from tests.unit.chat.chat_harness import CONFIG, WITH_SERVERS, ChatHarness
-from tests.unit.cli.desks import HOSTS
+from tests.unit.cli.cli_harness import HOSTS
 
 RUN = "holdfast run broker-restart lab reason openssl update"
 

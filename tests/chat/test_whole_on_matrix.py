@@ -14,7 +14,7 @@ from tests.chat.servers.matrix_environment import MatrixEnvironment, create_envi
 from tests.chat.servers.synapse import PYTHON, Json, SynapseServer
 from tests.chat.transport_harness import fast_backoff, run_scenario, until
 from tests.unit.chat.chat_harness import CONFIG, ChatHarness
-from tests.unit.cli.desks import HOSTS
+from tests.unit.cli.cli_harness import HOSTS
 
 APPROVE = "\u2705"
 

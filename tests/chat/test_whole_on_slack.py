@@ -21,7 +21,7 @@ from holdfast.model import Json, Phase
 from tests.chat.servers.slack import APP_TOKEN, BOT, BOT_TOKEN, TEAM, SlackServer
 from tests.chat.transport_harness import fast_backoff, run_scenario, until
 from tests.unit.chat.chat_harness import CONFIG, WITH_SERVERS, ChatHarness
-from tests.unit.cli.desks import HOSTS
+from tests.unit.cli.cli_harness import HOSTS
 
 ADA, BOB, FOX = "U2ADA", "U3BOB", "U4FOX"
 OPS, SAL = "C1", "C2"

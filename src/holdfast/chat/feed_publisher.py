@@ -26,10 +26,10 @@ from holdfast.chat.transport import Location, Message, Posted, Transport, Unreac
 from holdfast.errors import StateUnusable
 from holdfast.journal import RunState, Status, events
 from holdfast.journal.events import Recorded
-from holdfast.report import build, timeline_svg
+from holdfast.report import build_report, timeline_svg
 from holdfast.report.progress import RunProgress
 from holdfast.report.progress_text import plain
-from holdfast.report.table import tables
+from holdfast.report.table import report_tables
 from holdfast.text import one_line
 
 LOG = logging.getLogger("holdfast.chat")
@@ -110,7 +110,7 @@ class FeedPublisher:
             state.pending.extend(new)
         while state.pending:
             recorded = state.pending[0]
-            state.progress.hear(recorded)
+            state.progress.add(recorded)
             if recorded.seq > feed.posted_seq:
                 await self._publish_event(feed, state.progress.state, recorded)
             state.pending.pop(0)
@@ -164,8 +164,8 @@ class FeedPublisher:
 
     async def _publish_finished(self, feed: Feed, run: RunState, key: str) -> None:
         message, thread = messages.stopped_message(run), self._thread(feed)
-        report = build([await asyncio.to_thread(self.dependencies.store.read, feed.run)])
-        summary = Message(f"{message.text}\n{message.code}", plain(tables(report)))
+        report = build_report([await asyncio.to_thread(self.dependencies.store.read, feed.run)])
+        summary = Message(f"{message.text}\n{message.code}", plain(report_tables(report)))
         await self.post(thread, summary, key)
         if self.transport.capabilities.files:
             svg = self.dependencies.scrub(timeline_svg(report)).encode()

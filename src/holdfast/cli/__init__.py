@@ -1,4 +1,4 @@
-"""The command line: words on a terminal, and exit codes. Decides nothing and touches no host."""
+"""The command line: arguments, output on a terminal, exit codes. Decides nothing and touches no host."""
 
 from holdfast.cli.app import main
 

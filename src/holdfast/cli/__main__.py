@@ -1,4 +1,4 @@
-"""``python -m holdfast.cli``: the program, where its script is not on the PATH."""
+"""``python -m holdfast.cli``: the program without its script, which may not be on the PATH."""
 
 from holdfast.cli import main
 

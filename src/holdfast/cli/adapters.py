@@ -1,4 +1,4 @@
-"""How the program reaches Ansible in earnest: plays, sites and playbooks of the project."""
+"""The adapters of the real program: Ansible runs the plays, sites and playbooks are the project's files."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from holdfast.ansible.interfaces import PlayRunner
 
 
-def real(desk: CommandContext) -> Adapters:
-    """Plays through ansible-runner, sites and playbooks from the project's files."""
+def ansible_adapters(context: CommandContext) -> Adapters:
+    """Return adapters that run plays with ansible-runner and read sites and playbooks from files."""
 
     def runner(settings: Settings) -> PlayRunner:
         # ansible-runner takes a while to import, and most commands start no play.
         from holdfast.ansible.play_runner import AnsibleRunner  # noqa: PLC0415
 
         return AnsibleRunner(
-            project=desk.root,
-            environ=desk.environ,
+            project=context.root,
+            environ=context.environ,
             state_url=settings.state_url,
             state_dir=settings.state_dir,
             processes_of=processes_of,
@@ -35,8 +35,8 @@ def real(desk: CommandContext) -> Adapters:
     return Adapters(
         runner=runner,
         planner=Planner(
-            inventories=AnsibleInventory(desk.root, desk.environ),
-            playbooks=AnsiblePlaybooks(desk.root),
+            inventories=AnsibleInventory(context.root, context.environ),
+            playbooks=AnsiblePlaybooks(context.root),
             claim_group=_claim_group,
         ),
     )

@@ -1,6 +1,6 @@
-"""The table of contents of the program: every command, in the order in which help lists them.
+"""The program: every command, in the order in which help lists them, and ``main``.
 
-Owns ``main``: streams, the Desk, the boundary. Commands are in the modules beside this one.
+The commands are in the modules beside this one.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from rich.console import Console
 
 from holdfast import __version__
 from holdfast.cli import chat_commands, check_command, read_commands, run_commands, status_commands
-from holdfast.cli.adapters import real
+from holdfast.cli.adapters import ansible_adapters
 from holdfast.cli.context import CommandContext
 from holdfast.cli.exit_codes import ExitOnError
-from holdfast.cli.output_stream import OutputStream, fill_closed
+from holdfast.cli.output_stream import OutputStream, replace_closed_streams
 from holdfast.verbs import VERBS
 
 app = typer.Typer(
     name="holdfast",
     help="Take a fleet of services through a restart one safe step at a time.\n\n"
-    "Health is proved between steps. At the first doubt the run stops, says exactly where it "
-    "stands, and can be resumed from there.",
+    "Health is proved between steps. As soon as a gate does not pass, the run holds: it says what "
+    "it observed and in which state every host is, and can be resumed from there.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -41,18 +41,18 @@ chat = typer.Typer(no_args_is_help=True, help="Ask for runs, follow and approve 
 
 BEFORE, RUNNING, AFTERWARDS = "Before a run", "Running", "Looking at runs"
 
-READS = "0 shown · 2 invalid input"
-RUNS = (
+READ_CODES = "0 shown · 2 invalid input"
+RUN_CODES = (
     "0 finished · 2 invalid input · 3 refused (after 2 and 3 nothing was touched) · 4 held · "
     "5 aborted by an operator · 6 outcome unknown: acted, result not observed"
 )
-CHECKS = (
+CHECK_CODES = (
     "0 all PASS · 2 invalid input · 3 not all PASS. With --nagios: 0 OK · 2 CRITICAL · 3 UNKNOWN"
 )
 
 
 def _ends(example: str, codes: str) -> str:
-    """Return what a command's help ends with."""
+    """Return the end of a command's help: an example and the exit codes."""
     return f"Example: [bold]{example}[/bold]\n\nExit codes: {codes} · 70 a bug of ours"
 
 
@@ -69,18 +69,22 @@ def _command(function: Callable[..., None], panel: str, codes: str, example: str
     app.command(help=text, rich_help_panel=panel, epilog=_ends(example, codes))(function)
 
 
-_command(read_commands.runbooks, BEFORE, READS, "holdfast runbooks")
-_command(read_commands.show, BEFORE, READS, "holdfast show rabbitmq-restart")
-_command(run_commands.plan, BEFORE, READS, "holdfast plan nova-restart --site lab --limit 'ctl*'")
-_command(check_command.check, BEFORE, CHECKS, "holdfast check --site lab rabbitmq.members_agree")
+_command(read_commands.runbooks, BEFORE, READ_CODES, "holdfast runbooks")
+_command(read_commands.show, BEFORE, READ_CODES, "holdfast show rabbitmq-restart")
+_command(
+    run_commands.plan, BEFORE, READ_CODES, "holdfast plan nova-restart --site lab --limit 'ctl*'"
+)
+_command(
+    check_command.check, BEFORE, CHECK_CODES, "holdfast check --site lab rabbitmq.members_agree"
+)
 _command(
     run_commands.run,
     RUNNING,
-    RUNS,
+    RUN_CODES,
     "holdfast run rabbitmq-restart --site lab --reason 'openssl update'",
 )
 _command(
-    run_commands.resume, RUNNING, RUNS, "holdfast resume k3f9 --reason 'disk replaced on ctl2'"
+    run_commands.resume, RUNNING, RUN_CODES, "holdfast resume k3f9 --reason 'disk replaced on ctl2'"
 )
 _command(
     run_commands.abort,
@@ -89,17 +93,17 @@ _command(
     "holdfast abort k3f9",
 )
 _command(run_commands.approve, RUNNING, "0 approved · 2 invalid input", "holdfast approve k3f9")
-_command(status_commands.status, AFTERWARDS, READS, "holdfast status")
+_command(status_commands.status, AFTERWARDS, READ_CODES, "holdfast status")
 _command(
     read_commands.watch,
     AFTERWARDS,
-    f"{READS} · 5 Ctrl-C, of which the run knows nothing",
+    f"{READ_CODES} · 5 Ctrl-C, which does not affect the run",
     "holdfast watch k3f9",
 )
-_command(read_commands.log, AFTERWARDS, READS, "holdfast log k3f9 --json")
-_command(read_commands.report, AFTERWARDS, READS, "holdfast report k3f9 --svg run.svg")
+_command(read_commands.log, AFTERWARDS, READ_CODES, "holdfast log k3f9 --json")
+_command(read_commands.report, AFTERWARDS, READ_CODES, "holdfast report k3f9 --svg run.svg")
 app.add_typer(lease, name="lease", rich_help_panel=AFTERWARDS)
-lease.command("list", epilog=_ends("holdfast lease list", READS))(status_commands.lease_list)
+lease.command("list", epilog=_ends("holdfast lease list", READ_CODES))(status_commands.lease_list)
 lease.command(
     "release",
     epilog=_ends(
@@ -111,16 +115,18 @@ lease.command(
 app.add_typer(chat, name="chat", rich_help_panel=RUNNING)
 chat.command(
     "serve",
-    epilog=_ends("holdfast chat serve --config chat.yml", "0 told to stop · 2 invalid input"),
+    epilog=_ends(
+        "holdfast chat serve --config chat.yml", "0 stopped by a signal · 2 invalid input"
+    ),
 )(chat_commands.serve)
-chat.command("drive", hidden=True, epilog=_ends("holdfast chat drive < request.json", RUNS))(
+chat.command("drive", hidden=True, epilog=_ends("holdfast chat drive < request.json", RUN_CODES))(
     chat_commands.drive
 )
 
 
-def _version(wanted: bool) -> None:  # typer's callbacks take the value alone
-    if wanted:
-        print(f"holdfast {__version__}")  # noqa: T201  # an answer of one line, before anything is set up
+def _version(given: bool) -> None:  # typer's callbacks take the value alone
+    if given:
+        print(f"holdfast {__version__}")  # noqa: T201  # one line, before the context exists
         raise typer.Exit
 
 
@@ -133,35 +139,39 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """Take the options of the program itself; its help text is the app's."""
+    """Accept the options of the program itself; its help text is that of ``app``."""
 
 
-def desk() -> CommandContext:
-    """Build what commands work with, from this process's own streams, environment and clock."""
-    fill_closed()
+def command_context() -> CommandContext:
+    """Return a context with this process's own streams, environment and clock."""
+    replace_closed_streams()
     out, err = OutputStream(sys.stdout), OutputStream(sys.stderr)
     return CommandContext(
         environ=os.environ,
         directory=_directory(),
-        out=Console(file=out.text(), highlight=False),
-        err=Console(file=err.text(), highlight=False),
+        out=Console(file=out.as_text_io(), highlight=False),
+        err=Console(file=err.as_text_io(), highlight=False),
         stdin=sys.stdin,
         now=lambda: datetime.now(UTC),
-        adapters=real,
+        adapters=ansible_adapters,
     )
 
 
 def _directory() -> Path:
-    """The current directory; the root where it was deleted under our feet."""
+    """Return the current directory; ``/`` if it has been deleted."""
     try:
         return Path.cwd()
     except FileNotFoundError:
         return Path("/")
 
 
-def main(arguments: Sequence[str] | None = None, at: CommandContext | None = None) -> NoReturn:
-    """Run the program; always ends in SystemExit with a documented exit code."""
-    used = at or desk()
+def main(arguments: Sequence[str] | None = None, context: CommandContext | None = None) -> NoReturn:
+    """Run the program.
+
+    Raises:
+        SystemExit: always, with a documented exit code.
+    """
+    used = context or command_context()
     with ExitOnError(used):
         app(args=list(sys.argv[1:] if arguments is None else arguments), obj=used)
     raise SystemExit(0)

@@ -27,7 +27,7 @@ _LONGEST_REQUEST = 1_000_000
 
 
 def serve(
-    context: typer.Context,
+    ctx: typer.Context,
     *,
     config: Annotated[
         Path, typer.Option("--config", help="The configuration; see docs/chat.md.", dir_okay=False)
@@ -41,46 +41,46 @@ def serve(
     Every run is a process of its own: it goes on without this process and without the chat's servers.
     What could not be posted meanwhile is posted afterwards.
     """
-    command = context_of(context)
+    context = context_of(ctx)
     settings = load_config(config)
-    settings.require_runbooks(project.runbooks(command.root))
-    opened = bot_service.read_transport_settings(settings, command.environ)
+    settings.require_runbooks(project.runbooks(context.root))
+    opened = bot_service.read_transport_settings(settings, context.environ)
     transports = [make_transport(name, each.settings) for name, each in opened.items()]
     if check:
         sites, platforms = join_names(settings.sites), join_names(settings.transports)
-        command.show(Text(f"{config}: {sites} over {platforms}", "green"))
+        context.show(Text(f"{config}: {sites} over {platforms}", "green"))
         return
-    dependencies = _dependencies(command, settings, opened)
+    dependencies = _dependencies(context, settings, opened)
     bot_service.log_scrubbed(dependencies.scrub)
     bot_service.serve(Bot(dependencies, transports))
 
 
 def _dependencies(
-    command: CommandContext, config: Config, opened: dict[str, OpenedSettings]
+    context: CommandContext, config: Config, opened: dict[str, OpenedSettings]
 ) -> BotDependencies:
-    directory = command.settings.state_dir / "chat"
+    directory = context.settings.state_dir / "chat"
     tokens = frozenset(name for each in opened.values() for name in each.variables)
-    environ = run_request.child_environment(command.environ, tokens)
+    environ = run_request.child_environment(context.environ, tokens)
     return BotDependencies(
         config=config,
         permissions=Permissions(config),
-        engine=command.engine(),
-        store=command.store,
+        engine=context.engine(),
+        store=context.store,
         delivery=DeliveryState(directory / "chat.db"),
-        launcher=ProcessLauncher(directory / "runs", command.root, environ, command.program),
-        runbooks=lambda: project.runbooks(command.root),
-        inventories=lambda: project.sites(command.root),
-        scrub=bot_service.make_scrubber(opened, command.settings),
-        clock=command.now,
+        launcher=ProcessLauncher(directory / "runs", context.root, environ, context.program),
+        runbooks=lambda: project.runbooks(context.root),
+        inventories=lambda: project.sites(context.root),
+        scrub=bot_service.make_scrubber(opened, context.settings),
+        clock=context.now,
     )
 
 
-def drive(context: typer.Context) -> None:
+def drive(ctx: typer.Context) -> None:
     """Drive the run whose request is on standard input; print what the journal cannot hold."""
-    command = context_of(context)
-    request = run_request.read_request(command.stdin.read(_LONGEST_REQUEST))
-    command.run = request.run
-    engine = command.engine()
-    with interruptible(engine.stop, lambda message: command.err.print(Text(message))):
+    context = context_of(ctx)
+    request = run_request.read_request(context.stdin.read(_LONGEST_REQUEST))
+    context.run = request.run
+    engine = context.engine()
+    with interruptible(engine.stop, lambda message: context.err.print(Text(message))):
         result = run_request.drive(request, engine)
     raise typer.Exit(result.code)

@@ -1,7 +1,7 @@
-"""``holdfast check``: ask standing claims, or named ones, once. Touches nothing, takes no lease.
+"""``holdfast check``: takes one reading of all standing claims, or of named ones.
 
-The gates are those of a run, asked through the same play. Their verdicts go to a journal that is
-thrown away: a check every minute must not bury the runs.
+It touches nothing and takes no lease. The gates are those of a run and are asked through the same
+plugins; their verdicts go to a temporary journal, so that frequent checks do not hide the runs.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from holdfast.journal.events import GateJudged
 from holdfast.model import Json as Value
 from holdfast.model import Outcome
 from holdfast.plan import SiteInventory
+from holdfast.report.event_text import MARKS, TONES
 from holdfast.report.progress_text import STYLES
-from holdfast.report.sentences import MARKS, TONES
 from holdfast.report.table import columns
 from holdfast.settings import Settings
 from holdfast.store import open_store
@@ -41,8 +41,8 @@ NAGIOS = {Outcome.PASS: (0, "OK"), Outcome.FAIL: (2, "CRITICAL"), Outcome.UNKNOW
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a check found: verdicts of every gate, and the play's own words where it broke."""
+class CheckResult:
+    """The verdicts of every gate, and messages of the play where it failed otherwise."""
 
     verdicts: tuple[dict[str, Value], ...]
     messages: tuple[str, ...]
@@ -50,34 +50,32 @@ class Found:
 
     @property
     def outcome(self) -> Outcome:
-        """PASS only if something was judged, all of it passed and nothing broke."""
+        """PASS only if something was judged, all of it passed and the play did not fail."""
         outcomes = {Outcome(verdict["outcome"]) for verdict in self.verdicts}
         if Outcome.FAIL in outcomes:
             return Outcome.FAIL
         return Outcome.PASS if outcomes == {Outcome.PASS} and not self.messages else Outcome.UNKNOWN
 
     def count(self, outcome: Outcome) -> int:
-        """How many claims ended so."""
+        """Return how many verdicts have this outcome."""
         return sum(verdict["outcome"] == outcome for verdict in self.verdicts)
 
 
 def check(  # noqa: PLR0913  # one parameter for each option of the command
-    context: typer.Context,
+    ctx: typer.Context,
     claims: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="CLAIM",
             help="Claims, with parameters as CLAIM:name=value,name=value. A claim about a group is "
-            "asked once, a claim about a host of its own at every host. Default: every standing "
+            "asked once, a claim about single hosts at every host. Default: every standing "
             "claim of the groups that the site has.",
         ),
     ] = None,
     *,
     site: SiteOption = "",
     limit: LimitOption = "",
-    listing: Annotated[
-        bool, typer.Option("--list", metavar="", help="List all claims there are.")
-    ] = False,
+    listing: Annotated[bool, typer.Option("--list", metavar="", help="List all claims.")] = False,
     nagios: Annotated[
         bool,
         typer.Option(
@@ -90,22 +88,24 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
 
     Takes no lease and keeps no journal. Exits with 3 unless every verdict is PASS.
     """
-    desk = context_of(context)
+    context = context_of(ctx)
     if listing:
-        _list(desk, as_json=as_json)
+        _list(context, as_json=as_json)
     elif nagios:
-        _nagios(desk, site, claims or [], limit)
+        _nagios(context, site, claims or [], limit)
     else:
-        found = _look(desk, desk.site(site), [entry_of(claim) for claim in claims or []], limit)
-        _show(desk, found, as_json=as_json)
+        found = _run_check(
+            context, context.site(site), [parse_claim(claim) for claim in claims or []], limit
+        )
+        _print_result(context, found, as_json=as_json)
         raise typer.Exit(0 if found.outcome is Outcome.PASS else NOT_PASS)
 
 
-def entry_of(text: str) -> Value:
-    """Read ``claim`` or ``claim:name=value,name=value`` as an entry of a gate.
+def parse_claim(text: str) -> Value:
+    """Parse ``claim`` or ``claim:name=value,name=value`` to an entry of a gate.
 
     Raises:
-        InvalidInput: a parameter is no pair.
+        InvalidInput: a parameter is not ``name=value``.
     """
     claim, colon, rest = text.partition(":")
     if not colon:
@@ -119,16 +119,19 @@ def entry_of(text: str) -> Value:
     return entry
 
 
-def _look(desk: CommandContext, site: Path, claims: Sequence[Value], limit: str) -> Found:
-    adapters, run = desk.adapters(desk), f"check-{secrets.token_hex(4)}"
-    of_hosts = _of_hosts(claims, adapters.planner.claim_group, limit)
-    began = desk.now()
+def _run_check(
+    context: CommandContext, site: Path, claims: Sequence[Value], limit: str
+) -> CheckResult:
+    """Run the check's play, with a journal of its own that is deleted afterwards."""
+    adapters, run = context.adapters(context), f"check-{secrets.token_hex(4)}"
+    per_host = _asked_per_host(claims, adapters.planner.claim_group, limit)
+    began = context.now()
     with TemporaryDirectory(prefix="holdfast-check-") as directory:
         settings = Settings(f"sqlite:///{directory}/state.db", Path(directory))
         store, runner = open_store(settings), adapters.runner(settings)
-        with desk.busy("Reading inventory"):
-            found = adapters.planner.inventories.read(site, limit)
-        hosts = _hosts(found) if of_hosts else ()
+        with context.status_line("Reading inventory"):
+            inventory = adapters.planner.inventories.read(site, limit)
+        hosts = _hosts(inventory) if per_host else ()
         play = Play(
             run=run,
             ident="check",
@@ -138,34 +141,36 @@ def _look(desk: CommandContext, site: Path, claims: Sequence[Value], limit: str)
             variables={
                 "holdfast_run": run,
                 "holdfast_grant": {},
-                "holdfast_site": found.name,
+                "holdfast_site": inventory.name,
                 "holdfast_check_claims": list(claims) or [STANDING],
                 **({"holdfast_check_hosts": list(hosts)} if hosts else {}),
             },
         )
         stop = StopSignal()
-        with desk.busy("Looking") as say, interruptible(stop, say):
-            result = runner.run(play, lambda sign: say(_sign(sign)), lambda: stop.at_boundary)
+        with context.status_line("Checking") as show, interruptible(stop, show):
+            ended = runner.run(
+                play, lambda progress: show(_progress_text(progress)), lambda: stop.at_boundary
+            )
         recorded = store.read(run)
     judged = [entry.event for entry in recorded if isinstance(entry.event, GateJudged)]
-    return Found(
+    return CheckResult(
         verdicts=tuple(verdict for gate in judged for verdict in gate.verdicts),
-        messages=_messages(result, judged),
-        seconds=(desk.now() - began).total_seconds(),
+        messages=_messages(ended, judged),
+        seconds=(context.now() - began).total_seconds(),
     )
 
 
-def _of_hosts(claims: Sequence[Value], group_of: Callable[[Value], str], limit: str) -> bool:
-    """Whether one of the claims is about a host of its own, and so is asked at every host.
+def _asked_per_host(claims: Sequence[Value], group_of: Callable[[Value], str], limit: str) -> bool:
+    """Return whether one of the claims is about single hosts, and so is asked at every host.
 
     Raises:
-        InvalidInput: a claim is unknown, or the limit would narrow a claim about a group.
+        InvalidInput: a claim is unknown, or a limit is given with a claim about a group.
     """
     groups = [group_of(claim) for claim in claims]
     if limit and not (groups and not any(groups)):
         raise InvalidInput(
-            "--limit goes with claims about a host of its own; one about a group is about all its hosts",
-            remedy="leave --limit out; holdfast check --list says what there is",
+            "--limit works only with claims about single hosts; a claim about a group is about all its hosts",
+            remedy="leave --limit out; holdfast check --list lists the claims",
         )
     return "" in groups
 
@@ -175,53 +180,57 @@ def _hosts(site: SiteInventory) -> tuple[str, ...]:
     return tuple(host for host in every if site.selected is None or host in site.selected)
 
 
-def _sign(progress: Progress) -> str:
+def _progress_text(progress: Progress) -> str:
     return one_line(f"{progress.host} {progress.text or progress.task}")
 
 
-def _messages(result: PlayResult, judged: Sequence[GateJudged]) -> tuple[str, ...]:
-    """The play's own words, but for hosts whose gate says it better."""
-    spoken = {gate.host for gate in judged if gate.outcome is not Outcome.PASS}
-    words = [f"{host}: {text}" for host, text in result.messages.items() if host not in spoken]
-    if result.status != "ok" and not words and not spoken:
-        words = [f"the play ended: {result.status}"]
-    return tuple(one_line(text.removeprefix(": ")) for text in words)
+def _messages(ended: PlayResult, judged: Sequence[GateJudged]) -> tuple[str, ...]:
+    """Return the messages of the play's hosts, without hosts of which a gate has failed."""
+    failed = {gate.host for gate in judged if gate.outcome is not Outcome.PASS}
+    texts = [f"{host}: {text}" for host, text in ended.messages.items() if host not in failed]
+    if ended.status != "ok" and not texts and not failed:
+        texts = [f"the play ended: {ended.status}"]
+    return tuple(one_line(text.removeprefix(": ")) for text in texts)
 
 
-def _show(desk: CommandContext, found: Found, *, as_json: bool) -> None:
+def _print_result(context: CommandContext, found: CheckResult, *, as_json: bool) -> None:
     if as_json:
-        told = {"outcome": found.outcome, "verdicts": found.verdicts, "messages": found.messages}
-        desk.emit(json.dumps(told | {"seconds": found.seconds}))
+        printed = {"outcome": found.outcome, "verdicts": found.verdicts, "messages": found.messages}
+        context.write_line(json.dumps(printed | {"seconds": found.seconds}))
         return
     table = columns("", "claim", "")
     for verdict in found.verdicts:
         outcome = Outcome(verdict["outcome"])
-        words = Text(f"{MARKS[outcome]} {outcome}", STYLES[TONES[outcome]])
+        outcome_text = Text(f"{MARKS[outcome]} {outcome}", STYLES[TONES[outcome]])
         claim, message = one_line(str(verdict["claim"])), one_line(str(verdict["message"]))
-        table.add_row(words, Text(claim, "bold"), Text(message))
-    desk.show(table)
+        table.add_row(outcome_text, Text(claim, "bold"), Text(message))
+    context.show(table)
     for message in found.messages:
-        desk.show(Text(message, "red"))
+        context.show(Text(message, "red"))
     passed = f"{found.count(Outcome.PASS)} of {count_of(len(found.verdicts), 'claim')}"
     tone = STYLES[TONES[found.outcome]]
-    desk.show(Text(f"\n{found.outcome}: {passed} hold ({format_duration(found.seconds)})", tone))
+    context.show(Text(f"\n{found.outcome}: {passed} hold ({format_duration(found.seconds)})", tone))
 
 
-def _nagios(desk: CommandContext, site: str, claims: Sequence[str], limit: str) -> NoReturn:
-    """Print one plugin line, whatever happens (monitoring plugins' guidelines: 0 to 3, perfdata)."""
-    desk.bug_code = NAGIOS[Outcome.UNKNOWN][0]
+def _nagios(context: CommandContext, site: str, claims: Sequence[str], limit: str) -> NoReturn:
+    """Print one line and exit with 0 to 3, also on errors (Monitoring Plugins Development Guidelines)."""
+    context.bug_code = NAGIOS[Outcome.UNKNOWN][0]
     try:
-        found = _look(desk, desk.site(site), [entry_of(claim) for claim in claims], limit)
+        found = _run_check(
+            context, context.site(site), [parse_claim(claim) for claim in claims], limit
+        )
     except HoldfastError as error:
-        desk.emit(f"HOLDFAST UNKNOWN - {_plain(error.message)}")
+        context.write_line(f"HOLDFAST UNKNOWN - {_plugin_text(error.message)}")
         raise typer.Exit(NAGIOS[Outcome.UNKNOWN][0]) from error
     code, word = NAGIOS[found.outcome]
     counts = " ".join(f"{outcome.lower()}={found.count(outcome)}" for outcome in Outcome)
-    desk.emit(f"HOLDFAST {word} - {_plain(_gist(found))} | {counts} time={found.seconds:.2f}s")
+    context.write_line(
+        f"HOLDFAST {word} - {_plugin_text(_headline(found))} | {counts} time={found.seconds:.2f}s"
+    )
     raise typer.Exit(code)
 
 
-def _gist(found: Found) -> str:
+def _headline(found: CheckResult) -> str:
     for outcome in (Outcome.FAIL, Outcome.UNKNOWN):
         bad = [verdict for verdict in found.verdicts if verdict["outcome"] == outcome]
         if bad:
@@ -234,20 +243,22 @@ def _gist(found: Found) -> str:
     )
 
 
-def _plain(text: str) -> str:
-    """One line without the character that begins perfdata."""
+def _plugin_text(text: str) -> str:
+    """Return one line without ``|``, which begins perfdata."""
     return one_line(text).replace("|", "/")
 
 
-def _list(desk: CommandContext, *, as_json: bool) -> None:
+def _list(context: CommandContext, *, as_json: bool) -> None:
     claims = all_claims().values()
     if as_json:
         keys = ("name", "summary", "group", "standing")
-        desk.emit(json.dumps([{key: getattr(claim, key) for key in keys} for claim in claims]))
+        context.write_line(
+            json.dumps([{key: getattr(claim, key) for key in keys} for claim in claims])
+        )
         return
     table = columns("claim", "parameters", "standing", "")
     for claim in claims:
         parameters = ", ".join(claim.parameters.model_fields)
         standing = "yes" if claim.standing else ""
         table.add_row(Text(claim.name, "bold"), Text(parameters), standing, Text(claim.summary))
-    desk.show(table)
+    context.show(table)

@@ -1,6 +1,6 @@
 """What every command works with, built once: streams, clock, state, project.
 
-Tests build a Desk of their own; nothing below reads the environment or the clock by itself.
+Tests build a context of their own; no command reads the environment or the clock by itself.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ Listener = Callable[[Progress | Recorded], None]
 
 @dataclass(frozen=True)
 class Adapters:
-    """What reaches beyond this process: Ansible, the claims that its plays know, passing time.
+    """Access to what is outside of this process: Ansible and the passing of time.
 
-    ``runner`` gives a runner whose plays keep their state where these settings say.
+    ``runner`` returns a runner whose plays keep their state where the given settings say.
     """
 
     runner: Callable[[Settings], PlayRunner]
@@ -48,7 +48,7 @@ class Adapters:
 
 
 class Declined(Refused):
-    """The person at the terminal said no; nothing was touched."""
+    """The person at the terminal answered no; nothing was touched."""
 
     exit_code = 5
 
@@ -64,13 +64,13 @@ class CommandContext:
     stdin: TextIO
     now: Callable[[], datetime]
     adapters: Callable[[CommandContext], Adapters]
-    program: Sequence[str] = (sys.executable, "-m", "holdfast.cli")  # this program, as started anew
-    run: str = field(default="", init=False)  # the run at hand, for the message about a bug
+    program: Sequence[str] = (sys.executable, "-m", "holdfast.cli")  # starts this program again
+    run: str = field(default="", init=False)  # named in the message about a bug
     bug_code: int = field(default=BUG, init=False)
 
     @cached_property
     def settings(self) -> Settings:
-        """Where state lives."""
+        """The settings: where the state is kept."""
         return load_settings(self.environ)
 
     @cached_property
@@ -83,12 +83,12 @@ class CommandContext:
         """The project's directory."""
         return find_project(self.environ, self.directory)
 
-    def site(self, wanted: str) -> Path:
-        """Return the inventory that --site, HOLDFAST_SITE or the lack of a choice means."""
-        return project.site(self.root, wanted or self.environ.get("HOLDFAST_SITE", ""))
+    def site(self, name: str) -> Path:
+        """Return the inventory of the site ``name``, else of HOLDFAST_SITE, else of the only site."""
+        return project.site(self.root, name or self.environ.get("HOLDFAST_SITE", ""))
 
     def engine(self, listener: Listener = lambda _: None) -> Engine:
-        """Build the engine of this invocation."""
+        """Return an engine whose events and progress go to ``listener``."""
         adapters = self.adapters(self)
         return Engine(
             Dependencies(
@@ -103,63 +103,63 @@ class CommandContext:
         )
 
     def planner(self) -> Planner:
-        """Return what makes plans; the state is not opened for it."""
+        """Return the planner; it does not open the state."""
         return self.adapters(self).planner
 
     @contextmanager
-    def busy(self, what: str) -> Iterator[Callable[[str], None]]:
-        """Say what is being done, on a terminal, while it is done; gives a way to say more."""
+    def status_line(self, title: str) -> Iterator[Callable[[str], None]]:
+        """Show on a terminal what is being done; yields a function that shows details."""
         if not self.err.is_terminal:
             yield lambda _: None
             return
-        with self.err.status(Text(f"{what} …", "dim")) as status:
-            yield lambda words: status.update(Text(f"{what}: {words}", "dim"))
+        with self.err.status(Text(f"{title} …", "dim")) as status:
+            yield lambda text: status.update(Text(f"{title}: {text}", "dim"))
 
     @property
-    def by(self) -> str:
-        """Who is asking: the login name, also behind sudo."""
+    def user(self) -> str:
+        """The login name of the person at the terminal, also behind sudo."""
         return self.environ.get("SUDO_USER") or getpass.getuser()
 
-    def show(self, what: RenderableType) -> None:
+    def show(self, content: RenderableType) -> None:
         """Print for a person."""
-        self.out.print(what, highlight=False, markup=False, crop=False)
+        self.out.print(content, highlight=False, markup=False, crop=False)
 
-    def emit(self, text: str) -> None:
-        """Print for a program: unwrapped, uncoloured."""
+    def write_line(self, text: str) -> None:
+        """Print a line for programs: neither wrapped nor coloured."""
         self.out.print(Text(text), soft_wrap=True, no_wrap=True, crop=False, style="")
 
     @property
-    def alone(self) -> bool:
-        """Whether whoever read standard output has gone."""
-        return getattr(self.out.file, "gone", False)
+    def stdout_closed(self) -> bool:
+        """Whether the reader of standard output has closed it."""
+        return getattr(self.out.file, "closed", False)
 
     def confirm(self, question: str, *, yes: bool) -> None:
-        """Go on only with somebody's word: ``--yes``, or y on a terminal.
+        """Return if ``yes`` is given or the person at the terminal answers y.
 
         Raises:
-            InvalidInput: there is nobody to ask.
+            InvalidInput: standard input is not a terminal, so nobody can be asked.
             Declined: the answer was no.
         """
         if yes:
             return
         if not self.stdin.isatty():
             raise InvalidInput(
-                "Nobody can be asked here (standard input is no terminal); nothing was touched",
+                "Cannot ask for confirmation: standard input is not a terminal. Nothing was touched",
                 remedy="repeat the command with --yes",
             )
         self.err.print(Text(f"{question} [y/N] ", style="bold"), end="")
         if self.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise Declined("Nothing was touched")
 
-    def journal(self, wanted: str) -> Sequence[Recorded]:
-        """Return the events of a run, named as for ``find_run``.
+    def journal(self, name: str) -> Sequence[Recorded]:
+        """Return the events of the run that ``find_run`` finds by this name.
 
         Raises:
-            InvalidInput: no run, or more than one, is meant.
+            InvalidInput: no run, or more than one, has this name.
         """
-        self.run = find_run(self.store, wanted)
+        self.run = find_run(self.store, name)
         return self.store.read(self.run)
 
-    def driven(self, state: RunState) -> bool:
-        """Tell whether, as far as can be known, a living process drives this run."""
+    def has_driver(self, state: RunState) -> bool:
+        """Return whether a living process drives this run, as far as can be known."""
         return driver_of(self.store, state, self.now()) is not None

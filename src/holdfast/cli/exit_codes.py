@@ -1,7 +1,7 @@
-"""The outermost edge of the program: every error becomes a message and an exit code.
+"""Turns every error into a message and an exit code, around the whole program.
 
-Owns the promise that a HoldfastError is said in words without a traceback, and that anything else
-is a bug of ours: exit code 70, with the place where its details were written.
+A HoldfastError is printed without a traceback. Anything else is a bug of Holdfast: exit code 70,
+and the traceback is written to a file that the message names.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from holdfast.errors import HoldfastError
 from holdfast.text import strip_control
 
 INTERRUPTED = 5
-_BY_TYPER = 130
-"""What typer makes of a KeyboardInterrupt before it comes here."""
+_TYPER_INTERRUPTED = 130
+"""The exit code that typer makes of a KeyboardInterrupt."""
 
 
 class ExitOnError:
-    """``with Boundary(…):`` ends in SystemExit, whatever happens inside."""
+    """``with ExitOnError(…):`` raises SystemExit for every error inside."""
 
-    def __init__(self, desk: CommandContext) -> None:
-        self._desk = desk
-        self._err = desk.err
+    def __init__(self, context: CommandContext) -> None:
+        self._context = context
+        self._err = context.err
 
     def __enter__(self) -> Self:
         return self
@@ -37,20 +37,20 @@ class ExitOnError:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        interrupted = isinstance(error, SystemExit) and error.code == _BY_TYPER
+        interrupted = isinstance(error, SystemExit) and error.code == _TYPER_INTERRUPTED
         if error is None or (isinstance(error, SystemExit) and not interrupted):
             return
         if isinstance(error, HoldfastError):
-            self.say(error)
+            self.print_error(error)
             raise SystemExit(error.exit_code) from None
         if interrupted or isinstance(error, KeyboardInterrupt):
             self._err.print("\nInterrupted. Nothing was touched by this command.", style="yellow")
             raise SystemExit(INTERRUPTED) from None
-        self._confess(error)
-        raise SystemExit(self._desk.bug_code) from None
+        self._report_bug(error)
+        raise SystemExit(self._context.bug_code) from None
 
-    def say(self, error: HoldfastError) -> None:
-        """Print an error for people: what is wrong, then what to do next."""
+    def print_error(self, error: HoldfastError) -> None:
+        """Print what is wrong, then what to type next."""
         self._err.print(Text(strip_control(error.message), style="red"), soft_wrap=True)
         if error.remedy:
             remedy = (
@@ -58,14 +58,14 @@ class ExitOnError:
             )
             self._err.print(remedy, soft_wrap=True)
 
-    def _confess(self, error: BaseException) -> None:
-        """Write the traceback down, and say where."""
-        words = Text().append("This is a bug of Holdfast: ", style="bold red")
-        words.append(strip_control(f"{type(error).__name__}: {error}"), style="red")
-        self._err.print(words, soft_wrap=True)
+    def _report_bug(self, error: BaseException) -> None:
+        """Write the traceback to a file and print where it is."""
+        text = Text().append("This is a bug of Holdfast: ", style="bold red")
+        text.append(strip_control(f"{type(error).__name__}: {error}"), style="red")
+        self._err.print(text, soft_wrap=True)
         trace = "".join(traceback.format_exception(error))
         try:
-            path = self._desk.settings.state_dir / f"bug-{self._desk.now():%Y%m%d-%H%M%S}.txt"
+            path = self._context.settings.state_dir / f"bug-{self._context.now():%Y%m%d-%H%M%S}.txt"
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.write_text(trace, encoding="utf-8")
             path.chmod(0o600)
@@ -73,6 +73,6 @@ class ExitOnError:
             self._err.print(Text(trace), soft_wrap=True)
         else:
             self._err.print(Text(f"Details are in {path}"), soft_wrap=True)
-        if run := self._desk.run:
-            again = f"Run {run} is journaled: holdfast status {run}"
-            self._err.print(Text(again), soft_wrap=True)
+        if run := self._context.run:
+            hint = f"Run {run} is journaled: holdfast status {run}"
+            self._err.print(Text(hint), soft_wrap=True)

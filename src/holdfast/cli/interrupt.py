@@ -1,7 +1,9 @@
-"""Ctrl-C while a run is under way: first the next boundary, then the hard stop. Both are said by name.
+"""What happens on Ctrl-C while a run is under way.
 
-A closed terminal (SIGHUP) and a polite end (SIGTERM) ask for the boundary as well: a host in hand is
-finished and gated rather than left half restarted.
+The first Ctrl-C (SIGINT) asks the run to stop at the next boundary: the host in hand is finished and
+gated first. The second is the hard stop: the play is ended at once, and the state of its hosts is
+read from the hosts. A closed terminal (SIGHUP) and SIGTERM also ask for the boundary, once. Each
+request is confirmed with a message. While no run is under way, Ctrl-C ends the command (exit_codes).
 """
 
 from __future__ import annotations
@@ -21,44 +23,44 @@ BOUNDARY = (
 )
 HARD = (
     "HARD STOP: ending the play now, in the middle of a host's turn; "
-    "afterwards the host is asked what state it is in."
+    "then the state of the host is read from the host."
 )
-_POLITE = (signal.SIGTERM, signal.SIGHUP)
+_TERMINATIONS = (signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def interruptible(stop: StopSignal, say: Callable[[str], None]) -> Iterator[None]:
-    """Turn signals into requests on ``stop`` for as long as the block lasts.
+def interruptible(stop: StopSignal, show: Callable[[str], None]) -> Iterator[None]:
+    """Turn signals into requests on ``stop`` for as long as the block lasts; ``show`` confirms them.
 
-    A handler may run in the middle of a write to the terminal, so it writes nothing itself: it
-    leaves its words in a queue that is safe to use there, and a thread of its own says them.
+    A handler may run in the middle of a write to the terminal and must not write itself. It puts
+    its message into a queue that is safe to use there, and a thread prints it.
     """
-    words: SimpleQueue[str | None] = SimpleQueue()
+    messages: SimpleQueue[str | None] = SimpleQueue()
 
     def on_interrupt(_number: int, _frame: FrameType | None) -> None:
         stop.ask()
-        words.put(HARD if stop.hard else BOUNDARY)
+        messages.put(HARD if stop.hard else BOUNDARY)
 
-    def on_farewell(number: int, _frame: FrameType | None) -> None:
+    def on_termination(number: int, _frame: FrameType | None) -> None:
         if not stop.at_boundary:
             stop.ask()
-            words.put(f"{signal.Signals(number).name}: {BOUNDARY}")
+            messages.put(f"{signal.Signals(number).name}: {BOUNDARY}")
 
-    speaker = Thread(target=_speak, args=(words, say), daemon=True)
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_POLITE)}
-    speaker.start()
+    printer = Thread(target=_print_messages, args=(messages, show), daemon=True)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_TERMINATIONS)}
+    printer.start()
     signal.signal(signal.SIGINT, on_interrupt)
-    for number in _POLITE:
-        signal.signal(number, on_farewell)
+    for number in _TERMINATIONS:
+        signal.signal(number, on_termination)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        words.put(None)
-        speaker.join()
+        messages.put(None)
+        printer.join()
 
 
-def _speak(words: SimpleQueue[str | None], say: Callable[[str], None]) -> None:
-    while (text := words.get()) is not None:
-        say(text)
+def _print_messages(messages: SimpleQueue[str | None], show: Callable[[str], None]) -> None:
+    while (text := messages.get()) is not None:
+        show(text)

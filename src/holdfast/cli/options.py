@@ -1,4 +1,4 @@
-"""Options that several commands share, each described once."""
+"""Options that several commands have, and how their values are read."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from holdfast.cli.context import CommandContext
 from holdfast.errors import InvalidInput
 
 
-def _not_empty(context: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
-    """Refuse a limit that is given and empty: ``--limit "$HOSTS"`` must not mean all hosts.
+def _not_empty(ctx: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
+    """Return the value unless it is given and empty: ``--limit "$HOSTS"`` must not mean all hosts.
 
     Raises:
-        InvalidInput: so it is.
+        InvalidInput: the value is given and empty.
     """
-    source = context.get_parameter_source(parameter.name or "")
+    source = ctx.get_parameter_source(parameter.name or "")
     if source is not None and source.name == "COMMANDLINE" and not value.strip():
         raise InvalidInput(
             f"--{parameter.name} is empty", remedy=f"leave --{parameter.name} out to mean all hosts"
@@ -73,23 +73,23 @@ RunbookArgument = Annotated[
 ]
 
 
-def context_of(context: typer.Context) -> CommandContext:
-    """Return what the command works with."""
-    desk = context.find_object(CommandContext)
-    if desk is None:
-        raise TypeError("the program was started without a Desk")
-    return desk
+def context_of(ctx: typer.Context) -> CommandContext:
+    """Return the context of the program that runs this command."""
+    context = ctx.find_object(CommandContext)
+    if context is None:
+        raise TypeError("the program was started without a CommandContext")
+    return context
 
 
-def reason_of(text: str, what: str, *, example: str) -> str:
-    """Return the reason for a run.
+def reason_of(text: str, verb: str, *, example: str) -> str:
+    """Return the reason given for a run or resume.
 
     Raises:
-        InvalidInput: it is missing, or no text: bytes of another encoding than the terminal's.
+        InvalidInput: it is missing, or not UTF-8.
     """
     remedy = f"--reason '{example}'"
     if not text.strip():
-        raise InvalidInput(f"A {what} needs a reason", remedy=remedy)
+        raise InvalidInput(f"A {verb} needs a reason", remedy=remedy)
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -98,10 +98,10 @@ def reason_of(text: str, what: str, *, example: str) -> str:
 
 
 def inputs_of(pairs: list[str]) -> dict[str, str]:
-    """Read ``name=value`` pairs.
+    """Parse ``name=value`` pairs.
 
     Raises:
-        InvalidInput: one of them is no pair, or a name is given twice.
+        InvalidInput: one of them is not ``name=value``, or a name is given twice.
     """
     inputs: dict[str, str] = {}
     for pair in pairs:

@@ -1,4 +1,4 @@
-"""Standard output that may go away: a closed terminal or a reader that left must never stop a run."""
+"""Standard output that may be closed: a closed terminal or pipe must never stop a run."""
 
 from __future__ import annotations
 
@@ -7,70 +7,70 @@ import sys
 from typing import IO, TextIO, cast
 
 
-def fill_closed() -> None:
-    """Give standard streams that were closed (cron, ``>&-``) an end that swallows what comes.
+def replace_closed_streams() -> None:
+    """Open the null device for standard streams that were closed (cron, ``>&-``).
 
-    Otherwise the next file that is opened would take their number, and whoever writes to
-    "standard output" later, a child process too, would write into it.
+    Otherwise the next file that is opened would get their descriptor, and anything written to
+    standard output later, also by a child process, would end up in that file.
     """
-    sys.stdin = sys.stdin or _nothing("r")
-    sys.stdout = sys.stdout or _nothing("w")
-    sys.stderr = sys.stderr or _nothing("w")
+    sys.stdin = sys.stdin or _null_stream("r")
+    sys.stdout = sys.stdout or _null_stream("w")
+    sys.stderr = sys.stderr or _null_stream("w")
 
 
-def _nothing(mode: str) -> TextIO:
-    return cast("TextIO", open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123  # a device, open to the end
+def _null_stream(mode: str) -> TextIO:
+    return cast("TextIO", open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123  # a device, open until the process ends
 
 
 class OutputStream:
-    """A stream that is written to as long as somebody listens, and silently not any longer."""
+    """A stream that ignores writes once its reader has closed it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self.gone = False
+        self.closed = False
 
     def write(self, text: str) -> int:
-        """Write, or do nothing once the reader is gone; what the terminal cannot show becomes "?"."""
-        if not self.gone:
+        """Write, or do nothing once the stream is closed; characters outside its encoding become "?"."""
+        if not self.closed:
             try:
                 return self._stream.write(text)
             except UnicodeEncodeError:
                 self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding))
             except OSError:
-                self._leave()
+                self._close()
         return len(text)
 
     def flush(self) -> None:
-        """Flush, or do nothing once the reader is gone."""
-        if not self.gone:
+        """Flush, or do nothing once the stream is closed."""
+        if not self.closed:
             try:
                 self._stream.flush()
             except OSError:
-                self._leave()
+                self._close()
 
     def isatty(self) -> bool:
-        """Whether a person looks at it."""
+        """Return whether it is a terminal."""
         return self._stream.isatty()
 
     def fileno(self) -> int:
-        """The descriptor below."""
+        """Return the descriptor."""
         return self._stream.fileno()
 
     @property
     def encoding(self) -> str:
-        """What characters it takes."""
+        """The encoding of its characters."""
         return self._stream.encoding
 
-    def text(self) -> IO[str]:
-        """This object as the type that rich asks for; it uses the methods above only."""
+    def as_text_io(self) -> IO[str]:
+        """Return this object as the type that rich asks for; rich uses only the methods above."""
         return cast("IO[str]", self)
 
-    def _leave(self) -> None:
-        """Point the descriptor at nothing, so that the interpreter's last flush does not fail too."""
-        self.gone = True
+    def _close(self) -> None:
+        """Point the descriptor at the null device, so that the interpreter's last flush does not fail."""
+        self.closed = True
         try:
             descriptor = self._stream.fileno()
         except OSError:
             return
-        with open(os.devnull, "w") as nothing:  # noqa: PTH123  # a device, not a path of anybody's
-            os.dup2(nothing.fileno(), descriptor)
+        with open(os.devnull, "w") as null:  # noqa: PTH123  # a device, not a file
+            os.dup2(null.fileno(), descriptor)

@@ -1,6 +1,6 @@
-"""How a run is shown while it runs: a board that stays in place on a terminal, lines anywhere else.
+"""Shows a run while it is under way: a panel that stays in place on a terminal, else lines.
 
-Both say the same sentences. Nothing here decides anything or talks to the engine.
+Both show the same texts. Nothing here decides anything or calls the engine.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from holdfast.journal.events import GateJudged, InspectionEnded, InspectionStarted, Recorded
+from holdfast.report.event_text import EventText, describe_event
 from holdfast.report.progress import RunProgress
-from holdfast.report.progress_text import line, progress_lines
-from holdfast.report.sentences import Sentence, sentence_for
+from holdfast.report.progress_text import log_line, progress_lines
 from holdfast.text import one_line
 
 QUIET = timedelta(seconds=15)
 _FIGURES = re.compile(r"\d+")
 _SETTLED = re.compile(r" PASS (\d+)/\1 readings(, (\d+) of \3 s)? \(")
-FOOT = "Ctrl-C stops at the next boundary; a second Ctrl-C is the hard stop."
+FOOTER = "Ctrl-C stops at the next boundary; a second Ctrl-C is the hard stop."
 
 
-class Screen(Protocol):
-    """Where progress is shown."""
+class ProgressDisplay(Protocol):
+    """Something that shows the progress of a run."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
-    def hear(self, recorded: Recorded) -> None:
+    def show_event(self, recorded: Recorded) -> None:
         """Show the next event of the journal."""
         ...
 
-    def note(self, host: str, task: str, reading: str) -> None:
-        """Show what is being done at a host; ``reading`` is empty where the task is no gate."""
+    def show_reading(self, host: str, task: str, reading: str) -> None:
+        """Show what runs at a host: a task, or the reading of a gate; without a gate it is empty."""
         ...
 
-    def say(self, text: str) -> None:
-        """Show a line of our own, such as the answer to Ctrl-C."""
+    def show_message(self, text: str) -> None:
+        """Show a message of the program, such as the confirmation of Ctrl-C."""
         ...
 
 
-class Lines:
-    """One line for each event, and for readings what is new or, every so often, that it goes on."""
+class LogLines:
+    """One line for each event, and for readings that differ from the last or come a while after it."""
 
     def __init__(self, console: Console, now: Callable[[], datetime]) -> None:
         self._console = console
@@ -59,37 +59,37 @@ class Lines:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def hear(self, recorded: Recorded) -> None:
-        """Print the event's sentence. A sweep has one for every host done: only what is wrong is said."""
+    def show_event(self, recorded: Recorded) -> None:
+        """Print the event; a gate of a sweep, of which there is one per host done, only if it failed."""
         event = recorded.event
-        if isinstance(event, GateJudged) and event.phase == "sweep" and _small(recorded):
+        if isinstance(event, GateJudged) and event.phase == "sweep" and _is_passed_gate(recorded):
             return
-        self._print(line(sentence_for(recorded.event), recorded.event.at))
+        self._print(log_line(describe_event(recorded.event), recorded.event.at))
 
-    def note(self, host: str, task: str, reading: str) -> None:
-        """Print the reading if more than its figures changed, or the last one was a while ago."""
-        if _SETTLED.search(reading):  # the verdict is about to be said as an event
+    def show_reading(self, host: str, task: str, reading: str) -> None:
+        """Print the reading if more than its figures changed, or the last one is a while ago."""
+        if _SETTLED.search(reading):  # the verdict follows as an event
             return
-        said, now = reading_words(host, task, reading), self._now()
-        words, at = self._last.get(host, ("", now))
-        gist = _FIGURES.sub("", said)
-        if said and (gist != words or now - at >= QUIET):
-            self._last[host] = (gist, now)
-            self._print(line(Sentence(said, "dim", one_line(host)), now))
+        text, now = shorten_reading(host, task, reading), self._now()
+        before, at = self._last.get(host, ("", now))
+        without_figures = _FIGURES.sub("", text)
+        if text and (without_figures != before or now - at >= QUIET):
+            self._last[host] = (without_figures, now)
+            self._print(log_line(EventText(text, "dim", one_line(host)), now))
 
-    def say(self, text: str) -> None:
-        """Print a line of our own."""
-        self._print(line(Sentence(one_line(text), "warn"), self._now()))
+    def show_message(self, text: str) -> None:
+        """Print the message."""
+        self._print(log_line(EventText(one_line(text), "warn"), self._now()))
 
     def _print(self, text: Text) -> None:
         self._console.print(text, soft_wrap=True)
 
 
 class JsonLines:
-    """Each event of the journal as one line of JSON, for programs."""
+    """Each event of the journal as a line of JSON, for programs."""
 
-    def __init__(self, emit: Callable[[str], None]) -> None:
-        self._emit = emit
+    def __init__(self, write_line: Callable[[str], None]) -> None:
+        self._write_line = write_line
 
     def __enter__(self) -> Self:
         return self
@@ -97,25 +97,25 @@ class JsonLines:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def hear(self, recorded: Recorded) -> None:
+    def show_event(self, recorded: Recorded) -> None:
         """Print the event."""
-        self._emit(recorded.model_dump_json())
+        self._write_line(recorded.model_dump_json())
 
-    def note(self, host: str, task: str, reading: str) -> None:
-        """Readings are for people; the verdict comes as an event."""
+    def show_reading(self, host: str, task: str, reading: str) -> None:
+        """Do nothing: readings are for people, the verdict follows as an event."""
 
-    def say(self, text: str) -> None:
-        """The answer to a signal comes as an event, too."""
+    def show_message(self, text: str) -> None:
+        """Do nothing: the request to stop follows as an event."""
 
 
 class LivePanel:
-    """The board, redrawn in place a few times a second; what is worth keeping scrolls above it."""
+    """The progress of the run, redrawn in place a few times a second; events scroll above it."""
 
-    def __init__(self, console: Console, now: Callable[[], datetime], foot: str = FOOT) -> None:
+    def __init__(self, console: Console, now: Callable[[], datetime], footer: str = FOOTER) -> None:
         self._console = console
         self._now = now
-        self._foot = foot
-        self._board = RunProgress()
+        self._footer = footer
+        self._progress = RunProgress()
         self._spinner = Spinner("dots")
         self._live = Live(
             get_renderable=self._draw, console=console, refresh_per_second=4, transient=True
@@ -128,42 +128,45 @@ class LivePanel:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def hear(self, recorded: Recorded) -> None:
-        """Take the event onto the board, and print its sentence above where it is worth keeping."""
-        self._board.hear(recorded)
-        if not isinstance(recorded.event, InspectionStarted | InspectionEnded) and not _small(
-            recorded
-        ):
-            self._console.print(line(sentence_for(recorded.event), recorded.event.at))
+    def show_event(self, recorded: Recorded) -> None:
+        """Add the event to the panel; print it above unless it is a passed gate or an inspection."""
+        self._progress.add(recorded)
+        if not isinstance(
+            recorded.event, InspectionStarted | InspectionEnded
+        ) and not _is_passed_gate(recorded):
+            self._console.print(log_line(describe_event(recorded.event), recorded.event.at))
 
-    def note(self, host: str, task: str, reading: str) -> None:
+    def show_reading(self, host: str, task: str, reading: str) -> None:
         """Show the reading, or else the task, at its host."""
-        self._board.note(host, reading_words(host, task, reading) or task, self._now())
+        self._progress.add_reading(host, shorten_reading(host, task, reading) or task, self._now())
 
-    def say(self, text: str) -> None:
-        """Print a line of our own above the board."""
-        self._console.print(line(Sentence(one_line(text), "warn"), self._now()))
+    def show_message(self, text: str) -> None:
+        """Print the message above the panel."""
+        self._console.print(log_line(EventText(one_line(text), "warn"), self._now()))
 
     def _draw(self) -> RenderableType:
         return Group(
-            Text(), *progress_lines(self._board, self._now(), self._spinner), self._text_foot()
+            Text(), *progress_lines(self._progress, self._now(), self._spinner), self._draw_footer()
         )
 
-    def _text_foot(self) -> Text:
-        abort = self._board.state.abort_request
+    def _draw_footer(self) -> Text:
+        abort = self._progress.state.abort_request
         if abort:
-            return Text(f"\n{sentence_for(abort).text}", style="yellow")
-        return Text(f"\n{self._foot}", style="dim")
+            return Text(f"\n{describe_event(abort).text}", style="yellow")
+        return Text(f"\n{self._footer}", style="dim")
 
 
-def reading_words(host: str, task: str, reading: str) -> str:
-    """Shorten a gate's reading: who it is about is said beside it, and passing claims have a name."""
-    said = one_line(reading).removeprefix(f"gate {host} ")
-    _, passes, settling = said.partition(" PASS ")
+def shorten_reading(host: str, task: str, reading: str) -> str:
+    """Return a gate's reading without the host, which is shown beside it.
+
+    Of a gate that passes, the task's name replaces the names of its claims.
+    """
+    text = one_line(reading).removeprefix(f"gate {host} ")
+    _, passes, settling = text.partition(" PASS ")
     gate = one_line(task).rpartition(" : ")[2]  # without the role's name
-    return f"{gate}: PASS {settling}" if passes else said
+    return f"{gate}: PASS {settling}" if passes else text
 
 
-def _small(recorded: Recorded) -> bool:
-    """Passed gates are shown on the board and kept in the journal; they need no line of their own."""
-    return isinstance(recorded.event, GateJudged) and sentence_for(recorded.event).tone == "good"
+def _is_passed_gate(recorded: Recorded) -> bool:
+    """Return whether the event needs no line: a passed gate is in the panel and in the journal."""
+    return isinstance(recorded.event, GateJudged) and describe_event(recorded.event).tone == "good"

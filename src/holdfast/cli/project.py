@@ -1,6 +1,6 @@
-"""Where things are in the project: its runbooks, the site that is meant.
+"""Finds the runbooks and sites of the project by name.
 
-Looks at names of files and directories only; reads neither inventories nor runbooks.
+Reads names of files and directories only, neither inventories nor runbooks.
 """
 
 from __future__ import annotations
@@ -8,41 +8,40 @@ from __future__ import annotations
 from pathlib import Path
 
 from holdfast.errors import InvalidInput
-from holdfast.text import closest, join_names
+from holdfast.text import did_you_mean, join_names
 
 SKELETON = "example"
 
 
-def site(root: Path, wanted: str) -> Path:
-    """Return the inventory of the site called ``wanted``, or of the only site there is.
+def site(root: Path, name: str) -> Path:
+    """Return the inventory of the site called ``name``; of the only site, if the name is empty.
 
     Raises:
-        InvalidInput: no such site, or none named and several to choose from.
+        InvalidInput: there is no such site, or none is named and there is not exactly one.
     """
     known = sites(root)
-    if not wanted:
+    if not name:
         if len(known) == 1:
             return next(iter(known.values()))
         raise InvalidInput(
             f"Which site? {root / 'inventories'} has {join_names(known) or 'none'}",
             remedy="--site NAME, or set HOLDFAST_SITE",
         )
-    if wanted in known:
-        return known[wanted]
-    if Path(wanted).exists():
-        return Path(wanted).resolve()
-    if wanted == SKELETON:
+    if name in known:
+        return known[name]
+    if Path(name).exists():
+        return Path(name).resolve()
+    if name == SKELETON:
         raise InvalidInput(
-            f"{SKELETON} is the skeleton that sites are copied from, and no site",
+            f"{SKELETON} is not a site but the skeleton that sites are copied from",
             remedy=f"copy it: cp -r {root / 'inventories' / SKELETON} {root / 'inventories'}/NAME",
         )
-    near = closest(wanted, known)
-    hint = f"did you mean {near}?" if near else f"there are: {join_names(known) or 'none'}"
-    raise InvalidInput(f"No site {wanted!r}: {hint}", remedy="--site NAME or --site DIRECTORY")
+    hint = did_you_mean(name, known)
+    raise InvalidInput(f"No site {name!r}: {hint}", remedy="--site NAME or --site DIRECTORY")
 
 
 def sites(root: Path) -> dict[str, Path]:
-    """Return all sites of the project by name, without the skeleton that new ones are copied from."""
+    """Return all sites of the project by name, without the skeleton for new ones."""
     directory = root / "inventories"
     if not directory.is_dir():
         return {}
@@ -53,22 +52,21 @@ def sites(root: Path) -> dict[str, Path]:
 def runbooks(root: Path) -> dict[str, Path]:
     """Return all runbooks of the project by name."""
     found = sorted((root / "runbooks").glob("*.md"))
-    # Editors leave locks and backups beside a file, whose names begin with a dot.
+    # Locks and backups of editors begin with a dot.
     return {path.stem: path for path in found if not path.name.startswith(".")}
 
 
-def runbook(root: Path, wanted: str) -> Path:
-    """Return the runbook called ``wanted``: a name in ``runbooks/``, or a file's path.
+def runbook(root: Path, name: str) -> Path:
+    """Return the runbook called ``name``: a name in ``runbooks/``, or a file's path.
 
     Raises:
-        InvalidInput: there is none; names the nearest.
+        InvalidInput: there is none; the message names the nearest.
     """
-    if "/" in wanted and Path(wanted).is_file():
-        return Path(wanted).resolve()
+    if "/" in name and Path(name).is_file():
+        return Path(name).resolve()
     known = runbooks(root)
-    name = Path(wanted).stem if wanted.endswith(".md") else wanted
-    if name in known:
-        return known[name]
-    near = closest(name, known)
-    hint = f"did you mean {near}?" if near else f"there are: {join_names(known) or 'none'}"
-    raise InvalidInput(f"No runbook {wanted!r}: {hint}", remedy="holdfast runbooks")
+    stem = Path(name).stem if name.endswith(".md") else name
+    if stem in known:
+        return known[stem]
+    hint = did_you_mean(stem, known)
+    raise InvalidInput(f"No runbook {name!r}: {hint}", remedy="holdfast runbooks")

@@ -1,4 +1,4 @@
-"""Commands that plan, run and steer a run. Decisions are the engine's; here are words and waiting."""
+"""Commands that plan, start and steer runs. The engine decides; these show what it does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from holdfast.cli.options import (
     inputs_of,
     reason_of,
 )
-from holdfast.cli.progress import JsonLines, Lines, LivePanel, Screen
+from holdfast.cli.progress import JsonLines, LivePanel, LogLines, ProgressDisplay
 from holdfast.cli.project import runbook as find_runbook
 from holdfast.engine import Engine, Planner, Progress, RunResult, find_run, hold_message
 from holdfast.journal import Status
@@ -41,7 +41,7 @@ Reason = Annotated[
 
 
 def plan(  # noqa: PLR0913  # one parameter for each option of the command
-    context: typer.Context,
+    ctx: typer.Context,
     runbook: RunbookArgument,
     *,
     site: SiteOption = "",
@@ -50,18 +50,18 @@ def plan(  # noqa: PLR0913  # one parameter for each option of the command
     as_json: JsonOption = False,
 ) -> None:
     """Print the plan of a run that is not started."""
-    desk = context_of(context)
-    made = _Wanted(runbook, site, limit, inputs).plan(desk, desk.planner())
+    context = context_of(ctx)
+    made = _PlanRequest(runbook, site, limit, inputs).plan(context, context.planner())
     if as_json:
-        summed = {"hash": made.hash, "estimate_seconds": made.estimate_seconds}
-        desk.emit(json.dumps(made.as_json() | summed))
+        totals = {"hash": made.hash, "estimate_seconds": made.estimate_seconds}
+        context.write_line(json.dumps(made.as_json() | totals))
     else:
-        desk.show(plan_view(made))
-        desk.show(Text("\nNothing was touched.", "dim"))
+        context.show(plan_view(made))
+        context.show(Text("\nNothing was touched.", "dim"))
 
 
 def run(  # noqa: PLR0913  # the same
-    context: typer.Context,
+    ctx: typer.Context,
     runbook: RunbookArgument,
     *,
     reason: Reason = "",
@@ -77,35 +77,35 @@ def run(  # noqa: PLR0913  # the same
     hard stop: the play is ended at once, in the middle of a host's turn, and the state of the host
     is then read from the host itself.
     """
-    desk = context_of(context)
+    context = context_of(ctx)
     why = reason_of(reason, "run", example="why this is done now")
-    screen = _screen(desk, as_json=as_json)
-    engine = desk.engine(_listener(desk, screen))
-    made = _Wanted(runbook, site, limit, inputs).plan(desk, engine.planner)
+    display = _display(context, as_json=as_json)
+    engine = context.engine(_listener(context, display))
+    made = _PlanRequest(runbook, site, limit, inputs).plan(context, engine.planner)
     if not yes:
-        desk.err.print(plan_view(made))
-    desk.confirm(f"Run {summary(made)}?", yes=yes)
-    _drive(desk, engine, screen, lambda: engine.start(made, desk.by, why))
+        context.err.print(plan_view(made))
+    context.confirm(f"Run {summary(made)}?", yes=yes)
+    _drive_run(context, engine, display, lambda: engine.start(made, context.user, why))
 
 
 def resume(
-    context: typer.Context,
+    ctx: typer.Context,
     run: NamedRunArgument,
     *,
     reason: Reason = "",
     as_json: JsonOption = False,
 ) -> None:
     """Continue a run from its journal and show its progress until it stops."""
-    desk = context_of(context)
+    context = context_of(ctx)
     why = reason_of(reason, "resume", example="what was repaired")
-    screen = _screen(desk, as_json=as_json)
-    engine = desk.engine(_listener(desk, screen))
-    found = desk.run = find_run(desk.store, run)
-    _drive(desk, engine, screen, lambda: engine.resume(found, desk.by, why))
+    display = _display(context, as_json=as_json)
+    engine = context.engine(_listener(context, display))
+    found = context.run = find_run(context.store, run)
+    _drive_run(context, engine, display, lambda: engine.resume(found, context.user, why))
 
 
 def abort(
-    context: typer.Context,
+    ctx: typer.Context,
     run: RunArgument = "",
     *,
     hard: Annotated[
@@ -120,68 +120,73 @@ def abort(
     Can be asked from any terminal. A run that has no driver any more is closed at once, and the
     message lists the state in which it left its hosts.
     """
-    desk = context_of(context)
-    found = desk.run = find_run(desk.store, run)
-    engine = desk.engine()
-    state = engine.ask_abort(found, desk.by, hard=hard)
+    context = context_of(ctx)
+    found = context.run = find_run(context.store, run)
+    engine = context.engine()
+    state = engine.ask_abort(found, context.user, hard=hard)
     if state.status is not Status.RUNNING:
-        desk.show(stop_message(state, hold_message(state)))
+        context.show(stop_message(state, hold_message(state)))
         return
     when = "at once (hard stop)" if hard else "at the next boundary"
-    desk.show(Text(f"Asked {found} to stop {when}.", "yellow"))
-    desk.show(Text(f"next: holdfast watch {found}", "dim"))
+    context.show(Text(f"Asked {found} to stop {when}.", "yellow"))
+    context.show(Text(f"next: holdfast watch {found}", "dim"))
 
 
-def approve(context: typer.Context, run: RunArgument = "") -> None:
+def approve(ctx: typer.Context, run: RunArgument = "") -> None:
     """Journal the approval of the person at the terminal."""
-    desk = context_of(context)
-    found = desk.run = find_run(desk.store, run)
-    desk.engine().approve(found, desk.by)
-    desk.show(Text(f"Approved by {desk.by}: {found}", "green"))
+    context = context_of(ctx)
+    found = context.run = find_run(context.store, run)
+    context.engine().approve(found, context.user)
+    context.show(Text(f"Approved by {context.user}: {found}", "green"))
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """What ``plan`` and ``run`` were asked for."""
+class _PlanRequest:
+    """The arguments of ``plan`` and ``run``."""
 
     runbook: str
     site: str
     limit: str
     inputs: list[str]
 
-    def plan(self, desk: CommandContext, planner: Planner) -> Plan:
-        path, inventory = find_runbook(desk.root, self.runbook), desk.site(self.site)
-        with desk.busy("Reading runbook and inventory"):
+    def plan(self, context: CommandContext, planner: Planner) -> Plan:
+        path, inventory = find_runbook(context.root, self.runbook), context.site(self.site)
+        with context.status_line("Reading runbook and inventory"):
             return planner.plan(path, inventory, inputs_of(self.inputs), self.limit)
 
 
-def _screen(desk: CommandContext, *, as_json: bool) -> Screen:
+def _display(context: CommandContext, *, as_json: bool) -> ProgressDisplay:
     if as_json:
-        return JsonLines(desk.emit)
-    if desk.out.is_terminal:
-        return LivePanel(desk.out, desk.now)
-    return Lines(desk.out, desk.now)
+        return JsonLines(context.write_line)
+    if context.out.is_terminal:
+        return LivePanel(context.out, context.now)
+    return LogLines(context.out, context.now)
 
 
-def _listener(desk: CommandContext, screen: Screen) -> Callable[[Progress | Recorded], None]:
-    def listen(what: Progress | Recorded) -> None:
-        if isinstance(what, Recorded):
-            desk.run = what.run
-            screen.hear(what)
+def _listener(
+    context: CommandContext, display: ProgressDisplay
+) -> Callable[[Progress | Recorded], None]:
+    def listen(received: Progress | Recorded) -> None:
+        if isinstance(received, Recorded):
+            context.run = received.run
+            display.show_event(received)
         else:
-            screen.note(what.host, what.task, what.text)
+            display.show_reading(received.host, received.task, received.text)
 
     return listen
 
 
-def _drive(
-    desk: CommandContext, engine: Engine, screen: Screen, go: Callable[[], RunResult]
+def _drive_run(
+    context: CommandContext,
+    engine: Engine,
+    display: ProgressDisplay,
+    drive: Callable[[], RunResult],
 ) -> NoReturn:
-    """Let the engine drive, shown on the screen; end with its exit code."""
-    with screen, interruptible(engine.stop, screen.say):
-        ended = go()
-    desk.run = ended.run
-    last_words = stop_message(ended.state, hold_message(ended.state))
-    console = desk.err if isinstance(screen, JsonLines) else desk.out
-    console.print(last_words, highlight=False, crop=False)
+    """Let the engine drive the run and show it; exits with the run's exit code."""
+    with display, interruptible(engine.stop, display.show_message):
+        ended = drive()
+    context.run = ended.run
+    message = stop_message(ended.state, hold_message(ended.state))
+    console = context.err if isinstance(display, JsonLines) else context.out
+    console.print(message, highlight=False, crop=False)
     raise typer.Exit(ended.code)

@@ -1,4 +1,4 @@
-"""``status`` and ``lease``: how runs stand and who may change what. Gives back a dead holder's lease."""
+"""``holdfast status`` and ``holdfast lease``: the state of runs and leases; release of a dead holder's lease."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ from holdfast.journal import RunState, fold
 from holdfast.model import Grant
 from holdfast.report.status_view import leases_table, run_view, runs_table, status_word
 from holdfast.store import LeaseRow
-from holdfast.text import closest
+from holdfast.text import did_you_mean
 
 _RECENT = 15
 
 
-def status(context: typer.Context, run: RunArgument = "", *, as_json: JsonOption = False) -> None:
+def status(ctx: typer.Context, run: RunArgument = "", *, as_json: JsonOption = False) -> None:
     """Print the state of one run, or of the newest runs and all leases.
 
     Without RUN: the newest runs and who holds which lease. With RUN: that run alone.
     """
-    desk = context_of(context)
+    context = context_of(ctx)
     if run:
-        _status_of(desk, fold(desk.journal(run)), as_json=as_json)
+        _status_of(context, fold(context.journal(run)), as_json=as_json)
         return
-    states, damage = _recent(desk)
-    leases = _leases(desk)
+    states, damage = _recent_states(context)
+    leases = _leases(context)
     if as_json:
-        runs = [_state_json(desk, state) for state in states]
+        runs = [_state_json(context, state) for state in states]
         held = [_lease_json(scope, row) for scope, row in leases]
-        desk.emit(json.dumps({"runs": runs, "leases": held}))
+        context.write_line(json.dumps({"runs": runs, "leases": held}))
     else:
-        desk.show(runs_table((state, _word(desk, state)) for state in states))
-        desk.show(Text())
-        _show_leases(desk, leases)
+        context.show(runs_table((state, _status_word(context, state)) for state in states))
+        context.show(Text())
+        _show_leases(context, leases)
     if damage:
         raise damage
 
 
-def _recent(desk: CommandContext) -> tuple[list[RunState], StateUnusable | None]:
-    """The newest runs that can be read, and why one cannot: it must not hide the others."""
+def _recent_states(context: CommandContext) -> tuple[list[RunState], StateUnusable | None]:
+    """Return the newest runs that can be read, and the error of one that cannot."""
     states, damage = list[RunState](), None
-    for _, state in islice(recent_runs(desk.store), _RECENT):
+    for _, state in islice(recent_runs(context.store), _RECENT):
         if isinstance(state, StateUnusable):
             damage = state
         else:
@@ -57,78 +57,81 @@ def _recent(desk: CommandContext) -> tuple[list[RunState], StateUnusable | None]
     return states, damage
 
 
-def lease_list(context: typer.Context, *, as_json: JsonOption = False) -> None:
+def lease_list(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     """List who holds which lease, since when, until when and why."""
-    desk = context_of(context)
-    leases = _leases(desk)
+    context = context_of(ctx)
+    leases = _leases(context)
     if as_json:
-        desk.emit(json.dumps([_lease_json(scope, row) for scope, row in leases]))
+        context.write_line(json.dumps([_lease_json(scope, row) for scope, row in leases]))
     else:
-        _show_leases(desk, leases)
+        _show_leases(context, leases)
 
 
 def lease_release(
-    context: typer.Context,
+    ctx: typer.Context,
     scope: Annotated[str, typer.Argument(metavar="SCOPE", help="As `lease list` shows it.")],
     *,
     yes: YesOption = False,
 ) -> None:
-    """Take a lease from a holder that is known to be dead, before it expires by itself.
+    """Release the lease of a holder that is known to be dead, before it expires.
 
     Needed only for a holder on another controller that has died: on its own controller a dead
-    holder is recognised. A holder that still lives acts no more once its lease is gone.
+    holder is recognised. A holder that is alive after all cannot act any more without its lease.
     """
-    desk = context_of(context)
-    scopes = desk.store.scopes()
+    context = context_of(ctx)
+    scopes = context.store.scopes()
     if scope not in scopes:
-        near = closest(scope, scopes)
-        hint = f"did you mean {near}?" if near else "nothing was ever leased by that name"
+        hint = did_you_mean(scope, scopes)
         raise InvalidInput(f"No lease {scope!r}: {hint}", remedy="holdfast lease list")
-    for row in desk.store.holders(scope, desk.now()):
-        _refuse_the_living(row, scope)
-        _show_leases(desk, [(scope, row)])
+    for row in context.store.holders(scope, context.now()):
+        _refuse_if_alive(row, scope)
+        _show_leases(context, [(scope, row)])
         question = f"Is {row.holder.run} on {row.holder.controller} known to be dead?"
-        desk.confirm(question, yes=yes)
-        desk.store.release(Grant(row.holder.run, {scope: row.token}))
-        desk.show(
+        context.confirm(question, yes=yes)
+        context.store.release(Grant(row.holder.run, {scope: row.token}))
+        context.show(
             Text(f"{scope} is free; the run may be resumed: holdfast resume {row.holder.run}")
         )
 
 
-def _refuse_the_living(row: LeaseRow, scope: str) -> None:
-    """What ``holders`` still lists of this very controller has a living process."""
+def _refuse_if_alive(row: LeaseRow, scope: str) -> None:
+    """Refuse if the holder is on this controller: ``holders`` lists it only while its process lives.
+
+    Raises:
+        Refused: it is on this controller.
+    """
     if row.holder.controller == platform.node():
         raise Refused(
-            f"{scope} is held by process {row.holder.process} of this controller, which lives",
+            f"{scope} is held by process {row.holder.process} of this controller, which is alive",
             remedy=f"holdfast abort {row.holder.run}",
         )
 
 
-def _word(desk: CommandContext, state: RunState) -> str:
-    return status_word(state, driven=desk.driven(state))
+def _status_word(context: CommandContext, state: RunState) -> str:
+    return status_word(state, driven=context.has_driver(state))
 
 
-def _leases(desk: CommandContext) -> list[tuple[str, LeaseRow]]:
-    now, store = desk.now(), desk.store
+def _leases(context: CommandContext) -> list[tuple[str, LeaseRow]]:
+    now, store = context.now(), context.store
     return [(scope, row) for scope in store.scopes() for row in store.holders(scope, now)]
 
 
-def _show_leases(desk: CommandContext, leases: list[tuple[str, LeaseRow]]) -> None:
-    desk.show(leases_table(leases))
+def _show_leases(context: CommandContext, leases: list[tuple[str, LeaseRow]]) -> None:
+    context.show(leases_table(leases))
 
 
-def _status_of(desk: CommandContext, state: RunState, *, as_json: bool) -> None:
+def _status_of(context: CommandContext, state: RunState, *, as_json: bool) -> None:
     if as_json:
-        desk.emit(json.dumps(_state_json(desk, state)))
+        context.write_line(json.dumps(_state_json(context, state)))
         return
-    desk.show(run_view(state, driven=desk.driven(state)))
+    context.show(run_view(state, driven=context.has_driver(state)))
 
 
-def _state_json(desk: CommandContext, state: RunState) -> dict[str, object]:
+def _state_json(context: CommandContext, state: RunState) -> dict[str, object]:
     opened, held = state.opened, hold_message(state)
     return {
         "run": state.run,
-        "state": _word(desk, state),
+        "state": _status_word(context, state),
         "runbook": opened.runbook if opened else "",
         "playbook": opened.playbook if opened else "",
         "site": opened.site if opened else "",
@@ -138,7 +141,7 @@ def _state_json(desk: CommandContext, state: RunState) -> dict[str, object]:
         "step": state.current_step,
         "in_hand": [turn.host for _, turn in state.in_hand()],
         "done": state.done(),
-        "held": held.model_dump(mode="json") if held and not desk.driven(state) else None,
+        "held": held.model_dump(mode="json") if held and not context.has_driver(state) else None,
     }
 
 

@@ -15,7 +15,7 @@ from holdfast.report.model import Lane, Report
 from holdfast.report.timeline import HostTimeline, RunTimeline, covered
 
 
-def build(journals: Sequence[Sequence[Recorded]]) -> Report:
+def build_report(journals: Sequence[Sequence[Recorded]]) -> Report:
     """Return the report on one or several runs, in the order in which they began.
 
     Raises:
@@ -29,7 +29,7 @@ def build(journals: Sequence[Sequence[Recorded]]) -> Report:
     return Report(
         started_at=origin,
         seconds=max(timeline.end for timeline in timelines),
-        runs=tuple(timeline.part() for timeline in timelines),
+        runs=tuple(timeline.summary() for timeline in timelines),
         lanes=_lanes(chain.from_iterable(timeline.turns for timeline in timelines)),
         fleet=tuple(chain.from_iterable(timeline.fleet for timeline in timelines)),
     )

@@ -58,7 +58,7 @@ class TimeShares(_Part):
     overhead_seconds: float
 
 
-class RunPart(_Part):
+class RunSummary(_Part):
     """One run: who started it and why, how it ended, how its time was spent."""
 
     run: str
@@ -79,6 +79,6 @@ class Report(_Part):
 
     started_at: AwareDatetime
     seconds: float
-    runs: tuple[RunPart, ...]
+    runs: tuple[RunSummary, ...]
     lanes: tuple[Lane, ...]
     fleet: tuple[Bar, ...] = Field(default=(), description="gates of no single unit")

@@ -1,7 +1,7 @@
-"""Where a run is just now: its steps, the hosts in hand, the gate that is being read, what is next.
+"""How far a run is: its steps, the hosts in hand, the latest message of each host, what comes next.
 
-The journal's own state plus what no journal holds: the last thing said of each host. Pure: "now"
-is an argument of whoever draws it.
+The state of the run, and what no journal holds: live readings. Pure: "now" is an argument of
+whoever draws it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from datetime import datetime
 
 from holdfast.journal import RunState, advance, events
 from holdfast.journal.events import Recorded
-from holdfast.report.sentences import Sentence, sentence_for
+from holdfast.report.event_text import EventText, describe_event
 from holdfast.text import count_of, join_names, one_line
 
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """One step of the plan; ``hosts`` are those that its roll takes in hand, if it is one."""
+    """One step of the plan; ``hosts`` are those of a roll, in the order of the inventory."""
 
     number: int
     title: str
@@ -27,26 +27,29 @@ class StepRow:
 
 @dataclass(slots=True)
 class RunProgress:
-    """The state of one run as its reader sees it."""
+    """The state of one run and the latest message of each host, with its time.
+
+    ``latest[""]`` is the latest message that belongs to no host.
+    """
 
     state: RunState = field(default_factory=RunState)
-    said: dict[str, tuple[Sentence, datetime]] = field(default_factory=dict)
+    latest: dict[str, tuple[EventText, datetime]] = field(default_factory=dict)
 
-    def hear(self, recorded: Recorded) -> None:
-        """Take in the next event of the journal."""
-        event = recorded.event
+    def add(self, recorded: Recorded) -> None:
+        """Add the next event of the journal."""
+        event, text = recorded.event, describe_event(recorded.event)
         advance(self.state, [recorded])
         if isinstance(event, events.BatchStarted | events.InspectionStarted):
-            self.said = {"": (sentence_for(event), event.at)}
-        if sentence_for(event).host:
-            self.said[sentence_for(event).host] = (sentence_for(event), event.at)
+            self.latest = {"": (text, event.at)}
+        if text.host:
+            self.latest[text.host] = (text, event.at)
 
-    def note(self, host: str, text: str, at: datetime) -> None:
-        """Take in a live reading or task."""
-        self.said[one_line(host)] = (Sentence(one_line(text)), at)
+    def add_reading(self, host: str, text: str, at: datetime) -> None:
+        """Add a live reading, or the name of the task that runs at the host."""
+        self.latest[one_line(host)] = (EventText(one_line(text)), at)
 
     def steps(self) -> Iterator[StepRow]:
-        """The plan's steps; those of a run without a plan (by hand) as far as it has come."""
+        """Yield the steps of the plan; of a run by hand, which has no plan, those that have begun."""
         plan = self.state.opened.plan if self.state.opened else {}
         for step in plan.get("steps", ()):
             hosts = tuple(one_line(host) for host in step.get("hosts", ()))
@@ -57,19 +60,19 @@ class RunProgress:
             )
 
     def finished(self, row: StepRow) -> bool:
-        """Whether the step ended well."""
+        """Whether the step is finished."""
         return row.number in self.state.steps and self.state.steps[row.number].finished
 
     def done(self, row: StepRow) -> list[str]:
-        """The step's hosts whose turn ended well."""
+        """The step's hosts whose turn is done."""
         return self.state.steps[row.number].done() if row.number in self.state.steps else []
 
     def in_hand(self) -> tuple[str, ...]:
-        """The hosts whose turn it is."""
+        """The hosts of the batch that is under way."""
         return self.state.batch.hosts if self.state.batch else ()
 
     def upcoming(self) -> str:
-        """Say what comes after what is in hand; empty when this is the last."""
+        """Return what comes after the hosts in hand; the empty string if nothing does."""
         rows = list(self.steps())
         for row in rows:
             if row.number == self.state.current_step:

@@ -1,4 +1,4 @@
-"""A run in progress as lines: its board, and one line for each event. For terminals and for chat."""
+"""A run in progress as lines: its progress, and one line for each event. For terminals and for chat."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast.journal import StepState
+from holdfast.report.event_text import EventText
 from holdfast.report.progress import RunProgress, StepRow
-from holdfast.report.sentences import Sentence
 from holdfast.report.table import cut
 from holdfast.text import count_of, format_clock, format_duration, one_line
 
@@ -39,39 +39,42 @@ def plain(*parts: RenderableType) -> str:
     return "\n".join(lines).strip("\n")
 
 
-def line(said: Sentence, at: datetime) -> Text:
-    """Return one line of a log: time, host, sentence."""
-    text = Text().append(f"{format_clock(at)} ", style="dim")
-    if said.host:
-        text.append(f"{said.host} ", style="bold")
-    return text.append(said.text, style=STYLES[said.tone])
+def log_line(text: EventText, at: datetime) -> Text:
+    """Return one line of a log: time, host, text."""
+    line = Text().append(f"{format_clock(at)} ", style="dim")
+    if text.host:
+        line.append(f"{text.host} ", style="bold")
+    return line.append(text.text, style=STYLES[text.tone])
 
 
 def progress_lines(
-    board: RunProgress, now: datetime, spinner: Spinner | None = None
+    progress: RunProgress, now: datetime, spinner: Spinner | None = None
 ) -> Iterator[RenderableType]:
-    """Draw a board as lines: title, steps, hosts in hand, what is next; still without a spinner."""
-    opened = board.state.opened
+    """Yield the progress of a run as lines: title, steps, hosts in hand, what comes next.
+
+    Without a spinner nothing in it moves.
+    """
+    opened = progress.state.opened
     if opened is None:
         yield _spinning(spinner, Text("preparing"), now)
         return
     title = Text(
         f"{one_line(opened.runbook or opened.playbook)} at {one_line(opened.site)}", "bold"
     )
-    title.append(f"  {board.state.run}  {_since(opened.at, now)}", style="not bold dim")
+    title.append(f"  {progress.state.run}  {_since(opened.at, now)}", style="not bold dim")
     yield title
     yield cut(f"{opened.by}: {opened.reason}", "dim")
-    for row in board.steps():
-        yield from _step_lines(board, row, now, spinner)
-    if upcoming := board.upcoming():
+    for row in progress.steps():
+        yield from _step_lines(progress, row, now, spinner)
+    if upcoming := progress.upcoming():
         yield Text(f"  next: {upcoming}", style="dim")
 
 
 def _step_lines(
-    board: RunProgress, row: StepRow, now: datetime, spinner: Spinner | None
+    progress: RunProgress, row: StepRow, now: datetime, spinner: Spinner | None
 ) -> Iterator[RenderableType]:
     title = f"{row.number}. {row.title}"
-    step = board.state.steps.get(row.number, StepState(row.number))
+    step = progress.state.steps.get(row.number, StepState(row.number))
     if step.finished:
         took = (
             f"  {format_duration((step.ended - step.started).total_seconds())}"
@@ -80,29 +83,29 @@ def _step_lines(
         )
         yield Text().append(f"  ✓ {title}", style="green").append(took, style="dim")
     elif step.started:
-        done = board.done(row)
-        progress = f"  {len(done)} of {count_of(len(row.hosts), 'host')}" if row.hosts else ""
-        yield Text().append(f"  ▸ {title}", style="bold").append(progress, style="dim")
-        yield from _hand_lines(board, now, spinner)
+        done = progress.done(row)
+        count = f"  {len(done)} of {count_of(len(row.hosts), 'host')}" if row.hosts else ""
+        yield Text().append(f"  ▸ {title}", style="bold").append(count, style="dim")
+        yield from _hand_lines(progress, now, spinner)
     else:
         yield Text(f"    {title}", style="dim")
 
 
 def _hand_lines(
-    board: RunProgress, now: datetime, spinner: Spinner | None
+    progress: RunProgress, now: datetime, spinner: Spinner | None
 ) -> Iterator[RenderableType]:
-    for host in board.in_hand() or ("",):
-        said, at = board.said.get(host) or board.said.get("") or (Sentence("…"), now)
-        words = Text().append(f"{one_line(host)} " if host else "", style="bold")
-        words.append(said.text, style=STYLES[said.tone])
-        words.append(f"  {_since(at, now)}", style="dim")
-        yield _spinning(spinner, words, now)
+    for host in progress.in_hand() or ("",):
+        text, at = progress.latest.get(host) or progress.latest.get("") or (EventText("…"), now)
+        line = Text().append(f"{one_line(host)} " if host else "", style="bold")
+        line.append(text.text, style=STYLES[text.tone])
+        line.append(f"  {_since(at, now)}", style="dim")
+        yield _spinning(spinner, line, now)
 
 
-def _spinning(spinner: Spinner | None, words: Text, now: datetime) -> RenderableType:
+def _spinning(spinner: Spinner | None, line: Text, now: datetime) -> RenderableType:
     grid = Table.grid(padding=(0, 1))
-    turning = spinner.render(now.timestamp()) if spinner else "·"
-    grid.add_row("     ", turning, words)
+    symbol = spinner.render(now.timestamp()) if spinner else "·"
+    grid.add_row("     ", symbol, line)
     return grid
 
 

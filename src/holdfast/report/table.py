@@ -6,13 +6,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from holdfast.report.model import Report, RunPart
+from holdfast.report.model import Report, RunSummary
 from holdfast.text import format_duration, one_line
 
 _ENDING_STYLE = {"finished": "green", "held": "bold red", "aborted": "yellow"}
 
 
-def tables(report: Report) -> RenderableType:
+def report_tables(report: Report) -> RenderableType:
     """Return what ``holdfast report`` prints."""
     most = max((run.in_hand_at_most for run in report.runs), default=0)
     at_once = Text().append("At once at most: ", style="bold").append(f"{most} in hand")
@@ -20,7 +20,7 @@ def tables(report: Report) -> RenderableType:
     return Group(*headlines, Text(), _hosts(report), Text(), _time(report), Text(), at_once)
 
 
-def _headline(run: RunPart) -> Text:
+def _headline(run: RunSummary) -> Text:
     line = Text().append(one_line(f"{run.runbook} at {run.site}:"), style="bold")
     line.append(f" {run.ending}", style=_ENDING_STYLE.get(run.ending, "bold"))
     line.append(f" after {format_duration(run.end - run.start)} ({run.run})\n")

@@ -15,7 +15,7 @@ from holdfast.errors import InvalidInput
 from holdfast.journal import ActRecord, Status, events, fold
 from holdfast.journal.events import Recorded
 from holdfast.model import Act, Phase
-from holdfast.report.model import Bar, Ending, RunPart, TimeShares
+from holdfast.report.model import Bar, Ending, RunSummary, TimeShares
 
 Interval = tuple[float, float]
 
@@ -85,11 +85,11 @@ class RunTimeline:
         """The run's id."""
         return self._state.run
 
-    def part(self) -> RunPart:
+    def summary(self) -> RunSummary:
         """Return what the report says of the run as a whole."""
         state, opened = self._state, self._opened
         stopped = {Status.HELD: state.held, Status.REFUSED: state.refused}.get(state.status)
-        return RunPart(
+        return RunSummary(
             run=self.run,
             site=opened.site,
             runbook=opened.runbook or opened.playbook,
@@ -99,7 +99,7 @@ class RunTimeline:
             held_because=stopped.evidence if stopped else "",
             start=self.start,
             end=self.end,
-            shares=self._shares(),
+            shares=self._time_shares(),
             in_hand_at_most=at_most_at_once(turn.in_hand for turn in self.turns if turn.in_hand),
         )
 
@@ -158,7 +158,7 @@ class RunTimeline:
         else:
             self.fleet.append(bar)
 
-    def _shares(self) -> TimeShares:
+    def _time_shares(self) -> TimeShares:
         bars = [bar for turn in self.turns for bar in turn.bars] + self.fleet
         acting = [(bar.start, bar.end) for bar in bars if bar.what != "gate"]
         gating = [(bar.start, bar.end) for bar in bars if bar.what == "gate"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from textwrap import shorten
 
 from holdfast.model import Act, Outcome
-from holdfast.report.model import Bar, Lane, Report, RunPart
+from holdfast.report.model import Bar, Lane, Report, RunSummary
 from holdfast.report.svg import INK, Pen
 from holdfast.text import count_of, format_date_and_clock, format_duration
 
@@ -163,7 +163,7 @@ def _axis(pen: Pen, report: Report, scale: _Scale, bottom: float) -> None:
         _run_mark(pen, run, scale, following)
 
 
-def _run_mark(pen: Pen, run: RunPart, scale: _Scale, following: float) -> None:
+def _run_mark(pen: Pen, run: RunSummary, scale: _Scale, following: float) -> None:
     """Draw a bracket over the part of the axis that is one run's; its words end before ``following``."""
     start, end = scale.x(run.start), scale.x(run.end)
     colour = GREEN if run.ending == "finished" else RED

@@ -19,8 +19,8 @@ from rich.console import Console
 
 from holdfast.engine import find_run
 from holdfast.errors import HoldfastError
-from holdfast.report import build, timeline_svg
-from holdfast.report.table import tables
+from holdfast.report import build_report, timeline_svg
+from holdfast.report.table import report_tables
 from holdfast.settings import load_settings
 from holdfast.store import open_store
 from tests.lab.report.drawing import additions, seen_tables
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     """
     given = _parsed(arguments)
     store = open_store(load_settings(os.environ))
-    report = build([store.read(find_run(store, run)) for run in given.runs])
+    report = build_report([store.read(find_run(store, run)) for run in given.runs])
     seen = seen_during(report, _summary(given.observer), _summary(given.traffic))
     if given.svg:
         given.svg.write_text(timeline_svg(report, additions(seen)), encoding="utf-8")
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
         )
         return
     console = Console(highlight=False)
-    console.print(tables(report), seen_tables(report, seen), markup=False)
+    console.print(report_tables(report), seen_tables(report, seen), markup=False)
     if given.svg:
         console.print(f"\nPicture: {given.svg}", style="dim", markup=False)
 

@@ -48,7 +48,7 @@ from holdfast.settings import Settings
 from holdfast.store import open_store
 from tests.unit.chat.chat_harness import CONFIG
 from tests.unit.chat.fake_transport import CAPABILITIES
-from tests.unit.cli.desks import HOSTS, claim_group
+from tests.unit.cli.cli_harness import HOSTS, claim_group
 from tests.unit.engine.engine_harness import FakeInventory, FakePlaybooks, make_policy
 
 DIRECTORY = Path(os.environ.get("HOLDFAST_STATE_DIR", "."))

@@ -29,7 +29,7 @@ from holdfast.model import Holder, Json
 from holdfast.settings import Settings
 from holdfast.store import open_store
 from tests.unit.chat.fake_transport import FakeTransport
-from tests.unit.cli.desks import BLOCKS, HOSTS, claim_group
+from tests.unit.cli.cli_harness import BLOCKS, HOSTS, claim_group
 from tests.unit.engine.engine_harness import (
     FakeInventory,
     FakePlaybooks,

@@ -32,7 +32,7 @@ from tests.unit.chat.chat_harness import (
     replace_dependencies,
 )
 from tests.unit.chat.test_commands import run_scenario
-from tests.unit.cli.desks import BLOCKS, HOSTS
+from tests.unit.cli.cli_harness import BLOCKS, HOSTS
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.unit.chat.chat_harness import ADA, RUN
-from tests.unit.cli.desks import BLOCKS, HOSTS
+from tests.unit.cli.cli_harness import BLOCKS, HOSTS
 from tests.unit.engine.engine_harness import write_runbook
 
 ROOT = Path(__file__).parents[3]

@@ -26,7 +26,7 @@ from tests.unit.chat.chat_harness import (
 )
 from tests.unit.chat.fake_transport import CAPABILITIES
 from tests.unit.chat.test_command_parser import PAYLOADS
-from tests.unit.cli.desks import BLOCKS
+from tests.unit.cli.cli_harness import BLOCKS
 
 
 @pytest.fixture

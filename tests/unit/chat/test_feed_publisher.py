@@ -22,7 +22,7 @@ from holdfast.journal import events
 from holdfast.model import Holder, LeaseMode, Phase
 from tests.unit.chat.chat_harness import ADA, BOB, CHANNEL, RUN, ChatHarness, replace_dependencies
 from tests.unit.chat.test_commands import run_scenario
-from tests.unit.cli.desks import HOSTS
+from tests.unit.cli.cli_harness import HOSTS
 
 
 @pytest.fixture

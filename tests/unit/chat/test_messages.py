@@ -10,14 +10,14 @@ from holdfast.chat.messages import fit, log_line, stopped_message
 from holdfast.chat.secrets import Scrubber
 from holdfast.chat.transport import Message
 from holdfast.journal import events, fold
-from tests.unit.report.stories import Story, at
+from tests.unit.report.journals import JournalBuilder, at
 
 RUN = "20261121-2304-rabbitmq-restart-k3f9"
 SCRUB = Scrubber({"planted-secret-4711"})
 
 
-def held(evidence: str = "FAIL not_running", reason: str = "openssl update") -> Story:
-    scenario = Story(RUN, plan={}, reason=reason)
+def held(evidence: str = "FAIL not_running", reason: str = "openssl update") -> JournalBuilder:
+    scenario = JournalBuilder(RUN, plan={}, reason=reason)
     return scenario.add(
         events.Held(
             at=at(90),
@@ -33,7 +33,7 @@ def held(evidence: str = "FAIL not_running", reason: str = "openssl update") -> 
 
 @given(st.text(max_size=3000), st.integers(200, 4000))
 def test_a_hold_keeps_its_run_and_its_next_command(evidence: str, limit: int) -> None:
-    message = fit(stopped_message(fold(held(evidence).journal)), limit, SCRUB)
+    message = fit(stopped_message(fold(held(evidence).recorded)), limit, SCRUB)
     assert len(message.text) + len(message.code) <= limit
     first, *_, last = message.text.split("\n")
     assert f"[{RUN}]" in first
@@ -43,8 +43,8 @@ def test_a_hold_keeps_its_run_and_its_next_command(evidence: str, limit: int) ->
 @given(st.text(max_size=2000), st.integers(400, 4000))
 def test_log_lines_keep_their_run(text: str, limit: int) -> None:
     scenario = held(text, text or "x")
-    state = fold(scenario.journal)
-    for recorded in scenario.journal:
+    state = fold(scenario.recorded)
+    for recorded in scenario.recorded:
         message = fit(Message(log_line(state, recorded.event, "ada (slack:T1/U2)")), limit, SCRUB)
         assert f"[{RUN}]" in message.text
         assert "\n" not in message.text
@@ -73,21 +73,21 @@ def test_secrets_go_before_a_cut_could_hide_half_of_them(where: str) -> None:
 
 def test_the_log_line_is_the_one_that_people_know() -> None:
     scenario = held()
-    state = fold(scenario.journal)
-    assert log_line(state, scenario.journal[0].event, "ada") == (
+    state = fold(scenario.recorded)
+    assert log_line(state, scenario.recorded[0].event, "ada") == (
         f"START - rabbitmq-restart lab by ada: openssl update [{RUN}]"
     )
-    assert log_line(state, scenario.journal[-1].event, "") == (
+    assert log_line(state, scenario.recorded[-1].event, "") == (
         f"END (HELD) - rabbitmq-restart lab [{RUN}]: FAIL not_running"
     )
 
 
 def test_a_next_command_names_the_site_as_chat_does() -> None:
-    scenario = Story(
+    scenario = JournalBuilder(
         RUN, plan={"inventory": "/srv/x y/inventories/lab", "site": "lab", "steps": []}
     )
     again = "holdfast run r-1 --site '/srv/x y/inventories/lab' --reason '…'"
     scenario.add(events.RunRefused(at=at(9), evidence="FAIL", next_commands=[again]))
-    message = stopped_message(fold(scenario.journal))
+    message = stopped_message(fold(scenario.recorded))
     assert message.text.endswith("next: holdfast run r-1 --site lab --reason '…'")
     assert "/srv" not in message.text + message.code

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.chat.chat_harness import ADA, RUN, ChatHarness
-from tests.unit.cli.desks import HOSTS
+from tests.unit.cli.cli_harness import HOSTS
 
 
 @pytest.fixture

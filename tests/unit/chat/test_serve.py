@@ -18,15 +18,15 @@ from holdfast.chat.run_request import ResumeRun
 from holdfast.errors import Refused
 from holdfast.model import Json
 from tests.unit.chat.chat_harness import CONFIG
-from tests.unit.cli.desks import HOSTS, Office
+from tests.unit.cli.cli_harness import HOSTS, InMemoryProject
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Office:
-    return Office(tmp_path / "project")
+def cli(tmp_path: Path) -> InMemoryProject:
+    return InMemoryProject(tmp_path / "project")
 
 
-def request(cli: Office, **changed: Json) -> str:
+def request(cli: InMemoryProject, **changed: Json) -> str:
     plan = json.loads(cli.call("plan", "broker-restart", "--json").out)
     asked = {
         "kind": "start",
@@ -41,19 +41,19 @@ def request(cli: Office, **changed: Json) -> str:
     return json.dumps(asked | changed)
 
 
-def restarts(cli: Office) -> list[str]:
+def restarts(cli: InMemoryProject) -> list[str]:
     return [act for act in cli.acts if act.startswith("restart")]
 
 
-def test_a_request_is_driven_to_its_end(cli: Office) -> None:
+def test_a_request_is_driven_to_its_end(cli: InMemoryProject) -> None:
     result = cli.call("chat", "drive", typed=request(cli))
-    assert (result.code, result.everything) == (0, "")
+    assert (result.code, result.output) == (0, "")
     assert restarts(cli) == [f"restart {host}" for host in HOSTS]
     told = cli.call("status", "abcd").out
     assert "slack:T1/U2: openssl {{ 7*7 }}" in told
 
 
-def test_the_same_request_again_is_refused(cli: Office) -> None:
+def test_the_same_request_again_is_refused(cli: InMemoryProject) -> None:
     asked = request(cli)
     cli.call("chat", "drive", typed=asked)
     result = cli.call("chat", "drive", typed=asked)
@@ -73,7 +73,7 @@ def test_the_same_request_again_is_refused(cli: Office) -> None:
     ],
 )
 def test_anything_else_touches_nothing(
-    cli: Office, changed: dict[str, Json], code: int, expected: str
+    cli: InMemoryProject, changed: dict[str, Json], code: int, expected: str
 ) -> None:
     result = cli.call("chat", "drive", typed=request(cli, **changed))
     assert result.code == code
@@ -81,7 +81,7 @@ def test_anything_else_touches_nothing(
     assert cli.acts == []
 
 
-def written(cli: Office, **changed: Json) -> str:
+def written(cli: InMemoryProject, **changed: Json) -> str:
     path = cli.path / "chat.yml"
     path.write_text(yaml.safe_dump(CONFIG | changed))
     return str(path)
@@ -96,7 +96,7 @@ def written(cli: Office, **changed: Json) -> str:
     ],
 )
 def test_serve_says_what_is_wrong_with_a_transport(
-    cli: Office, transports: dict[str, Json], expected: str
+    cli: InMemoryProject, transports: dict[str, Json], expected: str
 ) -> None:
     display_name = {"transport": next(iter(transports)), "channel": "C1"}
     changed = {
@@ -107,11 +107,13 @@ def test_serve_says_what_is_wrong_with_a_transport(
     result = cli.call("chat", "serve", "--config", written(cli, **changed), "--check")
     assert result.code == 2
     assert expected in result.err
-    assert "planted" not in result.everything
+    assert "planted" not in result.output
 
 
 @pytest.mark.parametrize("key", ["roles", "approvals"])
-def test_a_rule_for_a_runbook_that_does_not_exist_is_refused(cli: Office, key: str) -> None:
+def test_a_rule_for_a_runbook_that_does_not_exist_is_refused(
+    cli: InMemoryProject, key: str
+) -> None:
     rule = {"sites": ["lab"], "runbooks": ["broker-restrat"]}
     who = {"role": "viewer", "people": ["cat"]} if key == "roles" else {}
     result = cli.call("chat", "serve", "--config", written(cli, **{key: [rule | who]}), "--check")
@@ -121,14 +123,14 @@ def test_a_rule_for_a_runbook_that_does_not_exist_is_refused(cli: Office, key: s
     )
 
 
-def test_serve_without_its_file_says_so(cli: Office) -> None:
+def test_serve_without_its_file_says_so(cli: InMemoryProject) -> None:
     result = cli.call("chat", "serve", "--config", "gone.yml")
     assert result.code == 2
     assert "cannot be read" in result.err
 
 
 def test_help_lists_serve_and_not_what_only_the_bot_needs(
-    cli: Office, capsys: pytest.CaptureFixture[str]
+    cli: InMemoryProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli.call("chat", "--help")
     result = capsys.readouterr().out

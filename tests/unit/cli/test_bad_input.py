@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
-from holdfast.cli.adapters import real
+from holdfast.cli.adapters import ansible_adapters
 from holdfast.cli.context import Adapters, CommandContext
-from tests.unit.cli.desks import Office, Said
+from tests.unit.cli.cli_harness import CliResult, InMemoryProject
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 INVENTORY = """\
@@ -54,7 +54,7 @@ class NothingStarts:
         return []
 
 
-class RealOffice(Office):
+class ProjectOnDisk(InMemoryProject):
     """The repository's playbooks and claims, runbooks of the test's own, a site called away."""
 
     def __post_init__(self) -> None:
@@ -74,114 +74,114 @@ class RealOffice(Office):
     def inventory(self) -> Path:
         return self.path / "inventories" / "away" / "hosts.yml"
 
-    def adapters(self, desk: CommandContext) -> Adapters:
-        return dataclasses.replace(real(desk), runner=lambda _: NothingStarts())
+    def adapters(self, context: CommandContext) -> Adapters:
+        return dataclasses.replace(ansible_adapters(context), runner=lambda _: NothingStarts())
 
-    def runs(self, *more: str, name: str = "test-restart") -> Said:
+    def runs(self, *more: str, name: str = "test-restart") -> CliResult:
         return self.call("run", name, "--reason", "x", "--yes", *more)
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> RealOffice:
-    return RealOffice(tmp_path / "project")
+def project(tmp_path: Path) -> ProjectOnDisk:
+    return ProjectOnDisk(tmp_path / "project")
 
 
-def refused(said: Said, *words: str, code: int = 2) -> None:
-    assert said.code == code, said.everything
+def refused(result: CliResult, *words: str, code: int = 2) -> None:
+    assert result.code == code, result.output
     for word in words:
-        assert word in said.err
-    assert "Traceback" not in said.everything
+        assert word in result.err
+    assert "Traceback" not in result.output
 
 
 def rolling(
-    office: RealOffice, playbook: str = "nova_compute_restart.yml", group: str = "nova_compute",
+    project: ProjectOnDisk, playbook: str = "nova_compute_restart.yml", group: str = "nova_compute",
     batch: int = 1, more: str = "",
 ) -> None:  # fmt: skip
     block = ROLL.format(playbook=playbook, group=group, batch=batch)
-    office.write(f"{block}\n{more}".rstrip(), name="test-restart")
+    project.write(f"{block}\n{more}".rstrip(), name="test-restart")
 
 
-def test_the_site_of_these_tests_is_good(office: RealOffice) -> None:
+def test_the_site_of_these_tests_is_good(project: ProjectOnDisk) -> None:
     """Whatever is refused below is refused for its own reason."""
-    rolling(office)
-    said = office.call("plan", "test-restart")
-    assert said.code == 0, said.everything
-    assert "compute1 | compute2" in said.out
+    rolling(project)
+    result = project.call("plan", "test-restart")
+    assert result.code == 0, result.output
+    assert "compute1 | compute2" in result.out
 
 
-def test_unknown_runbook(office: RealOffice) -> None:
-    rolling(office)
-    refused(office.runs(name="test-restrat"), "No runbook", "did you mean test-restart?")
+def test_unknown_runbook(project: ProjectOnDisk) -> None:
+    rolling(project)
+    refused(project.runs(name="test-restrat"), "No runbook", "did you mean test-restart?")
 
 
-def test_unknown_step_key(office: RealOffice) -> None:
-    rolling(office, more="batchsize: 2")
-    lines = (office.path / "runbooks" / "test-restart.md").read_text().splitlines()
+def test_unknown_step_key(project: ProjectOnDisk) -> None:
+    rolling(project, more="batchsize: 2")
+    lines = (project.path / "runbooks" / "test-restart.md").read_text().splitlines()
     where = f"test-restart.md:{lines.index('batchsize: 2') + 1}:"
-    refused(office.runs(), where, "unknown key 'batchsize'", "did you mean 'batch'?")
+    refused(project.runs(), where, "unknown key 'batchsize'", "did you mean 'batch'?")
 
 
-def test_unknown_playbook(office: RealOffice) -> None:
-    rolling(office, playbook="nova_compute_restrat.yml")
-    refused(office.runs(), "no playbook", "did you mean nova_compute_restart.yml?")
+def test_unknown_playbook(project: ProjectOnDisk) -> None:
+    rolling(project, playbook="nova_compute_restrat.yml")
+    refused(project.runs(), "no playbook", "did you mean nova_compute_restart.yml?")
 
 
-def test_unknown_group(office: RealOffice) -> None:
+def test_unknown_group(project: ProjectOnDisk) -> None:
     values = "vars: {systemd_unit_name: haproxy, systemd_unit_group: haproxi}"
-    rolling(office, playbook="unit_restart.yml", group="haproxi", more=values)
-    refused(office.runs(), "has no group 'haproxi'", "did you mean haproxy?")
+    rolling(project, playbook="unit_restart.yml", group="haproxi", more=values)
+    refused(project.runs(), "has no group 'haproxi'", "did you mean haproxy?")
 
 
-def test_group_that_is_not_the_playbooks(office: RealOffice) -> None:
-    rolling(office, group="rabbitmq")
-    refused(office.runs(), "acts on nova_compute, not on rabbitmq")
+def test_group_that_is_not_the_playbooks(project: ProjectOnDisk) -> None:
+    rolling(project, group="rabbitmq")
+    refused(project.runs(), "acts on nova_compute, not on rabbitmq")
 
 
-def test_unknown_gate(office: RealOffice) -> None:
-    office.write("check: [rabbitmq.members_agre]", name="test-restart")
-    refused(office.runs(), "rabbitmq.members_agre", "did you mean rabbitmq.members_agree?")
+def test_unknown_gate(project: ProjectOnDisk) -> None:
+    project.write("check: [rabbitmq.members_agre]", name="test-restart")
+    refused(project.runs(), "rabbitmq.members_agre", "did you mean rabbitmq.members_agree?")
 
 
-def test_unknown_parameter_of_a_gate(office: RealOffice) -> None:
-    office.write("check: [{claim: systemd.active, unitt: x}]", name="test-restart")
-    refused(office.runs(), "unitt")
+def test_unknown_parameter_of_a_gate(project: ProjectOnDisk) -> None:
+    project.write("check: [{claim: systemd.active, unitt: x}]", name="test-restart")
+    refused(project.runs(), "unitt")
 
 
-def test_group_without_hosts(office: RealOffice) -> None:
+def test_group_without_hosts(project: ProjectOnDisk) -> None:
     values = "vars: {systemd_unit_name: haproxy, systemd_unit_group: haproxy}"
-    rolling(office, playbook="unit_restart.yml", group="haproxy", more=values)
-    refused(office.runs(), "the group haproxy", "has no hosts")
+    rolling(project, playbook="unit_restart.yml", group="haproxy", more=values)
+    refused(project.runs(), "the group haproxy", "has no hosts")
 
 
 @pytest.mark.parametrize("limit", ["nosuchhost", "rabbit1", "compute1:!compute1"])
-def test_limit_that_leaves_nothing(office: RealOffice, limit: str) -> None:
-    rolling(office)
-    refused(office.runs("--limit", limit), f"--limit {limit!r}")
+def test_limit_that_leaves_nothing(project: ProjectOnDisk, limit: str) -> None:
+    rolling(project)
+    refused(project.runs("--limit", limit), f"--limit {limit!r}")
 
 
 @pytest.mark.parametrize("limit", ["", " "])
 @pytest.mark.parametrize("command", ["plan", "run"])
 def test_a_limit_that_is_empty_is_no_wish_for_everything(
-    office: RealOffice, command: str, limit: str
+    project: ProjectOnDisk, command: str, limit: str
 ) -> None:
     """As in ``--limit "$HOSTS"`` where nobody set HOSTS."""
-    rolling(office)
-    refused(office.call(command, "test-restart", "--limit", limit), "--limit", "empty")
+    rolling(project)
+    refused(project.call(command, "test-restart", "--limit", limit), "--limit", "empty")
 
 
-def test_batch_above_the_maximum_says_why(office: RealOffice) -> None:
-    rolling(office, batch=6)
-    refused(office.runs(), "a batch of 6 is larger", "(5): each start is a burst of connections")
+def test_batch_above_the_maximum_says_why(project: ProjectOnDisk) -> None:
+    rolling(project, batch=6)
+    refused(project.runs(), "a batch of 6 is larger", "(5): each start is a burst of connections")
 
 
-def test_rabbitmq_batch_above_one_says_why(office: RealOffice) -> None:
-    rolling(office, playbook="rabbitmq_restart.yml", group="rabbitmq", batch=2)
-    refused(office.runs(), "a batch of 2 is larger", "(1): quorum queues")
+def test_rabbitmq_batch_above_one_says_why(project: ProjectOnDisk) -> None:
+    rolling(project, playbook="rabbitmq_restart.yml", group="rabbitmq", batch=2)
+    refused(project.runs(), "a batch of 2 is larger", "(1): quorum queues")
 
 
-def test_variable_that_the_playbook_does_not_know(office: RealOffice) -> None:
-    rolling(office, more="vars: {nova_layr: api}")
-    refused(office.runs(), "no variable 'nova_layr'", "did you mean nova_layer?")
+def test_variable_that_the_playbook_does_not_know(project: ProjectOnDisk) -> None:
+    rolling(project, more="vars: {nova_layr: api}")
+    refused(project.runs(), "no variable 'nova_layr'", "did you mean nova_layer?")
 
 
 VAULTED = """\
@@ -192,40 +192,40 @@ $ANSIBLE_VAULT;1.1;AES256
 """
 
 
-def test_unreadable_vault(office: RealOffice) -> None:
-    rolling(office)
-    variables = office.inventory.parent / "group_vars" / "all"
+def test_unreadable_vault(project: ProjectOnDisk) -> None:
+    rolling(project)
+    variables = project.inventory.parent / "group_vars" / "all"
     variables.mkdir(parents=True)
     (variables / "secrets.yml").write_text(VAULTED)
-    refused(office.runs(), "away", "vault", "next:")
-    assert "3336303633" not in office.runs().everything
+    refused(project.runs(), "away", "vault", "next:")
+    assert "3336303633" not in project.runs().output
 
 
-def test_inventory_that_is_no_yaml(office: RealOffice) -> None:
-    rolling(office)
-    office.inventory.write_text("all: [")
-    refused(office.runs(), "away", "cannot be read")
+def test_inventory_that_is_no_yaml(project: ProjectOnDisk) -> None:
+    rolling(project)
+    project.inventory.write_text("all: [")
+    refused(project.runs(), "away", "cannot be read")
 
 
-def test_unknown_site(office: RealOffice) -> None:
-    rolling(office)
-    refused(office.runs("--site", "awey"), "No site 'awey'", "did you mean away?")
+def test_unknown_site(project: ProjectOnDisk) -> None:
+    rolling(project)
+    refused(project.runs("--site", "awey"), "No site 'awey'", "did you mean away?")
 
 
-def test_the_skeleton_is_no_site_and_says_so(office: RealOffice) -> None:
-    rolling(office)
-    (office.path / "inventories" / "example").mkdir()
-    refused(office.runs("--site", "example"), "example", "copy it")
+def test_the_skeleton_is_no_site_and_says_so(project: ProjectOnDisk) -> None:
+    rolling(project)
+    (project.path / "inventories" / "example").mkdir()
+    refused(project.runs("--site", "example"), "example", "copy it")
 
 
-def test_unknown_claim_says_where_they_are_listed(office: RealOffice) -> None:
-    refused(office.call("check", "no.claim"), "no claim 'no.claim'", "next: holdfast check --list")
+def test_unknown_claim_says_where_they_are_listed(project: ProjectOnDisk) -> None:
+    refused(project.call("check", "no.claim"), "no claim 'no.claim'", "next: holdfast check --list")
 
 
-def test_site_must_be_named_where_there_are_several(office: RealOffice) -> None:
-    rolling(office)
-    (office.path / "inventories" / "home").mkdir()
-    refused(office.runs(), "Which site?", "away, home", "--site NAME")
+def test_site_must_be_named_where_there_are_several(project: ProjectOnDisk) -> None:
+    rolling(project)
+    (project.path / "inventories" / "home").mkdir()
+    refused(project.runs(), "Which site?", "away, home", "--site NAME")
 
 
 @pytest.mark.parametrize(
@@ -239,61 +239,61 @@ def test_site_must_be_named_where_there_are_several(office: RealOffice) -> None:
         (["--input", "unit={{ lookup('pipe', 'id') }}"], "does not match the pattern"),
     ],
 )
-def test_inputs(office: RealOffice, inputs: list[str], words: str) -> None:
-    office.write(
+def test_inputs(project: ProjectOnDisk, inputs: list[str], words: str) -> None:
+    project.write(
         "check: [{claim: systemd.active, unit: $unit}]",
         name="test-restart",
         inputs="{unit: {summary: the unit, pattern: '[a-z]+'}}",
     )
-    refused(office.runs(*inputs), words)
+    refused(project.runs(*inputs), words)
 
 
-def test_missing_runbook_argument_is_a_usage_error(office: RealOffice) -> None:
-    assert office.call("run").code == 2
-    assert office.call("frobnicate").code == 2
-    assert office.call("run", "x", "--frobnicate").code == 2
+def test_missing_runbook_argument_is_a_usage_error(project: ProjectOnDisk) -> None:
+    assert project.call("run").code == 2
+    assert project.call("frobnicate").code == 2
+    assert project.call("run", "x", "--frobnicate").code == 2
 
 
 # --- the state database
 
 
-def database(office: RealOffice) -> Path:
-    office.state.mkdir(parents=True)
-    return office.state / "state.db"
+def database(project: ProjectOnDisk) -> Path:
+    project.state.mkdir(parents=True)
+    return project.state / "state.db"
 
 
-def configured(office: RealOffice, url: str) -> None:
-    path = office.path / "config.yml"
+def configured(project: ProjectOnDisk, url: str) -> None:
+    path = project.path / "config.yml"
     path.write_text(f"state_url: {url}\n")
-    office.environ["HOLDFAST_CONFIG"] = str(path)
+    project.environ["HOLDFAST_CONFIG"] = str(path)
 
 
-def test_corrupt_state_database(office: RealOffice) -> None:
-    rolling(office)
-    path = database(office)
+def test_corrupt_state_database(project: ProjectOnDisk) -> None:
+    rolling(project)
+    path = database(project)
     path.write_bytes(b"this is no database" * 500)
-    refused(office.runs(), str(path), "next:")
+    refused(project.runs(), str(path), "next:")
     assert path.read_bytes() == b"this is no database" * 500
 
 
-def test_locked_state_database(office: RealOffice) -> None:
-    rolling(office)
-    path = database(office)
-    configured(office, f"sqlite:///{path}?timeout=0.1")
+def test_locked_state_database(project: ProjectOnDisk) -> None:
+    rolling(project)
+    path = database(project)
+    configured(project, f"sqlite:///{path}?timeout=0.1")
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        refused(office.runs(), str(path), "locked", "next:")
+        refused(project.runs(), str(path), "locked", "next:")
 
 
-def test_read_only_state_database(office: RealOffice) -> None:
-    rolling(office)
-    path = database(office)
-    office.call("status")  # makes it
-    configured(office, f"sqlite:///file:{path}?mode=ro&uri=true")
-    refused(office.runs(), "state.db", "readonly", "next:")
+def test_read_only_state_database(project: ProjectOnDisk) -> None:
+    rolling(project)
+    path = database(project)
+    project.call("status")  # makes it
+    configured(project, f"sqlite:///file:{path}?mode=ro&uri=true")
+    refused(project.runs(), "state.db", "readonly", "next:")
 
 
-def test_state_directory_that_is_a_file(office: RealOffice) -> None:
-    rolling(office)
-    office.state.write_text("")
-    refused(office.runs(), str(office.state), "next:")
+def test_state_directory_that_is_a_file(project: ProjectOnDisk) -> None:
+    rolling(project)
+    project.state.write_text("")
+    refused(project.runs(), str(project.state), "next:")

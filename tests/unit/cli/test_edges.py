@@ -15,7 +15,7 @@ from holdfast.cli.context import Adapters, CommandContext
 from holdfast.cli.output_stream import OutputStream
 from holdfast.engine import Planner
 from holdfast.plan import SiteInventory
-from tests.unit.cli.desks import Office, claim_group
+from tests.unit.cli.cli_harness import InMemoryProject, claim_group
 from tests.unit.engine.engine_harness import FakePlaybooks
 
 RUN = ("run", "broker-restart", "--yes", "--reason")
@@ -23,8 +23,8 @@ PROGRAM = f"{sys.executable} -c 'from holdfast.cli import main; main()'"
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office(tmp_path / "project")
+def project(tmp_path: Path) -> InMemoryProject:
+    return InMemoryProject(tmp_path / "project")
 
 
 def shell(line: str, state: Path) -> subprocess.CompletedProcess[str]:
@@ -66,47 +66,47 @@ def test_a_terminal_without_our_characters_stops_no_run() -> None:
     steady.write("▸ PASS ü\n")
     steady.flush()
     assert bytes_.getvalue() == b"? PASS ?\n"
-    assert not steady.gone
+    assert not steady.closed
 
 
 @pytest.mark.parametrize("command", ["run", "resume"])
-def test_a_reason_that_is_no_text_is_invalid_input(office: Office, command: str) -> None:
+def test_a_reason_that_is_no_text_is_invalid_input(project: InMemoryProject, command: str) -> None:
     """Bytes of another encoding arrive from the command line as surrogates, which no journal takes."""
     what = "broker-restart" if command == "run" else "x"
-    said = office.call(command, what, "--reason", "caf\udce9", *["--yes"] * (command == "run"))
-    assert said.code == 2, said.everything
-    assert "UTF-8" in said.err
-    assert office.acts == []
-    assert office.call("status").out.startswith("There are no runs yet")
+    result = project.call(command, what, "--reason", "caf\udce9", *["--yes"] * (command == "run"))
+    assert result.code == 2, result.output
+    assert "UTF-8" in result.err
+    assert project.acts == []
+    assert project.call("status").out.startswith("There are no runs yet")
 
 
-def test_ctrl_c_before_a_run_has_begun_is_an_abort(office: Office) -> None:
+def test_ctrl_c_before_a_run_has_begun_is_an_abort(project: InMemoryProject) -> None:
     class Slow:
         def read(self, site: Path, limit: str) -> SiteInventory:
             raise KeyboardInterrupt
 
-    class Impatient(Office):
-        def adapters(self, desk: CommandContext) -> Adapters:
+    class Impatient(InMemoryProject):
+        def adapters(self, context: CommandContext) -> Adapters:
             return dataclasses.replace(
-                super().adapters(desk), planner=Planner(Slow(), FakePlaybooks({}), claim_group)
+                super().adapters(context), planner=Planner(Slow(), FakePlaybooks({}), claim_group)
             )
 
-    said = Impatient(office.path / "other").call(*RUN, "x")
-    assert said.code == 5, said.everything
-    assert "Nothing was touched" in said.err
+    result = Impatient(project.path / "other").call(*RUN, "x")
+    assert result.code == 5, result.output
+    assert "Nothing was touched" in result.err
 
 
-def test_a_runbook_that_is_no_text_is_invalid_input(office: Office) -> None:
-    path = office.path / "runbooks" / "latin.md"
+def test_a_runbook_that_is_no_text_is_invalid_input(project: InMemoryProject) -> None:
+    path = project.path / "runbooks" / "latin.md"
     path.write_bytes(b"caf\xe9")
     for command in (("show", "latin"), ("show", "latin", "--json"), ("runbooks",)):
-        said = office.call(*command)
-        assert said.code == 2, said.everything
-        assert "latin.md: is not UTF-8 text" in said.err
+        result = project.call(*command)
+        assert result.code == 2, result.output
+        assert "latin.md: is not UTF-8 text" in result.err
 
 
-def test_a_picture_that_cannot_be_written_is_invalid_input(office: Office) -> None:
-    office.call(*RUN, "x")
-    said = office.call("report", "--svg", str(office.path / "nowhere" / "run.svg"))
-    assert said.code == 2, said.everything
-    assert "nowhere/run.svg cannot be written: No such file or directory" in said.err
+def test_a_picture_that_cannot_be_written_is_invalid_input(project: InMemoryProject) -> None:
+    project.call(*RUN, "x")
+    result = project.call("report", "--svg", str(project.path / "nowhere" / "run.svg"))
+    assert result.code == 2, result.output
+    assert "nowhere/run.svg cannot be written: No such file or directory" in result.err

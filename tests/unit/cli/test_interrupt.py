@@ -1,4 +1,4 @@
-"""Signals while a run is under way become requests, said by name, and nothing else."""
+"""Signals while a run is under way become requests, result by name, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ def send(number: int, stop: StopSignal) -> None:
 
 
 def test_first_interrupt_asks_for_the_boundary_and_says_so() -> None:
-    stop, said = StopSignal(), list[str]()
-    with interruptible(stop, said.append):
+    stop, result = StopSignal(), list[str]()
+    with interruptible(stop, result.append):
         send(signal.SIGINT, stop)
         assert not stop.hard
-    assert len(said) == 1
-    assert "next boundary" in said[0]
+    assert len(result) == 1
+    assert "next boundary" in result[0]
 
 
 def test_second_interrupt_is_the_hard_stop_by_name() -> None:
-    stop, said = StopSignal(), list[str]()
-    with interruptible(stop, said.append):
+    stop, result = StopSignal(), list[str]()
+    with interruptible(stop, result.append):
         send(signal.SIGINT, stop)
         send(signal.SIGINT, stop)
         assert stop.hard
-    assert said[1].startswith("HARD STOP")
+    assert result[1].startswith("HARD STOP")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_closed_terminal_never_becomes_a_hard_stop(number: signal.Signals) -> None:
-    stop, said = StopSignal(), list[str]()
-    with interruptible(stop, said.append):
+    stop, result = StopSignal(), list[str]()
+    with interruptible(stop, result.append):
         send(number, stop)
         send(number, stop)
         assert not stop.hard
-    assert len(said) == 1
-    assert said[0].startswith(number.name)
+    assert len(result) == 1
+    assert result[0].startswith(number.name)
 
 
 def test_handlers_are_put_back() -> None:

@@ -13,84 +13,86 @@ from holdfast.journal.events import LeaseTaken, RunOpened
 from holdfast.model import Holder, LeaseMode
 from holdfast.settings import load_settings
 from holdfast.store import holder_for, open_store
-from tests.unit.cli.desks import Office
+from tests.unit.cli.cli_harness import InMemoryProject
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office(tmp_path / "project")
+def project(tmp_path: Path) -> InMemoryProject:
+    return InMemoryProject(tmp_path / "project")
 
 
-def taken(office: Office, holder: Holder) -> None:
-    store = open_store(load_settings(office.environ))
+def taken(project: InMemoryProject, holder: Holder) -> None:
+    store = open_store(load_settings(project.environ))
     scopes = {"lab/broker": LeaseMode.EXCLUSIVE}
-    store.take(holder, scopes, timedelta(hours=1), office.fleet.clock())
+    store.take(holder, scopes, timedelta(hours=1), project.fleet.clock())
 
 
 def elsewhere() -> Holder:
     return Holder("R1", "bob", "kernel [b]update[/b]", "other-controller", "boot", 7, 7)
 
 
-def test_list_says_who_since_when_and_why(office: Office) -> None:
-    taken(office, elsewhere())
-    said = office.call("lease", "list")
+def test_list_says_who_since_when_and_why(project: InMemoryProject) -> None:
+    taken(project, elsewhere())
+    result = project.call("lease", "list")
     for words in ("lab/broker", "exclusive", "R1", "bob", "kernel [b]update[/b]"):
-        assert words in said.out
-    listed = json.loads(office.call("lease", "list", "--json").out)
+        assert words in result.out
+    listed = json.loads(project.call("lease", "list", "--json").out)
     assert (listed[0]["scope"], listed[0]["controller"]) == ("lab/broker", "other-controller")
 
 
-def test_no_lease_is_said_in_words(office: Office) -> None:
-    assert "Nobody holds a lease" in office.call("lease", "list").out
+def test_no_lease_is_said_in_words(project: InMemoryProject) -> None:
+    assert "Nobody holds a lease" in project.call("lease", "list").out
 
 
-def test_dead_holder_elsewhere_loses_its_lease_with_somebodys_word(office: Office) -> None:
-    taken(office, elsewhere())
-    assert office.call("lease", "release", "lab/broker").code == 2
-    assert office.call("lease", "release", "lab/broker", typed="n\n").code == 5
-    assert "R1" in office.call("lease", "list").out
-    assert office.call("lease", "release", "lab/broker", "--yes").code == 0
-    assert "Nobody holds a lease" in office.call("lease", "list").out
+def test_dead_holder_elsewhere_loses_its_lease_with_somebodys_word(
+    project: InMemoryProject,
+) -> None:
+    taken(project, elsewhere())
+    assert project.call("lease", "release", "lab/broker").code == 2
+    assert project.call("lease", "release", "lab/broker", typed="n\n").code == 5
+    assert "R1" in project.call("lease", "list").out
+    assert project.call("lease", "release", "lab/broker", "--yes").code == 0
+    assert "Nobody holds a lease" in project.call("lease", "list").out
 
 
-def test_living_holder_keeps_its_lease(office: Office) -> None:
-    taken(office, holder_for("R2", "ada", "mine", os.getpid()))
-    said = office.call("lease", "release", "lab/broker", "--yes")
-    assert said.code == 3
-    assert "which lives" in said.err
-    assert "next: holdfast abort R2" in said.err
-    assert "R2" in office.call("lease", "list").out
+def test_living_holder_keeps_its_lease(project: InMemoryProject) -> None:
+    taken(project, holder_for("R2", "ada", "mine", os.getpid()))
+    result = project.call("lease", "release", "lab/broker", "--yes")
+    assert result.code == 3
+    assert "which is alive" in result.err
+    assert "next: holdfast abort R2" in result.err
+    assert "R2" in project.call("lease", "list").out
 
 
-def test_unknown_lease_names_the_nearest(office: Office) -> None:
-    taken(office, elsewhere())
-    said = office.call("lease", "release", "lab/brocker", "--yes")
-    assert said.code == 2
-    assert "did you mean lab/broker?" in said.err
+def test_unknown_lease_names_the_nearest(project: InMemoryProject) -> None:
+    taken(project, elsewhere())
+    result = project.call("lease", "release", "lab/brocker", "--yes")
+    assert result.code == 2
+    assert "did you mean lab/broker?" in result.err
 
 
-def test_play_by_hand_that_died_is_not_said_to_resume(office: Office) -> None:
-    now = office.fleet.clock()
+def test_play_by_hand_that_died_is_not_said_to_resume(project: InMemoryProject) -> None:
+    now = project.fleet.clock()
     run = "20261121-2304-broker-by-hand-k3f9"
-    store = open_store(load_settings(office.environ))
+    store = open_store(load_settings(project.environ))
     opened = RunOpened(
         at=now, runbook="", runbook_hash="", playbook="Restart the broker", site="lab",
         by="bob", reason="by hand", controller="c1", process=1,
     )  # fmt: skip
     store.append(run, opened)
     store.append(run, LeaseTaken(at=now, tokens={"lab/broker": 1}))
-    said = office.call("status", run)
-    assert "holdfast resume" not in said.out
-    assert "to try again  the same ansible-playbook command as before" in said.out
+    result = project.call("status", run)
+    assert "holdfast resume" not in result.out
+    assert "to try again  the same ansible-playbook command as before" in result.out
 
 
-def test_play_by_hand_cannot_be_asked_to_stop(office: Office) -> None:
+def test_play_by_hand_cannot_be_asked_to_stop(project: InMemoryProject) -> None:
     """It hears nobody, so nobody is told that it would."""
     store, me = (
-        open_store(load_settings(office.environ)),
+        open_store(load_settings(project.environ)),
         holder_for("R3", "bob", "mine", os.getpid()),
     )
-    now = office.fleet.clock()
+    now = project.fleet.clock()
     grant = store.take(me, {"lab/broker": LeaseMode.EXCLUSIVE}, timedelta(hours=1), now)
     opened = RunOpened(
         at=now,
@@ -105,7 +107,7 @@ def test_play_by_hand_cannot_be_asked_to_stop(office: Office) -> None:
     )
     store.append("R3", opened)
     store.append("R3", LeaseTaken(at=now, tokens=dict(grant.tokens)))
-    said = office.call("abort", "R3")
-    assert said.code == 3
-    assert "bob started by hand" in said.err
+    result = project.call("abort", "R3")
+    assert result.code == 3
+    assert "bob started by hand" in result.err
     assert [entry.event.kind for entry in store.read("R3")] == ["run_opened", "lease_taken"]

@@ -1,4 +1,4 @@
-"""What progress looks like, on a terminal and in a log, while a story unfolds."""
+"""What progress looks like, on a terminal and in a log, while a journal unfolds."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rich.console import Console, Group
 from rich.spinner import Spinner
 
 from holdfast.cli.output_stream import OutputStream
-from holdfast.cli.progress import Lines, LivePanel, reading_words
+from holdfast.cli.progress import LivePanel, LogLines, shorten_reading
 from holdfast.journal import events
 from holdfast.journal.events import Recorded
 from holdfast.model import Act, Outcome, Phase
 from holdfast.report.progress import RunProgress
 from holdfast.report.progress_text import progress_lines
-from tests.unit.report.stories import Story, at
+from tests.unit.report.journals import JournalBuilder, at
 
 PLAN = {
     "steps": [
@@ -28,23 +28,23 @@ PLAN = {
 }
 
 
-def unfolding() -> Story:
+def unfolding() -> JournalBuilder:
     """Step 1 is done; in step 2 ctl2 is done, ctl3 in hand, ctl1 to come."""
-    story = Story(plan=PLAN, reason="[red]openssl[/] {{ 7*7 }}\x1b[2J")
-    story.add(events.StepStarted(at=at(1), step=1, title="Look"))
-    story.add(events.StepFinished(at=at(2), step=1))
-    story.add(events.StepStarted(at=at(2), step=2, title="Restart"))
+    journal = JournalBuilder(plan=PLAN, reason="[red]openssl[/] {{ 7*7 }}\x1b[2J")
+    journal.add(events.StepStarted(at=at(1), step=1, title="Look"))
+    journal.add(events.StepFinished(at=at(2), step=1))
+    journal.add(events.StepStarted(at=at(2), step=2, title="Restart"))
     for host in ("ctl2", "ctl3"):
-        story.add(
+        journal.add(
             events.BatchStarted(
                 at=at(3), step=2, hosts=[host], phases=list(Phase), why="leads fewest queues"
             )
         )
-        story.act(host, Act.RESTART, "rabbitmq-server", 20)
+        journal.act(host, Act.RESTART, "rabbitmq-server", 20)
         if host == "ctl2":
-            story.done(host, "rabbitmq-server")
-            story.add(events.BatchEnded(at=at(30), step=2, status="ok", hosts={"ctl2": "ok"}))
-    return story
+            journal.done(host, "rabbitmq-server")
+            journal.add(events.BatchEnded(at=at(30), step=2, status="ok", hosts={"ctl2": "ok"}))
+    return journal
 
 
 def drawn(board: RunProgress, seconds: float) -> str:
@@ -56,29 +56,29 @@ def drawn(board: RunProgress, seconds: float) -> str:
 def board_of(journal: Iterable[Recorded]) -> RunProgress:
     board = RunProgress()
     for recorded in journal:
-        board.hear(recorded)
+        board.add(recorded)
     return board
 
 
 def test_board_shows_done_under_way_and_next() -> None:
-    board = board_of(unfolding().journal)
-    board.note("ctl3", "gate rabbitmq.booted FAIL 1/3", at(50))
-    said = drawn(board, 53)
-    assert "✓ 1. Look  1.0 s" in said
-    assert "▸ 2. Restart  1 of 3 hosts" in said
-    assert "ctl3 gate rabbitmq.booted FAIL 1/3  3.0 s" in said
-    assert "ctl2" not in said
-    assert "next: 1 host left: ctl1" in said
+    board = board_of(unfolding().recorded)
+    board.add_reading("ctl3", "gate rabbitmq.booted FAIL 1/3", at(50))
+    result = drawn(board, 53)
+    assert "✓ 1. Look  1.0 s" in result
+    assert "▸ 2. Restart  1 of 3 hosts" in result
+    assert "ctl3 gate rabbitmq.booted FAIL 1/3  3.0 s" in result
+    assert "ctl2" not in result
+    assert "next: 1 host left: ctl1" in result
 
 
 def test_board_names_the_next_step_when_the_last_host_is_in_hand() -> None:
-    story = unfolding()
-    story.done("ctl3", "rabbitmq-server")
-    story.add(events.BatchEnded(at=at(60), step=2, status="ok", hosts={"ctl3": "ok"}))
-    story.add(
+    journal = unfolding()
+    journal.done("ctl3", "rabbitmq-server")
+    journal.add(events.BatchEnded(at=at(60), step=2, status="ok", hosts={"ctl3": "ok"}))
+    journal.add(
         events.BatchStarted(at=at(61), step=2, hosts=["ctl1"], phases=list(Phase), why="last")
     )
-    assert "next: step 3: See that it stays" in drawn(board_of(story.journal), 62)
+    assert "next: step 3: See that it stays" in drawn(board_of(journal.recorded), 62)
 
 
 def test_board_before_the_first_event_says_that_it_prepares() -> None:
@@ -86,48 +86,48 @@ def test_board_before_the_first_event_says_that_it_prepares() -> None:
 
 
 def test_a_long_reason_does_not_push_the_hosts_off_the_board() -> None:
-    story = Story(plan=PLAN, reason="why " * 5000)
-    said = drawn(board_of(story.journal), 1).splitlines()
-    assert len(said) < 10
-    assert "Look" in said[2]
+    journal = JournalBuilder(plan=PLAN, reason="why " * 5000)
+    result = drawn(board_of(journal.recorded), 1).splitlines()
+    assert len(result) < 10
+    assert "Look" in result[2]
 
 
 def test_board_shows_text_from_outside_as_text() -> None:
-    said = drawn(board_of(unfolding().journal), 50)
-    assert "ada: [red]openssl[/] {{ 7*7 }}" in said
-    assert "\x1b" not in said
+    result = drawn(board_of(unfolding().recorded), 50)
+    assert "ada: [red]openssl[/] {{ 7*7 }}" in result
+    assert "\x1b" not in result
 
 
 def lines_of(journal: Iterable[Recorded], *notes: tuple[float, str]) -> list[str]:
     now = [0.0]
     console = Console(file=StringIO(), width=40)
-    with Lines(console, lambda: at(now[0])) as screen:
+    with LogLines(console, lambda: at(now[0])) as display:
         for recorded in journal:
-            screen.hear(recorded)
+            display.show_event(recorded)
         for now[0], reading in notes:
-            screen.note("ctl3", "Verify", reading)
-        screen.say("heard you")
+            display.show_reading("ctl3", "Verify", reading)
+        display.show_message("heard you")
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]  # the StringIO
 
 
 def test_lines_are_one_for_each_event_and_never_wrapped() -> None:
-    story = unfolding().gate("ctl3", Phase.VERIFY, 8, Outcome.FAIL)
-    said = lines_of(story.journal)
-    assert len(said) == len(story.journal) + 1  # and the answer at the end
-    assert all(":" in each.split()[0] for each in said)
-    assert any("ctl3 ✗ FAIL verify rabbitmq.members_agree" in each for each in said)
+    journal = unfolding().gate("ctl3", Phase.VERIFY, 8, Outcome.FAIL)
+    result = lines_of(journal.recorded)
+    assert len(result) == len(journal.recorded) + 1  # and the answer at the end
+    assert all(":" in each.split()[0] for each in result)
+    assert any("ctl3 ✗ FAIL verify rabbitmq.members_agree" in each for each in result)
 
 
 def test_lines_say_of_a_sweep_only_what_is_wrong() -> None:
     passed = unfolding()
-    before = lines_of(passed.journal)
-    assert lines_of(passed.gate("ctl3", "sweep", gate="Swept").journal) == before
+    before = lines_of(passed.recorded)
+    assert lines_of(passed.gate("ctl3", "sweep", gate="Swept").recorded) == before
     failed = passed.gate("ctl3", "sweep", outcome=Outcome.FAIL, gate="Swept")
-    assert "FAIL sweep Swept" in lines_of(failed.journal)[-2]
+    assert "FAIL sweep Swept" in lines_of(failed.recorded)[-2]
 
 
 def test_lines_say_what_is_new_in_readings_and_now_and_then_that_it_goes_on() -> None:
-    said = lines_of(
+    result = lines_of(
         [],
         (1, "a FAIL 1/3: down (1 s)"),
         (3, "a FAIL 1/3: down (3 s)"),
@@ -137,31 +137,31 @@ def test_lines_say_what_is_new_in_readings_and_now_and_then_that_it_goes_on() ->
         (22, "b FAIL 1/3: late (22 s)"),
         (24, "b FAIL 1/3: late (24 s)"),
     )
-    assert [each.split("(")[-1] for each in said[:-1]] == ["1 s)", "6 s)", "22 s)"]
-    assert said[-1].endswith("heard you")
+    assert [each.split("(")[-1] for each in result[:-1]] == ["1 s)", "6 s)", "22 s)"]
+    assert result[-1].endswith("heard you")
 
 
 def test_lines_leave_a_settled_gate_to_its_verdict() -> None:
-    said = lines_of(
+    result = lines_of(
         [],
         (1, "gate ctl3 a.b PASS 3/3 readings, 4 of 10 s (9 s of 300 s)"),
         (6, "gate ctl3 a.b FAIL 1/3: late (14 s)"),
         (7, "gate ctl3 a.b PASS 3/3 readings, 10 of 10 s (15 s of 300 s)"),
         (8, "gate ctl3 c.d PASS 1/1 readings (0 s of 300 s)"),
     )
-    assert len(said) == 2 + 1
+    assert len(result) == 2 + 1
 
 
 @pytest.mark.parametrize(
-    ("reading", "said"),
+    ("reading", "result"),
     [
         ("gate ctl3 a.b, c.d PASS 2/3 readings (4 s of 300 s)", "Verify: PASS 2/3 readings (4 s of 300 s)"),
         ("gate ctl3 a.b FAIL 1/3: ctl3 is not running (12 s)", "a.b FAIL 1/3: ctl3 is not running (12 s)"),
         ("", ""),
     ],
 )  # fmt: skip
-def test_reading_says_no_more_than_is_new(reading: str, said: str) -> None:
-    assert reading_words("ctl3", "a_role : Verify", reading) == said
+def test_reading_says_no_more_than_is_new(reading: str, result: str) -> None:
+    assert shorten_reading("ctl3", "a_role : Verify", reading) == result
 
 
 class Gone(StringIO):
@@ -177,12 +177,12 @@ class Gone(StringIO):
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.EIO, "terminal gone")])
 def test_reader_that_went_away_never_stops_a_run(error: OSError) -> None:
-    for make, on_terminal in ((Lines, False), (LivePanel, True)):
+    for make, on_terminal in ((LogLines, False), (LivePanel, True)):
         stream = OutputStream(Gone(error))
-        console = Console(file=stream.text(), force_terminal=on_terminal)
-        with make(console, lambda: at(0)) as screen:
-            for recorded in unfolding().journal:
-                screen.hear(recorded)
-            screen.note("ctl3", "gate", "still here")
-            screen.say("stopping")
-        assert stream.gone
+        console = Console(file=stream.as_text_io(), force_terminal=on_terminal)
+        with make(console, lambda: at(0)) as display:
+            for recorded in unfolding().recorded:
+                display.show_event(recorded)
+            display.show_reading("ctl3", "gate", "still here")
+            display.show_message("stopping")
+        assert stream.closed

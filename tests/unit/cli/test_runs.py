@@ -11,266 +11,266 @@ import pytest
 
 from holdfast.ansible.fake_fleet import Fault
 from holdfast.model import Phase
-from tests.unit.cli.desks import HOSTS, Office, Said
+from tests.unit.cli.cli_harness import HOSTS, CliResult, InMemoryProject
 
 RUN = ("run", "broker-restart", "--reason", "openssl update")
 RESTARTS = [f"restart {host}" for host in HOSTS]
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office(tmp_path / "project")
+def project(tmp_path: Path) -> InMemoryProject:
+    return InMemoryProject(tmp_path / "project")
 
 
-def restarts(office: Office) -> list[str]:
-    return [act for act in office.acts if act.startswith("restart")]
+def restarts(project: InMemoryProject) -> list[str]:
+    return [act for act in project.acts if act.startswith("restart")]
 
 
-def held(office: Office) -> Said:
+def held(project: InMemoryProject) -> CliResult:
     """A run in which the second host does not come back."""
-    office.fleet.faults.append(Fault("ctl2", "restart_fails", ("ctl2", Phase.RESTART)))
-    return office.call(*RUN, "--yes")
+    project.fleet.faults.append(Fault("ctl2", "restart_fails", ("ctl2", Phase.RESTART)))
+    return project.call(*RUN, "--yes")
 
 
-def test_run_restarts_every_host_once_and_says_so(office: Office) -> None:
-    said = office.call(*RUN, "--yes")
-    assert said.code == 0, said.everything
-    assert restarts(office) == RESTARTS
-    assert "Finished: every step ended well" in said.out
+def test_run_restarts_every_host_once_and_says_so(project: InMemoryProject) -> None:
+    result = project.call(*RUN, "--yes")
+    assert result.code == 0, result.output
+    assert restarts(project) == RESTARTS
+    assert "Finished: every step ended well" in result.out
     for host in HOSTS:
-        assert f"{host} broker is done and proved healthy" in said.out
+        assert f"{host} broker is done and proved healthy" in result.out
 
 
-def test_run_without_a_terminal_wants_yes(office: Office) -> None:
-    said = office.call(*RUN)
-    assert said.code == 2
-    assert "repeat the command with --yes" in said.err
-    assert office.acts == []
-    assert office.call("status").out.startswith("There are no runs yet")
+def test_run_without_a_terminal_wants_yes(project: InMemoryProject) -> None:
+    result = project.call(*RUN)
+    assert result.code == 2
+    assert "repeat the command with --yes" in result.err
+    assert project.acts == []
+    assert project.call("status").out.startswith("There are no runs yet")
 
 
 @pytest.mark.parametrize("typed", ["", "n\n", "\n", "maybe\n"])
-def test_anything_but_yes_touches_nothing(office: Office, typed: str) -> None:
-    said = office.call(*RUN, typed=typed)
-    assert said.code == 5
-    assert "Nothing was touched" in said.err
-    assert office.acts == []
+def test_anything_but_yes_touches_nothing(project: InMemoryProject, typed: str) -> None:
+    result = project.call(*RUN, typed=typed)
+    assert result.code == 5
+    assert "Nothing was touched" in result.err
+    assert project.acts == []
 
 
-def test_plan_is_shown_before_the_question(office: Office) -> None:
-    said = office.call(*RUN, typed="y\n")
-    assert said.code == 0, said.everything
-    assert "3 restarts on 3 hosts" in said.err
-    assert restarts(office) == RESTARTS
+def test_plan_is_shown_before_the_question(project: InMemoryProject) -> None:
+    result = project.call(*RUN, typed="y\n")
+    assert result.code == 0, result.output
+    assert "3 restarts on 3 hosts" in result.err
+    assert restarts(project) == RESTARTS
 
 
 @pytest.mark.parametrize("reason", [[], ["--reason", ""], ["--reason", "  "]])
-def test_run_needs_a_reason(office: Office, reason: list[str]) -> None:
-    said = office.call("run", "broker-restart", *reason, "--yes")
-    assert said.code == 2
-    assert "needs a reason" in said.err
-    assert office.acts == []
+def test_run_needs_a_reason(project: InMemoryProject, reason: list[str]) -> None:
+    result = project.call("run", "broker-restart", *reason, "--yes")
+    assert result.code == 2
+    assert "needs a reason" in result.err
+    assert project.acts == []
 
 
-def test_plan_touches_nothing(office: Office) -> None:
-    said = office.call("plan", "broker-restart", "--limit", "ctl1,ctl3")
-    assert said.code == 0, said.everything
-    assert "ctl1 | ctl3" in said.out
-    assert "Nothing was touched" in said.out
-    assert office.acts == []
+def test_plan_touches_nothing(project: InMemoryProject) -> None:
+    result = project.call("plan", "broker-restart", "--limit", "ctl1,ctl3")
+    assert result.code == 0, result.output
+    assert "ctl1 | ctl3" in result.out
+    assert "Nothing was touched" in result.out
+    assert project.acts == []
 
 
-def test_plan_as_json_names_its_hash(office: Office) -> None:
-    plan = json.loads(office.call("plan", "broker-restart", "--json").out)
+def test_plan_as_json_names_its_hash(project: InMemoryProject) -> None:
+    plan = json.loads(project.call("plan", "broker-restart", "--json").out)
     assert plan["hash"]
     assert plan["steps"][1]["hosts"] == list(HOSTS)
 
 
-def test_hold_answers_and_exits_with_4(office: Office) -> None:
-    said = held(office)
-    assert said.code == 4
-    assert restarts(office) == RESTARTS[:2]
+def test_hold_answers_and_exits_with_4(project: InMemoryProject) -> None:
+    result = held(project)
+    assert result.code == 4
+    assert restarts(project) == RESTARTS[:2]
     for words in ("HELD", "ctl2", "step", "2. Step 2", "evidence", "did not start", "left"):
-        assert words in said.out
-    assert "to go on" in said.out
-    assert "holdfast resume" in said.out
-    assert "to give it back" in said.out
-    assert "fake undrain ctl2" in said.out
+        assert words in result.out
+    assert "to go on" in result.out
+    assert "holdfast resume" in result.out
+    assert "to give it back" in result.out
+    assert "fake undrain ctl2" in result.out
 
 
-def test_resume_finishes_and_repeats_nothing(office: Office) -> None:
-    held(office)
-    office.fleet.repair()
-    said = office.call("resume", "broker-restart", "--reason", "unit file repaired")
-    assert said.code == 0, said.everything
-    assert restarts(office) == RESTARTS
+def test_resume_finishes_and_repeats_nothing(project: InMemoryProject) -> None:
+    held(project)
+    project.fleet.repair()
+    result = project.call("resume", "broker-restart", "--reason", "unit file repaired")
+    assert result.code == 0, result.output
+    assert restarts(project) == RESTARTS
 
 
-def test_resume_needs_a_reason_and_a_run(office: Office) -> None:
-    held(office)
-    assert office.call("resume", "broker-restart").code == 2
-    said = office.call("resume", "nothing", "--reason", "x")
-    assert said.code == 2
-    assert "There is no run 'nothing'" in said.err
+def test_resume_needs_a_reason_and_a_run(project: InMemoryProject) -> None:
+    held(project)
+    assert project.call("resume", "broker-restart").code == 2
+    result = project.call("resume", "nothing", "--reason", "x")
+    assert result.code == 2
+    assert "There is no run 'nothing'" in result.err
 
 
-def test_part_of_a_name_must_mean_one_run(office: Office) -> None:
-    runs = [office.call(*RUN, "--yes"), office.call(*RUN, "--yes")]
-    assert [said.code for said in runs] == [0, 0]
-    said = office.call("log", "broker")
-    assert said.code == 2
-    assert "is a part of several runs" in said.err
-    assert office.call("log").code == 0  # the newest
+def test_part_of_a_name_must_mean_one_run(project: InMemoryProject) -> None:
+    runs = [project.call(*RUN, "--yes"), project.call(*RUN, "--yes")]
+    assert [result.code for result in runs] == [0, 0]
+    result = project.call("log", "broker")
+    assert result.code == 2
+    assert "is a part of several runs" in result.err
+    assert project.call("log").code == 0  # the newest
 
 
-def test_status_of_a_held_run_repeats_its_last_words(office: Office) -> None:
-    said = held(office)
-    again = office.call("status", "broker-restart").out
-    assert said.out[said.out.index("HELD, ") :] in again
+def test_status_of_a_held_run_repeats_its_last_words(project: InMemoryProject) -> None:
+    result = held(project)
+    again = project.call("status", "broker-restart").out
+    assert result.out[result.out.index("HELD, ") :] in again
 
 
-def test_abort_closes_a_held_run_and_says_what_it_left(office: Office) -> None:
-    held(office)
-    said = office.call("abort", "broker-restart")
-    assert said.code == 0
-    assert "ABORTED" in said.out
-    assert "fake undrain ctl2" in said.out
-    assert office.call("abort", "broker-restart").code == 2
+def test_abort_closes_a_held_run_and_says_what_it_left(project: InMemoryProject) -> None:
+    held(project)
+    result = project.call("abort", "broker-restart")
+    assert result.code == 0
+    assert "ABORTED" in result.out
+    assert "fake undrain ctl2" in result.out
+    assert project.call("abort", "broker-restart").code == 2
 
 
-def test_refusal_touches_nothing_and_exits_with_3(office: Office) -> None:
-    office.fleet.hosts["ctl3"].healthy = False
-    said = office.call(*RUN, "--yes")
-    assert said.code == 3
-    assert "REFUSED, nothing was touched" in said.out
-    assert "ctl3 does not serve" in said.out
-    assert office.acts == []
+def test_refusal_touches_nothing_and_exits_with_3(project: InMemoryProject) -> None:
+    project.fleet.hosts["ctl3"].healthy = False
+    result = project.call(*RUN, "--yes")
+    assert result.code == 3
+    assert "REFUSED, nothing was touched" in result.out
+    assert "ctl3 does not serve" in result.out
+    assert project.acts == []
 
 
-def test_survey_that_cannot_tell_is_a_refusal_too(office: Office) -> None:
+def test_survey_that_cannot_tell_is_a_refusal_too(project: InMemoryProject) -> None:
     """As with a wrong password for the management API: UNKNOWN is never PASS."""
-    office.fleet.answer_unknown.add("ctl3")
-    said = office.call(*RUN, "--yes")
-    assert said.code == 3
-    assert "UNKNOWN" in said.out
-    assert "no answer from ctl3" in said.out
-    assert office.acts == []
+    project.fleet.answer_unknown.add("ctl3")
+    result = project.call(*RUN, "--yes")
+    assert result.code == 3
+    assert "UNKNOWN" in result.out
+    assert "no answer from ctl3" in result.out
+    assert project.acts == []
 
 
-def test_the_command_to_try_again_is_whole(office: Office) -> None:
+def test_the_command_to_try_again_is_whole(project: InMemoryProject) -> None:
     """Whoever copies it gets the same site, hosts and inputs, and is asked nothing."""
     block = "check: [{claim: fake.all_serve, unit: $unit}]"
-    office.write(block, name="unit", inputs="{unit: {summary: the unit, pattern: '.+'}}")
-    office.fleet.answer_unknown.add("ctl3")
+    project.write(block, name="unit", inputs="{unit: {summary: the unit, pattern: '.+'}}")
+    project.fleet.answer_unknown.add("ctl3")
     given = ("--limit", "ctl1,ctl3", "--input", "unit=a b")
-    said = office.call("run", "unit", *given, "--reason", "x", "--yes", "--json")
-    assert said.code == 3, said.everything
-    commands = json.loads(said.out.splitlines()[-1])["event"]["next_commands"]
-    site = office.path / "inventories" / "lab"
+    result = project.call("run", "unit", *given, "--reason", "x", "--yes", "--json")
+    assert result.code == 3, result.output
+    commands = json.loads(result.out.splitlines()[-1])["event"]["next_commands"]
+    site = project.path / "inventories" / "lab"
     again = f"holdfast run unit --site {site} --limit ctl1,ctl3 --input 'unit=a b' --reason '…'"
     assert commands[0] == again
 
 
-def test_a_long_reason_leaves_the_table_of_runs_readable(office: Office) -> None:
-    said = office.call("run", "broker-restart", "--reason", "why " * 5000, "--yes")
-    assert said.code == 0
-    table = office.call("status", width=80).out.splitlines()
+def test_a_long_reason_leaves_the_table_of_runs_readable(project: InMemoryProject) -> None:
+    result = project.call("run", "broker-restart", "--reason", "why " * 5000, "--yes")
+    assert result.code == 0
+    table = project.call("status", width=80).out.splitlines()
     assert len(table) < 8, table
     assert "finished" in table[1]
 
 
-def test_a_damaged_run_hides_no_other(office: Office) -> None:
+def test_a_damaged_run_hides_no_other(project: InMemoryProject) -> None:
     """What stands and who holds what is asked when something is broken."""
-    office.call(*RUN, "--yes")
-    with closing(sqlite3.connect(office.state / "state.db")) as database:
+    project.call(*RUN, "--yes")
+    with closing(sqlite3.connect(project.state / "state.db")) as database:
         database.execute("UPDATE holdfast_events SET body = '{}' WHERE seq = 3")
         database.commit()
-    office.call(*RUN, "--yes")
-    said = office.call("status")
-    assert said.code == 2
-    assert "finished" in said.out
-    assert "Nobody holds a lease" in said.out
-    assert "event 3) holds something unreadable" in said.err
-    assert office.call("status", "--json").code == 2
+    project.call(*RUN, "--yes")
+    result = project.call("status")
+    assert result.code == 2
+    assert "finished" in result.out
+    assert "Nobody holds a lease" in result.out
+    assert "event 3) holds something unreadable" in result.err
+    assert project.call("status", "--json").code == 2
 
 
-def test_plan_needs_no_state(office: Office) -> None:
+def test_plan_needs_no_state(project: InMemoryProject) -> None:
     """A plan is wanted most when something is broken, and it touches nothing."""
-    said = office.call("plan", "broker-restart")
-    assert said.code == 0, said.everything
-    assert not office.state.exists()
-    office.state.write_text("no directory")
-    assert office.call("plan", "broker-restart").code == 0
+    result = project.call("plan", "broker-restart")
+    assert result.code == 0, result.output
+    assert not project.state.exists()
+    project.state.write_text("no directory")
+    assert project.call("plan", "broker-restart").code == 0
 
 
-def test_the_next_command_is_one_line_however_narrow_the_terminal(office: Office) -> None:
+def test_the_next_command_is_one_line_however_narrow_the_terminal(project: InMemoryProject) -> None:
     """It is copied from there, and a folded one is two commands."""
-    held(office)
-    said = office.call("status", "broker", width=40)
-    resume = next(line for line in said.out.splitlines() if "holdfast resume" in line)
+    held(project)
+    result = project.call("status", "broker", width=40)
+    resume = next(line for line in result.out.splitlines() if "holdfast resume" in line)
     assert resume.endswith("--reason '…'")
 
 
-def test_json_run_is_one_event_a_line(office: Office) -> None:
-    said = office.call(*RUN, "--yes", "--json")
-    kinds = [json.loads(line)["event"]["kind"] for line in said.out.splitlines()]
+def test_json_run_is_one_event_a_line(project: InMemoryProject) -> None:
+    result = project.call(*RUN, "--yes", "--json")
+    kinds = [json.loads(line)["event"]["kind"] for line in result.out.splitlines()]
     assert kinds[0] == "run_opened"
     assert kinds[-1] == "finished"
-    assert "Finished" in said.err
+    assert "Finished" in result.err
 
 
-def test_log_tells_what_run_told(office: Office) -> None:
-    said = office.call(*RUN, "--yes")
-    log = office.call("log").out.splitlines()
+def test_log_tells_what_run_told(project: InMemoryProject) -> None:
+    result = project.call(*RUN, "--yes")
+    log = project.call("log").out.splitlines()
     told = [line for line in log if "✓ PASS sweep" not in line]
-    assert [line for line in said.out.splitlines() if line in log] == told
+    assert [line for line in result.out.splitlines() if line in log] == told
     assert len(told) < len(log), "the log has what the run left unsaid"
-    events = office.call("log", "--json").out.splitlines()
+    events = project.call("log", "--json").out.splitlines()
     assert len(events) == len(log)
 
 
-def test_report_of_the_newest_run(office: Office, tmp_path: Path) -> None:
-    office.call(*RUN, "--yes")
+def test_report_of_the_newest_run(project: InMemoryProject, tmp_path: Path) -> None:
+    project.call(*RUN, "--yes")
     svg = tmp_path / "run.svg"
-    said = office.call("report", "--svg", str(svg))
-    assert said.code == 0, said.everything
-    assert "broker-restart at lab: finished" in said.out
+    result = project.call("report", "--svg", str(svg))
+    assert result.code == 0, result.output
+    assert "broker-restart at lab: finished" in result.out
     assert svg.read_text().startswith("<svg")
-    assert json.loads(office.call("report", "--json").out)["runs"][0]["ending"] == "finished"
+    assert json.loads(project.call("report", "--json").out)["runs"][0]["ending"] == "finished"
 
 
-def test_watch_of_an_ended_run_tells_it_and_ends(office: Office) -> None:
-    held(office)
-    said = office.call("watch")
-    assert said.code == 0
-    assert "ctl1 broker is done" in said.out
-    assert "HELD" in said.out
+def test_watch_of_an_ended_run_tells_it_and_ends(project: InMemoryProject) -> None:
+    held(project)
+    result = project.call("watch")
+    assert result.code == 0
+    assert "ctl1 broker is done" in result.out
+    assert "HELD" in result.out
 
 
-def test_reason_stays_literal_everywhere(office: Office) -> None:
+def test_reason_stays_literal_everywhere(project: InMemoryProject) -> None:
     reason = "{{ lookup('pipe', 'id') }} [red]x[/] `id` $(id)"
-    said = office.call("run", "broker-restart", "--reason", reason + "\x1b[2J", "--yes")
-    assert said.code == 0, said.everything
-    assert reason in said.out
+    result = project.call("run", "broker-restart", "--reason", reason + "\x1b[2J", "--yes")
+    assert result.code == 0, result.output
+    assert reason in result.out
     for command in ("log", "status", "report"):
-        told = office.call(command, *(["broker"] if command != "report" else []))
+        told = project.call(command, *(["broker"] if command != "report" else []))
         assert reason in told.out, command
-        assert "\x1b" not in told.everything
-    assert json.loads(office.call("report", "--json").out)["runs"][0]["reason"].startswith(reason)
+        assert "\x1b" not in told.output
+    assert json.loads(project.call("report", "--json").out)["runs"][0]["reason"].startswith(reason)
 
 
-def test_second_operator_is_told_who_holds_the_lease_and_why(office: Office) -> None:
-    said: list[Said] = []
+def test_second_operator_is_told_who_holds_the_lease_and_why(project: InMemoryProject) -> None:
+    result: list[CliResult] = []
 
     def second_operator() -> None:
-        if not said and office.acts:
-            said.append(Said(-1, "", ""))
-            office.environ["SUDO_USER"] = "bob"
-            said.append(office.call("run", "broker-restart", "--reason", "mine", "--yes"))
+        if not result and project.acts:
+            result.append(CliResult(-1, "", ""))
+            project.environ["SUDO_USER"] = "bob"
+            result.append(project.call("run", "broker-restart", "--reason", "mine", "--yes"))
 
-    office.fleet.clock.on_tick.append(second_operator)
-    assert office.call(*RUN, "--yes").code == 0
-    assert said[1].code == 3
+    project.fleet.clock.on_tick.append(second_operator)
+    assert project.call(*RUN, "--yes").code == 0
+    assert result[1].code == 3
     for words in ("lab/broker", "ada", "openssl update"):
-        assert words in said[1].err
-    assert restarts(office) == RESTARTS
+        assert words in result[1].err
+    assert restarts(project) == RESTARTS

@@ -10,7 +10,7 @@ from holdfast.errors import InvalidInput
 from holdfast.journal import Status
 from holdfast.plan import Plan
 from holdfast.runbook import ApprovalPolicy
-from tests.unit.cli.desks import BLOCKS
+from tests.unit.cli.cli_harness import BLOCKS
 from tests.unit.engine.engine_harness import EngineHarness, write_runbook
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.report import Report, build, timeline_svg
+from holdfast.report import Report, build_report, timeline_svg
 from holdfast.report.progress_text import plain
 from holdfast.settings import load_settings
 from holdfast.store import open_store
@@ -17,7 +17,7 @@ from tests.lab.instruments import observer_summary, traffic_summary
 from tests.lab.report.__main__ import main
 from tests.lab.report.drawing import additions, seen_tables
 from tests.lab.report.seen import Outage, Seen, seen_during
-from tests.unit.report.stories import START, Story, at, nova_story, rabbitmq_story
+from tests.unit.report.journals import START, JournalBuilder, at, nova_journal, rabbitmq_journal
 
 Lines = list[dict[str, Any]]
 
@@ -52,7 +52,7 @@ def traffic(*calls: tuple[str, str, float]) -> Any:
 
 @pytest.fixture
 def report() -> Report:
-    return build([rabbitmq_story().journal, nova_story().journal])
+    return build_report([rabbitmq_journal().recorded, nova_journal().recorded])
 
 
 def text(report: Report, seen: Seen) -> str:
@@ -113,7 +113,9 @@ def test_tables_say_what_was_out_and_what_was_lost(report: Report) -> None:
 
 
 def test_restarts_that_the_journal_counts_otherwise_are_shown() -> None:
-    report = build([Story().turn("ctl1", "rabbitmq-server", 10, 5).finished().journal])
+    report = build_report(
+        [JournalBuilder().turn("ctl1", "rabbitmq-server", 10, 5).finished().recorded]
+    )
     assert "0, but 1 by the journal" in text(report, seen_during(report, observer(), traffic()))
 
 
@@ -135,21 +137,21 @@ def test_program_reports_runs_of_the_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HOLDFAST_STATE_DIR", str(tmp_path / "state"))
-    story = rabbitmq_story()
+    journal = rabbitmq_journal()
     store = open_store(load_settings({"HOLDFAST_STATE_DIR": str(tmp_path / "state")}))
-    for recorded in story.journal:
-        store.append(story.run, recorded.event)
+    for recorded in journal.recorded:
+        store.append(journal.run, recorded.event)
     summaries = {"observer": observer(("ctl2", "amqp", range(5, 16))), "traffic": traffic()}
     options = list[str]()
     for name, summary in summaries.items():
         (tmp_path / name).write_text(json.dumps(summary))
         options += [f"--{name}", str(tmp_path / name)]
 
-    main([story.run, *options, "--svg", str(tmp_path / "run.svg")])
+    main([journal.run, *options, "--svg", str(tmp_path / "run.svg")])
     assert "Out at once at most: amqp 1" in capsys.readouterr().out
     assert "out, by the observer" in (tmp_path / "run.svg").read_text()
 
-    main([story.run, *options, "--json"])
+    main([journal.run, *options, "--json"])
     printed = json.loads(capsys.readouterr().out)
-    assert printed["report"]["runs"][0]["run"] == story.run
+    assert printed["report"]["runs"][0]["run"] == journal.run
     assert printed["seen"]["out_at_most"] == {"amqp": 1}

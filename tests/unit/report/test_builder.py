@@ -7,13 +7,13 @@ import pytest
 from holdfast.errors import InvalidInput
 from holdfast.journal import events
 from holdfast.model import Act, Outcome, Phase
-from holdfast.report import build
+from holdfast.report import build_report
 from holdfast.report.timeline import at_most_at_once, covered
-from tests.unit.report.stories import Story, at, nova_story, rabbitmq_story
+from tests.unit.report.journals import JournalBuilder, at, nova_journal, rabbitmq_journal
 
 
 def test_shares_of_a_run_add_up_to_its_length() -> None:
-    run = build([rabbitmq_story().journal]).runs[0]
+    run = build_report([rabbitmq_journal().recorded]).runs[0]
     shares = run.shares
     assert shares.acting_seconds == pytest.approx(3 * (3 + 12))
     assert shares.gating_seconds == pytest.approx(1 + 3 * (0.5 + 0.5 + 10 + 0.5))
@@ -24,47 +24,47 @@ def test_shares_of_a_run_add_up_to_its_length() -> None:
 
 def test_hosts_of_a_batch_share_their_seconds() -> None:
     """Two computes restarted side by side cost the time of one."""
-    story = Story()
+    journal = JournalBuilder()
     for host in ("cmp1", "cmp2"):
-        story.intend(host, Act.RESTART, "nova-compute")
-    story.later(4)
+        journal.intend(host, Act.RESTART, "nova-compute")
+    journal.later(4)
     for host in ("cmp1", "cmp2"):
-        story.add(
+        journal.add(
             events.ActDone(
                 at=at(4), host=host, act=Act.RESTART, unit="nova-compute", invocation_id="n"
             )
         )
-        story.done(host, "nova-compute")
-    report = build([story.finished().journal])
+        journal.done(host, "nova-compute")
+    report = build_report([journal.finished().recorded])
     assert report.runs[0].shares.acting_seconds == pytest.approx(4)
     assert report.runs[0].in_hand_at_most == 2
 
 
 def test_instant_counts_once_though_a_gate_and_an_act_share_it() -> None:
     """While one host of a batch still restarts, the other is gated already."""
-    story = Story().intend("cmp1", Act.RESTART, "nova-compute")
-    story.gate("cmp2", Phase.VERIFY, 6)
-    story.later(4).add(
+    journal = JournalBuilder().intend("cmp1", Act.RESTART, "nova-compute")
+    journal.gate("cmp2", Phase.VERIFY, 6)
+    journal.later(4).add(
         events.ActDone(
             at=at(10), host="cmp1", act=Act.RESTART, unit="nova-compute", invocation_id="n"
         )
     )
-    shares = build([story.finished().journal]).runs[0].shares
+    shares = build_report([journal.finished().recorded]).runs[0].shares
     assert (shares.acting_seconds, shares.gating_seconds, shares.overhead_seconds) == (10, 0, 0)
 
 
 def test_host_is_in_hand_from_its_first_act_to_its_proof() -> None:
-    lane = build([rabbitmq_story().journal]).lanes[0]
+    lane = build_report([rabbitmq_journal().recorded]).lanes[0]
     assert (lane.host, lane.unit, lane.restarts, lane.done) == ("ctl2", "rabbitmq-server", 1, True)
     assert lane.in_hand_seconds == pytest.approx(3 + 0.5 + 12 + 10)
 
 
 def test_one_at_a_time_is_one_in_hand() -> None:
-    assert build([rabbitmq_story().journal]).runs[0].in_hand_at_most == 1
+    assert build_report([rabbitmq_journal().recorded]).runs[0].in_hand_at_most == 1
 
 
 def test_units_of_one_host_have_lanes_of_their_own() -> None:
-    report = build([nova_story(0).journal])
+    report = build_report([nova_journal(0).recorded])
     assert [lane.unit for lane in report.lanes if lane.host == "ctl1"] == [
         "nova-conductor",
         "nova-scheduler",
@@ -74,9 +74,15 @@ def test_units_of_one_host_have_lanes_of_their_own() -> None:
 
 
 def test_act_without_a_result_lasts_to_the_end_and_is_not_done() -> None:
-    story = Story().gate("ctl1", Phase.PREFLIGHT).intend("ctl1", Act.RESTART, "rabbitmq-server")
-    story.later(30).add(events.Held(at=at(story.now), host="ctl1", evidence="unreachable", code=6))
-    report = build([story.journal])
+    journal = (
+        JournalBuilder()
+        .gate("ctl1", Phase.PREFLIGHT)
+        .intend("ctl1", Act.RESTART, "rabbitmq-server")
+    )
+    journal.later(30).add(
+        events.Held(at=at(journal.now), host="ctl1", evidence="unreachable", code=6)
+    )
+    report = build_report([journal.recorded])
     lane = report.lanes[0]
     assert (lane.done, lane.restarts) == (False, 0)
     assert lane.in_hand_seconds == pytest.approx(30)
@@ -86,14 +92,14 @@ def test_act_without_a_result_lasts_to_the_end_and_is_not_done() -> None:
 
 
 def test_hold_until_resume_is_waiting_and_the_lane_goes_on() -> None:
-    story = Story().act("ctl1", Act.RESTART, "rabbitmq-server", 10)
-    story.gate("ctl1", Phase.VERIFY, 20, Outcome.FAIL)
-    story.add(events.Held(at=at(story.now), host="ctl1", evidence="no quorum")).later(600)
-    story.add(
-        events.Resumed(at=at(story.now), by="ada", reason="repaired", controller="c1", process=2)
+    journal = JournalBuilder().act("ctl1", Act.RESTART, "rabbitmq-server", 10)
+    journal.gate("ctl1", Phase.VERIFY, 20, Outcome.FAIL)
+    journal.add(events.Held(at=at(journal.now), host="ctl1", evidence="no quorum")).later(600)
+    journal.add(
+        events.Resumed(at=at(journal.now), by="ada", reason="repaired", controller="c1", process=2)
     )
-    story.gate("ctl1", Phase.VERIFY, 5).done("ctl1", "rabbitmq-server").finished()
-    report = build([story.journal])
+    journal.gate("ctl1", Phase.VERIFY, 5).done("ctl1", "rabbitmq-server").finished()
+    report = build_report([journal.recorded])
     assert report.runs[0].shares.waiting_seconds == pytest.approx(600)
     assert report.runs[0].ending == "finished"
     assert report.runs[0].held_because == ""
@@ -104,51 +110,55 @@ def test_hold_until_resume_is_waiting_and_the_lane_goes_on() -> None:
 
 def test_gate_after_a_host_is_done_begins_no_second_turn() -> None:
     """The last broker's play ends with a gate on the whole cluster."""
-    story = Story().turn("ctl1", "rabbitmq-server", 10, 5).gate("ctl1", Phase.VERIFY, 1)
-    lanes = build([story.finished().journal]).lanes
+    journal = JournalBuilder().turn("ctl1", "rabbitmq-server", 10, 5).gate("ctl1", Phase.VERIFY, 1)
+    lanes = build_report([journal.finished().recorded]).lanes
     assert [(lane.host, lane.done) for lane in lanes] == [("ctl1", True)]
     assert lanes[0].in_hand_seconds == pytest.approx(15)
 
 
-def resumed(story: Story) -> Story:
-    event = events.Resumed(at=at(story.now), by="ada", reason="x", controller="c1", process=2)
-    return story.add(event)
+def resumed(journal: JournalBuilder) -> JournalBuilder:
+    event = events.Resumed(at=at(journal.now), by="ada", reason="x", controller="c1", process=2)
+    return journal.add(event)
 
 
-def observed(story: Story, invocation_id: str) -> Story:
+def observed(journal: JournalBuilder, invocation_id: str) -> JournalBuilder:
     event = events.Observed(
-        at=at(story.now), host="ctl1", unit="broker", invocation_id=invocation_id, active=True
+        at=at(journal.now), host="ctl1", unit="broker", invocation_id=invocation_id, active=True
     )
-    return story.add(event)
+    return journal.add(event)
 
 
 @pytest.mark.parametrize(("invocation_id", "restarts"), [("new", 1), ("old", 0)])
 def test_restart_that_nobody_saw_end_counts_if_the_host_says_so(
     invocation_id: str, restarts: int
 ) -> None:
-    story = Story().intend("ctl1", Act.RESTART, "broker").later(5)
+    journal = JournalBuilder().intend("ctl1", Act.RESTART, "broker").later(5)
     hosts = {"ctl1": "absent"}
-    story.add(events.BatchEnded(at=at(5), step=1, status="interrupted", hosts=hosts))
-    observed(story.later(1), invocation_id)
-    lane = build([story.journal]).lanes[0]
+    journal.add(events.BatchEnded(at=at(5), step=1, status="interrupted", hosts=hosts))
+    observed(journal.later(1), invocation_id)
+    lane = build_report([journal.recorded]).lanes[0]
     assert lane.restarts == restarts
     assert (lane.bars[0].label, lane.bars[0].end) == ("restart (no result)", 5)
 
 
 def test_restart_that_had_to_be_repeated_counts_once() -> None:
     """The first one did not happen: the host runs the old start, so its turn begins anew."""
-    story = Story().intend("ctl1", Act.RESTART, "broker").later(5)
-    resumed(story)
-    observed(story.later(1), "old").act("ctl1", Act.RESTART, "broker", 4).done("ctl1", "broker")
-    assert build([story.finished().journal]).lanes[0].restarts == 1
+    journal = JournalBuilder().intend("ctl1", Act.RESTART, "broker").later(5)
+    resumed(journal)
+    observed(journal.later(1), "old").act("ctl1", Act.RESTART, "broker", 4).done("ctl1", "broker")
+    assert build_report([journal.finished().recorded]).lanes[0].restarts == 1
 
 
 def test_time_after_a_driver_died_is_waiting_not_acting() -> None:
     """The journal's last word is the intent; somebody resumes ten minutes later."""
-    story = Story().gate("ctl1", Phase.PREFLIGHT, 2).intend("ctl1", Act.RESTART, "broker")
-    resumed(story.later(600))
-    observed(story.later(3), "new").gate("ctl1", Phase.VERIFY, 5).done("ctl1", "broker").finished()
-    report = build([story.journal])
+    journal = (
+        JournalBuilder().gate("ctl1", Phase.PREFLIGHT, 2).intend("ctl1", Act.RESTART, "broker")
+    )
+    resumed(journal.later(600))
+    observed(journal.later(3), "new").gate("ctl1", Phase.VERIFY, 5).done(
+        "ctl1", "broker"
+    ).finished()
+    report = build_report([journal.recorded])
     assert report.lanes[0].restarts == 1
     shares = report.runs[0].shares
     assert (shares.acting_seconds, shares.gating_seconds) == (0, 7)
@@ -156,28 +166,28 @@ def test_time_after_a_driver_died_is_waiting_not_acting() -> None:
 
 
 def test_time_between_abort_and_resume_is_waiting() -> None:
-    story = Story().turn("ctl1", "broker", 10, 5)
-    story.add(events.Aborted(at=at(story.now), by="ada"))
-    resumed(story.later(60)).turn("ctl2", "broker", 10, 5).finished()
-    run = build([story.journal]).runs[0]
+    journal = JournalBuilder().turn("ctl1", "broker", 10, 5)
+    journal.add(events.Aborted(at=at(journal.now), by="ada"))
+    resumed(journal.later(60)).turn("ctl2", "broker", 10, 5).finished()
+    run = build_report([journal.recorded]).runs[0]
     assert run.shares.waiting_seconds == 60
     assert run.ending == "finished"
 
 
 def test_gate_of_the_whole_fleet_belongs_to_no_host() -> None:
-    report = build([rabbitmq_story().journal])
+    report = build_report([rabbitmq_journal().recorded])
     assert [bar.label for bar in report.fleet] == ["check: rabbitmq.members_agree"]
 
 
 def test_several_runs_are_told_in_the_order_they_began() -> None:
-    report = build([nova_story().journal, rabbitmq_story().journal])
+    report = build_report([nova_journal().recorded, rabbitmq_journal().recorded])
     assert [run.runbook for run in report.runs] == ["rabbitmq-restart", "nova-restart"]
     assert report.runs[1].start == pytest.approx(110)
 
 
 def test_run_without_a_journal_is_refused() -> None:
     with pytest.raises(InvalidInput, match="no such run"):
-        build([[]])
+        build_report([[]])
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from rich.console import Console
 from holdfast.journal import events, fold
 from holdfast.report.stop_message import stop_message
 from tests.unit.cli.test_progress import unfolding
-from tests.unit.report.stories import at
+from tests.unit.report.journals import at
 
 
 def said(*, after: events.Event) -> str:
-    state = fold(unfolding().add(after).journal)
+    state = fold(unfolding().add(after).recorded)
     console = Console(file=StringIO(), width=110)
     console.print(stop_message(state, state.held))
     return str(console.file.getvalue())  # type: ignore[attr-defined]  # it is the StringIO from above

@@ -8,8 +8,8 @@ import pytest
 
 from holdfast.journal import events
 from holdfast.model import Outcome, Phase
-from holdfast.report import build, timeline_svg
-from tests.unit.report.stories import Story, at, nova_story, rabbitmq_story
+from holdfast.report import build_report, timeline_svg
+from tests.unit.report.journals import JournalBuilder, at, nova_journal, rabbitmq_journal
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -22,37 +22,38 @@ def words(document: str) -> list[str]:
 
 def test_same_report_gives_the_same_bytes() -> None:
     first, second = (
-        timeline_svg(build([rabbitmq_story().journal, nova_story().journal])) for _ in range(2)
+        timeline_svg(build_report([rabbitmq_journal().recorded, nova_journal().recorded]))
+        for _ in range(2)
     )
     assert first == second
 
 
 def test_every_lane_names_its_host_and_unit() -> None:
-    said = words(timeline_svg(build([nova_story(0).journal])))
+    said = words(timeline_svg(build_report([nova_journal(0).recorded])))
     assert said.count("ctl1") == 4
     assert said.count("nova-compute") == 3
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_gate_tells_its_verdict(outcome: Outcome) -> None:
-    story = Story().gate("ctl1", Phase.PREFLIGHT, 7, outcome)
-    said = words(timeline_svg(build([story.journal])))
+    journal = JournalBuilder().gate("ctl1", Phase.PREFLIGHT, 7, outcome)
+    said = words(timeline_svg(build_report([journal.recorded])))
     assert f"ctl1 · preflight: rabbitmq.members_agree: {outcome} · from 0:00 for 7.0 s" in said
 
 
 def test_text_from_outside_stays_text() -> None:
     reason = "<script>x</script> {{ 7*7 }} \x1b[31mred\x1b[0m & more"
-    document = timeline_svg(build([Story(reason=reason).finished().journal]))
+    document = timeline_svg(build_report([JournalBuilder(reason=reason).finished().recorded]))
     assert "<script" not in document
     assert any("<script>x</script> {{ 7*7 }} red & more" in line for line in words(document))
 
 
 def test_nothing_is_loaded_from_outside() -> None:
-    document = timeline_svg(build([rabbitmq_story().journal]))
+    document = timeline_svg(build_report([rabbitmq_journal().recorded]))
     assert document.count("http") == 1  # the name of SVG's own vocabulary
     assert "href" not in document
 
 
 def test_run_that_ended_at_once_has_a_picture() -> None:
-    story = Story().add(events.Aborted(at=at(0), by="ada"))
-    assert "aborted" in timeline_svg(build([story.journal]))
+    journal = JournalBuilder().add(events.Aborted(at=at(0), by="ada"))
+    assert "aborted" in timeline_svg(build_report([journal.recorded]))

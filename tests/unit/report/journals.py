@@ -1,4 +1,4 @@
-"""Journals written by hand, for tests of what is told from a journal: times are seconds from START."""
+"""Builds journals for tests of what is reported from them; times are seconds from START."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-class Story:
-    """Collects the events of one run in the order in which they are told."""
+class JournalBuilder:
+    """Builds the journal of one run, event by event; ``now`` is the time of the next one."""
 
     def __init__(self, run: str = "20261121-2304-rabbitmq-restart-k3f9", **opened: Any) -> None:
         self.run = run
-        self.journal: list[Recorded] = []
+        self.recorded: list[Recorded] = []
         words = {
             "runbook": "rabbitmq-restart",
             "site": "lab",
@@ -33,11 +33,11 @@ class Story:
         self.now = float(words.pop("start", 0.0))
         self.add(events.RunOpened(at=at(self.now), process=1, **words))
 
-    def add(self, event: events.Event) -> Story:
-        self.journal.append(Recorded(run=self.run, seq=len(self.journal) + 1, event=event))
+    def add(self, event: events.Event) -> JournalBuilder:
+        self.recorded.append(Recorded(run=self.run, seq=len(self.recorded) + 1, event=event))
         return self
 
-    def later(self, seconds: float) -> Story:
+    def later(self, seconds: float) -> JournalBuilder:
         self.now += seconds
         return self
 
@@ -48,7 +48,7 @@ class Story:
         seconds: float = 0.5,
         outcome: Outcome = Outcome.PASS,
         gate: str = "rabbitmq.members_agree",
-    ) -> Story:
+    ) -> JournalBuilder:
         self.now += seconds
         return self.add(
             events.GateJudged(
@@ -63,7 +63,7 @@ class Story:
             )
         )
 
-    def act(self, host: str, act: Act, unit: str, seconds: float) -> Story:
+    def act(self, host: str, act: Act, unit: str, seconds: float) -> JournalBuilder:
         self.intend(host, act, unit)
         self.now += seconds
         return self.add(
@@ -72,17 +72,17 @@ class Story:
             )
         )
 
-    def intend(self, host: str, act: Act, unit: str) -> Story:
+    def intend(self, host: str, act: Act, unit: str) -> JournalBuilder:
         return self.add(
             events.ActIntended(at=at(self.now), host=host, act=act, unit=unit, invocation_id="old")
         )
 
-    def done(self, host: str, unit: str) -> Story:
+    def done(self, host: str, unit: str) -> JournalBuilder:
         return self.add(events.HostDone(at=at(self.now), host=host, unit=unit, invocation_id="new"))
 
     def turn(
         self, host: str, unit: str, restart: float, verify: float, *, drain: float = 0.0
-    ) -> Story:
+    ) -> JournalBuilder:
         """A whole turn that ends well."""
         self.gate(host, Phase.PREFLIGHT)
         if drain:
@@ -90,29 +90,29 @@ class Story:
         self.act(host, Act.RESTART, unit, restart).gate(host, Phase.VERIFY, verify)
         return self.done(host, unit)
 
-    def finished(self) -> Story:
+    def finished(self) -> JournalBuilder:
         return self.add(events.Finished(at=at(self.now)))
 
 
-def rabbitmq_story() -> Story:
+def rabbitmq_journal() -> JournalBuilder:
     """Three brokers, one after another; every turn takes 2 s of our own time before it."""
-    story = Story()
-    story.gate("ctl1", "check", 1.0)
+    journal = JournalBuilder()
+    journal.gate("ctl1", "check", 1.0)
     for host in ("ctl2", "ctl3", "ctl1"):
-        story.later(2.0).turn(host, "rabbitmq-server", restart=12.0, verify=10.0, drain=3.0)
-        story.gate(host, "sweep", 0.5)
-    return story.finished()
+        journal.later(2.0).turn(host, "rabbitmq-server", restart=12.0, verify=10.0, drain=3.0)
+        journal.gate(host, "sweep", 0.5)
+    return journal.finished()
 
 
-def nova_story(start: float = 110.0) -> Story:
+def nova_journal(start: float = 110.0) -> JournalBuilder:
     """Every layer of a small nova."""
-    story = Story("20261121-2306-nova-restart-q2x7", runbook="nova-restart", start=start)
+    journal = JournalBuilder("20261121-2306-nova-restart-q2x7", runbook="nova-restart", start=start)
     for layer in ("conductor", "scheduler", "api", "metadata"):
         for host in ("ctl1", "ctl2", "ctl3"):
-            story.later(1.8).turn(host, f"nova-{layer}", restart=4.0, verify=8.5)
+            journal.later(1.8).turn(host, f"nova-{layer}", restart=4.0, verify=8.5)
     for host in _computes():
-        story.later(1.8).turn(host, "nova-compute", restart=3.0, verify=9.0, drain=1.0)
-    return story.finished()
+        journal.later(1.8).turn(host, "nova-compute", restart=3.0, verify=9.0, drain=1.0)
+    return journal.finished()
 
 
 def _computes() -> Iterator[str]:

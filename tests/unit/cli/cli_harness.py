@@ -1,4 +1,4 @@
-"""The whole program over a fleet in memory: type a command, get its output and exit code."""
+"""Runs commands of the whole program against a fleet in memory and returns output and exit code."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ BLOCKS = (
 )
 
 
-class Keyboard(StringIO):
-    """Standard input of a person."""
+class FakeTerminalInput(StringIO):
+    """Standard input with prepared answers, which claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
 @dataclass(frozen=True)
-class Said:
-    """What one command said, and how it ended."""
+class CliResult:
+    """The output and the exit code of a command."""
 
     code: int
     out: str
     err: str
 
     @property
-    def everything(self) -> str:
+    def output(self) -> str:
         return self.out + self.err
 
 
 @dataclass
-class Office:
+class InMemoryProject:
     """A project with a runbook called broker-restart, a site called lab and a fleet in memory."""
 
     path: Path
@@ -105,28 +105,31 @@ class Office:
         typed: str | None = None,
         terminal: bool = False,
         width: int = 120,
-    ) -> Said:
-        """Type a command; with ``typed``, on a keyboard."""
+    ) -> CliResult:
+        """Run a command; ``typed`` is entered at its prompts."""
         out, err = StringIO(), StringIO()
         consoles = (
             Console(
-                file=OutputStream(stream).text(), width=width, force_terminal=terminal, _environ={}
+                file=OutputStream(stream).as_text_io(),
+                width=width,
+                force_terminal=terminal,
+                _environ={},
             )
             for stream in (out, err)
         )
-        desk = CommandContext(
+        context = CommandContext(
             environ=self.environ,
             directory=self.path,
             out=next(consoles),
             err=next(consoles),
-            stdin=StringIO() if typed is None else Keyboard(typed),
+            stdin=StringIO() if typed is None else FakeTerminalInput(typed),
             now=self.fleet.clock,
             adapters=self.adapters,
         )
         try:
-            main(arguments, desk)
+            main(arguments, context)
         except SystemExit as end:
-            return Said(int(end.code or 0), out.getvalue(), err.getvalue())
+            return CliResult(int(end.code or 0), out.getvalue(), err.getvalue())
 
 
 def claim_group(entry: Json) -> str:

@@ -8,8 +8,8 @@ import pytest
 
 from holdfast.journal import events
 from holdfast.model import Act, Outcome
-from holdfast.report.sentences import sentence_for
-from tests.unit.report.stories import at
+from holdfast.report.event_text import describe_event
+from tests.unit.report.journals import at
 
 KINDS = get_args(get_args(events.Event)[0])
 NASTY = "\x1b[2J[bold]{{ 1 + 1 }}\nsecond line"
@@ -54,7 +54,7 @@ def sample(kind: type[events.Event]) -> events.Event:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_kind_has_a_sentence_in_plain_words(kind: type[events.Event]) -> None:
     event = sample(kind)
-    said = sentence_for(event)
+    said = describe_event(event)
     assert said.text != event.kind, "this kind of event has no sentence of its own"
     assert "\x1b" not in said.text + said.host
     assert "\n" not in said.text + said.host
@@ -75,7 +75,7 @@ def test_failed_gate_says_what_it_saw() -> None:
         readings=5,
         seconds=61,
     )
-    assert sentence_for(event).text == (
+    assert describe_event(event).text == (
         "✗ FAIL verify rabbitmq.members_agree (5 readings in 1 min 01 s): ctl2 is not running"
     )
-    assert (sentence_for(event).tone, sentence_for(event).host) == ("bad", "ctl2")
+    assert (describe_event(event).tone, describe_event(event).host) == ("bad", "ctl2")
