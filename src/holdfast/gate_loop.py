@@ -6,7 +6,7 @@ Owns when to read again and when to stop; what is probed and how it is judged be
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing import TimeoutError as PoolTimeout
 from multiprocessing.pool import AsyncResult, ThreadPool
@@ -123,19 +123,21 @@ def run_gate(
         InvalidInput: no claims, a claim about a group without hosts, or invalid site variables.
     """
     _require_claims(claims, context)
-    gate, streak, last_bad = _Gate(claims, context), Streak(), None
-    began = timer.clock()
-    with ThreadPool(len({bound.question for bound in claims})) as pool:
+    history: dict[Question, list[Observation]] = {bound.question: [] for bound in claims}
+    streak, last_bad, number, began = Streak(), None, 0, timer.clock()
+    with ThreadPool(len(history)) as pool:
         while True:
             left = timing.deadline - timedelta(seconds=timer.clock() - began)
-            verdicts = gate.read(pool, timeout=max(left, timedelta(0)) + timing.grace)
-            now = timer.clock()
+            timeout = max(left, timedelta(0)) + timing.grace
+            _observe(pool, claims, context, timeout, history)
+            verdicts = [bound.judge(history[bound.question]) for bound in claims]
+            now, number = timer.clock(), number + 1
             elapsed = timedelta(seconds=now - began)
             streak = streak.after(overall(verdicts) is Outcome.PASS, now)
-            reading = Reading(gate.readings, verdicts, streak, now, elapsed)
+            reading = Reading(number, verdicts, streak, now, elapsed)
             on_reading(reading)
             if streak.settles(timing.settle, now):
-                return GateResult(verdicts, reading.number, elapsed.total_seconds())
+                return GateResult(verdicts, number, elapsed.total_seconds())
             last_bad = last_bad if streak.readings else reading
             if elapsed >= timing.deadline or _is_final(claims, verdicts):
                 return _result_at_deadline(reading, last_bad, timing.settle)
@@ -155,26 +157,18 @@ def _require_claims(claims: Sequence[BoundClaim], context: ProbeContext) -> None
             )
 
 
-@dataclass(slots=True)
-class _Gate:
-    """The claims of one gate and, for each of their questions, all observations so far."""
-
-    claims: Sequence[BoundClaim]
-    context: ProbeContext
-    history: dict[Question, list[Observation]] = field(default_factory=dict)
-    readings: int = 0
-
-    def read(self, pool: ThreadPool, timeout: timedelta) -> list[Verdict]:
-        """Ask every distinct question at the same time, then judge each claim on its whole history."""
-        asks = {bound.question: bound for bound in self.claims}
-        results = {
-            question: pool.apply_async(bound.probe, (self.context,))
-            for question, bound in asks.items()
-        }
-        for question, result in results.items():
-            self.history.setdefault(question, []).append(_observation(result, timeout))
-        self.readings += 1
-        return [bound.judge(self.history[bound.question]) for bound in self.claims]
+def _observe(
+    pool: ThreadPool,
+    claims: Sequence[BoundClaim],
+    context: ProbeContext,
+    timeout: timedelta,
+    history: Mapping[Question, list[Observation]],
+) -> None:
+    """Ask every distinct question at the same time, and append what was observed to its history."""
+    probes = {bound.question: bound.probe for bound in claims}
+    results = {question: pool.apply_async(probe, (context,)) for question, probe in probes.items()}
+    for question, result in results.items():
+        history[question].append(_observation(result, timeout))
 
 
 def _observation(result: AsyncResult[Json], timeout: timedelta) -> Observation:

@@ -17,8 +17,8 @@ class _Schema(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class BrokerObservation(_Schema):
-    """Base of what probes return; ``expected`` is the inventory's group: host to node name."""
+class _WithMembers(_Schema):
+    """``expected`` is the inventory's group: host to node name."""
 
     expected: Mapping[str, str]
 
@@ -41,7 +41,6 @@ class NodeView(_Schema):
     Khepri. ``load`` is None where only the command line was asked.
     """
 
-    node: str
     version: str = ""
     members: frozenset[str]
     running: frozenset[str]
@@ -50,7 +49,7 @@ class NodeView(_Schema):
     load: ClientLoad | None = None
 
 
-class ClusterViews(BrokerObservation):
+class ClusterViews(_WithMembers):
     """Every host's own view, or why there is none."""
 
     views: Mapping[str, NodeView | Unanswered]
@@ -95,7 +94,7 @@ class QueuePlacement(_Schema):
         return ", ".join(self.names) + (f" and {more} more" if more else "")
 
 
-class QueuePlacements(BrokerObservation):
+class QueuePlacements(_WithMembers):
     """Where all queues are, as the node of ``host`` lists them."""
 
     host: str
@@ -110,7 +109,7 @@ class QueueDepth(_Schema):
     ready: int | None = None
 
 
-class QueueDepths(BrokerObservation):
+class QueueDepths(_Schema):
     """The wanted queues that exist; ``at`` is a steady clock in seconds.
 
     ``wanted``: every wanted queue, with the least number of consumers it must have.
@@ -130,7 +129,7 @@ class CriticalCheck(_Schema):
     critical: tuple[str, ...] = ()
 
 
-class QuorumState(BrokerObservation):
+class QuorumState(_WithMembers):
     """What has to be known before the node of ``host`` may be stopped."""
 
     host: str
@@ -139,7 +138,7 @@ class QuorumState(BrokerObservation):
     own_check: CriticalCheck | Unanswered
 
 
-class DrainState(BrokerObservation):
+class DrainState(_Schema):
     """The node of ``host`` as its peers see it: per peer whether in maintenance; connections left."""
 
     host: str
@@ -147,7 +146,7 @@ class DrainState(BrokerObservation):
     connections: int
 
 
-class BootState(BrokerObservation):
+class BootState(_WithMembers):
     """The node of ``host`` as it reports itself; each fault names a part that does not serve."""
 
     host: str
@@ -169,7 +168,7 @@ class RoundTrip(_Schema):
     cause: str = ""
 
 
-class RoundTrips(BrokerObservation):
+class RoundTrips(_Schema):
     """One round trip per host."""
 
     trips: Mapping[str, RoundTrip]

@@ -12,7 +12,7 @@ from holdfast.judges.nova.answers import (
     peer_remains,
     rpc_answers,
 )
-from holdfast.model import Outcome, Verdict
+from holdfast.model import Outcome
 from holdfast.observations.base import Unanswered
 from holdfast.observations.nova import (
     ApiReplies,
@@ -21,14 +21,11 @@ from holdfast.observations.nova import (
     MetadataReplies,
     RpcReplies,
 )
+from tests.unit.judges.verdicts import outcome_and_reason
 
 PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
 SILENT = Unanswered("no broker serves")
 REFUSED = HttpReply(0, "[Errno 111] Connection refused")
-
-
-def outcome_and_reason(verdict: Verdict) -> tuple[Outcome, str]:
-    return verdict.outcome, verdict.reason
 
 
 @pytest.mark.parametrize(

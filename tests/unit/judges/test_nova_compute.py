@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from holdfast.judges.nova.compute import compute_idle
-from holdfast.model import Outcome, Verdict
+from holdfast.model import Outcome
 from holdfast.observations.base import Observation, Unanswered
 from holdfast.observations.nova import ComputeWork, Instance, ListedService, Migration
+from tests.unit.judges.verdicts import outcome_and_reason
 
 PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
 SILENT = Unanswered("no token from keystone: login refused (401)")
@@ -19,10 +20,6 @@ UP = ListedService(
 )
 DISABLED = replace(UP, status="disabled", disabled_reason="disk is failing")
 SILENT_CELL = ListedService("nova-compute", "cmp1", "UNKNOWN", "", "", "", forced_down=False)
-
-
-def outcome_and_reason(verdict: Verdict) -> tuple[Outcome, str]:
-    return verdict.outcome, verdict.reason
 
 
 def work(

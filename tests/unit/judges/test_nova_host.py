@@ -7,19 +7,16 @@ from dataclasses import replace
 import pytest
 
 from holdfast.judges.nova.host import no_messaging_timeouts, stop_timeout_covers
-from holdfast.model import Outcome, Verdict
+from holdfast.model import Outcome
 from holdfast.observations.base import Observation, Unanswered
 from holdfast.observations.nova import UnitLog
 from holdfast.observations.systemd import StopTimeout
+from tests.unit.judges.verdicts import outcome_and_reason
 
 PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
 QUIET = UnitLog(
     "cmp1", "nova-compute", "nova-compute.log", "00:30:00", lines=40, complaints={}, last=""
 )
-
-
-def outcome_and_reason(verdict: Verdict) -> tuple[Outcome, str]:
-    return verdict.outcome, verdict.reason
 
 
 @pytest.mark.parametrize(

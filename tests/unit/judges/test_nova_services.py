@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from holdfast.judges.nova.services import heartbeat_advanced, services_up
-from holdfast.model import Outcome, Verdict
+from holdfast.model import Outcome
 from holdfast.observations.base import Observation, Unanswered
 from holdfast.observations.nova import ExpectedService, ListedService, ServiceList
+from tests.unit.judges.verdicts import outcome_and_reason
 
 PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
 SILENT = Unanswered("no token from keystone: login refused (401)")
@@ -27,10 +28,6 @@ EXPECTED = (
     ExpectedService("conductor", "ctl1", "ctl1"),
     ExpectedService("compute", "cmp1", "cmp1"),
 )
-
-
-def outcome_and_reason(verdict: Verdict) -> tuple[Outcome, str]:
-    return verdict.outcome, verdict.reason
 
 
 @pytest.mark.parametrize(

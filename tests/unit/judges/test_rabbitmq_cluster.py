@@ -10,6 +10,7 @@ from holdfast.judges.rabbitmq.cluster import booted, members_agree, no_alarms, n
 from holdfast.model import Outcome
 from holdfast.observations.base import Unanswered
 from holdfast.observations.rabbitmq import BootState, ClusterViews, NodeView
+from tests.unit.judges.verdicts import cases
 
 EXPECTED = {"ctl1": "rabbit@ctl1", "ctl2": "rabbit@ctl2", "ctl3": "rabbit@ctl3"}
 SILENT = Unanswered("ctl2's management API gave no answer")
@@ -24,7 +25,6 @@ def view(
     members: str = "123", running: str = "123", cut_off: str = "", alarm: str = ""
 ) -> NodeView:
     return NodeView(
-        node="rabbit@any",
         members=nodes(members),
         running=nodes(running),
         partitions=nodes(cut_off),
@@ -64,9 +64,7 @@ AGREEING = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("views", "outcome", "reason"), [row[1:] for row in AGREEING], ids=[row[0] for row in AGREEING]
-)
+@pytest.mark.parametrize(("views", "outcome", "reason"), cases(AGREEING))
 def test_members_agree(
     views: Mapping[str, NodeView | Unanswered], outcome: str, reason: str
 ) -> None:
@@ -122,11 +120,7 @@ UNDIVIDED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("views", "outcome", "reason"),
-    [row[1:] for row in UNDIVIDED],
-    ids=[row[0] for row in UNDIVIDED],
-)
+@pytest.mark.parametrize(("views", "outcome", "reason"), cases(UNDIVIDED))
 def test_no_partitions(
     views: Mapping[str, NodeView | Unanswered], outcome: str, reason: str
 ) -> None:
@@ -141,9 +135,7 @@ CALM = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("views", "outcome", "reason"), [row[1:] for row in CALM], ids=[row[0] for row in CALM]
-)
+@pytest.mark.parametrize(("views", "outcome", "reason"), cases(CALM))
 def test_no_alarms(views: Mapping[str, NodeView | Unanswered], outcome: str, reason: str) -> None:
     verdict = no_alarms("c", [cluster(**views)])
     assert (verdict.outcome, verdict.reason) == (outcome, reason)

@@ -8,20 +8,14 @@ from holdfast.judges.rabbitmq import depths as judges
 from holdfast.model import Outcome, Verdict
 from holdfast.observations.base import Unanswered
 from holdfast.observations.rabbitmq import QueueDepth, QueueDepths
+from tests.unit.judges.verdicts import cases, outcome_and_reason
 
-EXPECTED = {"ctl1": "rabbit@ctl1", "ctl2": "rabbit@ctl2", "ctl3": "rabbit@ctl3"}
 CAUSE = Unanswered("no broker answers")
-
-
-def outcome_and_reason(verdict: Verdict) -> tuple[str, str]:
-    return verdict.outcome.value, verdict.reason
 
 
 def depths(at: float = 0.0, wanted: int = 2, **queues: QueueDepth) -> QueueDepths:
     names = dict.fromkeys(queues or ("conductor",), wanted)
-    return QueueDepths(
-        expected=EXPECTED, host="ctl1", vhost="/", at=at, wanted=names, queues=queues
-    )
+    return QueueDepths(host="ctl1", vhost="/", at=at, wanted=names, queues=queues)
 
 
 CONSUMED = [
@@ -38,11 +32,7 @@ CONSUMED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("observed", "outcome", "reason"),
-    [row[1:] for row in CONSUMED],
-    ids=[row[0] for row in CONSUMED],
-)
+@pytest.mark.parametrize(("observed", "outcome", "reason"), cases(CONSUMED))
 def test_consumers_expected(observed: QueueDepths, outcome: str, reason: str) -> None:
     assert outcome_and_reason(judges.consumers_expected("c", [observed])) == (outcome, reason)
 
@@ -94,9 +84,7 @@ BACKLOG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("history", "outcome", "reason"), [row[1:] for row in BACKLOG], ids=[row[0] for row in BACKLOG]
-)
+@pytest.mark.parametrize(("history", "outcome", "reason"), cases(BACKLOG))
 def test_queues_drain(history: list[QueueDepths | Unanswered], outcome: str, reason: str) -> None:
     assert outcome_and_reason(judges.queues_drain("c", history, 5.0)) == (outcome, reason)
 

@@ -7,15 +7,10 @@ from collections.abc import Mapping
 import pytest
 
 from holdfast.judges.rabbitmq.drain import drained
-from holdfast.model import Outcome, Verdict
+from holdfast.model import Outcome
 from holdfast.observations.base import Unanswered
 from holdfast.observations.rabbitmq import DrainState
-
-EXPECTED = {"ctl1": "rabbit@ctl1", "ctl2": "rabbit@ctl2"}
-
-
-def outcome_and_reason(verdict: Verdict) -> tuple[str, str]:
-    return verdict.outcome.value, verdict.reason
+from tests.unit.judges.verdicts import outcome_and_reason
 
 
 @pytest.mark.parametrize(
@@ -29,7 +24,7 @@ def outcome_and_reason(verdict: Verdict) -> tuple[str, str]:
     ],
 )
 def test_drained(marked: Mapping[str, bool], connections: int, outcome: str, reason: str) -> None:
-    state = DrainState(expected=EXPECTED, host="ctl1", marked=marked, connections=connections)
+    state = DrainState(host="ctl1", marked=marked, connections=connections)
     assert outcome_and_reason(drained("c", [state])) == (outcome, reason)
 
 

@@ -8,13 +8,10 @@ from holdfast.judges.rabbitmq import load as judges
 from holdfast.model import Outcome, Verdict
 from holdfast.observations.base import Unanswered
 from holdfast.observations.rabbitmq import ClientLoad, ClusterViews, NodeView
+from tests.unit.judges.verdicts import cases, outcome_and_reason
 
 EXPECTED = {"ctl1": "rabbit@ctl1", "ctl2": "rabbit@ctl2"}
 CAUSE = Unanswered("no broker answers")
-
-
-def outcome_and_reason(verdict: Verdict) -> tuple[str, str]:
-    return verdict.outcome.value, verdict.reason
 
 
 def counted(*loads: ClientLoad | Unanswered | None) -> ClusterViews:
@@ -24,7 +21,7 @@ def counted(*loads: ClientLoad | Unanswered | None) -> ClusterViews:
         views[f"ctl{number}"] = (
             load
             if isinstance(load, Unanswered)
-            else NodeView(node="n", members=frozenset(), running=frozenset(), load=load)
+            else NodeView(members=frozenset(), running=frozenset(), load=load)
         )
     return ClusterViews(expected=EXPECTED, views=views)
 
@@ -45,11 +42,7 @@ CONNECTIONS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("cluster", "outcome", "reason"),
-    [row[1:] for row in CONNECTIONS],
-    ids=[row[0] for row in CONNECTIONS],
-)
+@pytest.mark.parametrize(("cluster", "outcome", "reason"), cases(CONNECTIONS))
 def test_connections_at_baseline(cluster: ClusterViews, outcome: str, reason: str) -> None:
     assert outcome_and_reason(judges.connections_at_baseline("c", [cluster], 100, 0, 10)) == (
         outcome,
@@ -66,9 +59,7 @@ CHURN = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("cluster", "outcome", "reason"), [row[1:] for row in CHURN], ids=[row[0] for row in CHURN]
-)
+@pytest.mark.parametrize(("cluster", "outcome", "reason"), cases(CHURN))
 def test_churn_at_baseline(cluster: ClusterViews, outcome: str, reason: str) -> None:
     assert outcome_and_reason(judges.churn_at_baseline("c", [cluster], 1.0, 0, 5.0)) == (
         outcome,

@@ -18,6 +18,7 @@ from holdfast.observations.rabbitmq import (
     QueuePlacements,
     QuorumState,
 )
+from tests.unit.judges.verdicts import cases, outcome_and_reason
 
 EXPECTED = {"ctl1": "rabbit@ctl1", "ctl2": "rabbit@ctl2", "ctl3": "rabbit@ctl3"}
 CAUSE = Unanswered("no broker answers")
@@ -52,10 +53,6 @@ def listing(*placements: QueuePlacement, version: str = "3.10.8") -> QueuePlacem
     return QueuePlacements(expected=EXPECTED, host="ctl1", version=version, placements=placements)
 
 
-def outcome_and_reason(verdict: Verdict) -> tuple[str, str]:
-    return verdict.outcome.value, verdict.reason
-
-
 WHOLE = [
     ("there are none", [CLASSIC], "PASS", "whole"),
     ("all are", [quorum(), quorum(kind="stream")], "PASS", "whole"),
@@ -73,9 +70,7 @@ WHOLE = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("placements", "outcome", "reason"), [row[1:] for row in WHOLE], ids=[row[0] for row in WHOLE]
-)
+@pytest.mark.parametrize(("placements", "outcome", "reason"), cases(WHOLE))
 def test_quorum_queues_whole(placements: list[QueuePlacement], outcome: str, reason: str) -> None:
     verdict = quorum_queues_whole("c", [listing(*placements)])
     assert outcome_and_reason(verdict) == (outcome, reason)
@@ -109,7 +104,7 @@ def state_without(
     """Return the state without ctl1: a healthy cluster of ``size``, but for what is given."""
     expected = {h: n for h, n in EXPECTED.items() if int(h[-1]) <= size}
     members = frozenset(expected.values())
-    view = NodeView(node="any", members=members, running=nodes(running) & members)
+    view = NodeView(members=members, running=nodes(running) & members)
     views: dict[str, Any] = {h: CAUSE if h[-1] in silent else view for h in expected}
     return QuorumState(
         expected=expected,
@@ -142,9 +137,7 @@ WITHOUT = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("observed", "outcome", "reason"), [row[1:] for row in WITHOUT], ids=[row[0] for row in WITHOUT]
-)
+@pytest.mark.parametrize(("observed", "outcome", "reason"), cases(WITHOUT))
 def test_quorum_holds_without(observed: QuorumState, outcome: str, reason: str) -> None:
     assert outcome_and_reason(quorum_holds_without("c", [observed])) == (outcome, reason)
 
@@ -157,11 +150,7 @@ ACCEPTED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("observed", "outcome", "reason"),
-    [row[1:] for row in ACCEPTED],
-    ids=[row[0] for row in ACCEPTED],
-)
+@pytest.mark.parametrize(("observed", "outcome", "reason"), cases(ACCEPTED))
 def test_a_person_may_accept_a_loss_but_not_an_unknown(
     observed: QuorumState, outcome: str, reason: str
 ) -> None:
@@ -194,9 +183,7 @@ MIRRORS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("observed", "outcome", "reason"), [row[1:] for row in MIRRORS], ids=[row[0] for row in MIRRORS]
-)
+@pytest.mark.parametrize(("observed", "outcome", "reason"), cases(MIRRORS))
 def test_mirrors_in_sync(observed: QueuePlacements, outcome: str, reason: str) -> None:
     assert outcome_and_reason(mirrors_in_sync("c", [observed])) == (outcome, reason)
 

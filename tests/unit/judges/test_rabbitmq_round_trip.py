@@ -7,16 +7,10 @@ from collections.abc import Mapping
 import pytest
 
 from holdfast.judges.rabbitmq.round_trip import amqp_round_trip
-from holdfast.model import Outcome, Verdict
+from holdfast.model import Outcome
 from holdfast.observations.base import Unanswered
 from holdfast.observations.rabbitmq import RoundTrip, RoundTrips
-
-EXPECTED = {"ctl1": "rabbit@ctl1", "ctl2": "rabbit@ctl2"}
-
-
-def outcome_and_reason(verdict: Verdict) -> tuple[str, str]:
-    return verdict.outcome.value, verdict.reason
-
+from tests.unit.judges.verdicts import cases, outcome_and_reason
 
 WENT = RoundTrip(ok=True, seconds=0.02)
 
@@ -39,17 +33,15 @@ TRIPS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("trips", "outcome", "reason"), [row[1:] for row in TRIPS], ids=[row[0] for row in TRIPS]
-)
+@pytest.mark.parametrize(("trips", "outcome", "reason"), cases(TRIPS))
 def test_amqp_round_trip(trips: Mapping[str, RoundTrip], outcome: str, reason: str) -> None:
-    verdict = amqp_round_trip("c", [RoundTrips(expected=EXPECTED, trips=trips)])
+    verdict = amqp_round_trip("c", [RoundTrips(trips=trips)])
     assert outcome_and_reason(verdict) == (outcome, reason)
 
 
 def test_only_a_node_that_fails_is_unhealthy() -> None:
     trips = {"ctl1": ended("broken"), "ctl2": ended("denied")}
-    verdict = amqp_round_trip("c", [RoundTrips(expected=EXPECTED, trips=trips)])
+    verdict = amqp_round_trip("c", [RoundTrips(trips=trips)])
     assert verdict.hosts == {"ctl1": {"healthy": False}}
     assert verdict.message == "ctl1: publish: the cause; ctl2: publish: the cause"
 

@@ -11,6 +11,7 @@ from holdfast.judges import systemd
 from holdfast.model import Outcome, Verdict
 from holdfast.observations.base import Unanswered
 from holdfast.observations.systemd import UnitState
+from tests.unit.judges.verdicts import outcome_and_reason
 
 UP = UnitState(
     host="ctl1",
@@ -29,10 +30,6 @@ STOPPED = replace(UP, active_state="inactive", sub_state="dead")
 ONE_SHOT = replace(STOPPED, kind="oneshot")
 AGAIN = replace(UP, invocation_id="bbb")
 SILENT = Unanswered("ctl1 is unreachable")
-
-
-def outcome_and_reason(verdict: Verdict) -> tuple[Outcome, str]:
-    return verdict.outcome, verdict.reason
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,6 @@ def view_of_status(node: str, status: Mapping[str, Json]) -> NodeView:
     """Return a node's view from its ``cluster_status``."""
     partitions = status["partitions"] or {}
     return NodeView(
-        node=node,
         version=status["versions"].get(node, {}).get("rabbitmq_version", ""),
         members=frozenset([*status["disk_nodes"], *status.get("ram_nodes", ())]),
         running=frozenset(status["running_nodes"]),
@@ -79,7 +78,6 @@ def _view_by_http(node: str, answers: Mapping[str, Json]) -> NodeView:
     members = {each["name"]: each for each in answers[NODES]}
     own = members.get(node, {})
     return NodeView(
-        node=node,
         version=answers[OVERVIEW].get("rabbitmq_version", ""),
         members=frozenset(members),
         running=frozenset(name for name, each in members.items() if each.get("running")),

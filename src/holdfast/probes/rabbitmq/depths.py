@@ -13,7 +13,7 @@ from holdfast.observations.rabbitmq import QueueDepth, QueueDepths
 from holdfast.probes.base import ProbeContext, Shell
 from holdfast.probes.nova.site import expected_services
 from holdfast.probes.rabbitmq import commands, management
-from holdfast.probes.rabbitmq.site import RabbitSite, expected, first_answer, sites_of
+from holdfast.probes.rabbitmq.site import RabbitSite, first_answer, sites_of
 
 
 def probe_depths(
@@ -40,7 +40,6 @@ def probe_depths(
         sites, lambda host: _list_depths(context.shell, host, sites[host], vhost)
     )
     return QueueDepths(
-        expected=expected(sites),
         host=host,
         vhost=vhost,
         at=time.monotonic(),

@@ -13,7 +13,6 @@ from holdfast.probes.rabbitmq import commands, management
 from holdfast.probes.rabbitmq.management import NODES
 from holdfast.probes.rabbitmq.site import (
     Sites,
-    expected,
     first_answer,
     site_of_member,
     sites_of,
@@ -39,7 +38,7 @@ def probe_drain(context: ProbeContext, host: str) -> DrainState:
         marked, connections = _ask_by_http(context.shell, node, peers)
     else:
         marked, connections = _ask_by_command(context.shell, host, node, peers)
-    return DrainState(expected=expected(sites), host=host, marked=marked, connections=connections)
+    return DrainState(host=host, marked=marked, connections=connections)
 
 
 def _ask_by_http(shell: Shell, node: str, peers: Sites) -> tuple[dict[str, bool], int]:
