@@ -44,7 +44,7 @@ def main(state_dir: str, action: str, *arguments: str) -> int:
     driver = engine(Path(state_dir))
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        driver.stop.ask()
+        driver.stop.request()
 
     signal.signal(signal.SIGINT, stop)
     try:

@@ -152,9 +152,9 @@ class ScenarioRunner:
     def cause(self, kind: str) -> None:
         clock, store = self.harness.fleet.clock, self.harness.store
         if kind == "abort":
-            self.driver.stop.ask()
+            self.driver.stop.request()
         elif kind == "hard":
-            self.driver.stop.ask(hard=True)
+            self.driver.stop.request(hard=True)
         else:
             # The driver is frozen for ten minutes: nobody renews the lease.
             clock.now += timedelta(minutes=10)

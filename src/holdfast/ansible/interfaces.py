@@ -1,4 +1,4 @@
-"""What the engine asks of Ansible: read a site, read a playbook, run a play."""
+"""The engine's interfaces to Ansible: read an inventory, read a playbook, run a play."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from holdfast.plan import Playbook, SiteInventory
 class Play:
     """One ``ansible-playbook`` to start.
 
-    ``limit`` are the hosts it may reach (none: all its own) and that must all be in its result;
+    ``limit`` are the hosts that it may reach, and that must all be in its result (empty: all hosts);
     ``ident`` names it within its run and becomes a directory. Every text in ``variables`` reaches
     the play as text, never as a template.
     """
@@ -33,9 +33,9 @@ class Play:
 class PlayResult:
     """How a play ended, as in ``events.BatchEnded``.
 
-    ``ok`` only if the process said so, every host of the limit is in the statistics, and none of
-    them failed or was unreachable. ``messages`` holds the failing task's words per host, under ""
-    what concerns no host.
+    ``ok`` only if the process exited with 0, every host of the limit is in the statistics, and none
+    of them failed or was unreachable. ``messages`` has the output of the failed task per host, and
+    under "" what concerns no host.
     """
 
     status: PlayEnd
@@ -45,7 +45,7 @@ class PlayResult:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A play's sign of life: what is being done where, or a gate's present reading."""
+    """What a play does now: the task of a host, or the reading of a gate (``text``)."""
 
     host: str
     task: str
@@ -53,9 +53,9 @@ class Progress:
 
 
 class StopSignal:
-    """Somebody wants the run to stop: at the next boundary, or hard. Safe to ask in a signal handler.
+    """A request to stop the run: at the next boundary, or hard. Safe to use in a signal handler.
 
-    The first request asks for the boundary, a later one for the hard stop.
+    The first request is for the boundary, a later one for the hard stop.
     """
 
     def __init__(self) -> None:
@@ -63,8 +63,8 @@ class StopSignal:
         self.at_boundary = False
         self.hard = False
 
-    def ask(self, *, hard: bool = False) -> None:
-        """Ask for a stop; the second time, or with ``hard``, for the hard one."""
+    def request(self, *, hard: bool = False) -> None:
+        """Request a stop; the second time, or with ``hard``, the hard one."""
         self.hard = self.hard or hard or self.at_boundary
         self.at_boundary = True
 
@@ -80,8 +80,8 @@ class PlayRunner(Protocol):
     ) -> PlayResult:
         """Start the play and return when it, and every process of it, has ended.
 
-        ``interrupted`` is asked a few times a second; once true, the play is ended at once and the
-        status is ``interrupted``.
+        ``interrupted`` is called a few times a second; once it returns true, the play is ended at once
+        and the status is ``interrupted``.
 
         Raises:
             InvalidInput: the play could not be started at all; nothing was touched.
@@ -89,15 +89,15 @@ class PlayRunner(Protocol):
         ...
 
     def end_strays(self, run: str) -> list[int]:
-        """End the processes of plays that outlived the run's driver, and return which they were."""
+        """End the processes of plays that outlived the run's driver, and return their ids."""
         ...
 
 
 class InventoryReader(Protocol):
-    """Reads a site's groups and hosts."""
+    """Reads the groups and hosts of a site."""
 
     def read(self, site: Path, limit: str) -> SiteInventory:
-        """The site, with ``selected`` set where a limit is given.
+        """Return the site, with ``selected`` set where a limit is given.
 
         Raises:
             InvalidInput: it cannot be read (a vault that does not open included), or the limit
@@ -110,7 +110,7 @@ class PlaybookReader(Protocol):
     """Reads a playbook's policy."""
 
     def read(self, name: str, variables: Mapping[str, Json]) -> Playbook:
-        """The playbook, its policy's templates resolved with these variables.
+        """Return the playbook, with the templates of its policy resolved by these variables.
 
         Raises:
             InvalidInput: there is no such playbook, or it declares no usable policy.

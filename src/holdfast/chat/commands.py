@@ -202,7 +202,7 @@ class CommandHandler:
         engine, by = self.dependencies.engine, requester.member.id
         with self._acting:
             driven = self._is_driven(state)
-            state = engine.ask_abort(state.run, by, hard=command.hard)
+            state = engine.request_abort(state.run, by, hard=command.hard)
         following = f"next: holdfast status {state.run}"
         if not driven and state.status is not Status.RUNNING:
             return Message(f"Closed [{state.run}]: nothing more is touched.\n{following}")

@@ -38,12 +38,12 @@ def interruptible(stop: StopSignal, show: Callable[[str], None]) -> Iterator[Non
     messages: SimpleQueue[str | None] = SimpleQueue()
 
     def on_interrupt(_number: int, _frame: FrameType | None) -> None:
-        stop.ask()
+        stop.request()
         messages.put(HARD if stop.hard else BOUNDARY)
 
     def on_termination(number: int, _frame: FrameType | None) -> None:
         if not stop.at_boundary:
-            stop.ask()
+            stop.request()
             messages.put(f"{signal.Signals(number).name}: {BOUNDARY}")
 
     printer = Thread(target=_print_messages, args=(messages, show), daemon=True)

@@ -123,7 +123,7 @@ def abort(
     context = context_of(ctx)
     found = context.run = find_run(context.store, run)
     engine = context.engine()
-    state = engine.ask_abort(found, context.user, hard=hard)
+    state = engine.request_abort(found, context.user, hard=hard)
     if state.status is not Status.RUNNING:
         context.show(stop_message(state, hold_message(state)))
         return

@@ -1,17 +1,24 @@
 """The engine: the only loop. It reads the journal, decides, starts the next play, and reads again.
 
-1. Plan: runbook, inventory and playbooks are read and checked against each other; nothing is touched.
-2. Open the run in the journal; survey the services that will be touched; take their leases. A refusal
-   up to here leaves nothing but its own entry in the journal.
-3. Fold the journal and let ``plan.decide`` say what comes next; journal it, and do it:
-   a look (survey, check, wait, sweep, observe), a roll of one batch, a question to people, or an end.
-4. A roll's play takes its hosts through their phases and writes intents, outcomes and verdicts itself.
-   Every one of its acts proves the lease again; the engine adds how the play ended.
-5. Repeat from 3 until the run is finished, held, aborted or refused; then give the leases back.
+1. Plan: read the runbook, the inventory and the playbooks, and check them against each other.
+   Nothing is touched.
+2. Open the run in the journal, survey the services that will be touched, and take their leases. A
+   refusal up to this point leaves only its own event in the journal.
+3. Fold the journal, and let ``plan.decide`` decide what comes next; record it and carry it out: an
+   inspection (survey, check, wait, sweep, observe), a roll of one batch, a request for approval, or
+   an end.
+4. The play of a roll takes its hosts through their phases, and writes intents, results and verdicts
+   itself. Each of its acts proves the lease again. The engine records how the play ended.
+5. Repeat from 3 until the run is finished, held, aborted or refused; then release the leases.
 
-Meanwhile ``keeper`` renews the leases, passes on requests to stop, and tells the listener. The
-engine opens no connection to the fleet, sees no secret, repeats no act, and keeps no state: what a
-crashed engine leaves is the journal, and ``resume`` starts at 3 with the hosts in hand asked first.
+Meanwhile ``lease_keeper`` renews the leases, reads requests to stop, and passes events to the
+listener. The engine opens no connection to the fleet, knows no secret, repeats no act, and keeps no
+state of its own: after a crash the journal is all there is, and ``resume`` begins at 3, where hosts
+in hand are observed first.
+
+Modules: ``driver`` is the loop, ``lease_keeper`` renews leases, ``hold_report`` is what is printed
+at a hold, ``play_builder`` makes the play of a decision, ``planner`` makes plans, ``run_lookup``
+finds runs.
 """
 
 from holdfast.ansible.interfaces import Progress, StopSignal

@@ -1,6 +1,6 @@
-"""What an engine works with from outside, bundled once: state, plays, plans, time, and who is told.
+"""``Dependencies``: what an engine uses from outside: store, runner, planner, time, listener.
 
-Every field has a shipped fake or is a plain function; tests replace what they need.
+Every field has a shipped fake or is a plain function, so that tests replace what they need.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Dependencies:
 
     ``wait`` lets that many seconds pass. ``holder`` makes the holder of a run's leases from run,
     person and reason. ``driver_gone`` is true only for a holder whose process is known to have
-    ended. ``listener`` gets every event of the journal and the progress of plays. ``stop`` is safe
-    to use from a signal handler.
+    ended. ``listener`` gets every event of the journal and the progress of plays; ``background``
+    calls a function repeatedly beside the driver. ``stop`` may be used in a signal handler.
     """
 
     store: Store

@@ -1,4 +1,4 @@
-"""The loop of one run: fold, decide, journal, do; until an end."""
+"""The loop of one run: fold the journal, decide, record, carry out; until the run ends."""
 
 from __future__ import annotations
 
@@ -37,12 +37,13 @@ from holdfast.plan import (
     decide,
 )
 
-_LOOK_AGAIN_SECONDS = 1.0
+_POLL_SECONDS = 1.0
+"""How often the journal is read while a run waits for approvals."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """How a run ended: ``code`` is the exit code, ``state`` the fold of its journal."""
+    """How a run ended: its exit code, and its state as folded from the journal."""
 
     run: str
     code: int
@@ -50,7 +51,11 @@ class RunResult:
 
 
 class Driver:
-    """Drives one run from where its journal stands to its next end."""
+    """Drives one run from the state that its journal gives to its next end.
+
+    ``grant`` are leases that the caller took already; ``known_seq`` is the journal's last event that
+    the listener knows.
+    """
 
     def __init__(
         self,
@@ -59,7 +64,7 @@ class Driver:
         holder: Holder,
         *,
         grant: Grant | None = None,
-        heard: int = 0,
+        known_seq: int = 0,
     ) -> None:
         self._dependencies, self._stop = dependencies, dependencies.stop
         self._store, self._clock = dependencies.store, dependencies.clock
@@ -70,29 +75,29 @@ class Driver:
             self._store,
             self._run,
             holder.by,
-            after=heard,
+            after=known_seq,
             clock=self._clock,
             listener=dependencies.listener,
             stop=dependencies.stop,
         )
 
     def drive(self) -> RunResult:
-        """Go on until the run has ended; its leases are given back then.
+        """Drive the run until it ends, release its leases, and return the result.
 
         Raises:
-            StateLost: the journal cannot be read or written any more.
+            StateLost: the journal can no longer be read or written.
         """
         if self._grant is not None:
-            self._keeper.hold_on_to(self._grant)
+            self._keeper.keep(self._grant)
         try:
             with self._dependencies.background(self._keeper.beat):
-                code = self._to_its_end()
+                code = self._drive_to_the_end()
                 self._keeper.beat()
                 return RunResult(self._run, code, self._state)
         except StateUnusable as error:
             raise StateLost.of(self._run, error, acting=self._state.batch is not None) from error
 
-    def _to_its_end(self) -> int:
+    def _drive_to_the_end(self) -> int:
         code = None
         try:
             while code is None:
@@ -104,31 +109,31 @@ class Driver:
         return code
 
     def _step(self) -> int | None:
-        """One round; the exit code once the run has ended."""
+        """Make one decision and carry it out; return the exit code once the run has ended."""
         self._keeper.beat()
-        self._read()
-        self._refuse_to_share()
+        self._read_journal()
+        self._refuse_if_replaced()
         if self._state.status is Status.ABORTED:
             return 5
-        return self._do(decide(self._plan, self._state, self._clock()))
+        return self._carry_out(decide(self._plan, self._state, self._clock()))
 
-    def _do(self, decision: Decision) -> int | None:  # noqa: C901  # one arm for each decision
+    def _carry_out(self, decision: Decision) -> int | None:  # noqa: C901  # one arm for each decision
         now = self._clock()
         match decision:
             case Inspect():
-                self._look(decision)
+                self._inspect(decision)
             case TakeLease():
                 return self._take_lease()
             case BeginStep():
-                self._say(ev.StepStarted(at=now, step=decision.step, title=decision.title))
+                self._record(ev.StepStarted(at=now, step=decision.step, title=decision.title))
             case EndStep():
-                self._say(ev.StepFinished(at=now, step=decision.step))
+                self._record(ev.StepFinished(at=now, step=decision.step))
             case Roll():
                 self._roll(decision)
             case AskApproval():
-                self._ask(decision)
+                self._request_approval(decision)
             case AwaitApproval():
-                self._dependencies.wait(_LOOK_AGAIN_SECONDS)
+                self._dependencies.wait(_POLL_SECONDS)
             case Hold():
                 return self._hold(decision.failure)
             case Refuse():
@@ -136,32 +141,35 @@ class Driver:
             case Abort():
                 self._abort(decision.by)
             case Finish():
-                self._say(ev.Finished(at=now))
+                self._record(ev.Finished(at=now))
                 return 0
             case _:
                 assert_never(decision)
         return None
 
-    def _look(self, look: Inspect) -> None:
-        self._say(
+    def _inspect(self, inspection: Inspect) -> None:
+        self._record(
             ev.InspectionStarted(
                 at=self._clock(),
-                step=look.step,
-                what=look.what,
-                hosts=list(look.hosts),
-                claims=list(look.claims),
+                step=inspection.step,
+                what=inspection.what,
+                hosts=list(inspection.hosts),
+                claims=list(inspection.claims),
             )
         )
-        # Whoever wants to stop need not wait for a look, which touches nothing; but what a hard
-        # stop left on a host has to be observed, however impatient somebody is.
+        # An inspection touches nothing, so a request to stop ends it at once. Only the observation of
+        # hosts is completed: what a hard stop left on them has to be known.
         stop = self._stop
-        interrupted = (lambda: False) if look.what == "observe" else (lambda: stop.at_boundary)
-        result = self._play(inspection_play(self._plan, self._state, look), interrupted)
-        self._say(
+        interrupted = (
+            (lambda: False) if inspection.what == "observe" else (lambda: stop.at_boundary)
+        )
+        play = inspection_play(self._plan, self._state, inspection)
+        result = self._run_play(play, interrupted)
+        self._record(
             ev.InspectionEnded(
                 at=self._clock(),
-                step=look.step,
-                what=look.what,
+                step=inspection.step,
+                what=inspection.what,
                 status=result.status,
                 messages=dict(result.messages),
             )
@@ -170,7 +178,7 @@ class Driver:
     def _roll(self, roll: Roll) -> None:
         step = self._plan.step(roll.step)
         assert isinstance(step, PlannedRoll)  # noqa: S101  # decide() names rolls of this very plan
-        self._say(
+        self._record(
             ev.BatchStarted(
                 at=self._clock(),
                 step=roll.step,
@@ -181,8 +189,8 @@ class Driver:
             )
         )
         play = roll_play(self._plan, self._state, step, roll)
-        result = self._play(play, lambda: self._stop.hard)
-        self._say(
+        result = self._run_play(play, lambda: self._stop.hard)
+        self._record(
             ev.BatchEnded(
                 at=self._clock(),
                 step=roll.step,
@@ -192,9 +200,9 @@ class Driver:
             )
         )
 
-    def _play(self, play: Play, interrupted: Callable[[], bool]) -> PlayResult:
+    def _run_play(self, play: Play, interrupted: Callable[[], bool]) -> PlayResult:
         try:
-            return self._dependencies.runner.run(play, self._keeper.tell, interrupted)
+            return self._dependencies.runner.run(play, self._keeper.report_progress, interrupted)
         except InvalidInput as error:
             return PlayResult("failed", dict.fromkeys(play.limit, "absent"), {"": str(error)})
 
@@ -204,12 +212,12 @@ class Driver:
         except LeaseHeld as held:
             return self._refuse(Failure(0, "", "lease", held.message))
         self._grant = grant
-        self._keeper.hold_on_to(grant)
-        self._say(ev.LeaseTaken(at=self._clock(), tokens=dict(grant.tokens)))
+        self._keeper.keep(grant)
+        self._record(ev.LeaseTaken(at=self._clock(), tokens=dict(grant.tokens)))
         return None
 
-    def _ask(self, decision: AskApproval) -> None:
-        self._say(
+    def _request_approval(self, decision: AskApproval) -> None:
+        self._record(
             ev.ApprovalRequested(
                 at=self._clock(),
                 step=decision.step,
@@ -220,11 +228,11 @@ class Driver:
 
     def _hold(self, failure: Failure) -> int:
         held = held_event(self._state, failure, self._clock())
-        self._say(held)
+        self._record(held)
         return held.code
 
     def _refuse(self, failure: Failure) -> int:
-        self._say(
+        self._record(
             ev.RunRefused(
                 at=self._clock(),
                 step=failure.step,
@@ -236,7 +244,7 @@ class Driver:
         return 3
 
     def _abort(self, by: str) -> None:
-        """Say it, once: a run without a lease may be closed by whoever asked, at this very moment."""
+        """Record the abort once; without a lease, the process that requested it may record it too."""
         aborted = ev.Aborted(
             at=self._clock(),
             by=by,
@@ -246,42 +254,45 @@ class Driver:
         if self._grant is None:
             self._store.append_next(self._run, aborted, self._state.seq)
         else:
-            self._say(aborted)
+            self._record(aborted)
 
     def _stop_without_lease(self, lost: LeaseLost) -> int:
-        """Without the lease nothing may be touched; whoever resumed the run now speaks for it."""
-        self._read()
+        """Return the exit code of a run that lost its lease; record the hold.
+
+        Where another process has resumed the run, nothing is recorded: that process drives it now.
+        """
+        self._read_journal()
         ours = self._grant.tokens if self._grant else {}
         if self._state.grant is None or dict(self._state.grant.tokens) == dict(ours):
             failure = Failure(self._state.current_step, "", "lease", lost.message)
             held = held_event(self._state, failure, self._clock())
             self._store.append(self._run, held)
-            self._read()
+            self._read_journal()
         return (
             6 if any(turn.outcome_unknown for _, turn in self._state.in_hand()) else lost.exit_code
         )
 
-    def _refuse_to_share(self) -> None:
-        """Somebody resumed the run under a lease of theirs: it is no longer ours to drive."""
-        theirs = self._state.grant
-        if theirs is not None and (self._grant is None or theirs.tokens != self._grant.tokens):
+    def _refuse_if_replaced(self) -> None:
+        """Raise ``LeaseLost`` where another process resumed the run, under a grant of its own."""
+        grant = self._state.grant
+        if grant is not None and (self._grant is None or grant.tokens != self._grant.tokens):
             raise LeaseLost(f"run {self._run} was resumed by another process")
 
-    def _say(self, event: Event) -> None:
-        """Write to the journal; with a lease, only while it is ours."""
+    def _record(self, event: Event) -> None:
+        """Append to the journal; with a lease, only while it is valid."""
         store, now = self._store, self._clock()
         if self._grant is None:
             store.append(self._run, event)
         else:
             store.append_guarded(self._grant, event, now)
-        self._read()
+        self._read_journal()
 
-    def _read(self) -> None:
+    def _read_journal(self) -> None:
         advance(self._state, self._store.read(self._run, self._state.seq))
 
 
 def run_opened(plan: Plan, holder: Holder, now: datetime) -> ev.RunOpened:
-    """The first event of a run."""
+    """Return the first event of a run."""
     return ev.RunOpened(
         at=now,
         runbook=plan.runbook,

@@ -1,4 +1,4 @@
-"""``Engine``: plan, start, resume, abort, approve. Checks before anything is touched; then drives."""
+"""``Engine``: starts, resumes, aborts and approves runs; checks first, then drives."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OPEN = {Status.RUNNING, Status.HELD}
 
 
 class Engine:
-    """Runs runbooks. ``stop`` is safe to ask from a signal handler: first boundary, then hard."""
+    """Runs runbooks. ``stop`` may be used in a signal handler: first the boundary, then hard."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self.stop = dependencies.stop
@@ -31,24 +31,24 @@ class Engine:
 
     @property
     def planner(self) -> Planner:
-        """What makes plans, with the inventories and playbooks of this engine."""
+        """The planner, with the inventories and playbooks of this engine."""
         return self._dependencies.planner
 
     # --- runs ---------------------------------------------------------------------------------
 
     def new_run(self, runbook: str) -> str:
-        """Return a run id that nobody has used."""
+        """Return a run id that is not used yet."""
         return self._store.new_run(runbook, self._clock())
 
     def start(self, plan: Plan, by: str, reason: str, run: str = "") -> RunResult:
-        """Run the plan; returns when the run has ended, in whichever way.
+        """Run the plan and return when the run has ended, in whichever way.
 
-        ``run`` is an id from ``new_run``: whoever has to know it beforehand asks for it there.
+        ``run`` is an id from ``new_run``, for a caller that has to know it beforehand.
 
         Raises:
-            InvalidInput: there is no reason, or nothing to do, or there is such a run already.
+            InvalidInput: there is no reason, or there is such a run already.
             LeaseHeld: another run holds a scope; nothing was touched, nothing journaled.
-            StateLost: the journal cannot be read or written any more.
+            StateLost: the journal can no longer be read or written.
         """
         if not reason.strip():
             raise InvalidInput("a run needs a reason", remedy="--reason 'why this is done now'")
@@ -63,13 +63,13 @@ class Engine:
         return Driver(self._dependencies, plan, holder).drive()
 
     def resume(self, run: str, by: str, reason: str) -> RunResult:
-        """Go on with a held, aborted or dead run from its journal; repeats nothing that is done.
+        """Continue a held, aborted or dead run from its journal; repeat nothing that is done.
 
         Raises:
             InvalidInput: there is no such run, it has ended for good, or its hosts are gone.
             StateUnusable: its journal or plan is damaged, or was written by a newer Holdfast.
             LeaseHeld: its driver still lives, or another run holds a scope.
-            StateLost: the journal cannot be read or written any more.
+            StateLost: the journal can no longer be read or written.
         """
         if not reason.strip():
             raise InvalidInput("a resume needs a reason", remedy="--reason 'what was repaired'")
@@ -80,20 +80,20 @@ class Engine:
         now = self._clock()
         grant = self._store.take(holder, plan.leases, TTL, now)
         self._journal_resume(holder, grant, ended)
-        return Driver(self._dependencies, plan, holder, grant=grant, heard=state.seq).drive()
+        return Driver(self._dependencies, plan, holder, grant=grant, known_seq=state.seq).drive()
 
-    def ask_abort(self, run: str, by: str, *, hard: bool = False) -> RunState:
-        """Ask a running run to stop; one that holds no lease is closed as aborted at once.
+    def request_abort(self, run: str, by: str, *, hard: bool = False) -> RunState:
+        """Request that a run stops; a run without a driver is recorded as aborted at once.
 
-        Whether it was closed is said by the state that is returned. A driver that lives without a
-        lease, in its first survey, finds it closed and ends.
+        The returned state has the status ``ABORTED`` in that case. A driver without a lease yet, in
+        its first survey, finds its run aborted, and ends.
 
         Raises:
             InvalidInput: there is no such run, or it has ended already.
-            Refused: it is a play that somebody runs by hand, in a terminal of their own.
+            Refused: it is a play that was started by hand and still runs.
         """
         state = self.state(run)
-        self._refuse_a_play(state)
+        self._refuse_by_hand(state)
         if state.status not in _OPEN:
             raise InvalidInput(
                 f"run {run} has ended already: {state.status}", remedy=f"holdfast status {run}"
@@ -101,15 +101,15 @@ class Engine:
         self._store.append(run, ev.AbortRequested(at=self._clock(), by=by, hard=hard))
         state = self.state(run)
         if state.status in _OPEN and self.driver(state) is None:
-            # Only as the next event: whoever writes meanwhile lives, and has heard the request.
-            self._store.append_next(run, _closed(state, by, self._clock()), state.seq)
+            # Only as the next event: a driver that wrote one meanwhile lives, and reads the request.
+            self._store.append_next(run, _aborted(state, by, self._clock()), state.seq)
         return self.state(run)
 
     def approve(self, run: str, by: str) -> RunState:
-        """Give the word that the run waits for, for exactly the plan it asked about.
+        """Approve the step that the run waits at, for exactly the plan of its request.
 
         Raises:
-            InvalidInput: there is no such run, or it waits for nobody's word.
+            InvalidInput: there is no such run, or it waits for no approval.
         """
         state = self.state(run)
         step = state.step
@@ -119,30 +119,31 @@ class Engine:
             or step.finished
         ):
             raise InvalidInput(f"run {run} does not wait for an approval")
-        word = ev.Approved(
+        approved = ev.Approved(
             at=self._clock(), step=step.number, by=by, plan_hash=step.approval_plan_hash
         )
-        self._store.append(run, word)
+        self._store.append(run, approved)
         return self.state(run)
 
-    # --- looking ------------------------------------------------------------------------------
+    # --- reading ------------------------------------------------------------------------------
 
     def state(self, run: str) -> RunState:
-        """The fold of a run's journal.
+        """Return the state of a run.
 
         Raises:
-            InvalidInput: there is no such run; names the nearest.
+            InvalidInput: there is no such run; the error names the nearest.
+            StateUnusable: its journal is damaged, or was written by a newer Holdfast.
         """
         return read_run(self._store, run)
 
     def driver(self, state: RunState) -> LeaseRow | None:
-        """Who drives this run now, as far as can be known; None for a run that stopped or died."""
+        """Return the lease of the run's driver; None for a run that stopped or whose driver died."""
         return driver_of(self._store, state, self._clock())
 
     # --- resuming -----------------------------------------------------------------------------
 
     def _resumable(self, state: RunState) -> Plan:
-        """The run's own plan, if its hosts still exist."""
+        """Return the run's own plan; raise ``InvalidInput`` where it cannot be resumed."""
         if state.status in {Status.FINISHED, Status.REFUSED}:
             raise InvalidInput(f"run {state.run} is {state.status}: there is nothing to resume")
         plan = plan_of(state)
@@ -166,11 +167,11 @@ class Engine:
         return plan
 
     def _end_strays(self, run: str, plan: Plan) -> list[int]:
-        """End what outlived a dead driver. A living one keeps its plays, and its lease says so."""
+        """End the plays that outlived a dead driver; a living driver keeps its plays and its lease."""
         now = self._clock()
         rows = (row for scope in plan.leases for row in self._store.holders(scope, now))
-        ours = [row.holder for row in rows if row.holder.run == run]
-        if any(not self._dependencies.driver_gone(holder) for holder in ours):
+        drivers = [row.holder for row in rows if row.holder.run == run]
+        if any(not self._dependencies.driver_gone(holder) for holder in drivers):
             return []
         return self._dependencies.runner.end_strays(run)
 
@@ -187,17 +188,16 @@ class Engine:
         self._store.append_guarded(grant, resumed, now)
         self._store.append_guarded(grant, ev.LeaseTaken(at=now, tokens=dict(grant.tokens)), now)
 
-    def _refuse_a_play(self, state: RunState) -> None:
-        """A play run by hand has no driver of ours that could hear a request."""
+    def _refuse_by_hand(self, state: RunState) -> None:
+        """Refuse for a play that runs by hand: it has no driver that could read the request."""
         driver = self.driver(state)
         if driver is not None and state.opened is not None and not state.opened.plan:
             where = f"process {driver.holder.process} on {driver.holder.controller}"
             raise Refused(
                 f"Run {state.run} is a play that {driver.holder.by} started by hand ({where})",
-                remedy="Ctrl-C in its own terminal; it stops there, perhaps with a host in hand",
+                remedy="press Ctrl-C in its terminal; it stops at once, perhaps with a host in hand",
             )
 
 
-def _closed(state: RunState, by: str, now: datetime) -> ev.Aborted:
-    left, then = host_states(state), next_commands(state)
-    return ev.Aborted(at=now, by=by, left=left, next_commands=then)
+def _aborted(state: RunState, by: str, now: datetime) -> ev.Aborted:
+    return ev.Aborted(at=now, by=by, left=host_states(state), next_commands=next_commands(state))

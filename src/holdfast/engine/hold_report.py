@@ -1,4 +1,4 @@
-"""What a run leaves behind when it stops, and which commands come next: for people, from the fold."""
+"""What is printed at a hold: the state of every host, and the commands to continue, from the run's state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from holdfast.plan import Plan, plan_of
 from holdfast.text import join_names
 
 BY_HAND = "the same ansible-playbook command as before, once this is repaired"
-"""A play run by hand keeps no plan to resume from; it looks at everything before it acts."""
+"""The way to continue a play run by hand: it has no plan, and probes everything again before it acts."""
 
 
 UNREADABLE_PLAN = (
@@ -24,7 +24,7 @@ UNREADABLE_PLAN = (
 
 
 def held_event(state: RunState, failure: Failure, at: datetime) -> Held:
-    """The hold as the journal keeps it; the code is 6 where an act's outcome is unknown."""
+    """Return the hold for the journal; its code is 6 where the outcome of an act is unknown."""
     unknown = any(turn.outcome_unknown for _, turn in state.in_hand())
     return Held(
         at=at,
@@ -39,9 +39,9 @@ def held_event(state: RunState, failure: Failure, at: datetime) -> Held:
 
 
 def hold_message(state: RunState) -> Held | None:
-    """Where the run stands and what comes next; for a run whose driver died, from its last words.
+    """Return the hold of a held run; for a run that still counts as running, one made from its last event.
 
-    None for a run that ended in any other way, or that has no events.
+    The latter is for runs whose driver died. None for a run that ended otherwise, or has no events.
     """
     if state.held is not None or state.status != "running" or state.at is None:
         return state.held
@@ -53,7 +53,7 @@ def hold_message(state: RunState) -> Held | None:
 
 
 def host_states(state: RunState) -> list[str]:
-    """One sentence per host in hand, then who is done and who was not touched."""
+    """Return one sentence for each host in hand, then which hosts are done and which not touched."""
     sentences = [f"{turn.host}: {describe_turn(turn)}" for _, turn in state.in_hand()]
     if done := state.done():
         sentences.append(f"done and proved healthy: {join_names(done)}")
@@ -63,41 +63,45 @@ def host_states(state: RunState) -> list[str]:
 
 
 def next_commands(state: RunState) -> list[str]:
-    """The command that continues, then those that give hosts back by hand."""
+    """Return the command that continues the run, then those that undo drains by hand."""
     log = f"holdfast log {shlex.quote(state.run)}"
     if state.opened is not None and not state.opened.plan:
-        return [BY_HAND, *_give_back(state), log]
+        return [BY_HAND, *_undo_commands(state), log]
     if state.grant is None:
         return [rerun_command(state), log]
     resume = f"holdfast resume {shlex.quote(state.run)} --reason '…'"
-    return [resume, *_give_back(state), log]
+    return [resume, *_undo_commands(state), log]
 
 
 def rerun_command(state: RunState) -> str:
-    """The command that starts this run anew: all of it, so that whoever copies it means the same hosts."""
+    """Return the complete command that starts this run anew, with its site, limit and inputs."""
     if state.opened is None or not state.opened.plan:
         return BY_HAND
     plan = _readable_plan(state)
     if plan is None:
         return UNREADABLE_PLAN
-    words = ["holdfast", "run", plan.runbook, "--site", plan.inventory]
-    words += ["--limit", plan.limit] if plan.limit else []
+    command = ["holdfast", "run", plan.runbook, "--site", plan.inventory]
+    command += ["--limit", plan.limit] if plan.limit else []
     for name, value in plan.inputs.items():
-        words += ["--input", f"{name}={value}"]
-    return f"{shlex.join(words)} --reason '…'"
+        command += ["--input", f"{name}={value}"]
+    return f"{shlex.join(command)} --reason '…'"
 
 
 def describe_turn(turn: Turn) -> str:
-    """What this run did to a host in hand, as far as is known."""
-    parts = [_restart_words(restart.unit, restart.happened) for restart in turn.restarts.values()]
+    """Return what this run did to a host in hand, as far as it is known."""
+    parts = [
+        _describe_restart(restart.unit, restart.happened) for restart in turn.restarts.values()
+    ]
     if not parts:
         parts = ["not restarted"]
     if turn.drain is not None:
-        parts.append("left drained by this run" if not _rebooted(turn) else "drained before that")
+        parts.append(
+            "left drained by this run" if not _restarted(turn) else "drained before the restart"
+        )
     return "; ".join(parts)
 
 
-def _restart_words(unit: str, happened: bool | None) -> str:
+def _describe_restart(unit: str, happened: bool | None) -> str:
     if happened is None:
         return f"a restart of {unit} was sent, and whether it happened is unknown"
     return (
@@ -105,11 +109,11 @@ def _restart_words(unit: str, happened: bool | None) -> str:
     )
 
 
-def _rebooted(turn: Turn) -> bool:
+def _restarted(turn: Turn) -> bool:
     return any(restart.happened for restart in turn.restarts.values())
 
 
-def _give_back(state: RunState) -> Iterator[str]:
+def _undo_commands(state: RunState) -> Iterator[str]:
     for _, turn in state.in_hand():
         if turn.drain is not None and turn.drain.undo:
             yield turn.drain.undo

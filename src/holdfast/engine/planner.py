@@ -1,4 +1,4 @@
-"""``Planner``: from the names a person types to a plan. Needs no state, takes no lease, touches nothing."""
+"""``Planner``: makes a plan from a runbook's path, a site, inputs and a limit. Touches nothing."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Planner:
     claim_group: Callable[[Json], str]
 
     def plan(self, runbook: Path, site: Path, inputs: Mapping[str, str], limit: str = "") -> Plan:
-        """Apply a runbook to a site; touches nothing.
+        """Apply a runbook to a site.
 
         Raises:
-            InvalidInput: the runbook, the inventory, an input, or a name in them is wrong.
+            InvalidInput: the runbook, the inventory, an input or a name in them is wrong.
         """
         parsed = parse_runbook(str(runbook), read_text(runbook))
         typed = read_inputs(parsed.inputs, inputs)
@@ -38,10 +38,10 @@ class Planner:
 
 
 def read_text(runbook: Path) -> str:
-    """The text of a runbook's file.
+    """Return the text of a runbook's file.
 
     Raises:
-        InvalidInput: it cannot be read, or is no UTF-8.
+        InvalidInput: it cannot be read, or is not UTF-8.
     """
     try:
         return runbook.read_text("utf-8")

@@ -1,6 +1,6 @@
-"""Which play a decision asks for: playbook, limit and variables.
+"""The play of a decision: playbook, limit and variables.
 
-Owns the engine's half of docs/architecture.md, "How a play and the engine talk".
+The variables are those of docs/architecture.md, "How a play and the engine talk".
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ CHECK, SWEEP, OBSERVE = "check.yml", "sweep.yml", "observe.yml"
 
 
 def roll_play(plan: Plan, state: RunState, step: PlannedRoll, roll: Roll) -> Play:
-    """The play of one batch: first the sweep over what is done, then the hosts' turn."""
-    variables = _common(plan, state) | _pace(step.settle, step.deadline_seconds)
+    """Return the play of one batch: first the sweep over the hosts done, then the hosts' turn."""
+    variables = _common(plan, state) | _timing(step.settle, step.deadline_seconds)
     variables |= {
         "holdfast_batch": list(roll.hosts),
         "holdfast_phases": [phase.value for phase in roll.phases],
@@ -33,35 +33,39 @@ def roll_play(plan: Plan, state: RunState, step: PlannedRoll, roll: Roll) -> Pla
     )
 
 
-def inspection_play(plan: Plan, state: RunState, look: Inspect) -> Play:
-    """The play that only looks."""
-    playbook, limit, asked = _look(state, look)
+def inspection_play(plan: Plan, state: RunState, inspection: Inspect) -> Play:
+    """Return the play of an inspection."""
+    playbook, limit, claims = _inspection(state, inspection)
     return Play(
         run=state.run,
         ident=_ident(state, playbook),
         playbook=playbook,
         inventory=plan.inventory,
         limit=limit,
-        variables=_common(plan, state) | _pace(look.settle, look.deadline_seconds) | asked,
+        variables=_common(plan, state)
+        | _timing(inspection.settle, inspection.deadline_seconds)
+        | claims,
     )
 
 
-def _look(state: RunState, look: Inspect) -> tuple[str, tuple[str, ...], dict[str, Json]]:
-    """Playbook, limit and what to look at."""
-    if look.what == "observe":
-        units = {host: _units(state, host) for host in look.hosts}
-        return OBSERVE, look.hosts, {"holdfast_observe": units}
-    if look.what == "sweep":
-        done = {"holdfast_done": list(look.hosts), "holdfast_done_units": _done_units(state)}
-        return SWEEP, look.hosts, done
-    asked: dict[str, Json] = {"holdfast_check_claims": list(look.claims)}
-    if look.hosts:
-        asked["holdfast_check_hosts"] = list(look.hosts)
-    return CHECK, look.hosts, asked
+def _inspection(
+    state: RunState, inspection: Inspect
+) -> tuple[str, tuple[str, ...], dict[str, Json]]:
+    """Return playbook, limit and the variables that say what is inspected."""
+    if inspection.what == "observe":
+        units = {host: _units(state, host) for host in inspection.hosts}
+        return OBSERVE, inspection.hosts, {"holdfast_observe": units}
+    if inspection.what == "sweep":
+        done = {"holdfast_done": list(inspection.hosts), "holdfast_done_units": _done_units(state)}
+        return SWEEP, inspection.hosts, done
+    claims: dict[str, Json] = {"holdfast_check_claims": list(inspection.claims)}
+    if inspection.hosts:
+        claims["holdfast_check_hosts"] = list(inspection.hosts)
+    return CHECK, inspection.hosts, claims
 
 
 def _ident(state: RunState, playbook: str) -> str:
-    """Unique within the run: every play's start is journaled before it is composed."""
+    """Return a name that is unique in the run: every play's start is journaled before this."""
     number = len(state.batches) + len(state.inspections)
     return f"{number:04d}-{playbook.removesuffix('.yml').replace('_', '-')}"
 
@@ -69,24 +73,24 @@ def _ident(state: RunState, playbook: str) -> str:
 def _common(plan: Plan, state: RunState) -> dict[str, Json]:
     tokens = state.grant.tokens if state.grant else {}
     opened = state.opened
-    words = {"holdfast_by": opened.by, "holdfast_reason": opened.reason} if opened else {}
+    why = {"holdfast_by": opened.by, "holdfast_reason": opened.reason} if opened else {}
     return {
         "holdfast_run": state.run,
         "holdfast_grant": dict(tokens),
         "holdfast_site": plan.site,
-        **words,
+        **why,
     }
 
 
-def _pace(settle: SettleSpec | None, deadline_seconds: int | None) -> dict[str, Json]:
-    """Only what the runbook says; the roles' defaults apply to the rest."""
-    pace: dict[str, Json] = {}
+def _timing(settle: SettleSpec | None, deadline_seconds: int | None) -> dict[str, Json]:
+    """Return only what the runbook sets; the roles' defaults apply to the rest."""
+    timing: dict[str, Json] = {}
     if settle is not None:
-        pace["holdfast_settle_seconds"] = settle.seconds
-        pace["holdfast_settle_readings"] = settle.readings
+        timing["holdfast_settle_seconds"] = settle.seconds
+        timing["holdfast_settle_readings"] = settle.readings
     if deadline_seconds is not None:
-        pace["holdfast_gate_deadline_seconds"] = deadline_seconds
-    return pace
+        timing["holdfast_gate_deadline_seconds"] = deadline_seconds
+    return timing
 
 
 def _done_units(state: RunState) -> dict[str, dict[str, str]]:
@@ -94,7 +98,7 @@ def _done_units(state: RunState) -> dict[str, dict[str, str]]:
 
 
 def _units(state: RunState, host: str) -> list[str]:
-    """The units of a host that this run restarted or may have restarted."""
+    """Return the units of a host that this run restarted or may have restarted."""
     units = dict.fromkeys(state.done_units.get(host, {}))
     for _, turn in state.in_hand():
         if turn.host == host:

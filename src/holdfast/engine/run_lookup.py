@@ -1,4 +1,4 @@
-"""Which run is meant, which runs are recent, and who drives a run: read from the store alone."""
+"""Finds runs: by a part of their id, all of them newest first, and who drives one now."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def find_run(store: Store, wanted: str) -> str:
     """Return the id of the run that ``wanted`` names: an id, a unique part of one, "" for the newest.
 
     Raises:
-        InvalidInput: no run, or more than one, is meant.
+        InvalidInput: no run has this id, or several have this part.
+        StateUnusable: the database cannot be read.
     """
     runs = store.runs()
     if not runs and not wanted:
@@ -37,7 +38,8 @@ def read_run(store: Store, run: str) -> RunState:
     """Return the state of a run, folded from its journal.
 
     Raises:
-        InvalidInput: there is no such run; names the nearest.
+        InvalidInput: there is no such run; the error names the nearest.
+        StateUnusable: its journal is damaged, or was written by a newer Holdfast.
     """
     state = fold(store.each(run))
     if state.opened is None:
@@ -55,7 +57,7 @@ def recent_runs(store: Store) -> Iterator[tuple[str, RunState | StateUnusable]]:
 
 
 def driver_of(store: Store, state: RunState, now: datetime) -> LeaseRow | None:
-    """Return the lease of the process that drives the run now; None for a run that stopped or died."""
+    """Return the lease of the process that drives the run; None where it stopped or its driver died."""
     if state.status is not Status.RUNNING or state.grant is None:
         return None
     rows = (row for scope in state.grant.tokens for row in store.holders(scope, now))

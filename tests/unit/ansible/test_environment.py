@@ -47,13 +47,13 @@ def test_a_named_project_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_the_second_request_to_stop_is_the_hard_one() -> None:
     stop = StopSignal()
     assert (stop.at_boundary, stop.hard) == (False, False)
-    stop.ask()
+    stop.request()
     assert (stop.at_boundary, stop.hard) == (True, False)
-    stop.ask()
+    stop.request()
     assert (stop.at_boundary, stop.hard) == (True, True)
 
 
 def test_a_hard_stop_may_be_asked_for_at_once() -> None:
     stop = StopSignal()
-    stop.ask(hard=True)
+    stop.request(hard=True)
     assert (stop.at_boundary, stop.hard) == (True, True)

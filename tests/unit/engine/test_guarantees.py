@@ -225,7 +225,7 @@ def test_a_hold_says_where_why_what_is_left_and_what_comes_next(harness: EngineH
     assert (held.host, held.step, held.claim, held.code) == ("h2", 1, "fake.serves_again", 4)
     assert "FAIL not_serving: h2 does not serve" in held.evidence
     assert held.left == [
-        "h2: broker was restarted, not yet proved healthy; drained before that",
+        "h2: broker was restarted, not yet proved healthy; drained before the restart",
         "done and proved healthy: h1",
         "not touched in step 1: h3",
     ]

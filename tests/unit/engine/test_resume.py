@@ -333,7 +333,7 @@ def test_hosts_that_left_the_inventory_stop_a_resume(harness: EngineHarness) -> 
 def test_an_aborted_run_goes_on(harness: EngineHarness) -> None:
     def ask() -> None:
         if len(harness.fleet.history) == 1 and not engine.stop.at_boundary:
-            engine.stop.ask()
+            engine.stop.request()
 
     engine = harness.engine()
     harness.fleet.clock.on_tick.append(ask)

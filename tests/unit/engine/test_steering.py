@@ -68,7 +68,7 @@ def restarted(harness: EngineHarness) -> list[str]:
 
 def test_an_abort_finishes_and_gates_the_host_in_hand(harness: EngineHarness) -> None:
     engine = harness.engine()
-    when(harness, acts(harness, 1), engine.stop.ask)
+    when(harness, acts(harness, 1), engine.stop.request)
 
     ended = start(harness, engine)
 
@@ -85,7 +85,7 @@ def test_an_abort_finishes_and_gates_the_host_in_hand(harness: EngineHarness) ->
 
 def test_an_abort_may_come_from_another_process(harness: EngineHarness) -> None:
     engine, other = harness.engine(), harness.engine()
-    when(harness, acts(harness, 1), lambda: other.ask_abort(harness.store.runs()[0], "eve"))
+    when(harness, acts(harness, 1), lambda: other.request_abort(harness.store.runs()[0], "eve"))
 
     ended = start(harness, engine)
 
@@ -110,7 +110,7 @@ def test_an_abort_before_the_lease_is_said_once_and_nothing_is_touched(
     when(
         harness,
         lambda: bool(harness.store.runs()),
-        lambda: other.ask_abort(harness.store.runs()[0], "eve"),
+        lambda: other.request_abort(harness.store.runs()[0], "eve"),
     )
 
     ended = start(harness, engine)
@@ -134,11 +134,11 @@ def test_a_driver_and_an_asker_who_abort_at_the_same_moment_say_it_once(
             return getattr(harness.crashing_store, name)
 
         def append_next(self, run: str, event: Event, after: int) -> bool:
-            other.ask_abort(run, "eve")
+            other.request_abort(run, "eve")
             return harness.store.append_next(run, event, after)
 
     engine._dependencies = replace(engine._dependencies, store=Slow())  # type: ignore[arg-type]  # a store
-    when(harness, lambda: bool(harness.store.runs()), engine.stop.ask)
+    when(harness, lambda: bool(harness.store.runs()), engine.stop.request)
 
     ended = start(harness, engine)
 
@@ -160,7 +160,7 @@ def test_a_lease_taken_while_an_abort_is_asked_leaves_the_end_to_the_driver(
 
         def append_guarded(self, grant: Json, event: Event, now: Json) -> Json:
             if isinstance(event, LeaseTaken):
-                state = other.ask_abort(grant.run, "eve")
+                state = other.request_abort(grant.run, "eve")
                 assert state.status is Status.ABORTED, "no lease of it is known"
             return harness.store.append_guarded(grant, event, now)
 
@@ -176,7 +176,7 @@ def test_a_lease_taken_while_an_abort_is_asked_leaves_the_end_to_the_driver(
 
 def test_an_abort_during_a_soak_does_not_wait_for_it(harness: EngineHarness) -> None:
     engine = harness.engine()
-    when(harness, acts(harness, 0), engine.stop.ask)
+    when(harness, acts(harness, 0), engine.stop.request)
 
     ended = start(harness, engine, "wait: {gates: [fake.all_serve], seconds: 300}", ROLL)
 
@@ -188,7 +188,7 @@ def test_an_abort_during_a_soak_does_not_wait_for_it(harness: EngineHarness) -> 
 
 def test_a_hard_stop_ends_the_play_and_asks_the_host(harness: EngineHarness) -> None:
     engine = harness.engine()
-    when(harness, acts(harness, 2), lambda: engine.stop.ask(hard=True))
+    when(harness, acts(harness, 2), lambda: engine.stop.request(hard=True))
 
     ended = start(harness, engine)
 
@@ -198,7 +198,7 @@ def test_a_hard_stop_ends_the_play_and_asks_the_host(harness: EngineHarness) -> 
     assert [(o.host, o.invocation_id) for o in observed] == [("h1", "h1-broker-2")]
     assert ended.state.aborted is not None
     assert ended.state.aborted.left[0] == (
-        "h1: broker was restarted, not yet proved healthy; drained before that"
+        "h1: broker was restarted, not yet proved healthy; drained before the restart"
     )
 
 
@@ -212,7 +212,7 @@ def test_a_hard_stop_whose_host_does_not_answer_has_an_unknown_outcome(
 
         def append(self, run: str, event: Event) -> Json:
             if event.kind == "act_done" and event.act == "restart":
-                engine.stop.ask(hard=True)
+                engine.stop.request(hard=True)
                 harness.fleet.hosts["h1"].reachable = False
                 return None
             return harness.store.append(run, event)
@@ -234,7 +234,7 @@ def test_a_hold_is_left_by_aborting_it(harness: EngineHarness) -> None:
     ended = start(harness, harness.engine())
     assert ended.code == 4
 
-    state = harness.engine().ask_abort(ended.run, "eve")
+    state = harness.engine().request_abort(ended.run, "eve")
 
     assert state.status is Status.ABORTED
     assert state.aborted is not None
@@ -245,7 +245,7 @@ def test_what_has_ended_cannot_be_aborted(harness: EngineHarness) -> None:
     ended = start(harness, harness.engine())
 
     with pytest.raises(InvalidInput, match="has ended already"):
-        harness.engine().ask_abort(ended.run, "eve")
+        harness.engine().request_abort(ended.run, "eve")
 
 
 # --- approvals
@@ -301,7 +301,7 @@ def test_the_lease_lives_while_people_think(harness: EngineHarness) -> None:
 
 def test_an_abort_ends_the_waiting(harness: EngineHarness) -> None:
     engine = harness.engine()
-    when(harness, asked(harness), engine.stop.ask)
+    when(harness, asked(harness), engine.stop.request)
 
     assert start(harness, engine, ASK, ROLL).code == 5
 

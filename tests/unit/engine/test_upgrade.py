@@ -103,7 +103,7 @@ def test_a_run_whose_plan_cannot_be_read_still_says_where_it_stands_and_is_abort
 
     assert message is not None
     assert "the plan of this run cannot be read" in message.next_commands[0]
-    assert harness.engine().ask_abort(WAITING, "eve").status is Status.ABORTED
+    assert harness.engine().request_abort(WAITING, "eve").status is Status.ABORTED
 
 
 @pytest.mark.parametrize("line", ['{"schema": 3, "kind": "run_opened"}', "{", '{"kind": "x"}'])
