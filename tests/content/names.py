@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -120,8 +120,8 @@ def names_in(expression: str, *, template: bool) -> set[str]:
     return {node.name for node in tree.find_all(nodes.Name) if node.ctx == "load"}
 
 
-def read_in(value: Yaml) -> set[str]:
-    """Return the variables that YAML reads, in templates and in keys that hold bare expressions."""
+def variables_in(value: Yaml, keys: Iterable[str] = EXPRESSIONS) -> set[str]:
+    """Return the variables that YAML reads, in templates and in `keys` that hold bare expressions."""
     found = {
         name
         for text in strings(value)
@@ -130,15 +130,15 @@ def read_in(value: Yaml) -> set[str]:
     }
     for part in walk(value):
         if isinstance(part, dict):
-            bare = [
-                text
-                for key in EXPRESSIONS
-                if key in part
-                for text in strings(part[key])
-                if "{{" not in text
-            ]
-            found |= {name for text in bare for name in names_in(text, template=False)}
-    return {name for name in found if OURS.match(name)}
+            bare = [text for key in keys if key in part for text in strings(part[key])]
+            plain = (text for text in bare if "{{" not in text)
+            found |= {name for text in plain for name in names_in(text, template=False)}
+    return found
+
+
+def read_in(value: Yaml) -> set[str]:
+    """Return the variables with a prefix of ours that YAML reads."""
+    return set(filter(OURS.match, variables_in(value)))
 
 
 @cache
