@@ -38,7 +38,6 @@ VERDICTS = re.compile(r"\bevidence\b|\bholdfast\.verdicts\b")
 NODES = {"ctl1": "rabbit@ctl1"}
 VIEW = NodeView.model_validate(
     {
-        "node": "rabbit@ctl1",
         "members": ["rabbit@ctl1"],
         "running": ["rabbit@ctl1"],
         "load": ClientLoad(connections=3, churn=0.5),
@@ -56,7 +55,7 @@ UNIT = UnitState("ctl1", "cron", "loaded", "active", "running", "simple", "succe
 SAMPLES: Mapping[str, tuple[Any, Mapping[str, object]]] = {
     "rabbitmq.load_known": (ClusterViews(expected=NODES, views={"ctl1": VIEW}), {}),
     "rabbitmq.consumers_known": (
-        QueueDepths.model_validate({"expected": NODES, **QUEUES}),
+        QueueDepths.model_validate(QUEUES),
         {"queues": {"orders": 1}},
     ),
     "systemd.stays_up": (UNIT, {"unit": "cron"}),
