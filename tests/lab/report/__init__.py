@@ -1,1 +1,1 @@
-"""The lab's report: the product's report of some runs, and what the observer and the traffic saw."""
+"""The lab's report: the product's report of runs, and the measurements of the observer and the traffic."""

@@ -1,4 +1,4 @@
-"""Reports runs of the lab: the product's report, and what the observer and the traffic saw.
+"""Reports runs of the lab: the product's report, and the measurements of the observer and the traffic.
 
     python -m tests.lab.report --observer FILE --traffic FILE [--svg FILE] [--json] RUN…
 
@@ -23,8 +23,8 @@ from holdfast.report import build_report, timeline_svg
 from holdfast.report.table import report_tables
 from holdfast.settings import load_settings
 from holdfast.store import open_store
-from tests.lab.report.drawing import additions, seen_tables
-from tests.lab.report.seen import Summary, seen_during
+from tests.lab.report.drawing import additions, measurement_tables
+from tests.lab.report.measurements import Summary, measure_runs
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -36,16 +36,18 @@ def main(arguments: Sequence[str]) -> None:
     given = _parsed(arguments)
     store = open_store(load_settings(os.environ))
     report = build_report([store.read(find_run(store, run)) for run in given.runs])
-    seen = seen_during(report, _summary(given.observer), _summary(given.traffic))
+    measured = measure_runs(report, _summary(given.observer), _summary(given.traffic))
     if given.svg:
-        given.svg.write_text(timeline_svg(report, additions(seen)), encoding="utf-8")
+        given.svg.write_text(timeline_svg(report, additions(measured)), encoding="utf-8")
     if given.json:
         print(
-            json.dumps({"report": report.model_dump(mode="json"), "seen": seen.as_json()}, indent=2)
+            json.dumps(
+                {"report": report.model_dump(mode="json"), "measured": measured.as_json()}, indent=2
+            )
         )
         return
     console = Console(highlight=False)
-    console.print(report_tables(report), seen_tables(report, seen), markup=False)
+    console.print(report_tables(report), measurement_tables(report, measured), markup=False)
     if given.svg:
         console.print(f"\nPicture: {given.svg}", style="dim", markup=False)
 

@@ -1,4 +1,4 @@
-"""Draws what the instruments saw: as text below the product's tables, and into its picture. Pure."""
+"""Draws the instruments' measurements: as text below the product's tables, and into its picture. Pure."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from holdfast.report.svg import INK
 from holdfast.report.table import columns
 from holdfast.report.timeline_svg import RED, Additions, Mark, Tile
 from holdfast.text import format_duration
-from tests.lab.report.seen import Seen, SeenLane
+from tests.lab.report.measurements import MeasuredLane, Measurements
 
 
-def seen_tables(report: Report, seen: Seen) -> RenderableType:
+def measurement_tables(report: Report, measured: Measurements) -> RenderableType:
     """Return what is printed below the product's own tables."""
-    out = (f"{check} {most}" for check, most in sorted(seen.out_at_most.items()) if most)
+    out = (f"{check} {most}" for check, most in sorted(measured.out_at_most.items()) if most)
     at_once = Text().append("Out at once at most: ", "bold").append(", ".join(out) or "nothing")
-    return Group(Text(), _lanes(report, seen), Text(), at_once, _messages(seen), _calls(seen))
+    return Group(
+        Text(), _lanes(report, measured), Text(), at_once, _messages(measured), _calls(measured)
+    )
 
 
-def _lanes(report: Report, seen: Seen) -> Table:
+def _lanes(report: Report, measured: Measurements) -> Table:
     table = columns("observer", "unit", ">restarts", ">out")
-    for lane, ours in zip(seen.lanes, report.lanes, strict=True):
+    for lane, ours in zip(measured.lanes, report.lanes, strict=True):
         restarts = Text(str(lane.restarts))
         if lane.restarts != ours.restarts:
             restarts = Text(f"{lane.restarts}, but {ours.restarts} by the journal", "bold red")
@@ -33,39 +35,41 @@ def _lanes(report: Report, seen: Seen) -> Table:
     return table
 
 
-def _messages(seen: Seen) -> Text:
-    counts = seen.messages
+def _messages(measured: Measurements) -> Text:
+    counts = measured.messages
     text = Text().append("Messages: ", style="bold")
     text.append(f"{counts['lost']} lost", style="bold red" if counts["lost"] else "green")
     return text.append(
         f" of {counts['confirmed']} confirmed ({counts['published']} published,"
         f" {counts['unconfirmed']} without a confirm, {counts['duplicated']} delivered twice;"
-        f" longest gap between confirms {format_duration(seen.longest_gap_seconds)})"
+        f" longest gap between confirms {format_duration(measured.longest_gap_seconds)})"
     )
 
 
-def _calls(seen: Seen) -> Text:
-    per_run = ", ".join(f"{count} in {run}" for run, count in seen.unexplained_calls_by_run.items())
+def _calls(measured: Measurements) -> Text:
+    per_run = ", ".join(
+        f"{count} in {run}" for run, count in measured.unexplained_calls_by_run.items()
+    )
     text = Text().append("RPC calls: ", style="bold")
-    text.append(f"{seen.unexplained_calls} lost that no outage of their server explains")
+    text.append(f"{measured.unexplained_calls} lost that no outage of their server explains")
     text.append(f" ({per_run})" if per_run else "")
-    return text.append(f", {seen.lost_calls} unanswered in all of {seen.calls}")
+    return text.append(f", {measured.lost_calls} unanswered in all of {measured.calls}")
 
 
-def additions(seen: Seen) -> Additions:
+def additions(measured: Measurements) -> Additions:
     """Return what the product's picture shows besides its own."""
     return Additions(
-        marks={(lane.host, lane.unit): _marks(lane) for lane in seen.lanes},
+        marks={(lane.host, lane.unit): _marks(lane) for lane in measured.lanes},
         notes={
             (lane.host, lane.unit): f"out {format_duration(lane.out_seconds)}"
-            for lane in seen.lanes
+            for lane in measured.lanes
         },
-        tiles=_tiles(seen),
+        tiles=_tiles(measured),
         meaning="out, by the observer",
     )
 
 
-def _marks(lane: SeenLane) -> list[Mark]:
+def _marks(lane: MeasuredLane) -> list[Mark]:
     return [
         Mark(
             outage.start,
@@ -77,10 +81,10 @@ def _marks(lane: SeenLane) -> list[Mark]:
     ]
 
 
-def _tiles(seen: Seen) -> list[Tile]:
-    lost, confirmed = seen.messages["lost"], seen.messages["confirmed"]
+def _tiles(measured: Measurements) -> list[Tile]:
+    lost, confirmed = measured.messages["lost"], measured.messages["confirmed"]
     return [
-        (str(max(seen.out_at_most.values(), default=0)), "out at once at most", INK),
+        (str(max(measured.out_at_most.values(), default=0)), "out at once at most", INK),
         (str(lost), f"of {confirmed} messages lost", RED if lost else INK),
-        (str(seen.unexplained_calls), "calls lost, unexplained", INK),
+        (str(measured.unexplained_calls), "calls lost, unexplained", INK),
     ]

@@ -1,4 +1,4 @@
-"""The lab's report: what the instruments' own summaries say of the runs, on the report's time axis."""
+"""The lab's report: the measurements in the instruments' summaries, on the report's time axis."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from holdfast.settings import load_settings
 from holdfast.store import open_store
 from tests.lab.instruments import observer_summary, traffic_summary
 from tests.lab.report.__main__ import main
-from tests.lab.report.drawing import additions, seen_tables
-from tests.lab.report.seen import Outage, Seen, seen_during
+from tests.lab.report.drawing import additions, measurement_tables
+from tests.lab.report.measurements import Measurements, Outage, measure_runs
 from tests.unit.report.journals import START, JournalBuilder, at, nova_journal, rabbitmq_journal
 
 Lines = list[dict[str, Any]]
@@ -55,8 +55,8 @@ def report() -> Report:
     return build_report([rabbitmq_journal().recorded, nova_journal().recorded])
 
 
-def text(report: Report, seen: Seen) -> str:
-    return plain(seen_tables(report, seen))
+def text(report: Report, measured: Measurements) -> str:
+    return plain(measurement_tables(report, measured))
 
 
 def test_outages_are_those_of_the_lanes_own_unit(report: Report) -> None:
@@ -66,7 +66,7 @@ def test_outages_are_those_of_the_lanes_own_unit(report: Report) -> None:
         ("ctl1", "http:nova-metadata", range(5, 7)),
     )
     lanes = {
-        (lane.host, lane.unit): lane for lane in seen_during(report, observed, traffic()).lanes
+        (lane.host, lane.unit): lane for lane in measure_runs(report, observed, traffic()).lanes
     }
     assert lanes["ctl2", "rabbitmq-server"].outages == (Outage("amqp", 5.0, 16.0),)
     assert lanes["ctl2", "rabbitmq-server"].out_seconds == 11
@@ -75,14 +75,14 @@ def test_outages_are_those_of_the_lanes_own_unit(report: Report) -> None:
 
 def test_outage_that_did_not_end_lasts_to_the_last_sample(report: Report) -> None:
     observed = observer(("ctl2", "amqp", range(15, 99)))
-    lane = seen_during(report, observed, traffic()).lanes[0]
+    lane = measure_runs(report, observed, traffic()).lanes[0]
     assert lane.outages == (Outage("amqp", 15.0, 20.0),)
 
 
 def test_checks_of_units_are_counted_only_where_no_other_check_is_there(report: Report) -> None:
     unit, answer = ("ctl1", "unit:nova-api", range(5, 7)), ("ctl1", "amqp", range(5, 7))
     alone, both = (
-        seen_during(report, observer(*out), traffic()) for out in ([unit], [unit, answer])
+        measure_runs(report, observer(*out), traffic()) for out in ([unit], [unit, answer])
     )
     assert alone.out_at_most == {"unit:nova-api": 1}
     assert both.out_at_most == {"amqp": 1}
@@ -90,7 +90,7 @@ def test_checks_of_units_are_counted_only_where_no_other_check_is_there(report: 
 
 def test_lost_call_is_counted_unless_an_outage_of_its_server_explains_it(report: Report) -> None:
     observed = observer(("ctl2", "rpc:nova-conductor", range(5, 12)))
-    seen = seen_during(
+    measured = measure_runs(
         report,
         observed,
         traffic(
@@ -99,13 +99,13 @@ def test_lost_call_is_counted_unless_an_outage_of_its_server_explains_it(report:
             ("ctl2", "rpc:nova-conductor", 5000.0),  # after all runs
         ),
     )
-    assert (seen.calls, seen.lost_calls, seen.unexplained_calls) == (3, 3, 2)
-    assert list(seen.unexplained_calls_by_run.values()) == [1]
+    assert (measured.calls, measured.lost_calls, measured.unexplained_calls) == (3, 3, 2)
+    assert list(measured.unexplained_calls_by_run.values()) == [1]
 
 
 def test_tables_say_what_was_out_and_what_was_lost(report: Report) -> None:
     observed = observer(("ctl2", "amqp", range(5, 16)))
-    shown = text(report, seen_during(report, observed, traffic()))
+    shown = text(report, measure_runs(report, observed, traffic()))
     assert "Out at once at most: amqp 1" in shown
     assert "Messages: 1 lost of 2 confirmed (3 published, 1 without a confirm" in shown
     assert "longest gap between confirms 2.5 s" in shown
@@ -116,12 +116,12 @@ def test_restarts_that_the_journal_counts_otherwise_are_shown() -> None:
     report = build_report(
         [JournalBuilder().turn("ctl1", "rabbitmq-server", 10, 5).finished().recorded]
     )
-    assert "0, but 1 by the journal" in text(report, seen_during(report, observer(), traffic()))
+    assert "0, but 1 by the journal" in text(report, measure_runs(report, observer(), traffic()))
 
 
 def test_picture_has_the_products_lanes_and_the_outages(report: Report) -> None:
-    seen = seen_during(report, observer(("ctl2", "amqp", range(5, 16))), traffic())
-    picture = timeline_svg(report, additions(seen))
+    measured = measure_runs(report, observer(("ctl2", "amqp", range(5, 16))), traffic())
+    picture = timeline_svg(report, additions(measured))
     assert "ctl2: amqp out for 11 s, by the observer" in picture
     assert ">out 11 s<" in picture
     for title in ("out at once at most", "of 2 messages lost", "out, by the observer"):
@@ -154,4 +154,4 @@ def test_program_reports_runs_of_the_journal(
     main([journal.run, *options, "--json"])
     printed = json.loads(capsys.readouterr().out)
     assert printed["report"]["runs"][0]["run"] == journal.run
-    assert printed["seen"]["out_at_most"] == {"amqp": 1}
+    assert printed["measured"]["out_at_most"] == {"amqp": 1}

@@ -1,7 +1,7 @@
-"""What the observer and the traffic saw during a report's runs, on the report's time axis. Pure.
+"""The measurements of the observer and the traffic during a report's runs, on the report's time axis. Pure.
 
-The journal tells what was intended, done and judged. How long a service was really out, and what was
-lost, is known to the instruments alone; their summaries are read as they write them.
+The journal has what was intended, done and judged. How long services were out, and what was lost, is
+measured by the instruments alone; it is taken from their summaries.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Outage:
 
 
 @dataclass(frozen=True)
-class SeenLane:
-    """What the observer saw of one unit on one host."""
+class MeasuredLane:
+    """The observer's measurements of one unit on one host."""
 
     host: str
     unit: str
@@ -40,7 +40,7 @@ class SeenLane:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Measurements:
     """Everything the instruments add to a report.
 
     ``out_at_most`` is per check the most hosts out at once. ``unexplained_calls`` counts the lost
@@ -48,7 +48,7 @@ class Seen:
     calls that are under way through it are lost at any host.
     """
 
-    lanes: tuple[SeenLane, ...]
+    lanes: tuple[MeasuredLane, ...]
     out_at_most: dict[str, int]
     messages: dict[str, Any]
     longest_gap_seconds: float
@@ -62,11 +62,11 @@ class Seen:
         return asdict(self)
 
 
-def seen_during(report: Report, observed: Summary, traffic: Summary) -> Seen:
-    """Return what the instruments saw, by their summaries."""
+def measure_runs(report: Report, observed: Summary, traffic: Summary) -> Measurements:
+    """Return the instruments' measurements for a report, from their summaries."""
     messages = dict(traffic["messages"])
     unexplained = unexplained_losses(observed, traffic)
-    return Seen(
+    return Measurements(
         lanes=tuple(_lane(lane, report, observed) for lane in report.lanes),
         out_at_most=_services(observed["max_out"]),
         longest_gap_seconds=messages.pop("longest_gap")["seconds"],
@@ -74,24 +74,24 @@ def seen_during(report: Report, observed: Summary, traffic: Summary) -> Seen:
         calls=traffic["calls"]["asked"],
         lost_calls=traffic["calls"]["lost"],
         unexplained_calls=len(unexplained),
-        unexplained_calls_by_run=_by_run(report, unexplained, _ahead(report, traffic)),
+        unexplained_calls_by_run=_by_run(report, unexplained, _clock_offset(report, traffic)),
     )
 
 
-def _lane(lane: Lane, report: Report, observed: Summary) -> SeenLane:
-    unit, ahead = lane.unit.removesuffix(".service"), _ahead(report, observed)
+def _lane(lane: Lane, report: Report, observed: Summary) -> MeasuredLane:
+    unit, offset = lane.unit.removesuffix(".service"), _clock_offset(report, observed)
     checks = observed["outages"].get(lane.host, {})
     outages = tuple(
         Outage(
             check,
-            span["start"] + ahead,
-            (observed["last"] if span["end"] is None else span["end"]) + ahead,
+            span["start"] + offset,
+            (observed["last"] if span["end"] is None else span["end"]) + offset,
         )
         for check, spans in checks.items()
         if check in {f"unit:{unit}", ANSWERS.get(unit)}
         for span in spans
     )
-    return SeenLane(
+    return MeasuredLane(
         host=lane.host,
         unit=lane.unit,
         outages=outages,
@@ -100,8 +100,8 @@ def _lane(lane: Lane, report: Report, observed: Summary) -> SeenLane:
     )
 
 
-def _ahead(report: Report, summary: Summary) -> float:
-    """Return how many seconds after the report's start an instrument's clock began."""
+def _clock_offset(report: Report, summary: Summary) -> float:
+    """Return the seconds from the report's start to that of an instrument's clock."""
     return (datetime.fromisoformat(summary["started_at"]) - report.started_at) / timedelta(
         seconds=1
     )
@@ -113,11 +113,11 @@ def _services(max_out: Mapping[str, int]) -> dict[str, int]:
     return answering or dict(max_out)
 
 
-def _by_run(report: Report, calls: Sequence[Summary], ahead: float) -> dict[str, int]:
+def _by_run(report: Report, calls: Sequence[Summary], offset: float) -> dict[str, int]:
     """Count the calls that waited while each run was under way; runs without one are left out."""
     counts = {
         run.run: sum(
-            call["asked"] + ahead <= run.end and run.start <= call["given_up"] + ahead
+            call["asked"] + offset <= run.end and run.start <= call["given_up"] + offset
             for call in calls
         )
         for run in report.runs
