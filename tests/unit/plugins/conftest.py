@@ -1,4 +1,4 @@
-"""Every test of the plugins plays on a stage of its own."""
+"""Every test of the plugins has fake hosts of its own."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.plugins.stage import Stage
+from tests.unit.plugins.fake_hosts import FakeHosts
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(tmp_path)
+def hosts(tmp_path: Path) -> FakeHosts:
+    return FakeHosts(tmp_path)

@@ -1,4 +1,4 @@
-"""The gate as plays use it: what it refuses, shows, returns and journals, and what it never says."""
+"""holdfast_gate in real plays: what it refuses, shows, returns and journals, and that it never shows a secret."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Any, Self
 
 from holdfast.journal.events import GateJudged
 from holdfast.model import Outcome
-from tests.unit.plugins.stage import BIN, Sealed, Stage
+from tests.unit.plugins.fake_hosts import BIN, FakeHosts, VaultedText
 
 RUN = {"holdfast_run": "r1", "holdfast_grant": {"east/cron": 1}}
 ACTIVE = {"claim": "systemd.active", "unit": "cron"}
 SECRET = "planted-Hunter2"  # noqa: S105 - what a leak would look like
 
 
-class Broker:
-    """A management API that answers nothing and remembers who asked."""
+class FakeManagementApi:
+    """A management API that answers every request with 404 and keeps the requests' credentials."""
 
     def __init__(self) -> None:
         self.authorizations: list[str] = []
-        seen = self.authorizations
+        authorizations = self.authorizations
 
-        class Answer(BaseHTTPRequestHandler):
+        class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                seen.append(self.headers["Authorization"])
+                authorizations.append(self.headers["Authorization"])
                 self.send_error(404)
 
             def log_message(self, *_: Any) -> None:
                 """Keep the test's output to itself."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = Thread(target=self._server.serve_forever)
         self.port: int = self._server.server_address[1]
 
@@ -47,7 +47,7 @@ class Broker:
 
 def gate(register: str, *claims: Any, **more: Any) -> dict[str, Any]:
     return {
-        "name": "Cron is well",
+        "name": "Cron is healthy",
         "holdfast_gate": {"claims": list(claims), "phase": "verify", "deadline_seconds": 0, **more},
         "register": register,
         "ignore_errors": True,
@@ -55,26 +55,26 @@ def gate(register: str, *claims: Any, **more: Any) -> dict[str, Any]:
     }
 
 
-def test_a_gate_returns_shows_and_journals_what_it_found(stage: Stage) -> None:
-    stage.unit(ActiveState="failed", SubState="failed", Result="signal")
-    played = stage.play(gate("it", ACTIVE))
+def test_a_gate_returns_shows_and_journals_its_verdicts(hosts: FakeHosts) -> None:
+    hosts.set_unit(ActiveState="failed", SubState="failed", Result="signal")
+    played = hosts.run_tasks(gate("it", ACTIVE))
     it = played.results["it"]
     assert it["failed"]
     assert not it["changed"]
     assert it["holdfast"]["outcome"] == "FAIL"
     assert it["holdfast"]["readings"] == 1
-    said = "cron.service on a is failed (failed), result signal"
-    assert f"systemd.active FAIL (not_active): {said}" in it["msg"]
-    assert f"gate a systemd.active FAIL 1/1: {said} (0 s)" in played.printed
-    (event,) = stage.journal("r1")
+    message = "cron.service on a is failed (failed), result signal"
+    assert f"systemd.active FAIL (not_active): {message}" in it["msg"]
+    assert f"gate a systemd.active FAIL 1/1: {message} (0 s)" in played.output
+    (event,) = hosts.journal("r1")
     assert isinstance(event, GateJudged)
-    assert (event.host, event.gate, event.phase) == ("a", "Cron is well", "verify")
+    assert (event.host, event.gate, event.phase) == ("a", "Cron is healthy", "verify")
     assert event.outcome is Outcome.FAIL
     assert event.verdicts == it["holdfast"]["verdicts"]
 
 
-def test_what_a_gate_refuses_it_refuses_before_looking(stage: Stage) -> None:
-    played = stage.play(
+def test_wrong_arguments_are_refused_before_any_probe(hosts: FakeHosts) -> None:
+    played = hosts.run_tasks(
         gate("unknown", "systemd.activ"),
         gate("parameter", {**ACTIVE, "units": "x"}),
         gate("missing", "systemd.active"),
@@ -82,31 +82,30 @@ def test_what_a_gate_refuses_it_refuses_before_looking(stage: Stage) -> None:
         gate("empty", {"claim": "nova.rpc_answers"}),
         gate("option", ACTIVE, setle_seconds=3),
         gate("nobody", {"claim": "rabbitmq.members_agree"}, spread=True),
-        hosts="b",
-        # The group exists, and the play does not reach its only host.
+        pattern="b",  # "nobody": the group exists, and its only host is not in the play
     )
-    said = {name: it["msg"] for name, it in played.results.items()}
+    messages = {name: it["msg"] for name, it in played.results.items()}
     assert all(it["failed"] for it in played.results.values())
-    assert "did you mean systemd.active?" in said["unknown"]
-    assert "did you mean unit?" in said["parameter"]
-    assert "unit: Field required" in said["missing"]
-    assert "this gate names no claim" in said["nothing"]
-    assert "which has no hosts in this inventory" in said["empty"]
-    assert "setle_seconds" in said["option"]
+    assert "did you mean systemd.active?" in messages["unknown"]
+    assert "did you mean unit?" in messages["parameter"]
+    assert "unit: Field required" in messages["missing"]
+    assert "this gate names no claim" in messages["nothing"]
+    assert "which has no hosts in this inventory" in messages["empty"]
+    assert "setle_seconds" in messages["option"]
     assert (
         "rabbitmq.members_agree is about the group rabbitmq, which has no host in this play"
-        in said["nobody"]
+        in messages["nobody"]
     )
-    assert stage.journal("r1") == []
-    assert "gate b systemd" not in played.printed
+    assert hosts.journal("r1") == []
+    assert "gate b systemd" not in played.output
 
 
-def test_in_check_mode_a_gate_looks_once_and_journals_nothing(stage: Stage) -> None:
-    stage.unit(ActiveState="failed")
-    patient = {"settle_seconds": 60, "settle_readings": 3, "deadline_seconds": 300}
-    played = stage.play(
-        gate("now", ACTIVE, **patient),
-        gate("later", ACTIVE, since_restart=True, **patient),
+def test_in_check_mode_a_gate_takes_one_reading_and_journals_nothing(hosts: FakeHosts) -> None:
+    hosts.set_unit(ActiveState="failed")
+    settling = {"settle_seconds": 60, "settle_readings": 3, "deadline_seconds": 300}
+    played = hosts.run_tasks(
+        gate("now", ACTIVE, **settling),
+        gate("later", ACTIVE, since_restart=True, **settling),
         arguments=["--check"],
     )
     now, later = played.results["now"], played.results["later"]
@@ -116,20 +115,20 @@ def test_in_check_mode_a_gate_looks_once_and_journals_nothing(stage: Stage) -> N
     assert later["msg"] == (
         "would wait up to 300 s for systemd.active to hold for 3 readings over 60 s"
     )
-    assert f"gate a {later['msg']}" in played.printed
-    assert stage.journal("r1") == []
+    assert f"gate a {later['msg']}" in played.output
+    assert hosts.journal("r1") == []
 
 
-def test_readings_are_seen_while_the_gate_settles(stage: Stage) -> None:
+def test_readings_are_shown_while_the_gate_settles(hosts: FakeHosts) -> None:
     task = gate("it", ACTIVE, settle_readings=3, poll_seconds=0.3, deadline_seconds=60)
-    stage.unit(ActiveState="activating", SubState="start")
+    hosts.set_unit(ActiveState="activating", SubState="start")
     play = {"hosts": "a", "gather_facts": False, "tasks": [task]}
     lines: list[str] = []
-    with stage.start(stage.command([play])) as playing:
+    with hosts.start(hosts.playbook_command([play])) as playing:
         for line in playing.stdout or ():
             lines.append(line)
             if "FAIL 1/1: cron.service on a is activating (start)" in line:
-                stage.unit()  # a line that came after the gate gave up would not make it pass
+                hosts.set_unit()  # a line that came after the gate gave up would not make it pass
     assert playing.returncode == 0
     shown = [line.rpartition(" (")[0] for line in lines if line.startswith("gate a ")]
     assert shown[-3:] == [
@@ -139,33 +138,33 @@ def test_readings_are_seen_while_the_gate_settles(stage: Stage) -> None:
     ]
 
 
-def test_a_host_that_cannot_be_reached_is_unknown_and_never_passes(stage: Stage) -> None:
-    it = stage.play(gate("it", ACTIVE), hosts="away").results["it"]
+def test_a_claim_about_an_unreachable_host_is_unknown_and_never_passes(hosts: FakeHosts) -> None:
+    it = hosts.run_tasks(gate("it", ACTIVE), pattern="away").results["it"]
     assert it["failed"]
     assert it["holdfast"]["outcome"] == "UNKNOWN"
     assert "the host is unreachable" in it["msg"]
 
 
-def test_claims_are_shared_between_the_hosts_of_a_check(stage: Stage) -> None:
-    played = stage.play(
-        gate("it", ACTIVE, "rabbitmq.members_agree", spread=True), hosts="web", arguments=["-v"]
+def test_with_spread_each_claim_is_checked_once(hosts: FakeHosts) -> None:
+    played = hosts.run_tasks(
+        gate("it", ACTIVE, "rabbitmq.members_agree", spread=True), pattern="web", arguments=["-v"]
     )
-    judged = {event.host: event for event in stage.journal("r1") if isinstance(event, GateJudged)}
+    judged = {event.host: event for event in hosts.journal("r1") if isinstance(event, GateJudged)}
     claims = {host: [v["claim"] for v in event.verdicts] for host, event in judged.items()}
     assert claims == {"a": ["systemd.active", "rabbitmq.members_agree"], "b": ["systemd.active"]}
     assert played.results
 
 
-def test_standing_claims_are_those_of_the_groups_that_exist(stage: Stage) -> None:
-    stage.play(gate("it", "standing"))
-    (event,) = stage.journal("r1")
+def test_the_standing_claims_are_those_about_groups_of_the_inventory(hosts: FakeHosts) -> None:
+    hosts.run_tasks(gate("it", "standing"))
+    (event,) = hosts.journal("r1")
     assert isinstance(event, GateJudged)
     systems = {verdict["claim"].partition(".")[0] for verdict in event.verdicts}
     assert systems == {"rabbitmq"}
 
 
-def test_a_secret_of_the_site_is_nowhere_to_be_seen(stage: Stage) -> None:
-    """Not on the screen at any verbosity, not in the result, not in the journal."""
+def test_a_secret_of_the_site_is_shown_and_stored_nowhere(hosts: FakeHosts) -> None:
+    """Neither in the output at any verbosity, nor in the result, nor in the journal."""
     secret = {
         "rabbitmq_management_port": 1,
         "rabbitmq_amqp_port": 1,
@@ -175,46 +174,46 @@ def test_a_secret_of_the_site_is_nowhere_to_be_seen(stage: Stage) -> None:
         "rabbitmq_probe_password": "{{ rabbitmq_management_password }}",
         "ansible_host": "127.0.0.1",
     }
-    (stage.place / "secret").write_text(SECRET)
-    stage.set(**secret)
+    (hosts.directory / "secret").write_text(SECRET)
+    hosts.set_variables(**secret)
     claims = ["rabbitmq.members_agree", "rabbitmq.amqp_round_trip"]
-    played = stage.play(gate("it", *claims), arguments=["-vvvv"])
+    played = hosts.run_tasks(gate("it", *claims), arguments=["-vvvv"])
     it = played.results["it"]
     assert it["holdfast"]["outcome"] != "PASS", "the probes were given a broker that is not there"
-    assert SECRET not in played.printed
+    assert SECRET not in played.output
     assert SECRET not in str(played.results)
-    for path in (stage.place / "state").iterdir():
+    for path in (hosts.directory / "state").iterdir():
         assert SECRET.encode() not in path.read_bytes()
 
 
-def test_a_vaulted_secret_reaches_the_broker_and_an_unread_vault_stops_the_gate(
-    stage: Stage,
+def test_a_vaulted_secret_reaches_the_broker_and_without_the_vault_password_the_gate_fails(
+    hosts: FakeHosts,
 ) -> None:
-    (stage.place / "key").write_text("vault password")
-    vault = ["--vault-password-file", str(stage.place / "key")]
-    sealed = stage.run(
+    (hosts.directory / "key").write_text("vault password")
+    vault = ["--vault-password-file", str(hosts.directory / "key")]
+    sealed = hosts.run(
         [str(BIN / "ansible-vault"), "encrypt_string", "--output", "-", *vault, SECRET]
     ).stdout
-    stage.set(
+    hosts.set_variables(
         rabbitmq_management_user="holdfast",
-        rabbitmq_management_password=Sealed(sealed.split("\n", 1)[1].replace(" ", "")),
+        rabbitmq_management_password=VaultedText(sealed.split("\n", 1)[1].replace(" ", "")),
         ansible_host="127.0.0.1",
     )
-    with Broker() as broker:
-        stage.set(rabbitmq_management_port=broker.port)
-        opened = stage.play(gate("it", "rabbitmq.members_agree"), arguments=vault)
+    with FakeManagementApi() as broker:
+        hosts.set_variables(rabbitmq_management_port=broker.port)
+        opened = hosts.run_tasks(gate("it", "rabbitmq.members_agree"), arguments=vault)
         seen = set(broker.authorizations)
-        shut = stage.play(gate("it", "rabbitmq.members_agree"))
+        shut = hosts.run_tasks(gate("it", "rabbitmq.members_agree"))
     assert seen == {"Basic " + b64encode(f"holdfast:{SECRET}".encode()).decode()}
     assert opened.results["it"]["failed"], "the broker of this test answers nothing useful"
-    assert SECRET not in opened.printed
+    assert SECRET not in opened.output
     assert shut.results["it"]["failed"]
     assert "decrypt" in shut.results["it"]["msg"]
-    assert len(stage.journal("r1")) == 1, "only the gate that could look was judged"
+    assert len(hosts.journal("r1")) == 1, "only the gate that could read the secret was judged"
 
 
-def test_a_variable_of_the_wrong_kind_is_named_without_its_value(stage: Stage) -> None:
-    stage.set(rabbitmq_management_port=SECRET)
-    played = stage.play(gate("it", "rabbitmq.members_agree"), arguments=["-vvv"])
+def test_a_variable_of_the_wrong_type_is_named_without_its_value(hosts: FakeHosts) -> None:
+    hosts.set_variables(rabbitmq_management_port=SECRET)
+    played = hosts.run_tasks(gate("it", "rabbitmq.members_agree"), arguments=["-vvv"])
     assert "rabbitmq_management_port: " in played.results["it"]["msg"]
     assert SECRET not in played.results["it"]["msg"]

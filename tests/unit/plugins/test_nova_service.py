@@ -1,4 +1,4 @@
-"""A compute is disabled with our token, and given back only where the token is ours."""
+"""A compute is disabled with the run's token, and enabled only if the token is the run's."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.unit.probes.fake_nova import FakeNova, Reply, Request, closed_port_ur
 OURS = "holdfast:20261121-2304-nova-restart-k3f9"
 
 
-class Nova:
-    """One nova-compute, as nova keeps it."""
+class FakeComputeService:
+    """One nova-compute in the fake nova API."""
 
     def __init__(self, stub: FakeNova, status: str = "enabled", reason: str | None = None) -> None:
         self.entry: dict[str, Json] = {
@@ -61,8 +61,8 @@ def puts(stub: FakeNova) -> list[Json]:
     return [request.body for request in stub.requests if request.method == "PUT"]
 
 
-def test_disabled_and_given_back(stub: FakeNova) -> None:
-    nova = Nova(stub)
+def test_a_compute_is_disabled_and_enabled_again(stub: FakeNova) -> None:
+    nova = FakeComputeService(stub)
     found = compute(stub).set_state("disabled", check_mode=False)
     assert (found["changed"], found["ours"], found["disabled_reason"]) == (True, True, OURS)
     assert nova.entry["disabled_reason"] == OURS
@@ -72,8 +72,10 @@ def test_disabled_and_given_back(stub: FakeNova) -> None:
 
 
 @pytest.mark.parametrize("reason", ["disk is failing", "holdfast:another-run", "", None])
-def test_what_somebody_else_disabled_stays_disabled(stub: FakeNova, reason: str | None) -> None:
-    nova = Nova(stub, "disabled", reason)
+def test_a_compute_that_somebody_else_disabled_stays_disabled(
+    stub: FakeNova, reason: str | None
+) -> None:
+    nova = FakeComputeService(stub, "disabled", reason)
     before = dict(nova.entry)
     for state in ("disabled", "enabled"):
         found = compute(stub).set_state(state, check_mode=False)
@@ -83,44 +85,44 @@ def test_what_somebody_else_disabled_stays_disabled(stub: FakeNova, reason: str 
     assert puts(stub) == []
 
 
-def test_doing_it_again_changes_nothing(stub: FakeNova) -> None:
-    Nova(stub, "disabled", OURS)
+def test_repeating_a_change_changes_nothing(stub: FakeNova) -> None:
+    FakeComputeService(stub, "disabled", OURS)
     found = compute(stub).set_state("disabled", check_mode=False)
     assert (found["changed"], found["ours"]) == (False, True)
-    Nova(stub, "enabled")
+    FakeComputeService(stub, "enabled")
     assert not compute(stub).set_state("enabled", check_mode=False)["changed"]
     assert puts(stub) == []
 
 
-def test_in_check_mode_it_says_what_it_would_do(stub: FakeNova) -> None:
-    nova = Nova(stub)
+def test_check_mode_reports_the_change_and_does_not_make_it(stub: FakeNova) -> None:
+    nova = FakeComputeService(stub)
     assert compute(stub).set_state("disabled", check_mode=True)["changed"]
     assert nova.entry["status"] == "enabled"
     assert puts(stub) == []
 
 
-def test_a_refusal_is_final_and_says_who_refused(stub: FakeNova) -> None:
-    Nova(stub).refuses = True
+def test_a_refusal_is_not_repeated_and_names_the_api_that_refused(stub: FakeNova) -> None:
+    FakeComputeService(stub).refuses = True
     with pytest.raises(CannotTell, match="nova-api on ctl2 answered 403"):
         compute(stub).set_state("disabled", check_mode=False)
     assert len(puts(stub)) == 1
 
 
-def test_a_host_that_nova_does_not_list(stub: FakeNova) -> None:
-    Nova(stub)
+def test_a_host_that_nova_does_not_list_is_an_error(stub: FakeNova) -> None:
+    FakeComputeService(stub)
     with pytest.raises(CannotTell, match="nova lists no nova-compute on cmp9; is nova_service_ho"):
         compute(stub, "cmp9").set_state("disabled", check_mode=False)
 
 
-def test_a_silent_cell_is_not_written_to(stub: FakeNova) -> None:
-    Nova(stub, "UNKNOWN")
+def test_nothing_is_changed_while_the_cell_does_not_answer(stub: FakeNova) -> None:
+    FakeComputeService(stub, "UNKNOWN")
     with pytest.raises(CannotTell, match="its cell's database does not answer"):
         compute(stub).set_state("disabled", check_mode=False)
     assert puts(stub) == []
 
 
-def test_nova_said_yes_and_did_nothing(stub: FakeNova) -> None:
-    Nova(stub)
+def test_a_change_that_nova_accepted_and_did_not_make_is_an_error(stub: FakeNova) -> None:
+    FakeComputeService(stub)
     stub.routes[f"{SERVICES}/7"] = 200, {}
     with pytest.raises(CannotTell, match="cmp1 is still enabled"):
         compute(stub).set_state("disabled", check_mode=False)

@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.evidence import CHURN, CONNECTIONS, CONSUMERS, INVOCATION_ID
 from holdfast.journal.events import BaselineTaken, HostDone
-from tests.unit.plugins.stage import Stage
+from tests.unit.plugins.fake_hosts import FakeHosts
 
 RUN = {"holdfast_run": "r1", "holdfast_grant": {}}
 LOAD = {CONNECTIONS: 40, CHURN: 0.5}
@@ -33,10 +33,10 @@ def baseline(load: dict[str, Any], queues: dict[str, Any]) -> list[dict[str, Any
     ]
 
 
-def test_all_figures_of_the_baseline_are_compared_after_a_restart(stage: Stage) -> None:
-    played = stage.play(*baseline(LOAD, QUEUES))
-    assert played.rc == 0, played.printed
-    (taken,) = stage.journal("r1")
+def test_all_figures_of_the_baseline_are_compared_after_a_restart(hosts: FakeHosts) -> None:
+    played = hosts.run_tasks(*baseline(LOAD, QUEUES))
+    assert played.rc == 0, played.output
+    (taken,) = hosts.journal("r1")
     assert isinstance(taken, BaselineTaken)
     assert taken.values == {"connections": 40, "churn": 0.5, "consumers": {"orders": 2}}
     compared = {claim["claim"]: claim for claim in played.results["compared"]["msg"]}
@@ -47,20 +47,22 @@ def test_all_figures_of_the_baseline_are_compared_after_a_restart(stage: Stage) 
 
 
 @pytest.mark.parametrize("missing", [CONNECTIONS, CHURN, CONSUMERS])
-def test_a_figure_that_is_missing_from_a_verdict_stops_the_play(stage: Stage, missing: str) -> None:
+def test_a_figure_that_is_missing_from_a_verdict_stops_the_play(
+    hosts: FakeHosts, missing: str
+) -> None:
     load, queues = (
         {key: value for key, value in evidence.items() if key != missing}
         for evidence in (LOAD, QUEUES)
     )
-    played = stage.play(*baseline(load, queues))
+    played = hosts.run_tasks(*baseline(load, queues))
     assert played.rc == 2
-    assert missing in played.printed
-    assert stage.journal("r1") == []
+    assert missing in played.output
+    assert hosts.journal("r1") == []
 
 
 @pytest.mark.parametrize("evidence", [{INVOCATION_ID: "start7"}, {"start": "start7"}])
 def test_a_host_is_done_only_with_the_invocation_id_that_was_proved(
-    stage: Stage, evidence: dict[str, str]
+    hosts: FakeHosts, evidence: dict[str, str]
 ) -> None:
     verdicts = [{"claim": "systemd.stays_up", "evidence": evidence}]
     variables = {
@@ -69,6 +71,6 @@ def test_a_host_is_done_only_with_the_invocation_id_that_was_proved(
         "holdfast_run_proof": {"holdfast": {"verdicts": verdicts}},
     }
     role = {"name": "holdfast_run", "tasks_from": "done"}
-    played = stage.play({"ansible.builtin.include_role": role, "vars": variables})
-    done = [event.invocation_id for event in stage.journal("r1") if isinstance(event, HostDone)]
+    played = hosts.run_tasks({"ansible.builtin.include_role": role, "vars": variables})
+    done = [event.invocation_id for event in hosts.journal("r1") if isinstance(event, HostDone)]
     assert (played.rc, done) == ((0, ["start7"]) if INVOCATION_ID in evidence else (2, []))

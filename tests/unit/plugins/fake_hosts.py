@@ -1,7 +1,7 @@
-"""A host to play on: this machine over Ansible's local connection, with a systemctl of its own.
+"""Fake hosts for real plays: this machine over Ansible's local connection, with a fake systemctl.
 
-The fake systemctl keeps its unit in a file and counts restarts in another, so that what happened to
-the host is read from the host and not from what a module says of it.
+The fake systemctl keeps its unit in one file and counts restarts in another, so tests read what
+happened on the host from the host, and not from a module's result.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ UP = {
 }
 
 
-# As Ansible runs a module on a host, without the seconds that ansible-playbook takes to start.
+# Runs a module as Ansible does on a host, without the seconds that ansible-playbook takes to start.
 MODULE = """
 import runpy, sys
 import ansible.module_utils.basic as basic
@@ -66,97 +66,101 @@ runpy.run_path(module, run_name="__main__")
 """
 
 
-class Sealed(str):
-    """A value that stands in the inventory encrypted by ansible-vault."""
+class VaultedText(str):
+    """A value that ansible-vault has encrypted, for the inventory."""
 
     __slots__ = ()
 
 
 class _Dumper(yaml.SafeDumper):
-    """YAML with Ansible's tag for sealed values."""
+    """Writes YAML with Ansible's tag for encrypted values."""
 
 
 _Dumper.add_representer(
-    Sealed, lambda dumper, text: dumper.represent_scalar("!vault", str(text), style="|")
+    VaultedText, lambda dumper, text: dumper.represent_scalar("!vault", str(text), style="|")
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
-    """How a play ended: exit status, everything it printed, the results of its tasks by register."""
+class PlayOutput:
+    """A finished play: its exit status, its output, and its tasks' results by the name they are registered as."""
 
     rc: int
-    printed: str
+    output: str
     results: Mapping[str, Json]
 
 
 @dataclass
-class Stage:
-    """Hosts ``a`` and ``b`` in the group ``web``, ``away`` in ``far``, nobody in ``none``."""
+class FakeHosts:
+    """Hosts ``a`` and ``b`` in the group ``web``, the unreachable ``away`` in ``far``, none in ``none``."""
 
-    place: Path
+    directory: Path
     variables: dict[str, Json] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        (self.place / "bin").mkdir()
+        (self.directory / "bin").mkdir()
         for name, program in (("systemctl", SYSTEMCTL), ("journalctl", JOURNALCTL)):
-            path = self.place / "bin" / name
+            path = self.directory / "bin" / name
             path.write_text(program)
             path.chmod(0o755)
-        self.unit()
-        self.say(duration="0", journal="")
+        self.set_unit()
+        self.set_output(duration="0", journal="")
         self._inventory()
 
-    def set(self, **variables: Json) -> None:
-        """Define variables of the site."""
+    def set_variables(self, **variables: Json) -> None:
+        """Define site variables."""
         self.variables.update(variables)
         self._inventory()
 
-    def unit(self, **changed: str) -> None:
-        """Make the host's unit be as given, otherwise up."""
+    def set_unit(self, **changed: str) -> None:
+        """Set the properties of the unit; those that are not given are those of a unit that is up."""
         shown = {**UP, **changed}
-        self.say(unit="".join(f"{name}={value}\n" for name, value in shown.items()))
+        self.set_output(unit="".join(f"{name}={value}\n" for name, value in shown.items()))
 
-    def say(self, **files: str) -> None:
-        """Write what the host's programs answer from."""
+    def set_output(self, **files: str) -> None:
+        """Write the files that the host's programs print or read."""
         for name, text in files.items():
-            (self.place / "bin" / name).write_text(text)
+            (self.directory / "bin" / name).write_text(text)
 
     @property
     def restarts(self) -> list[str]:
-        """The units the host was told to restart, once per time."""
-        path = self.place / "bin" / "restarts"
+        """The units that systemctl was told to restart, in order."""
+        path = self.directory / "bin" / "restarts"
         return path.read_text().split() if path.exists() else []
 
     @property
     def environment(self) -> dict[str, str]:
-        """What ansible-playbook is started with."""
+        """The environment of ansible-playbook."""
         return {
-            "HOME": str(self.place),
+            "HOME": str(self.directory),
             "LANG": "C.UTF-8",
-            "PATH": f"{self.place / 'bin'}:{BIN}:{os.environ['PATH']}",
-            "HOLDFAST_STATE_DIR": str(self.place / "state"),
+            "PATH": f"{self.directory / 'bin'}:{BIN}:{os.environ['PATH']}",
+            "HOLDFAST_STATE_DIR": str(self.directory / "state"),
         }
 
     def store(self) -> Store:
-        """The state that the plays write."""
-        return open_store(Settings(f"sqlite:///{self.place}/state/state.db", self.place / "state"))
+        """Open the state that the plays write."""
+        return open_store(
+            Settings(f"sqlite:///{self.directory}/state/state.db", self.directory / "state")
+        )
 
     def journal(self, run: str) -> list[Event]:
-        """A run's events."""
+        """Return a run's events."""
         return [recorded.event for recorded in self.store().read(run)]
 
-    def command(self, plays: Sequence[Json], *arguments: str) -> list[str]:
-        """The command that plays these plays."""
-        number = len(list(self.place.glob("play*.yml")))
-        book = self.place / f"play{number}.yml"
+    def playbook_command(self, plays: Sequence[Json], *arguments: str) -> list[str]:
+        """Return the command that runs these plays."""
+        number = len(list(self.directory.glob("play*.yml")))
+        book = self.directory / f"play{number}.yml"
         book.write_text(yaml.safe_dump(list(plays), sort_keys=False, allow_unicode=True))
-        inventory = str(self.place / "hosts.yml")
+        inventory = str(self.directory / "hosts.yml")
         return [str(BIN / "ansible-playbook"), "-i", inventory, str(book), *arguments]
 
-    def play(self, *tasks: Json, hosts: str = "a", arguments: Sequence[str] = ()) -> Played:
-        """Play the tasks on the hosts and keep what they registered."""
-        kept = self.place / "kept.json"
+    def run_tasks(
+        self, *tasks: Json, pattern: str = "a", arguments: Sequence[str] = ()
+    ) -> PlayOutput:
+        """Run the tasks on the hosts of the pattern, and return what they registered."""
+        kept = self.directory / "kept.json"
         kept.unlink(missing_ok=True)
         names = [task["register"] for task in tasks if "register" in task]
         keep = "{" + ", ".join(f"'{name}': {name}" for name in names) + "}"
@@ -166,20 +170,22 @@ class Stage:
             "run_once": True,
             "delegate_to": "localhost",
         }
-        play = {"hosts": hosts, "gather_facts": False, "tasks": [*tasks, dump]}
-        done = self.run(self.command([play], *arguments))
+        play = {"hosts": pattern, "gather_facts": False, "tasks": [*tasks, dump]}
+        done = self.run(self.playbook_command([play], *arguments))
         results = json.loads(kept.read_text()) if kept.exists() else {}
-        return Played(done.returncode, done.stdout + done.stderr, results)
+        return PlayOutput(done.returncode, done.stdout + done.stderr, results)
 
-    def module(self, named: str, /, *, check_mode: bool = False, **arguments: Json) -> list[str]:
-        """The command that runs a module of ours on the host; it prints its result as JSON."""
+    def module_command(
+        self, named: str, /, *, check_mode: bool = False, **arguments: Json
+    ) -> list[str]:
+        """Return the command that runs one of the modules on the host; it prints its result as JSON."""
         given = {"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check_mode}}
         plugins = ROOT / "plugins"
         paths = [str(plugins / "module_utils"), str(plugins / "modules" / f"{named}.py")]
         return [sys.executable, "-c", MODULE, *paths, json.dumps(given)]
 
     def run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run a command of this stage to its end."""
+        """Run a command in the hosts' environment and wait for it."""
         return subprocess.run(
             command,
             cwd=ROOT,
@@ -191,7 +197,7 @@ class Stage:
         )
 
     def start(self, command: Sequence[str]) -> subprocess.Popen[str]:
-        """Start a command of this stage; whoever starts it ends it."""
+        """Start a command in the hosts' environment; the caller must end it."""
         return subprocess.Popen(
             command,
             cwd=ROOT,
@@ -212,4 +218,4 @@ class Stage:
         }
         variables = {"holdfast_site": "east", **self.variables}
         content = {"all": {"children": children, "vars": variables}}
-        (self.place / "hosts.yml").write_text(yaml.dump(content, Dumper=_Dumper))
+        (self.directory / "hosts.yml").write_text(yaml.dump(content, Dumper=_Dumper))
