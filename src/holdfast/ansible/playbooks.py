@@ -1,4 +1,4 @@
-"""``AnsiblePlaybooks``: what restart playbooks declare about themselves, read from their YAML."""
+"""``AnsiblePlaybooks``: reads the policies and variables of restart playbooks from their YAML, without Ansible."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from holdfast.plan import Playbook
 from holdfast.policy import POLICY_VARIABLE, PlaybookPolicy
 from holdfast.text import closest
 
-_ENGINES_OWN = "holdfast_"
+_ENGINE_PREFIX = "holdfast_"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which Ansible's own tags (``!vault``, ``!unsafe``) are plain values."""
+    """Reads Ansible's YAML: a value tagged ``!vault`` or ``!unsafe`` is read as its plain value."""
 
 
 def _plain(loader: _Loader, _tag: str, node: yaml.Node) -> Json:
@@ -36,15 +36,15 @@ _Loader.add_multi_constructor("!", _plain)
 
 @dataclass(frozen=True, slots=True)
 class AnsiblePlaybooks:
-    """``PlaybookReader`` over the project's ``playbooks/`` and ``roles/``."""
+    """``PlaybookReader`` for the project's ``playbooks/`` and ``roles/``."""
 
     project: Path
 
     def read(self, name: str, variables: Mapping[str, Json]) -> Playbook:
-        """The playbook; templates in its policy may use the step's variables.
+        """Return the playbook of that name; templates in its policy may use the step's variables.
 
         Raises:
-            InvalidInput: there is none of that name, or it has no usable policy.
+            InvalidInput: there is no such playbook, or it has no valid policy.
         """
         path = self._path(name)
         plays = [play for play in load_yaml(path) or [] if isinstance(play, dict)]
@@ -75,7 +75,7 @@ class AnsiblePlaybooks:
             names = list(load_yaml(defaults) or {})
             for entry in ((load_yaml(specs) or {}).get("argument_specs") or {}).values():
                 names += entry.get("options") or {}
-            yield from (name for name in names if not name.startswith(_ENGINES_OWN))
+            yield from (name for name in names if not name.startswith(_ENGINE_PREFIX))
 
 
 def _roles(directory: Path, value: Json) -> Iterator[str]:
@@ -108,7 +108,7 @@ def _roles_under(directory: Path, key: str, value: Json) -> Iterator[str]:
 
 @cache
 def load_yaml(path: Path) -> Json:
-    """The content of a YAML file; None where there is no such file.
+    """Return the content of a YAML file, None if there is no such file.
 
     Raises:
         InvalidInput: it cannot be read.
@@ -136,7 +136,7 @@ def _policy(name: str, declared: Json, variables: Mapping[str, Json]) -> Playboo
 
 
 def _rendered(value: Json, variables: Mapping[str, Json]) -> Json:
-    """Templates stand in the playbook alone, never in a value given to it."""
+    """Render the templates of the playbook; a value from the step is never rendered as a template."""
     if isinstance(value, dict):
         return {key: _rendered(inner, variables) for key, inner in value.items()}
     if isinstance(value, list):
@@ -146,5 +146,5 @@ def _rendered(value: Json, variables: Mapping[str, Json]) -> Json:
     return value
 
 
-# Nothing here becomes HTML: the results are names of groups and services.
+# No autoescape: the results are names of groups and services, never HTML.
 _TEMPLATES = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701

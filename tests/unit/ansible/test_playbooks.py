@@ -48,14 +48,14 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_policy_is_read_with_the_steps_variables(project: Path) -> None:
+def test_templates_in_a_policy_use_the_variables_of_the_step(project: Path) -> None:
     playbook = AnsiblePlaybooks(project).read("toy_restart.yml", {"toy_name": "train"})
 
     assert (playbook.policy.service, playbook.policy.group) == ("train", "toys")
     assert playbook.policy.batch_max == 2
 
 
-def test_steps_may_set_variables_of_roles_and_none_of_the_engines(project: Path) -> None:
+def test_a_step_may_set_the_variables_of_roles_but_not_those_of_the_engine(project: Path) -> None:
     playbook = AnsiblePlaybooks(project).read("toy_restart.yml", {"toy_name": "train"})
 
     assert playbook.variables == {"toy_name", "toy_secret"}
@@ -68,14 +68,14 @@ def test_a_playbook_may_declare_its_policy_where_it_imports_its_plays(project: P
     assert playbook.variables == {"toy_name", "toy_secret"}
 
 
-def test_a_value_is_no_template(project: Path) -> None:
+def test_a_variable_of_the_step_is_not_rendered_as_a_template(project: Path) -> None:
     playbook = AnsiblePlaybooks(project)
 
     with pytest.raises(InvalidInput, match="service"):
         playbook.read("toy_restart.yml", {"toy_name": "{{ 6 * 7 }}"})
 
 
-def test_a_policy_names_the_variable_it_needs(project: Path) -> None:
+def test_a_missing_variable_of_a_policy_is_named(project: Path) -> None:
     with pytest.raises(InvalidInput, match="'toy_name' is undefined") as caught:
         AnsiblePlaybooks(project).read("toy_restart.yml", {})
     assert "vars:" in caught.value.remedy
@@ -87,18 +87,18 @@ def test_an_unknown_playbook_is_refused(project: Path, name: str) -> None:
         AnsiblePlaybooks(project).read(name, {})
 
 
-def test_the_nearest_playbook_is_named(project: Path) -> None:
+def test_a_mistyped_playbook_gets_a_suggestion(project: Path) -> None:
     with pytest.raises(InvalidInput, match=r"did you mean toy_restart\.yml"):
         AnsiblePlaybooks(project).read("toys_restart.yml", {})
 
 
-def test_a_playbook_of_several_layers_is_no_roll(project: Path) -> None:
+def test_a_playbook_that_imports_other_playbooks_has_no_policy(project: Path) -> None:
     with pytest.raises(InvalidInput, match="declares 0 policies"):
         AnsiblePlaybooks(project).read("all.yml", {})
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "complaint"),
+    ("old", "new", "key"),
     [
         ("batch_max: 2", "batch_max: 0", "batch_max"),
         ("batch_max: 2", "batch_maximum: 2", "batch_max"),
@@ -107,24 +107,24 @@ def test_a_playbook_of_several_layers_is_no_roll(project: Path) -> None:
         ('"{{ toy_name }}"', '"a b/c"', "service"),
     ],
 )
-def test_a_policy_that_is_wrong_is_refused(
-    project: Path, old: str, new: str, complaint: str
+def test_a_wrong_policy_is_refused_and_its_key_is_named(
+    project: Path, old: str, new: str, key: str
 ) -> None:
     path = project / "playbooks" / "toy_restart.yml"
     path.write_text(ROLL.replace(old, new))
 
-    with pytest.raises(InvalidInput, match=f"holdfast_policy: {complaint}"):
+    with pytest.raises(InvalidInput, match=f"holdfast_policy: {key}"):
         AnsiblePlaybooks(project).read("toy_restart.yml", {"toy_name": "train"})
 
 
-def test_a_playbook_that_is_no_yaml_is_named(project: Path) -> None:
+def test_a_playbook_with_invalid_yaml_is_named(project: Path) -> None:
     (project / "playbooks" / "bad.yml").write_text("- [")
 
     with pytest.raises(InvalidInput, match=r"bad\.yml: not YAML"):
         AnsiblePlaybooks(project).read("bad.yml", {})
 
 
-def test_the_projects_own_playbooks_can_be_read() -> None:
+def test_the_restart_playbooks_of_this_project_can_be_read() -> None:
     here = AnsiblePlaybooks(Path(__file__).parents[3])
     variables: Json = {"systemd_unit_name": "cron", "systemd_unit_group": "all"}
     names = sorted(path.name for path in (here.project / "playbooks").glob("*_restart.yml"))
@@ -137,7 +137,7 @@ def test_the_projects_own_playbooks_can_be_read() -> None:
     assert len(services) >= 7
 
 
-def test_every_layer_of_nova_takes_the_variables_of_its_role() -> None:
+def test_every_nova_playbook_takes_the_variables_of_the_role_nova() -> None:
     here = AnsiblePlaybooks(Path(__file__).parents[3])
 
     for layer in ("conductor", "scheduler", "api", "metadata", "compute"):
