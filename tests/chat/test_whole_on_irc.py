@@ -153,7 +153,7 @@ def test_people_with_accounts_ask_approve_abort_and_resume(
                 assert harness.restarts == []
                 bob.say(f"holdfast approve {harness.run}")
                 await until(lambda: lines_with(ada, "HELD: "), "the hold")
-                await until(lambda: lines_with(ada, "to see more"), "all of it")
+                await until(lambda: lines_with(ada, "for details"), "all of it")
                 assert lines_with(ada, f"next: holdfast resume {harness.run} --reason '…'")
                 ada.say(f"holdfast abort {harness.run}")
                 await until(lambda: lines_with(ada, "ABORTED: "), "the abort")

@@ -1,4 +1,4 @@
-"""A plan as a person reads it before saying yes: steps, batches, order, gates, an estimate."""
+"""A plan as text, shown before a run is confirmed: steps, batches, order, gates, an estimate."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def plan_view(plan: Plan) -> RenderableType:
 
 
 def summary(plan: Plan) -> str:
-    """Say in a sentence what the plan would act on: the question before a run."""
+    """Return in one sentence what the plan would act on, for the confirmation of a run."""
     hosts = {host for roll in plan.rolls() for host in roll.hosts}
     units = sum(len(roll.hosts) for roll in plan.rolls())
     what = f"{count_of(units, 'restart')} on {count_of(len(hosts), 'host')}"
@@ -40,7 +40,7 @@ def summary(plan: Plan) -> str:
 
 
 def _estimate(plan: Plan) -> str:
-    return f"about {format_duration(plan.estimate_seconds)} if nothing holds it"
+    return f"about {format_duration(plan.estimate_seconds)} without a hold"
 
 
 def _lines(plan: Plan) -> Iterator[RenderableType]:
@@ -57,8 +57,8 @@ def _lines(plan: Plan) -> Iterator[RenderableType]:
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(style="dim", no_wrap=True)
         table.add_column()
-        for name, words in _rows(step):
-            table.add_row(f"   {name}", Text(one_line(words)))
+        for name, text in _rows(step):
+            table.add_row(f"   {name}", Text(one_line(text)))
         yield table
 
 
@@ -72,12 +72,12 @@ def _rows(step: PlannedStep) -> Iterator[tuple[str, str]]:
             f"{count_of(step.count, 'person')}{', not the one who runs it' * step.by_others}",
         )
     else:
-        yield from _look_rows(step)
+        yield from _inspection_rows(step)
     if step.deadline_seconds is not None:
         yield "gives up after", format_duration(step.deadline_seconds)
 
 
-def _look_rows(step: PlannedCheck | PlannedWait) -> Iterator[tuple[str, str]]:
+def _inspection_rows(step: PlannedCheck | PlannedWait) -> Iterator[tuple[str, str]]:
     yield ("gates" if step.kind == "check" else "must stay true"), claims(step.claims)
     if step.hosts:
         yield "at", join_names(step.hosts)
@@ -86,7 +86,7 @@ def _look_rows(step: PlannedCheck | PlannedWait) -> Iterator[tuple[str, str]]:
 
 def _roll_rows(roll: PlannedRoll) -> Iterator[tuple[str, str]]:
     if not roll.hosts:
-        yield "hosts", "none: the limit leaves nothing to do here"
+        yield "hosts", "none within the limit"
         return
     yield "plays", roll.playbook
     yield "batches", _batches(roll)
@@ -111,7 +111,7 @@ def _batches(roll: PlannedRoll) -> str:
 
 
 def claims(entries: Iterable[Json]) -> str:
-    """Say claims with their parameters."""
+    """Return claims with their parameters."""
     return ", ".join(_claim(entry) for entry in entries)
 
 

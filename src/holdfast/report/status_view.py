@@ -1,4 +1,4 @@
-"""How runs stand and who may change what: what ``status`` says, on a terminal and in chat."""
+"""The state of runs and leases as text, for ``status`` on a terminal and in chat."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _STYLES = {
 
 
 def status_word(state: RunState, *, driven: bool) -> str:
-    """How a run stands in a word; without an end or a living driver, that is said."""
+    """Return the run's status as one word; ``no driver`` if it runs by its journal and has no driver."""
     return str(state.status) if driven or state.status is not Status.RUNNING else "no driver"
 
 
 def run_view(state: RunState, *, driven: bool) -> RenderableType:
-    """Tell how one run stands; one that has stopped repeats its last words."""
+    """Return the state of one run; of one that has stopped, its stop message."""
     parts: list[RenderableType] = []
     if opened := state.opened:
         what = opened.runbook or opened.playbook
         parts.append(Text(one_line(f"{what} at {opened.site}, run {state.run}"), "bold"))
         parts.append(Text(one_line(f"{opened.by}: {opened.reason}"), "dim"))
-        parts.append(Text(f"began {format_date_and_clock(opened.at)}", "dim"))
+        parts.append(Text(f"started {format_date_and_clock(opened.at)}", "dim"))
     if status_word(state, driven=driven) == "running":
         parts.append(Text(f"running: holdfast watch {state.run}", "bold blue"))
     else:
@@ -46,7 +46,7 @@ def run_view(state: RunState, *, driven: bool) -> RenderableType:
 
 
 def runs_table(states: Iterable[tuple[RunState, str]]) -> RenderableType:
-    """List runs, each with the word for how it stands."""
+    """Return a table of runs, each given with its status word."""
     table = columns("run", "state", "site", "by", ">began", "reason", whole="state")
     for state, word in states:
         if state.opened is not None:
@@ -55,7 +55,7 @@ def runs_table(states: Iterable[tuple[RunState, str]]) -> RenderableType:
 
 
 def leases_table(leases: Iterable[tuple[str, LeaseRow]]) -> RenderableType:
-    """List who holds which scope."""
+    """Return a table of leases and their holders."""
     names = ("lease", "mode", "held by", "who", ">since", ">until", "reason")
     table = columns(*names, whole="held by")
     for scope, row in leases:
@@ -64,7 +64,7 @@ def leases_table(leases: Iterable[tuple[str, LeaseRow]]) -> RenderableType:
 
 
 def _run_row(state: RunState, word: str) -> tuple[Text, ...]:
-    assert state.opened is not None  # noqa: S101  # the caller has looked
+    assert state.opened is not None  # noqa: S101  # the caller checks it
     opened = state.opened
     cells = (opened.site, opened.by, format_short(opened.at))
     return (
@@ -78,12 +78,12 @@ def _run_row(state: RunState, word: str) -> tuple[Text, ...]:
 def _lease_row(scope: str, row: LeaseRow) -> tuple[Text, ...]:
     since, until = format_short(row.since), format_clock(row.expires)
     cells = (row.mode, row.holder.run, row.holder.by, since, until)
-    words = (Text(one_line(cell)) for cell in cells)
-    return Text(scope, "bold"), *words, cut(row.holder.reason)
+    texts = (Text(one_line(cell)) for cell in cells)
+    return Text(scope, "bold"), *texts, cut(row.holder.reason)
 
 
 def runbooks_table(books: Iterable[Runbook]) -> RenderableType:
-    """List runbooks, with the values each asks for."""
+    """Return a table of runbooks and their inputs."""
     table = columns("runbook", "", "inputs")
     for book in books:
         inputs = ", ".join(book.inputs)

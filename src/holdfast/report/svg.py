@@ -1,4 +1,4 @@
-"""A thin pen over ElementTree: shapes with escaped text, coordinates rounded so that output is stable."""
+"""Writes SVG: shapes and escaped text over ElementTree; coordinates are rounded, so that output is stable."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Point = tuple[float, float]
 
 
 class Pen:
-    """Draws on one SVG document, or on a group of it."""
+    """Draws on an SVG element."""
 
     def __init__(self, element: ET.Element) -> None:
         self._element = element
 
     @classmethod
     def document(cls, width: float, height: float, title: str) -> Pen:
-        """Begin a white document of this size in pixels; ``title`` is read out by screen readers."""
+        """Return a pen on a new white document of this size in pixels; screen readers read ``title``."""
         root = ET.Element(
             "svg",
             {
@@ -35,12 +35,12 @@ class Pen:
         pen.box((0, 0), (width, height), fill="#ffffff", radius=8)
         return pen
 
-    def text(self, at: Point, words: str, size: float = 12, **style: str) -> None:
-        """Write one line of text; its base line begins at ``at`` unless ``anchor`` says otherwise."""
+    def text(self, at: Point, text: str, size: float = 12, **style: str) -> None:
+        """Write one line of text whose base line begins at ``at``, unless an ``anchor`` is given."""
         where = {"x": _number(at[0]), "y": _number(at[1]), "font-size": _number(size)}
         style = {"fill": INK, **style}
         anchor = {"text-anchor": style.pop("anchor")} if "anchor" in style else {}
-        ET.SubElement(self._element, "text", where | anchor | _named(style)).text = one_line(words)
+        ET.SubElement(self._element, "text", where | anchor | _named(style)).text = one_line(text)
 
     def box(
         self, at: Point, size: Point, *, fill: str, radius: float = 0, about: str = "", **style: str
@@ -75,11 +75,11 @@ class Pen:
         if about:
             Pen(shape).title(about)
 
-    def title(self, words: str) -> None:
-        """Name what is drawn."""
-        ET.SubElement(self._element, "title").text = one_line(words)
+    def title(self, text: str) -> None:
+        """Give the element a title, which appears when the pointer rests on it."""
+        ET.SubElement(self._element, "title").text = one_line(text)
 
-    def finished(self) -> str:
+    def to_string(self) -> str:
         """Return the document as text, ending in a line break."""
         ET.indent(self._element, " ")
         return ET.tostring(self._element, encoding="unicode") + "\n"

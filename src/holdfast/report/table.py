@@ -1,4 +1,4 @@
-"""A report as tables on a terminal: hosts first, then how the time was spent. Also: tables in general."""
+"""A report as tables: hosts, then how the time was spent. Also the layout of all tables."""
 
 from __future__ import annotations
 
@@ -55,13 +55,14 @@ def _time(report: Report) -> Table:
 
 
 def columns(*names: str, whole: str | None = None) -> Table:
-    """Begin a table without lines; a name that begins with ``>`` is a column of figures.
+    """Return an empty table without lines.
 
-    The column ``whole`` is not folded.
+    Columns whose name begins with ``>`` hold figures and are aligned to the right; those, the first
+    column and the column ``whole`` are never folded.
     """
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for index, name in enumerate(names):
-        # The first names the thing: it is typed again in the next command, so it stays whole.
+        # The first column has names that are typed in the next command.
         table.add_column(
             name.removeprefix(">"),
             justify="right" if name.startswith(">") else "left",
@@ -72,5 +73,5 @@ def columns(*names: str, whole: str | None = None) -> Table:
 
 
 def cut(text: str, style: str = "") -> Text:
-    """One line: as much of the text as there is room for."""
+    """Return one line of text that is cut where the terminal ends."""
     return Text(one_line(text), style, no_wrap=True, overflow="ellipsis")

@@ -1,7 +1,7 @@
-"""A report as one picture: a lane per unit and host, acts and verdicts along a common time axis.
+"""A report as an SVG: a lane per unit and host, acts and verdicts along a common time axis.
 
-Pure and deterministic: the same report gives the same bytes. The picture needs no script, font or
-address from outside. Colour is never alone: FAIL carries a cross, UNKNOWN a question mark.
+Pure and deterministic: the same report gives the same bytes. The picture loads no script, font or
+address. Nothing is told by colour alone: FAIL has a cross, UNKNOWN a question mark.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Scale:
         return LEFT + (RIGHT - LEFT) * at / max(self.seconds, 1.0)
 
     def ticks(self) -> list[int]:
-        """Return round moments, at most about a dozen."""
+        """Return round times in seconds, at most about a dozen."""
         step = next((tick for tick in _TICKS if self.seconds / tick <= 12), _TICKS[-1])
         return list(range(0, int(self.seconds) + 1, step))
 
@@ -90,7 +90,7 @@ def timeline_svg(report: Report, added: Additions = Additions()) -> str:
         _lane(pen, lane, scale, top + index * ROW)
         _marks(pen, lane, scale, top + index * ROW, added)
     _legend(pen, bottom + 38, added.meaning)
-    return pen.finished()
+    return pen.to_string()
 
 
 def _title(report: Report) -> str:
@@ -164,13 +164,13 @@ def _axis(pen: Pen, report: Report, scale: _Scale, bottom: float) -> None:
 
 
 def _run_mark(pen: Pen, run: RunSummary, scale: _Scale, following: float) -> None:
-    """Draw a bracket over the part of the axis that is one run's; its words end before ``following``."""
+    """Draw a bracket over the run's part of the axis; its text ends before ``following``."""
     start, end = scale.x(run.start), scale.x(run.end)
     colour = GREEN if run.ending == "finished" else RED
     pen.path(f"M{start:.1f} {AXIS + 12:.1f}v-5H{end:.1f}v5", stroke=SOFT)
     room = max(int((following - start) / 6.3), 12)
-    words = f"{run.runbook} · {format_duration(run.end - run.start)} · {run.ending}"
-    pen.text((start, AXIS), shorten(words, room, placeholder="…"), 11.5, fill=colour)
+    text = f"{run.runbook} · {format_duration(run.end - run.start)} · {run.ending}"
+    pen.text((start, AXIS), shorten(text, room, placeholder="…"), 11.5, fill=colour)
 
 
 def _moment(seconds: int) -> str:

@@ -50,7 +50,7 @@ def picture(thread: Sequence[TranscriptMessage]) -> str:
     if len(blocks) > 1:
         side = (MARGIN + INDENT / 3, MARGIN + blocks[0].height)
         pen.line(side, (side[0], height - MARGIN - GAP), stroke="#d5dbe1", stroke_width="2")
-    return pen.finished()
+    return pen.to_string()
 
 
 def _block(message: TranscriptMessage) -> _Block:

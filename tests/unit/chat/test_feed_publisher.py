@@ -45,7 +45,7 @@ def test_a_hold_is_told_in_the_words_of_the_command_line_and_resumed(harness: Ch
             m.message for m in harness.platform.messages if m.message.text.startswith("HELD")
         ]
         assert held.text.endswith(f"next: holdfast resume {harness.run} --reason '…'")
-        for words in ("ctl2", "2. Step 2", "did not start", "to give it back", "fake undrain ctl2"):
+        for words in ("ctl2", "2. Step 2", "did not start", "to undo", "fake undrain ctl2"):
             assert words in held.code
         await harness.until_logged("END (HELD)")
         harness.fleet.repair()

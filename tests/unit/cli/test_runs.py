@@ -90,11 +90,11 @@ def test_hold_answers_and_exits_with_4(project: InMemoryProject) -> None:
     result = held(project)
     assert result.code == 4
     assert restarts(project) == RESTARTS[:2]
-    for words in ("HELD", "ctl2", "step", "2. Step 2", "evidence", "did not start", "left"):
+    for words in ("HELD", "ctl2", "step", "2. Step 2", "evidence", "did not start", "state"):
         assert words in result.out
-    assert "to go on" in result.out
+    assert "to continue" in result.out
     assert "holdfast resume" in result.out
-    assert "to give it back" in result.out
+    assert "to undo" in result.out
     assert "fake undrain ctl2" in result.out
 
 

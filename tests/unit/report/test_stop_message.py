@@ -34,14 +34,14 @@ def test_hold_answers_every_question() -> None:
     words = said(after=HELD)
     assert "HELD, nothing more is touched  rabbitmq-restart at lab, run 20261121-2304" in words
     for row in (
-        "host             ctl3",
-        "step             2. Restart",
-        "claim            rabbitmq.booted",
-        "evidence         FAIL not_running: [b]ctl3[/b] is not running",
-        "left             ctl3: restarted, not yet proved healthy",
-        "to look at       holdfast show rabbitmq-restart, section “If it holds”",
-        "to go on         holdfast resume R --reason '…'",
-        "to give it back  ssh ctl3 rabbitmq-upgrade revive",
+        "host         ctl3",
+        "step         2. Restart",
+        "claim        rabbitmq.booted",
+        "evidence     FAIL not_running: [b]ctl3[/b] is not running",
+        "state        ctl3: restarted, not yet proved healthy",
+        "see also     holdfast show rabbitmq-restart, section “If it holds”",
+        "to continue  holdfast resume R --reason '…'",
+        "to undo      ssh ctl3 rabbitmq-upgrade revive",
     ):
         assert row in words
     assert "\x1b" not in words
@@ -55,15 +55,15 @@ def test_refusal_says_that_nothing_was_touched() -> None:
     )
     words = said(after=event)
     assert "REFUSED, nothing was touched" in words
-    assert "to see more   holdfast status X" in words
+    assert "for details   holdfast status X" in words
     assert "to try again  holdfast run rabbitmq-restart" in words
 
 
 def test_abort_says_who_asked_and_what_is_left() -> None:
     words = said(after=events.Aborted(at=at(1), by="bob", left=["not touched in step 2: ctl1"]))
-    assert "ABORTED, as asked" in words
-    assert "asked by  bob" in words
-    assert "left      not touched in step 2: ctl1" in words
+    assert "ABORTED, on request" in words
+    assert "requested by  bob" in words
+    assert "state         not touched in step 2: ctl1" in words
 
 
 def test_finished_run_names_the_report() -> None:
