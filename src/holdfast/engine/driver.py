@@ -21,7 +21,6 @@ from holdfast.journal.events import Event
 from holdfast.model import Grant, Holder
 from holdfast.plan import (
     Abort,
-    AskApproval,
     AwaitApproval,
     BeginStep,
     Decision,
@@ -32,6 +31,7 @@ from holdfast.plan import (
     Plan,
     PlannedRoll,
     Refuse,
+    RequestApproval,
     Roll,
     TakeLease,
     decide,
@@ -130,7 +130,7 @@ class Driver:
                 self._record(ev.StepFinished(at=now, step=decision.step))
             case Roll():
                 self._roll(decision)
-            case AskApproval():
+            case RequestApproval():
                 self._request_approval(decision)
             case AwaitApproval():
                 self._dependencies.wait(_POLL_SECONDS)
@@ -216,7 +216,7 @@ class Driver:
         self._record(ev.LeaseTaken(at=self._clock(), tokens=dict(grant.tokens)))
         return None
 
-    def _request_approval(self, decision: AskApproval) -> None:
+    def _request_approval(self, decision: RequestApproval) -> None:
         self._record(
             ev.ApprovalRequested(
                 at=self._clock(),

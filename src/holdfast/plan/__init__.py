@@ -1,13 +1,13 @@
-"""Plans: a runbook applied to a site, and what to do next given a run's state. All of it pure.
+"""Plans: a runbook applied to a site, and the next decision of a run from its state. Pure.
 
-Owns order, batches and every decision of a run; does no I/O and reads no clock.
+``builder`` makes plans, ``model`` has their types, ``decide`` makes every decision of a run,
+``host_order`` says which hosts come next. Does no I/O and reads no clock.
 """
 
 from holdfast.plan.builder import Lookups, build_plan
 from holdfast.plan.decide import decide
 from holdfast.plan.decision import (
     Abort,
-    AskApproval,
     AwaitApproval,
     BeginStep,
     Decision,
@@ -16,6 +16,7 @@ from holdfast.plan.decision import (
     Hold,
     Inspect,
     Refuse,
+    RequestApproval,
     Roll,
     TakeLease,
 )
@@ -34,7 +35,6 @@ from holdfast.plan.model import (
 
 __all__ = [
     "Abort",
-    "AskApproval",
     "AwaitApproval",
     "BeginStep",
     "Decision",
@@ -51,6 +51,7 @@ __all__ = [
     "PlannedWait",
     "Playbook",
     "Refuse",
+    "RequestApproval",
     "Roll",
     "SiteInventory",
     "TakeLease",

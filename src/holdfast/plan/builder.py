@@ -1,4 +1,4 @@
-"""``build_plan``: a runbook, a site and its playbooks' policies, checked against each other."""
+"""``build_plan``: checks a runbook, a site and the playbooks' policies against each other."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from holdfast.runbook import (
     WorkStep,
     fill,
 )
-from holdfast.text import closest
+from holdfast.text import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
 class Lookups:
-    """Where names are looked up: both raise InvalidInput for a name they do not know.
+    """Functions that look names up; both raise ``InvalidInput`` for a name that does not exist.
 
     ``playbook(name, variables)`` reads a playbook's policy; ``claim_group(entry)`` checks a claim
-    with its parameters and returns the group it speaks about ("" for none).
+    with its parameters and returns the group it is about ("" for none).
     """
 
     playbook: Callable[[str, Mapping[str, Json]], Playbook]
@@ -50,14 +50,14 @@ def build_plan(
     site: SiteInventory,
     inputs: Mapping[str, Json],
     limit: str,
-    ingredients: Lookups,
+    lookups: Lookups,
 ) -> Plan:
-    """Apply the runbook to the site; nothing is touched.
+    """Apply the runbook to the site and return the plan; nothing is touched.
 
     Raises:
         InvalidInput: a name is unknown, a group or the limit has no hosts, a batch is too large.
     """
-    planner = _Planner(runbook, site, inputs, ingredients)
+    planner = _Planner(runbook, site, inputs, lookups)
     steps = tuple(planner.step(step) for step in runbook.steps)
     _refuse_empty_limit(steps, limit)
     return Plan(
@@ -77,7 +77,7 @@ class _Planner:
     runbook: Runbook
     site: SiteInventory
     inputs: Mapping[str, Json]
-    ingredients: Lookups
+    lookups: Lookups
 
     def step(self, step: Step) -> PlannedStep:
         try:
@@ -98,11 +98,11 @@ class _Planner:
         if isinstance(work, RollStep):
             return self._roll(named, work)
         if isinstance(work, ApproveStep):
-            asked = self.runbook.approvals
-            return PlannedApprove(**named, question=work.approve, **asked.model_dump())
-        return self._look(named, work)
+            policy = self.runbook.approvals
+            return PlannedApprove(**named, question=work.approve, **policy.model_dump())
+        return self._inspection(named, work)
 
-    def _look(self, named: dict[str, Json], work: CheckStep | WaitStep) -> PlannedStep:
+    def _inspection(self, named: dict[str, Json], work: CheckStep | WaitStep) -> PlannedStep:
         if isinstance(work, WaitStep):
             kind: type[PlannedWait | PlannedCheck] = PlannedWait
             settle = SettleSpec(seconds=work.wait.seconds, readings=work.wait.readings)
@@ -112,26 +112,26 @@ class _Planner:
         return kind(
             **named,
             claims=claims,
-            hosts=self._look_hosts(claims, work.hosts),
+            hosts=self._inspected_hosts(claims, work.hosts),
             settle=settle,
             deadline_seconds=_deadline(work.deadline_seconds, settle),
         )
 
-    def _look_hosts(self, claims: Iterable[Json], hosts: str | None) -> tuple[str, ...]:
-        """The hosts that claims about one host each are asked of; a claim about a group has its own."""
+    def _inspected_hosts(self, claims: Iterable[Json], hosts: str | None) -> tuple[str, ...]:
+        """Return the hosts of claims about one host each; a claim about a group needs none."""
         for claim in claims:
-            group = self.ingredients.claim_group(claim)
+            group = self.lookups.claim_group(claim)
             if group and hosts:
                 raise InvalidInput(
-                    f"{claim} speaks about the group {group}: ask it in a step without hosts"
+                    f"{claim} is about the group {group}: put it into a step without hosts"
                 )
             if not group and not hosts:
-                raise InvalidInput(f"{claim} speaks about one host: say which, with hosts: GROUP")
+                raise InvalidInput(f"{claim} is about one host: name its group, with hosts: GROUP")
             self._group(group or str(hosts))
         return self._group(hosts) if hosts else ()
 
     def _roll(self, named: dict[str, Json], work: RollStep) -> PlannedRoll:
-        playbook = self.ingredients.playbook(work.roll, work.vars)
+        playbook = self.lookups.playbook(work.roll, work.vars)
         policy = playbook.policy
         _known("variable", work.vars, playbook.variables, work.roll)
         if work.hosts != policy.group:
@@ -141,7 +141,7 @@ class _Planner:
                 f"a batch of {work.batch} is larger than {work.roll} allows "
                 f"({policy.batch_max}): {policy.batch_max_reason}"
             )
-        self._look_hosts(policy.survey, None)
+        self._inspected_hosts(policy.survey, None)
         return PlannedRoll(
             **named,
             playbook=work.roll,
@@ -170,9 +170,9 @@ class _Planner:
 def _known(kind: str, names: Iterable[str], known: Iterable[str], where: str) -> None:
     for name in names:
         if name not in set(known):
-            near = closest(name, known)
-            hint = f"did you mean {near}?" if near else f"it has: {', '.join(sorted(known))}"
-            raise InvalidInput(f"{where} has no {kind} {name!r}; {hint}")
+            raise InvalidInput(
+                f"{where} has no {kind} {name!r}; {did_you_mean(name, sorted(known))}"
+            )
 
 
 def _seconds(value: int | str | None) -> int | None:
@@ -180,18 +180,18 @@ def _seconds(value: int | str | None) -> int | None:
 
 
 def _deadline(given: int | str | None, settle: SettleSpec) -> int | None:
-    """The given deadline; a long settle without one gets room for a few bad readings."""
+    """Return the given deadline; without one, twice the settling time and two minutes."""
     if given is None and int(settle.seconds) > 0:
         return int(settle.seconds) * 2 + 120
     if given is not None and int(given) <= int(settle.seconds):
         raise InvalidInput(
-            f"deadline_seconds {given} leaves no room to settle for {settle.seconds} s"
+            f"deadline_seconds {given} is not longer than the settling time, {settle.seconds} s"
         )
     return _seconds(given)
 
 
 def _roll_deadline(work: RollStep) -> int | None:
-    """The given deadline; without one the roles' own, unless the settling would not fit into that."""
+    """Return the given deadline; without one None for the roles' default, if settling fits into it."""
     wanted = _deadline(work.deadline_seconds, work.settle or SettleSpec())
     if work.deadline_seconds is None and (wanted or 0) <= GATE_DEADLINE_SECONDS:
         return None
@@ -199,9 +199,9 @@ def _roll_deadline(work: RollStep) -> int | None:
 
 
 def _leases(runbook: Runbook, site: str, steps: Iterable[PlannedStep]) -> dict[str, LeaseMode]:
-    """The scopes of all policies and those the runbook adds; the stricter mode wins.
+    """Return the scopes of all policies and of the runbook; exclusive wins over shared.
 
-    Exclusive to change a service, shared to keep others from changing it.
+    Exclusive is to change a service, shared to keep others from changing it.
     """
     rolls = [step for step in steps if isinstance(step, PlannedRoll) and step.hosts]
     needed: dict[str, LeaseMode] = {}

@@ -1,14 +1,14 @@
 """``decide``: what a run does next, from its plan and its journal alone.
 
-The rules, first that applies:
+The first rule that applies:
 
-1. Hosts that were in hand when something went wrong are asked what they are, before all else.
-2. A failure holds the run (refuses it, where nothing was touched yet).
-3. Somebody asked for an abort: stop, for no play is running now.
-4. Before the lease: the standing claims of every service that will be touched.
-5. The first step that has not ended: hosts in hand first (give back what was not restarted, gate
-   what was), then the survey, then the next batch, then the sweep.
-6. No step left: finished.
+1. Hosts that were in hand when a play failed or was interrupted are observed.
+2. A failure holds the run, or refuses it where nothing was touched yet.
+3. A requested abort ends the run; no play is running at this moment.
+4. Before the lease is taken, the standing claims of every service that will be touched are surveyed.
+5. In the first step that has not ended: hosts in hand first (undrained if they were not restarted,
+   verified if they were), then the survey, the next batch, and after the last one the sweep.
+6. When no step is left, the run is finished.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from holdfast.journal import Failure, RunState, StepState, Turn
 from holdfast.model import ALL_PHASES, Phase
 from holdfast.plan.decision import (
     Abort,
-    AskApproval,
     AwaitApproval,
     BeginStep,
     Decision,
@@ -28,29 +27,30 @@ from holdfast.plan.decision import (
     Hold,
     Inspect,
     Refuse,
+    RequestApproval,
     Roll,
     TakeLease,
 )
 from holdfast.plan.host_order import next_batch
 from holdfast.plan.model import Plan, PlannedApprove, PlannedRoll, PlannedStep
 
-# Before the first act a survey is one reading: whoever starts a run wants to know now. Between steps
-# clients may still be on their way back.
+# Before the lease a survey is one reading, so that a person who starts a run sees the result at once.
+# Between steps clients may still be reconnecting.
 _SURVEY_DEADLINE_SECONDS = 120
 
-_GIVE_BACK = (Phase.UNDRAIN,)
-_GATE = (Phase.VERIFY, Phase.UNDRAIN)
+_UNDRAIN_ONLY = (Phase.UNDRAIN,)
+_VERIFY_AND_UNDRAIN = (Phase.VERIFY, Phase.UNDRAIN)
 
 
 def decide(plan: Plan, state: RunState, now: datetime) -> Decision:
-    """What comes next. The state must be that of a run whose last play, if any, has ended."""
-    return _not_well(state) or _before_lease(plan, state) or _next_step(plan, state, now)
+    """Return what comes next. The last play of the run, if any, must have ended."""
+    return _observe_or_stop(state) or _before_lease(plan, state) or _next_step(plan, state, now)
 
 
-def _not_well(state: RunState) -> Decision | None:
+def _observe_or_stop(state: RunState) -> Decision | None:
     if state.hosts_to_observe:
         return Inspect(state.current_step, "observe", hosts=tuple(sorted(state.hosts_to_observe)))
-    if failure := state.failure or _unknown(state):
+    if failure := state.failure or _unknown_outcome(state):
         return Hold(failure) if state.touched else Refuse(failure)
     return Abort(state.abort_request.by) if state.abort_request else None
 
@@ -68,27 +68,27 @@ def _next_step(plan: Plan, state: RunState, now: datetime) -> Decision:
         if known is None:
             return BeginStep(step.number, step.title)
         if not known.finished:
-            return _within(step, known, state, now)
+            return _in_step(step, known, state, now)
     return Finish()
 
 
-def _unknown(state: RunState) -> Failure | None:
-    """A restart may have happened and the host did not say: nobody may go on from there."""
+def _unknown_outcome(state: RunState) -> Failure | None:
+    """Return the failure of a host of which it is not known what was restarted; None without one."""
     for step, turn in state.in_hand():
         if turn.outcome_unknown:
-            evidence = "a restart was intended here, and the host does not say whether it happened"
+            evidence = "a restart was intended, and it is not known whether it happened: the host was not observed"
             return Failure(step.number, turn.host, "", evidence)
         if len({restart.happened for restart in turn.restarts.values()}) > 1:
-            evidence = "some of its units were restarted and some not: finish this host by hand"
+            evidence = "some units of this host were restarted and some were not: restart the others by hand"
             return Failure(step.number, turn.host, "", evidence)
     return None
 
 
-def _within(step: PlannedStep, known: StepState, state: RunState, now: datetime) -> Decision:
+def _in_step(step: PlannedStep, known: StepState, state: RunState, now: datetime) -> Decision:
     if isinstance(step, PlannedRoll):
-        return _rolling(step, known, state)
+        return _in_roll(step, known, state)
     if isinstance(step, PlannedApprove):
-        return _approving(step, known, state, now)
+        return _in_approval(step, known, state, now)
     if known.passed:
         return EndStep(step.number)
     return Inspect(
@@ -101,7 +101,7 @@ def _within(step: PlannedStep, known: StepState, state: RunState, now: datetime)
     )
 
 
-def _rolling(step: PlannedRoll, known: StepState, state: RunState) -> Decision:
+def _in_roll(step: PlannedRoll, known: StepState, state: RunState) -> Decision:
     swept = tuple(state.done())
     if decision := _in_hand(step, known, swept):
         return decision
@@ -119,29 +119,36 @@ def _rolling(step: PlannedRoll, known: StepState, state: RunState) -> Decision:
 
 
 def _in_hand(step: PlannedRoll, known: StepState, swept: tuple[str, ...]) -> Decision | None:
-    """Finish what an earlier play left: give back first, for that needs nothing and frees room.
+    """Return the roll for the hosts that an earlier play left in hand; None without any.
 
-    A host that was neither drained nor restarted is as if never touched: it waits for its turn.
+    Undraining comes first: it needs no claim, and more hosts serve after it. A host that was neither
+    drained nor restarted counts as not touched, and waits for its turn.
     """
     turns = known.in_hand()
-    if drained := tuple(turn.host for turn in turns if turn.drain and not _restarted(turn)):
-        return Roll(step.number, drained, _GIVE_BACK, "drained, and not restarted yet", swept)
-    if restarted := tuple(turn.host for turn in turns if _restarted(turn)):
-        return Roll(step.number, restarted, _GATE, "restarted before the run stopped", swept)
+    if drained := tuple(turn.host for turn in turns if turn.drain and not _was_restarted(turn)):
+        return Roll(step.number, drained, _UNDRAIN_ONLY, "drained, and not restarted yet", swept)
+    if restarted := tuple(turn.host for turn in turns if _was_restarted(turn)):
+        return Roll(
+            step.number, restarted, _VERIFY_AND_UNDRAIN, "restarted before the run stopped", swept
+        )
     return None
 
 
-def _restarted(turn: Turn) -> bool:
+def _was_restarted(turn: Turn) -> bool:
     return any(restart.happened for restart in turn.restarts.values())
 
 
-def _approving(step: PlannedApprove, known: StepState, state: RunState, now: datetime) -> Decision:
+def _in_approval(
+    step: PlannedApprove, known: StepState, state: RunState, now: datetime
+) -> Decision:
     starter = state.opened.by if state.opened else ""
-    people = {word.by for word in known.approvals} - ({starter} if step.by_others else set())
+    people = {approval.by for approval in known.approvals} - (
+        {starter} if step.by_others else set()
+    )
     if len(people) >= step.count:
         return EndStep(step.number)
     if known.approval_requested_at is None:
-        return AskApproval(step.number, step.question)
+        return RequestApproval(step.number, step.question)
     if now - known.approval_requested_at >= timedelta(seconds=step.deadline_seconds or 0):
         evidence = f"{len(people)} of {step.count} approvals in {step.deadline_seconds} s"
         missing = Failure(step.number, "", "", f"{step.question}: {evidence}")

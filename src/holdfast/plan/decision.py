@@ -1,4 +1,4 @@
-"""Everything the engine may be told to do next."""
+"""The decisions that ``decide`` can return: everything that the engine can do next."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TakeLease:
 
 @dataclass(frozen=True, slots=True)
 class BeginStep:
-    """The next step begins."""
+    """Begin the next step."""
 
     step: int
     title: str
@@ -37,7 +37,7 @@ class BeginStep:
 
 @dataclass(frozen=True, slots=True)
 class EndStep:
-    """The step ended well."""
+    """End a step, which succeeded."""
 
     step: int
 
@@ -54,8 +54,8 @@ class Roll:
 
 
 @dataclass(frozen=True, slots=True)
-class AskApproval:
-    """Ask people the step's question."""
+class RequestApproval:
+    """Request the approvals of a step."""
 
     step: int
     question: str
@@ -63,35 +63,35 @@ class AskApproval:
 
 @dataclass(frozen=True, slots=True)
 class AwaitApproval:
-    """Look into the journal again in a moment."""
+    """Wait a moment, then read the journal again."""
 
     step: int
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Stop here: something was touched, and something is not as it must be."""
+    """Stop: something was touched, and something failed or is not known."""
 
     failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Stop here: nothing was touched."""
+    """Stop: something failed, and nothing was touched."""
 
     failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """Stop here because somebody asked."""
+    """Stop on request of the person ``by``."""
 
     by: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """All steps ended well."""
+    """End the run: every step succeeded."""
 
 
 Decision = (
@@ -100,7 +100,7 @@ Decision = (
     | BeginStep
     | EndStep
     | Roll
-    | AskApproval
+    | RequestApproval
     | AwaitApproval
     | Hold
     | Refuse

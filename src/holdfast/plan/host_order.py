@@ -1,4 +1,4 @@
-"""Which hosts come next, from the latest evidence. Ties keep the inventory's order."""
+"""Which host comes next: the order of a roll, from the latest evidence, then the inventory's order."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from holdfast.plan.model import PlannedRoll
 from holdfast.policy import Order
 
 Facts = Mapping[str, Mapping[str, Json]]
-"""Per host what verdicts said for ordering: ``healthy`` and ``leaders``."""
+"""Per host the facts of verdicts that decide the order: ``healthy`` and ``leaders``."""
 
 
 def next_batch(roll: PlannedRoll, done: Sequence[str], facts: Facts) -> tuple[tuple[str, ...], str]:
-    """The hosts of the next batch and a sentence that says why it is their turn.
+    """Return the hosts of the next batch, and a text that says why it is their turn.
 
-    Unhealthy hosts come first: restarting a healthy one while another is down takes two out
+    Unhealthy hosts come first: to restart a healthy one while another is down leaves two down
     (Strimzi's KafkaRoller rolls them first for the same reason).
     """
     canary = roll.canary and not done
@@ -25,7 +25,7 @@ def next_batch(roll: PlannedRoll, done: Sequence[str], facts: Facts) -> tuple[tu
 
 
 def next_batches(roll: PlannedRoll, facts: Facts | None = None) -> Iterator[tuple[str, ...]]:
-    """All batches as they would follow if the evidence stayed as it is: for showing a plan."""
+    """Yield all batches as they follow if the evidence does not change, for showing a plan."""
     left = _in_order(roll, (), facts or {})
     size = 1 if roll.canary else roll.batch
     while left:

@@ -52,7 +52,7 @@ class _Planned(_Frozen):
 
 
 class PlannedCheck(_Planned):
-    """Gates to ask once."""
+    """Claims that are proved once before the run goes on."""
 
     kind: Literal["check"] = "check"
     claims: tuple[ClaimEntry, ...]
@@ -61,7 +61,7 @@ class PlannedCheck(_Planned):
 
 
 class PlannedWait(_Planned):
-    """Gates that must hold for ``settle.seconds``."""
+    """Claims that must hold for ``settle.seconds``."""
 
     kind: Literal["wait"] = "wait"
     claims: tuple[ClaimEntry, ...]
@@ -70,7 +70,7 @@ class PlannedWait(_Planned):
 
 
 class PlannedApprove(_Planned):
-    """A question to people; ``deadline_seconds`` is how long the run waits for them."""
+    """Approvals by people; ``deadline_seconds`` is how long the run waits for them."""
 
     kind: Literal["approve"] = "approve"
     question: str
@@ -81,7 +81,7 @@ class PlannedApprove(_Planned):
 class PlannedRoll(_Planned):
     """A playbook, its hosts in the inventory's order, and how many at a time.
 
-    A roll with no hosts is one that ``--limit`` leaves nothing to do.
+    ``--limit`` may leave a roll without hosts.
     """
 
     kind: Literal["roll"] = "roll"

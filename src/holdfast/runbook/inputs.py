@@ -1,4 +1,4 @@
-"""Inputs: from what a person typed to typed values, and from references to those values."""
+"""Inputs: typed values from ``name=value`` texts, and the replacement of references by those values."""
 
 from __future__ import annotations
 
@@ -8,29 +8,27 @@ from collections.abc import Iterator, Mapping
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.runbook.model import REFERENCE, Input, WorkStep
-from holdfast.text import closest
+from holdfast.text import did_you_mean
 
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
 
 def read_inputs(declared: Mapping[str, Input], given: Mapping[str, str]) -> dict[str, Json]:
-    """The typed values of all declared inputs, from ``name=value`` as typed or the defaults.
+    """Return the typed values of all declared inputs, from the given texts or the defaults.
 
     Raises:
         InvalidInput: an input is unknown, missing, or not of its type, pattern or range.
     """
     for name in given:
         if name not in declared:
-            near = closest(name, declared)
-            known = f"did you mean {near}?" if near else f"it has: {', '.join(declared) or 'none'}"
-            raise InvalidInput(f"the runbook has no input {name!r}; {known}")
+            raise InvalidInput(f"the runbook has no input {name!r}; {did_you_mean(name, declared)}")
     return {name: _value(name, spec, given.get(name)) for name, spec in declared.items()}
 
 
 def references(
     value: Json, at: tuple[str | int, ...] = ()
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Every reference inside a value: where it stands and the input's name."""
+    """Yield every reference inside a value: its location and the input's name."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from references(inner, (*at, str(key)))
@@ -42,10 +40,10 @@ def references(
 
 
 def fill(work: WorkStep, inputs: Mapping[str, Json]) -> WorkStep:
-    """The step with every reference replaced by its input's typed value.
+    """Return the step with every reference replaced by its input's typed value.
 
     Raises:
-        pydantic.ValidationError: a value does not fit where it is used (a text as a batch size).
+        pydantic.ValidationError: a value has the wrong type for its place (a text as a batch size).
     """
     return type(work).model_validate(_filled(work.model_dump(), inputs))
 

@@ -1,4 +1,4 @@
-"""What a runbook is made of, as strict frozen values: an unknown key is an error."""
+"""The types of a runbook: strict and frozen; an unknown key is an error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 from holdfast.model import ClaimEntry, Json, LeaseMode
 
 REFERENCE = re.compile(r"\$([a-z][a-z0-9_]*)")
-"""A value that is exactly this stands for the input of that name."""
+"""A value that matches this completely is replaced by the input of that name."""
 
 Reference = Annotated[StrictStr, Field(pattern=rf"^{REFERENCE.pattern}$")]
 Text = Annotated[StrictStr, Field(min_length=1)]
@@ -23,7 +23,7 @@ class _Strict(BaseModel):
 
 
 class Input(_Strict):
-    """A value the runbook asks for. Text must match the whole ``pattern``."""
+    """A value that the runbook needs. ``pattern`` must match the whole text."""
 
     type: Literal["str", "int", "bool"] = "str"
     summary: Text
@@ -46,7 +46,7 @@ class Input(_Strict):
 
 
 class ApprovalPolicy(_Strict):
-    """Who must agree at every ``approve`` step, and how long the run waits for them."""
+    """How many people must approve at every ``approve`` step, who, and how long the run waits."""
 
     count: Count = 1
     by_others: StrictBool = True
@@ -61,7 +61,7 @@ class SettleSpec(_Strict):
 
 
 class WaitSpec(_Strict):
-    """Gates that must hold for ``seconds`` with nobody touching anything."""
+    """Claims that must hold for ``seconds`` while the run touches nothing."""
 
     gates: Annotated[list[ClaimEntry], Field(min_length=1)]
     seconds: Count | Reference
@@ -69,7 +69,7 @@ class WaitSpec(_Strict):
 
 
 class CheckStep(_Strict):
-    """Gates asked once before going on; ``hosts`` for claims that speak about one host each."""
+    """Claims to prove before going on; ``hosts`` for claims about one host each."""
 
     check: Annotated[list[ClaimEntry], Field(min_length=1)]
     hosts: Text | None = None
@@ -78,7 +78,7 @@ class CheckStep(_Strict):
 
 
 class WaitStep(_Strict):
-    """A soak: never a plain sleep; ``hosts`` as in a check."""
+    """Claims to prove for a while (a soak), never a plain sleep; ``hosts`` as in a check."""
 
     wait: WaitSpec
     hosts: Text | None = None
@@ -86,13 +86,13 @@ class WaitStep(_Strict):
 
 
 class ApproveStep(_Strict):
-    """Somebody's word is needed before going on."""
+    """An approval that is needed before going on."""
 
     approve: Text
 
 
 class RollStep(_Strict):
-    """A playbook taken through a group of hosts, batch by batch."""
+    """A playbook that restarts a group of hosts, batch by batch."""
 
     roll: Text
     hosts: Text
@@ -114,7 +114,7 @@ KINDS: dict[str, type[WorkStep]] = {
 
 
 class Step(_Strict):
-    """A numbered part of a runbook; ``line`` is where its block starts in the Markdown file."""
+    """A numbered step of a runbook; ``line`` is the first line of its block in the Markdown file."""
 
     number: int
     title: str
@@ -124,7 +124,7 @@ class Step(_Strict):
 
 
 class FrontMatter(_Strict):
-    """What stands between the ``---`` lines."""
+    """The YAML between the ``---`` lines."""
 
     name: Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=60)]
     summary: Text

@@ -1,4 +1,4 @@
-"""From the text of a Markdown file to a ``Runbook``."""
+"""``parse_runbook``: reads the Markdown text of a runbook into a ``Runbook``."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _LAST = "If it holds"
 
 
 def parse_runbook(path: str, text: str) -> Runbook:
-    """Read a runbook; ``path`` serves for messages and must be named after the runbook.
+    """Return the runbook of a Markdown text; ``path`` is its file, named after the runbook.
 
     Raises:
-        RunbookError: the first thing that is not as the format wants it, with file and line.
+        RunbookError: the format is violated; the error names file and line of the first violation.
     """
     front, body = _front_matter(path, text)
     head = front.to(FrontMatter)
@@ -44,7 +44,7 @@ def parse_runbook(path: str, text: str) -> Runbook:
 
 @dataclass
 class _Section:
-    """What stands under one heading of the second level."""
+    """The text and step blocks under one heading of the second level."""
 
     heading: str
     line: int
@@ -57,7 +57,7 @@ class _Section:
 
 
 def _front_matter(path: str, text: str) -> tuple[LocatedYaml, str]:
-    """The front matter, and the whole text with it blanked out so that lines keep their numbers."""
+    """Return the front matter, and the text with empty lines in its place: lines keep their numbers."""
     lines = text.splitlines()
     if not lines or lines[0].rstrip() != "---":
         raise RunbookError(path, 1, "a runbook begins with its front matter between `---` lines")
@@ -82,13 +82,13 @@ def _sections(path: str, body: str) -> Iterator[_Section]:
         elif current.heading:
             current.blocks.append(token)
         else:
-            raise RunbookError(path, first + 1, "this step block stands before the first heading")
+            raise RunbookError(path, first + 1, "this step block is above the first heading")
     current.prose += lines[reached:]
     yield current
 
 
 def _landmarks(tokens: Sequence[Token]) -> Iterator[tuple[Token, str]]:
-    """Headings of the second level with their text, and blocks tagged ``step``."""
+    """Yield headings of the second level with their text, and blocks tagged ``step``."""
     for number, token in enumerate(tokens):
         if token.type == "heading_open" and token.tag == "h2":
             yield token, tokens[number + 1].content

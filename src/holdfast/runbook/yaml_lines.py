@@ -1,4 +1,4 @@
-"""YAML whose every key remembers its line in the Markdown file it stands in."""
+"""YAML in which every key has its line number in the Markdown file that contains it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from holdfast.errors import RunbookError
 from holdfast.model import Json
-from holdfast.text import closest
+from holdfast.text import did_you_mean
 
 Location = tuple[str | int, ...]
 _M = TypeVar("_M", bound=BaseModel)
@@ -19,33 +19,33 @@ _M = TypeVar("_M", bound=BaseModel)
 
 @dataclass(frozen=True)
 class LocatedYaml:
-    """A YAML mapping, and for each path of keys the line on which that key stands."""
+    """A YAML mapping, and for each path of keys the line of that key."""
 
     path: str
     value: dict[str, Json]
     lines: Mapping[Location, int]
 
     def line(self, location: Sequence[str | int]) -> int:
-        """The line of the deepest part of ``location`` that stands in the file."""
+        """Return the line of the deepest part of ``location`` that is in the file."""
         for length in range(len(location), -1, -1):
             if tuple(location[:length]) in self.lines:
                 return self.lines[tuple(location[:length])]
         return self.lines[()]
 
     def error(self, location: Sequence[str | int], message: str) -> RunbookError:
-        """The error that points to ``location``."""
+        """Return an error that points to ``location``."""
         return RunbookError(self.path, self.line(location), message)
 
     def to(self, model: type[_M]) -> _M:
-        """Validate the mapping.
+        """Validate the mapping and return it as a model.
 
         Raises:
-            RunbookError: at the line of the first key that is wrong.
+            RunbookError: a key is wrong; the error has the line of the first one.
         """
         try:
             return model.model_validate(self.value)
         except ValidationError as error:
-            raise _first_fault(self, model, error) from None
+            raise _first_error(self, model, error) from None
 
 
 def load_located(path: str, text: str, first_line: int) -> LocatedYaml:
@@ -87,7 +87,7 @@ def _collect(
             _collect(path, value, (*at, index), first_line, lines)
 
 
-def _first_fault(
+def _first_error(
     located: LocatedYaml, model: type[BaseModel], error: ValidationError
 ) -> RunbookError:
     # Unknown keys first: a misspelt key also shows as a missing one, and its line is the better hint.
@@ -105,13 +105,11 @@ def _first_fault(
 
 
 def _names_a_type(part: str | int) -> bool:
-    """Pydantic adds the tried type of a union to the location."""
+    """Return whether a part of a location is the type of a union that pydantic tried."""
     return isinstance(part, str) and ("[" in part or part in {"int", "str", "constrained-int"})
 
 
 def _hint(model: type[BaseModel], location: Location) -> str:
     if len(location) != 1:
         return ""
-    near = closest(str(location[0]), model.model_fields)
-    known = ", ".join(model.model_fields)
-    return f"; did you mean {near!r}?" if near else f"; known keys: {known}"
+    return f"; {did_you_mean(str(location[0]), model.model_fields)}"

@@ -1,8 +1,8 @@
 """The state of Holdfast: the journal's events and the leases, in one SQL database.
 
-Owns every SQL statement. Portable by construction to SQLite, MariaDB (Galera included) and
-PostgreSQL: nothing is locked by reading, every change is a compare-and-swap that must change one
-row, and a lost race repeats the reading (docs/architecture.md, "State"). The clock is an argument.
+Owns every SQL statement. Works on SQLite, MariaDB (Galera included) and PostgreSQL alike: reading
+locks nothing, every change is a compare-and-swap that must change one row, and a transaction that
+lost a race is repeated from its first reading (docs/architecture.md, "State"). The clock is an argument.
 """
 
 from holdfast.store.database import Store, open_store

@@ -1,7 +1,7 @@
-"""Connections to the state database, and its failures in Holdfast's words.
+"""Connections to the state database, and its failures as ``StateUnusable``.
 
 Every transaction opens its own connection: Ansible forks its workers, and a connection must not
-cross a fork.
+be shared across a fork.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from holdfast.errors import StateUnusable
 
 _BUSY_SECONDS = 5
-"""How long SQLite waits for another writer; our own writes take milliseconds."""
+"""How long SQLite waits for another writer; a write of Holdfast takes milliseconds."""
 
-_AGAIN = {
+_LOST_RACES = {
     1020,  # MariaDB 11.6 and later: the row changed since this transaction read it
     1205,  # MariaDB: waited too long for a row's lock
-    1213,  # MariaDB: deadlock; on Galera also "certification failed" (another node was faster)
+    1213,  # MariaDB: deadlock; on Galera also "certification failed" (another node committed first)
     "40001",  # PostgreSQL: serialization failure
     "40P01",  # PostgreSQL: deadlock
 }
 
 
 def make_engine(url: str) -> Engine:
-    """An engine whose SQLite connections are durable (WAL, full sync) and write in earnest.
+    """Return an SQL engine; its SQLite connections are durable (WAL, full sync).
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError, OSError: see ``unusable``.
@@ -52,9 +52,9 @@ def make_engine(url: str) -> Engine:
 
 
 def sqlite_path(url: URL) -> Path | None:
-    """The file of an SQLite URL; None for other databases and for ``file:`` URIs."""
-    plain = url.get_backend_name() == "sqlite" and url.database and "uri" not in url.query
-    return Path(str(url.database)) if plain else None
+    """Return the file of an SQLite URL; None for other databases and for ``file:`` URIs."""
+    is_file = url.get_backend_name() == "sqlite" and url.database and "uri" not in url.query
+    return Path(str(url.database)) if is_file else None
 
 
 def _sqlite_arguments(url: URL) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def _sqlite_arguments(url: URL) -> dict[str, Any]:
 
 
 def _durable(connection: sqlite3.Connection, _record: object) -> None:
-    # The driver's own idea of when a transaction begins is too late for a compare-and-swap.
+    # The driver begins a transaction at the first write: too late for a compare-and-swap.
     connection.isolation_level = None
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -74,14 +74,14 @@ def _begin_immediate(connection: Connection) -> None:
 
 
 def lost_race(error: DBAPIError) -> bool:
-    """True when the database says that another writer was faster and nothing was changed."""
+    """Return whether the error means that another writer was first, and nothing was changed."""
     origin = error.orig
     code = getattr(origin, "sqlstate", None) or (origin.args[0] if origin and origin.args else None)
-    return code in _AGAIN
+    return code in _LOST_RACES
 
 
 def describe(url: str) -> str:
-    """The database for messages: a file's path, or the URL without its password."""
+    """Return the name of the database for messages: the file's path, or the URL without password."""
     target = make_url(url)
     path = sqlite_path(target)
     return str(path) if path else target.render_as_string(hide_password=True)
@@ -89,27 +89,26 @@ def describe(url: str) -> str:
 
 @contextmanager
 def unusable(where: str) -> Iterator[None]:
-    """Turn whatever the database or its driver raises into ``StateUnusable`` with a remedy."""
+    """Turn the errors of the database and its driver into ``StateUnusable`` with a remedy."""
     try:
         yield
     except SQLAlchemyError as error:
-        # The driver's words alone: SQLAlchemy's add the statement and its values.
-        words = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+        # The driver's message alone: SQLAlchemy's adds the statement and its values.
+        message = str(error.orig) if isinstance(error, DBAPIError) else str(error)
         raise StateUnusable(
-            f"the state database {where} cannot be used: {words}", remedy=_remedy(where, words)
+            f"the state database {where} cannot be used: {message}", remedy=_remedy(where, message)
         ) from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise StateUnusable(
-            f"the state database {where} holds something unreadable: {first['msg']}",
-            remedy="it is damaged or was written by another version of Holdfast: use that version, "
-            "or restore the database from a backup",
+            f"the state database {where} holds unreadable data: {first['msg']}",
+            remedy="restore the database from a backup; other runs in it are not affected",
         ) from error
 
 
 @contextmanager
 def unopenable(where: str) -> Iterator[None]:
-    """``unusable``, and a driver that is not installed or a directory that cannot be made."""
+    """As ``unusable``, and for a driver that is not installed or a directory that cannot be made."""
     try:
         with unusable(where):
             yield
@@ -125,16 +124,16 @@ def unopenable(where: str) -> Iterator[None]:
         ) from error
 
 
-def _remedy(where: str, words: str) -> str:
-    if "locked" in words:
+def _remedy(where: str, message: str) -> str:
+    if "locked" in message:
         return f"see who holds it open (fuser -v {where}), then repeat the command"
-    if "readonly" in words or "read-only" in words:
+    if "readonly" in message or "read-only" in message:
         return f"make it writable for you (ls -l {where}), or set HOLDFAST_STATE_DIR elsewhere"
-    if "malformed" in words or "not a database" in words:
+    if "malformed" in message or "not a database" in message:
         return (
             f"move {where} away and restore it from a backup; without one, read the runs' own "
-            "directories to learn what was done before starting anything new"
+            "directories to find out what was done before a new run is started"
         )
-    if any(trouble in words for trouble in ("unable to open", "disk I/O", "is full")):
+    if any(text in message for text in ("unable to open", "disk I/O", "is full")):
         return f"check that {where} is a file you may read and write (ls -l), and the disk (df)"
     return "check that the database is up and that state_url in the configuration is right"

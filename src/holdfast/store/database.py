@@ -1,4 +1,4 @@
-"""``Store``: events appended and read, leases taken and proved, against a real database.
+"""``Store``: appends and reads events, takes and proves leases, in the state database.
 
 The algorithm of every change: read, compute the new rows (``leases.py``), write them where the
 version is still the one that was read, commit. If that changed no row, another writer was faster:
@@ -34,8 +34,8 @@ from holdfast.store.tables import EVENTS, LEASES, METADATA, to_ticks
 _RACES = RetryPolicy(first_seconds=0.005, most_seconds=0.1, attempts=50)
 """How often a transaction that lost a race is begun again; every race that one writer lost, another won."""
 
-_PART = 500
-"""Events read at a time."""
+_PAGE = 500
+"""Events read in one query."""
 
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without the letters that look like digits
 
@@ -45,7 +45,7 @@ _T = TypeVar("_T")
 
 
 class _LostRace(Exception):
-    """Somebody else changed what we read; read again."""
+    """Another writer changed what this transaction read; it must begin again."""
 
 
 def open_store(settings: Settings, gone: Callable[[Holder], bool] = is_gone) -> Store:
@@ -54,7 +54,7 @@ def open_store(settings: Settings, gone: Callable[[Holder], bool] = is_gone) -> 
     ``gone`` tells whether a lease's holder is proven dead.
 
     Raises:
-        StateUnusable: it cannot be reached, read or written; the message says which and the remedy.
+        StateUnusable: it cannot be reached, read or written; the error has a remedy.
     """
     where = describe(settings.state_url)
     with unopenable(where):
@@ -62,10 +62,10 @@ def open_store(settings: Settings, gone: Callable[[Holder], bool] = is_gone) -> 
         with engine.begin() as connection:
             for table in METADATA.sorted_tables:
                 connection.execute(CreateTable(table, if_not_exists=True))
-            # A write even when there is nothing to make: a database that cannot be written is
-            # found out before anything else happens (SQLite begins a "write" on a read-only file).
-            nowhere = LEASES.c.scope == ""
-            connection.execute(update(LEASES).where(nowhere).values(version=LEASES.c.version))
+            # A write even where the tables exist, so that a database that cannot be written fails here,
+            # before anything else happens (SQLite begins a transaction even on a read-only file).
+            no_row = LEASES.c.scope == ""
+            connection.execute(update(LEASES).where(no_row).values(version=LEASES.c.version))
     return Store(engine, where, gone)
 
 
@@ -87,7 +87,7 @@ class Store:
     # --- events -------------------------------------------------------------------------------
 
     def new_run(self, name: str, now: datetime) -> str:
-        """Return a run id that nobody has used, such as ``20261121-2304-rabbitmq-restart-k3f9``.
+        """Return a run id that is not used yet, such as ``20261121-2304-rabbitmq-restart-k3f9``.
 
         Raises:
             StateUnusable: the database cannot be read.
@@ -99,7 +99,7 @@ class Store:
                 return run
 
     def append(self, run: str, event: Event) -> Recorded:
-        """Add the event at the end of the run's journal, durable when this returns.
+        """Append the event to the run's journal; it is durable when this returns.
 
         Raises:
             StateUnusable: it could not be written.
@@ -107,49 +107,49 @@ class Store:
         return self._change(lambda connection: _append(connection, run, event))
 
     def append_next(self, run: str, event: Event, after: int) -> bool:
-        """Add the event only as the one that follows ``after``; False where somebody else wrote since.
+        """Append the event only if ``after`` is the run's last one; return whether it was appended.
 
         Raises:
             StateUnusable: it could not be written.
         """
 
-        def next_one(connection: Connection) -> bool:
+        def append_if_next(connection: Connection) -> bool:
             if _last(connection, run) != after:
                 return False
             _append(connection, run, event)
             return True
 
-        return self._change(next_one)
+        return self._change(append_if_next)
 
     def append_guarded(self, grant: Grant, event: Event, now: datetime) -> Recorded:
-        """Add the event only if every lease of the grant is valid, in one transaction.
+        """Append the event only if every lease of the grant is valid, in one transaction.
 
-        The lease rows are written as well (their version grows), so a concurrent take on any
-        database of a cluster conflicts with this and cannot slip in between (adr/0002).
+        The lease rows are written as well (their version grows), so that a concurrent take conflicts
+        with this on every node of a cluster (adr/0002).
 
         Raises:
             LeaseLost: a token is no longer valid; nothing was written.
             StateUnusable: it could not be written.
         """
 
-        def guarded(connection: Connection) -> Recorded:
+        def append_if_valid(connection: Connection) -> Recorded:
             for scope in _scopes(connection, grant.tokens):
-                leases.proved(scope, grant, now)
+                leases.prove(scope, grant, now)
                 _swap(connection, scope, scope)
             return _append(connection, grant.run, event)
 
-        return self._change(guarded)
+        return self._change(append_if_valid)
 
     def read(self, run: str, after: int = 0) -> Sequence[Recorded]:
-        """The run's events with ``seq`` greater than ``after``, in order; empty for an unknown run.
+        """Return the run's events with ``seq`` greater than ``after``, in order; none for an unknown run.
 
         Raises:
-            StateUnusable: the database or one of the events cannot be read.
+            StateUnusable: the database cannot be read, or an event is damaged or of a newer Holdfast.
         """
         return list(self.each(run, after))
 
     def each(self, run: str, after: int = 0) -> Iterator[Recorded]:
-        """As ``read``, a part at a time: the journal of a large fleet need not fit into memory.
+        """Yield the same, a page at a time: the journal of a large fleet need not fit into memory.
 
         Raises:
             StateUnusable: as ``read``.
@@ -157,28 +157,28 @@ class Store:
         while rows := self._rows(run, after):
             yield from (self._recorded(run, row.seq, row.body) for row in rows)
             after = rows[-1].seq
-            if len(rows) < _PART:
+            if len(rows) < _PAGE:
                 return
 
     def _rows(self, run: str, after: int) -> Sequence[Row[int, str]]:
-        wanted = (
+        query = (
             select(EVENTS.c.seq, EVENTS.c.body)
             .where(EVENTS.c.run == run, EVENTS.c.seq > after)
             .order_by(EVENTS.c.seq)
-            .limit(_PART)
+            .limit(_PAGE)
         )
         with self._reading() as connection:
-            return connection.execute(wanted).all()
+            return connection.execute(query).all()
 
     def runs(self) -> Sequence[str]:
-        """All runs, the one opened last first."""
-        wanted = (
+        """Return all runs, the one opened last first."""
+        query = (
             select(EVENTS.c.run)
             .where(EVENTS.c.seq == 1)
             .order_by(EVENTS.c.at.desc(), EVENTS.c.run.desc())
         )
         with self._reading() as connection:
-            return list(connection.execute(wanted).scalars())
+            return list(connection.execute(query).scalars())
 
     # --- leases -------------------------------------------------------------------------------
 
@@ -192,30 +192,30 @@ class Store:
         """Take every scope or none; the same holder again renews and keeps its tokens.
 
         Raises:
-            LeaseHeld: another holder excludes it; says who, since when and why.
+            LeaseHeld: another holder excludes it; the error says who, since when and why.
         """
 
-        def taking(connection: Connection) -> Grant:
+        def take_all(connection: Connection) -> Grant:
             tokens = {}
             for old in _scopes(connection, scopes):
-                living = old.living(now, self._gone)
-                new = leases.taken(living, holder, scopes[old.name], ttl, now)
+                valid = old.valid(now, self._gone)
+                new = leases.take(valid, holder, scopes[old.name], ttl, now)
                 _swap(connection, old, new)
                 tokens[old.name] = new.rows[-1].token
             return Grant(holder.run, tokens)
 
-        return self._change(taking)
+        return self._change(take_all)
 
     def would_take(self, holder: Holder, scopes: Mapping[str, LeaseMode], now: datetime) -> None:
         """Return only if ``take`` would succeed now; changes nothing.
 
         Raises:
-            LeaseHeld: another holder excludes it; says who, since when and why.
+            LeaseHeld: another holder excludes it; the error says who, since when and why.
         """
         with self._reading() as connection:
             for scope in _scopes(connection, scopes):
-                living = scope.living(now, self._gone)
-                leases.taken(living, holder, scopes[scope.name], timedelta(0), now)
+                valid = scope.valid(now, self._gone)
+                leases.take(valid, holder, scopes[scope.name], timedelta(0), now)
 
     def renew(self, grant: Grant, ttl: timedelta, now: datetime) -> None:
         """Make every lease of the grant valid for ``ttl`` from now, or none.
@@ -224,11 +224,11 @@ class Store:
             LeaseLost: one of them expired or was taken.
         """
 
-        def renewing(connection: Connection) -> None:
+        def renew_all(connection: Connection) -> None:
             for scope in _scopes(connection, grant.tokens):
-                _swap(connection, scope, leases.renewed(scope, grant, ttl, now))
+                _swap(connection, scope, leases.renew(scope, grant, ttl, now))
 
-        self._change(renewing)
+        self._change(renew_all)
 
     def check(self, grant: Grant, now: datetime) -> None:
         """Return only if every lease of the grant is valid now.
@@ -238,24 +238,24 @@ class Store:
         """
         with self._reading() as connection:
             for scope in _scopes(connection, grant.tokens):
-                leases.proved(scope, grant, now)
+                leases.prove(scope, grant, now)
 
     def release(self, grant: Grant) -> None:
         """Give back what the grant still holds; what is gone already is no error."""
 
-        def releasing(connection: Connection) -> None:
+        def release_all(connection: Connection) -> None:
             for scope in _scopes(connection, grant.tokens):
-                _swap(connection, scope, leases.released(scope, grant))
+                _swap(connection, scope, leases.release(scope, grant))
 
-        self._change(releasing)
+        self._change(release_all)
 
     def holders(self, scope: str, now: datetime) -> Sequence[LeaseRow]:
-        """Who keeps others out of the scope now; expired and provably dead holders do not."""
+        """Return the valid leases of the scope: not expired, and their holder not known to be dead."""
         with self._reading() as connection:
-            return _scopes(connection, (scope,))[0].living(now, self._gone).rows
+            return _scopes(connection, (scope,))[0].valid(now, self._gone).rows
 
     def scopes(self) -> Sequence[str]:
-        """Every scope that was ever taken, by name."""
+        """Return every scope that was ever taken, by name."""
         with self._reading() as connection:
             return list(
                 connection.execute(select(LEASES.c.scope).order_by(LEASES.c.scope)).scalars()
@@ -300,7 +300,7 @@ class Store:
 
 @contextmanager
 def _races() -> Iterator[None]:
-    """Tell a lost race from every other failure of the database."""
+    """Raise ``_LostRace`` for those errors of the database that mean one."""
     try:
         yield
     except IntegrityError as error:
@@ -313,7 +313,7 @@ def _races() -> Iterator[None]:
 
 def _append(connection: Connection, run: str, event: Event) -> Recorded:
     seq = _last(connection, run) + 1
-    # Two writers that read the same `last` meet in the primary key: one of them reads again.
+    # Two writers that read the same last event conflict in the primary key: one of them begins again.
     connection.execute(
         insert(EVENTS).values(
             run=run, seq=seq, at=to_ticks(event.at), kind=event.kind, body=event.model_dump_json()
@@ -328,18 +328,18 @@ def _last(connection: Connection, run: str) -> int:
 
 
 def _scopes(connection: Connection, names: Iterable[str]) -> list[Scope]:
-    """The scopes as they are now, in the order of their names: two takers never cross."""
-    wanted = sorted(names)
-    rows = connection.execute(select(LEASES).where(LEASES.c.scope.in_(wanted))).all()
+    """Return the scopes as they are now, by name: the same order for all writers prevents deadlocks."""
+    ordered = sorted(names)
+    rows = connection.execute(select(LEASES).where(LEASES.c.scope.in_(ordered))).all()
     known = {
         row.scope: Scope(row.scope, row.version, row.token, leases.load_rows(row.holders))
         for row in rows
     }
-    return [known.get(name, Scope(name, version=0, token=0)) for name in wanted]
+    return [known.get(name, Scope(name, version=0, token=0)) for name in ordered]
 
 
 def _swap(connection: Connection, old: Scope, new: Scope) -> None:
-    """Write the scope where it is still the one that was read, or raise ``_LostRace``."""
+    """Write the scope if its version is still the one that was read; raise ``_LostRace`` otherwise."""
     values = {
         "version": old.version + 1,
         "token": new.token,

@@ -1,4 +1,4 @@
-"""The rules of leases, pure: who may hold a scope together, what a grant is worth now.
+"""The rules of leases: who may hold a scope together, and whether a grant is valid. Pure.
 
 Does no I/O and reads no clock; ``database.py`` applies the results by compare-and-swap.
 """
@@ -32,85 +32,85 @@ _ROWS = TypeAdapter(tuple[LeaseRow, ...])
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """All that is known of one scope; ``version`` is what a change must find again."""
+    """One scope with its leases; a change must find the same ``version`` in the database."""
 
     name: str
     version: int
     token: int
     rows: tuple[LeaseRow, ...] = ()
 
-    def living(self, now: datetime, gone: Callable[[Holder], bool]) -> Scope:
-        """Only the rows that still keep others out: neither expired nor of a holder proven dead."""
+    def valid(self, now: datetime, gone: Callable[[Holder], bool]) -> Scope:
+        """Return the scope without the rows that are expired, or whose holder is known to be dead."""
         rows = (row for row in self.rows if row.expires > now and not gone(row.holder))
         return dataclasses.replace(self, rows=tuple(rows))
 
 
-def taken(living: Scope, holder: Holder, mode: LeaseMode, ttl: timedelta, now: datetime) -> Scope:
-    """The scope after ``holder`` took it; again by the same holder, a renewal with the same token.
+def take(valid: Scope, holder: Holder, mode: LeaseMode, ttl: timedelta, now: datetime) -> Scope:
+    """Return the scope with the lease of ``holder``; one that it has already keeps its token.
 
     Raises:
-        LeaseHeld: somebody else holds it in a mode that excludes this one.
+        LeaseHeld: another holder has a lease whose mode excludes this one.
     """
-    others = tuple(row for row in living.rows if row.holder != holder)
+    others = tuple(row for row in valid.rows if row.holder != holder)
     for row in others:
         if LeaseMode.EXCLUSIVE in (mode, row.mode):
-            raise LeaseHeld(_held(living.name, row), remedy=f"holdfast status {row.holder.run}")
-    mine = next((row for row in living.rows if row.holder == holder and row.mode is mode), None)
-    token = mine.token if mine else living.token + 1
+            raise LeaseHeld(_describe(valid.name, row), remedy=f"holdfast status {row.holder.run}")
+    mine = next((row for row in valid.rows if row.holder == holder and row.mode is mode), None)
+    token = mine.token if mine else valid.token + 1
     since = mine.since if mine else now
     row = LeaseRow(holder, mode, token, since, now + ttl)
-    return dataclasses.replace(living, token=max(token, living.token), rows=(*others, row))
+    return dataclasses.replace(valid, token=max(token, valid.token), rows=(*others, row))
 
 
-def renewed(scope: Scope, grant: Grant, ttl: timedelta, now: datetime) -> Scope:
-    """The scope with the grant's row valid for ``ttl`` from now.
+def renew(scope: Scope, grant: Grant, ttl: timedelta, now: datetime) -> Scope:
+    """Return the scope with the grant's lease valid for ``ttl`` from now.
 
     Raises:
-        LeaseLost: see ``proved``; an expired lease is not renewed, for another run may have acted.
+        LeaseLost: as ``prove``; an expired lease is not renewed, since another run may have acted.
     """
-    mine = proved(scope, grant, now)
+    mine = prove(scope, grant, now)
     later = dataclasses.replace(mine, expires=now + ttl)
     rows = tuple(later if row is mine else row for row in scope.rows)
     return dataclasses.replace(scope, rows=rows)
 
 
-def released(scope: Scope, grant: Grant) -> Scope:
-    """The scope without the grant's row; the token stays, so the next one is larger."""
+def release(scope: Scope, grant: Grant) -> Scope:
+    """Return the scope without the grant's lease; its token stays, so that the next one is larger."""
     token = grant.tokens[scope.name]
     rows = tuple(row for row in scope.rows if row.token != token)
     return dataclasses.replace(scope, rows=rows)
 
 
-def proved(scope: Scope, grant: Grant, now: datetime) -> LeaseRow:
-    """The grant's own row of this scope, valid now.
+def prove(scope: Scope, grant: Grant, now: datetime) -> LeaseRow:
+    """Return the grant's lease on this scope, which is valid now.
 
     Raises:
-        LeaseLost: it expired, was released, or another run took the scope meanwhile.
+        LeaseLost: it expired, was released, or another run took the scope.
     """
     token = grant.tokens[scope.name]
     mine = next((row for row in scope.rows if row.token == token), None)
     if mine is None or mine.holder.run != grant.run:
         new = scope.rows[-1] if scope.rows else None
-        who = f"; {_held(scope.name, new)}" if new else ""
+        who = f"; {_describe(scope.name, new)}" if new else ""
         raise LeaseLost(
             f"run {grant.run} no longer holds the lease on {scope.name} (token {token}){who}",
             remedy=f"holdfast status {grant.run}",
         )
     if mine.expires <= now:
         raise LeaseLost(
-            f"the lease of run {grant.run} on {scope.name} expired at {_clock(mine.expires)}",
+            f"the lease of run {grant.run} on {scope.name} expired at {_format(mine.expires)}",
             remedy=f"holdfast status {grant.run}",
         )
     return mine
 
 
 def dump_rows(rows: tuple[LeaseRow, ...]) -> str:
-    """The rows as the database keeps them."""
+    """Return the rows as text for the database."""
     return _ROWS.dump_json(rows).decode()
 
 
 def load_rows(text: str) -> tuple[LeaseRow, ...]:
-    """The inverse of ``dump_rows``.
+    """Return the rows of a text of ``dump_rows``.
 
     Raises:
         pydantic.ValidationError: the text is damaged.
@@ -118,14 +118,14 @@ def load_rows(text: str) -> tuple[LeaseRow, ...]:
     return _ROWS.validate_json(text)
 
 
-def _held(scope: str, row: LeaseRow) -> str:
+def _describe(scope: str, row: LeaseRow) -> str:
     holder = row.holder
     return (
         f"{scope} is held ({row.mode.value}) by run {holder.run}: {holder.by} on "
-        f"{holder.controller}, process {holder.process}, since {_clock(row.since)}, "
-        f"because: {holder.reason}. Unless renewed, it expires at {_clock(row.expires)}"
+        f"{holder.controller}, process {holder.process}, since {_format(row.since)}, "
+        f"because: {holder.reason}. Unless renewed, it expires at {_format(row.expires)}"
     )
 
 
-def _clock(moment: datetime) -> str:
+def _format(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,7 +1,7 @@
-"""Who holds a lease, in terms of this machine's processes, and whether they still live.
+"""The holders of leases as processes of this machine, and whether these still run.
 
 Reads /proc only. A process is identified by controller, boot, pid namespace, pid and start time, so
-neither a reused pid nor another container's pid is taken for it.
+neither a reused pid nor the same pid in another container is mistaken for it.
 """
 
 from __future__ import annotations
@@ -28,19 +28,18 @@ def holder_for(run: str, by: str, reason: str, process: int) -> Holder:
 
 
 def is_gone(holder: Holder) -> bool:
-    """True only when this machine can prove that the holder and all of its plays have ended.
+    """Return whether the holder and all of its plays are known to have ended.
 
-    A play that outlived its driver may be about to act on the strength of an intent it already
-    has, so it keeps the lease alive (docs/architecture.md, "State").
+    A play that outlived its driver may be about to act, after an intent that it has journaled: it
+    keeps the lease valid (docs/architecture.md, "State").
     """
     return driver_is_gone(holder) and not any(processes_of(holder.run))
 
 
 def driver_is_gone(holder: Holder) -> bool:
-    """True only when this machine can prove that the holder's own process has ended.
+    """Return whether the holder's own process is known to have ended.
 
-    A holder on another controller, or from before a reboot, is not provably gone: its lease ends
-    by expiry.
+    False for a holder on another controller, or from before a reboot: its lease expires.
     """
     if (holder.controller, holder.boot_id) != (platform.node(), _boot()):
         return False
@@ -48,7 +47,7 @@ def driver_is_gone(holder: Holder) -> bool:
 
 
 def processes_of(run: str) -> Iterator[int]:
-    """The living processes of this machine that belong to plays of this run."""
+    """Yield the running processes of this machine that belong to plays of this run."""
     wanted = f"{RUN_VARIABLE}={run}".encode()
     for entry in _PROC.iterdir():
         if entry.name.isdigit() and wanted in _environment(entry) and not _idle(entry):
@@ -56,13 +55,13 @@ def processes_of(run: str) -> Iterator[int]:
 
 
 def start_time(process: int) -> int | None:
-    """Clock ticks since boot at which the process started; None when it has ended."""
+    """Return the process's start time in clock ticks since boot; None when it has ended."""
     fields = _stat(_PROC / str(process))
     return None if not fields or fields[0] == "Z" else int(fields[19])
 
 
 def _idle(entry: Path) -> bool:
-    """Ended, or the master of a shared SSH connection, which serves later plays and does nothing."""
+    """Return whether it has ended, or is the master of a shared SSH connection, which acts on nothing."""
     fields = _stat(entry)
     return (
         not fields or fields[0] == "Z" or _read(entry / "cmdline").rstrip(b"\0").endswith(b"[mux]")
@@ -70,9 +69,9 @@ def _idle(entry: Path) -> bool:
 
 
 def _stat(entry: Path) -> list[str]:
-    """The fields of /proc/<pid>/stat from ``state`` (3) on; empty when the process has ended."""
+    """Return the fields of /proc/<pid>/stat from ``state`` (3) on; none when the process has ended."""
     text = _read(entry / "stat").decode(errors="replace")
-    # The command name stands in parentheses and may itself hold spaces and parentheses.
+    # The command name is in parentheses and may contain spaces and parentheses.
     return text[text.rindex(")") + 1 :].split() if text else []
 
 
@@ -81,7 +80,7 @@ def _environment(entry: Path) -> list[bytes]:
 
 
 def _read(path: Path) -> bytes:
-    """What stands there; nothing if the process has ended, or is another user's (not our play)."""
+    """Return the content; nothing if the process has ended, or is another user's (not our play)."""
     try:
         return path.read_bytes()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
@@ -89,6 +88,6 @@ def _read(path: Path) -> bytes:
 
 
 def _boot() -> str:
-    """This boot and this pid namespace: containers share the former and not the latter."""
+    """Return the id of this boot and of this pid namespace: containers share only the former."""
     boot = (_PROC / "sys/kernel/random/boot_id").read_text("ascii").strip()
     return f"{boot} {(_PROC / 'self/ns/pid').readlink()}"

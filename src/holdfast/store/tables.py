@@ -1,4 +1,4 @@
-"""The two tables. Times are whole microseconds since 1970 UTC: every database agrees on those."""
+"""The two tables. Times are whole microseconds since 1970 UTC: all databases store those alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ METADATA = MetaData()
 # MariaDB's plain TEXT ends at 64 kB; the plan of a large fleet is longer.
 _LONG = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
 
-# Whatever the server's defaults are: any text can be stored, names differ by case, and transactions exist.
+# Independent of the server's defaults: any text can be stored, names are case-sensitive, and there are transactions.
 _MYSQL = {"charset": "utf8mb4", "collate": "utf8mb4_bin", "engine": "InnoDB"}
 _OPTIONS: dict[str, Any] = {
     f"{name}_{key}": value for name in ("mysql", "mariadb") for key, value in _MYSQL.items()
@@ -30,8 +30,8 @@ EVENTS = Table(
     **_OPTIONS,
 )
 
-# One row per scope, for good: `token` must never fall back. `holders` is the JSON list of rows
-# (leases.LeaseRow); whoever changes it must change `version` from the one they read.
+# One row per scope, never deleted: `token` must not become smaller. `holders` is the JSON list of rows
+# (leases.LeaseRow); every change must replace the `version` that was read.
 LEASES = Table(
     "holdfast_leases",
     METADATA,
@@ -47,5 +47,5 @@ _TICK = timedelta(microseconds=1)
 
 
 def to_ticks(moment: datetime) -> int:
-    """Microseconds since 1970 UTC of an aware datetime."""
+    """Return the microseconds since 1970 UTC of an aware datetime."""
     return (moment - _EPOCH) // _TICK

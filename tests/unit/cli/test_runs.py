@@ -190,7 +190,7 @@ def test_a_damaged_run_hides_no_other(project: InMemoryProject) -> None:
     assert result.code == 2
     assert "finished" in result.out
     assert "Nobody holds a lease" in result.out
-    assert "event 3) holds something unreadable" in result.err
+    assert "event 3) holds unreadable data" in result.err
     assert project.call("status", "--json").code == 2
 
 

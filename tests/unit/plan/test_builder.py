@@ -57,8 +57,8 @@ def test_the_hash_tells_every_change_of_the_plan(harness: EngineHarness) -> None
         (ROLL + "\nvars: {units: x}", "no variable 'units'; did you mean unit"),
         (ROLL + "\nvars: {holdfast_phases: [restart]}", "no variable 'holdfast_phases'"),
         (ROLL + "\nbatch: 6", r"batch of 6 is larger than .* allows \(5\): the test sets it"),
-        (ROLL + "\nsettle: {seconds: 60}\ndeadline_seconds: 60", "no room to settle"),
-        ("check: [fake.all_serve]\nsettle: {seconds: 9}\ndeadline_seconds: 9", "no room"),
+        (ROLL + "\nsettle: {seconds: 60}\ndeadline_seconds: 60", "not longer than the settling time"),
+        ("check: [fake.all_serve]\nsettle: {seconds: 9}\ndeadline_seconds: 9", "not longer than the settling time"),
     ],
 )
 def test_what_does_not_exist_is_found_before_a_run(
@@ -179,9 +179,9 @@ def test_a_claim_about_one_host_is_asked_of_the_hosts_that_are_named(
     assert isinstance(step, PlannedCheck)
     assert step.hosts == ("h3", "h4")
 
-    with pytest.raises(InvalidInput, match="say which, with hosts"):
+    with pytest.raises(InvalidInput, match="name its group, with hosts"):
         planned(harness, "wait: {gates: [own.active], seconds: 5}")
-    with pytest.raises(InvalidInput, match="speaks about the group broker"):
+    with pytest.raises(InvalidInput, match="is about the group broker"):
         planned(harness, "check: [fake.all_serve]\nhosts: worker")
     with pytest.raises(InvalidInput, match="has no group 'workers'; did you mean worker"):
         planned(harness, "check: [own.active]\nhosts: workers")
