@@ -42,7 +42,7 @@ VERBS: Final[Mapping[str, Verb]] = {
             "Run a runbook step by step; hold as soon as a gate does not pass.",
             (*_PLANNED, "reason"),
         ),
-        Verb("status", "Show how runs stand and who holds which lease.", ("run",)),
+        Verb("status", "Show the state of runs and who holds which lease.", ("run",)),
         Verb(
             "resume",
             "Continue a held, aborted or dead run. Nothing that is done is repeated.",

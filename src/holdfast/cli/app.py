@@ -27,8 +27,8 @@ from holdfast.verbs import VERBS
 app = typer.Typer(
     name="holdfast",
     help="Take a fleet of services through a restart one safe step at a time.\n\n"
-    "Health is proved between steps. As soon as a gate does not pass, the run holds: it says what "
-    "it observed and in which state every host is, and can be resumed from there.",
+    "Health is proved between steps. As soon as a gate does not pass, the run holds: it reports "
+    "what it observed and the state of every host, and can be resumed from there.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -59,7 +59,7 @@ def _ends(example: str, codes: str) -> str:
 def _command(function: Callable[..., None], panel: str, codes: str, example: str) -> None:
     """Register a command.
 
-    Its help is the summary of its verb, then what the function's docstring says below the first
+    Its help is the summary of its verb, then the function's docstring below the first
     paragraph; it ends with an example and the exit codes.
     """
     text = inspect.getdoc(function) or ""
@@ -89,7 +89,7 @@ _command(
 _command(
     run_commands.abort,
     RUNNING,
-    "0 asked, or closed · 2 invalid input · 3 refused: a play run by hand",
+    "0 requested, or closed · 2 invalid input · 3 refused: a play run by hand",
     "holdfast abort k3f9",
 )
 _command(run_commands.approve, RUNNING, "0 approved · 2 invalid input", "holdfast approve k3f9")
@@ -108,7 +108,7 @@ lease.command(
     "release",
     epilog=_ends(
         "holdfast lease release lab/rabbitmq",
-        "0 free · 2 invalid input · 3 refused: its holder lives · 5 you said no",
+        "0 released · 2 invalid input · 3 refused: its holder is alive · 5 not confirmed",
     ),
 )(status_commands.lease_release)
 

@@ -1,4 +1,4 @@
-"""``holdfast chat``: serve chat; and, for the bot alone, drive one run that was asked for there."""
+"""``holdfast chat``: serves chat and, as a process of the bot, drives one run requested there."""
 
 from __future__ import annotations
 

@@ -222,10 +222,10 @@ def _nagios(context: CommandContext, site: str, claims: Sequence[str], limit: st
     except HoldfastError as error:
         context.write_line(f"HOLDFAST UNKNOWN - {_plugin_text(error.message)}")
         raise typer.Exit(NAGIOS[Outcome.UNKNOWN][0]) from error
-    code, word = NAGIOS[found.outcome]
+    code, status = NAGIOS[found.outcome]
     counts = " ".join(f"{outcome.lower()}={found.count(outcome)}" for outcome in Outcome)
     context.write_line(
-        f"HOLDFAST {word} - {_plugin_text(_headline(found))} | {counts} time={found.seconds:.2f}s"
+        f"HOLDFAST {status} - {_plugin_text(_headline(found))} | {counts} time={found.seconds:.2f}s"
     )
     raise typer.Exit(code)
 

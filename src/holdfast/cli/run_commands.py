@@ -117,7 +117,7 @@ def abort(
 ) -> None:
     """Journal a request to stop.
 
-    Can be asked from any terminal. A run that has no driver any more is closed at once, and the
+    Works from any terminal. A run that has no driver any more is closed at once, and the
     message lists the state in which it left its hosts.
     """
     context = context_of(ctx)

@@ -1,7 +1,7 @@
 """Builds a report from journals: pure, no I/O, no clock.
 
-The journal records what was intended, done and judged, and when. How long a service was really out
-it cannot tell: ``in_hand_seconds`` is the upper limit that the journal knows.
+The journal records what was intended, done and judged, and when. It has no outages of
+services: ``in_hand_seconds`` is the upper limit of them.
 """
 
 from __future__ import annotations

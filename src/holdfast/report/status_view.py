@@ -26,7 +26,7 @@ _STYLES = {
 
 
 def status_word(state: RunState, *, driven: bool) -> str:
-    """Return the run's status as one word; ``no driver`` if it runs by its journal and has no driver."""
+    """Return the status of a run; ``no driver`` if it has neither stopped nor a living driver."""
     return str(state.status) if driven or state.status is not Status.RUNNING else "no driver"
 
 
@@ -46,11 +46,11 @@ def run_view(state: RunState, *, driven: bool) -> RenderableType:
 
 
 def runs_table(states: Iterable[tuple[RunState, str]]) -> RenderableType:
-    """Return a table of runs, each given with its status word."""
+    """Return a table of runs, each given with its status."""
     table = columns("run", "state", "site", "by", ">began", "reason", whole="state")
-    for state, word in states:
+    for state, status in states:
         if state.opened is not None:
-            table.add_row(*_run_row(state, word))
+            table.add_row(*_run_row(state, status))
     return table if table.row_count else Text("There are no runs yet.", "dim")
 
 
@@ -63,13 +63,13 @@ def leases_table(leases: Iterable[tuple[str, LeaseRow]]) -> RenderableType:
     return table if table.row_count else Text("Nobody holds a lease.", "dim")
 
 
-def _run_row(state: RunState, word: str) -> tuple[Text, ...]:
+def _run_row(state: RunState, status: str) -> tuple[Text, ...]:
     assert state.opened is not None  # noqa: S101  # the caller checks it
     opened = state.opened
     cells = (opened.site, opened.by, format_short(opened.at))
     return (
         Text(state.run, "bold"),
-        Text(word, _STYLES.get(word, "")),
+        Text(status, _STYLES.get(status, "")),
         *(Text(one_line(cell)) for cell in cells),
         cut(opened.reason),
     )

@@ -1,7 +1,6 @@
-"""Where everything in a journal lies in time: turns of hosts, acts, gates and waiting.
+"""Places a run on a time axis: turns of hosts with acts and gates, and the time spent waiting.
 
-Pure. What an act came to and how the run stands is the fold's (``holdfast.journal``); this module
-adds moments. It knows the journal alone.
+Pure. The results of acts and the status of the run come from the fold (``holdfast.journal``).
 """
 
 from __future__ import annotations
@@ -86,7 +85,7 @@ class RunTimeline:
         return self._state.run
 
     def summary(self) -> RunSummary:
-        """Return what the report says of the run as a whole."""
+        """Return the summary of the run."""
         state, opened = self._state, self._opened
         stopped = {Status.HELD: state.held, Status.REFUSED: state.refused}.get(state.status)
         return RunSummary(
@@ -153,7 +152,7 @@ class RunTimeline:
         if event.phase in tuple(Phase) and (in_hand or event.host not in self._last):
             self._turn(event.host).bars.append(bar)
         elif event.phase != "check" and event.host in self._last:
-            # A sweep, or a gate of the whole service that is asked at the host done last.
+            # A sweep, or a gate of the whole service at the host that was done last.
             self._last[event.host].bars.append(bar)
         else:
             self.fleet.append(bar)

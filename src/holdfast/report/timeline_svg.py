@@ -1,7 +1,7 @@
 """A report as an SVG: a lane per unit and host, acts and verdicts along a common time axis.
 
 Pure and deterministic: the same report gives the same bytes. The picture loads no script, font or
-address. Nothing is told by colour alone: FAIL has a cross, UNKNOWN a question mark.
+address. Colour alone carries no meaning: FAIL has a cross, UNKNOWN a question mark.
 """
 
 from __future__ import annotations

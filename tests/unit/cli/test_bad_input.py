@@ -1,7 +1,6 @@
-"""Bad input, given to the program as people give it: a clear error, the right code, nothing touched.
+"""Invalid input: a clear error, exit code 2, and no play is started.
 
-Sites, playbooks, claims and runbooks are read by the program's own readers; a play that is started
-fails the test.
+Sites, playbooks, claims and runbooks are read by the program's own readers.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ all:
 ROLL = "roll: {playbook}\nhosts: {group}\nbatch: {batch}"
 
 
-class NothingStarts:
+class RunnerThatMustNotStart:
     """A runner that must not be asked."""
 
     def run(
@@ -75,7 +74,9 @@ class ProjectOnDisk(InMemoryProject):
         return self.path / "inventories" / "away" / "hosts.yml"
 
     def adapters(self, context: CommandContext) -> Adapters:
-        return dataclasses.replace(ansible_adapters(context), runner=lambda _: NothingStarts())
+        return dataclasses.replace(
+            ansible_adapters(context), runner=lambda _: RunnerThatMustNotStart()
+        )
 
     def runs(self, *more: str, name: str = "test-restart") -> CliResult:
         return self.call("run", name, "--reason", "x", "--yes", *more)
@@ -86,14 +87,14 @@ def project(tmp_path: Path) -> ProjectOnDisk:
     return ProjectOnDisk(tmp_path / "project")
 
 
-def refused(result: CliResult, *words: str, code: int = 2) -> None:
+def assert_refused(result: CliResult, *words: str, code: int = 2) -> None:
     assert result.code == code, result.output
     for word in words:
         assert word in result.err
     assert "Traceback" not in result.output
 
 
-def rolling(
+def write_roll(
     project: ProjectOnDisk, playbook: str = "nova_compute_restart.yml", group: str = "nova_compute",
     batch: int = 1, more: str = "",
 ) -> None:  # fmt: skip
@@ -101,87 +102,89 @@ def rolling(
     project.write(f"{block}\n{more}".rstrip(), name="test-restart")
 
 
-def test_the_site_of_these_tests_is_good(project: ProjectOnDisk) -> None:
+def test_site_without_a_fault_is_planned(project: ProjectOnDisk) -> None:
     """Whatever is refused below is refused for its own reason."""
-    rolling(project)
+    write_roll(project)
     result = project.call("plan", "test-restart")
     assert result.code == 0, result.output
     assert "compute1 | compute2" in result.out
 
 
 def test_unknown_runbook(project: ProjectOnDisk) -> None:
-    rolling(project)
-    refused(project.runs(name="test-restrat"), "No runbook", "did you mean test-restart?")
+    write_roll(project)
+    assert_refused(project.runs(name="test-restrat"), "No runbook", "did you mean test-restart?")
 
 
 def test_unknown_step_key(project: ProjectOnDisk) -> None:
-    rolling(project, more="batchsize: 2")
+    write_roll(project, more="batchsize: 2")
     lines = (project.path / "runbooks" / "test-restart.md").read_text().splitlines()
     where = f"test-restart.md:{lines.index('batchsize: 2') + 1}:"
-    refused(project.runs(), where, "unknown key 'batchsize'", "did you mean 'batch'?")
+    assert_refused(project.runs(), where, "unknown key 'batchsize'", "did you mean 'batch'?")
 
 
 def test_unknown_playbook(project: ProjectOnDisk) -> None:
-    rolling(project, playbook="nova_compute_restrat.yml")
-    refused(project.runs(), "no playbook", "did you mean nova_compute_restart.yml?")
+    write_roll(project, playbook="nova_compute_restrat.yml")
+    assert_refused(project.runs(), "no playbook", "did you mean nova_compute_restart.yml?")
 
 
 def test_unknown_group(project: ProjectOnDisk) -> None:
     values = "vars: {systemd_unit_name: haproxy, systemd_unit_group: haproxi}"
-    rolling(project, playbook="unit_restart.yml", group="haproxi", more=values)
-    refused(project.runs(), "has no group 'haproxi'", "did you mean haproxy?")
+    write_roll(project, playbook="unit_restart.yml", group="haproxi", more=values)
+    assert_refused(project.runs(), "has no group 'haproxi'", "did you mean haproxy?")
 
 
-def test_group_that_is_not_the_playbooks(project: ProjectOnDisk) -> None:
-    rolling(project, group="rabbitmq")
-    refused(project.runs(), "acts on nova_compute, not on rabbitmq")
+def test_group_of_another_playbook(project: ProjectOnDisk) -> None:
+    write_roll(project, group="rabbitmq")
+    assert_refused(project.runs(), "acts on nova_compute, not on rabbitmq")
 
 
 def test_unknown_gate(project: ProjectOnDisk) -> None:
     project.write("check: [rabbitmq.members_agre]", name="test-restart")
-    refused(project.runs(), "rabbitmq.members_agre", "did you mean rabbitmq.members_agree?")
+    assert_refused(project.runs(), "rabbitmq.members_agre", "did you mean rabbitmq.members_agree?")
 
 
 def test_unknown_parameter_of_a_gate(project: ProjectOnDisk) -> None:
     project.write("check: [{claim: systemd.active, unitt: x}]", name="test-restart")
-    refused(project.runs(), "unitt")
+    assert_refused(project.runs(), "unitt")
 
 
 def test_group_without_hosts(project: ProjectOnDisk) -> None:
     values = "vars: {systemd_unit_name: haproxy, systemd_unit_group: haproxy}"
-    rolling(project, playbook="unit_restart.yml", group="haproxy", more=values)
-    refused(project.runs(), "the group haproxy", "has no hosts")
+    write_roll(project, playbook="unit_restart.yml", group="haproxy", more=values)
+    assert_refused(project.runs(), "the group haproxy", "has no hosts")
 
 
 @pytest.mark.parametrize("limit", ["nosuchhost", "rabbit1", "compute1:!compute1"])
 def test_limit_that_leaves_nothing(project: ProjectOnDisk, limit: str) -> None:
-    rolling(project)
-    refused(project.runs("--limit", limit), f"--limit {limit!r}")
+    write_roll(project)
+    assert_refused(project.runs("--limit", limit), f"--limit {limit!r}")
 
 
 @pytest.mark.parametrize("limit", ["", " "])
 @pytest.mark.parametrize("command", ["plan", "run"])
-def test_a_limit_that_is_empty_is_no_wish_for_everything(
+def test_empty_limit_does_not_mean_all_hosts(
     project: ProjectOnDisk, command: str, limit: str
 ) -> None:
     """As in ``--limit "$HOSTS"`` where nobody set HOSTS."""
-    rolling(project)
-    refused(project.call(command, "test-restart", "--limit", limit), "--limit", "empty")
+    write_roll(project)
+    assert_refused(project.call(command, "test-restart", "--limit", limit), "--limit", "empty")
 
 
 def test_batch_above_the_maximum_says_why(project: ProjectOnDisk) -> None:
-    rolling(project, batch=6)
-    refused(project.runs(), "a batch of 6 is larger", "(5): each start is a burst of connections")
+    write_roll(project, batch=6)
+    assert_refused(
+        project.runs(), "a batch of 6 is larger", "(5): each start is a burst of connections"
+    )
 
 
 def test_rabbitmq_batch_above_one_says_why(project: ProjectOnDisk) -> None:
-    rolling(project, playbook="rabbitmq_restart.yml", group="rabbitmq", batch=2)
-    refused(project.runs(), "a batch of 2 is larger", "(1): quorum queues")
+    write_roll(project, playbook="rabbitmq_restart.yml", group="rabbitmq", batch=2)
+    assert_refused(project.runs(), "a batch of 2 is larger", "(1): quorum queues")
 
 
 def test_variable_that_the_playbook_does_not_know(project: ProjectOnDisk) -> None:
-    rolling(project, more="vars: {nova_layr: api}")
-    refused(project.runs(), "no variable 'nova_layr'", "did you mean nova_layer?")
+    write_roll(project, more="vars: {nova_layr: api}")
+    assert_refused(project.runs(), "no variable 'nova_layr'", "did you mean nova_layer?")
 
 
 VAULTED = """\
@@ -193,39 +196,41 @@ $ANSIBLE_VAULT;1.1;AES256
 
 
 def test_unreadable_vault(project: ProjectOnDisk) -> None:
-    rolling(project)
+    write_roll(project)
     variables = project.inventory.parent / "group_vars" / "all"
     variables.mkdir(parents=True)
     (variables / "secrets.yml").write_text(VAULTED)
-    refused(project.runs(), "away", "vault", "next:")
+    assert_refused(project.runs(), "away", "vault", "next:")
     assert "3336303633" not in project.runs().output
 
 
-def test_inventory_that_is_no_yaml(project: ProjectOnDisk) -> None:
-    rolling(project)
+def test_inventory_that_is_not_yaml(project: ProjectOnDisk) -> None:
+    write_roll(project)
     project.inventory.write_text("all: [")
-    refused(project.runs(), "away", "cannot be read")
+    assert_refused(project.runs(), "away", "cannot be read")
 
 
 def test_unknown_site(project: ProjectOnDisk) -> None:
-    rolling(project)
-    refused(project.runs("--site", "awey"), "No site 'awey'", "did you mean away?")
+    write_roll(project)
+    assert_refused(project.runs("--site", "awey"), "No site 'awey'", "did you mean away?")
 
 
-def test_the_skeleton_is_no_site_and_says_so(project: ProjectOnDisk) -> None:
-    rolling(project)
+def test_skeleton_is_not_a_site(project: ProjectOnDisk) -> None:
+    write_roll(project)
     (project.path / "inventories" / "example").mkdir()
-    refused(project.runs("--site", "example"), "example", "copy it")
+    assert_refused(project.runs("--site", "example"), "example", "copy it")
 
 
-def test_unknown_claim_says_where_they_are_listed(project: ProjectOnDisk) -> None:
-    refused(project.call("check", "no.claim"), "no claim 'no.claim'", "next: holdfast check --list")
+def test_unknown_claim_names_the_command_that_lists_claims(project: ProjectOnDisk) -> None:
+    assert_refused(
+        project.call("check", "no.claim"), "no claim 'no.claim'", "next: holdfast check --list"
+    )
 
 
 def test_site_must_be_named_where_there_are_several(project: ProjectOnDisk) -> None:
-    rolling(project)
+    write_roll(project)
     (project.path / "inventories" / "home").mkdir()
-    refused(project.runs(), "Which site?", "away, home", "--site NAME")
+    assert_refused(project.runs(), "Which site?", "away, home", "--site NAME")
 
 
 @pytest.mark.parametrize(
@@ -245,7 +250,7 @@ def test_inputs(project: ProjectOnDisk, inputs: list[str], words: str) -> None:
         name="test-restart",
         inputs="{unit: {summary: the unit, pattern: '[a-z]+'}}",
     )
-    refused(project.runs(*inputs), words)
+    assert_refused(project.runs(*inputs), words)
 
 
 def test_missing_runbook_argument_is_a_usage_error(project: ProjectOnDisk) -> None:
@@ -262,38 +267,38 @@ def database(project: ProjectOnDisk) -> Path:
     return project.state / "state.db"
 
 
-def configured(project: ProjectOnDisk, url: str) -> None:
+def configure_state(project: ProjectOnDisk, url: str) -> None:
     path = project.path / "config.yml"
     path.write_text(f"state_url: {url}\n")
     project.environ["HOLDFAST_CONFIG"] = str(path)
 
 
 def test_corrupt_state_database(project: ProjectOnDisk) -> None:
-    rolling(project)
+    write_roll(project)
     path = database(project)
     path.write_bytes(b"this is no database" * 500)
-    refused(project.runs(), str(path), "next:")
+    assert_refused(project.runs(), str(path), "next:")
     assert path.read_bytes() == b"this is no database" * 500
 
 
 def test_locked_state_database(project: ProjectOnDisk) -> None:
-    rolling(project)
+    write_roll(project)
     path = database(project)
-    configured(project, f"sqlite:///{path}?timeout=0.1")
+    configure_state(project, f"sqlite:///{path}?timeout=0.1")
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        refused(project.runs(), str(path), "locked", "next:")
+        assert_refused(project.runs(), str(path), "locked", "next:")
 
 
 def test_read_only_state_database(project: ProjectOnDisk) -> None:
-    rolling(project)
+    write_roll(project)
     path = database(project)
     project.call("status")  # makes it
-    configured(project, f"sqlite:///file:{path}?mode=ro&uri=true")
-    refused(project.runs(), "state.db", "readonly", "next:")
+    configure_state(project, f"sqlite:///file:{path}?mode=ro&uri=true")
+    assert_refused(project.runs(), "state.db", "readonly", "next:")
 
 
 def test_state_directory_that_is_a_file(project: ProjectOnDisk) -> None:
-    rolling(project)
+    write_roll(project)
     project.state.write_text("")
-    refused(project.runs(), str(project.state), "next:")
+    assert_refused(project.runs(), str(project.state), "next:")

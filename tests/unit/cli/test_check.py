@@ -1,4 +1,4 @@
-"""``holdfast check``: verdicts for people, programs and monitoring; nothing is kept."""
+"""``holdfast check``: verdicts for people, programs and monitoring; no journal is kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.cli_harness import HOSTS, CliResult, InMemoryProject
-from tests.unit.cli.test_steering import Broken
+from tests.unit.cli.test_steering import FailingRunner
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_healthy_fleet_passes(project: InMemoryProject) -> None:
     assert "PASS: 1 of 1 claim hold" in result.out
 
 
-def test_sick_fleet_exits_with_3_and_says_who(project: InMemoryProject) -> None:
+def test_unhealthy_fleet_exits_with_3_and_names_the_host(project: InMemoryProject) -> None:
     project.fleet.hosts["ctl2"].healthy = False
     result = project.call("check")
     assert result.code == 3
@@ -32,7 +32,7 @@ def test_sick_fleet_exits_with_3_and_says_who(project: InMemoryProject) -> None:
     assert "ctl2 does not serve" in result.out
 
 
-def test_a_narrow_terminal_gets_all_words(project: InMemoryProject) -> None:
+def test_messages_are_wrapped_on_a_narrow_terminal(project: InMemoryProject) -> None:
     project.fleet.answer_unknown |= set(HOSTS)
     result = project.call("check", width=40)
     assert "? UNKNOWN" in result.out
@@ -50,7 +50,7 @@ def verdicts(result: CliResult) -> list[str]:
     return [verdict["message"] for verdict in json.loads(result.out)["verdicts"]]
 
 
-def test_a_claim_about_a_host_of_its_own_is_asked_at_every_host(project: InMemoryProject) -> None:
+def test_claim_about_single_hosts_is_asked_at_every_host(project: InMemoryProject) -> None:
     """Asked at a group's first host alone, PASS would say nothing of the others."""
     project.fleet.hosts["ctl3"].healthy = False
     result = project.call("check", "fake.serves", "--json")
@@ -58,14 +58,14 @@ def test_a_claim_about_a_host_of_its_own_is_asked_at_every_host(project: InMemor
     assert verdicts(result) == ["all serve", "all serve", "ctl3 does not serve"]
 
 
-def test_a_limit_says_at_which_hosts(project: InMemoryProject) -> None:
+def test_limit_selects_hosts(project: InMemoryProject) -> None:
     project.fleet.hosts["ctl3"].healthy = False
     result = project.call("check", "fake.serves", "--limit", "ctl1,ctl2", "--json")
     assert result.code == 0, result.output
     assert verdicts(result) == ["all serve", "all serve"]
 
 
-def test_a_limit_of_nobody_is_invalid_input(project: InMemoryProject) -> None:
+def test_limit_without_a_host_is_invalid_input(project: InMemoryProject) -> None:
     result = project.call("check", "fake.serves", "--limit", "nobody")
     assert result.code == 2
     assert "matches no host" in result.err
@@ -81,7 +81,7 @@ def test_a_claim_about_a_group_cannot_be_limited(
     assert "--limit" in result.err
 
 
-def test_check_leaves_no_run_behind(project: InMemoryProject) -> None:
+def test_check_is_not_listed_as_a_run(project: InMemoryProject) -> None:
     project.call("check")
     assert "There are no runs yet" in project.call("status").out
     assert project.acts == []
@@ -91,7 +91,7 @@ LINE = re.compile(r"HOLDFAST (\w+) - [^|\n]+(\| pass=\d+ fail=\d+ unknown=\d+ ti
 
 
 @pytest.mark.parametrize(("trouble", "code"), [("none", 0), ("unhealthy", 2), ("unknown", 3)])
-def test_monitoring_gets_one_line_and_its_exit_codes(
+def test_nagios_prints_one_line_and_exits_with_its_codes(
     project: InMemoryProject, trouble: str, code: int
 ) -> None:
     if trouble == "unhealthy":
@@ -104,15 +104,15 @@ def test_monitoring_gets_one_line_and_its_exit_codes(
     assert result.err == ""
 
 
-def test_monitoring_learns_of_bad_input_as_unknown(project: InMemoryProject) -> None:
+def test_nagios_reports_invalid_input_as_unknown(project: InMemoryProject) -> None:
     result = project.call("check", "--nagios", "fake.no_such|claim")
     assert result.code == 3
     assert LINE.fullmatch(result.out), result.out
     assert "there is no claim 'fake.no_such/claim'" in result.out
 
 
-def test_monitoring_learns_of_a_bug_as_unknown(project: InMemoryProject) -> None:
-    project.runner = lambda _: Broken()
+def test_nagios_reports_a_bug_as_unknown(project: InMemoryProject) -> None:
+    project.runner = lambda _: FailingRunner()
     assert project.call("check", "--nagios").code == 3
 
 
@@ -123,7 +123,7 @@ def test_unknown_claim_names_the_nearest(project: InMemoryProject) -> None:
 
 
 @pytest.mark.parametrize("claim", ["fake.all_serve:", "fake.all_serve:x", "fake.all_serve:claim=y"])
-def test_parameters_are_pairs(project: InMemoryProject, claim: str) -> None:
+def test_parameter_without_a_value_is_invalid_input(project: InMemoryProject, claim: str) -> None:
     result = project.call("check", claim)
     assert result.code == 2
     assert "expected CLAIM:name=value" in result.err

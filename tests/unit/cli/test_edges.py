@@ -1,4 +1,4 @@
-"""What surrounds the program: closed streams, odd encodings, a directory that is gone, Ctrl-C."""
+"""The environment of the program: closed streams, encodings, a deleted directory, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ def test_a_directory_that_is_gone_is_no_failure(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_a_terminal_without_our_characters_stops_no_run() -> None:
+def test_characters_outside_the_terminals_encoding_stop_no_run() -> None:
     bytes_ = io.BytesIO()
-    steady = OutputStream(io.TextIOWrapper(bytes_, encoding="ascii"))
-    steady.write("▸ PASS ü\n")
-    steady.flush()
+    stream = OutputStream(io.TextIOWrapper(bytes_, encoding="ascii"))
+    stream.write("▸ PASS ü\n")
+    stream.flush()
     assert bytes_.getvalue() == b"? PASS ?\n"
-    assert not steady.closed
+    assert not stream.closed
 
 
 @pytest.mark.parametrize("command", ["run", "resume"])
-def test_a_reason_that_is_no_text_is_invalid_input(project: InMemoryProject, command: str) -> None:
+def test_reason_that_is_not_utf8_is_invalid_input(project: InMemoryProject, command: str) -> None:
     """Bytes of another encoding arrive from the command line as surrogates, which no journal takes."""
     what = "broker-restart" if command == "run" else "x"
     result = project.call(command, what, "--reason", "caf\udce9", *["--yes"] * (command == "run"))
@@ -81,22 +81,23 @@ def test_a_reason_that_is_no_text_is_invalid_input(project: InMemoryProject, com
 
 
 def test_ctrl_c_before_a_run_has_begun_is_an_abort(project: InMemoryProject) -> None:
-    class Slow:
+    class InterruptedInventory:
         def read(self, site: Path, limit: str) -> SiteInventory:
             raise KeyboardInterrupt
 
-    class Impatient(InMemoryProject):
+    class InterruptedProject(InMemoryProject):
         def adapters(self, context: CommandContext) -> Adapters:
             return dataclasses.replace(
-                super().adapters(context), planner=Planner(Slow(), FakePlaybooks({}), claim_group)
+                super().adapters(context),
+                planner=Planner(InterruptedInventory(), FakePlaybooks({}), claim_group),
             )
 
-    result = Impatient(project.path / "other").call(*RUN, "x")
+    result = InterruptedProject(project.path / "other").call(*RUN, "x")
     assert result.code == 5, result.output
     assert "Nothing was touched" in result.err
 
 
-def test_a_runbook_that_is_no_text_is_invalid_input(project: InMemoryProject) -> None:
+def test_runbook_that_is_not_utf8_is_invalid_input(project: InMemoryProject) -> None:
     path = project.path / "runbooks" / "latin.md"
     path.write_bytes(b"caf\xe9")
     for command in (("show", "latin"), ("show", "latin", "--json"), ("runbooks",)):
@@ -105,7 +106,7 @@ def test_a_runbook_that_is_no_text_is_invalid_input(project: InMemoryProject) ->
         assert "latin.md: is not UTF-8 text" in result.err
 
 
-def test_a_picture_that_cannot_be_written_is_invalid_input(project: InMemoryProject) -> None:
+def test_svg_that_cannot_be_written_is_invalid_input(project: InMemoryProject) -> None:
     project.call(*RUN, "x")
     result = project.call("report", "--svg", str(project.path / "nowhere" / "run.svg"))
     assert result.code == 2, result.output

@@ -1,4 +1,4 @@
-"""Signals while a run is under way become requests, result by name, and nothing else."""
+"""Signals while a run is under way become requests to stop, each confirmed with a message."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ def send(number: int, stop: StopSignal) -> None:
     assert stop.at_boundary  # the handler ran before kill returned
 
 
-def test_first_interrupt_asks_for_the_boundary_and_says_so() -> None:
-    stop, result = StopSignal(), list[str]()
-    with interruptible(stop, result.append):
+def test_first_interrupt_asks_for_the_boundary_with_a_message() -> None:
+    stop, messages = StopSignal(), list[str]()
+    with interruptible(stop, messages.append):
         send(signal.SIGINT, stop)
         assert not stop.hard
-    assert len(result) == 1
-    assert "next boundary" in result[0]
+    assert len(messages) == 1
+    assert "next boundary" in messages[0]
 
 
-def test_second_interrupt_is_the_hard_stop_by_name() -> None:
-    stop, result = StopSignal(), list[str]()
-    with interruptible(stop, result.append):
+def test_second_interrupt_is_the_hard_stop_with_a_message() -> None:
+    stop, messages = StopSignal(), list[str]()
+    with interruptible(stop, messages.append):
         send(signal.SIGINT, stop)
         send(signal.SIGINT, stop)
         assert stop.hard
-    assert result[1].startswith("HARD STOP")
+    assert messages[1].startswith("HARD STOP")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_closed_terminal_never_becomes_a_hard_stop(number: signal.Signals) -> None:
-    stop, result = StopSignal(), list[str]()
-    with interruptible(stop, result.append):
+    stop, messages = StopSignal(), list[str]()
+    with interruptible(stop, messages.append):
         send(number, stop)
         send(number, stop)
         assert not stop.hard
-    assert len(result) == 1
-    assert result[0].startswith(number.name)
+    assert len(messages) == 1
+    assert messages[0].startswith(number.name)
 
 
-def test_handlers_are_put_back() -> None:
+def test_signal_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGINT)
     with interruptible(StopSignal(), lambda _: None):
         assert signal.getsignal(signal.SIGINT) is not before

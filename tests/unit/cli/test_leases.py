@@ -21,18 +21,18 @@ def project(tmp_path: Path) -> InMemoryProject:
     return InMemoryProject(tmp_path / "project")
 
 
-def taken(project: InMemoryProject, holder: Holder) -> None:
+def take_lease(project: InMemoryProject, holder: Holder) -> None:
     store = open_store(load_settings(project.environ))
     scopes = {"lab/broker": LeaseMode.EXCLUSIVE}
     store.take(holder, scopes, timedelta(hours=1), project.fleet.clock())
 
 
-def elsewhere() -> Holder:
+def holder_elsewhere() -> Holder:
     return Holder("R1", "bob", "kernel [b]update[/b]", "other-controller", "boot", 7, 7)
 
 
-def test_list_says_who_since_when_and_why(project: InMemoryProject) -> None:
-    taken(project, elsewhere())
+def test_list_shows_holder_and_reason(project: InMemoryProject) -> None:
+    take_lease(project, holder_elsewhere())
     result = project.call("lease", "list")
     for words in ("lab/broker", "exclusive", "R1", "bob", "kernel [b]update[/b]"):
         assert words in result.out
@@ -40,14 +40,14 @@ def test_list_says_who_since_when_and_why(project: InMemoryProject) -> None:
     assert (listed[0]["scope"], listed[0]["controller"]) == ("lab/broker", "other-controller")
 
 
-def test_no_lease_is_said_in_words(project: InMemoryProject) -> None:
+def test_list_without_leases_says_so(project: InMemoryProject) -> None:
     assert "Nobody holds a lease" in project.call("lease", "list").out
 
 
-def test_dead_holder_elsewhere_loses_its_lease_with_somebodys_word(
+def test_lease_of_a_dead_holder_elsewhere_is_released_after_confirmation(
     project: InMemoryProject,
 ) -> None:
-    taken(project, elsewhere())
+    take_lease(project, holder_elsewhere())
     assert project.call("lease", "release", "lab/broker").code == 2
     assert project.call("lease", "release", "lab/broker", typed="n\n").code == 5
     assert "R1" in project.call("lease", "list").out
@@ -55,8 +55,8 @@ def test_dead_holder_elsewhere_loses_its_lease_with_somebodys_word(
     assert "Nobody holds a lease" in project.call("lease", "list").out
 
 
-def test_living_holder_keeps_its_lease(project: InMemoryProject) -> None:
-    taken(project, holder_for("R2", "ada", "mine", os.getpid()))
+def test_lease_of_a_living_holder_is_not_released(project: InMemoryProject) -> None:
+    take_lease(project, holder_for("R2", "ada", "mine", os.getpid()))
     result = project.call("lease", "release", "lab/broker", "--yes")
     assert result.code == 3
     assert "which is alive" in result.err
@@ -65,13 +65,13 @@ def test_living_holder_keeps_its_lease(project: InMemoryProject) -> None:
 
 
 def test_unknown_lease_names_the_nearest(project: InMemoryProject) -> None:
-    taken(project, elsewhere())
+    take_lease(project, holder_elsewhere())
     result = project.call("lease", "release", "lab/brocker", "--yes")
     assert result.code == 2
     assert "did you mean lab/broker?" in result.err
 
 
-def test_play_by_hand_that_died_is_not_said_to_resume(project: InMemoryProject) -> None:
+def test_status_of_a_dead_play_by_hand_does_not_suggest_resume(project: InMemoryProject) -> None:
     now = project.fleet.clock()
     run = "20261121-2304-broker-by-hand-k3f9"
     store = open_store(load_settings(project.environ))
@@ -86,7 +86,7 @@ def test_play_by_hand_that_died_is_not_said_to_resume(project: InMemoryProject) 
     assert "to try again  the same ansible-playbook command as before" in result.out
 
 
-def test_play_by_hand_cannot_be_asked_to_stop(project: InMemoryProject) -> None:
+def test_abort_of_a_play_by_hand_is_refused(project: InMemoryProject) -> None:
     """It hears nobody, so nobody is told that it would."""
     store, me = (
         open_store(load_settings(project.environ)),

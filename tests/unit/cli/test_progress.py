@@ -1,4 +1,4 @@
-"""What progress looks like, on a terminal and in a log, while a journal unfolds."""
+"""Progress on a terminal and as lines, while events are added."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PLAN = {
 }
 
 
-def unfolding() -> JournalBuilder:
+def half_done_journal() -> JournalBuilder:
     """Step 1 is done; in step 2 ctl2 is done, ctl3 in hand, ctl1 to come."""
     journal = JournalBuilder(plan=PLAN, reason="[red]openssl[/] {{ 7*7 }}\x1b[2J")
     journal.add(events.StepStarted(at=at(1), step=1, title="Look"))
@@ -47,23 +47,23 @@ def unfolding() -> JournalBuilder:
     return journal
 
 
-def drawn(board: RunProgress, seconds: float) -> str:
+def drawn(progress: RunProgress, seconds: float) -> str:
     console = Console(file=StringIO(), width=100)
-    console.print(Group(*progress_lines(board, at(seconds), Spinner("line"))))
+    console.print(Group(*progress_lines(progress, at(seconds), Spinner("line"))))
     return str(console.file.getvalue())  # type: ignore[attr-defined]  # it is the StringIO from above
 
 
-def board_of(journal: Iterable[Recorded]) -> RunProgress:
-    board = RunProgress()
+def progress_of(journal: Iterable[Recorded]) -> RunProgress:
+    progress = RunProgress()
     for recorded in journal:
-        board.add(recorded)
-    return board
+        progress.add(recorded)
+    return progress
 
 
-def test_board_shows_done_under_way_and_next() -> None:
-    board = board_of(unfolding().recorded)
-    board.add_reading("ctl3", "gate rabbitmq.booted FAIL 1/3", at(50))
-    result = drawn(board, 53)
+def test_progress_shows_done_under_way_and_next() -> None:
+    progress = progress_of(half_done_journal().recorded)
+    progress.add_reading("ctl3", "gate rabbitmq.booted FAIL 1/3", at(50))
+    result = drawn(progress, 53)
     assert "✓ 1. Look  1.0 s" in result
     assert "▸ 2. Restart  1 of 3 hosts" in result
     assert "ctl3 gate rabbitmq.booted FAIL 1/3  3.0 s" in result
@@ -71,29 +71,29 @@ def test_board_shows_done_under_way_and_next() -> None:
     assert "next: 1 host left: ctl1" in result
 
 
-def test_board_names_the_next_step_when_the_last_host_is_in_hand() -> None:
-    journal = unfolding()
+def test_progress_names_the_next_step_when_the_last_host_is_in_hand() -> None:
+    journal = half_done_journal()
     journal.done("ctl3", "rabbitmq-server")
     journal.add(events.BatchEnded(at=at(60), step=2, status="ok", hosts={"ctl3": "ok"}))
     journal.add(
         events.BatchStarted(at=at(61), step=2, hosts=["ctl1"], phases=list(Phase), why="last")
     )
-    assert "next: step 3: See that it stays" in drawn(board_of(journal.recorded), 62)
+    assert "next: step 3: See that it stays" in drawn(progress_of(journal.recorded), 62)
 
 
-def test_board_before_the_first_event_says_that_it_prepares() -> None:
+def test_progress_before_the_first_event_is_preparing() -> None:
     assert "preparing" in drawn(RunProgress(), 0)
 
 
-def test_a_long_reason_does_not_push_the_hosts_off_the_board() -> None:
+def test_long_reason_is_cut_in_the_progress() -> None:
     journal = JournalBuilder(plan=PLAN, reason="why " * 5000)
-    result = drawn(board_of(journal.recorded), 1).splitlines()
+    result = drawn(progress_of(journal.recorded), 1).splitlines()
     assert len(result) < 10
     assert "Look" in result[2]
 
 
-def test_board_shows_text_from_outside_as_text() -> None:
-    result = drawn(board_of(unfolding().recorded), 50)
+def test_progress_shows_text_from_outside_as_text() -> None:
+    result = drawn(progress_of(half_done_journal().recorded), 50)
     assert "ada: [red]openssl[/] {{ 7*7 }}" in result
     assert "\x1b" not in result
 
@@ -110,23 +110,23 @@ def lines_of(journal: Iterable[Recorded], *notes: tuple[float, str]) -> list[str
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]  # the StringIO
 
 
-def test_lines_are_one_for_each_event_and_never_wrapped() -> None:
-    journal = unfolding().gate("ctl3", Phase.VERIFY, 8, Outcome.FAIL)
+def test_log_has_one_unwrapped_line_for_each_event() -> None:
+    journal = half_done_journal().gate("ctl3", Phase.VERIFY, 8, Outcome.FAIL)
     result = lines_of(journal.recorded)
     assert len(result) == len(journal.recorded) + 1  # and the answer at the end
     assert all(":" in each.split()[0] for each in result)
     assert any("ctl3 ✗ FAIL verify rabbitmq.members_agree" in each for each in result)
 
 
-def test_lines_say_of_a_sweep_only_what_is_wrong() -> None:
-    passed = unfolding()
+def test_log_omits_passed_gates_of_a_sweep() -> None:
+    passed = half_done_journal()
     before = lines_of(passed.recorded)
     assert lines_of(passed.gate("ctl3", "sweep", gate="Swept").recorded) == before
     failed = passed.gate("ctl3", "sweep", outcome=Outcome.FAIL, gate="Swept")
     assert "FAIL sweep Swept" in lines_of(failed.recorded)[-2]
 
 
-def test_lines_say_what_is_new_in_readings_and_now_and_then_that_it_goes_on() -> None:
+def test_log_omits_readings_that_differ_in_figures_only_unless_a_while_has_passed() -> None:
     result = lines_of(
         [],
         (1, "a FAIL 1/3: down (1 s)"),
@@ -141,7 +141,7 @@ def test_lines_say_what_is_new_in_readings_and_now_and_then_that_it_goes_on() ->
     assert result[-1].endswith("heard you")
 
 
-def test_lines_leave_a_settled_gate_to_its_verdict() -> None:
+def test_log_omits_the_last_reading_of_a_settled_gate() -> None:
     result = lines_of(
         [],
         (1, "gate ctl3 a.b PASS 3/3 readings, 4 of 10 s (9 s of 300 s)"),
@@ -160,11 +160,11 @@ def test_lines_leave_a_settled_gate_to_its_verdict() -> None:
         ("", ""),
     ],
 )  # fmt: skip
-def test_reading_says_no_more_than_is_new(reading: str, result: str) -> None:
+def test_reading_is_shown_without_host_and_passing_claims(reading: str, result: str) -> None:
     assert shorten_reading("ctl3", "a_role : Verify", reading) == result
 
 
-class Gone(StringIO):
+class ClosedStream(StringIO):
     """A terminal that was closed, or a pipe nobody reads."""
 
     def __init__(self, error: OSError) -> None:
@@ -176,12 +176,12 @@ class Gone(StringIO):
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.EIO, "terminal gone")])
-def test_reader_that_went_away_never_stops_a_run(error: OSError) -> None:
+def test_closed_output_never_stops_a_run(error: OSError) -> None:
     for make, on_terminal in ((LogLines, False), (LivePanel, True)):
-        stream = OutputStream(Gone(error))
+        stream = OutputStream(ClosedStream(error))
         console = Console(file=stream.as_text_io(), force_terminal=on_terminal)
         with make(console, lambda: at(0)) as display:
-            for recorded in unfolding().recorded:
+            for recorded in half_done_journal().recorded:
                 display.show_event(recorded)
             display.show_reading("ctl3", "gate", "still here")
             display.show_message("stopping")

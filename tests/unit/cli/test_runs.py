@@ -26,13 +26,13 @@ def restarts(project: InMemoryProject) -> list[str]:
     return [act for act in project.acts if act.startswith("restart")]
 
 
-def held(project: InMemoryProject) -> CliResult:
+def held_run(project: InMemoryProject) -> CliResult:
     """A run in which the second host does not come back."""
     project.fleet.faults.append(Fault("ctl2", "restart_fails", ("ctl2", Phase.RESTART)))
     return project.call(*RUN, "--yes")
 
 
-def test_run_restarts_every_host_once_and_says_so(project: InMemoryProject) -> None:
+def test_run_restarts_every_host_once_and_prints_it(project: InMemoryProject) -> None:
     result = project.call(*RUN, "--yes")
     assert result.code == 0, result.output
     assert restarts(project) == RESTARTS
@@ -41,7 +41,7 @@ def test_run_restarts_every_host_once_and_says_so(project: InMemoryProject) -> N
         assert f"{host} broker is done and proved healthy" in result.out
 
 
-def test_run_without_a_terminal_wants_yes(project: InMemoryProject) -> None:
+def test_run_without_a_terminal_needs_yes(project: InMemoryProject) -> None:
     result = project.call(*RUN)
     assert result.code == 2
     assert "repeat the command with --yes" in result.err
@@ -86,8 +86,8 @@ def test_plan_as_json_names_its_hash(project: InMemoryProject) -> None:
     assert plan["steps"][1]["hosts"] == list(HOSTS)
 
 
-def test_hold_answers_and_exits_with_4(project: InMemoryProject) -> None:
-    result = held(project)
+def test_hold_prints_what_to_know_and_exits_with_4(project: InMemoryProject) -> None:
+    result = held_run(project)
     assert result.code == 4
     assert restarts(project) == RESTARTS[:2]
     for words in ("HELD", "ctl2", "step", "2. Step 2", "evidence", "did not start", "state"):
@@ -99,7 +99,7 @@ def test_hold_answers_and_exits_with_4(project: InMemoryProject) -> None:
 
 
 def test_resume_finishes_and_repeats_nothing(project: InMemoryProject) -> None:
-    held(project)
+    held_run(project)
     project.fleet.repair()
     result = project.call("resume", "broker-restart", "--reason", "unit file repaired")
     assert result.code == 0, result.output
@@ -107,14 +107,14 @@ def test_resume_finishes_and_repeats_nothing(project: InMemoryProject) -> None:
 
 
 def test_resume_needs_a_reason_and_a_run(project: InMemoryProject) -> None:
-    held(project)
+    held_run(project)
     assert project.call("resume", "broker-restart").code == 2
     result = project.call("resume", "nothing", "--reason", "x")
     assert result.code == 2
     assert "There is no run 'nothing'" in result.err
 
 
-def test_part_of_a_name_must_mean_one_run(project: InMemoryProject) -> None:
+def test_part_of_a_run_id_must_be_unique(project: InMemoryProject) -> None:
     runs = [project.call(*RUN, "--yes"), project.call(*RUN, "--yes")]
     assert [result.code for result in runs] == [0, 0]
     result = project.call("log", "broker")
@@ -123,14 +123,14 @@ def test_part_of_a_name_must_mean_one_run(project: InMemoryProject) -> None:
     assert project.call("log").code == 0  # the newest
 
 
-def test_status_of_a_held_run_repeats_its_last_words(project: InMemoryProject) -> None:
-    result = held(project)
+def test_status_of_a_held_run_repeats_its_stop_message(project: InMemoryProject) -> None:
+    result = held_run(project)
     again = project.call("status", "broker-restart").out
     assert result.out[result.out.index("HELD, ") :] in again
 
 
-def test_abort_closes_a_held_run_and_says_what_it_left(project: InMemoryProject) -> None:
-    held(project)
+def test_abort_closes_a_held_run_and_lists_the_state_of_its_hosts(project: InMemoryProject) -> None:
+    held_run(project)
     result = project.call("abort", "broker-restart")
     assert result.code == 0
     assert "ABORTED" in result.out
@@ -147,7 +147,7 @@ def test_refusal_touches_nothing_and_exits_with_3(project: InMemoryProject) -> N
     assert project.acts == []
 
 
-def test_survey_that_cannot_tell_is_a_refusal_too(project: InMemoryProject) -> None:
+def test_unknown_survey_is_a_refusal(project: InMemoryProject) -> None:
     """As with a wrong password for the management API: UNKNOWN is never PASS."""
     project.fleet.answer_unknown.add("ctl3")
     result = project.call(*RUN, "--yes")
@@ -157,7 +157,7 @@ def test_survey_that_cannot_tell_is_a_refusal_too(project: InMemoryProject) -> N
     assert project.acts == []
 
 
-def test_the_command_to_try_again_is_whole(project: InMemoryProject) -> None:
+def test_command_to_try_again_has_all_options(project: InMemoryProject) -> None:
     """Whoever copies it gets the same site, hosts and inputs, and is asked nothing."""
     block = "check: [{claim: fake.all_serve, unit: $unit}]"
     project.write(block, name="unit", inputs="{unit: {summary: the unit, pattern: '.+'}}")
@@ -171,7 +171,7 @@ def test_the_command_to_try_again_is_whole(project: InMemoryProject) -> None:
     assert commands[0] == again
 
 
-def test_a_long_reason_leaves_the_table_of_runs_readable(project: InMemoryProject) -> None:
+def test_long_reason_is_cut_in_the_table_of_runs(project: InMemoryProject) -> None:
     result = project.call("run", "broker-restart", "--reason", "why " * 5000, "--yes")
     assert result.code == 0
     table = project.call("status", width=80).out.splitlines()
@@ -179,7 +179,7 @@ def test_a_long_reason_leaves_the_table_of_runs_readable(project: InMemoryProjec
     assert "finished" in table[1]
 
 
-def test_a_damaged_run_hides_no_other(project: InMemoryProject) -> None:
+def test_status_lists_other_runs_beside_a_damaged_one(project: InMemoryProject) -> None:
     """What stands and who holds what is asked when something is broken."""
     project.call(*RUN, "--yes")
     with closing(sqlite3.connect(project.state / "state.db")) as database:
@@ -203,9 +203,9 @@ def test_plan_needs_no_state(project: InMemoryProject) -> None:
     assert project.call("plan", "broker-restart").code == 0
 
 
-def test_the_next_command_is_one_line_however_narrow_the_terminal(project: InMemoryProject) -> None:
+def test_next_command_is_never_wrapped(project: InMemoryProject) -> None:
     """It is copied from there, and a folded one is two commands."""
-    held(project)
+    held_run(project)
     result = project.call("status", "broker", width=40)
     resume = next(line for line in result.out.splitlines() if "holdfast resume" in line)
     assert resume.endswith("--reason '…'")
@@ -219,7 +219,7 @@ def test_json_run_is_one_event_a_line(project: InMemoryProject) -> None:
     assert "Finished" in result.err
 
 
-def test_log_tells_what_run_told(project: InMemoryProject) -> None:
+def test_log_has_every_line_of_run_and_the_passed_gates_of_sweeps(project: InMemoryProject) -> None:
     result = project.call(*RUN, "--yes")
     log = project.call("log").out.splitlines()
     told = [line for line in log if "✓ PASS sweep" not in line]
@@ -239,8 +239,8 @@ def test_report_of_the_newest_run(project: InMemoryProject, tmp_path: Path) -> N
     assert json.loads(project.call("report", "--json").out)["runs"][0]["ending"] == "finished"
 
 
-def test_watch_of_an_ended_run_tells_it_and_ends(project: InMemoryProject) -> None:
-    held(project)
+def test_watch_of_a_stopped_run_prints_its_events_and_ends(project: InMemoryProject) -> None:
+    held_run(project)
     result = project.call("watch")
     assert result.code == 0
     assert "ctl1 broker is done" in result.out
@@ -259,18 +259,18 @@ def test_reason_stays_literal_everywhere(project: InMemoryProject) -> None:
     assert json.loads(project.call("report", "--json").out)["runs"][0]["reason"].startswith(reason)
 
 
-def test_second_operator_is_told_who_holds_the_lease_and_why(project: InMemoryProject) -> None:
-    result: list[CliResult] = []
+def test_refused_lease_names_its_holder_and_reason(project: InMemoryProject) -> None:
+    refused: list[CliResult] = []
 
     def second_operator() -> None:
-        if not result and project.acts:
-            result.append(CliResult(-1, "", ""))
+        if not refused and project.acts:
+            refused.append(CliResult(-1, "", ""))
             project.environ["SUDO_USER"] = "bob"
-            result.append(project.call("run", "broker-restart", "--reason", "mine", "--yes"))
+            refused.append(project.call("run", "broker-restart", "--reason", "mine", "--yes"))
 
     project.fleet.clock.on_tick.append(second_operator)
     assert project.call(*RUN, "--yes").code == 0
-    assert result[1].code == 3
+    assert refused[1].code == 3
     for words in ("lab/broker", "ada", "openssl update"):
-        assert words in result[1].err
+        assert words in refused[1].err
     assert restarts(project) == RESTARTS

@@ -20,15 +20,15 @@ def project(tmp_path: Path) -> InMemoryProject:
     return InMemoryProject(tmp_path / "project")
 
 
-def once(project: InMemoryProject, act: str, then: Callable[[], object]) -> None:
-    """Let something happen right after an act was really done."""
+def after_act(project: InMemoryProject, act: str, then: Callable[[], object]) -> None:
+    """Call ``then`` right after an act was done on the fleet."""
     pending = [then]
 
-    def look() -> None:
+    def run_callback() -> None:
         if pending and act in project.acts:
             pending.pop()()
 
-    project.fleet.clock.on_tick.append(look)
+    project.fleet.clock.on_tick.append(run_callback)
 
 
 def interrupt() -> None:
@@ -41,7 +41,7 @@ def twice() -> None:
 
 
 def test_ctrl_c_finishes_the_host_in_hand_and_touches_no_other(project: InMemoryProject) -> None:
-    once(project, "restart ctl1", interrupt)
+    after_act(project, "restart ctl1", interrupt)
     result = project.call(*RUN)
     assert result.code == 5, result.output
     assert project.acts == ["drain ctl1", "restart ctl1", "undrain ctl1"]
@@ -50,8 +50,8 @@ def test_ctrl_c_finishes_the_host_in_hand_and_touches_no_other(project: InMemory
     assert "not touched in step 2: ctl2, ctl3" in result.out
 
 
-def test_second_ctrl_c_is_the_hard_stop_and_the_host_is_asked(project: InMemoryProject) -> None:
-    once(project, "drain ctl1", twice)
+def test_second_ctrl_c_is_the_hard_stop_and_the_host_is_observed(project: InMemoryProject) -> None:
+    after_act(project, "drain ctl1", twice)
     result = project.call(*RUN)
     assert result.code == 5, result.output
     assert "HARD STOP" in result.out
@@ -61,7 +61,7 @@ def test_second_ctrl_c_is_the_hard_stop_and_the_host_is_asked(project: InMemoryP
 
 
 def test_aborted_run_resumes_where_it_stopped(project: InMemoryProject) -> None:
-    once(project, "restart ctl1", interrupt)
+    after_act(project, "restart ctl1", interrupt)
     project.call(*RUN)
     result = project.call("resume", "broker", "--reason", "go on")
     assert result.code == 0, result.output
@@ -72,7 +72,7 @@ def test_aborted_run_resumes_where_it_stopped(project: InMemoryProject) -> None:
 
 def test_abort_from_another_terminal(project: InMemoryProject) -> None:
     other: list[CliResult] = []
-    once(project, "restart ctl1", lambda: other.append(project.call("abort", "broker")))
+    after_act(project, "restart ctl1", lambda: other.append(project.call("abort", "broker")))
     result = project.call(*RUN)
     assert result.code == 5
     assert other[0].code == 0
@@ -80,23 +80,25 @@ def test_abort_from_another_terminal(project: InMemoryProject) -> None:
     assert project.acts == ["drain ctl1", "restart ctl1", "undrain ctl1"]
 
 
-def test_status_of_a_run_under_way_says_how_to_watch_it(project: InMemoryProject) -> None:
+def test_status_of_a_run_under_way_names_the_command_to_watch_it(project: InMemoryProject) -> None:
     seen: list[CliResult] = []
-    once(project, "undrain ctl3", lambda: seen.append(project.call("status", "broker")))
+    after_act(project, "undrain ctl3", lambda: seen.append(project.call("status", "broker")))
     assert project.call(*RUN).code == 0
     assert "running: holdfast watch" in seen[0].out
 
 
 class Killed(BaseException):
-    """The driver ends here without a word."""
+    """Ends the driver without any cleanup."""
 
 
 def die() -> None:
     raise Killed
 
 
-def test_watch_ends_when_the_driver_is_gone_and_says_what_is_left(project: InMemoryProject) -> None:
-    once(project, "drain ctl1", die)
+def test_watch_ends_when_the_driver_is_gone_and_shows_the_state_of_hosts(
+    project: InMemoryProject,
+) -> None:
+    after_act(project, "drain ctl1", die)
     assert project.call(*RUN).code == 70
     result = project.call("watch")  # its clock runs until the lease of the dead driver expires
     assert result.code == 0, result.output
@@ -106,7 +108,7 @@ def test_watch_ends_when_the_driver_is_gone_and_says_what_is_left(project: InMem
     assert "no driver" in project.call("status").out
 
 
-def test_run_waits_for_a_word_and_goes_on_with_it(project: InMemoryProject) -> None:
+def test_run_waits_for_an_approval_and_continues_with_it(project: InMemoryProject) -> None:
     project.write("approve: Really?", *BLOCKS[1:2])
     asked: list[CliResult] = []
 
@@ -124,14 +126,14 @@ def test_run_waits_for_a_word_and_goes_on_with_it(project: InMemoryProject) -> N
     assert asked[1].code == 0
 
 
-def test_approval_that_nobody_wants_is_refused(project: InMemoryProject) -> None:
+def test_approval_of_a_run_that_needs_none_is_refused(project: InMemoryProject) -> None:
     project.call(*RUN)
     result = project.call("approve", "broker")
     assert result.code == 2
     assert "does not wait for an approval" in result.err
 
 
-class Broken:
+class FailingRunner:
     """A runner with a bug."""
 
     def run(
@@ -144,7 +146,7 @@ class Broken:
 
 
 def test_bug_exits_with_70_and_says_where_its_details_are(project: InMemoryProject) -> None:
-    project.runner = lambda _: Broken()
+    project.runner = lambda _: FailingRunner()
     result = project.call(*RUN)
     assert result.code == 70
     assert "This is a bug of Holdfast: RuntimeError: index out of range" in result.err

@@ -59,7 +59,7 @@ def test_host_is_in_hand_from_its_first_act_to_its_proof() -> None:
     assert lane.in_hand_seconds == pytest.approx(3 + 0.5 + 12 + 10)
 
 
-def test_one_at_a_time_is_one_in_hand() -> None:
+def test_batches_of_one_have_one_host_in_hand_at_most() -> None:
     assert build_report([rabbitmq_journal().recorded]).runs[0].in_hand_at_most == 1
 
 
@@ -129,7 +129,7 @@ def observed(journal: JournalBuilder, invocation_id: str) -> JournalBuilder:
 
 
 @pytest.mark.parametrize(("invocation_id", "restarts"), [("new", 1), ("old", 0)])
-def test_restart_that_nobody_saw_end_counts_if_the_host_says_so(
+def test_restart_without_a_result_counts_if_the_host_runs_a_new_start(
     invocation_id: str, restarts: int
 ) -> None:
     journal = JournalBuilder().intend("ctl1", Act.RESTART, "broker").later(5)
@@ -179,7 +179,7 @@ def test_gate_of_the_whole_fleet_belongs_to_no_host() -> None:
     assert [bar.label for bar in report.fleet] == ["check: rabbitmq.members_agree"]
 
 
-def test_several_runs_are_told_in_the_order_they_began() -> None:
+def test_several_runs_are_reported_in_the_order_of_their_start() -> None:
     report = build_report([nova_journal().recorded, rabbitmq_journal().recorded])
     assert [run.runbook for run in report.runs] == ["rabbitmq-restart", "nova-restart"]
     assert report.runs[1].start == pytest.approx(110)

@@ -1,4 +1,4 @@
-"""Every event has a sentence of its own, and no text from outside can act on a terminal."""
+"""Every kind of event has a description, which can have no effect on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from holdfast.report.event_text import describe_event
 from tests.unit.report.journals import at
 
 KINDS = get_args(get_args(events.Event)[0])
-NASTY = "\x1b[2J[bold]{{ 1 + 1 }}\nsecond line"
+HOSTILE = "\x1b[2J[bold]{{ 1 + 1 }}\nsecond line"
 VALUES: dict[str, Any] = {
     "at": at(0),
     "outcome": Outcome.FAIL,
@@ -21,7 +21,7 @@ VALUES: dict[str, Any] = {
     "status": "failed",
     "hosts": ["ctl1"],
     "phases": [],
-    "verdicts": [{"claim": "c", "outcome": "FAIL", "message": NASTY}],
+    "verdicts": [{"claim": "c", "outcome": "FAIL", "message": HOSTILE}],
     "tokens": {"lab/rabbitmq": 7},
     "values": {},
     "next_commands": [],
@@ -36,7 +36,7 @@ VALUES: dict[str, Any] = {
 }
 
 
-def sample(kind: type[events.Event]) -> events.Event:
+def hostile_event(kind: type[events.Event]) -> events.Event:
     """An event of this kind in which every text is hostile."""
     values: dict[str, Any] = {}
     for name, field in kind.model_fields.items():
@@ -47,20 +47,20 @@ def sample(kind: type[events.Event]) -> events.Event:
         elif name in VALUES:
             values[name] = VALUES[name]
         else:
-            values[name] = {str: NASTY, int: 3, float: 1.5, bool: True}[field.annotation]  # type: ignore[index]  # only these are left
+            values[name] = {str: HOSTILE, int: 3, float: 1.5, bool: True}[field.annotation]  # type: ignore[index]  # only these are left
     return kind(**values)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_kind_has_a_sentence_in_plain_words(kind: type[events.Event]) -> None:
-    event = sample(kind)
+def test_every_kind_of_event_has_a_description(kind: type[events.Event]) -> None:
+    event = hostile_event(kind)
     said = describe_event(event)
     assert said.text != event.kind, "this kind of event has no sentence of its own"
     assert "\x1b" not in said.text + said.host
     assert "\n" not in said.text + said.host
 
 
-def test_failed_gate_says_what_it_saw() -> None:
+def test_failed_gate_shows_the_decisive_message() -> None:
     event = events.GateJudged(
         at=at(0),
         host="ctl2",

@@ -1,4 +1,4 @@
-"""A hold message answers: which host, which step, which claim, what is left, what to type."""
+"""The message of a stopped run: host, step, claim, evidence, state of hosts, commands to type."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from rich.console import Console
 
 from holdfast.journal import events, fold
 from holdfast.report.stop_message import stop_message
-from tests.unit.cli.test_progress import unfolding
+from tests.unit.cli.test_progress import half_done_journal
 from tests.unit.report.journals import at
 
 
-def said(*, after: events.Event) -> str:
-    state = fold(unfolding().add(after).recorded)
+def printed(*, after: events.Event) -> str:
+    state = fold(half_done_journal().add(after).recorded)
     console = Console(file=StringIO(), width=110)
     console.print(stop_message(state, state.held))
     return str(console.file.getvalue())  # type: ignore[attr-defined]  # it is the StringIO from above
@@ -30,8 +30,8 @@ HELD = events.Held(
 )
 
 
-def test_hold_answers_every_question() -> None:
-    words = said(after=HELD)
+def test_hold_prints_host_step_claim_evidence_state_and_commands() -> None:
+    words = printed(after=HELD)
     assert "HELD, nothing more is touched  rabbitmq-restart at lab, run 20261121-2304" in words
     for row in (
         "host         ctl3",
@@ -53,18 +53,18 @@ def test_refusal_says_that_nothing_was_touched() -> None:
         evidence="lab/rabbitmq is held by bob since 22:00: upgrade",
         next_commands=["holdfast status X", "holdfast run rabbitmq-restart"],
     )
-    words = said(after=event)
+    words = printed(after=event)
     assert "REFUSED, nothing was touched" in words
     assert "for details   holdfast status X" in words
     assert "to try again  holdfast run rabbitmq-restart" in words
 
 
-def test_abort_says_who_asked_and_what_is_left() -> None:
-    words = said(after=events.Aborted(at=at(1), by="bob", left=["not touched in step 2: ctl1"]))
+def test_abort_shows_who_requested_it_and_the_state_of_hosts() -> None:
+    words = printed(after=events.Aborted(at=at(1), by="bob", left=["not touched in step 2: ctl1"]))
     assert "ABORTED, on request" in words
     assert "requested by  bob" in words
     assert "state         not touched in step 2: ctl1" in words
 
 
 def test_finished_run_names_the_report() -> None:
-    assert "holdfast report 20261121-2304" in said(after=events.Finished(at=at(1)))
+    assert "holdfast report 20261121-2304" in printed(after=events.Finished(at=at(1)))

@@ -1,4 +1,4 @@
-"""The picture: well-formed, the same every time, safe with any text, and telling the verdicts."""
+"""The SVG of a report: well-formed, reproducible, safe with any text, with every verdict."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.report.journals import JournalBuilder, at, nova_journal, rabbitm
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def words(document: str) -> list[str]:
+def texts(document: str) -> list[str]:
     # The document is our own output, a moment old.
     tree = ET.fromstring(document)  # noqa: S314
     return [element.text or "" for element in tree.iter() if element.tag != f"{SVG}svg"]
@@ -29,15 +29,15 @@ def test_same_report_gives_the_same_bytes() -> None:
 
 
 def test_every_lane_names_its_host_and_unit() -> None:
-    said = words(timeline_svg(build_report([nova_journal(0).recorded])))
+    said = texts(timeline_svg(build_report([nova_journal(0).recorded])))
     assert said.count("ctl1") == 4
     assert said.count("nova-compute") == 3
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_gate_tells_its_verdict(outcome: Outcome) -> None:
+def test_gate_shows_its_verdict(outcome: Outcome) -> None:
     journal = JournalBuilder().gate("ctl1", Phase.PREFLIGHT, 7, outcome)
-    said = words(timeline_svg(build_report([journal.recorded])))
+    said = texts(timeline_svg(build_report([journal.recorded])))
     assert f"ctl1 · preflight: rabbitmq.members_agree: {outcome} · from 0:00 for 7.0 s" in said
 
 
@@ -45,7 +45,7 @@ def test_text_from_outside_stays_text() -> None:
     reason = "<script>x</script> {{ 7*7 }} \x1b[31mred\x1b[0m & more"
     document = timeline_svg(build_report([JournalBuilder(reason=reason).finished().recorded]))
     assert "<script" not in document
-    assert any("<script>x</script> {{ 7*7 }} red & more" in line for line in words(document))
+    assert any("<script>x</script> {{ 7*7 }} red & more" in line for line in texts(document))
 
 
 def test_nothing_is_loaded_from_outside() -> None:
