@@ -12,6 +12,7 @@ from holdfast.chat.transports.irc import Irc, IrcSettings
 from holdfast.engine import Engine
 from holdfast.journal.events import Approved
 from holdfast.model import Json, Phase
+from holdfast.retry import RetryPolicy
 from tests.chat.servers.irc import ACCOUNT, PASSWORD, AccountServer, Human, Ngircd
 from tests.chat.transport_harness import fast_backoff, run_scenario, until
 from tests.unit.chat.chat_harness import CONFIG, WITH_SERVERS, ChatHarness
@@ -74,7 +75,7 @@ def test_a_network_without_accounts_is_told_and_never_asked(ngircd: Ngircd, tmp_
             await sleep(seconds)
             await may_connect.wait()
 
-        backoff = Backoff(first=0.05, most=0.3, wait=when_people_are_there)
+        backoff = Backoff(RetryPolicy(0.05, 0.3), when_people_are_there)
         harness.transport = irc(ngircd.port, backoff, server_password=ngircd.password)
         with ExitStack() as people:
 

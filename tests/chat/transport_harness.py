@@ -19,13 +19,14 @@ from holdfast.chat.transport import (
     Transport,
     Unreachable,
 )
+from holdfast.retry import RetryPolicy
 
 PATIENCE_SECONDS = 60.0
 
 
 def fast_backoff() -> Backoff:
     """A backoff for servers that are back in a moment."""
-    return Backoff(first=0.05, most=0.3)
+    return Backoff(RetryPolicy(0.05, 0.3))
 
 
 @dataclass

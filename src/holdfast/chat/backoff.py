@@ -1,12 +1,16 @@
-"""How long chat waits before it tries again: one policy for connections, posts and feeds."""
+"""How long chat waits before it tries again: one policy for connections, replies and feeds."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+
+from holdfast.retry import RetryPolicy
+
+
+_POLICY = RetryPolicy(first_seconds=1.0, most_seconds=60.0)
 
 
 async def sleep(seconds: float) -> None:
@@ -18,15 +22,9 @@ async def sleep(seconds: float) -> None:
 
 @dataclass
 class Backoff:
-    """Waits that double with each failure in a row, with jitter so that a server that is back is not flooded.
+    """Counts failures in a row, and waits after each as the policy says."""
 
-    Attributes:
-        first: the longest wait after one failure, in seconds.
-        most: the longest wait at all, in seconds.
-    """
-
-    first: float = 1.0
-    most: float = 60.0
+    policy: RetryPolicy = _POLICY
     wait: Callable[[float], Awaitable[object]] = sleep
     _failures: int = 0
 
@@ -36,9 +34,8 @@ class Backoff:
 
     def next_delay(self) -> float:
         """Count a failure and return the seconds to wait after it."""
-        longest = min(self.first * 2.0 ** min(self._failures, 30), self.most)
         self._failures += 1
-        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, hides nothing
+        return self.policy.delay(self._failures)
 
     async def failed(self) -> None:
         """Count a failure and wait."""

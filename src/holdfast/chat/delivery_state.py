@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -38,33 +38,23 @@ _KEPT = timedelta(days=7)
 """How long an event's id is kept; no platform delivers again after more than a day."""
 
 _METADATA = MetaData()
-_EVENTS = Table(
-    "heard",
-    _METADATA,
-    Column("ident", Text, primary_key=True),
-    Column("at", Float, nullable=False),
-)
+_EVENTS = Table("heard", _METADATA, Column("ident", Text, primary_key=True), Column("at", Float))
 _FEEDS = Table(
     "feeds",
     _METADATA,
-    Column("run", Text, primary_key=True),
-    Column("kind", Text, primary_key=True),
-    Column("transport", Text, nullable=False),
-    Column("channel", Text, nullable=False),
+    *(Column(name, Text, primary_key=True) for name in ("run", "kind")),
+    *(Column(name, Text, nullable=False) for name in ("transport", "channel")),
     Column("told", Integer, nullable=False),
-    Column("closed", Integer, nullable=False, server_default="0"),
+    Column("closed", Integer, nullable=False, default=0),
 )
 _POSTED = Table(
     "posted",
     _METADATA,
     Column("key", Text, primary_key=True),
-    Column("run", Text, nullable=False),
-    Column("channel", Text, nullable=False),
-    Column("thread", Text, nullable=False),
-    Column("ident", Text, nullable=False),
+    *(Column(name, Text, nullable=False) for name in ("run", "channel", "thread", "ident")),
     Index("posted_thread", "channel", "thread"),
 )
-_SINCE = Table("since", _METADATA, Column("at", Float, nullable=False))
+_SINCE = Table("since", _METADATA, Column("at", Float))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +105,7 @@ class DeliveryState:
     def follow(self, run: str, kind: Kind, transport: str, channel: str) -> None:
         """Open a feed from the run's first event on; a feed that exists stays where it is."""
         new = insert(_FEEDS).values(
-            run=run, kind=kind, transport=transport, channel=channel, told=0, closed=0
+            run=run, kind=kind, transport=transport, channel=channel, told=0
         )
         reopen = new.on_conflict_do_update(index_elements=["run", "kind"], set_={"closed": 0})
         with self._transaction() as connection:
@@ -151,11 +141,7 @@ class DeliveryState:
 
     def save_message(self, key: str, run: str, posted: Posted) -> None:
         """Record where a message was posted."""
-        location = posted.location
-        row = {
-            "run": run, "channel": location.channel, "thread": location.thread,
-            "ident": posted.message_id,
-        }  # fmt: skip
+        row = {"run": run, "ident": posted.message_id, **asdict(posted.location)}
         new = insert(_POSTED).values(key=key, **row)
         with self._transaction() as connection:
             connection.execute(new.on_conflict_do_update(index_elements=["key"], set_=row))

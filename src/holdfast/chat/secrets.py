@@ -52,21 +52,20 @@ class Token(BaseModel):
         Raises:
             InvalidInput: it is not there, empty, or other users may read it.
         """
-        text = environ.get(self.environment, "") if self.file is None else self._from_file()
+        path, text = self.file, environ.get(self.environment, "")
+        if path is not None:
+            try:
+                if stat.S_IMODE(path.stat().st_mode) & 0o077:
+                    raise InvalidInput(
+                        f"{path} holds a token and other users may read it",
+                        remedy=f"chmod 600 {path}",
+                    )
+                text = path.read_text("utf-8")
+            except OSError as error:
+                raise InvalidInput(f"{path}: the token cannot be read: {error.strerror}") from error
         if not text.strip():
-            raise InvalidInput(f"the token in {self.file or self.environment} is empty or not set")
+            raise InvalidInput(f"the token in {path or self.environment} is empty or not set")
         return text.strip()
-
-    def _from_file(self) -> str:
-        path = self.file or Path()
-        try:
-            if stat.S_IMODE(path.stat().st_mode) & 0o077:
-                raise InvalidInput(
-                    f"{path} holds a token and other users may read it", remedy=f"chmod 600 {path}"
-                )
-            return path.read_text("utf-8")
-        except OSError as error:
-            raise InvalidInput(f"{path}: the token cannot be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True)
@@ -84,17 +83,16 @@ def open_tokens(settings: Mapping[str, Json], environ: Mapping[str, str]) -> Ope
     Raises:
         InvalidInput: a token is not there, or other users may read it.
     """
-    opened, secrets, variables = dict(settings), set[str](), set[str]()
+    tokens = dict[str, Token]()
     for name, value in settings.items():
         if isinstance(value, Mapping) and set(value) <= {"file", "environment"}:
             try:
-                token = Token.model_validate(value)
+                tokens[name] = Token.model_validate(value)
             except ValidationError:
                 raise InvalidInput(f"{name}: say either file: PATH or environment: NAME") from None
-            opened[name] = token.read(environ)
-            secrets.add(opened[name])
-            variables |= {token.environment} - {""}
-    return OpenedSettings(opened, frozenset(secrets), frozenset(variables))
+    texts = {name: token.read(environ) for name, token in tokens.items()}
+    variables = frozenset(token.environment for token in tokens.values()) - {""}
+    return OpenedSettings({**settings, **texts}, frozenset(texts.values()), variables)
 
 
 class Scrubber:
