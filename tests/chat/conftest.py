@@ -1,4 +1,4 @@
-"""The IRC servers that more than one file of tests talks to."""
+"""The IRC servers that several test files use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lab's chat, kept in a directory and used from a terminal, with a real homeserver and no bot."""
+"""The lab's chat, saved in a directory and used from a terminal, with a real homeserver and no bot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.chat.servers.matrix_environment import (
     load_environment,
     load_server,
 )
-from tests.chat.servers.synapse import PYTHON, NoServer, SynapseServer
+from tests.chat.servers.synapse import PYTHON, ServerUnavailable, SynapseServer
 from tests.lab.chatroom.serving import CONFIGURATION, REPOSITORY, make
 
 
@@ -35,7 +35,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(directory: Path) -> Iterator[MatrixEnvironment]:
-    """The house with its server started a second time: the first was to make it."""
+    """The environment, its server started a second time: the first was to create it."""
     server = load_server(directory)
     server.start()
     yield load_environment(directory)
@@ -49,7 +49,7 @@ def chat(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_is_said_is_read_also_after_the_server_came_back(
+def test_messages_are_read_also_after_the_server_came_back(
     directory: Path, environment: MatrixEnvironment
 ) -> None:
     assert chat(directory, "say", "ada", "holdfast help").returncode == 0
@@ -64,21 +64,21 @@ def test_what_is_said_is_read_also_after_the_server_came_back(
     told = json.loads(chat(directory, "dump").stdout)
     assert [(each["by"], each["text"]) for each in told["room"]][-1] == ("bob", "holdfast approve")
     assert told["room"][-1]["thread"] == root
-    # Bob has spoken since: nothing answers him.
+    # Bob has written since, and nobody has answered.
     unanswered = chat(directory, "read", "--until", "Approval needed", "--seconds", "1")
     assert unanswered.returncode == 1
     assert "the bot did not answer 'Approval needed' within 1 s" in unanswered.stderr
-    with pytest.raises(NoServer, match="answers at"):
+    with pytest.raises(ServerUnavailable, match="answers at"):
         server.start()
 
 
-def test_a_house_is_kept(directory: Path, environment: MatrixEnvironment) -> None:
+def test_an_environment_is_saved(directory: Path, environment: MatrixEnvironment) -> None:
     ensure_environment(directory)
     assert load_environment(directory) == environment
     assert "the plan" in [each["content"]["body"] for each in environment.events()]
 
 
-def test_the_written_configuration_is_taken_and_stays(directory: Path) -> None:
+def test_the_written_configuration_is_valid_and_not_overwritten(directory: Path) -> None:
     path = directory / CONFIGURATION
     config = load_config(path)
     for name, opened in read_transport_settings(config, {}).items():
@@ -89,7 +89,7 @@ def test_the_written_configuration_is_taken_and_stays(directory: Path) -> None:
     assert path.read_text().endswith("# mine\n")
 
 
-def test_secrets_are_ours_alone(directory: Path) -> None:
+def test_secrets_are_private(directory: Path) -> None:
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     for name in ("matrix.json", "bot-token", "passwords"):
         assert stat.S_IMODE((directory / name).stat().st_mode) == 0o600
@@ -106,5 +106,5 @@ def test_a_directory_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
 def test_a_server_that_does_not_come_up_says_why(directory: Path, tmp_path: Path) -> None:
     server = SynapseServer(tmp_path)
     (tmp_path / "db").mkdir()
-    with pytest.raises(NoServer, match="did not come up"):
+    with pytest.raises(ServerUnavailable, match="did not come up"):
         server.start()

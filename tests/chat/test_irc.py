@@ -1,4 +1,4 @@
-"""The IRC transport against a real ngircd, and against a server that vouches for accounts."""
+"""The IRC transport against a real ngircd, and against a server with services accounts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from holdfast.chat.transport import Location, Message, ReceivedMessage, Unreachable
 from holdfast.chat.transports.base import replace_mention
 from holdfast.chat.transports.irc import LINE_BYTES, Irc, IrcSettings, split_lines
-from tests.chat.servers.irc import ACCOUNT, PASSWORD, AccountServer, Human, Ngircd
+from tests.chat.servers.irc import ACCOUNT, PASSWORD, AccountServer, IrcUser, Ngircd
 from tests.chat.transport_harness import (
     fast_backoff,
     listening,
@@ -38,47 +38,47 @@ def on(server: Ngircd, **more: object) -> Irc:
     return client(server.port, server_password=server.password, **more)
 
 
-def human(server: Ngircd, nick: str) -> Human:
-    return Human(server.port, nick, password=server.password)
+def irc_user(server: Ngircd, nick: str) -> IrcUser:
+    return IrcUser(server.port, nick, password=server.password)
 
 
-def test_a_run_is_told_line_by_line(ngircd: Ngircd) -> None:
+def test_a_message_is_sent_line_by_line(ngircd: Ngircd) -> None:
     async def scenario() -> None:
         irc = on(ngircd)
-        with closing(human(ngircd, "ada")) as ada:
+        with closing(irc_user(ngircd, "ada")) as ada:
             async with listening(irc):
                 await post_until_accepted(irc, OPS, HELD, "run-1/7")
                 await irc.post(OPS, HELD, "run-1/7")
                 await irc.post(OPS, Message("end"), "run-1/8")
-                await until(lambda: "end" in ada.heard())
-                assert ada.heard() == [*HELD_LINES, "end"]
+                await until(lambda: "end" in ada.received())
+                assert ada.received() == [*HELD_LINES, "end"]
 
     run_scenario(scenario())
 
 
-def test_a_run_is_told_where_there_is_no_ngircd(account_server: AccountServer) -> None:
+def test_a_message_is_sent_also_without_ngircd(account_server: AccountServer) -> None:
     async def scenario() -> None:
         irc = client(port_of(account_server))
-        with closing(Human(port_of(account_server), "ada")) as ada:
+        with closing(IrcUser(port_of(account_server), "ada")) as ada:
             async with listening(irc):
                 await post_until_accepted(irc, OPS, HELD, "run-1/7")
                 await irc.post(OPS, HELD, "run-1/7")
-                await until(lambda: len(ada.heard()) == 4)
-                assert ada.heard() == HELD_LINES
+                await until(lambda: len(ada.received()) == 4)
+                assert ada.received() == HELD_LINES
 
     run_scenario(scenario())
 
 
-def test_a_long_message_is_neither_cut_nor_a_flood(ngircd: Ngircd) -> None:
+def test_a_long_message_is_sent_whole_and_below_flood_limits(ngircd: Ngircd) -> None:
     async def scenario() -> None:
         irc = on(ngircd)
-        words = " ".join(f"héllo{n}" for n in range(400))
-        with closing(human(ngircd, "ada")) as ada:
+        text = " ".join(f"héllo{n}" for n in range(400))
+        with closing(irc_user(ngircd, "ada")) as ada:
             async with listening(irc):
-                await post_until_accepted(irc, OPS, Message(words), "k")
+                await post_until_accepted(irc, OPS, Message(text), "k")
                 await irc.post(OPS, Message("end"), "e")
-                await until(lambda: "end" in ada.heard())
-                assert " ".join(ada.heard()[:-1]) == words
+                await until(lambda: "end" in ada.received())
+                assert " ".join(ada.received()[:-1]) == text
 
     run_scenario(scenario())
 
@@ -86,7 +86,7 @@ def test_a_long_message_is_neither_cut_nor_a_flood(ngircd: Ngircd) -> None:
 def test_a_nickname_proves_nothing(ngircd: Ngircd) -> None:
     async def scenario() -> None:
         irc = on(ngircd, trust_accounts=True)
-        with closing(human(ngircd, "ada")) as ada:
+        with closing(irc_user(ngircd, "ada")) as ada:
             async with listening(irc) as receiver:
                 await post_until_accepted(irc, OPS, Message("hello"), "k")
                 ada.say("holdfast: run x")
@@ -99,51 +99,51 @@ def test_a_nickname_proves_nothing(ngircd: Ngircd) -> None:
     run_scenario(scenario())
 
 
-def test_a_server_that_comes_back_finds_us_and_the_message_goes_on(ngircd: Ngircd) -> None:
+def test_after_a_reconnection_a_message_goes_on(ngircd: Ngircd) -> None:
     async def scenario() -> None:
         irc = on(ngircd)
-        ada = human(ngircd, "ada")
+        ada = irc_user(ngircd, "ada")
         async with listening(irc) as receiver:
             await post_until_accepted(irc, OPS, Message("before"), "k")
-            await until(lambda: ada.heard() == ["before"])
+            await until(lambda: ada.received() == ["before"])
             ngircd.kill()
             with pytest.raises(Unreachable):
                 await irc.post(OPS, HELD, "run-1/7")
             ada.close()
             await asyncio.to_thread(ngircd.start)
-            with closing(human(ngircd, "ada")) as back:
+            with closing(irc_user(ngircd, "ada")) as back:
                 await post_until_accepted(irc, OPS, HELD, "run-1/7")
                 await post_until_accepted(irc, OPS, Message("before"), "k")
                 await irc.post(OPS, Message("end"), "e")
-                await until(lambda: "end" in back.heard())
-                assert back.heard() == [*HELD_LINES, "end"]
+                await until(lambda: "end" in back.received())
+                assert back.received() == [*HELD_LINES, "end"]
                 back.say("after")
                 await until(lambda: receiver.texts == ["after"])
 
     run_scenario(scenario())
 
 
-def test_a_taken_nick_and_a_kick_are_no_end(ngircd: Ngircd) -> None:
+def test_a_taken_nick_and_a_kick_are_recovered_from(ngircd: Ngircd) -> None:
     async def scenario() -> None:
-        with closing(human(ngircd, "holdfast")) as first:
+        with closing(irc_user(ngircd, "holdfast")) as first:
             irc = on(ngircd)
             async with listening(irc):
                 await post_until_accepted(irc, OPS, Message("hello"), "k")
-                await until(first.heard)
+                await until(first.received)
                 line = next(line for line in first.lines if "PRIVMSG" in line)
                 nick = line[1:].partition("!")[0]
                 assert nick != "holdfast"
                 first.send(f"KICK #ops {nick}")
                 first.wait_for(f"KICK #ops {nick}")
                 await post_until_accepted(irc, OPS, Message("again"), "k2")
-                await until(lambda: first.heard() == ["hello", "again"])
+                await until(lambda: first.received() == ["hello", "again"])
 
     run_scenario(scenario())
 
 
 def test_a_refusal_says_why(ngircd: Ngircd) -> None:
     async def scenario() -> None:
-        with closing(human(ngircd, "ada")) as ada:
+        with closing(irc_user(ngircd, "ada")) as ada:
             irc = on(ngircd)
             async with listening(irc):
                 await post_until_accepted(irc, OPS, Message("hello"), "k")
@@ -157,14 +157,14 @@ def test_a_refusal_says_why(ngircd: Ngircd) -> None:
     run_scenario(scenario())
 
 
-def test_an_account_that_the_network_vouches_for_is_a_person(account_server: AccountServer) -> None:
+def test_a_services_account_is_a_persons_id(account_server: AccountServer) -> None:
     async def scenario() -> None:
         irc = client(
             port_of(account_server), account=ACCOUNT, password=PASSWORD, trust_accounts=True
         )
         assert irc.capabilities.authenticates
-        ada = Human(port_of(account_server), "root", "#ops", "ACCOUNT Ada")
-        eve = Human(port_of(account_server), "ada")
+        ada = IrcUser(port_of(account_server), "root", "#ops", "ACCOUNT Ada")
+        eve = IrcUser(port_of(account_server), "ada")
         with closing(ada), closing(eve):
             async with listening(irc) as receiver:
                 await post_until_accepted(irc, OPS, Message("hello"), "k")
@@ -179,20 +179,20 @@ def test_an_account_that_the_network_vouches_for_is_a_person(account_server: Acc
                 assert [received.event_id for received in receiver.received] == [
                     "m2",
                     "m3",
-                ]  # m1 was ours
+                ]  # m1 was the bot's
 
     run_scenario(scenario())
 
 
 @pytest.mark.parametrize("lacking", ["trust", "account-tag"])
-def test_an_account_is_not_believed_without_both(
+def test_an_account_needs_trust_and_account_tag(
     account_server: AccountServer, lacking: str
 ) -> None:
     async def scenario() -> None:
         irc = client(port_of(account_server), trust_accounts=lacking != "trust")
         if lacking == "account-tag":
             account_server.offered.remove("account-tag")
-        with closing(Human(port_of(account_server), "ada", "#ops", "ACCOUNT ada")) as ada:
+        with closing(IrcUser(port_of(account_server), "ada", "#ops", "ACCOUNT ada")) as ada:
             async with listening(irc) as receiver:
                 await post_until_accepted(irc, OPS, Message("hello"), "k")
                 ada.say("holdfast run x")
@@ -203,12 +203,10 @@ def test_an_account_is_not_believed_without_both(
 
 
 @pytest.mark.parametrize("history", ["batch=1", "time=2020-01-01T00:00:00.000Z"])
-def test_history_that_is_played_back_is_not_heard(
-    account_server: AccountServer, history: str
-) -> None:
+def test_replayed_history_is_not_delivered(account_server: AccountServer, history: str) -> None:
     async def scenario() -> None:
         irc = client(port_of(account_server), trust_accounts=True)
-        with closing(Human(port_of(account_server), "ada", "#ops", "ACCOUNT ada")) as ada:
+        with closing(IrcUser(port_of(account_server), "ada", "#ops", "ACCOUNT ada")) as ada:
             async with listening(irc) as receiver:
                 await post_until_accepted(irc, OPS, Message("hello"), "k")
                 account_server.more_tags = lambda: history
@@ -225,7 +223,7 @@ def test_history_that_is_played_back_is_not_heard(
 def test_what_is_not_utf8_does_not_end_the_connection(account_server: AccountServer) -> None:
     async def scenario() -> None:
         irc = client(port_of(account_server))
-        with closing(Human(port_of(account_server), "ada")) as ada:
+        with closing(IrcUser(port_of(account_server), "ada")) as ada:
             async with listening(irc) as receiver:
                 await post_until_accepted(irc, OPS, Message("hello"), "k")
                 bot = next(c for n, c in account_server.clients.items() if n == "holdfast")
@@ -238,7 +236,7 @@ def test_what_is_not_utf8_does_not_end_the_connection(account_server: AccountSer
     run_scenario(scenario())
 
 
-def test_a_wrong_password_is_said_and_no_password_is_logged(
+def test_a_wrong_password_is_reported_and_no_password_is_logged(
     account_server: AccountServer, ngircd: Ngircd, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
@@ -259,7 +257,7 @@ def test_a_wrong_password_is_said_and_no_password_is_logged(
     assert "RAW: AUTHENTICATE" not in caplog.text
 
 
-def test_a_line_fits_and_holds_nothing_that_irc_obeys() -> None:
+def test_lines_fit_and_have_no_control_characters() -> None:
     message = Message("a\r\nQUIT :x\n\x01VERSION\x01\x03red\n" + "é" * 500)
     found = split_lines(message)
     assert found[:3] == ["a", "QUIT :x", "VERSIONred"]
@@ -276,5 +274,5 @@ def test_a_line_fits_and_holds_nothing_that_irc_obeys() -> None:
         ("holdfast run x", "holdfast run x"),
     ],
 )
-def test_our_own_name_is_a_mention(text: str, meant: str) -> None:
+def test_the_bots_own_name_is_a_mention(text: str, meant: str) -> None:
     assert replace_mention(text, ["bot"]) == meant

@@ -94,7 +94,7 @@ def room(server: SynapseServer) -> RoomFixture:
 
 
 async def joined(room: RoomFixture) -> None:
-    """Wait until the bot has taken up its invitation."""
+    """Wait until the bot has joined."""
     await until(
         lambda: room.bot.id in room.ada.call("GET", f"v3/rooms/{room.id}/joined_members")["joined"]
     )
@@ -105,7 +105,7 @@ def _objects(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
     return st.dictionaries(names, inner | st.sampled_from(("m.thread", "m.replace")), max_size=4)
 
 
-def test_a_run_is_told_in_a_thread_and_its_progress_edited_in_place(room: RoomFixture) -> None:
+def test_messages_are_posted_to_a_thread_and_edited(room: RoomFixture) -> None:
     async def scenario() -> None:
         matrix = room.client()
         async with listening(matrix):
@@ -125,7 +125,7 @@ def test_a_run_is_told_in_a_thread_and_its_progress_edited_in_place(room: RoomFi
     run_scenario(scenario())
 
 
-def test_a_message_is_heard_with_who_and_where(room: RoomFixture) -> None:
+def test_a_message_is_delivered_with_person_and_location(room: RoomFixture) -> None:
     async def scenario() -> None:
         matrix = room.client()
         async with listening(matrix) as receiver:
@@ -139,15 +139,15 @@ def test_a_message_is_heard_with_who_and_where(room: RoomFixture) -> None:
             room.ada.say(room.id, "end")
             await until(lambda: "end" in receiver.texts)
             assert receiver.texts == ["holdfast help", "holdfast status", "end"]
-            heard = receiver.received[0]
-            assert isinstance(heard, ReceivedMessage)
-            assert (heard.event_id, heard.person.id) == (first, f"matrix:{room.ada.id}")
+            message = receiver.received[0]
+            assert isinstance(message, ReceivedMessage)
+            assert (message.event_id, message.person.id) == (first, f"matrix:{room.ada.id}")
             assert [received.location.thread for received in receiver.received] == ["", first, ""]
 
     run_scenario(scenario())
 
 
-def test_a_reaction_presses_a_button_also_of_a_bot_that_died_since(room: RoomFixture) -> None:
+def test_a_reaction_presses_a_button_also_after_a_restart(room: RoomFixture) -> None:
     async def scenario() -> None:
         first = room.client()
         async with listening(first):
@@ -205,7 +205,7 @@ def test_nobody_else_can_offer_a_button(room: RoomFixture) -> None:
     run_scenario(scenario())
 
 
-def test_a_file_is_put_into_the_thread_once(room: RoomFixture) -> None:
+def test_a_file_is_uploaded_to_the_thread_once(room: RoomFixture) -> None:
     async def scenario() -> None:
         matrix = room.client()
         async with listening(matrix):
@@ -223,7 +223,7 @@ def test_a_file_is_put_into_the_thread_once(room: RoomFixture) -> None:
     run_scenario(scenario())
 
 
-def test_what_was_heard_before_keeps_its_ident(room: RoomFixture) -> None:
+def test_an_event_keeps_its_id_after_a_restart(room: RoomFixture) -> None:
     async def scenario() -> None:
         first = room.client()
         async with listening(first) as receiver:
@@ -237,7 +237,7 @@ def test_what_was_heard_before_keeps_its_ident(room: RoomFixture) -> None:
     run_scenario(scenario())
 
 
-def test_a_bot_started_anew_is_given_the_same_events_and_does_nothing_twice(
+def test_a_restarted_bot_receives_the_same_events_and_executes_nothing_twice(
     room: RoomFixture, tmp_path: Path
 ) -> None:
     """The command and the reaction both, from the beginning of the room."""
@@ -252,8 +252,8 @@ def test_a_bot_started_anew_is_given_the_same_events_and_does_nothing_twice(
     }
     harness = chat_harness.ChatHarness(tmp_path / "project", config=config, speed=WITH_SERVERS)
 
-    def times(words: str) -> int:
-        return sum(words in text for text in room.texts())
+    def times(part: str) -> int:
+        return sum(part in text for text in room.texts())
 
     async def scenario() -> None:
         harness.transport = room.client()
@@ -278,11 +278,11 @@ def test_a_bot_started_anew_is_given_the_same_events_and_does_nothing_twice(
     run_scenario(scenario())
     assert len(harness.launcher.launched) == 1
     assert harness.restarts == list(HOSTS)
-    for words in ("Starting [", "Approved by ada: ", "Approval needed", "FINISHED: "):
-        assert times(words) == 1, words
+    for part in ("Starting [", "Approved by ada: ", "Approval needed", "FINISHED: "):
+        assert times(part) == 1, part
 
 
-def test_a_server_that_comes_back_finds_us_and_nothing_stands_twice(room: RoomFixture) -> None:
+def test_after_a_reconnection_nothing_is_posted_twice(room: RoomFixture) -> None:
     async def scenario() -> None:
         matrix = room.client()
         async with listening(matrix) as receiver:
@@ -301,7 +301,7 @@ def test_a_server_that_comes_back_finds_us_and_nothing_stands_twice(room: RoomFi
             await asyncio.to_thread(room.server.start)
             held = await run_scenario
             assert await matrix.post(thread, Message("taken"), "run-1/6") == taken
-            other = room.client()  # the same bot, started anew
+            other = room.client()  # the same bot, restarted
             async with listening(other):
                 assert await other.post(thread, Message("held"), "run-1/7") == held
             room.ada.say(room.id, "after")
@@ -336,7 +336,7 @@ def test_a_refusal_says_what_to_do_and_no_token_is_logged(
     assert room.bot.token not in caplog.text
 
 
-def test_a_room_that_is_not_listed_is_neither_joined_nor_heard(room: RoomFixture) -> None:
+def test_a_room_that_is_not_configured_is_neither_joined_nor_read(room: RoomFixture) -> None:
     async def scenario() -> None:
         other, third = room.ada.new_room(room.bot), room.ada.new_room(room.bot)
         room.bot.join(third)  # by somebody who has the account
@@ -366,14 +366,14 @@ HOSTILE: list[dict[str, Any]] = [
 
 
 def start_in_terminal(room: RoomFixture, body: dict[str, Any]) -> Iterator[str]:
-    """Send it as a message and as a reaction, as far as the server lets anybody."""
+    """Send the content as a message and as a reaction, as far as the server accepts it."""
     for kind in ("m.room.message", "m.reaction"):
         with suppress(httpx.HTTPStatusError):
             yield room.ada.send(room.id, body, kind)
 
 
-def test_no_event_of_anybody_makes_the_bot_deaf(room: RoomFixture) -> None:
-    """Whatever is sent by hand, and reactions to what the bot may not read."""
+def test_no_event_stops_the_receiving(room: RoomFixture) -> None:
+    """Malformed events, and reactions to what the bot may not read."""
 
     async def scenario() -> None:
         old = room.ada.say(room.id, "said before the bot was here")
@@ -403,7 +403,7 @@ def test_no_event_of_anybody_makes_the_bot_deaf(room: RoomFixture) -> None:
         max_leaves=12,
     )
 )
-def test_no_content_is_too_strange_to_be_read(value: object) -> None:
+def test_any_content_can_be_read(value: object) -> None:
     body = {"msgtype": "m.text", "body": "holdfast x", "m.relates_to": value}
     for content_ in (body, {"m.new_content": value}, {BUTTONS: value}):
         message_text(content_, "@roll:x", "Rolling Bot")
@@ -429,7 +429,9 @@ def test_no_content_is_too_strange_to_be_read(value: object) -> None:
         ),
     ],
 )
-def test_what_was_typed_is_found_in_the_event(body: dict[str, object], meant: str | None) -> None:
+def test_the_typed_text_is_extracted_from_an_event(
+    body: dict[str, object], meant: str | None
+) -> None:
     assert message_text(body, "@roll:x", "Rolling Bot") == meant
 
 

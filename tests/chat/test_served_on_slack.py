@@ -1,4 +1,4 @@
-"""``holdfast chat serve`` as a process of its own, killed and started again, on a Slack that insists."""
+"""``holdfast chat serve`` as a process of its own, killed and started again, on a local Slack server."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ def served(bots: BotProcesses, workspace: Workspace) -> subprocess.Popen[bytes]:
         "ping_seconds": 0.3,
     }
     for name, token in {"bot_token": BOT_TOKEN, "app_token": APP_TOKEN}.items():
-        kept = bots.path / name
-        kept.write_text(token)
-        kept.chmod(0o600)
-        section[name] = {"file": str(kept)}
+        path = bots.path / name
+        path.write_text(token)
+        path.chmod(0o600)
+        section[name] = {"file": str(path)}
     config = bots.path / "chat.yml"
     config.write_text(yaml.safe_dump(workspace.config | {"transports": {"slack": section}}))
     return bots.start("chat", "serve", "--config", str(config))
 
 
 async def killed(bot: subprocess.Popen[bytes], workspace: Workspace) -> None:
-    """End it in the middle of everything, and wait until Slack has noticed."""
+    """Kill the bot, and wait until the server has noticed."""
     os.kill(bot.pid, signal.SIGKILL)
     bot.wait(30)
     await until(lambda: not workspace.slack.connected.is_set(), "Slack has noticed")
 
 
-def test_a_bot_killed_twice_in_a_run_leaves_nothing_out_and_says_nothing_twice(
+def test_a_bot_killed_twice_in_a_run_posts_everything_once(
     tmp_path: Path, bots: BotProcesses
 ) -> None:
-    """Once while somebody is asked, and approves meanwhile; once between two restarts."""
+    """Once while an approval is needed and given meanwhile; once between two restarts."""
 
     async def scenario() -> None:
         workspace = Workspace(tmp_path)
@@ -79,8 +79,8 @@ def test_a_bot_killed_twice_in_a_run_leaves_nothing_out_and_says_nothing_twice(
 
             third = served(bots, workspace)
             workspace.slack.deliver_press(click)
-            await workspace.told("FINISHED: ")
-            await workspace.pictured()
+            await workspace.wait_for_end("FINISHED: ")
+            await workspace.wait_for_picture()
             await until(lambda: "given by bob" in there_now(workspace), "who approved")
             assert [line.partition(" - ")[0] for line in workspace.log()] == [
                 "START",
@@ -88,7 +88,7 @@ def test_a_bot_killed_twice_in_a_run_leaves_nothing_out_and_says_nothing_twice(
             ]
             assert len(workspace.texts_with("Starting [")) == 1
             assert len(workspace.texts_with("3 restarts on 3 hosts")) == 1
-            workspace.everything_once()
+            workspace.assert_everything_posted_once()
             assert len(list((bots.path / "chat/runs").glob("*.log"))) == 1, "one run was started"
             third.terminate()
             third.wait(30)

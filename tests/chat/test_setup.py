@@ -1,4 +1,4 @@
-"""docs/chat-setup.md says what the transports really take."""
+"""The settings in docs/chat-setup.md are those that the transports take."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECTIONS = {
 
 
 def opened(section: dict[str, Any]) -> dict[str, Any]:
-    """Put a token wherever a file holds one."""
+    """Return the section with a token in place of every file."""
     return {k: "planted" if isinstance(v, dict) else v for k, v in section.items()}
 
 
@@ -33,14 +33,14 @@ def test_every_platform_is_described() -> None:
 
 
 @pytest.mark.parametrize("name", PLATFORMS)
-def test_what_is_described_is_taken(name: str) -> None:
+def test_the_documented_settings_are_valid(name: str) -> None:
     transport = make_transport(name, opened(SECTIONS[name]))
     assert transport.name == name
     assert transport.capabilities.limit > 1000
 
 
 @pytest.mark.parametrize("name", PLATFORMS)
-def test_a_wrong_setting_is_named_and_no_value_is(name: str) -> None:
+def test_an_error_names_the_setting_and_no_value(name: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         make_transport(name, {**opened(SECTIONS[name]), "colour": "planted"})
     assert f"transports.{name}.colour" in str(refused.value)
@@ -52,13 +52,13 @@ def test_an_unknown_platform_is_answered_with_the_nearest() -> None:
         make_transport("slak", {})
 
 
-def test_irc_vouches_only_where_that_was_said() -> None:
+def test_irc_authenticates_only_where_configured() -> None:
     section = opened(SECTIONS["irc"])
     assert not make_transport("irc", section).capabilities.authenticates
     assert make_transport("irc", {**section, "trust_accounts": True}).capabilities.authenticates
 
 
-def test_the_slack_manifest_asks_for_what_is_used_and_no_more() -> None:
+def test_the_slack_manifest_has_the_scopes_that_are_used() -> None:
     [manifest] = [block for block in BLOCKS if "oauth_config" in block]
     settings = manifest["settings"]
     assert settings["socket_mode_enabled"]

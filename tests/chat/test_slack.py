@@ -66,7 +66,7 @@ def shown(message: dict[str, Any]) -> list[str]:
     ]
 
 
-def test_a_run_is_told_in_a_thread_and_its_progress_edited_in_place() -> None:
+def test_messages_are_posted_to_a_thread_and_edited() -> None:
     async def scenario() -> None:
         async with serving() as (server, slack):
             root = await slack.post(CHANNEL, Message("Run run-1"), "run-1/1")
@@ -81,7 +81,7 @@ def test_a_run_is_told_in_a_thread_and_its_progress_edited_in_place() -> None:
     run_scenario(scenario())
 
 
-def test_what_is_written_is_literal() -> None:
+def test_posted_text_is_literal() -> None:
     async def scenario() -> None:
         async with serving() as (server, slack):
             await slack.post(CHANNEL, Message(HOSTILE, HOSTILE), "k")
@@ -93,7 +93,7 @@ def test_what_is_written_is_literal() -> None:
     run_scenario(scenario())
 
 
-def test_a_message_is_heard_with_who_and_where() -> None:
+def test_a_message_is_delivered_with_person_and_location() -> None:
     async def scenario() -> None:
         async with serving() as (server, slack), listening(slack) as receiver:
             ts = server.say(
@@ -110,7 +110,7 @@ def test_a_message_is_heard_with_who_and_where() -> None:
     run_scenario(scenario())
 
 
-def test_what_no_person_says_now_is_not_heard() -> None:
+def test_bots_edits_and_old_messages_are_not_delivered() -> None:
     async def scenario() -> None:
         async with serving() as (server, slack), listening(slack) as receiver:
             server.say("U9", "a bot", bot_id="B9")
@@ -131,7 +131,7 @@ def test_what_no_person_says_now_is_not_heard() -> None:
     run_scenario(scenario())
 
 
-def test_a_message_delivered_again_keeps_its_ident() -> None:
+def test_a_message_delivered_again_keeps_its_id() -> None:
     async def scenario() -> None:
         async with serving() as (server, slack), listening(slack) as receiver:
             ts = server.say("U2", "holdfast help")
@@ -144,7 +144,7 @@ def test_a_message_delivered_again_keeps_its_ident() -> None:
     run_scenario(scenario())
 
 
-def test_a_button_is_pressed_once_however_often_it_comes() -> None:
+def test_a_repeated_button_press_keeps_its_id() -> None:
     async def scenario() -> None:
         async with serving() as (server, slack), listening(slack) as receiver:
             root = await slack.post(CHANNEL, Message("run"), "r")
@@ -164,7 +164,7 @@ def test_a_button_is_pressed_once_however_often_it_comes() -> None:
     run_scenario(scenario())
 
 
-def test_a_file_is_put_into_the_thread_once() -> None:
+def test_a_file_is_uploaded_to_the_thread_once() -> None:
     async def scenario() -> None:
         async with serving() as (server, slack):
             root = await slack.post(CHANNEL, Message("run"), "r")
@@ -181,7 +181,7 @@ def test_a_file_is_put_into_the_thread_once() -> None:
 
 
 @pytest.mark.parametrize("thread", [False, True])
-def test_a_post_whose_answer_is_lost_stands_once(*, thread: bool) -> None:
+def test_a_post_whose_answer_is_lost_is_posted_once(*, thread: bool) -> None:
     async def scenario() -> None:
         async with serving() as (server, slack):
             root = await slack.post(CHANNEL, Message("run"), "r")
@@ -209,7 +209,7 @@ def test_a_bot_that_died_after_posting_does_not_post_again() -> None:
     run_scenario(scenario())
 
 
-def test_a_server_that_comes_back_finds_us_and_nothing_stands_twice() -> None:
+def test_after_a_reconnection_nothing_is_posted_twice() -> None:
     async def scenario() -> None:
         async with serving() as (server, slack), listening(slack) as receiver:
             root = await post_until_accepted(slack, CHANNEL, Message("run"), "r")
@@ -232,7 +232,7 @@ def test_a_server_that_comes_back_finds_us_and_nothing_stands_twice() -> None:
 
 
 @pytest.mark.parametrize("how", ["ask_to_reconnect", "drop_sockets"])
-def test_a_connection_that_slack_ends_is_replaced(how: str) -> None:
+def test_a_closed_connection_is_replaced(how: str) -> None:
     async def scenario() -> None:
         async with serving() as (server, slack), listening(slack) as receiver:
             await server.connected.wait()
@@ -259,7 +259,7 @@ def test_a_refusal_says_what_to_do() -> None:
     run_scenario(scenario())
 
 
-def test_a_message_that_was_deleted_does_not_stop_the_telling() -> None:
+def test_editing_a_deleted_message_is_no_error() -> None:
     async def scenario() -> None:
         async with serving() as (server, slack):
             progress = await slack.post(CHANNEL, Message("x"), "k")
@@ -305,5 +305,5 @@ def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         ("a &lt;b&gt; &amp;amp;", "a <b> &amp;"),
     ],
 )
-def test_what_was_typed_is_found_in_what_slack_made_of_it(text: str, meant: str) -> None:
+def test_the_typed_text_is_extracted_from_slacks_markup(text: str, meant: str) -> None:
     assert message_text(text, BOT) == meant

@@ -1,4 +1,4 @@
-"""The whole bot on IRC: told on a real ngircd, asked where a network vouches for accounts; a fleet in memory."""
+"""The whole bot on IRC: announcing on a real ngircd, commands on a server with accounts; a fleet in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from holdfast.engine import Engine
 from holdfast.journal.events import Approved
 from holdfast.model import Json, Phase
 from holdfast.retry import RetryPolicy
-from tests.chat.servers.irc import ACCOUNT, PASSWORD, AccountServer, Human, Ngircd
+from tests.chat.servers.irc import ACCOUNT, PASSWORD, AccountServer, IrcUser, Ngircd
 from tests.chat.transport_harness import fast_backoff, run_scenario, until
 from tests.unit.chat.chat_harness import CONFIG, WITH_SERVERS, ChatHarness
 from tests.unit.cli.cli_harness import HOSTS
@@ -30,7 +30,7 @@ def irc(port: int, backoff: Backoff | None = None, **more: Json) -> Irc:
 
 
 def config() -> dict[str, Json]:
-    """Runs are told on #ops; ada runs and approves, bob approves, and one begins by somebody else's word."""
+    """Return a configuration: runs on #ops; ada runs and approves, bob approves; each run needs an approval."""
 
     def role(name: str, *people: str) -> dict[str, Json]:
         return {"role": name, "people": list(people), "sites": ["lab"]}
@@ -51,19 +51,21 @@ def start_in_terminal(harness: ChatHarness, engine: Engine) -> None:
     engine.start(engine.planner.plan(path, inventory, {}), "zoe", "openssl update")
 
 
-def lines_with(human: Human, words: str) -> list[str]:
-    """The lines on a channel with these words in them."""
-    return [line for line in human.heard() if words in line]
+def lines_with(irc_user: IrcUser, part: str) -> list[str]:
+    """Return the lines on a channel with that part."""
+    return [line for line in irc_user.received() if part in line]
 
 
-def bot_came(human: Human) -> bool:
-    """Whether somebody saw the bot join."""
-    human.heard()
-    return any(line.startswith(":holdfast!") and " JOIN " in line for line in human.lines)
+def bot_came(irc_user: IrcUser) -> bool:
+    """Return whether somebody saw the bot join."""
+    irc_user.received()
+    return any(line.startswith(":holdfast!") and " JOIN " in line for line in irc_user.lines)
 
 
-def test_a_network_without_accounts_is_told_and_never_asked(ngircd: Ngircd, tmp_path: Path) -> None:
-    """Also when its server is killed in mid-run: nothing is missing, and only the last line may stand twice."""
+def test_a_network_without_accounts_shows_runs_and_takes_no_commands(
+    ngircd: Ngircd, tmp_path: Path
+) -> None:
+    """Also when its server is killed in mid-run: nothing is missing, and at most one line is sent twice."""
     harness = ChatHarness(tmp_path / "project", config=config(), speed=WITH_SERVERS)
     go_on = harness.paused_after(1)
 
@@ -79,11 +81,11 @@ def test_a_network_without_accounts_is_told_and_never_asked(ngircd: Ngircd, tmp_
         harness.transport = irc(ngircd.port, backoff, server_password=ngircd.password)
         with ExitStack() as people:
 
-            def human(nick: str, channel: str) -> Human:
-                one = Human(ngircd.port, nick, channel, password=ngircd.password)
+            def irc_user(nick: str, channel: str) -> IrcUser:
+                one = IrcUser(ngircd.port, nick, channel, password=ngircd.password)
                 return people.enter_context(closing(one))
 
-            ada, log = human("ada", "#ops"), human("log", "#sal")
+            ada, log = irc_user("ada", "#ops"), irc_user("log", "#sal")
             async with harness.serving():
                 await until(lambda: bot_came(ada) and bot_came(log), "the bot")
                 running = asyncio.ensure_future(
@@ -102,28 +104,28 @@ def test_a_network_without_accounts_is_told_and_never_asked(ngircd: Ngircd, tmp_
                 await running
                 assert harness.restarts == list(HOSTS), "the run did not wait"
                 await asyncio.to_thread(ngircd.start)
-                back, sal = human("ada", "#ops"), human("bob", "#sal")
+                back, sal = irc_user("ada", "#ops"), irc_user("bob", "#sal")
                 may_connect.set()
                 await until(lambda: lines_with(back, "FINISHED: "), "FINISHED")
                 await until(lambda: lines_with(sal, "END (FINISHED)"), "END")
-            heard = ada.heard() + back.heard()
-            for words in (
+            received = ada.received() + back.received()
+            for part in (
                 "3 restarts on 3 hosts",
                 f"FINISHED: broker-restart at lab [{harness.run}]",
             ):
-                assert sum(words in line for line in heard) == 1, words
-            # START was heard, perhaps not acknowledged yet: that one line may stand twice (docs/chat-setup.md).
-            later = [line for line in sal.heard() if not line.startswith("START - ")]
+                assert sum(part in line for line in received) == 1, part
+            # START was received, perhaps not acknowledged: that one line may be sent twice (docs/chat-setup.md).
+            later = [line for line in sal.received() if not line.startswith("START - ")]
             assert later == [f"END (FINISHED) - broker-restart lab [{harness.run}]"]
-            assert len(sal.heard()) <= len(later) + 1
-            assert not any("Asked [" in line or "Starting [" in line for line in heard)
+            assert len(sal.received()) <= len(later) + 1
+            assert not any("Asked [" in line or "Starting [" in line for line in received)
 
     run_scenario(scenario())
     assert len(harness.store.runs()) == 1
     assert "abort_requested" not in [each.event.kind for each in harness.store.read(harness.run)]
 
 
-def test_people_with_accounts_ask_approve_abort_and_resume(
+def test_people_with_accounts_run_approve_abort_and_resume(
     account_server: AccountServer, tmp_path: Path
 ) -> None:
     port = int(account_server.server_address[1])
@@ -136,11 +138,11 @@ def test_people_with_accounts_ask_approve_abort_and_resume(
     async def scenario() -> None:
         with ExitStack() as people:
 
-            def human(nick: str, *more: str) -> Human:
-                return people.enter_context(closing(Human(port, nick, *more)))
+            def irc_user(nick: str, *more: str) -> IrcUser:
+                return people.enter_context(closing(IrcUser(port, nick, *more)))
 
-            ada, bob = human("a", "#ops", "ACCOUNT Ada"), human("b", "#ops", "ACCOUNT bob")
-            eve, sal = human("ada"), human("log", "#sal")
+            ada, bob = irc_user("a", "#ops", "ACCOUNT Ada"), irc_user("b", "#ops", "ACCOUNT bob")
+            eve, sal = irc_user("ada"), irc_user("log", "#sal")
             async with harness.serving():
                 await until(lambda: {"#ops", "#sal"} <= _channels(account_server), "the bot")
                 eve.say(RUN)
@@ -163,11 +165,11 @@ def test_people_with_accounts_ask_approve_abort_and_resume(
                 await until(lambda: lines_with(ada, "FINISHED: "), "the end")
                 await until(lambda: lines_with(sal, "END (FINISHED)"), "END")
             await asyncio.to_thread(harness.launcher.join)
-            assert [line.partition(" - ")[0] for line in sal.heard()] == [
+            assert [line.partition(" - ")[0] for line in sal.received()] == [
                 "START", "END (HELD)", "END (ABORTED)", "START (RESUMED)", "END (FINISHED)",
             ]  # fmt: skip
-            for words in ("Approval needed", "HELD: ", "ABORTED: ", "FINISHED: "):
-                (line,) = lines_with(ada, words)
+            for part in ("Approval needed", "HELD: ", "ABORTED: ", "FINISHED: "):
+                (line,) = lines_with(ada, part)
                 assert f"[{harness.run}]" in line
 
     run_scenario(scenario())
@@ -178,6 +180,6 @@ def test_people_with_accounts_ask_approve_abort_and_resume(
 
 
 def _channels(server: AccountServer) -> set[str]:
-    """The channels that the bot is in."""
+    """Return the channels that the bot is in."""
     bot = server.clients.get("holdfast")
     return set(bot.channels) if bot else set()

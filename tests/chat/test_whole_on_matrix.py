@@ -1,4 +1,4 @@
-"""The whole bot on a real homeserver: ask, refuse, approve by reaction, follow; over a fleet in memory."""
+"""The whole bot on a real homeserver: run, refuse, approve by reaction, follow; a fleet in memory."""
 
 from __future__ import annotations
 
@@ -43,25 +43,25 @@ def transport(environment: MatrixEnvironment) -> Matrix:
 
 
 def config(environment: MatrixEnvironment) -> dict[str, Any]:
-    """Here ada may approve as well: it is refused to her for her own runs."""
-    kept = environment.config("lab", access_token="")
+    """Return a configuration in which ada may approve too, but not her own runs."""
+    config = environment.config("lab", access_token="")
     also = {"role": "approver", "people": ["ada"], "sites": ["lab"]}
     patient = [{"sites": ["lab"], "deadline_seconds": 36_000}]
-    return CONFIG | kept | {"roles": [*kept["roles"], also], "approvals": patient}
+    return CONFIG | config | {"roles": [*config["roles"], also], "approvals": patient}
 
 
-def messages_with(environment: MatrixEnvironment, words: str, events: Sequence[Json]) -> list[Json]:
-    """What the bot wrote with these words in it, without edits."""
+def messages_with(environment: MatrixEnvironment, part: str, events: Sequence[Json]) -> list[Json]:
+    """Return the bot's messages with that part, without edits."""
     return [
         event
         for event in events
         if event["sender"] == environment.holdfast.id
         and "m.new_content" not in event["content"]
-        and words in event["content"]["body"]
+        and part in event["content"]["body"]
     ]
 
 
-def test_a_run_is_asked_approved_and_told_though_the_server_is_killed_meanwhile(
+def test_a_run_is_approved_and_posted_although_the_server_is_killed_meanwhile(
     server: SynapseServer, tmp_path: Path
 ) -> None:
     async def scenario() -> None:
@@ -70,8 +70,8 @@ def test_a_run_is_asked_approved_and_told_though_the_server_is_killed_meanwhile(
             tmp_path / "project", config=config(environment), transport=transport(environment)
         )
 
-        def told(words: str) -> list[Json]:
-            return messages_with(environment, words, environment.events())
+        def messages_in_room(part: str) -> list[Json]:
+            return messages_with(environment, part, environment.events())
 
         def logged() -> list[Json]:
             return messages_with(environment, "", environment.log_events())
@@ -90,14 +90,14 @@ def test_a_run_is_asked_approved_and_told_though_the_server_is_killed_meanwhile(
             environment.ada.say(
                 environment.room, "holdfast run broker-restart lab reason openssl update"
             )
-            await until(lambda: told("Approval needed"), "the question")
-            (question,) = told("Approval needed")
-            (root,) = told("3 restarts on 3 hosts")
+            await until(lambda: messages_in_room("Approval needed"), "the question")
+            (question,) = messages_in_room("Approval needed")
+            (root,) = messages_in_room("3 restarts on 3 hosts")
             thread = question["content"]["m.relates_to"]
             assert thread["event_id"] == root["event_id"]
 
             environment.ada.react(environment.room, str(question["event_id"]), APPROVE)
-            await until(lambda: told("ada asked for run"), "the refusal")
+            await until(lambda: messages_in_room("ada asked for run"), "the refusal")
             assert harness.restarts == []
 
             await asyncio.to_thread(server.kill)
@@ -105,14 +105,14 @@ def test_a_run_is_asked_approved_and_told_though_the_server_is_killed_meanwhile(
             await asyncio.to_thread(server.start)
 
             environment.bob.react(environment.room, str(question["event_id"]), APPROVE)
-            await until(lambda: told("FINISHED: "), "FINISHED")
+            await until(lambda: messages_in_room("FINISHED: "), "FINISHED")
             await until(lambda: len(logged()) == 2, "END")
-            await until(lambda: told(".svg"), "the picture")
+            await until(lambda: messages_in_room(".svg"), "the picture")
         await asyncio.to_thread(harness.launcher.join)
 
         assert harness.restarts == list(HOSTS)
-        for words in ("Approval needed", "FINISHED: ", "3 restarts on 3 hosts", "Approved by bob"):
-            assert len(told(words)) == 1, words
+        for part in ("Approval needed", "FINISHED: ", "3 restarts on 3 hosts", "Approved by bob"):
+            assert len(messages_in_room(part)) == 1, part
         start, end = (event["content"]["body"] for event in logged())
         assert start.startswith(
             f"START - broker-restart lab by ada (matrix:{environment.ada.id}): "

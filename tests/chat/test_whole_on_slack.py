@@ -1,4 +1,4 @@
-"""The whole bot on Slack: planned, asked, approved by button, told in a thread; over a fleet in memory.
+"""The whole bot on Slack: plan, run, approve by button, follow in a thread; a fleet in memory.
 
 Slack is the local server, which loses answers, sends envelopes again and goes away as Slack does.
 """
@@ -29,7 +29,7 @@ RUN = "holdfast run broker-restart lab reason openssl update"
 
 
 def config(**approvals: Json) -> dict[str, Json]:
-    """Ada runs and approves, Bob and Fox approve; a run begins with somebody else's word."""
+    """Return a configuration: Ada runs and approves, Bob and Fox approve; each run needs an approval."""
 
     def role(name: str, *people: str) -> dict[str, Json]:
         return {"role": name, "people": list(people), "sites": ["lab"]}
@@ -46,7 +46,7 @@ def config(**approvals: Json) -> dict[str, Json]:
 
 
 class Workspace:
-    """A Slack, and a bot on it; ``said`` is what people see."""
+    """A local Slack server and a bot on it."""
 
     def __init__(self, path: Path, **approvals: Json) -> None:
         self.slack = SlackServer()
@@ -56,7 +56,7 @@ class Workspace:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[ChatHarness]:
-        """A bot that serves while this lasts; the next one is another process, as far as Slack can tell."""
+        """Serve a bot inside this context; to Slack the next one is another process."""
         self.harness.transport = Slack(
             SlackSettings(
                 bot_token=BOT_TOKEN,
@@ -71,21 +71,21 @@ class Workspace:
             yield self.harness
 
     def ask(self, user: str, text: str, thread: str = "") -> str:
-        """Say something to the bot; returns the message's ts."""
+        """Write to the bot; return the message's ts."""
         return self.slack.say(user, text, OPS, thread)
 
     def messages(self, channel: str = OPS) -> Iterator[tuple[str, dict[str, Any]]]:
-        """What the bot wrote, as people see it now, with the message it stands in."""
+        """Return the bot's messages with their channels."""
         for message in self.slack.messages.get(channel, []):
             if message["user"] == BOT:
                 yield shown(message), message
 
-    def texts_with(self, words: str, channel: str = OPS) -> list[dict[str, Any]]:
-        """The bot's messages with these words in them."""
-        return [message for text, message in self.messages(channel) if words in text]
+    def texts_with(self, part: str, channel: str = OPS) -> list[dict[str, Any]]:
+        """Return the bot's messages with that part."""
+        return [message for text, message in self.messages(channel) if part in text]
 
     def labels(self, message: dict[str, Any]) -> list[str]:
-        """What can be pressed under a message."""
+        """Return the labels of a message's buttons."""
         return [
             element["text"]["text"]
             for block in message["blocks"]
@@ -94,11 +94,11 @@ class Workspace:
         ]
 
     def log(self) -> list[str]:
-        """The log channel."""
+        """Return the messages of the log channel."""
         return [text for text, _ in self.messages(SAL)]
 
-    def everything_once(self) -> None:
-        """Nothing that the bot posted stands there twice."""
+    def assert_everything_posted_once(self) -> None:
+        """Fail if the bot posted anything twice."""
         keys = [
             (message.get("metadata") or {}).get("event_payload", {}).get("key")
             or message["files"][0]["name"]
@@ -108,23 +108,23 @@ class Workspace:
         assert len(keys) == len(set(keys)), sorted(keys)
 
     async def approval_wanted(self) -> dict[str, Any]:
-        """The question, once it stands there."""
+        """Wait for the approval question and return it."""
         await until(lambda: self.texts_with("Approval needed"), "the question")
         (question,) = self.texts_with("Approval needed")
         return question
 
-    async def told(self, words: str, ends: int = 1) -> None:
+    async def wait_for_end(self, part: str, ends: int = 1) -> None:
         """Wait for a run's end in its thread and in the log channel."""
-        await until(lambda: self.texts_with(words), words)
+        await until(lambda: self.texts_with(part), part)
         await until(lambda: sum(line.startswith("END") for line in self.log()) == ends, "END")
 
-    async def pictured(self) -> None:
+    async def wait_for_picture(self) -> None:
         """Wait for the run's picture."""
         await until(lambda: any(m.get("files") for _, m in self.messages()), "the picture")
 
 
 def shown(message: dict[str, Any]) -> str:
-    """A message's text and code."""
+    """Return a message's text and code."""
     return "\n".join(
         part["text"]
         for block in message.get("blocks", ())
@@ -140,7 +140,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @asynccontextmanager
-async def slack(workspace: Workspace) -> AsyncIterator[SlackServer]:
+async def running_slack(workspace: Workspace) -> AsyncIterator[SlackServer]:
     await workspace.slack.start()
     try:
         yield workspace.slack
@@ -149,15 +149,17 @@ async def slack(workspace: Workspace) -> AsyncIterator[SlackServer]:
         await asyncio.to_thread(workspace.harness.launcher.join)
 
 
-def words_given(workspace: Workspace) -> list[str]:
-    """Whose words stand in the newest run's journal."""
+def approvers(workspace: Workspace) -> list[str]:
+    """Return who approved, by the newest run's journal."""
     events = [each.event for each in workspace.harness.store.read(workspace.harness.run)]
     return [event.by for event in events if isinstance(event, Approved)]
 
 
-def test_a_run_is_planned_approved_by_button_and_told_to_its_picture(workspace: Workspace) -> None:
+def test_a_run_is_planned_approved_by_button_and_posted_with_its_picture(
+    workspace: Workspace,
+) -> None:
     async def scenario() -> None:
-        async with slack(workspace) as server, workspace.serving() as harness:
+        async with running_slack(workspace) as server, workspace.serving() as harness:
             workspace.ask(ADA, f"<@{BOT}> plan broker-restart")
             await until(lambda: workspace.texts_with("Nothing was touched"), "the plan")
             workspace.ask(ADA, RUN)
@@ -171,8 +173,8 @@ def test_a_run_is_planned_approved_by_button_and_told_to_its_picture(workspace: 
             await until(lambda: workspace.texts_with("ada asked for run"), "the refusal")
             assert harness.restarts == []
             server.press(BOB, question["ts"], "Approve")
-            await workspace.told("FINISHED: ")
-            await workspace.pictured()
+            await workspace.wait_for_end("FINISHED: ")
+            await workspace.wait_for_picture()
             await until(
                 lambda: workspace.texts_with(f"finished [{harness.run}]"), "the last progress"
             )
@@ -190,41 +192,41 @@ def test_a_run_is_planned_approved_by_button_and_told_to_its_picture(workspace: 
             f"START - broker-restart lab by ada (slack:T1/U2ADA): openssl update [{harness.run}]",
             f"END (FINISHED) - broker-restart lab [{harness.run}]",
         ]
-        workspace.everything_once()
+        workspace.assert_everything_posted_once()
 
     run_scenario(scenario())
     assert workspace.harness.restarts == list(HOSTS)
 
 
-def test_a_run_holds_with_the_command_lines_words_is_aborted_and_resumed(
+def test_a_run_holds_is_aborted_and_resumed(
     workspace: Workspace,
 ) -> None:
     workspace.config["approvals"] = []
     workspace.harness.fleet.faults.append(Fault("ctl2", "restart_fails", ("ctl2", Phase.RESTART)))
 
     async def scenario() -> None:
-        async with slack(workspace), workspace.serving() as harness:
+        async with running_slack(workspace), workspace.serving() as harness:
             workspace.ask(ADA, RUN)
-            await workspace.told("HELD, nothing more is touched")
+            await workspace.wait_for_end("HELD, nothing more is touched")
             (held,) = workspace.texts_with("HELD, nothing more is touched")
-            for words in (
+            for part in (
                 f"next: holdfast resume {harness.run} --reason '…'",
                 "2. Step 2",
                 "did not start",
                 "fake undrain ctl2",
                 f"holdfast log {harness.run}",
             ):
-                assert words in shown(held), words
+                assert part in shown(held), part
             workspace.ask(ADA, "holdfast abort", held["thread_ts"])
-            await workspace.told("ABORTED: ", ends=2)
+            await workspace.wait_for_end("ABORTED: ", ends=2)
             harness.fleet.repair()
             workspace.ask(ADA, f"holdfast resume {harness.run} --reason 'unit file repaired'")
-            await workspace.told("FINISHED: ", ends=3)
-            await workspace.pictured()
+            await workspace.wait_for_end("FINISHED: ", ends=3)
+            await workspace.wait_for_picture()
         assert [line.partition(" - ")[0] for line in workspace.log()] == [
             "START", "END (HELD)", "END (ABORTED)", "START (RESUMED)", "END (FINISHED)",
         ]  # fmt: skip
-        workspace.everything_once()
+        workspace.assert_everything_posted_once()
 
     run_scenario(scenario())
     assert workspace.harness.restarts == list(HOSTS)
@@ -235,7 +237,7 @@ def test_a_run_is_stopped_by_its_button_between_two_hosts(workspace: Workspace) 
 
     async def scenario() -> None:
         go_on = workspace.harness.paused_after(1)
-        async with slack(workspace) as server, workspace.serving():
+        async with running_slack(workspace) as server, workspace.serving():
             workspace.ask(ADA, RUN)
             await until(
                 lambda: workspace.texts_with("running [") and workspace.harness.restarts,
@@ -247,7 +249,7 @@ def test_a_run_is_stopped_by_its_button_between_two_hosts(workspace: Workspace) 
             server.press(ADA, progress["ts"], "Stop at the next boundary")
             await until(lambda: workspace.texts_with("to stop at the next boundary"), "the answer")
             go_on.set()
-            await workspace.told("ABORTED: ")
+            await workspace.wait_for_end("ABORTED: ")
             await until(lambda: workspace.labels(progress) == [], "no button any more")
 
     run_scenario(scenario())
@@ -255,12 +257,12 @@ def test_a_run_is_stopped_by_its_button_between_two_hosts(workspace: Workspace) 
     assert not workspace.harness.fleet.not_serving(), "the host in hand was finished"
 
 
-def test_slack_goes_away_in_mid_run_and_nothing_is_missing_or_told_twice(
+def test_slack_goes_away_in_mid_run_and_everything_is_posted_once(
     workspace: Workspace,
 ) -> None:
     async def scenario() -> None:
         go_on = workspace.harness.paused_after(1)
-        async with slack(workspace) as server, workspace.serving() as harness:
+        async with running_slack(workspace) as server, workspace.serving() as harness:
             workspace.ask(ADA, RUN)
             question = await workspace.approval_wanted()
             server.press(BOB, question["ts"], "Approve")
@@ -271,24 +273,24 @@ def test_slack_goes_away_in_mid_run_and_nothing_is_missing_or_told_twice(
             assert harness.restarts == list(HOSTS), "the run did not wait"
             await server.start()
             server.lose_answers = 2
-            await workspace.told("FINISHED: ")
-            await workspace.pictured()
+            await workspace.wait_for_end("FINISHED: ")
+            await workspace.wait_for_picture()
             await until(
                 lambda: workspace.texts_with(f"finished [{harness.run}]"), "the last progress"
             )
-        workspace.everything_once()
+        workspace.assert_everything_posted_once()
         assert len(workspace.log()) == 2
 
     run_scenario(scenario())
 
 
-def test_nothing_that_slack_sends_again_starts_or_approves_anything_twice(
+def test_events_that_slack_repeats_are_executed_once(
     workspace: Workspace,
 ) -> None:
-    """The same event in a new envelope, the same envelope again, the same click again; to a new bot too."""
+    """The same event in a new envelope, the same envelope, the same click; to a new bot too."""
 
     async def scenario() -> None:
-        async with slack(workspace) as server:
+        async with running_slack(workspace) as server:
             async with workspace.serving() as harness:
                 ts = workspace.ask(ADA, RUN)
                 await workspace.approval_wanted()
@@ -306,7 +308,7 @@ def test_nothing_that_slack_sends_again_starts_or_approves_anything_twice(
             async with workspace.serving() as harness:
                 server.deliver_event(event)
                 server.deliver_press(click)
-                await workspace.told("FINISHED: ")
+                await workspace.wait_for_end("FINISHED: ")
                 workspace.ask(ADA, "holdfast help run")
                 await until(lambda: workspace.texts_with("Run a runbook"), "it heard all of them")
         assert len(harness.launcher.launched) == 1
@@ -315,32 +317,32 @@ def test_nothing_that_slack_sends_again_starts_or_approves_anything_twice(
             == len(workspace.texts_with("Approved by bob"))
             == 1
         )
-        assert words_given(workspace) == ["slack:T1/U3BOB"]
-        workspace.everything_once()
+        assert approvers(workspace) == ["slack:T1/U3BOB"]
+        workspace.assert_everything_posted_once()
 
     run_scenario(scenario())
     assert workspace.harness.restarts == list(HOSTS)
 
 
 def envelope(event: dict[str, Json]) -> dict[str, Json]:
-    """What Slack wraps an event in."""
+    """Return an event as Slack wraps it."""
     return {"type": "event_callback", "team_id": TEAM, "api_app_id": "A1", "event": event,
             "event_id": "EvAgain", "event_time": 0, "authorizations": []}  # fmt: skip
 
 
-def test_two_people_who_press_at_once_begin_one_run(workspace: Workspace) -> None:
+def test_two_presses_at_the_same_time_begin_one_run(workspace: Workspace) -> None:
     async def scenario() -> None:
-        async with slack(workspace) as server, workspace.serving():
+        async with running_slack(workspace) as server, workspace.serving():
             workspace.ask(ADA, RUN)
             question = await workspace.approval_wanted()
             for user in (BOB, FOX, BOB):
                 server.press(user, question["ts"], "Approve")
-            await workspace.told("FINISHED: ")
+            await workspace.wait_for_end("FINISHED: ")
             await until(lambda: len(server.acked) >= 4, "every click")
 
     run_scenario(scenario())
-    given = words_given(workspace)
-    assert 1 <= len(given) == len(set(given)) <= 2
+    approvers_ = approvers(workspace)
+    assert 1 <= len(approvers_) == len(set(approvers_)) <= 2
     assert len(workspace.harness.launcher.launched) == 1
     assert workspace.harness.restarts == list(HOSTS)
 
@@ -349,10 +351,10 @@ def test_a_button_of_an_expired_question_does_nothing(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, deadline_seconds=50)
 
     async def scenario() -> None:
-        async with slack(workspace) as server, workspace.serving():
+        async with running_slack(workspace) as server, workspace.serving():
             workspace.ask(ADA, RUN)
             question = dict(await workspace.approval_wanted())
-            await workspace.told("REFUSED: ")
+            await workspace.wait_for_end("REFUSED: ")
             standing = server._find(OPS, question["ts"])
             await until(lambda: workspace.labels(standing) == [], "no buttons any more")
             standing |= {"blocks": question["blocks"]}  # as on a screen that was not drawn again
@@ -360,7 +362,7 @@ def test_a_button_of_an_expired_question_does_nothing(tmp_path: Path) -> None:
             await until(lambda: workspace.texts_with("does not wait for an approval"), "the answer")
 
     run_scenario(scenario())
-    assert words_given(workspace) == []
+    assert approvers(workspace) == []
     assert workspace.harness.restarts == []
 
 
@@ -368,14 +370,14 @@ def test_what_was_approved_is_what_runs_though_the_runbook_changed_meanwhile(
     workspace: Workspace,
 ) -> None:
     async def scenario() -> None:
-        async with slack(workspace) as server, workspace.serving() as harness:
+        async with running_slack(workspace) as server, workspace.serving() as harness:
             workspace.ask(ADA, RUN)
             question = await workspace.approval_wanted()
             harness.write("roll: broker_restart.yml\nhosts: broker", "approve: And now?")
             harness.groups["broker"] = (*HOSTS, "ctl4")
             server.press(BOB, question["ts"], "Approve")
-            await workspace.told("FINISHED: ")
+            await workspace.wait_for_end("FINISHED: ")
 
     run_scenario(scenario())
     assert workspace.harness.restarts == list(HOSTS)
-    assert words_given(workspace) == ["slack:T1/U3BOB"]
+    assert approvers(workspace) == ["slack:T1/U3BOB"]

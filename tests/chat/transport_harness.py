@@ -1,4 +1,4 @@
-"""What the tests of all transports share: somebody who listens, and patience that ends."""
+"""What the tests of all transports share: a receiver, and waiting with a limit."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ PATIENCE_SECONDS = 60.0
 
 
 def fast_backoff() -> Backoff:
-    """A backoff for servers that are back in a moment."""
+    """Return a backoff with short waits."""
     return Backoff(RetryPolicy(0.05, 0.3))
 
 
 @dataclass
 class RecordingReceiver:
-    """Hears for a bot, and knows what was heard before, as a bot does."""
+    """Records what a transport delivers, and repeated deliveries apart."""
 
     received: list[ReceivedMessage | ButtonPress] = field(default_factory=list)
     repeated: list[ReceivedMessage | ButtonPress] = field(default_factory=list)
 
     async def on_received(self, received: ReceivedMessage | ButtonPress) -> None:
-        """Take it in."""
+        """Record a delivery."""
         known = {each.event_id for each in self.received}
         (self.repeated if received.event_id in known else self.received).append(received)
 
     @property
     def texts(self) -> list[str]:
-        """The messages, without the clicks."""
+        """Return the texts of the messages."""
         return [each.text for each in self.received if isinstance(each, ReceivedMessage)]
 
     @property
     def pressed(self) -> list[ButtonPress]:
-        """The clicks and reactions."""
+        """Return the button presses."""
         return [each for each in self.received if isinstance(each, ButtonPress)]
 
 
 @asynccontextmanager
 async def listening(transport: Transport) -> AsyncIterator[RecordingReceiver]:
-    """Let a transport listen."""
+    """Let a transport listen inside this context."""
     receiver = RecordingReceiver()
     task = asyncio.ensure_future(transport.listen(receiver.on_received))
     try:
@@ -66,18 +66,18 @@ async def listening(transport: Transport) -> AsyncIterator[RecordingReceiver]:
             await task
 
 
-async def until(true: Callable[[], object], what: str = "") -> None:
-    """Wait for something to become true."""
+async def until(condition: Callable[[], object], what: str = "") -> None:
+    """Wait until a condition holds."""
     end = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < end, f"never came true: {what or true}"
+    while not condition():
+        assert time.monotonic() < end, f"did not happen: {what or condition}"
         await asyncio.sleep(0.02)  # noqa: TID251  # waits for a server, in a test
 
 
 async def post_until_accepted(
     transport: Transport, location: Location, message: Message, key: str
 ) -> Posted:
-    """Post as the core does: with the same key until it is taken."""
+    """Post with the same key until it is accepted, as the bot does."""
     end = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
@@ -88,7 +88,7 @@ async def post_until_accepted(
 
 
 def run_scenario(scenario: Coroutine[Any, Any, None]) -> None:
-    """Play a scenario to its end, which comes."""
+    """Run a scenario, with a time limit."""
 
     async def bounded() -> None:
         async with asyncio.timeout(3 * PATIENCE_SECONDS):

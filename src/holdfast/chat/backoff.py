@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from holdfast.retry import RetryPolicy
 
-
 _POLICY = RetryPolicy(first_seconds=1.0, most_seconds=60.0)
 
 

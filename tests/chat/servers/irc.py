@@ -1,4 +1,4 @@
-"""IRC servers on loopback: a real ngircd, and the `irc` package's own made to vouch for accounts.
+"""IRC servers on loopback: a real ngircd, and the `irc` package's own with services accounts.
 
 ngircd knows no accounts, so what depends on them (SASL, account-tag, msgid, server-time, batch) is spoken
 by a subclass of the package's server. People are plain sockets, sharing no code with the transport.
@@ -59,15 +59,15 @@ class Ngircd:
             assert time.monotonic() < end, "ngircd did not come up"
 
     def kill(self) -> None:
-        """End it in the middle of everything."""
+        """Kill it with SIGKILL."""
         if self._process is not None and self._process.poll() is None:
             os.kill(self._process.pid, signal.SIGKILL)
             self._process.wait(30)
         self._process = None
 
 
-class _Vouching(IRCClient):  # type: ignore[misc] # the package has no types
-    """Speaks IRCv3 as far as the transport asks for it."""
+class _AccountClient(IRCClient):  # type: ignore[misc] # the package has no types
+    """Speaks the part of IRCv3 that the transport uses."""
 
     server: AccountServer
 
@@ -99,7 +99,7 @@ class _Vouching(IRCClient):  # type: ignore[misc] # the package has no types
         return f":{self.server.servername} 904 * :SASL authentication failed"
 
     def handle_account(self, params: str) -> None:
-        """Log in as whoever one says; for the people of a test."""
+        """Log in under any account; for the people of a test."""
         self.account = params
 
     def handle_pass(self, _: str) -> None:
@@ -119,7 +119,7 @@ class _Vouching(IRCClient):  # type: ignore[misc] # the package has no types
         return f":{name} PONG {name} :{params.lstrip(':')}"
 
     def _handle_one(self) -> None:
-        """Wait for something to do: the package's own asks again and again."""
+        """Wait for input; the package's own polls."""
         while self.send_queue:
             self._send(self.send_queue.pop(0))
         if select.select([self.request], [], [], 0.02)[0]:
@@ -157,12 +157,12 @@ class AccountServer(IRCServer):  # type: ignore[misc] # the package has no types
         self.offered = ["message-tags", "account-tag", "sasl", "server-time", "batch"]
         self.more_tags: Callable[[], str] = lambda: ""
         self._numbers = itertools.count(1)
-        super().__init__(("127.0.0.1", port), _Vouching)
+        super().__init__(("127.0.0.1", port), _AccountClient)
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
-    def tags(self, client: _Vouching) -> str:
-        """The tags of a message of a client."""
+    def tags(self, client: _AccountClient) -> str:
+        """Return the tags of a client's message."""
         account = f"account={client.account}" if client.account else ""
         return ";".join(filter(None, (f"msgid=m{next(self._numbers)}", account, self.more_tags())))
 
@@ -175,8 +175,8 @@ class AccountServer(IRCServer):  # type: ignore[misc] # the package has no types
         self._thread.join(10)
 
 
-class Human:
-    """Somebody with a socket; ``lines`` is everything the server said to them."""
+class IrcUser:
+    """A person's client; ``lines`` is everything that the server sent."""
 
     def __init__(
         self, port: int, nick: str, channel: str = "#ops", *login: str, password: str = ""
@@ -197,11 +197,11 @@ class Human:
         self._socket.sendall(f"{line}\r\n".encode())
 
     def say(self, text: str) -> None:
-        """Say something on the channel."""
+        """Write to the channel."""
         self.send(f"PRIVMSG {self.channel} :{text}")
 
-    def heard(self) -> list[str]:
-        """What was said on the channel by others."""
+    def received(self) -> list[str]:
+        """Return what others wrote to the channel."""
         self._read(0.0)
         mark = f" PRIVMSG {self.channel} :"
         return [line.partition(mark)[2] for line in self.lines if mark in line]
@@ -231,7 +231,7 @@ class Human:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody listens on a port of loopback."""
+    """Return whether something listens on a port of loopback."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
     except OSError:

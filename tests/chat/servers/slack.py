@@ -1,4 +1,4 @@
-"""A Slack of one's own on loopback: the Web API methods and the Socket Mode that Holdfast uses.
+"""A local Slack server: the Web API methods and the Socket Mode that Holdfast uses.
 
 It keeps what was posted, insists on what Slack insists on (tokens, block shapes, lengths), delivers
 events until they are acknowledged, and can fail as Slack does: ``stop`` and ``start`` again on the same
@@ -72,7 +72,7 @@ class SlackServer:
             self._deliver(envelope)
 
     async def stop(self) -> None:
-        """Go away in the middle of everything; what was posted stays."""
+        """Close all connections; what was posted stays."""
         for task in self._delivering:
             task.cancel()
         for socket in list(self._sockets):
@@ -137,12 +137,12 @@ class SlackServer:
         self._deliver(self._envelope("interactive", payload))
 
     async def ask_to_reconnect(self) -> None:
-        """Say what Slack says before it closes a connection."""
+        """Send what Slack sends before it closes a connection."""
         for socket in list(self._sockets):
             await socket.send_json({"type": "disconnect", "reason": "refresh_requested"})
 
     async def drop_sockets(self) -> None:
-        """Close every connection without a word."""
+        """Close every connection without notice."""
         for socket in list(self._sockets):
             await socket.close()
 
@@ -231,7 +231,7 @@ class SlackServer:
         asked: dict[str, Json] = dict(request.query) | dict(await request.post())
         if request.content_type == "application/json" and (text := await request.text()):
             if not request.match_info["method"].startswith("chat."):
-                raise Refused("invalid_arguments")  # as of methods that read
+                raise Refused("invalid_arguments")  # as Slack's methods that read
             asked |= json.loads(text)
         return asked
 
@@ -296,7 +296,7 @@ class SlackServer:
         self._add(asked["channel_id"], said, asked.get("thread_ts", ""))
         return {"files": files}
 
-    # --- what stands there --------------------------------------------------------------------
+    # --- messages ----------------------------------------------------------------------------
 
     def _channel(self, channel: str) -> list[dict[str, Json]]:
         if not channel.startswith("C"):

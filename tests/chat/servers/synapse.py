@@ -1,4 +1,4 @@
-"""A real Matrix server on loopback, with a database of its own, and people on it.
+"""A real Matrix server on loopback, with a database of its own, and clients of people.
 
 The server is a program in a virtual environment of its own (`make .venv-synapse/.locked`). Stopped by its
 own process id. People speak to it over plain HTTP, sharing no code with the transport.
@@ -27,12 +27,12 @@ Json = Any
 _FREELY = {"per_second": 1000, "burst_count": 1000}
 
 
-class NoServer(Exception):
-    """The server cannot be had; says why."""
+class ServerUnavailable(Exception):
+    """The server cannot be started."""
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
+    """Return a free port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -40,7 +40,7 @@ def free_port() -> int:
 
 @dataclass
 class SynapseServer:
-    """``directory`` holds everything it writes; the same one again is the same server."""
+    """``directory`` has everything it writes; started there again it is the same server."""
 
     directory: Path
     port: int = field(default_factory=free_port)
@@ -48,7 +48,7 @@ class SynapseServer:
 
     @property
     def url(self) -> str:
-        """Where clients find it."""
+        """Return its address."""
         return f"http://127.0.0.1:{self.port}"
 
     def command(self) -> list[str]:
@@ -58,7 +58,7 @@ class SynapseServer:
             NoServer: it is not installed.
         """
         if not PYTHON.exists():
-            raise NoServer("no matrix-synapse here: make .venv-synapse/.locked")
+            raise ServerUnavailable("no matrix-synapse here: make .venv-synapse/.locked")
         command = [str(PYTHON), "-m", "synapse.app.homeserver", "-c", str(self._configured())]
         if not (self.directory / "signing.key").exists():
             subprocess.run([*command, "--generate-keys"], check=True, capture_output=True)
@@ -71,7 +71,7 @@ class SynapseServer:
             NoServer: it does not come up, or another one has its port.
         """
         if self._healthy():
-            raise NoServer(f"a server answers at {self.url} already")
+            raise ServerUnavailable(f"a server answers at {self.url} already")
         command = self.command()
         with (self.directory / "output.log").open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self.directory, stdout=log, stderr=log)
@@ -80,19 +80,19 @@ class SynapseServer:
             if self._process.poll() is not None or time.monotonic() > end:
                 self.kill()
                 last = (self.directory / "output.log").read_text()[-2000:]
-                raise NoServer(f"synapse did not come up:\n{last}")
+                raise ServerUnavailable(f"synapse did not come up:\n{last}")
             time.sleep(0.1)  # noqa: TID251 - waits for a program that tells nobody when it is ready
 
     def kill(self) -> None:
-        """End it in the middle of everything."""
+        """Kill it with SIGKILL."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it in good order."""
+        """Stop it with SIGTERM."""
         self._end(signal.SIGTERM)
 
     def person(self, name: str) -> Person:
-        """Register somebody."""
+        """Register a person."""
         password = secrets.token_hex(8)
         asked = {"username": name, "password": password, "auth": {"type": "m.login.dummy"}}
         answer = httpx.post(f"{self.url}/_matrix/client/v3/register", json=asked, timeout=30)
@@ -146,7 +146,7 @@ class SynapseServer:
 
 @dataclass
 class Person:
-    """Somebody with an ordinary client."""
+    """A person with an ordinary client."""
 
     url: str
     id: str
@@ -172,7 +172,7 @@ class Person:
         return str(self.call("POST", "v3/createRoom", asked)["room_id"])
 
     def join(self, room: str) -> None:
-        """Take up an invitation."""
+        """Accept an invitation."""
         self.call("POST", f"v3/join/{quote(room)}", {})
 
     def send(self, room: str, content: Json, kind: str = "m.room.message") -> str:
@@ -190,7 +190,7 @@ class Person:
         return self.send(room, {"m.relates_to": relation}, "m.reaction")
 
     def events(self, room: str, kind: str = "m.room.message") -> list[Json]:
-        """Return what stands in a room, oldest first."""
+        """Return a room's events, oldest first."""
         path = f"v3/rooms/{quote(room)}/messages?dir=b&limit=200"
         answer = self.call("GET", path)
         found = list(answer["chunk"])

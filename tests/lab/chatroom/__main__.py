@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from tests.chat.servers.matrix_environment import load_environment
-from tests.chat.servers.synapse import NoServer
+from tests.chat.servers.synapse import ServerUnavailable
 from tests.lab.chatroom import serving
 from tests.lab.chatroom.picture import picture
 from tests.lab.chatroom.transcript import TranscriptMessage, messages, newest_thread, since_asked
@@ -85,7 +85,7 @@ def make(arguments: argparse.Namespace) -> int:
 
 def server(arguments: argparse.Namespace) -> int:
     """Become the homeserver."""
-    serving.become_the_server(arguments.directory)
+    serving.exec_server(arguments.directory)
 
 
 def format_message(message: TranscriptMessage) -> str:
@@ -141,7 +141,7 @@ def main(argv: Sequence[str]) -> int:
         sys.exit(f"chat: {error.filename} is not there: make chat-demo makes it")
     except httpx.TransportError as error:
         sys.exit(f"chat: {error}: make chat-demo serves it")
-    except (NoServer, OSError, httpx.HTTPError) as error:
+    except (ServerUnavailable, OSError, httpx.HTTPError) as error:
         sys.exit(f"chat: {error}")
     return code
 

@@ -74,7 +74,7 @@ def serve(directory: Path, site: str, state: Path) -> int:
             )
         return abs(code)
     finally:
-        # Ctrl-C reaches all three; whoever is in a hurry may type it twice.
+        # Ctrl-C reaches all three processes, and may be typed twice.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if bot is not None:
             bot.terminate()
@@ -82,7 +82,7 @@ def serve(directory: Path, site: str, state: Path) -> int:
         server.stop()
 
 
-def become_the_server(directory: Path) -> NoReturn:
+def exec_server(directory: Path) -> NoReturn:
     """Become the homeserver, in the foreground; does not return.
 
     Raises:
@@ -106,7 +106,7 @@ STEPS = (
 
 
 def instructions(environment: MatrixEnvironment, directory: Path) -> str:
-    """Return what a person does now, with a Matrix client or with this terminal's."""
+    """Return what to do now, with a Matrix client or in a terminal."""
     where = directory.relative_to(REPOSITORY) if directory.is_relative_to(REPOSITORY) else directory
     client = "tests/lab/chat" + f" --in {where}" * (where != USUAL)
     port = environment.ada.url.rpartition(":")[2]

@@ -45,7 +45,7 @@ def messages(events: Sequence[Event]) -> list[TranscriptMessage]:
 
 
 def newest_thread(transcript: Sequence[TranscriptMessage]) -> list[TranscriptMessage]:
-    """Return the thread that was begun last, with its first message; empty if there is none."""
+    """Return the newest thread, with its first message; empty if there is none."""
     begun = {each.thread for each in transcript} - {""}
     roots = [each for each in transcript if each.event_id in begun]
     return [

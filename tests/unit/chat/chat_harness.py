@@ -1,4 +1,4 @@
-"""A chat room over a fleet in memory: people say things, runs are driven beside the bot, time is fast."""
+"""A bot over a fleet in memory: people type commands, runs are driven in threads, time runs fast."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ from tests.unit.engine.engine_harness import (
 )
 
 SPEED = 50.0
-"""Seconds of the fleet's time in one of ours."""
+"""Seconds of the fleet's time in one second of real time."""
 
 WITH_SERVERS = 10.0
-"""The same beside real servers on a busy machine: a lease must not run out because they take their time."""
+"""The same beside real servers, which may be slow: a lease must not expire meanwhile."""
 
 ADA = Person("memory:ada", "Ada")  # operator
 BOB = Person("memory:bob", "Bob")  # approver
@@ -70,7 +70,7 @@ CONFIG: dict[str, Json] = {
 
 @dataclass
 class FastClock(FakeClock):
-    """Time that passes by itself, ``speed`` times as fast as ours, for whoever waits and who does not."""
+    """A clock that runs ``speed`` times as fast as real time."""
 
     speed: float = SPEED
     began: float = field(default_factory=time.monotonic)
@@ -87,7 +87,7 @@ class FastClock(FakeClock):
             listener()
 
     def stand_still(self, go_on: threading.Event) -> None:
-        """Let no time pass until the event is set: no lease runs out while a test looks around."""
+        """Stop the clock until the event is set, so that no lease expires meanwhile."""
         self.stands_still = self()
         assert go_on.wait(120), "nobody let time go on"
         self.now, self.began = self.stands_still, time.monotonic()
@@ -99,7 +99,7 @@ class FastClock(FakeClock):
 
 @dataclass
 class ThreadLauncher:
-    """A ``Launcher`` whose runs are threads beside the bot: they outlive a bot, not this process."""
+    """A ``Launcher`` whose runs are threads; they outlive a bot, not this process."""
 
     engine: Callable[[], Engine]
     clock: Callable[[], datetime]
@@ -197,7 +197,7 @@ class ChatHarness:
         )
 
     def paused_after(self, restarts: int) -> threading.Event:
-        """Let time stand still once so many restarts are done, until the event is set."""
+        """Stop the clock after that many restarts, until the event is set."""
         go_on = threading.Event()
         self.pauses.append(go_on)
 
@@ -227,7 +227,7 @@ class ChatHarness:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Bot]:
-        """A bot that serves while this lasts, and is gone at once afterwards."""
+        """Serve a bot inside this context, and cancel it at the end."""
         bot = self.bot()
         task = asyncio.ensure_future(bot.serve())
         await asyncio.wait([task], timeout=0.05)
@@ -244,7 +244,7 @@ class ChatHarness:
     async def ask(
         self, person: Person, text: str, bot: Bot, location: Location = CHANNEL, event_id: str = ""
     ) -> str:
-        """Say something and return the answer, "" if there is none."""
+        """Write a message and return the bot's reply, "" if there is none."""
         before = len(self.platform.messages)
         await self.platform.say(person, text, location, event_id)
         await asyncio.wait_for(self.platform.all_received(), 10)
@@ -253,7 +253,7 @@ class ChatHarness:
         return "\n".join(f"{m.message.text}\n{m.message.code}" for m in new)
 
     async def press(self, person: Person, label: str, bot: Bot, event_id: str = "") -> str:
-        """Press the newest button of that label, and return the answer."""
+        """Press the newest button of that label, and return the bot's reply."""
         found, location = next(
             (button, message.location)
             for message in reversed(self.platform.messages)
@@ -281,39 +281,39 @@ class ChatHarness:
         return "\n".join(f"{m.message.text}\n{m.message.code}" for m in new)
 
     async def until(self, holds: Callable[[], bool], what: str = "") -> None:
-        """Wait until something is so; give up loudly."""
+        """Wait until a condition holds."""
         for _ in range(1000):
             if holds():
                 return
             await asyncio.to_thread(threading.Event().wait, 0.01)
         raise AssertionError(f"never: {what}\n" + "\n---\n".join(self.platform.texts()))
 
-    async def until_posted(self, words: str) -> None:
-        await self.until(lambda: any(words in text for text in self.platform.texts()), words)
+    async def until_posted(self, part: str) -> None:
+        await self.until(lambda: any(part in text for text in self.platform.texts()), part)
 
-    async def until_logged(self, words: str) -> None:
-        await self.until(lambda: any(words in line for line in self.log()), words)
+    async def until_logged(self, part: str) -> None:
+        await self.until(lambda: any(part in line for line in self.log()), part)
 
-    def texts_with(self, words: str) -> list[str]:
-        """All messages with these words in them."""
-        return [text for text in self.platform.texts() if words in text]
+    def texts_with(self, part: str) -> list[str]:
+        """Return all messages with that part."""
+        return [text for text in self.platform.texts() if part in text]
 
     def log(self) -> list[str]:
-        """The log channel."""
+        """Return the messages of the log channel."""
         return [m.message.text for m in self.platform.messages if m.location.channel == "log"]
 
     @property
     def restarts(self) -> list[str]:
-        """What was really restarted, by the fleet's own record."""
+        """Return the hosts that were restarted, by the fleet's own record."""
         return [done.host for done in self.fleet.history if done.action == "restart"]
 
     @property
     def run(self) -> str:
-        """The newest run."""
+        """Return the newest run."""
         return self.store.runs()[0]
 
     def everything(self) -> Mapping[str, str]:
-        """All that was written anywhere: messages, files, the journal, what chat remembers."""
+        """Return everything that was written: messages, files, the journal, chat's own state."""
         written = {f"message {n}": text for n, text in enumerate(self.platform.texts())}
         written |= {name: data.decode() for name, (_, data) in self.platform.files.items()}
         for run in self.store.runs():

@@ -1,4 +1,4 @@
-"""A chat platform in memory, for tests and rehearsals: what stands there is what people would see.
+"""A chat platform in memory: ``messages`` and ``files`` are what people would see.
 
 It has the faults of real ones: it can be unreachable, deliver the same event again, and take a
 message whose answer then gets lost.
@@ -29,7 +29,7 @@ CAPABILITIES = Capabilities(
 
 @dataclass(frozen=True, slots=True)
 class FakeMessage:
-    """A message as it stands now, posted under ``key``; ``before`` are those that it replaced."""
+    """A message as it is shown now, posted under ``key``; ``before`` are those that it replaced."""
 
     location: Location
     message_id: str
@@ -53,7 +53,7 @@ class FakeTransport:
     messages: list[FakeMessage] = field(default_factory=list)
     files: dict[str, tuple[Location, bytes]] = field(default_factory=dict)
     _keys: dict[str, Posted] = field(default_factory=dict)
-    _said: asyncio.Queue[ReceivedMessage | ButtonPress] = field(default_factory=asyncio.Queue)
+    _incoming: asyncio.Queue[ReceivedMessage | ButtonPress] = field(default_factory=asyncio.Queue)
     _events: int = 0
 
     # --- what people do -----------------------------------------------------------------------
@@ -62,36 +62,36 @@ class FakeTransport:
         self, person: Person, text: str, location: Location, event_id: str = ""
     ) -> ReceivedMessage:
         """Write a message, under a new id unless one is given (a repeated delivery)."""
-        heard = ReceivedMessage(event_id or self._new_id(), person, location, text)
-        await self._said.put(heard)
-        return heard
+        message = ReceivedMessage(event_id or self._new_id(), person, location, text)
+        await self._incoming.put(message)
+        return message
 
     async def press(
         self, person: Person, button: Button, location: Location, event_id: str = ""
     ) -> ButtonPress:
         """Press a button."""
         pressed = ButtonPress(event_id or self._new_id(), person, location, button.token)
-        await self._said.put(pressed)
+        await self._incoming.put(pressed)
         return pressed
 
     def texts(self) -> list[str]:
-        """Everything that is written there now, in the order in which it was posted."""
+        """Return the text of every message, in the order in which they were posted."""
         return ["\n".join(filter(None, (m.message.text, m.message.code))) for m in self.messages]
 
     # --- Transport ----------------------------------------------------------------------------
 
     async def listen(self, on_received: OnReceived) -> None:
-        """Deliver what people say, one after the other."""
+        """Deliver messages and button presses, one after the other."""
         while True:
-            said = await self._said.get()
+            received = await self._incoming.get()
             try:
-                await on_received(said)
+                await on_received(received)
             finally:
-                self._said.task_done()
+                self._incoming.task_done()
 
     async def all_received(self) -> None:
-        """Return once everything that was said has been answered."""
-        await self._said.join()
+        """Return once everything has been delivered."""
+        await self._incoming.join()
 
     async def post(self, location: Location, message: Message, key: str) -> Posted:
         """Post once for each key, where keys are known."""
@@ -104,7 +104,7 @@ class FakeTransport:
         return self._keys[key]
 
     async def edit(self, posted: Posted, message: Message) -> None:
-        """Replace a message that stands there."""
+        """Replace a message."""
         self._refuse_unreachable()
         at = next(i for i, m in enumerate(self.messages) if m.message_id == posted.message_id)
         found = self.messages[at]

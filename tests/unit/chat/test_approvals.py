@@ -1,4 +1,4 @@
-"""Whose word begins a run, and whose does not: bound to run and plan, counted, in time."""
+"""Who may approve a run: approvals are bound to run and plan, counted, and expire."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def harness(tmp_path: Path) -> ChatHarness:
 
 
 def approvals_in(harness: ChatHarness) -> list[Approved]:
-    """The words in the newest run's journal."""
+    """Return the approvals in the newest run's journal."""
     events = [each.event for each in harness.store.read(harness.run)]
     return [event for event in events if isinstance(event, Approved)]
 
@@ -62,10 +62,10 @@ def test_nothing_is_touched_before_somebody_approves(harness: ChatHarness) -> No
 
     run_scenario(harness, scenario)
     assert harness.restarts == list(HOSTS)
-    (word,) = approvals_in(harness)
+    (approval,) = approvals_in(harness)
     first: Any = harness.store.read(harness.run)[0].event
-    assert (word.by, word.step) == ("memory:bob", 0)
-    assert word.plan_hash
+    assert (approval.by, approval.step) == ("memory:bob", 0)
+    assert approval.plan_hash
     assert first.plan["steps"][0]["kind"] == "approve"
     (question,) = [
         m for m in harness.platform.messages if m.message.text.startswith("Approval needed")
@@ -74,18 +74,18 @@ def test_nothing_is_touched_before_somebody_approves(harness: ChatHarness) -> No
     assert question.message.buttons == ()
 
 
-def test_a_command_does_as_well_as_a_button(harness: ChatHarness) -> None:
+def test_a_command_approves_like_the_button(harness: ChatHarness) -> None:
     async def scenario(bot: Bot) -> None:
         await asked(harness, bot)
         assert "Approved by fox" in await harness.ask(FOX, f"holdfast approve {harness.run}", bot)
         await harness.until_posted("FINISHED: ")
 
     run_scenario(harness, scenario)
-    assert [word.by for word in approvals_in(harness)] == ["memory:fox"]
+    assert [approval.by for approval in approvals_in(harness)] == ["memory:fox"]
 
 
 @pytest.mark.parametrize("who", [ADA, CAT, EVE], ids=["operator", "viewer", "stranger"])
-def test_not_everybodys_word_counts(harness: ChatHarness, who: Any) -> None:
+def test_only_approvers_can_approve(harness: ChatHarness, who: Any) -> None:
     async def scenario(bot: Bot) -> None:
         await asked(harness, bot)
         assert "Approved" not in await harness.press(who, "Approve", bot)
@@ -109,8 +109,10 @@ def test_who_asked_for_the_run_does_not_approve_it(harness: ChatHarness) -> None
     assert approvals_in(harness) == []
 
 
-def test_the_same_person_under_another_name_does_not_either(harness: ChatHarness) -> None:
-    """A run that dot started in a terminal, where the journal knows her login."""
+def test_who_asked_for_the_run_in_a_terminal_does_not_approve_it_in_chat(
+    harness: ChatHarness,
+) -> None:
+    """Dot started the run in a terminal, where the journal records her login."""
     harness.write("approve: really?", *BLOCKS)
 
     async def scenario(bot: Bot) -> None:
@@ -139,7 +141,7 @@ def test_the_same_person_under_another_name_does_not_either(harness: ChatHarness
         await harness.until_posted("FINISHED: ")
 
     run_scenario(harness, scenario)
-    assert [word.by for word in approvals_in(harness)] == ["memory:bob"]
+    assert [approval.by for approval in approvals_in(harness)] == ["memory:bob"]
 
 
 def test_who_asked_may_approve_where_the_rule_says_so(harness: ChatHarness) -> None:
@@ -154,7 +156,7 @@ def test_who_asked_may_approve_where_the_rule_says_so(harness: ChatHarness) -> N
     assert harness.restarts == list(HOSTS)
 
 
-def test_two_words_are_two_peoples(harness: ChatHarness) -> None:
+def test_two_approvals_are_from_two_people(harness: ChatHarness) -> None:
     harness.config["approvals"] = [{"sites": ["lab"], "count": 2}]
 
     async def scenario(bot: Bot) -> None:
@@ -166,10 +168,10 @@ def test_two_words_are_two_peoples(harness: ChatHarness) -> None:
         await harness.until_posted("FINISHED: ")
 
     run_scenario(harness, scenario)
-    assert [word.by for word in approvals_in(harness)] == ["memory:bob", "memory:fox"]
+    assert [approval.by for approval in approvals_in(harness)] == ["memory:bob", "memory:fox"]
 
 
-def test_two_people_at_once_start_one_run_once(harness: ChatHarness) -> None:
+def test_approvals_at_the_same_time_start_the_run_once(harness: ChatHarness) -> None:
     async def scenario(bot: Bot) -> None:
         await asked(harness, bot)
         answers = await asyncio.gather(
@@ -182,11 +184,11 @@ def test_two_people_at_once_start_one_run_once(harness: ChatHarness) -> None:
 
     run_scenario(harness, scenario)
     assert harness.restarts == list(HOSTS)
-    answer = [word.by for word in approvals_in(harness)]
+    answer = [approval.by for approval in approvals_in(harness)]
     assert len(answer) == len(set(answer)) <= 2
 
 
-def test_a_word_that_comes_too_late_is_none(harness: ChatHarness) -> None:
+def test_an_approval_after_the_run_gave_up_is_refused(harness: ChatHarness) -> None:
     harness.config["approvals"] = [{"sites": ["lab"], "deadline_seconds": 5}]
 
     async def scenario(bot: Bot) -> None:
@@ -201,7 +203,7 @@ def test_a_word_that_comes_too_late_is_none(harness: ChatHarness) -> None:
     assert "no longer needed" in harness.texts_with("Approval needed")[0]
 
 
-def test_a_word_after_the_deadline_is_none_even_if_the_driver_has_not_looked(
+def test_an_approval_after_the_deadline_is_refused_before_the_driver_notices(
     harness: ChatHarness,
 ) -> None:
     path, inventory = harness.path / "runbooks/broker-restart.md", harness.path / "inventories/lab"
@@ -222,11 +224,11 @@ def test_a_word_after_the_deadline_is_none_even_if_the_driver_has_not_looked(
         command_context.approve(bob, "r-late", now + timedelta(hours=1))
     assert approvals_in(harness) == []
     command_context.approve(bob, "r-late", now + timedelta(minutes=59))
-    assert [word.by for word in approvals_in(harness)] == ["memory:bob"]
+    assert [approval.by for approval in approvals_in(harness)] == ["memory:bob"]
 
 
-def test_a_word_expires_with_its_question(harness: ChatHarness) -> None:
-    """Two are wanted, one has spoken, the run is aborted; who resumes it asks both anew."""
+def test_approvals_count_only_for_the_question_they_answered(harness: ChatHarness) -> None:
+    """Of two approvals one is given, the run is aborted; after a resume both are needed again."""
     harness.config["approvals"] = [{"sites": ["lab"], "count": 2}]
 
     async def scenario(bot: Bot) -> None:
@@ -243,10 +245,14 @@ def test_a_word_expires_with_its_question(harness: ChatHarness) -> None:
         await harness.until_posted("FINISHED: ")
 
     run_scenario(harness, scenario)
-    assert [word.by for word in approvals_in(harness)] == ["memory:bob", "memory:fox", "memory:bob"]
+    assert [approval.by for approval in approvals_in(harness)] == [
+        "memory:bob",
+        "memory:fox",
+        "memory:bob",
+    ]
 
 
-def test_a_button_of_another_plan_is_none(harness: ChatHarness) -> None:
+def test_a_button_of_another_plan_is_refused(harness: ChatHarness) -> None:
     async def scenario(bot: Bot) -> None:
         await asked(harness, bot)
         old = Button("Approve", f"approve:{harness.run}:0:0123456789abcdef", "good")
@@ -280,7 +286,7 @@ def test_a_plan_that_changed_since_it_was_shown_is_not_run(harness: ChatHarness)
     assert harness.restarts == []
 
 
-def test_the_strictest_rule_holds(harness: ChatHarness) -> None:
+def test_of_several_rules_the_strictest_applies(harness: ChatHarness) -> None:
     harness.config["approvals"] = [
         {"sites": ["*"], "count": 1, "deadline_seconds": 60},
         {"sites": ["lab"], "count": 2, "by_others": False, "deadline_seconds": 600},

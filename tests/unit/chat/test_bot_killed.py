@@ -1,4 +1,4 @@
-"""Real processes: the bot is killed in mid-run, and the run does not notice; nothing is done or said twice."""
+"""Real processes: a run goes on while the bot is killed; nothing is executed or posted twice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PLANTED = "planted-secret-4711"
 
 
 class BotProcesses:
-    """Bots over one directory, one after the other; and what became of the fleet."""
+    """Bot processes over one directory, one after the other, and the acts on the fleet."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -95,7 +95,7 @@ def finished(bots: BotProcesses) -> bool:
     return any("FINISHED: " in message["text"] for message in bots.posted())
 
 
-def test_a_bot_killed_in_mid_run_is_caught_up_by_the_next(bots: BotProcesses) -> None:
+def test_the_next_bot_posts_what_a_killed_one_missed(bots: BotProcesses) -> None:
     first = bots.start()
     bots.say(f"{RUN.partition(' reason ')[0]} reason {REASON}", "e1")
     bots.until(lambda: len(bots.restarts) >= 1, "the first restart")
@@ -103,9 +103,9 @@ def test_a_bot_killed_in_mid_run_is_caught_up_by_the_next(bots: BotProcesses) ->
     assert os.getsid(driver) == driver != first.pid, "a session of its own"
 
     for kept in ("cmdline", "environ"):
-        told = Path(f"/proc/{driver}/{kept}").read_bytes().decode()
-        assert "openssl" not in told
-        assert PLANTED not in told
+        text = Path(f"/proc/{driver}/{kept}").read_bytes().decode()
+        assert "openssl" not in text
+        assert PLANTED not in text
 
     first.send_signal(signal.SIGKILL)
     first.wait()
@@ -125,7 +125,7 @@ def test_a_bot_killed_in_mid_run_is_caught_up_by_the_next(bots: BotProcesses) ->
     assert any(REASON in message["text"] for message in bots.posted())
 
 
-def test_a_polite_end_of_the_bot_leaves_the_run_alone(bots: BotProcesses) -> None:
+def test_a_run_goes_on_after_the_bot_was_stopped(bots: BotProcesses) -> None:
     first = bots.start()
     bots.say(RUN, "e1")
     bots.until(lambda: len(bots.restarts) >= 1, "the first restart")
@@ -134,7 +134,7 @@ def test_a_polite_end_of_the_bot_leaves_the_run_alone(bots: BotProcesses) -> Non
     bots.until(lambda: len(bots.restarts) == len(HOSTS), "all restarts without a bot")
 
 
-def test_a_request_that_never_came_starts_nothing(bots: BotProcesses) -> None:
+def test_an_empty_request_starts_nothing(bots: BotProcesses) -> None:
     environ = {**os.environ, "HOLDFAST_STATE_DIR": str(bots.path), "PYTHONPATH": "src:."}
     ended = subprocess.run(
         [sys.executable, "-m", "tests.unit.chat.bot_program", "chat", "drive"],

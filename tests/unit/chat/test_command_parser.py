@@ -1,4 +1,4 @@
-"""What can be typed, and that nothing else gets through: every parameter has its pattern, a reason is data."""
+"""What can be typed, and that nothing else is accepted: every parameter has its pattern, a reason is data."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PAYLOADS = {
         ("status", None),
     ],
 )
-def test_only_what_is_meant_for_it(text: str, rest: str | None) -> None:
+def test_a_command_begins_with_the_bots_name(text: str, rest: str | None) -> None:
     assert addressed(text) == rest
 
 
@@ -104,7 +104,7 @@ def test_only_what_is_meant_for_it(text: str, rest: str | None) -> None:
         ("check lab a.b c.d", Command("check", {"site": "lab"}, claims=["a.b", "c.d"])),
     ],
 )
-def test_commands_as_people_type_them(text: str, expected: Command | None) -> None:
+def test_commands_are_parsed_as_people_type_them(text: str, expected: Command | None) -> None:
     if expected is None:
         with pytest.raises(InvalidInput, match="part of the reason or an option"):
             parse(text)
@@ -133,7 +133,7 @@ def test_commands_as_people_type_them(text: str, expected: Command | None) -> No
         ("run r-1 reason " + "a" * (LONGEST_REASON + 1), f"at most {LONGEST_REASON}"),
     ],
 )
-def test_a_mistake_is_told_with_what_to_type(text: str, expected: str) -> None:
+def test_an_error_says_what_to_type(text: str, expected: str) -> None:
     with pytest.raises(InvalidInput) as error:
         parse(text)
     assert expected in error.value.message
@@ -156,23 +156,23 @@ def positions() -> Iterator[str]:
 
 @pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
 @pytest.mark.parametrize("position", [*positions()])
-def test_no_payload_is_a_parameter(position: str, payload: str) -> None:
+def test_no_payload_is_accepted_as_a_parameter(position: str, payload: str) -> None:
     with pytest.raises(InvalidInput):
         parse(position.replace("PAYLOAD", payload))
 
 
 @pytest.mark.parametrize("position", [*positions()])
-def test_what_the_payloads_replace_would_have_been_taken(position: str) -> None:
+def test_a_plain_value_is_accepted_wherever_the_payloads_were_put(position: str) -> None:
     parse(position.replace("PAYLOAD", "status" if "command" in position else "ab"))
 
 
-def test_a_strange_character_is_named() -> None:
+def test_a_character_that_is_not_ascii_is_named() -> None:
     with pytest.raises(InvalidInput, match="CYRILLIC SMALL LETTER A is not ASCII"):
         parse(f"show {PAYLOADS['confusable']}")
 
 
 @pytest.mark.parametrize("name", ["jinja", "shell", "backticks", "at_file", "path", "pipe"])
-def test_a_reason_stays_what_was_typed(name: str) -> None:
+def test_a_reason_is_not_changed(name: str) -> None:
     assert parse(f"run r-1 reason so: {PAYLOADS[name]}").reason == f"so: {PAYLOADS[name]}"
 
 
@@ -180,12 +180,12 @@ def test_a_reason_stays_what_was_typed(name: str) -> None:
     ("typed", "kept"),
     [("a\x1b[2Jb", "ab"), ("a\nb\r\nc", "a b c"), ("a\u202eb\u200bc", "abc"), ("a\x00b", "ab")],
 )
-def test_a_reason_is_one_line_of_letters(typed: str, kept: str) -> None:
+def test_a_reason_becomes_one_line_without_control_characters(typed: str, kept: str) -> None:
     assert parse(f"run r-1 reason {typed}").reason == kept
 
 
 @pytest.mark.parametrize("dash", ["--", "\u2014", "\u2013", "\u2013\u2013", "\u2015", "\u2212"])
-def test_a_dash_is_a_dash_whatever_a_phone_makes_of_it(dash: str) -> None:
+def test_every_kind_of_dash_begins_an_option(dash: str) -> None:
     asked = parse(f"run r-1 {dash}limit ctl1 {dash}reason 'x'")
     assert (asked.get("limit"), asked.reason) == ("ctl1", "x")
     assert parse(f"abort k3f9 {dash}hard").hard
@@ -194,6 +194,6 @@ def test_a_dash_is_a_dash_whatever_a_phone_makes_of_it(dash: str) -> None:
 
 
 @pytest.mark.parametrize("tail", ["-limit ctl1", "-limit=ctl1", "limit=ctl1"])
-def test_what_looks_like_a_limit_in_a_reason_is_asked_about(tail: str) -> None:
+def test_a_reason_that_seems_to_have_an_option_is_refused(tail: str) -> None:
     with pytest.raises(InvalidInput, match="part of the reason or an option"):
         parse(f"run r-1 reason openssl update {tail}")

@@ -1,4 +1,4 @@
-"""Who may do what, and what they are told: a whole bot, people who say things."""
+"""Commands to a whole bot: who may give which, and what it replies."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def harness(tmp_path: Path) -> ChatHarness:
 def run_scenario(
     harness: ChatHarness, scenario: Callable[[Bot], Coroutine[Any, Any, None]]
 ) -> None:
-    """Let a story happen while a bot serves."""
+    """Run a scenario while a bot serves."""
 
     async def happening() -> None:
         async with harness.serving() as bot:
@@ -66,7 +66,9 @@ def run_scenario(
         ("holdfast plan broker-restart lab ctl9", "matches no host"),
     ],
 )
-def test_a_viewer_may_look(harness: ChatHarness, text: str, expected: str) -> None:
+def test_a_viewer_may_use_the_commands_that_change_nothing(
+    harness: ChatHarness, text: str, expected: str
+) -> None:
     async def scenario(bot: Bot) -> None:
         assert expected in await harness.ask(CAT, text, bot)
 
@@ -92,7 +94,7 @@ def test_only_an_operator_may_act(harness: ChatHarness, who: Person, text: str) 
     assert "resumed" not in kinds
 
 
-def test_a_role_counts_only_where_it_was_given(harness: ChatHarness) -> None:
+def test_a_role_counts_only_for_its_sites_and_runbooks(harness: ChatHarness) -> None:
     harness.config["roles"] = [
         {"role": "operator", "people": ["ada"], "sites": ["lab"], "runbooks": ["other-restart"]},
         {"role": "viewer", "people": ["ada"], "sites": ["lab"]},
@@ -105,7 +107,7 @@ def test_a_role_counts_only_where_it_was_given(harness: ChatHarness) -> None:
     assert harness.launcher.launched == []
 
 
-def test_a_stranger_is_refused_once_whatever_they_call_themselves(
+def test_a_stranger_is_refused_once_under_any_name(
     harness: ChatHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario(bot: Bot) -> None:
@@ -119,7 +121,7 @@ def test_a_stranger_is_refused_once_whatever_they_call_themselves(
     assert caplog.text.count("memory:eve is not known here") == 4
 
 
-def test_a_platform_that_vouches_for_nobody_only_tells(harness: ChatHarness) -> None:
+def test_a_platform_without_authentication_takes_no_commands(harness: ChatHarness) -> None:
     limits = {"threads": False, "edits": False, "buttons": False, "files": False, "limit": 400}
     harness.platform.capabilities = Capabilities(authenticates=False, **limits)  # type: ignore[arg-type]  # a bool and an int
 
@@ -131,7 +133,7 @@ def test_a_platform_that_vouches_for_nobody_only_tells(harness: ChatHarness) -> 
     assert harness.launcher.launched == []
 
 
-def test_talk_that_is_not_for_it_gets_no_answer(harness: ChatHarness) -> None:
+def test_messages_that_are_no_command_get_no_answer(harness: ChatHarness) -> None:
     async def scenario(bot: Bot) -> None:
         assert await harness.ask(EVE, "shall we run broker-restart?", bot) == ""
         assert await harness.ask(ADA, "run broker-restart lab reason x", bot) == ""
@@ -140,7 +142,9 @@ def test_talk_that_is_not_for_it_gets_no_answer(harness: ChatHarness) -> None:
     assert harness.platform.messages == []
 
 
-def test_a_command_delivered_again_is_done_once_even_by_another_bot(harness: ChatHarness) -> None:
+def test_a_command_delivered_again_is_executed_once_also_by_another_bot(
+    harness: ChatHarness,
+) -> None:
     async def scenario() -> None:
         async with harness.serving() as bot:
             assert "Starting" in await harness.ask(ADA, RUN, bot, event_id="e1")
@@ -154,7 +158,7 @@ def test_a_command_delivered_again_is_done_once_even_by_another_bot(harness: Cha
     assert len(harness.restarts) == 3
 
 
-def test_too_many_commands_are_not_done(harness: ChatHarness) -> None:
+def test_commands_above_the_rate_are_not_executed(harness: ChatHarness) -> None:
     harness.config["rates"] = {"commands": 3, "seconds": 36_000}
 
     async def scenario(bot: Bot) -> None:
@@ -167,7 +171,7 @@ def test_too_many_commands_are_not_done(harness: ChatHarness) -> None:
     run_scenario(harness, scenario)
 
 
-def test_whoever_has_asked_too_much_can_still_abort(harness: ChatHarness) -> None:
+def test_an_abort_is_accepted_above_the_rate(harness: ChatHarness) -> None:
     harness.config["rates"] = {"commands": 2, "seconds": 36_000}
     harness.config["approvals"] = [{"sites": ["lab"]}]
 
@@ -175,9 +179,9 @@ def test_whoever_has_asked_too_much_can_still_abort(harness: ChatHarness) -> Non
         await harness.ask(ADA, RUN, bot)
         await harness.until_posted("Approval needed")
         await harness.ask(ADA, "holdfast help", bot)
-        told = await harness.ask(ADA, "holdfast status", bot)
-        assert "at most 2 in 10 h 00 min; this one was not done" in told
-        assert "next: " in told
+        answer = await harness.ask(ADA, "holdfast status", bot)
+        assert "at most 2 in 10 h 00 min; this one was not done" in answer
+        assert "next: " in answer
         assert "to stop at the next boundary" in await harness.press(ADA, "Abort", bot)
         assert harness.run in await harness.ask(ADA, f"holdfast abort {harness.run}", bot)
         assert await harness.ask(ADA, f"holdfast abort {harness.run}", bot) == ""
@@ -187,7 +191,7 @@ def test_whoever_has_asked_too_much_can_still_abort(harness: ChatHarness) -> Non
     assert harness.restarts == []
 
 
-def test_strangers_cannot_make_it_chatter(harness: ChatHarness) -> None:
+def test_refusals_of_strangers_are_limited(harness: ChatHarness) -> None:
     async def scenario(bot: Bot) -> None:
         for number in range(80):
             await harness.platform.say(Person("", f"nick{number}"), "holdfast help", CHANNEL)
@@ -201,14 +205,14 @@ def test_strangers_cannot_make_it_chatter(harness: ChatHarness) -> None:
     run_scenario(harness, scenario)
 
 
-def test_who_may_is_said_to_who_may_not(harness: ChatHarness) -> None:
+def test_a_refusal_names_who_has_the_role(harness: ChatHarness) -> None:
     async def scenario(bot: Bot) -> None:
         assert "next: ask one of: ada, dot" in await harness.ask(CAT, RUN, bot)
 
     run_scenario(harness, scenario)
 
 
-def test_a_secret_is_no_value_of_an_input(harness: ChatHarness) -> None:
+def test_a_secret_is_not_accepted_as_an_input(harness: ChatHarness) -> None:
     harness.write(*BLOCKS, inputs="{unit: {type: string, default: x, summary: s}}")
 
     async def scenario(bot: Bot) -> None:
@@ -220,7 +224,7 @@ def test_a_secret_is_no_value_of_an_input(harness: ChatHarness) -> None:
     assert [where for where, text in harness.everything().items() if TOKEN in text] == []
 
 
-def test_a_secret_that_a_log_line_would_cut_is_not_logged_by_half(
+def test_no_part_of_a_secret_is_logged_where_the_line_is_cut(
     harness: ChatHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -233,7 +237,7 @@ def test_a_secret_that_a_log_line_would_cut_is_not_logged_by_half(
     assert "planted" not in caplog.text
 
 
-def test_a_runbook_that_cannot_be_read_hides_no_other(harness: ChatHarness) -> None:
+def test_an_invalid_runbook_hides_no_other(harness: ChatHarness) -> None:
     (harness.path / "runbooks/gone-restart.md").symlink_to(harness.path / "nowhere")
     (harness.path / "runbooks/bad-restart.md").write_bytes(b"---\nname: \xff\n")
 
@@ -250,7 +254,7 @@ def test_a_runbook_that_cannot_be_read_hides_no_other(harness: ChatHarness) -> N
     run_scenario(harness, scenario)
 
 
-def test_what_cannot_be_noted_is_not_done_and_that_is_said_once(harness: ChatHarness) -> None:
+def test_a_command_that_cannot_be_recorded_is_refused_with_one_reply(harness: ChatHarness) -> None:
     async def scenario(bot: Bot) -> None:
         broken = harness.path / "chat.db"
         broken.rename(harness.path / "away")
@@ -265,7 +269,7 @@ def test_what_cannot_be_noted_is_not_done_and_that_is_said_once(harness: ChatHar
     assert harness.launcher.launched == []
 
 
-def test_nothing_that_a_terminal_obeys_is_said(harness: ChatHarness) -> None:
+def test_control_characters_are_not_posted(harness: ChatHarness) -> None:
     async def scenario(bot: Bot) -> None:
         harness.launcher.check = lambda *_: "PASS \x1b[2J\u202e ok"  # type: ignore[method-assign]  # its words
         assert "PASS  ok" in await harness.ask(CAT, "holdfast check", bot)
@@ -273,7 +277,7 @@ def test_nothing_that_a_terminal_obeys_is_said(harness: ChatHarness) -> None:
     run_scenario(harness, scenario)
 
 
-def test_a_second_run_on_the_same_scope_is_told_who_holds_it(harness: ChatHarness) -> None:
+def test_a_second_run_on_the_same_scope_is_refused_with_the_holder(harness: ChatHarness) -> None:
     harness.config["approvals"] = [{"sites": ["lab"]}]
 
     async def scenario(bot: Bot) -> None:
@@ -311,7 +315,7 @@ def test_in_a_runs_thread_the_run_need_not_be_named(harness: ChatHarness) -> Non
 @pytest.mark.parametrize(
     "token", ["approve:a", "abort:", "abort:20", "run:x", "abort:x:y", "{{7*7}}"]
 )
-def test_a_button_that_is_not_ours_does_nothing(harness: ChatHarness, token: str) -> None:
+def test_an_unknown_buttons_token_does_nothing(harness: ChatHarness, token: str) -> None:
     async def scenario(bot: Bot) -> None:
         await harness.ask(ADA, RUN, bot)
         await harness.until(lambda: bool(harness.store.runs()), "a run")
@@ -339,7 +343,7 @@ def test_a_reason_is_data_from_chat_to_journal_and_back(harness: ChatHarness, na
     assert any(reason in text for text in harness.platform.texts())
 
 
-def test_a_planted_secret_is_nowhere(
+def test_a_secret_is_in_nothing_that_is_written(
     harness: ChatHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     harness.groups["broker"] = (*harness.groups["broker"],)
@@ -400,7 +404,7 @@ def test_checks_leave_room_for_other_commands(harness: ChatHarness) -> None:
     run_scenario(harness, scenario)
 
 
-def test_nobody_waits_behind_an_inventory_that_does_not_answer_to_stop_a_run(
+def test_an_abort_does_not_wait_for_an_inventory_that_does_not_answer(
     harness: ChatHarness,
 ) -> None:
     harness.config["approvals"] = [{"sites": ["lab"]}]

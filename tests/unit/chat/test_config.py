@@ -1,4 +1,4 @@
-"""The configuration: what is wrong in it is said by key, and nothing of it is guessed."""
+"""The configuration: errors name the key, and no value."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_tests_own_configuration_is_read(tmp_path: Path) -> None:
         ({"rates": {"commands": 0}}, "rates.commands"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, changed: dict[str, Json], expected: str) -> None:
+def test_an_error_names_the_key(tmp_path: Path, changed: dict[str, Json], expected: str) -> None:
     with pytest.raises(InvalidInput) as error:
         load_config(written(tmp_path, **changed))
     assert expected in str(error.value)
@@ -72,7 +72,7 @@ def permissions(*roles: dict[str, Json]) -> Permissions:
     return Permissions(Config.model_validate(CONFIG | {"roles": roles}))
 
 
-def test_names_that_are_shown_decide_nothing() -> None:
+def test_permissions_depend_on_ids_not_on_names() -> None:
     known = permissions()
     assert known.member(Person("memory:ada", "whoever")) is not None
     assert known.member(Person("", "ada")) is None

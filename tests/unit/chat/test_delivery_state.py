@@ -18,7 +18,7 @@ from holdfast.errors import StateUnusable
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
-def test_an_event_is_new_once_and_for_all(tmp_path: Path) -> None:
+def test_an_event_is_recorded_once(tmp_path: Path) -> None:
     delivery = DeliveryState(tmp_path / "chat.db")
     assert delivery.record_event("e1", NOW)
     assert not delivery.record_event("e1", NOW)
@@ -26,7 +26,7 @@ def test_an_event_is_new_once_and_for_all(tmp_path: Path) -> None:
     assert delivery.record_event("e2", NOW)
 
 
-def test_a_feed_knows_how_far_it_is_and_is_opened_again(tmp_path: Path) -> None:
+def test_a_reopened_feed_goes_on_from_its_last_posted_event(tmp_path: Path) -> None:
     delivery = DeliveryState(tmp_path / "chat.db")
     delivery.follow("r1", "thread", "memory", "room")
     (feed,) = delivery.open_feeds("memory")
@@ -50,13 +50,13 @@ def test_a_thread_belongs_to_its_run(tmp_path: Path) -> None:
     assert delivery.run_of_thread(Location("other", "m1")) == ""
 
 
-def test_nobody_else_reads_it(tmp_path: Path) -> None:
+def test_the_file_is_private(tmp_path: Path) -> None:
     DeliveryState(tmp_path / "chat" / "chat.db")
     assert stat.S_IMODE((tmp_path / "chat" / "chat.db").stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "chat").stat().st_mode) == 0o700
 
 
-def test_a_broken_file_is_told_with_its_remedy(tmp_path: Path) -> None:
+def test_a_damaged_file_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "chat.db").write_text("this is no database, however long one looks at it")
     with pytest.raises(StateUnusable, match="runs are not in it"):
         DeliveryState(tmp_path / "chat.db")

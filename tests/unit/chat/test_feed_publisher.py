@@ -1,4 +1,4 @@
-"""What is told of a run when things go wrong: with the fleet, with the platform, with the bot."""
+"""What is posted of a run when the fleet, the platform or the bot fails."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def harness(tmp_path: Path) -> ChatHarness:
 
 
 def keys(harness: ChatHarness) -> list[str]:
-    """What was posted of runs, each under its key."""
+    """Return the keys of all messages but replies."""
     return [m.key for m in harness.platform.messages if not m.key.startswith("reply/")]
 
 
-def test_a_hold_is_told_in_the_words_of_the_command_line_and_resumed(harness: ChatHarness) -> None:
+def test_a_hold_is_posted_as_the_command_line_prints_it_and_resumed(harness: ChatHarness) -> None:
     harness.fleet.faults.append(Fault("ctl2", "restart_fails", ("ctl2", Phase.RESTART)))
 
     async def scenario(bot: Bot) -> None:
@@ -45,8 +45,8 @@ def test_a_hold_is_told_in_the_words_of_the_command_line_and_resumed(harness: Ch
             m.message for m in harness.platform.messages if m.message.text.startswith("HELD")
         ]
         assert held.text.endswith(f"next: holdfast resume {harness.run} --reason '…'")
-        for words in ("ctl2", "2. Step 2", "did not start", "to undo", "fake undrain ctl2"):
-            assert words in held.code
+        for part in ("ctl2", "2. Step 2", "did not start", "to undo", "fake undrain ctl2"):
+            assert part in held.code
         await harness.until_logged("END (HELD)")
         harness.fleet.repair()
         text = f"holdfast resume {harness.run} --reason 'unit file repaired'"
@@ -79,7 +79,7 @@ def test_an_abort_stops_between_hosts(harness: ChatHarness) -> None:
     assert not harness.fleet.not_serving(), "the host in hand was finished"
 
 
-def test_a_refusal_is_told(harness: ChatHarness) -> None:
+def test_a_refusal_is_posted(harness: ChatHarness) -> None:
     harness.fleet.hosts["ctl3"].healthy = False
 
     async def scenario(bot: Bot) -> None:
@@ -92,7 +92,7 @@ def test_a_refusal_is_told(harness: ChatHarness) -> None:
     assert harness.restarts == []
 
 
-def test_a_platform_that_is_away_delays_the_telling_and_not_the_run(harness: ChatHarness) -> None:
+def test_an_unreachable_platform_delays_messages_and_not_the_run(harness: ChatHarness) -> None:
     async def scenario(bot: Bot) -> None:
         await harness.ask(ADA, RUN, bot)
         await harness.until_posted("3 restarts on 3 hosts")
@@ -107,7 +107,7 @@ def test_a_platform_that_is_away_delays_the_telling_and_not_the_run(harness: Cha
     assert len(keys(harness)) == len(set(keys(harness)))
 
 
-def test_an_answer_that_got_lost_is_no_second_message(harness: ChatHarness) -> None:
+def test_a_message_whose_answer_is_lost_is_posted_once(harness: ChatHarness) -> None:
     async def scenario(bot: Bot) -> None:
         harness.platform.answers = False
         await harness.platform.say(ADA, RUN, CHANNEL)
@@ -124,7 +124,7 @@ def test_an_answer_that_got_lost_is_no_second_message(harness: ChatHarness) -> N
 
 
 @pytest.mark.parametrize("knows_keys", [True, False])
-def test_a_new_bot_goes_on_where_the_old_one_ended(harness: ChatHarness, knows_keys: bool) -> None:
+def test_a_new_bot_continues_every_feed(harness: ChatHarness, knows_keys: bool) -> None:
     harness.platform.knows_keys = knows_keys
 
     async def scenario() -> None:
@@ -146,10 +146,10 @@ def test_a_new_bot_goes_on_where_the_old_one_ended(harness: ChatHarness, knows_k
     assert [key.split("/")[1] for key in keys(harness)].count("progress") == 1
 
 
-def test_a_resume_that_is_refused_is_told_each_time(harness: ChatHarness) -> None:
+def test_every_refused_resume_is_posted(harness: ChatHarness) -> None:
     harness.fleet.faults.append(Fault("ctl2", "restart_fails", ("ctl2", Phase.RESTART)))
 
-    def told(times: int) -> bool:
+    def posted(times: int) -> bool:
         return len(harness.texts_with("Did not go on")) == times
 
     async def scenario(bot: Bot) -> None:
@@ -163,7 +163,7 @@ def test_a_resume_that_is_refused_is_told_each_time(harness: ChatHarness) -> Non
         harness.store.take(other, scopes, timedelta(days=1), harness.clock())
         for times in (1, 2):
             await harness.ask(ADA, f"holdfast resume {harness.run} reason repaired", bot)
-            await harness.until(partial(told, times), "told")
+            await harness.until(partial(posted, times), "told")
         assert "zoe" in harness.texts_with("Did not go on")[1]
 
     run_scenario(harness, scenario)
@@ -171,7 +171,7 @@ def test_a_resume_that_is_refused_is_told_each_time(harness: ChatHarness) -> Non
 
 
 def damage(harness: ChatHarness, run: str) -> None:
-    """Somebody writes over the first event of a run."""
+    """Overwrite the first event of a run."""
     with closing(sqlite3.connect(harness.path / "state.db")) as database, database:
         database.execute("UPDATE holdfast_events SET body = 'x' WHERE run = ? AND seq = 1", (run,))
 
@@ -191,16 +191,16 @@ def test_a_damaged_journal_hides_no_other_run(harness: ChatHarness) -> None:
         await harness.ask(ADA, RUN, bot)
         await harness.until_posted("FINISHED: ")
         await harness.until_logged("END (FINISHED)")
-        said = await harness.ask(ADA, "holdfast status", bot)
-        assert harness.run in said
-        assert f"cannot be read: {broken}" in said
-        assert f"next: holdfast status {broken}" in said
+        answer = await harness.ask(ADA, "holdfast status", bot)
+        assert harness.run in answer
+        assert f"cannot be read: {broken}" in answer
+        assert f"next: holdfast status {broken}" in answer
         assert "restore the database" in await harness.ask(ADA, f"holdfast status {broken}", bot)
 
     run_scenario(harness, scenario)
 
 
-def test_runs_behind_a_damaged_journal_are_seen_all_the_same(
+def test_new_runs_are_followed_also_beside_a_damaged_journal(
     harness: ChatHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine, began = harness.engine(), harness.clock()
@@ -221,7 +221,7 @@ def test_runs_behind_a_damaged_journal_are_seen_all_the_same(
     assert caplog.text.count("not every new run can be followed") == 1
 
 
-def test_a_channel_that_is_gone_does_not_slow_the_telling_of_others(
+def test_a_missing_channel_does_not_delay_other_feeds(
     harness: ChatHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     harness.config["log"] = {"transport": "memory", "channel": "gone"}
@@ -248,14 +248,16 @@ def test_a_channel_that_is_gone_does_not_slow_the_telling_of_others(
     run_scenario(harness, scenario)
 
 
-def test_a_bot_that_dies_while_it_starts_a_run_leaves_it_to_the_next(harness: ChatHarness) -> None:
-    harness.config["sites"] = {"lab": {}}  # nobody else would tell of it
+def test_a_run_is_posted_by_the_next_bot_if_one_dies_while_launching_it(
+    harness: ChatHarness,
+) -> None:
+    harness.config["sites"] = {"lab": {}}  # nothing else follows the run
 
     class Killed(BaseException):
-        """The bot ends right here."""
+        """The bot's process ends."""
 
     class Last:
-        """The launcher of a bot that dies with the launch."""
+        """A launcher whose bot dies during the launch."""
 
         def launch(self, request: RunRequest) -> None:
             harness.launcher.launch(request)
@@ -278,9 +280,9 @@ def test_a_bot_that_dies_while_it_starts_a_run_leaves_it_to_the_next(harness: Ch
     assert len(harness.launcher.launched) == 1
 
 
-def test_a_run_whose_process_ends_without_a_word_is_told_once(harness: ChatHarness) -> None:
+def test_a_process_that_ends_without_output_is_posted_once(harness: ChatHarness) -> None:
     class Stillborn:
-        """Its processes are killed before they have said anything."""
+        """A launcher whose processes end without output."""
 
         def launch(self, request: RunRequest) -> None:
             harness.launcher.launched.append(request)
@@ -299,15 +301,15 @@ def test_a_run_whose_process_ends_without_a_word_is_told_once(harness: ChatHarne
             lambda: not bot.dependencies.delivery.open_feeds("memory"), "the feed is closed"
         )
         run = harness.launcher.launched[0].run
-        (told,) = harness.texts_with("Did not begin")
-        assert told.startswith(
+        (posted,) = harness.texts_with("Did not begin")
+        assert posted.startswith(
             f"Did not begin [{run}]: its process ended without any output\nnext: "
         )
 
     run_scenario(harness, scenario)
 
 
-def test_a_run_that_stopped_long_ago_is_told_when_it_is_resumed(harness: ChatHarness) -> None:
+def test_a_run_that_stopped_long_ago_is_posted_when_it_is_resumed(harness: ChatHarness) -> None:
     harness.fleet.faults.append(Fault("ctl2", "restart_fails", ("ctl2", Phase.RESTART)))
 
     async def scenario(bot: Bot) -> None:
@@ -328,7 +330,7 @@ def test_a_run_that_stopped_long_ago_is_told_when_it_is_resumed(harness: ChatHar
     assert harness.restarts == list(HOSTS)
 
 
-def test_a_run_whose_driver_died_is_told_once(harness: ChatHarness) -> None:
+def test_a_lost_driver_is_posted_once(harness: ChatHarness) -> None:
     async def scenario(bot: Bot) -> None:
         harness.config["approvals"] = []
         plan = bot.dependencies.engine.planner.plan(
@@ -357,7 +359,7 @@ def test_a_run_whose_driver_died_is_told_once(harness: ChatHarness) -> None:
     assert "END (NO DRIVER) - broker-restart lab" in harness.log()[-1]
 
 
-def test_a_run_from_a_terminal_is_told_at_its_sites_channel(harness: ChatHarness) -> None:
+def test_a_run_from_a_terminal_is_posted_to_its_sites_channel(harness: ChatHarness) -> None:
     harness.config["approvals"] = [{"sites": ["lab"]}]
 
     async def scenario(bot: Bot) -> None:
@@ -375,7 +377,7 @@ def test_a_run_from_a_terminal_is_told_at_its_sites_channel(harness: ChatHarness
     assert harness.log()[0] == f"START - broker-restart lab by zoe: by hand [{harness.run}]"
 
 
-def test_what_happened_before_chat_was_first_served_is_no_news(harness: ChatHarness) -> None:
+def test_runs_from_before_chat_was_first_served_are_not_posted(harness: ChatHarness) -> None:
     engine = harness.engine()
     path, inventory = harness.path / "runbooks/broker-restart.md", harness.path / "inventories/lab"
     engine.start(engine.planner.plan(path, inventory, {}), "zoe", "by hand")
@@ -402,7 +404,7 @@ def test_a_platform_without_edits_gets_no_progress(harness: ChatHarness) -> None
     assert {m.location.thread for m in harness.platform.messages} == {""}
 
 
-def test_progress_is_edited_no_more_often_than_is_polite(harness: ChatHarness) -> None:
+def test_progress_is_not_edited_more_often_than_configured(harness: ChatHarness) -> None:
     harness.config["rates"] = {"edit_seconds": 3600}
 
     async def scenario(bot: Bot) -> None:
@@ -415,7 +417,7 @@ def test_progress_is_edited_no_more_often_than_is_polite(harness: ChatHarness) -
     assert progress.message.text == f"finished [{harness.run}]"
 
 
-def test_an_approval_asked_while_the_platform_was_away_can_still_be_given(
+def test_an_approval_needed_while_the_platform_was_away_can_still_be_given(
     harness: ChatHarness,
 ) -> None:
     harness.config["approvals"] = [{"sites": ["lab"]}]

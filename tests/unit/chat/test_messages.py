@@ -1,4 +1,4 @@
-"""Messages fit their platform: secrets go, run ids and next commands stay."""
+"""Messages fit their platform: without secrets, with run ids and next commands."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_no_message_is_too_long(text: str, code: str, limit: int) -> None:
     assert len(message.text) + len(message.code) <= limit
 
 
-def test_code_is_cut_by_whole_lines_and_says_so() -> None:
+def test_code_is_cut_by_whole_lines_with_their_number() -> None:
     message = fit(Message("head", "\n".join(f"line {n}" for n in range(100))), 200, SCRUB)
     lines = message.code.split("\n")
     assert lines[0] == "line 0"
@@ -65,13 +65,13 @@ def test_code_is_cut_by_whole_lines_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("where", ["text", "code"])
-def test_secrets_go_before_a_cut_could_hide_half_of_them(where: str) -> None:
+def test_secrets_are_removed_before_a_message_is_cut(where: str) -> None:
     long = "x " * 60 + "planted-secret-4711"
     message = fit(Message(long) if where == "text" else Message("a", long), 165, SCRUB)
     assert "planted" not in message.text + message.code
 
 
-def test_the_log_line_is_the_one_that_people_know() -> None:
+def test_a_log_line_has_start_or_end_what_who_why_and_run() -> None:
     scenario = held()
     state = fold(scenario.recorded)
     assert log_line(state, scenario.recorded[0].event, "ada") == (

@@ -1,4 +1,4 @@
-"""Whole runs asked for in chat, on a fleet in memory; acts by the fleet's own record."""
+"""A whole run from chat, on a fleet in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def harness(tmp_path: Path) -> ChatHarness:
     return ChatHarness(tmp_path)
 
 
-def test_a_run_is_told_in_one_thread_from_plan_to_picture(harness: ChatHarness) -> None:
+def test_a_run_is_posted_to_one_thread_from_plan_to_picture(harness: ChatHarness) -> None:
     async def scenario() -> None:
         async with harness.serving() as bot:
             answer = await harness.ask(ADA, RUN, bot)

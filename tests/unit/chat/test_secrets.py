@@ -1,4 +1,4 @@
-"""Tokens come from files or the environment, and go nowhere."""
+"""Tokens are read from files or the environment, and are in no output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from holdfast.errors import InvalidInput
 PLANTED = "planted-secret-4711"
 
 
-def test_tokens_of_a_section_are_read_from_where_it_says(tmp_path: Path) -> None:
+def test_tokens_are_read_from_files_and_the_environment(tmp_path: Path) -> None:
     kept = tmp_path / "token"
     kept.write_text(f"{PLANTED}\n")
     kept.chmod(0o600)
@@ -65,12 +65,12 @@ def test_secrets_are_replaced(text: str) -> None:
         assert secret not in said
 
 
-def test_ordinary_words_stay() -> None:
+def test_ordinary_text_is_not_changed() -> None:
     text = "20261121-2304-rabbitmq-restart-k3f9: holdfast resume k3f9 --reason 'new token issued'"
     assert Scrubber({PLANTED})(text) == text
 
 
-def test_a_log_line_and_its_traceback_have_none() -> None:
+def test_a_log_line_and_its_traceback_have_no_secret() -> None:
     formatter = ScrubbedLog(Scrubber({PLANTED}))
     error = ValueError(PLANTED)
     trouble = (ValueError, error, None)

@@ -1,4 +1,4 @@
-"""``holdfast chat``: what is wrong is said before anything is connected; a request is driven as asked."""
+"""``holdfast chat``: errors are reported before anything is connected; requests are driven."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def test_a_request_is_driven_to_its_end(cli: InMemoryProject) -> None:
     result = cli.call("chat", "drive", typed=request(cli))
     assert (result.code, result.output) == (0, "")
     assert restarts(cli) == [f"restart {host}" for host in HOSTS]
-    told = cli.call("status", "abcd").out
-    assert "slack:T1/U2: openssl {{ 7*7 }}" in told
+    status = cli.call("status", "abcd").out
+    assert "slack:T1/U2: openssl {{ 7*7 }}" in status
 
 
 def test_the_same_request_again_is_refused(cli: InMemoryProject) -> None:
@@ -72,7 +72,7 @@ def test_the_same_request_again_is_refused(cli: InMemoryProject) -> None:
         ({"reason": "  "}, 2, "needs a reason"),
     ],
 )
-def test_anything_else_touches_nothing(
+def test_an_invalid_request_touches_nothing(
     cli: InMemoryProject, changed: dict[str, Json], code: int, expected: str
 ) -> None:
     result = cli.call("chat", "drive", typed=request(cli, **changed))
@@ -145,7 +145,7 @@ def test_a_program_that_cannot_be_started_is_a_refusal(tmp_path: Path) -> None:
     assert not launcher.is_alive("r1")
 
 
-def test_a_runs_words_outlive_it_and_its_bot(tmp_path: Path) -> None:
+def test_a_runs_output_outlives_its_process_and_the_bot(tmp_path: Path) -> None:
     script = "import sys; print(len(sys.stdin.read()) > 9, file=sys.stderr)"
     launcher = ProcessLauncher(tmp_path / "logs", tmp_path, {}, ("python3", "-c", script))
     launcher.launch(ResumeRun(run="r1", by="x", reason="y"))
@@ -159,7 +159,7 @@ def test_a_runs_words_outlive_it_and_its_bot(tmp_path: Path) -> None:
     assert another.output("r2") is None
 
 
-def test_a_run_that_lives_is_not_launched_again_and_what_it_started_is_no_driver(
+def test_a_running_process_is_not_launched_again_and_its_strays_do_not_count(
     tmp_path: Path,
 ) -> None:
     script = (

@@ -1,4 +1,4 @@
-"""A room's events, made into messages: edits stand in for what they edit, threads are told apart."""
+"""A room's events as messages: edits replace what they edit, threads are kept apart."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EVENTS = [
 ]
 
 
-def test_a_message_stands_once_as_it_was_last_edited() -> None:
+def test_a_message_appears_once_as_it_was_last_edited() -> None:
     said = messages(EVENTS)
     assert [(each.event_id, each.text, each.edits) for each in said] == [
         ("$ask", "holdfast run", 0),
@@ -44,7 +44,7 @@ def test_a_message_stands_once_as_it_was_last_edited() -> None:
     assert said[0].at == 1000.5
 
 
-def test_the_newest_thread_is_the_one_that_was_begun_last() -> None:
+def test_the_newest_thread_is_the_one_that_was_started_last() -> None:
     later = [event("$other", "plan 2"), event("$in", "x", **related("$other", "m.thread"))]
     late = event("$late", "still", **related("$root", "m.thread"))
     said = messages([*EVENTS, *later, late])
@@ -53,13 +53,13 @@ def test_the_newest_thread_is_the_one_that_was_begun_last() -> None:
     assert newest_thread(messages(EVENTS[:1])) == []
 
 
-def test_an_answer_is_what_the_bot_said_after_a_person() -> None:
+def test_the_answer_is_what_the_bot_wrote_after_a_person() -> None:
     said = messages([*EVENTS, event("$more", "holdfast abort", "ada"), event("$ok", "Asked")])
     assert [each.text for each in since_asked(said, "holdfast")] == ["Asked"]
     assert list(since_asked(said[:1], "holdfast")) == []
 
 
-def test_the_picture_holds_every_line_and_is_well_formed() -> None:
+def test_the_picture_has_every_line_and_is_well_formed() -> None:
     said = messages([*EVENTS, event("$odd", "<b> & ]]>", **related("$root", "m.thread"))])
     drawn = ET.fromstring(picture(newest_thread(said)))  # noqa: S314 - drawn by us
     texts = {each.text for each in drawn.iter()}
