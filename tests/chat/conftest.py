@@ -1,4 +1,4 @@
-"""The IRC servers that several test files use."""
+"""The servers that several test files use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from tests.chat.servers.irc import NGIRCD, AccountServer, Ngircd
-from tests.chat.servers.synapse import free_port
+from tests.chat.servers.synapse import PYTHON, SynapseServer, free_port
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SynapseServer]:
+    if not PYTHON.exists():
+        pytest.skip("no matrix-synapse here: make .venv-synapse/.locked")
+    server = SynapseServer(tmp_path_factory.mktemp("synapse"))
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

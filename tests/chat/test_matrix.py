@@ -24,7 +24,7 @@ from holdfast.chat.transports.matrix_format import (
     thread_of,
     tokens,
 )
-from tests.chat.servers.synapse import PYTHON, Person, SynapseServer
+from tests.chat.servers.synapse import Person, SynapseServer
 from tests.chat.transport_harness import (
     fast_backoff,
     listening,
@@ -71,16 +71,6 @@ class RoomFixture:
             for event in self.ada.events(self.id)
             if event["sender"] == self.bot.id and "m.new_content" not in event["content"]
         ]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SynapseServer]:
-    if not PYTHON.exists():
-        pytest.skip("no matrix-synapse here: make .venv-synapse/.locked")
-    server = SynapseServer(tmp_path_factory.mktemp("synapse"))
-    server.start()
-    yield server
-    server.stop()
 
 
 NUMBERS = iter(range(1000))

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from holdfast.chat.transports.matrix import Matrix, MatrixSettings
 from tests.chat.servers.matrix_environment import MatrixEnvironment, create_environment
-from tests.chat.servers.synapse import PYTHON, Json, SynapseServer
+from tests.chat.servers.synapse import Json, SynapseServer
 from tests.chat.transport_harness import fast_backoff, run_scenario, until
 from tests.unit.chat.chat_harness import CONFIG, ChatHarness
 from tests.unit.cli.cli_harness import HOSTS
 
 APPROVE = "\u2705"
-
-
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SynapseServer]:
-    if not PYTHON.exists():
-        pytest.skip("no matrix-synapse here: make .venv-synapse/.locked")
-    server = SynapseServer(tmp_path_factory.mktemp("synapse"))
-    server.start()
-    yield server
-    server.stop()
 
 
 def transport(environment: MatrixEnvironment) -> Matrix:

@@ -98,12 +98,12 @@ def opening_message(state: RunState, by: str) -> Message:
 def progress_message(board: RunProgress, now: datetime) -> Message:
     """Return the one message that is edited as the run proceeds."""
     state = board.state
-    word = str(state.status) if state.status is not Status.RUNNING else "running"
+    status = str(state.status) if state.status is not Status.RUNNING else "running"
     lines = plain(*progress_lines(board, now))
     buttons: tuple[Button, ...] = ()
     if state.status is Status.RUNNING and state.abort_request is None:
         buttons = (Button("Stop at the next boundary", f"abort:{state.run}", "bad"),)
-    return Message(f"{word} [{state.run}]", lines, buttons)
+    return Message(f"{status} [{state.run}]", lines, buttons)
 
 
 def approval_message(
@@ -111,7 +111,7 @@ def approval_message(
 ) -> Message:
     """Return the question that a run waits with; once it is answered: by whom, and no buttons."""
     planned, known = planned_approval(state, step), state.steps[step]
-    given = join_names(display_name(word.by) for word in known.approvals)
+    given = join_names(display_name(each.by) for each in known.approvals)
     head = f"Approval needed, step {step} [{state.run}]" + f": given by {given}" * bool(given)
     if planned is None:
         return Message(head)
@@ -133,8 +133,8 @@ def stopped_message(state: RunState) -> Message:
     opened = state.opened
     what = f"{opened.runbook or opened.playbook} at {opened.site}" if opened else ""
     stopped = held if _is_held(state) else state.aborted or state.refused
-    word = "HELD" if _is_held(state) else str(state.status).upper()
-    text = one_line(f"{word}: {what} [{state.run}]")
+    status = "HELD" if _is_held(state) else str(state.status).upper()
+    text = one_line(f"{status}: {what} [{state.run}]")
     output = typeable(plain(stop_message(state, held)), state)
     if stopped is None:
         return Message(text, output)
@@ -187,11 +187,11 @@ def log_line(state: RunState, event: events.Event, by: str) -> str:
         again = "START" if isinstance(event, events.RunOpened) else "START (RESUMED)"
         reason = _cut_words(one_line(event.reason), _LOGGED_REASON)
         return one_line(f"{again} - {what} by {by}: {reason} [{state.run}]")
-    word = _ENDS.get(type(event))
-    if word is None:
+    end = _ENDS.get(type(event))
+    if end is None:
         return ""
     why = f": {event.evidence}" if isinstance(event, events.Held | events.RunRefused) else ""
-    return one_line(f"END ({word}) - {what} [{state.run}]{why}")
+    return one_line(f"END ({end}) - {what} [{state.run}]{why}")
 
 
 def lost_line(state: RunState) -> str:

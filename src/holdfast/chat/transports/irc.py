@@ -52,6 +52,7 @@ LINE_BYTES = 380
 
 _LIMIT = 1500  # a message is several lines, each acknowledged: more would take long
 _IDLE_SECONDS = 60.0
+_REMEMBERED = 1000  # messages whose acknowledged lines are known
 _CAPABILITIES = ("message-tags", "account-tag", "server-time", "batch")
 _REFUSALS = {
     "nosuchnick", "nosuchchannel", "cannotsendtochan", "notonchannel", "channelisfull",
@@ -148,6 +149,8 @@ class Irc(PlatformTransport):
                     raise Unreachable(f"irc: not connected to {self._settings.server}")
                 await self._connection.send(location.channel, line)
                 self._acknowledged[key] = self._acknowledged.get(key, 0) + 1
+            while len(self._acknowledged) > _REMEMBERED:
+                del self._acknowledged[next(iter(self._acknowledged))]
         return Posted(Location(location.channel), "")
 
 
