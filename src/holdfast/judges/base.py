@@ -14,13 +14,13 @@ from holdfast.model import Outcome, Verdict
 from holdfast.observations.base import Unanswered
 
 ObservationT = TypeVar("ObservationT")
-Parameters = ParamSpec("Parameters")
-Judge = Callable[Concatenate[str, Sequence[ObservationT | Unanswered], Parameters], Verdict]
+Arguments = ParamSpec("Arguments")
+Judge = Callable[Concatenate[str, Sequence[ObservationT | Unanswered], Arguments], Verdict]
 
 
 def judge_history(
-    judge: Callable[Concatenate[str, Sequence[ObservationT], Parameters], Verdict],
-) -> Judge[ObservationT, Parameters]:
+    judge: Callable[Concatenate[str, Sequence[ObservationT], Arguments], Verdict],
+) -> Judge[ObservationT, Arguments]:
     """Make a judge of a function that judges all observations of the gate so far, oldest first.
 
     A newest reading without an answer is UNKNOWN. Earlier ones without an answer are left out.
@@ -31,8 +31,8 @@ def judge_history(
         claim: str,
         history: Sequence[ObservationT | Unanswered],
         /,
-        *args: Parameters.args,
-        **kwargs: Parameters.kwargs,
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
     ) -> Verdict:
         newest = history[-1]
         if isinstance(newest, Unanswered):
@@ -44,8 +44,8 @@ def judge_history(
 
 
 def judge_latest(
-    judge: Callable[Concatenate[str, ObservationT, Parameters], Verdict],
-) -> Judge[ObservationT, Parameters]:
+    judge: Callable[Concatenate[str, ObservationT, Arguments], Verdict],
+) -> Judge[ObservationT, Arguments]:
     """Make a judge of a function that judges the newest observation alone."""
 
     @wraps(judge)
@@ -53,8 +53,8 @@ def judge_latest(
         claim: str,
         history: Sequence[ObservationT],
         /,
-        *args: Parameters.args,
-        **kwargs: Parameters.kwargs,
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
     ) -> Verdict:
         return judge(claim, history[-1], *args, **kwargs)
 

@@ -1,1 +1,1 @@
-"""Judges of the broker, by subject; each has the name of its probe in ``probes/rabbitmq``."""
+"""Judges of the broker, by subject; each has its probe's name, but ``load``, whose probe is ``cluster``."""
