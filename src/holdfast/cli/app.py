@@ -26,7 +26,7 @@ from holdfast.verbs import VERBS
 
 app = typer.Typer(
     name="holdfast",
-    help="Take a fleet of services through a restart one safe step at a time.\n\n"
+    help="Take a fleet of services through a rolling restart, one safe step at a time.\n\n"
     "Health is proved between steps. As soon as a gate does not pass, the run holds: it reports "
     "what it observed and the state of every host, and can be resumed from there.",
     no_args_is_help=True,
@@ -36,10 +36,10 @@ app = typer.Typer(
     epilog="Exit codes: 0 finished · 2 invalid input · 3 refused · 4 held · 5 aborted · "
     "6 outcome unknown · 70 a bug of ours. After 2 and 3 nothing was touched.",
 )
-lease = typer.Typer(no_args_is_help=True, help="See who holds which lease; free a dead holder's.")
-chat = typer.Typer(no_args_is_help=True, help="Ask for runs, follow and approve them from chat.")
+lease = typer.Typer(no_args_is_help=True, help="List leases; release the lease of a dead holder.")
+chat = typer.Typer(no_args_is_help=True, help="Start, follow and approve runs from chat.")
 
-BEFORE, RUNNING, AFTERWARDS = "Before a run", "Running", "Looking at runs"
+BEFORE_A_RUN, RUNNING, RUNS_AND_LEASES = "Before a run", "Running", "Runs and leases"
 
 READ_CODES = "0 shown · 2 invalid input"
 RUN_CODES = (
@@ -51,12 +51,12 @@ CHECK_CODES = (
 )
 
 
-def _ends(example: str, codes: str) -> str:
+def _epilog(example: str, codes: str) -> str:
     """Return the end of a command's help: an example and the exit codes."""
     return f"Example: [bold]{example}[/bold]\n\nExit codes: {codes} · 70 a bug of ours"
 
 
-def _command(function: Callable[..., None], panel: str, codes: str, example: str) -> None:
+def _register(function: Callable[..., None], panel: str, codes: str, example: str) -> None:
     """Register a command.
 
     Its help is the summary of its verb, then the function's docstring below the first
@@ -66,47 +66,53 @@ def _command(function: Callable[..., None], panel: str, codes: str, example: str
     if verb := VERBS.get(function.__name__):
         _, blank, details = text.partition("\n\n")
         text = verb.summary + blank + details
-    app.command(help=text, rich_help_panel=panel, epilog=_ends(example, codes))(function)
+    app.command(help=text, rich_help_panel=panel, epilog=_epilog(example, codes))(function)
 
 
-_command(read_commands.runbooks, BEFORE, READ_CODES, "holdfast runbooks")
-_command(read_commands.show, BEFORE, READ_CODES, "holdfast show rabbitmq-restart")
-_command(
-    run_commands.plan, BEFORE, READ_CODES, "holdfast plan nova-restart --site lab --limit 'ctl*'"
+_register(read_commands.runbooks, BEFORE_A_RUN, READ_CODES, "holdfast runbooks")
+_register(read_commands.show, BEFORE_A_RUN, READ_CODES, "holdfast show rabbitmq-restart")
+_register(
+    run_commands.plan,
+    BEFORE_A_RUN,
+    READ_CODES,
+    "holdfast plan nova-restart --site lab --limit 'ctl*'",
 )
-_command(
-    check_command.check, BEFORE, CHECK_CODES, "holdfast check --site lab rabbitmq.members_agree"
+_register(
+    check_command.check,
+    BEFORE_A_RUN,
+    CHECK_CODES,
+    "holdfast check --site lab rabbitmq.members_agree",
 )
-_command(
+_register(
     run_commands.run,
     RUNNING,
     RUN_CODES,
     "holdfast run rabbitmq-restart --site lab --reason 'openssl update'",
 )
-_command(
+_register(
     run_commands.resume, RUNNING, RUN_CODES, "holdfast resume k3f9 --reason 'disk replaced on ctl2'"
 )
-_command(
+_register(
     run_commands.abort,
     RUNNING,
     "0 requested, or closed · 2 invalid input · 3 refused: a play run by hand",
     "holdfast abort k3f9",
 )
-_command(run_commands.approve, RUNNING, "0 approved · 2 invalid input", "holdfast approve k3f9")
-_command(status_commands.status, AFTERWARDS, READ_CODES, "holdfast status")
-_command(
+_register(run_commands.approve, RUNNING, "0 approved · 2 invalid input", "holdfast approve k3f9")
+_register(status_commands.status, RUNS_AND_LEASES, READ_CODES, "holdfast status")
+_register(
     read_commands.watch,
-    AFTERWARDS,
+    RUNS_AND_LEASES,
     f"{READ_CODES} · 5 Ctrl-C, which does not affect the run",
     "holdfast watch k3f9",
 )
-_command(read_commands.log, AFTERWARDS, READ_CODES, "holdfast log k3f9 --json")
-_command(read_commands.report, AFTERWARDS, READ_CODES, "holdfast report k3f9 --svg run.svg")
-app.add_typer(lease, name="lease", rich_help_panel=AFTERWARDS)
-lease.command("list", epilog=_ends("holdfast lease list", READ_CODES))(status_commands.lease_list)
+_register(read_commands.log, RUNS_AND_LEASES, READ_CODES, "holdfast log k3f9 --json")
+_register(read_commands.report, RUNS_AND_LEASES, READ_CODES, "holdfast report k3f9 --svg run.svg")
+app.add_typer(lease, name="lease", rich_help_panel=RUNS_AND_LEASES)
+lease.command("list", epilog=_epilog("holdfast lease list", READ_CODES))(status_commands.lease_list)
 lease.command(
     "release",
-    epilog=_ends(
+    epilog=_epilog(
         "holdfast lease release lab/rabbitmq",
         "0 released · 2 invalid input · 3 refused: its holder is alive · 5 not confirmed",
     ),
@@ -115,11 +121,11 @@ lease.command(
 app.add_typer(chat, name="chat", rich_help_panel=RUNNING)
 chat.command(
     "serve",
-    epilog=_ends(
+    epilog=_epilog(
         "holdfast chat serve --config chat.yml", "0 stopped by a signal · 2 invalid input"
     ),
 )(chat_commands.serve)
-chat.command("drive", hidden=True, epilog=_ends("holdfast chat drive < request.json", RUN_CODES))(
+chat.command("drive", hidden=True, epilog=_epilog("holdfast chat drive < request.json", RUN_CODES))(
     chat_commands.drive
 )
 

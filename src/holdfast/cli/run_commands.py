@@ -51,12 +51,12 @@ def plan(  # noqa: PLR0913  # one parameter for each option of the command
 ) -> None:
     """Print the plan of a run that is not started."""
     context = context_of(ctx)
-    made = _PlanRequest(runbook, site, limit, inputs).plan(context, context.planner())
+    planned = _PlanRequest(runbook, site, limit, inputs).plan(context, context.planner())
     if as_json:
-        totals = {"hash": made.hash, "estimate_seconds": made.estimate_seconds}
-        context.write_line(json.dumps(made.as_json() | totals))
+        totals = {"hash": planned.hash, "estimate_seconds": planned.estimate_seconds}
+        context.write_line(json.dumps(planned.as_json() | totals))
     else:
-        context.show(plan_view(made))
+        context.show(plan_view(planned))
         context.show(Text("\nNothing was touched.", "dim"))
 
 
@@ -81,11 +81,11 @@ def run(  # noqa: PLR0913  # the same
     why = reason_of(reason, "run", example="why this is done now")
     display = _display(context, as_json=as_json)
     engine = context.engine(_listener(context, display))
-    made = _PlanRequest(runbook, site, limit, inputs).plan(context, engine.planner)
+    planned = _PlanRequest(runbook, site, limit, inputs).plan(context, engine.planner)
     if not yes:
-        context.err.print(plan_view(made))
-    context.confirm(f"Run {summary(made)}?", yes=yes)
-    _drive_run(context, engine, display, lambda: engine.start(made, context.user, why))
+        context.err.print(plan_view(planned))
+    context.confirm(f"Run {summary(planned)}?", yes=yes)
+    _drive_run(context, engine, display, lambda: engine.start(planned, context.user, why))
 
 
 def resume(
@@ -184,9 +184,9 @@ def _drive_run(
 ) -> NoReturn:
     """Let the engine drive the run and show it; exits with the run's exit code."""
     with display, interruptible(engine.stop, display.show_message):
-        ended = drive()
-    context.run = ended.run
-    message = stop_message(ended.state, hold_message(ended.state))
+        result = drive()
+    context.run = result.run
+    message = stop_message(result.state, hold_message(result.state))
     console = context.err if isinstance(display, JsonLines) else context.out
     console.print(message, highlight=False, crop=False)
-    raise typer.Exit(ended.code)
+    raise typer.Exit(result.code)
