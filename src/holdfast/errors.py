@@ -1,4 +1,4 @@
-"""One error root; subclasses are named for what the caller may do, and carry the CLI's exit code.
+"""The errors of Holdfast; they are named for what the caller may do, and have the CLI's exit code.
 
 Every message names the host, step, evidence, present state and next command where they apply.
 Exit codes are those of docs/architecture.md, "Exit codes".
@@ -8,7 +8,10 @@ from __future__ import annotations
 
 
 class HoldfastError(Exception):
-    """Root of all errors Holdfast raises on purpose; anything else is a bug of ours (70)."""
+    """Root of all errors that Holdfast raises on purpose; anything else is a bug (70).
+
+    ``remedy`` is what the reader can do next.
+    """
 
     exit_code = 70
 
@@ -22,13 +25,13 @@ class HoldfastError(Exception):
 
 
 class InvalidInput(HoldfastError):
-    """Usage, runbook or inventory is wrong; nothing was touched; correct it and call again."""
+    """The command, runbook or inventory is wrong; nothing was touched; correct it and repeat."""
 
     exit_code = 2
 
 
 class RunbookError(InvalidInput):
-    """A runbook says something Holdfast does not know; names file and line."""
+    """A runbook violates the format, or names something that does not exist; has file and line."""
 
     def __init__(self, path: str, line: int, message: str) -> None:
         super().__init__(f"{path}:{line}: {message}")
@@ -36,37 +39,37 @@ class RunbookError(InvalidInput):
 
 
 class Refused(HoldfastError):
-    """Not now: a lease is held, an approval is missing or a preflight gate fails; nothing touched."""
+    """A lease is held, an approval is missing or a survey failed; nothing was touched."""
 
     exit_code = 3
 
 
 class LeaseHeld(Refused):
-    """Another run holds the scope; the message says who, since when and why."""
+    """Another run holds the scope; the message has the holder, since when and why."""
 
 
 class LeaseLost(HoldfastError):
-    """Our lease expired or another run took it; no further act may follow: hold."""
+    """The run's lease expired, or another run took it; no further act may follow: hold."""
 
     exit_code = 4
 
 
 class StateUnusable(InvalidInput):
-    """The state database cannot be opened, read or written; nothing was touched."""
+    """The state database, or a journal in it, cannot be read or written; nothing was touched."""
 
 
 class StateLost(HoldfastError):
-    """The journal failed in the middle of a run: no further act is possible, none is attempted.
+    """The journal failed during a run; no further act is attempted.
 
-    Exit code 6 where a play was under way, whose outcome cannot be noted; 4 otherwise.
+    Exit code 6 where a play was running, whose outcome cannot be recorded; 4 otherwise.
     """
 
     exit_code = 4
 
     @classmethod
     def of(cls, run: str, cause: HoldfastError, *, acting: bool) -> StateLost:
-        """The error for a run whose journal failed for ``cause``."""
-        during = "while a play was under way" if acting else "between two plays"
+        """Return the error for a run whose journal failed with ``cause``."""
+        during = "while a play was running" if acting else "between two plays"
         error = cls(
             f"run {run} stopped {during}: {cause.message}; nothing more is touched",
             remedy=f"repair the state database, then: holdfast resume {run} --reason '…'",
@@ -76,4 +79,4 @@ class StateLost(HoldfastError):
 
 
 class CannotTell(HoldfastError):
-    """A probe could not get an answer; the judge turns it into UNKNOWN, never PASS."""
+    """A probe got no usable answer; the judge turns it into UNKNOWN, never into PASS."""

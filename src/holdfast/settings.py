@@ -1,8 +1,7 @@
-"""Where Holdfast keeps its state: the database's URL and the directory for runs.
+"""``load_settings``: where Holdfast keeps its state, from the configuration file and the environment.
 
-Owns reading the configuration file and the environment, nothing else. The database's URL comes
-from a file or is the default, never from the environment: ansible-runner's artifacts hold the
-environment, and a URL may hold a password.
+The database's URL comes from the file or is the default, never from the environment: ansible-runner's
+artifacts contain the environment, and a URL may contain a password.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ _M = TypeVar("_M", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where state lives. ``state_url`` may hold a password, so it is never shown."""
+    """Where the state is. ``state_url`` may contain a password, so it is never shown."""
 
     state_url: str = field(repr=False)
     state_dir: Path
 
     @property
     def runs_dir(self) -> Path:
-        """Where each play leaves what ansible-runner writes: ``<runs_dir>/<run>/<n>``."""
+        """The directory of the files of plays: ``<runs_dir>/<run>/<play>``."""
         return self.state_dir / "runs"
 
 
 class _File(BaseModel):
-    """The configuration file: both keys are optional, anything else is an error."""
+    """The configuration file: both keys are optional, any other key is an error."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,26 +45,26 @@ class _File(BaseModel):
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
-    """Read the settings from ``HOLDFAST_CONFIG`` or the user's configuration directory.
+    """Return the settings of the file ``HOLDFAST_CONFIG``, or of the user's configuration directory.
 
     ``HOLDFAST_STATE_DIR`` moves the directory, and with it the default SQLite file; it wins over
     the file's ``state_dir`` (docs/architecture.md, "Interfaces").
 
     Raises:
-        InvalidInput: the file is missing where one was named, unreadable, wrong, or shows a
-            password to other users.
+        InvalidInput: the named file is missing, or a file cannot be read, is wrong, or contains a
+            password and is readable by other users.
     """
-    wanted = _from_file(environ)
+    configured = _from_file(environ)
     directory = Path(
-        environ.get("HOLDFAST_STATE_DIR") or wanted.state_dir or _default_state_dir(environ)
+        environ.get("HOLDFAST_STATE_DIR") or configured.state_dir or _default_state_dir(environ)
     ).expanduser()
     directory = directory.absolute()
-    url = wanted.state_url.get_secret_value() if wanted.state_url else ""
+    url = configured.state_url.get_secret_value() if configured.state_url else ""
     return Settings(url or f"sqlite:///{directory / 'state.db'}", directory)
 
 
 def read_config(path: Path, shape: type[_M], *, unreadable: str, wrong: str) -> _M:
-    """Read a configuration file in YAML into its model.
+    """Return a configuration file in YAML as its model.
 
     Args:
         path: the file; an empty one is the model with nothing set.
@@ -74,7 +73,8 @@ def read_config(path: Path, shape: type[_M], *, unreadable: str, wrong: str) -> 
         wrong: the remedy where something in it is wrong.
 
     Raises:
-        InvalidInput: names the file and the line or the key, never a value: it may be a password.
+        InvalidInput: it cannot be read or is wrong; the error names the line or the key, never a value,
+            which may be a password.
     """
     try:
         return shape.model_validate(yaml.safe_load(path.read_text("utf-8")) or {})
@@ -83,7 +83,7 @@ def read_config(path: Path, shape: type[_M], *, unreadable: str, wrong: str) -> 
             f"{path}: the configuration cannot be read: {error.strerror}", remedy=unreadable
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        # The parser's own message quotes the line.
+        # The parser's message quotes the line.
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise InvalidInput(f"{where}: the configuration is not valid YAML") from None
@@ -98,29 +98,29 @@ def _from_file(environ: Mapping[str, str]) -> _File:
     path = Path(named).expanduser() if named else _default_config(environ)
     if not named and not path.exists():
         return _File()
-    wanted = read_config(
+    configured = read_config(
         path,
         _File,
         unreadable="correct HOLDFAST_CONFIG, or unset it to use the defaults",
         wrong="known keys are state_url and state_dir",
     )
-    if wanted.state_url is not None:
-        _refuse_open_password(path, wanted.state_url.get_secret_value())
-    return wanted
+    if configured.state_url is not None:
+        _refuse_open_password(path, configured.state_url.get_secret_value())
+    return configured
 
 
 def _refuse_open_password(path: Path, url: str) -> None:
     try:
         password = make_url(url).password
     except ArgumentError:
-        # SQLAlchemy's message would quote the URL.
+        # SQLAlchemy's message quotes the URL.
         raise InvalidInput(
             f"{path}: state_url is not a database URL",
             remedy="for example: state_url: mysql+pymysql://holdfast:PASSWORD@db.example.org/holdfast",
         ) from None
     if password and stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise InvalidInput(
-            f"{path} holds a password and other users may read it", remedy=f"chmod 600 {path}"
+            f"{path} contains a password, and other users can read it", remedy=f"chmod 600 {path}"
         )
 
 

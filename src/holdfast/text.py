@@ -1,6 +1,6 @@
-"""How values are said to people: text from outside made harmless, durations, moments, near misses.
+"""Formats values for people: text from outside without control characters, durations, times, names.
 
-Owns wording that the terminal and the report share. Knows nothing of runs or fleets.
+The terminal, chat and the report share these; they know nothing of runs or fleets.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ _PLURALS = {"batch": "batches", "person": "people"}
 
 
 def strip_control(text: str) -> str:
-    """Return text from outside without anything a terminal would obey; line breaks stay.
+    """Return text from outside without anything that a terminal interprets; line breaks stay.
 
     Every character of Unicode's categories "C" goes (controls, overrides of the writing
-    direction, unassigned), so a host name or a reason cannot move the cursor or hide its end.
+    direction, unassigned), so that a host name or a reason cannot move the cursor or hide its end.
     """
     plain = _ESCAPES.sub("", text).replace("\t", " ")
     return "".join(c for c in plain if c == "\n" or not unicodedata.category(c).startswith("C"))
 
 
 def one_line(text: str) -> str:
-    """Return literal text with all white space folded, for tables and log lines."""
+    """Return the text in one line, without control characters, for tables and log lines."""
     return " ".join(strip_control(text).split())
 
 
 def format_duration(seconds: float) -> str:
-    """Say a number of seconds as people do: ``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    """Return a duration as text: ``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
     if seconds < 9.95:
         return f"{max(seconds, 0):.1f} s"
     whole = round(seconds)
@@ -46,35 +46,35 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def format_clock(format_short: datetime) -> str:
-    """Say the time of day in the reader's own time zone, to the second."""
-    return format_short.astimezone().strftime("%H:%M:%S")
+def format_clock(then: datetime) -> str:
+    """Return the time of day in the reader's own time zone, to the second."""
+    return then.astimezone().strftime("%H:%M:%S")
 
 
-def format_date_and_clock(format_short: datetime) -> str:
-    """Say date and time in the reader's own time zone, with the zone."""
-    return format_short.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+def format_date_and_clock(then: datetime) -> str:
+    """Return date and time in the reader's own time zone, with the zone."""
+    return then.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def format_short(then: datetime) -> str:
-    """Say date and time in the reader's own time zone, short, for tables."""
+    """Return date and time in the reader's own time zone, short, for tables."""
     return then.astimezone().strftime("%m-%d %H:%M")
 
 
 def join_names(names: Iterable[str], limit: int = 8) -> str:
-    """Join names for a sentence, at most ``limit`` of them, saying how many were left out."""
-    every = list(names)
-    shown = ", ".join(every[:limit])
-    return f"{shown} and {len(every) - limit} more" if len(every) > limit else shown
+    """Join at most ``limit`` names for a sentence; the text ends with the number of the others."""
+    known = list(names)
+    shown = ", ".join(known[:limit])
+    return f"{shown} and {len(known) - limit} more" if len(known) > limit else shown
 
 
 def count_of(number: int, noun: str) -> str:
-    """Say ``1 host``, ``3 hosts``, ``2 batches``."""
+    """Return ``1 host``, ``3 hosts``, ``2 batches``."""
     return f"{number} {noun if number == 1 else _PLURALS.get(noun, f'{noun}s')}"
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that ``name`` was probably meant to be, or the empty string."""
+    """Return the known name that is nearest to ``name``, or the empty string."""
     return next(iter(get_close_matches(name, list(known), n=1, cutoff=0.5)), "")
 
 

@@ -225,7 +225,7 @@ def test_a_play_whose_output_cannot_be_kept_has_failed_and_leaves_no_process(
         gc.collect()
 
     assert (result.status, result.hosts) == ("failed", {"a": "absent"})
-    assert "cannot be kept: File too large" in result.messages[""]
+    assert "cannot be written: File too large" in result.messages[""]
     assert not list(processes_of(real.run))
 
 

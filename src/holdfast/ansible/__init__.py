@@ -1,6 +1,6 @@
-"""The engine's port to Ansible, and the only place that imports ansible or ansible_runner.
+"""What the engine uses of Ansible, and the only part that imports ansible_runner.
 
-``ports`` says what the engine may ask for; ``real`` does it with ansible-runner, ``fake`` with a fleet
-in memory that writes the same journal; ``inventory`` and ``playbooks`` read what the engine plans with.
-Nothing heavy is imported here.
+``interfaces`` has the engine's interfaces. ``play_runner`` starts plays with ansible-runner;
+``fake_runner`` runs them on a fleet in memory (``fake_fleet``) and writes the same journal.
+``inventory`` reads a site and ``playbooks`` the policies, for plans. Nothing heavy is imported here.
 """

@@ -1,7 +1,7 @@
-"""What Ansible's processes get to see: the project's directory and an allow-listed environment.
+"""The project's directory, and the allow-listed environment of Ansible's processes.
 
-ansible-runner writes the whole environment it was given into its artifacts, so secrets that a
-person keeps in variables of their shell must not be in it.
+ansible-runner writes the whole environment that it is given into its artifacts, so secrets in the
+variables of a person's shell must not be in it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _NAMES = frozenset(
 _PREFIXES = ("ANSIBLE_", "HOLDFAST_", "LAB_")
 
 
-def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
-    """The part of the environment that Ansible needs."""
+def filter_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the part of the environment that Ansible needs."""
     return {
         name: value
         for name, value in environ.items()
@@ -28,13 +28,12 @@ def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def find_project(environ: Mapping[str, str], start: Path) -> Path:
-    """The directory with ``ansible.cfg`` and ``playbooks/``: ``start`` or one above it.
+    """Return the directory with ``ansible.cfg`` and ``playbooks/``: ``start`` or one above it.
 
-    ``HOLDFAST_PROJECT`` names it outright; otherwise the checkout this module belongs to is the
-    last resort.
+    ``HOLDFAST_PROJECT`` overrides the search. The last candidate is the checkout of this module.
 
     Raises:
-        InvalidInput: there is none.
+        InvalidInput: there is no such directory.
     """
     if named := environ.get("HOLDFAST_PROJECT"):
         candidates = [Path(named).expanduser().absolute()]
@@ -45,6 +44,6 @@ def find_project(environ: Mapping[str, str], start: Path) -> Path:
         if (candidate / "ansible.cfg").is_file() and (candidate / "playbooks").is_dir():
             return candidate
     raise InvalidInput(
-        f"{candidates[0]} is no Holdfast project: it has no ansible.cfg and playbooks/",
+        f"{candidates[0]} is not a Holdfast project: it has no ansible.cfg and playbooks/",
         remedy="change into the checkout, or set HOLDFAST_PROJECT to it",
     )

@@ -1,6 +1,6 @@
-"""A fleet in memory: hosts, what goes wrong with them, and a record of what was done to them.
+"""A fleet in memory: hosts, faults that happen to them, and a record of the acts on them.
 
-The record is the fleet's own, written after the fact: tests believe it instead of the journal.
+The record is written by the fleet itself after each act: tests check it instead of the journal.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from holdfast.model import Phase
 
 @dataclass
 class FakeClock:
-    """Time that passes only when somebody waits; ``on_tick`` is called after every step."""
+    """A clock that advances only in ``wait``; every wait calls the functions of ``on_tick``."""
 
     now: datetime = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
     on_tick: list[Callable[[], None]] = field(default_factory=list)
 
     def __call__(self) -> datetime:
-        """The present moment."""
+        """Return the present time."""
         return self.now
 
     def wait(self, seconds: float) -> None:
@@ -32,7 +32,7 @@ class FakeClock:
 
     @contextmanager
     def background(self, beat: Callable[[], None]) -> Iterator[None]:
-        """The engine's ``Background`` without a thread: the beat follows every step of time."""
+        """Call ``beat`` after every wait: the engine's ``Background`` without a thread."""
         self.on_tick.append(beat)
         try:
             yield
@@ -42,7 +42,7 @@ class FakeClock:
 
 @dataclass
 class FakeUnit:
-    """A unit of one host. ``started`` counts its starts, so it tells InvocationIDs apart."""
+    """A unit of one host. ``started`` counts its starts and makes its InvocationIDs."""
 
     started: int = 1
     active: bool = True
@@ -50,7 +50,7 @@ class FakeUnit:
 
 @dataclass
 class FakeHost:
-    """One host; its units exist from the moment somebody names them."""
+    """One host; a unit exists from the first time that it is named."""
 
     name: str
     units: dict[str, FakeUnit] = field(default_factory=dict)
@@ -60,27 +60,27 @@ class FakeHost:
     leaders: int = 0
 
     def unit(self, name: str) -> FakeUnit:
-        """The unit of that name."""
+        """Return the unit of that name."""
         return self.units.setdefault(name, FakeUnit())
 
     def invocation_id(self, unit: str) -> str:
-        """A new one for every start, as systemd does."""
+        """Return the unit's InvocationID: a new one for every start, as with systemd."""
         return f"{self.name}-{unit}-{self.unit(unit).started}"
 
     @property
     def operational(self) -> bool:
-        """Whether everything on it runs and works."""
+        """Whether it is healthy and all of its units are active."""
         return self.healthy and all(unit.active for unit in self.units.values())
 
     @property
     def serving(self) -> bool:
-        """Whether clients get an answer from it."""
+        """Whether it is operational and not drained."""
         return self.operational and not self.drained_by
 
 
 @dataclass(frozen=True)
 class FleetEvent:
-    """Something that was done to a host: the fleet's own record."""
+    """One entry of the fleet's own record: an action on a host, and which hosts did not serve then."""
 
     at: datetime
     host: str
@@ -92,7 +92,7 @@ class FleetEvent:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something goes wrong for ``host`` just before ``when`` begins there (for the ``nth`` time).
+    """Something that happens to ``host`` when the host and phase of ``before`` begin, the ``nth`` time.
 
     ``kind``: ``unreachable``, ``unhealthy`` (active, fails its gates), ``stopped`` (its units stop),
     ``restart_fails`` (its next restart does not come back), ``unknown`` (its gates answer UNKNOWN).
@@ -106,7 +106,7 @@ class Fault:
 
 @dataclass
 class FakeFleet:
-    """Hosts, what went wrong with them, and what was done to them."""
+    """Hosts, the faults that will happen to them, and the record of the acts on them."""
 
     hosts: dict[str, FakeHost]
     clock: FakeClock = field(default_factory=FakeClock)
@@ -118,19 +118,19 @@ class FakeFleet:
 
     @classmethod
     def of(cls, names: list[str]) -> FakeFleet:
-        """A healthy fleet."""
+        """Return a healthy fleet."""
         return cls({name: FakeHost(name) for name in names})
 
     def not_serving(self) -> frozenset[str]:
-        """Who does not serve now."""
+        """Return the hosts that do not serve now."""
         return frozenset(name for name, host in self.hosts.items() if not host.serving)
 
     def record(self, host: str, action: str, run: str, unit: str) -> None:
-        """Write into the fleet's own record, after the fact."""
+        """Append to the fleet's own record, after the action."""
         self.history.append(FleetEvent(self.clock(), host, action, run, unit, self.not_serving()))
 
     def begin_phase(self, host: str, phase: Phase) -> None:
-        """A host's phase is about to begin: let happen what was arranged for this moment."""
+        """Let the faults happen that are due before this phase of this host."""
         moment = (host, phase)
         self._phases_begun[moment] = self._phases_begun.get(moment, 0) + 1
         for fault in self.faults:
@@ -138,7 +138,7 @@ class FakeFleet:
                 self._apply_fault(fault)
 
     def repair(self) -> None:
-        """What a good operator does before a resume: every host reachable, started and well."""
+        """Make every host reachable, started and healthy, as an operator does before a resume."""
         self.restart_fails.clear()
         self.answer_unknown.clear()
         for host in self.hosts.values():
@@ -150,7 +150,7 @@ class FakeFleet:
                     self.record(host.name, "repaired", "", name)
 
     def restarts(self) -> dict[tuple[str, str], int]:
-        """How often plays restarted each unit of each host."""
+        """Return how often plays restarted each unit of each host."""
         counted: dict[tuple[str, str], int] = {}
         for event in self.history:
             if event.action == "restart":

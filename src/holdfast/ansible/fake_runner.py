@@ -1,7 +1,7 @@
-"""A runner of plays on a fleet in memory: the engine's test double, shipped with it.
+"""``FakeRunner``: runs plays on a fleet in memory; the engine's test double, shipped with it.
 
-It does what the playbooks do, phase by phase, and writes the same journal events through the same
-guarded journal; one contract suite holds for it and for the real runner.
+It does what the playbooks do, phase by phase, and writes the same events through the same guarded
+journal; one contract suite (tests/contract) tests it and ``AnsibleRunner``.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Journal(Protocol):
     """The part of the store that plays write to."""
 
     def append(self, run: str, event: Event) -> Recorded:
-        """Add the event."""
+        """Append the event."""
         ...
 
     def append_guarded(self, grant: Grant, event: Event, now: datetime) -> Recorded:
-        """Add the event only with a valid lease."""
+        """Append the event only with a valid lease."""
         ...
 
 
@@ -44,7 +44,7 @@ class _Failed(Exception):
 
 
 class _Unreachable(Exception):
-    """A host gave no answer."""
+    """A host did not answer."""
 
 
 class _Interrupted(Exception):
@@ -64,17 +64,17 @@ class FakeRunner:
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
     ) -> PlayResult:
-        """Do what the playbook of that name does."""
+        """Do what the playbook of the play does."""
         self.plays.append(play)
-        return _Playing(self._fleet, self._journal, play, on_progress, interrupted).result()
+        return _FakePlay(self._fleet, self._journal, play, on_progress, interrupted).result()
 
-    def end_strays(self, run: str) -> list[int]:  # noqa: ARG002  # the port's own signature
-        """A play in memory dies with its driver."""
+    def end_strays(self, run: str) -> list[int]:  # noqa: ARG002  # the interface's signature
+        """Return none: a play in memory ends with its driver."""
         return []
 
 
-class _Playing:
-    """One play in progress."""
+class _FakePlay:
+    """One play while it runs."""
 
     def __init__(
         self,
@@ -91,22 +91,22 @@ class _Playing:
         self._messages: dict[str, str] = {}
 
     def result(self) -> PlayResult:
-        """Play, and say how it ended for each host of the limit."""
+        """Run the play and return how it ended for each host of the limit."""
         if unknown := set(self._play.limit) - set(self._fleet.hosts):
-            words = {"": f"no such host: {', '.join(sorted(unknown))}"}
-            return PlayResult("failed", dict.fromkeys(self._play.limit, "absent"), words)
+            messages = {"": f"no such host: {', '.join(sorted(unknown))}"}
+            return PlayResult("failed", dict.fromkeys(self._play.limit, "absent"), messages)
         try:
-            self._by_name()
+            self._run_playbook()
         except _Interrupted:
             return PlayResult("interrupted", self._hosts(), self._messages)
         hosts = self._hosts()
-        well = all(end == "ok" for end in hosts.values()) and not self._messages
-        return PlayResult("ok" if well else "failed", hosts, self._messages)
+        succeeded = all(end == "ok" for end in hosts.values()) and not self._messages
+        return PlayResult("ok" if succeeded else "failed", hosts, self._messages)
 
     def _hosts(self) -> dict[str, HostEnd]:
         return {host: self._ends.get(host, "absent") for host in self._play.limit}
 
-    def _by_name(self) -> None:
+    def _run_playbook(self) -> None:
         if self._play.playbook == "check.yml":
             self._check()
         elif self._play.playbook == "observe.yml":
@@ -117,26 +117,28 @@ class _Playing:
     # --- plays --------------------------------------------------------------------------------
 
     def _check(self) -> None:
-        """Claims about the fleet are asked at one host, claims about one host at each that is named."""
+        """Judge claims about the fleet at one host, and claims about one host at each that is named."""
         named = self._variables.get("holdfast_check_hosts", [])
         for host in named or list(self._fleet.hosts)[:1]:
-            self._on(host, partial(self._look, host, [host] if named else self._fleet.hosts))
+            self._on_host(
+                host, partial(self._check_host, host, [host] if named else self._fleet.hosts)
+            )
 
-    def _look(self, host: str, hosts: Iterable[str]) -> None:
-        self._task(host, "look at the fleet")
+    def _check_host(self, host: str, hosts: Iterable[str]) -> None:
+        self._task(host, "check the fleet")
         claims = self._variables["holdfast_check_claims"]
         self._judge(host, "check", [self._verdict(claim, hosts) for claim in claims])
 
     def _observe(self) -> None:
         for host, units in self._variables["holdfast_observe"].items():
-            self._on(host, partial(self._ask_units, host, units))
+            self._on_host(host, partial(self._observe_units, host, units))
 
-    def _ask_units(self, host: str, units: list[str]) -> None:
+    def _observe_units(self, host: str, units: list[str]) -> None:
         self._task(host, "read the units")
         for unit in units:
-            self._observed(host, unit)
+            self._observe_unit(host, unit)
 
-    def _observed(self, host: str, unit: str) -> None:
+    def _observe_unit(self, host: str, unit: str) -> None:
         found = self._fleet.hosts[host]
         self._write(
             Observed(
@@ -150,10 +152,10 @@ class _Playing:
 
     def _sweep(self) -> bool:
         for host, units in self._variables.get("holdfast_done_units", {}).items():
-            self._on(host, partial(self._look_again, host, units))
+            self._on_host(host, partial(self._sweep_host, host, units))
         return all(end == "ok" for end in self._ends.values())
 
-    def _look_again(self, host: str, units: Mapping[str, str]) -> None:
+    def _sweep_host(self, host: str, units: Mapping[str, str]) -> None:
         self._task(host, "sweep")
         self._judge(host, "sweep", [self._unchanged(host, *unit) for unit in units.items()])
 
@@ -163,8 +165,8 @@ class _Playing:
             if phase.value not in wanted:
                 continue
             for host in self._batch:
-                self._on(host, partial(self._phase, host, phase))
-            # max_fail_percentage 0: one host's failure ends the play for all, after the task.
+                self._on_host(host, partial(self._phase, host, phase))
+            # max_fail_percentage 0: the failure of one host ends the play for all, after the task.
             if any(self._ends[host] != "ok" for host in self._batch):
                 return
         if Phase.VERIFY.value in wanted:
@@ -198,7 +200,7 @@ class _Playing:
         self._finish(host, Act.DRAIN, changed=changed)
 
     def _restart(self, host: str) -> None:
-        """A compare-and-swap: only the start named in the intent is restarted (adr/0003)."""
+        """Compare and swap: restart the unit only if its InvocationID is the one of the intent (adr/0003)."""
         found = self._fleet.hosts[host]
         expected = found.invocation_id(self._unit)
         self._intend(host, Act.RESTART)
@@ -230,8 +232,8 @@ class _Playing:
         if bad:
             message = f"{', '.join(bad)} does not serve"
             return Verdict(name, Outcome.FAIL, "not_serving", message, hosts=facts)
-        if silent := self._fleet.answer_unknown & {host.name for host in every}:
-            message = f"no answer from {', '.join(sorted(silent))}"
+        if unanswered := self._fleet.answer_unknown & {host.name for host in every}:
+            message = f"no answer from {', '.join(sorted(unanswered))}"
             return Verdict(name, Outcome.UNKNOWN, "no_answer", message, hosts=facts)
         return Verdict(name, Outcome.PASS, "ok", "all serve", hosts=facts)
 
@@ -263,8 +265,8 @@ class _Playing:
 
     # --- tasks --------------------------------------------------------------------------------
 
-    def _on(self, host: str, tasks: Callable[[], None]) -> None:
-        """Tasks of one host: a failure ends its turn and not, by itself, the play."""
+    def _on_host(self, host: str, tasks: Callable[[], None]) -> None:
+        """Run tasks of one host: a failure ends the host's turn, and not by itself the play."""
         if self._ends.get(host, "ok") != "ok":
             return
         try:
@@ -303,7 +305,7 @@ class _Playing:
 
     @property
     def _unit(self) -> str:
-        """The one that is named, else each playbook restarts a unit of its own name."""
+        """The unit that is named; otherwise each playbook restarts a unit of its own name."""
         named = self._variables.get("systemd_unit_name", "")
         return str(named) or self._play.playbook.removesuffix("_restart.yml")
 

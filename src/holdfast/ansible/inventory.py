@@ -1,4 +1,4 @@
-"""``AnsibleInventory``: a site's groups and hosts, read by Ansible itself in another process."""
+"""``AnsibleInventory``: reads the groups and hosts of a site, with Ansible's own code in a process of its own."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.ansible.environment import scrubbed
+from holdfast.ansible.environment import filter_environment
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.plan import SiteInventory
 
-_SECONDS = 120
+_TIMEOUT_SECONDS = 120
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-# Ansible takes a part of a limit that matches nothing for a warning: the host that somebody wanted
-# to leave out, and misspelt, would be restarted. ansible.cfg says the same for runs by hand; here it
-# holds whatever the caller's environment says.
+# By default Ansible only warns about a part of a limit that matches nothing: a host that was to be
+# left out, and was misspelt, would be restarted. ansible.cfg sets the same for runs by hand; this one
+# holds whatever the environment of the caller sets.
 _STRICT = {"ANSIBLE_HOST_PATTERN_MISMATCH": "error"}
 
 
@@ -33,11 +33,11 @@ class AnsibleInventory:
     environ: Mapping[str, str]
 
     def read(self, site: Path, limit: str) -> SiteInventory:
-        """The site; variables stay in the process that reads it.
+        """Return the site; variables stay in the process that reads it.
 
         Raises:
-            InvalidInput: it is missing, cannot be read (a vault that does not open included), does
-                not name its site, or the limit or a part of it matches no host.
+            InvalidInput: it is missing, cannot be read (or a vault cannot be opened), does not set
+                holdfast_site, or the limit or a part of it matches no host.
         """
         path = site.expanduser().absolute()
         if not path.exists():
@@ -47,13 +47,13 @@ class AnsibleInventory:
         listing = self._listing(path, limit)
         if not listing["site"]:
             raise InvalidInput(
-                f"{path} does not say which site it is: holdfast_site is not set",
+                f"{path} does not name its site: holdfast_site is not set",
                 remedy=f"set holdfast_site in {path}/group_vars/all.yml",
             )
         if not _NAME.fullmatch(listing["site"]):
             raise InvalidInput(
-                f"{path} calls the site {listing['site']!r} (holdfast_site)",
-                remedy="a name of letters, digits, `.`, `_` and `-`: leases are <site>/<service>",
+                f"{path}: {listing['site']!r} (holdfast_site) is not a valid name of a site",
+                remedy="use letters, digits, `.`, `_` and `-`: leases are named <site>/<service>",
             )
         if listing["unmatched"]:
             raise InvalidInput(
@@ -79,41 +79,43 @@ class AnsibleInventory:
             answer = subprocess.run(  # noqa: S603  # our own module; path and limit are arguments
                 program,
                 cwd=self.project,
-                env=scrubbed(self.environ) | _STRICT,
+                env=filter_environment(self.environ) | _STRICT,
                 capture_output=True,
                 text=True,
-                timeout=_SECONDS,
+                timeout=_TIMEOUT_SECONDS,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise InvalidInput(f"{path}: the inventory was not read within {_SECONDS} s") from None
-        return _understood(path, limit, answer)
+            raise InvalidInput(
+                f"{path}: the inventory was not read within {_TIMEOUT_SECONDS} s"
+            ) from None
+        return _parse_listing(path, limit, answer)
 
 
-def _understood(
+def _parse_listing(
     path: Path, limit: str, answer: subprocess.CompletedProcess[str]
 ) -> dict[str, Json]:
     last = answer.stdout.splitlines()[-1] if answer.stdout else ""
     try:
         listing: dict[str, Json] = json.loads(last)
     except json.JSONDecodeError:
-        words = (answer.stderr or answer.stdout).strip().splitlines() or ["no answer"]
-        listing = {"error": words[-1]}
+        lines = (answer.stderr or answer.stdout).strip().splitlines() or ["no output"]
+        listing = {"error": lines[-1]}
     if "error" in listing:
-        what = f"with --limit {limit!r} " if limit else ""
+        limited = f"with --limit {limit!r} " if limit else ""
         raise InvalidInput(
-            f"{path}: the inventory {what}cannot be read: {listing['error']}",
+            f"{path}: the inventory {limited}cannot be read: {listing['error']}",
             remedy=_remedy(path, listing["error"]),
         )
     return listing
 
 
-def _remedy(path: Path, words: str) -> str:
-    if "vault" in words:
+def _remedy(path: Path, error: str) -> str:
+    if "vault" in error:
         return (
-            "tell Ansible where the vault's password is: vault_password_file in ansible.cfg, or "
+            "name the file with the vault's password: vault_password_file in ansible.cfg, or "
             "ANSIBLE_VAULT_PASSWORD_FILE"
         )
-    if "locale" in words:
+    if "locale" in error:
         return "export LC_ALL=C.UTF-8"
-    return f"see what Ansible says of it: ansible-inventory -i {path} --graph"
+    return f"see Ansible's own message: ansible-inventory -i {path} --graph"

@@ -1,7 +1,8 @@
-"""The program that reads an inventory for the engine, in a process of its own.
+"""Prints an inventory as JSON: ``python -m holdfast.ansible.inventory_program PATH LIMIT``.
 
-It hands back groups, hosts and the site's name as JSON, and no variable: vaulted ones are opened to
-prove that they can be, and stay in this process. Ansible's state is global, hence the process.
+``inventory.py`` starts it as a process of its own, because Ansible's state is global. It prints groups,
+hosts and the site's name, and no variable: every vaulted value is decrypted to prove that the vault
+can be opened, and stays in this process.
 """
 
 from __future__ import annotations
@@ -13,23 +14,23 @@ from typing import Any
 
 
 def main(arguments: list[str]) -> int:
-    """Print the listing of the inventory ``arguments[0]``, limited to ``arguments[1]`` if not empty."""
+    """Print the inventory ``arguments[0]``, limited to ``arguments[1]`` if that is not empty."""
     from ansible.errors import AnsibleError  # noqa: PLC0415  # Ansible's imports belong to this process
 
     source, limit = arguments
     try:
         listing = _listing(source, limit)
     except AnsibleError as error:
-        # Its first line says what is wrong; the rest quotes the source.
+        # The first line is the error; the rest quotes the source.
         listing = {"error": str(error.message).splitlines()[0]}
     json.dump(listing, sys.stdout)
     return 2 if "error" in listing else 0
 
 
 def _listing(source: str, limit: str) -> dict[str, Any]:
-    loader, inventory, variables = _open(source)
+    loader, inventory, variables = _load(source)
     hosts = inventory.get_hosts()
-    _open_every_vault(loader, source, [*inventory.groups.values(), *hosts])
+    _decrypt_everything(loader, source, [*inventory.groups.values(), *hosts])
     selected, unmatched = _selected(inventory, limit) if limit else (None, "")
     groups = {
         name: [host.name for host in group.get_hosts()]
@@ -45,23 +46,23 @@ def _listing(source: str, limit: str) -> dict[str, Any]:
 
 
 def _selected(inventory: Any, limit: str) -> tuple[list[str], str]:
-    """The hosts of the limit, or the first part of it that matches none."""
+    """Return the hosts of the limit, and the first part of it that matches none."""
     from ansible.errors import AnsibleError  # noqa: PLC0415  # as below
 
     inventory.subset(limit)
-    # A limit of which Ansible makes no pattern (a comma, an empty file) is none to it: all hosts. An
-    # open bracket it drops. Its own reading of the limit is to be had nowhere else.
+    # Ansible takes a limit without a pattern (a comma, an empty file) for no limit, which is all hosts,
+    # and drops an open bracket. Only this private attribute has the patterns that it made.
     patterns = any(part.strip() for part in inventory._subset)  # noqa: SLF001  # as said above
     if not patterns or limit.count("[") != limit.count("]"):
         return [], limit
     try:
         return [host.name for host in inventory.get_hosts()], ""
     except AnsibleError as error:
-        # HOST_PATTERN_MISMATCH=error, which the caller sets; the pattern ends the sentence.
+        # The caller sets HOST_PATTERN_MISMATCH=error; the message ends with the pattern.
         return [], str(error.message).rpartition(": ")[2]
 
 
-def _open(source: str) -> tuple[Any, Any, Any]:
+def _load(source: str) -> tuple[Any, Any, Any]:
     from ansible import constants  # noqa: PLC0415  # as above
     from ansible.cli import CLI  # noqa: PLC0415  # as above
     from ansible.inventory.manager import InventoryManager  # noqa: PLC0415  # as above
@@ -86,7 +87,7 @@ def _site_name(loader: Any, variables: Any, hosts: list[Any]) -> str:
     return str(Templar(loader, variables=known).template(known["holdfast_site"]))
 
 
-def _open_every_vault(loader: Any, source: str, entities: list[Any]) -> None:
+def _decrypt_everything(loader: Any, source: str, entities: list[Any]) -> None:
     """Read every file of variables once and decrypt what is encrypted in it."""
     from ansible.errors import AnsibleError  # noqa: PLC0415  # as above
     from ansible.parsing.vault import EncryptedString  # noqa: PLC0415  # as above

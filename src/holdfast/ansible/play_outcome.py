@@ -1,7 +1,7 @@
-"""How a play went, from ansible-runner's events: live progress, and in the end the result.
+"""``PlayOutcome``: the live progress and the result of a play, from ansible-runner's events.
 
-Judges by the process's exit, the final statistics, and the presence in them of every host that was
-meant. A failed task alone proves nothing (it may have been rescued), nor does a task that went well.
+The result follows from the exit status, the final statistics, and whether they have every host of the
+limit. A failed task alone is no failure (it may have been rescued), a task that succeeded no success.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from holdfast.model import Json
 from holdfast.text import strip_control
 
 _READING = re.compile(r"gate (\S+) ")
-_LONGEST = 2000
-"""Characters of a message that are kept; a task may print megabytes."""
+_MESSAGE_CHARACTERS = 2000
+"""How much of a message is kept, from its end; a task may print megabytes."""
 
 
 class PlayOutcome:
-    """Collects the events of one play."""
+    """Collects the events of one play; ``expected`` are the hosts of its limit."""
 
     def __init__(self, expected: Iterable[str]) -> None:
         self._expected = tuple(expected)
@@ -30,8 +30,8 @@ class PlayOutcome:
         self._stats: Mapping[str, Mapping[str, int]] | None = None
         self._tail: deque[str] = deque(maxlen=12)
 
-    def hear(self, event: Mapping[str, Json]) -> Iterator[Progress]:
-        """Take in an event; yields what is worth showing at once."""
+    def add(self, event: Mapping[str, Json]) -> Iterator[Progress]:
+        """Add an event; yield the progress in it."""
         kind, data = event.get("event", ""), event.get("event_data") or {}
         host = data.get("host") or ""
         if kind == "verbose":
@@ -42,25 +42,25 @@ class PlayOutcome:
             yield Progress(host, self._task, "")
         elif kind in {"runner_on_failed", "runner_on_unreachable"}:
             if not data.get("ignore_errors"):
-                self._messages[host] = _words(data.get("res") or {})
+                self._messages[host] = _output(data.get("res") or {})
         elif kind == "playbook_on_stats":
             self._stats = data
 
-    def lost(self, words: str) -> None:
-        """Take in that events are missing; ``words`` say why."""
-        self._messages[""] = words
+    def add_error(self, message: str) -> None:
+        """Add that events are missing; ``message`` says why."""
+        self._messages[""] = message
 
-    def result(self, *, ended_well: bool, interrupted: bool) -> PlayResult:
-        """The result, once the process has ended; ``ended_well`` is what its exit status said."""
+    def result(self, *, exited_ok: bool, interrupted: bool) -> PlayResult:
+        """Return the result of the ended process; ``exited_ok`` is whether its exit status was 0."""
         hosts = {host: self._end(host) for host in (*self._expected, *sorted(self._unexpected()))}
         status: PlayEnd = "ok"
         if interrupted:
             status = "interrupted"
-        elif ended_well and not hosts:
+        elif exited_ok and not hosts:
             status = "no_hosts"
-        elif not ended_well or any(end != "ok" for end in hosts.values()):
+        elif not exited_ok or any(end != "ok" for end in hosts.values()):
             status = "failed"
-        return PlayResult(status, hosts, self._told(hosts) if status != "ok" else {})
+        return PlayResult(status, hosts, self._messages_of_failed(hosts) if status != "ok" else {})
 
     def _line(self, stdout: str) -> Iterator[Progress]:
         line = strip_control(stdout).strip()
@@ -78,26 +78,26 @@ class PlayOutcome:
         return "failed" if self._stats.get("failures", {}).get(host) else "ok"
 
     def _unexpected(self) -> set[str]:
-        """Hosts that played without being in the limit, such as those of a check."""
+        """Return the hosts that took part and are not in the limit, such as those of a check."""
         if self._stats is None:
             return set()
         kinds = ("processed", "dark", "failures")
-        played = {host for kind in kinds for host in self._stats.get(kind, {})}
-        return played - set(self._expected)
+        took_part = {host for kind in kinds for host in self._stats.get(kind, {})}
+        return took_part - set(self._expected)
 
-    def _told(self, hosts: Mapping[str, HostEnd]) -> dict[str, str]:
-        """The words of the hosts that did not end well; without any, the end of the output."""
-        told = {host: text for host, text in self._messages.items() if hosts.get(host) != "ok"}
-        if not told and self._tail:
-            told[""] = "\n".join(self._tail)
-        return {host: text[-_LONGEST:] for host, text in told.items()}
+    def _messages_of_failed(self, hosts: Mapping[str, HostEnd]) -> dict[str, str]:
+        """Return the messages of the hosts that did not succeed; without any, the end of the output."""
+        messages = {host: text for host, text in self._messages.items() if hosts.get(host) != "ok"}
+        if not messages and self._tail:
+            messages[""] = "\n".join(self._tail)
+        return {host: text[-_MESSAGE_CHARACTERS:] for host, text in messages.items()}
 
 
-def _words(res: Mapping[str, Json]) -> str:
-    """What a failed task says; of a loop, what its failed items say."""
+def _output(res: Mapping[str, Json]) -> str:
+    """Return the output of a failed task; of a loop, that of its failed items."""
     items = [item for item in res.get("results", []) if isinstance(item, dict)]
-    failed = [_words(item) for item in items if item.get("failed") or item.get("unreachable")]
+    failed = [_output(item) for item in items if item.get("failed") or item.get("unreachable")]
     if failed:
         return "; ".join(dict.fromkeys(failed))
-    said = [str(res[key]) for key in ("msg", "module_stderr", "stderr") if res.get(key)]
-    return strip_control("\n".join(dict.fromkeys(said))).strip() or "failed without a word"
+    output = [str(res[key]) for key in ("msg", "module_stderr", "stderr") if res.get(key)]
+    return strip_control("\n".join(dict.fromkeys(output))).strip() or "failed, no output"

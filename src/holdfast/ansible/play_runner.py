@@ -1,13 +1,13 @@
-"""``AnsibleRunner``: plays through ansible-runner, whose traps this module keeps to itself.
+"""``AnsibleRunner``: starts plays with ansible-runner, and works around its pitfalls.
 
 Written for ansible-runner 2.4.3:
 
-- A private data directory is used once: what an earlier play left in it would apply to a later one.
-- The environment it is given is written to its artifacts, and it switches host key checking off
-  unless told otherwise: so it gets a scrubbed one, with checking on.
-- Its event handler must return at once: a slow one breaks the run. So it only fills a queue.
-- Its own cancel leaves Ansible's workers alive. So a play is ended by SIGTERM to ansible-playbook,
-  and every process of the run is waited for.
+- A private data directory is used once: files of an earlier play in it would affect a later one.
+- It writes its environment to its artifacts, and switches host key checking off unless that is set: so
+  it gets a filtered environment, with checking on.
+- Its event handler must return at once, since a slow one breaks the run: it only fills a queue.
+- Its own cancel leaves Ansible's workers running: a play is ended by SIGTERM to ansible-playbook, and
+  then every process of the run is waited for.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import ansible_runner  # noqa: TID251  # this is the home it has
+import ansible_runner  # noqa: TID251  # the one module that may import it
 
-from holdfast.ansible.environment import scrubbed
+from holdfast.ansible.environment import filter_environment
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.ansible.play_outcome import PlayOutcome
 from holdfast.errors import InvalidInput
@@ -38,7 +38,7 @@ from holdfast.model import RUN_VARIABLE, Json
 Events = SimpleQueue[Mapping[str, Json]]
 
 # Set by ansible-runner itself, for its display callback.
-_RUNNERS_OWN = (
+_RUNNER_VARIABLES = (
     "ANSIBLE_CALLBACK_PLUGINS",
     "ANSIBLE_STDOUT_CALLBACK",
     "ANSIBLE_RETRY_FILES_ENABLED",
@@ -47,14 +47,14 @@ _RUNNERS_OWN = (
     "RUNNER_ONLY_FAILED_EVENTS",
 )
 _TICK_SECONDS = 0.2
-_POLITE_SECONDS = 10.0
+_SIGTERM_SECONDS = 10.0
 """How long ansible-playbook and its children get to end after SIGTERM; they need 0.3 s."""
-_KILL_SECONDS = 5.0
+_SIGKILL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class AnsibleRunner:
-    """``PlayRunner`` over ansible-runner. Plays keep their state where ``state_url`` says.
+    """``PlayRunner`` over ansible-runner; plays use the state database ``state_url``.
 
     ``processes_of`` finds the processes of a run by the mark in their environment.
     """
@@ -76,7 +76,7 @@ class AnsibleRunner:
         Raises:
             InvalidInput: its directory or files cannot be made; nothing was touched.
         """
-        place = _Place.make(self.state_dir, play)
+        place = _PlayDirectory.make(self.state_dir, play)
         try:
             with _writable(place.directory):
                 place.write(play, self.state_url, self.state_dir)
@@ -85,7 +85,7 @@ class AnsibleRunner:
             place.clean()
 
     def end_strays(self, run: str) -> list[int]:
-        """End what a dead driver's plays left running: first politely, then not."""
+        """End the processes of a dead driver's plays, by SIGTERM and then SIGKILL; return their ids."""
         found = sorted(self.processes_of(run))
         self._end(run)
         return found
@@ -93,36 +93,35 @@ class AnsibleRunner:
     def _watch(
         self,
         play: Play,
-        place: _Place,
+        place: _PlayDirectory,
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
     ) -> PlayResult:
         events: Events = SimpleQueue()
-        runner = self._prepared(play, place, events)
+        runner = self._prepare(play, place, events)
         outcome, stopped = PlayOutcome(play.limit), False
         with ThreadPoolExecutor(1, thread_name_prefix="ansible-runner") as pool:
             ending: Future[Any] = pool.submit(runner.run)
             try:
                 while not (ending.done() and events.empty()):
-                    for progress in outcome.hear(_next(events)):
+                    for progress in outcome.add(_next_event(events)):
                         on_progress(progress)
                     if interrupted() and not (stopped or ending.done()):
                         stopped = True
                         self._end(play.run)
             finally:
-                # Whatever broke here: no process of a play may outlive its watch.
+                # Whatever failed here: no process of the play may keep running unobserved.
                 self._end(play.run)
             try:
                 ending.result()
             except OSError as error:
-                # A full disk, mostly. The hosts that were in hand are observed like those of any
-                # play that ended badly.
-                outcome.lost(f"what the play says cannot be kept: {error.strerror}")
-        well = runner.rc == 0 and runner.status == "successful"
-        return outcome.result(ended_well=well, interrupted=stopped)
+                # Mostly a full disk. The hosts in hand are observed, as after any play that failed.
+                outcome.add_error(f"the play's output cannot be written: {error.strerror}")
+        exited_ok = runner.rc == 0 and runner.status == "successful"
+        return outcome.result(exited_ok=exited_ok, interrupted=stopped)
 
-    def _prepared(self, play: Play, place: _Place, events: Events) -> Any:
-        def keep(event: Mapping[str, Json]) -> bool:
+    def _prepare(self, play: Play, place: _PlayDirectory, events: Events) -> Any:
+        def enqueue(event: Mapping[str, Json]) -> bool:
             events.put(event)
             return True
 
@@ -136,22 +135,22 @@ class AnsibleRunner:
             cmdline=f"-e @{place.variables}",
             quiet=True,
             suppress_env_files=True,
-            event_handler=keep,
-            # Never: its cancel is not ours. Without one it would take over the process's signals.
+            event_handler=enqueue,
+            # Never cancelled that way (see above); without a callback it would handle the process's signals.
             cancel_callback=lambda: False,
         )
         runner.config.env = self._environment(play, place, runner.config.env)
         return runner
 
     def _environment(
-        self, play: Play, place: _Place, prepared: Mapping[str, str]
+        self, play: Play, place: _PlayDirectory, prepared: Mapping[str, str]
     ) -> dict[str, str]:
-        ours = scrubbed(self.environ)
-        path = os.pathsep.join((str(Path(sys.executable).parent), ours.get("PATH", os.defpath)))
+        filtered = filter_environment(self.environ)
+        path = os.pathsep.join((str(Path(sys.executable).parent), filtered.get("PATH", os.defpath)))
         return (
             {"LANG": "C.UTF-8"}
-            | ours
-            | {name: prepared[name] for name in _RUNNERS_OWN if name in prepared}
+            | filtered
+            | {name: prepared[name] for name in _RUNNER_VARIABLES if name in prepared}
             | {
                 "PATH": path,
                 RUN_VARIABLE: play.run,
@@ -163,18 +162,18 @@ class AnsibleRunner:
         )
 
     def _end(self, run: str) -> None:
-        """SIGTERM to every process of the run, SIGKILL to those that stay; return when all are gone."""
-        for number, patience in (
-            (signal.SIGTERM, _POLITE_SECONDS),
-            (signal.SIGKILL, _KILL_SECONDS),
+        """Send SIGTERM to every process of the run, SIGKILL to those that remain; return when all have ended."""
+        for number, timeout in (
+            (signal.SIGTERM, _SIGTERM_SECONDS),
+            (signal.SIGKILL, _SIGKILL_SECONDS),
         ):
             for process in self.processes_of(run):
                 _signal(process, number)
-            if self._gone(run, patience):
+            if self._all_ended(run, timeout):
                 return
 
-    def _gone(self, run: str, patience: float) -> bool:
-        pause, deadline = threading.Event(), time.monotonic() + patience
+    def _all_ended(self, run: str, timeout: float) -> bool:
+        pause, deadline = threading.Event(), time.monotonic() + timeout
         while any(self.processes_of(run)):
             if time.monotonic() > deadline:
                 return False
@@ -183,13 +182,13 @@ class AnsibleRunner:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _PlayDirectory:
     """The private directory of one play and the files in it."""
 
     directory: Path
 
     @classmethod
-    def make(cls, state_dir: Path, play: Play) -> _Place:
+    def make(cls, state_dir: Path, play: Play) -> _PlayDirectory:
         directory = state_dir / "runs" / play.run / play.ident
         with _writable(directory):
             state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -211,14 +210,14 @@ class _Place:
         return self.directory / "limit"
 
     def write(self, play: Play, state_url: str, state_dir: Path) -> None:
-        """What the play reads; readable by its owner alone from the start."""
+        """Write the files that the play reads; from the start only their owner can read them."""
         _write(self.variables, json.dumps(_as_text_only(dict(play.variables))))
         _write(self.config, json.dumps({"state_url": state_url, "state_dir": str(state_dir)}))
-        # A file, since a fleet's names are longer than an argument may be.
+        # A file, since the names of a large fleet are longer than an argument may be.
         _write(self.limit, "\n".join(play.limit))
 
     def clean(self) -> None:
-        """Remove what may hold a secret; the play's events and output stay for whoever looks into it."""
+        """Remove what may hold a secret; the play's events and output are kept for an inquiry."""
         for path in (self.variables, self.config):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.directory / "env", ignore_errors=True)
@@ -230,7 +229,7 @@ def _writable(directory: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InvalidInput(
-            f"the play's directory cannot be made: {error.strerror}: {directory}",
+            f"the directory of the play cannot be made: {error.strerror}: {directory}",
             remedy="set HOLDFAST_STATE_DIR to a directory you may write, with free space",
         ) from error
 
@@ -241,7 +240,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _as_text_only(value: Json) -> Json:
-    """The value with every text marked: Ansible takes text in extra variables for a template."""
+    """Return the value with every text marked as no template: extra variables are templates by default."""
     if isinstance(value, dict):
         return {key: _as_text_only(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -249,7 +248,7 @@ def _as_text_only(value: Json) -> Json:
     return {"__ansible_unsafe": value} if isinstance(value, str) else value
 
 
-def _next(events: Events) -> Mapping[str, Json]:
+def _next_event(events: Events) -> Mapping[str, Json]:
     try:
         return events.get(timeout=_TICK_SECONDS)
     except Empty:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.environment import find_project, scrubbed
+from holdfast.ansible.environment import filter_environment, find_project
 from holdfast.ansible.interfaces import StopSignal
 from holdfast.errors import InvalidInput
 
@@ -21,7 +21,7 @@ def test_only_what_ansible_needs_is_passed_on() -> None:
         "PYTHONPATH": "/evil",
     }
 
-    assert sorted(scrubbed(given)) == [
+    assert sorted(filter_environment(given)) == [
         "ANSIBLE_VAULT_PASSWORD_FILE",
         "HOLDFAST_STATE_DIR",
         "LAB_NAME",
@@ -39,7 +39,7 @@ def test_the_project_is_here_or_above(tmp_path: Path) -> None:
 
 
 def test_a_named_project_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="no Holdfast project") as caught:
+    with pytest.raises(InvalidInput, match="not a Holdfast project") as caught:
         find_project({"HOLDFAST_PROJECT": str(tmp_path)}, Path("/"))
     assert "HOLDFAST_PROJECT" in caught.value.remedy
 

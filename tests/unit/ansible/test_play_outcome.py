@@ -30,8 +30,8 @@ def result(
 ) -> PlayResult:
     outcome = PlayOutcome(expected)
     for entry in events:
-        list(outcome.hear(entry))
-    return outcome.result(ended_well=well, interrupted=stopped)
+        list(outcome.add(entry))
+    return outcome.result(exited_ok=well, interrupted=stopped)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_an_interrupted_play_is_nothing_else() -> None:
         ({"msg": "no quorum"}, "no quorum"),
         ({"msg": "it failed", "stderr": "why"}, "it failed\nwhy"),
         ({"msg": "\x1b[0;31mred\x1b[0m"}, "red"),
-        ({}, "failed without a word"),
+        ({}, "failed, no output"),
         (
             {
                 "msg": "One or more items failed",
@@ -110,7 +110,7 @@ def test_without_any_host_the_end_of_the_output_tells() -> None:
 def test_progress_is_hosts_tasks_and_live_readings() -> None:
     outcome = PlayOutcome(("h1",))
     heard = [
-        list(outcome.hear(entry))
+        list(outcome.add(entry))
         for entry in (
             event("playbook_on_task_start", name="The unit is active"),
             event("runner_on_start", host="h1"),

@@ -57,8 +57,14 @@ def test_the_hash_tells_every_change_of_the_plan(harness: EngineHarness) -> None
         (ROLL + "\nvars: {units: x}", "no variable 'units'; did you mean unit"),
         (ROLL + "\nvars: {holdfast_phases: [restart]}", "no variable 'holdfast_phases'"),
         (ROLL + "\nbatch: 6", r"batch of 6 is larger than .* allows \(5\): the test sets it"),
-        (ROLL + "\nsettle: {seconds: 60}\ndeadline_seconds: 60", "not longer than the settling time"),
-        ("check: [fake.all_serve]\nsettle: {seconds: 9}\ndeadline_seconds: 9", "not longer than the settling time"),
+        (
+            ROLL + "\nsettle: {seconds: 60}\ndeadline_seconds: 60",
+            "not longer than the settling time",
+        ),
+        (
+            "check: [fake.all_serve]\nsettle: {seconds: 9}\ndeadline_seconds: 9",
+            "not longer than the settling time",
+        ),
     ],
 )
 def test_what_does_not_exist_is_found_before_a_run(
