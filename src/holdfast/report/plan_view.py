@@ -66,21 +66,21 @@ def _rows(step: PlannedStep) -> Iterator[tuple[str, str]]:
     if isinstance(step, PlannedRoll):
         yield from _roll_rows(step)
     elif isinstance(step, PlannedApprove):
-        yield "asks", step.question
+        yield "question", step.question
         yield (
-            "of",
-            f"{count_of(step.count, 'person')}{', not the one who runs it' * step.by_others}",
+            "approved by",
+            f"{count_of(step.count, 'person')}{', not the one who starts the run' * step.by_others}",
         )
     else:
         yield from _inspection_rows(step)
     if step.deadline_seconds is not None:
-        yield "gives up after", format_duration(step.deadline_seconds)
+        yield "deadline", format_duration(step.deadline_seconds)
 
 
 def _inspection_rows(step: PlannedCheck | PlannedWait) -> Iterator[tuple[str, str]]:
-    yield ("gates" if step.kind == "check" else "must stay true"), claims(step.claims)
+    yield ("gates" if step.kind == "check" else "must hold"), claims(step.claims)
     if step.hosts:
-        yield "at", join_names(step.hosts)
+        yield "hosts", join_names(step.hosts)
     yield "settles", _settles(step.settle)
 
 
@@ -88,15 +88,15 @@ def _roll_rows(roll: PlannedRoll) -> Iterator[tuple[str, str]]:
     if not roll.hosts:
         yield "hosts", "none within the limit"
         return
-    yield "plays", roll.playbook
+    yield "playbook", roll.playbook
     yield "batches", _batches(roll)
     orders = [_ORDERS[order] for order in roll.policy.order]
     yield "order", ", then ".join([*orders, "as in the inventory"]) + "; decided before each batch"
     yield "at most", f"{roll.policy.batch_max} at a time: {roll.policy.batch_max_reason}"
     for name, value in roll.variables.items():
-        yield "with", f"{name} = {value}"
+        yield "variable", f"{name} = {value}"
     if roll.policy.survey:
-        yield "first", claims(roll.policy.survey)
+        yield "survey", claims(roll.policy.survey)
     if roll.settle:
         yield "settles", _settles(roll.settle)
 

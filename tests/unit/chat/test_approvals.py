@@ -294,7 +294,7 @@ def test_of_several_rules_the_strictest_applies(harness: ChatHarness) -> None:
 
     async def scenario(bot: Bot) -> None:
         answer = await harness.ask(ADA, "holdfast plan broker-restart", bot)
-        assert "2 people, not the one who runs it" in answer
-        assert "gives up after  1 min 00 s" in answer
+        assert "2 people, not the one who starts the run" in answer
+        assert "deadline     1 min 00 s" in answer
 
     run_scenario(harness, scenario)

@@ -119,7 +119,7 @@ def test_unknown_step_key(project: ProjectOnDisk) -> None:
     write_roll(project, more="batchsize: 2")
     lines = (project.path / "runbooks" / "test-restart.md").read_text().splitlines()
     where = f"test-restart.md:{lines.index('batchsize: 2') + 1}:"
-    assert_refused(project.runs(), where, "unknown key 'batchsize'", "did you mean 'batch'?")
+    assert_refused(project.runs(), where, "unknown key 'batchsize'", "did you mean batch?")
 
 
 def test_unknown_playbook(project: ProjectOnDisk) -> None:
