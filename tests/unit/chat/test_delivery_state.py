@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -94,8 +95,13 @@ def test_a_file_of_an_earlier_version_is_used_further(tmp_path: Path) -> None:
 
 
 def test_of_several_threads_one_is_the_first_to_record_an_event(tmp_path: Path) -> None:
-    delivery = DeliveryState(tmp_path / "chat.db")
-    with ThreadPoolExecutor(8) as threads:
-        for event in ("e1", "e2", "e3"):
-            recorded = list(threads.map(lambda _: delivery.record_event(event, NOW), range(8)))  # noqa: B023 - within the loop
+    delivery, start = DeliveryState(tmp_path / "chat.db"), Barrier(4)
+
+    def record(event_id: str) -> bool:
+        start.wait()
+        return delivery.record_event(event_id, NOW)
+
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(20):
+            recorded = list(threads.map(record, [f"e{number}"] * 4))
             assert recorded.count(True) == 1
