@@ -41,16 +41,12 @@ class Bot:
     dependencies: BotDependencies
     transports: Sequence[Transport]
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    # Commands may take their time; feeds are published in other threads and never wait for one.
-    _workers: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(_COMMANDS_AT_ONCE, "holdfast-command")
-    )
-    # An inventory that does not answer takes minutes; who stops or approves a run must not wait for it.
-    _urgent_workers: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(_COMMANDS_AT_ONCE, "holdfast-urgent")
-    )
 
     def __post_init__(self) -> None:
+        # A command may take minutes, as where an inventory does not answer; no feed waits for one, and
+        # an approval or abort waits for no other command.
+        self._workers = ThreadPoolExecutor(_COMMANDS_AT_ONCE, "holdfast-command")
+        self._urgent_workers = ThreadPoolExecutor(_COMMANDS_AT_ONCE, "holdfast-urgent")
         self.commands = CommandHandler(self.dependencies)
         self.publishers = [FeedPublisher(each, self.dependencies) for each in self.transports]
         self._limit = RateLimit(self.dependencies.config.rates, self.dependencies.clock)

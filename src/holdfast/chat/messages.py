@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import accumulate
 
 from holdfast.chat.command_parser import usage
 from holdfast.chat.config import Rates
@@ -185,7 +186,7 @@ def log_line(state: RunState, event: events.Event, by: str) -> str:
     what = f"{opened.runbook or opened.playbook} {opened.site}"
     if isinstance(event, events.RunOpened | events.Resumed):
         again = "START" if isinstance(event, events.RunOpened) else "START (RESUMED)"
-        reason = _cut_words(one_line(event.reason), _LOGGED_REASON)
+        reason = _shorten(one_line(event.reason), _LOGGED_REASON)
         return one_line(f"{again} - {what} by {by}: {reason} [{state.run}]")
     end = _ENDS.get(type(event))
     if end is None:
@@ -204,49 +205,40 @@ def lost_line(state: RunState) -> str:
 
 
 def fit(message: Message, limit: int, scrub: Scrubber) -> Message:
-    """Return the message without secrets or anything a terminal obeys, within ``limit`` characters.
+    """Return the message without secrets or control characters, within ``limit`` characters.
 
     ``code`` is cut first, by whole lines. Of ``text`` the first line (the run's id) and the last (the
     next command) stay whole; the lines between them are cut.
     """
-    text, code = scrub(strip_control(message.text)), scrub(strip_control(message.code))
     most = limit - _MARGIN
-    text = _cut_between(text, most)
-    left = most - len(text)
-    return replace(message, text=text, code=_cut_lines(code, left))
+    text = _cut_text(scrub(strip_control(message.text)), most)
+    code = _cut_code(scrub(strip_control(message.code)), most - len(text))
+    return replace(message, text=text, code=code)
 
 
-def _cut_between(text: str, most: int) -> str:
+def _cut_text(text: str, most: int) -> str:
+    """Cut a text; where not even two lines fit, the first is cut, and the last kept if it is a command."""
     if len(text) <= most:
         return text
-    first, *rest = text.split("\n")
-    last = rest.pop() if rest else ""
-    room = most - len(first) - len(last) - 2
-    middle = _cut_words("\n".join(rest), room)
-    kept = "\n".join(filter(None, (first, middle, last)))
-    return kept if len(kept) <= most else _cut_line(first, last, most)
+    first, *middle = text.split("\n")
+    last = middle.pop() if middle else ""
+    if len(first) + len(last) + 1 > most:
+        last = last if last.startswith("next: ") and len(last) < most else ""
+        first, middle = _shorten(first, most - len(last) - bool(last)), []
+    left = most - len(first) - len(last) - 2
+    return "\n".join(filter(None, (first, _shorten("\n".join(middle), left), last)))
 
 
-def _cut_line(first: str, last: str, most: int) -> str:
-    """Cut a log line at its end, where its evidence is; a next command is never cut."""
-    if last.startswith("next: ") and len(last) < most:
-        return "\n".join(filter(None, (_cut_words(first, most - len(last) - 1), last)))
-    return _cut_words(first, most)
-
-
-def _cut_words(text: str, most: int) -> str:
+def _shorten(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     return text[: most - 2].rstrip() + " …" if most > 2 else ""
 
 
-def _cut_lines(code: str, most: int) -> str:
+def _cut_code(code: str, most: int) -> str:
     if len(code) <= most:
         return code
-    lines, kept, used = code.split("\n"), list[str](), 0
-    for line in lines:
-        if used + len(line) + 1 > most - _MARGIN:
-            break
-        kept.append(line)
-        used += len(line) + 1
-    return "\n".join([*kept, f"… {len(lines) - len(kept)} more lines"]) if most > _MARGIN else ""
+    lines = code.split("\n")
+    kept = sum(end <= most - _MARGIN for end in accumulate(len(line) + 1 for line in lines))
+    rest = f"… {len(lines) - kept} more lines"
+    return "\n".join([*lines[:kept], rest]) if most > _MARGIN else ""
