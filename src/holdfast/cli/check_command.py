@@ -209,7 +209,9 @@ def _print_result(context: CommandContext, found: CheckResult, *, as_json: bool)
         context.show(Text(message, "red"))
     passed = f"{found.count(Outcome.PASS)} of {count_of(len(found.verdicts), 'claim')}"
     tone = STYLES[TONES[found.outcome]]
-    context.show(Text(f"\n{found.outcome}: {passed} hold ({format_duration(found.seconds)})", tone))
+    context.show(
+        Text(f"\n{found.outcome}: {passed} passed ({format_duration(found.seconds)})", tone)
+    )
 
 
 def _nagios(context: CommandContext, site: str, claims: Sequence[str], limit: str) -> NoReturn:
@@ -239,7 +241,9 @@ def _headline(found: CheckResult) -> str:
     if found.messages:
         return found.messages[0]
     return (
-        f"{count_of(len(found.verdicts), 'claim')} hold" if found.verdicts else "nothing was judged"
+        f"{count_of(len(found.verdicts), 'claim')} passed"
+        if found.verdicts
+        else "nothing was judged"
     )
 
 

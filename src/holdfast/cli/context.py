@@ -85,7 +85,7 @@ class CommandContext:
 
     def site(self, name: str) -> Path:
         """Return the inventory of the site ``name``, else of HOLDFAST_SITE, else of the only site."""
-        return project.site(self.root, name or self.environ.get("HOLDFAST_SITE", ""))
+        return project.find_site(self.root, name or self.environ.get("HOLDFAST_SITE", ""))
 
     def engine(self, listener: Listener = lambda _: None) -> Engine:
         """Return an engine whose events and progress go to ``listener``."""

@@ -81,7 +81,7 @@ def context_of(ctx: typer.Context) -> CommandContext:
     return context
 
 
-def reason_of(text: str, verb: str, *, example: str) -> str:
+def require_reason(text: str, verb: str, *, example: str) -> str:
     """Return the reason given for a run or resume.
 
     Raises:
@@ -97,7 +97,7 @@ def reason_of(text: str, verb: str, *, example: str) -> str:
     return text
 
 
-def inputs_of(pairs: list[str]) -> dict[str, str]:
+def parse_inputs(pairs: list[str]) -> dict[str, str]:
     """Parse ``name=value`` pairs.
 
     Raises:

@@ -13,7 +13,7 @@ from holdfast.text import did_you_mean, join_names
 SKELETON = "example"
 
 
-def site(root: Path, name: str) -> Path:
+def find_site(root: Path, name: str) -> Path:
     """Return the inventory of the site called ``name``; of the only site, if the name is empty.
 
     Raises:
@@ -56,7 +56,7 @@ def runbooks(root: Path) -> dict[str, Path]:
     return {path.stem: path for path in found if not path.name.startswith(".")}
 
 
-def runbook(root: Path, name: str) -> Path:
+def find_runbook(root: Path, name: str) -> Path:
     """Return the runbook called ``name``: a name in ``runbooks/``, or a file's path.
 
     Raises:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from holdfast.cli.options import JsonOption, RunArgument, RunbookArgument, context_of
 from holdfast.cli.progress import LivePanel, LogLines, ProgressDisplay
-from holdfast.cli.project import runbook as find_runbook
+from holdfast.cli.project import find_runbook
 from holdfast.cli.project import runbooks as all_runbooks
 from holdfast.engine import hold_message, read_text
 from holdfast.errors import InvalidInput

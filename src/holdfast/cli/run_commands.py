@@ -22,11 +22,11 @@ from holdfast.cli.options import (
     SiteOption,
     YesOption,
     context_of,
-    inputs_of,
-    reason_of,
+    parse_inputs,
+    require_reason,
 )
 from holdfast.cli.progress import JsonLines, LivePanel, LogLines, ProgressDisplay
-from holdfast.cli.project import runbook as find_runbook
+from holdfast.cli.project import find_runbook
 from holdfast.engine import Engine, Planner, Progress, RunResult, find_run, hold_message
 from holdfast.journal import Status
 from holdfast.journal.events import Recorded
@@ -78,7 +78,7 @@ def run(  # noqa: PLR0913  # the same
     is then read from the host itself.
     """
     context = context_of(ctx)
-    why = reason_of(reason, "run", example="why this is done now")
+    why = require_reason(reason, "run", example="why this is done now")
     display = _display(context, as_json=as_json)
     engine = context.engine(_listener(context, display))
     planned = _PlanRequest(runbook, site, limit, inputs).plan(context, engine.planner)
@@ -97,7 +97,7 @@ def resume(
 ) -> None:
     """Continue a run from its journal and show its progress until it stops."""
     context = context_of(ctx)
-    why = reason_of(reason, "resume", example="what was repaired")
+    why = require_reason(reason, "resume", example="what was repaired")
     display = _display(context, as_json=as_json)
     engine = context.engine(_listener(context, display))
     found = context.run = find_run(context.store, run)
@@ -152,7 +152,7 @@ class _PlanRequest:
     def plan(self, context: CommandContext, planner: Planner) -> Plan:
         path, inventory = find_runbook(context.root, self.runbook), context.site(self.site)
         with context.status_line("Reading runbook and inventory"):
-            return planner.plan(path, inventory, inputs_of(self.inputs), self.limit)
+            return planner.plan(path, inventory, parse_inputs(self.inputs), self.limit)
 
 
 def _display(context: CommandContext, *, as_json: bool) -> ProgressDisplay:

@@ -123,7 +123,7 @@ class ThreadLauncher:
 
     def check(self, inventory: Path, claims: Sequence[str]) -> str:
         self.checked.append((inventory, tuple(claims)))
-        return "PASS: 1 of 1 claim hold"
+        return "PASS: 1 of 1 claim passed"
 
     def join(self) -> None:
         for thread in self._threads.values():

@@ -57,7 +57,7 @@ def run_scenario(
         ("holdfast plan broker-restart", "3 restarts on 3 hosts"),
         ("holdfast plan broker-restart lab ctl1,ctl3", "2 restarts on 2 hosts"),
         ("holdfast status", "Nobody holds a lease."),
-        ("holdfast check lab fake.all_serve", "1 of 1 claim hold"),
+        ("holdfast check lab fake.all_serve", "1 of 1 claim passed"),
         ("holdfast shwo broker-restart", "did you mean show?"),
         ("holdfast plan broker-restrat", "did you mean broker-restart?"),
         ("holdfast plan broker-restart lob", "did you mean lab?"),

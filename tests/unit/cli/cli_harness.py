@@ -90,13 +90,13 @@ class InMemoryProject:
 
     def adapters(self, _: CommandContext) -> Adapters:
         return Adapters(
-            runner=lambda settings: self.runner(self.fake(settings)),
+            runner=lambda settings: self.runner(self.make_runner(settings)),
             planner=Planner(FakeInventory(self.groups), FakePlaybooks(self.policies), claim_group),
             wait=self.fleet.clock.wait,
             background=self.fleet.clock.background,
         )
 
-    def fake(self, settings: Settings) -> FakeRunner:
+    def make_runner(self, settings: Settings) -> FakeRunner:
         return FakeRunner(self.fleet, open_store(settings))
 
     def call(

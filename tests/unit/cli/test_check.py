@@ -21,7 +21,7 @@ def test_healthy_fleet_passes(project: InMemoryProject) -> None:
     result = project.call("check", "fake.all_serve")
     assert result.code == 0, result.output
     assert "✓ PASS  fake.all_serve  all serve" in result.out
-    assert "PASS: 1 of 1 claim hold" in result.out
+    assert "PASS: 1 of 1 claim passed" in result.out
 
 
 def test_unhealthy_fleet_exits_with_3_and_names_the_host(project: InMemoryProject) -> None:
