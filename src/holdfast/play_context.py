@@ -65,7 +65,7 @@ def take_by_hand(store: Store, request: LeaseRequest, holder: Holder, now: datet
     """Take the play's leases, or renew them where the same process took them before.
 
     ``holder`` describes the ansible-playbook process. All serial batches of one play therefore share
-    one lease, and on this controller a play that died keeps nobody out.
+    one lease, and another play on this controller can take the lease of one that died.
 
     Raises:
         LeaseHeld: another run holds one of the scopes; the message names who, since when and why.

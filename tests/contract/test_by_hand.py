@@ -1,4 +1,4 @@
-"""A roll by hand, with Ansible alone and several hosts at a time: what the engine's plan would have refused."""
+"""A roll by hand, with Ansible alone: it refuses what the engine's plan would refuse, and it stops at a lost host."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def roll(
     given: Mapping[str, object] = {},
     playbook: str = "unit_restart.yml",
 ) -> subprocess.CompletedProcess[str]:
-    """Restart the unit everywhere, so many hosts at a time."""
+    """Restart the unit on every host, ``batch`` hosts at a time."""
     variables = {
         "systemd_unit_name": UNIT,
         "systemd_unit_group": "toys",
@@ -63,7 +63,7 @@ def roll(
 
 
 def journaled(state: Path) -> list[Event]:
-    """Everything that any run's journal says."""
+    """Return the events of all runs."""
     store = open_store(Settings(f"sqlite:///{state / 'state.db'}", state))
     return [recorded.event for run in store.runs() for recorded in store.read(run)]
 
@@ -98,29 +98,31 @@ def test_a_layer_of_nova_has_the_policy_and_the_batch_of_its_own_playbook(tmp_pa
     assert answer.returncode == 2
     assert "PLAY [Restart nova's computes]" in answer.stdout
     assert "A batch of 6 hosts is larger than allowed (5)" in answer.stdout
-    assert "each start is a burst of connections" in answer.stdout
+    assert "each start opens many connections" in answer.stdout
     assert journaled(tmp_path / "state") == []
 
 
-def test_a_run_that_lost_a_host_on_the_way_is_not_finished(tmp_path: Path) -> None:
-    """Ansible lets the others of a batch play on to their end when one is unreachable."""
+def test_a_run_in_which_a_host_became_unreachable_is_not_finished(tmp_path: Path) -> None:
+    """Ansible continues with the other hosts of a batch when one is unreachable."""
     site = LocalSite.make(tmp_path / "site", "a", "b")
     site.make_unreachable_in_mid_turn("a")
 
     answer = roll(site, tmp_path / "state", 2)
 
     assert answer.returncode == 4
-    said = journaled(tmp_path / "state")
-    assert said
-    assert [event for event in said if isinstance(event, Finished)] == []
+    events = journaled(tmp_path / "state")
+    assert events
+    assert [event for event in events if isinstance(event, Finished)] == []
     assert [site.restarts(host) for host in site.hosts] == [0, 1]
 
 
 @pytest.mark.parametrize(
     "given", [{"holdfast_phases": ["restart"]}, {"holdfast_batch": ["a"]}, {"holdfast_done": []}]
 )
-def test_what_the_engine_says_is_refused_by_hand(tmp_path: Path, given: dict[str, object]) -> None:
-    """Phases left out are proofs left out, and nobody would see it in the end."""
+def test_variables_of_the_engine_are_refused_in_a_run_by_hand(
+    tmp_path: Path, given: dict[str, object]
+) -> None:
+    """Left out phases are left out checks, which nobody would notice."""
     site = LocalSite.make(tmp_path / "site", "a", "b")
 
     answer = roll(site, tmp_path / "state", 1, given=given)
@@ -133,7 +135,7 @@ def test_what_the_engine_says_is_refused_by_hand(tmp_path: Path, given: dict[str
 
 @pytest.mark.parametrize("limit", ["a:tpyo", "all:!tpyo", "tpyo"])
 def test_a_limit_with_a_mistyped_part_is_refused(tmp_path: Path, limit: str) -> None:
-    """Else Ansible warns, and restarts the very host that was to be left out."""
+    """Otherwise Ansible only warns, and restarts the host that was to be left out."""
     site = LocalSite.make(tmp_path / "site", "a", "b", "typo")
 
     answer = roll(site, tmp_path / "state", 1, limit)

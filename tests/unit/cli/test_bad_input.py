@@ -173,7 +173,7 @@ def test_empty_limit_does_not_mean_all_hosts(
 def test_batch_above_the_maximum_says_why(project: ProjectOnDisk) -> None:
     write_roll(project, batch=6)
     assert_refused(
-        project.runs(), "a batch of 6 is larger", "(5): each start is a burst of connections"
+        project.runs(), "a batch of 6 is larger", "(5): each start opens many connections"
     )
 
 
