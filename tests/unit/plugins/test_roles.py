@@ -46,6 +46,16 @@ def test_all_figures_of_the_baseline_are_compared_after_a_restart(hosts: FakeHos
     assert "rabbitmq.queues_drain" in compared
 
 
+def test_without_the_management_api_only_consumers_are_compared(hosts: FakeHosts) -> None:
+    hosts.set_variables(rabbitmq_management_enabled=False)
+    counted = baseline({}, QUEUES)
+    counted[0]["vars"]["_rabbitmq_counts"].pop(0)  # rabbitmq.load_known is not asked then
+    played = hosts.run_tasks(*counted)
+    assert played.rc == 0, played.output
+    compared = [claim["claim"] for claim in played.results["compared"]["msg"]]
+    assert compared == ["rabbitmq.consumers_expected", "rabbitmq.queues_drain"]
+
+
 @pytest.mark.parametrize("missing", [CONNECTIONS, CHURN, CONSUMERS])
 def test_a_figure_that_is_missing_from_a_verdict_stops_the_play(
     hosts: FakeHosts, missing: str
