@@ -1,7 +1,7 @@
-"""A site without a lab: local "hosts" with a systemctl of their own, driven by the real playbooks.
+"""A site without a lab: local "hosts", each with a systemctl of its own, for the real playbooks.
 
-Every host is a directory. Its Python and its shell put that directory's ``systemctl`` first in the
-path, which keeps units in files and writes down what it was asked to do: the record that tests believe.
+Every host is a directory. Its Python and its shell put the ``systemctl`` of that directory first in
+the path; it keeps units in files and records every restart, and tests check that record.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ PATH={place}:$PATH exec /bin/sh "$@"
 
 @dataclass(frozen=True)
 class LocalSite:
-    """The inventory and its hosts' directories."""
+    """An inventory, and the directories of its hosts."""
 
     path: Path
     hosts: tuple[str, ...]
 
     @classmethod
     def make(cls, path: Path, *hosts: str, unreachable: tuple[str, ...] = ()) -> LocalSite:
-        """Make hosts that run UNIT; the unreachable ones answer nothing."""
+        """Return a new site of hosts that run UNIT; those of ``unreachable`` do not answer."""
         site = cls(path, hosts)
         for host in hosts:
             site._make_host(host)
@@ -62,46 +62,46 @@ class LocalSite:
         return site
 
     def make_unreachable(self, *unreachable: str) -> None:
-        """From now on plays reach every host but these."""
+        """Make these hosts, and no others, unreachable."""
         self._write(dict.fromkeys(unreachable, _NOWHERE))
 
     def make_unreachable_in_mid_turn(self, host: str) -> None:
-        """A play reaches the host until its systemd has been asked something."""
-        asked = self.place(host) / UNIT
-        connection = f"{{{{ 'ssh' if '{asked}' is directory else 'local' }}}}"
+        """Make the host unreachable after the first call of its systemctl."""
+        called = self.place(host) / UNIT
+        connection = f"{{{{ 'ssh' if '{called}' is directory else 'local' }}}}"
         self._write({host: self._variables(host) | _NOWHERE | {"ansible_connection": connection}})
 
     def _write(self, others: dict[str, dict[str, object]]) -> None:
         entries = {host: self._variables(host) for host in self.hosts} | others
-        # At once, for a play may be reading it.
+        # Atomically, since a play may be reading it.
         fresh = self.path / ".hosts.new"
         fresh.write_text(json.dumps({"toys": {"hosts": entries}}))
         fresh.rename(self.path / "hosts.yml")
 
     def place(self, host: str) -> Path:
-        """The directory of a host."""
+        """Return the directory of a host."""
         return self.path / ".hosts" / host
 
     def restarts(self, host: str) -> int:
-        """How often the host's systemd was asked to restart the unit."""
+        """Return how often the host's systemctl was called to restart the unit."""
         record = self.place(host) / "record"
         return len(record.read_text().splitlines()) if record.exists() else 0
 
     def break_restart(self, host: str) -> None:
-        """From now on a restart of the unit does not come back."""
+        """Make every later restart of the unit fail."""
         (self.place(host) / "broken").touch()
 
     def make_slow(self, host: str) -> None:
-        """From now on a restart takes half a minute."""
+        """Make every later restart take a minute."""
         (self.place(host) / "slow").touch()
 
     def stop_unit(self, host: str) -> None:
-        """The unit dies."""
+        """Stop the unit."""
         (self.place(host) / UNIT).mkdir(exist_ok=True)
         (self.place(host) / UNIT / "down").touch()
 
     def repair(self, host: str) -> None:
-        """Whatever was broken is mended, and a unit that is down is started."""
+        """Undo the faults, and start a unit that is down."""
         for name in ("broken", "slow"):
             (self.place(host) / name).unlink(missing_ok=True)
         down = self.place(host) / UNIT / "down"
@@ -130,7 +130,7 @@ class LocalSite:
         }
 
 
-# Nothing listens there, and it is refused at once.
+# Nothing listens on this port: connections are refused at once.
 _NOWHERE: dict[str, object] = {
     "ansible_connection": "ssh",
     "ansible_host": "127.0.0.1",

@@ -1,4 +1,4 @@
-"""The two runners behind one harness: how to break hosts, and what really happened to them."""
+"""The two runners behind one interface: faults of hosts, and what really happened to them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 class RunnerHarness(Protocol):
-    """A runner, three hosts a, b and c of which c answers nothing, and a journal."""
+    """A runner, a journal, and three hosts a, b and c, of which c is unreachable."""
 
     store: Store
     runner: PlayRunner
@@ -61,7 +61,7 @@ class FakeRunnerHarness:
         self.fleet.hosts[host].unit(UNIT).active = False
 
     def make_slow(self, host: str) -> None:
-        """Every task of the fake takes a second of its clock: slow enough to be interrupted."""
+        """Do nothing: every task takes a second of the fake clock, which is slow enough."""
 
 
 class AnsibleRunnerHarness:
@@ -99,7 +99,7 @@ class AnsibleRunnerHarness:
 
 
 class PlayStarter:
-    """Starts plays on a harness as the engine would, and reads what they journaled."""
+    """Starts plays as the engine does, and reads what they journaled."""
 
     def __init__(self, harness: RunnerHarness) -> None:
         self.harness = harness
@@ -130,7 +130,7 @@ class PlayStarter:
         return self.harness.runner.run(play, self.progress.append, interrupted)
 
     def roll(self, *batch: str, done: Mapping[str, str] | None = None, **given: Json) -> PlayResult:
-        """A batch of the unit's playbook; ``done`` are hosts with the InvocationID they were left with."""
+        """Run the unit's playbook for a batch; ``done`` has the hosts to sweep and their InvocationIDs."""
         swept = {host: {UNIT: invocation_id} for host, invocation_id in (done or {}).items()}
         variables = {
             "systemd_unit_name": UNIT,
@@ -157,11 +157,11 @@ class PlayStarter:
         }
 
     def lose_lease(self) -> None:
-        """The run's tokens are worth nothing from now on."""
+        """Release the lease: the run's tokens are not valid any more."""
         self.harness.store.release(self.grant)
 
     def events(self, kind: type[Event]) -> list[Json]:
-        """The events of a kind, in order."""
+        """Return the events of a kind, in order."""
         events = (recorded.event for recorded in self.harness.store.read(self.run))
         return [event for event in events if isinstance(event, kind)]
 

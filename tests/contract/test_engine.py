@@ -1,6 +1,6 @@
-"""The engine, real playbooks and real processes, on local hosts: faults that only processes can have.
+"""The engine with real playbooks and processes on local hosts: faults that only processes can have.
 
-What happened to a host is read from its systemctl's record, never from the journal.
+What happened to a host is read from the record of its systemctl, never from the journal.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Look.
 
 @dataclass
 class DriverHarness:
-    """A site, its state, and the drivers started so far."""
+    """A site, its state, and the driver processes started so far."""
 
     path: Path
     site: LocalSite
@@ -181,7 +181,7 @@ def test_a_driver_killed_during_the_gates_repeats_nothing(harness: DriverHarness
     assert harness.restarts() == [1, 1, 1]
 
 
-def test_a_hard_stop_leaves_no_process_and_asks_the_host(harness: DriverHarness) -> None:
+def test_a_hard_stop_leaves_no_process_and_observes_the_host(harness: DriverHarness) -> None:
     harness.site.make_slow("b")
     driver = harness.start()
     harness.until(lambda: harness.site.restarts("b") == 1)
@@ -236,7 +236,7 @@ def test_a_host_done_earlier_that_dies_holds_before_the_next(harness: DriverHarn
     assert harness.restarts() == [1, 1, 1]
 
 
-def test_a_second_operator_is_told_who_runs(harness: DriverHarness) -> None:
+def test_a_second_operator_is_refused_with_the_holder_of_the_lease(harness: DriverHarness) -> None:
     harness.site.make_slow("a")
     first = harness.start()
     harness.until(lambda: harness.intended("a"))

@@ -31,7 +31,7 @@ def real(tmp_path: Path) -> PlayStarter:
     return PlayStarter(AnsibleRunnerHarness(tmp_path))
 
 
-def test_a_turn_restarts_once_and_says_so(plays: PlayStarter) -> None:
+def test_a_turn_restarts_once_and_journals_it(plays: PlayStarter) -> None:
     before = plays.harness.invocation_id("a")
 
     result = plays.roll("a")
@@ -79,8 +79,8 @@ def test_a_host_that_the_inventory_does_not_know_is_absent(plays: PlayStarter) -
     assert result.messages
 
 
-def test_nothing_is_touched_when_the_sweep_finds_another_start(plays: PlayStarter) -> None:
-    result = plays.roll("b", done={"a": "a start that is long over"})
+def test_nothing_is_touched_when_the_sweep_finds_another_invocation_id(plays: PlayStarter) -> None:
+    result = plays.roll("b", done={"a": "an earlier invocation id"})
 
     assert result.status == "failed"
     assert result.hosts["a"] == "failed"
@@ -106,7 +106,7 @@ def test_without_the_lease_nothing_is_restarted(plays: PlayStarter) -> None:
     assert plays.harness.restarts("a") == 0
 
 
-def test_verifying_alone_ends_the_turn_without_a_restart(plays: PlayStarter) -> None:
+def test_a_play_of_verify_and_undrain_ends_the_turn_without_a_restart(plays: PlayStarter) -> None:
     result = plays.roll("a", holdfast_phases=["verify", "undrain"])
 
     assert result.status == "ok"
@@ -114,7 +114,7 @@ def test_verifying_alone_ends_the_turn_without_a_restart(plays: PlayStarter) -> 
     assert [done.host for done in plays.events(HostDone)] == ["a"]
 
 
-def test_giving_back_alone_does_not_end_the_turn(plays: PlayStarter) -> None:
+def test_a_play_of_undrain_alone_does_not_end_the_turn(plays: PlayStarter) -> None:
     result = plays.roll("a", holdfast_phases=["undrain"])
 
     assert result.status == "ok"
@@ -143,7 +143,7 @@ def test_observing_journals_what_runs(plays: PlayStarter) -> None:
     assert seen == {("a", UNIT, a, True), ("b", UNIT, b, False)}
 
 
-def test_observing_an_unreachable_host_says_nothing(plays: PlayStarter) -> None:
+def test_observing_an_unreachable_host_journals_nothing(plays: PlayStarter) -> None:
     result = plays.play("observe.yml", ["c"], holdfast_observe={"c": [UNIT]})
 
     assert (result.status, result.hosts) == ("failed", {"c": "unreachable"})
@@ -164,7 +164,7 @@ def test_a_check_judges_every_claim(plays: PlayStarter, down: tuple[str, ...], s
     assert [(v["claim"], v["outcome"]) for v in verdicts] == [("systemd.active", wanted)]
 
 
-def test_a_sweep_fails_where_a_unit_died(plays: PlayStarter) -> None:
+def test_a_sweep_fails_on_a_host_whose_unit_stopped(plays: PlayStarter) -> None:
     done = {host: {UNIT: plays.harness.invocation_id(host)} for host in ("a", "b")}
     plays.harness.stop_unit("b")
 
@@ -173,7 +173,7 @@ def test_a_sweep_fails_where_a_unit_died(plays: PlayStarter) -> None:
     assert (result.status, result.hosts) == ("failed", {"a": "ok", "b": "failed"})
 
 
-# --- what only a real process can get wrong
+# --- faults that only a real process can have
 
 
 @ROOT
@@ -204,10 +204,10 @@ def test_a_play_leaves_neither_variables_nor_the_shells_secrets(real: PlayStarte
 # ansible-runner leaves its files open when it breaks; they are collected here, not in a test that follows.
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @ROOT
-def test_a_play_whose_output_cannot_be_kept_has_failed_and_leaves_no_process(
+def test_a_play_whose_output_cannot_be_written_has_failed_and_leaves_no_process(
     real: PlayStarter,
 ) -> None:
-    """As on a full disk: what happened is for the journal and the host to tell, and no bug of ours."""
+    """As on a full disk: the play has failed, and the journal and the host have what happened."""
     assert isinstance(real.harness, AnsibleRunnerHarness)
     runs = real.harness.state_dir / "runs"
 

@@ -1,7 +1,7 @@
 """Invariants of the engine, whatever the fleet, the faults, the crashes and the people do.
 
-Every example is a whole scenario on the fake fleet: a run, crashes and faults at random moments, repairs
-and resumes until it ends. Claims are checked against the fleet's own record of what was done to it.
+Every example is a scenario on the fake fleet: a run, crashes and faults at random moments, repairs and
+resumes until it ends. The invariants are checked against the fleet's own record.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OTHER = Holder("other", "bob", "testing", "elsewhere", "boot", 1, 1)
 
 @dataclass(frozen=True)
 class Incident:
-    """Something that people or machines do to the driver when the clock has ticked so often."""
+    """Something that happens to the driver at a tick of the clock."""
 
     tick: int
     kind: str
@@ -75,7 +75,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
 
 
 class CheckedFleet(FakeFleet):
-    """Asks at every act whether it was allowed, with eyes of its own."""
+    """A fleet that checks every act when it happens."""
 
     checker: InvariantChecker
 
@@ -87,7 +87,7 @@ class CheckedFleet(FakeFleet):
 
 @dataclass
 class InvariantChecker:
-    """The claims, checked at the moment of every act."""
+    """The invariants that are checked at every act."""
 
     harness: EngineHarness
     scenario: Scenario
@@ -163,10 +163,10 @@ class ScenarioRunner:
             try:
                 store.take(OTHER, scopes, timedelta(minutes=5), clock.now)
             except LeaseHeld:
-                event("nobody could steal the lease")
+                event("the lease could not be stolen")
 
     def run_to_the_end(self) -> int:
-        """Until the run is finished or refused; at most as often as there are things to go wrong."""
+        """Start, repair and resume until the run is finished or refused; return the exit code."""
         ended = self.attempt("")
         crashes = iter(self.scenario.crashes)
         for number in range(12):
@@ -175,9 +175,9 @@ class ScenarioRunner:
             run = self.harness.store.runs()[0]
             state = self.driver.state(run)
             if state.status is Status.FINISHED:
-                return 0  # it died with its last word in the journal
+                return 0  # it died after its last event
             if state.grant is None:
-                return 3  # it died or was aborted before it could touch anything: start anew
+                return 3  # it died or was aborted before it could touch anything
             if self.scenario.repair_first or number > 3:
                 self.harness.fleet.repair()
             self.harness.fleet.clock.now += timedelta(minutes=10)

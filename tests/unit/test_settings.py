@@ -69,7 +69,7 @@ def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
         load_settings({"HOLDFAST_CONFIG": str(tmp_path / "gone.yml")})
 
 
-def test_a_password_that_others_may_read_is_refused(tmp_path: Path) -> None:
+def test_a_password_that_others_can_read_is_refused(tmp_path: Path) -> None:
     environ = config(tmp_path, "state_url: mysql+pymysql://u:hunter2@db/holdfast\n", mode=0o640)
 
     with pytest.raises(InvalidInput, match="other users can read it") as caught:

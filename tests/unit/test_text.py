@@ -24,7 +24,7 @@ from holdfast import text as formatting
         ("Zürich — 東京", "Zürich — 東京"),
     ],
 )
-def test_literal_text_cannot_move_the_cursor(text: str, said: str) -> None:
+def test_text_without_control_characters_cannot_move_the_cursor(text: str, said: str) -> None:
     assert formatting.strip_control(text) == said
 
 
@@ -45,7 +45,7 @@ def test_duration(seconds: float, said: str) -> None:
     assert formatting.format_duration(seconds) == said
 
 
-def test_long_lists_say_how_much_they_leave_out() -> None:
+def test_long_lists_end_with_the_number_of_omitted_names() -> None:
     assert (
         formatting.join_names(f"h{n}" for n in range(10))
         == "h0, h1, h2, h3, h4, h5, h6, h7 and 2 more"

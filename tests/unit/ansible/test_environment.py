@@ -38,7 +38,7 @@ def test_the_project_is_here_or_above(tmp_path: Path) -> None:
     assert find_project({"HOLDFAST_PROJECT": str(tmp_path)}, Path("/")) == tmp_path
 
 
-def test_a_named_project_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_named_directory_that_is_no_project_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="not a Holdfast project") as caught:
         find_project({"HOLDFAST_PROJECT": str(tmp_path)}, Path("/"))
     assert "HOLDFAST_PROJECT" in caught.value.remedy
@@ -53,7 +53,7 @@ def test_the_second_request_to_stop_is_the_hard_one() -> None:
     assert (stop.at_boundary, stop.hard) == (True, True)
 
 
-def test_a_hard_stop_may_be_asked_for_at_once() -> None:
+def test_a_hard_stop_may_be_requested_at_once() -> None:
     stop = StopSignal()
     stop.request(hard=True)
     assert (stop.at_boundary, stop.hard) == (True, True)

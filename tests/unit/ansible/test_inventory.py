@@ -103,7 +103,7 @@ def test_a_sites_name_is_one_word(site: Path, name: str) -> None:
     assert "letters" in caught.value.remedy
 
 
-def test_another_locale_is_told_apart_from_a_broken_inventory(site: Path) -> None:
+def test_an_unsupported_locale_has_its_own_remedy(site: Path) -> None:
     with pytest.raises(InvalidInput, match="UTF-8") as caught:
         inventory(LC_ALL="C").read(site, "")
     assert "LC_ALL=C.UTF-8" in caught.value.remedy
@@ -121,7 +121,7 @@ def test_a_site_without_a_name_is_refused(site: Path) -> None:
         inventory().read(site, "")
 
 
-def test_half_an_inventory_is_a_wrong_inventory(site: Path) -> None:
+def test_an_inventory_that_is_read_in_part_is_refused(site: Path) -> None:
     (site / "more.yml").write_text("nova_compute: [")
 
     with pytest.raises(InvalidInput, match=r"cannot be read.*more\.yml"):

@@ -48,7 +48,7 @@ def result(
         ((stats(h1="ok", h2="failures"),), True, "failed", {"h1": "ok", "h2": "failed"}),
     ],
 )
-def test_a_play_went_well_only_if_every_host_says_so(
+def test_a_play_succeeded_only_if_every_host_did(
     events: tuple[Json, ...], well: bool, status: str, hosts: dict[str, str]
 ) -> None:
     ended = result(*events, well=well)
@@ -65,7 +65,7 @@ def test_a_play_without_hosts_has_none() -> None:
     assert result(expected=(), well=False).status == "failed"
 
 
-def test_an_interrupted_play_is_nothing_else() -> None:
+def test_an_interrupted_play_has_the_status_interrupted() -> None:
     assert result(stats(h1="ok"), stopped=True).status == "interrupted"
 
 
@@ -86,19 +86,19 @@ def test_an_interrupted_play_is_nothing_else() -> None:
         ({"msg": "x" * 5000}, "x" * 2000),
     ],
 )
-def test_the_message_is_the_failed_tasks_words(res: Json, words: str) -> None:
+def test_the_message_is_the_output_of_the_failed_task(res: Json, words: str) -> None:
     ended = result(failed("h1", **res), stats(h1="failures"), well=False)
 
     assert ended.messages == {"h1": words}
 
 
-def test_an_ignored_failure_says_nothing() -> None:
+def test_an_ignored_failure_has_no_message() -> None:
     ignored = event("runner_on_failed", host="h1", ignore_errors=True, res={"msg": "never mind"})
 
     assert result(ignored, stats(h1="dark"), well=False).messages == {}
 
 
-def test_without_any_host_the_end_of_the_output_tells() -> None:
+def test_without_messages_of_hosts_the_end_of_the_output_is_kept() -> None:
     lines = [event("verbose", stdout=f"line {number}\r\n") for number in range(20)]
 
     ended = result(*lines, event("verbose", stdout="[ERROR]: no such role"), well=False)

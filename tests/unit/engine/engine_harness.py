@@ -75,7 +75,7 @@ def make_policy(**given: Json) -> PlaybookPolicy:
 
 @dataclass
 class FakeInventory:
-    """An inventory; one group holds all hosts unless the test says otherwise."""
+    """An inventory with the given groups."""
 
     groups: dict[str, tuple[str, ...]]
     name: str = "lab"
@@ -92,7 +92,7 @@ class FakeInventory:
 
 @dataclass
 class FakePlaybooks:
-    """Playbooks by name."""
+    """Playbooks with the given policies."""
 
     policies: dict[str, PlaybookPolicy]
 

@@ -1,4 +1,4 @@
-"""A run whose id is known beforehand, and a plan that begins with somebody's word."""
+"""A run whose id is known beforehand, and a plan that begins with an approval."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def planned(harness: EngineHarness) -> Plan:
     return harness.engine().planner.plan(write_runbook(harness.path, *BLOCKS), harness.path, {})
 
 
-def test_a_run_has_the_id_that_was_asked_for(harness: EngineHarness) -> None:
+def test_a_run_has_the_id_that_was_given(harness: EngineHarness) -> None:
     engine = harness.engine()
     run = engine.new_run("broker-restart")
     assert engine.start(planned(harness), "ada", "x", run).run == run
 
 
-def test_an_id_is_used_once(harness: EngineHarness) -> None:
+def test_a_run_id_is_used_once(harness: EngineHarness) -> None:
     engine = harness.engine()
     run = engine.new_run("broker-restart")
     engine.start(planned(harness), "ada", "x", run)
@@ -38,7 +38,7 @@ def test_an_id_is_used_once(harness: EngineHarness) -> None:
     assert set(harness.fleet.restarts().values()) == {1}
 
 
-def test_a_plan_that_begins_with_a_word_is_another_plan(harness: EngineHarness) -> None:
+def test_a_plan_that_begins_with_an_approval_has_another_hash(harness: EngineHarness) -> None:
     plan = planned(harness)
     before = plan.hash
     first = plan.begun_by_approval("May it?", ApprovalPolicy(count=2))
@@ -48,24 +48,24 @@ def test_a_plan_that_begins_with_a_word_is_another_plan(harness: EngineHarness) 
     assert Plan.from_journal(first.as_json(), "the plan") == first
 
 
-def test_without_the_word_nothing_is_touched(harness: EngineHarness) -> None:
+def test_without_the_approval_nothing_is_touched(harness: EngineHarness) -> None:
     plan = planned(harness).begun_by_approval("May it?", ApprovalPolicy(deadline_seconds=60))
     ended = harness.engine().start(plan, "ada", "x")
     assert (ended.code, ended.state.status) == (3, Status.REFUSED)
     assert harness.fleet.history == []
 
 
-def test_with_the_word_it_runs(harness: EngineHarness) -> None:
+def test_with_the_approval_it_runs(harness: EngineHarness) -> None:
     engine = harness.engine()
     plan = planned(harness).begun_by_approval("May it?", ApprovalPolicy())
     run = engine.new_run("broker-restart")
 
-    def bob() -> None:
+    def approve() -> None:
         state = engine.state(run) if harness.store.read(run) else None
         if state and state.step.approval_requested_at and not state.step.approvals:
             assert harness.fleet.history == []
             engine.approve(run, "bob")
 
-    harness.fleet.clock.on_tick.append(bob)
+    harness.fleet.clock.on_tick.append(approve)
     assert engine.start(plan, "ada", "x", run).code == 0
     assert len(harness.fleet.restarts()) == 2

@@ -48,7 +48,7 @@ def events(harness: EngineHarness, ended: RunResult, kind: type) -> list[Json]:
     return [e.event for e in harness.store.read(ended.run) if isinstance(e.event, kind)]
 
 
-# --- 1: never more than the batch is out, never a batch while anything is not well
+# --- 1: never more hosts out than the batch, never a batch while a host is unhealthy
 
 
 def test_never_more_than_the_batch_is_out(harness: EngineHarness) -> None:
@@ -60,7 +60,7 @@ def test_never_more_than_the_batch_is_out(harness: EngineHarness) -> None:
         assert any(entry.not_serving <= batch for batch in batches)
 
 
-def test_a_batch_waits_for_nothing_that_is_ill_outside_it(harness: EngineHarness) -> None:
+def test_an_unhealthy_host_outside_the_batch_holds_the_run(harness: EngineHarness) -> None:
     harness.fleet.faults.append(Fault("h3", "unhealthy", before=("h2", Phase.PREFLIGHT)))
 
     ended = run(harness)
@@ -69,7 +69,7 @@ def test_a_batch_waits_for_nothing_that_is_ill_outside_it(harness: EngineHarness
     assert restarted(harness) == ["h1"]
 
 
-def test_hosts_done_earlier_are_looked_at_again_with_every_batch(harness: EngineHarness) -> None:
+def test_hosts_done_earlier_are_swept_with_every_batch(harness: EngineHarness) -> None:
     harness.fleet.faults.append(Fault("h1", "stopped", before=("h2", Phase.VERIFY)))
 
     ended = run(harness)
@@ -91,7 +91,7 @@ def test_the_last_batch_is_followed_by_a_sweep(harness: EngineHarness) -> None:
     assert ended.state.held.host == "h1"
 
 
-def test_a_sweep_looks_at_what_earlier_steps_did(harness: EngineHarness) -> None:
+def test_a_sweep_includes_hosts_of_earlier_steps(harness: EngineHarness) -> None:
     harness.fleet.faults.append(Fault("h3", "stopped", before=("h1", Phase.VERIFY), nth=2))
 
     ended = run(harness, ROLL, SECOND)
@@ -117,7 +117,7 @@ def test_the_survey_comes_before_everything(harness: EngineHarness) -> None:
 
 
 def test_a_later_step_is_surveyed_again(harness: EngineHarness) -> None:
-    """A roll's own sweep and gates need not ask what the next step's service needs."""
+    """The sweep and gates of a roll need not prove what the service of the next step needs."""
     harness.fleet.hosts["h3"].leaders = 7
     harness.fleet.faults.append(Fault("h3", "unknown", before=("h3", Phase.UNDRAIN)))
 
@@ -132,11 +132,11 @@ def test_a_later_step_is_surveyed_again(harness: EngineHarness) -> None:
 def test_a_host_is_done_only_after_its_gates(harness: EngineHarness) -> None:
     ended = run(harness)
 
-    said = [entry.event for entry in harness.store.read(ended.run)]
+    events_of_run = [entry.event for entry in harness.store.read(ended.run)]
     for host in ("h1", "h2", "h3"):
         mine = [
             event.kind if not isinstance(event, ActDone | ActIntended) else event.act.value
-            for event in said
+            for event in events_of_run
             if getattr(event, "host", "") == host
             and not (isinstance(event, GateJudged) and event.phase in {"sweep", "check"})
         ]
@@ -150,9 +150,9 @@ def test_a_host_is_done_only_after_its_gates(harness: EngineHarness) -> None:
         ]
 
 
-def test_a_play_that_ends_well_without_a_word_of_its_host_holds(harness: EngineHarness) -> None:
-    class Silent:
-        """A journal that loses what plays say of hosts that are done."""
+def test_a_play_that_succeeds_without_recording_host_done_holds(harness: EngineHarness) -> None:
+    class JournalWithoutHostDone:
+        """A journal that loses every host_done."""
 
         def append(self, run: str, event: Json) -> Json:
             if event.kind != "host_done":
@@ -162,7 +162,7 @@ def test_a_play_that_ends_well_without_a_word_of_its_host_holds(harness: EngineH
         def append_guarded(self, grant: Json, event: Json, now: Json) -> Json:
             return harness.store.append_guarded(grant, event, now)
 
-    engine = harness.engine(FakeRunner(harness.fleet, Silent()))
+    engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutHostDone()))
     plan = engine.planner.plan(write_runbook(harness.path, ROLL), harness.path, {})
 
     ended = engine.start(plan, "ada", "why")
@@ -177,9 +177,7 @@ def test_a_play_that_ends_well_without_a_word_of_its_host_holds(harness: EngineH
 @pytest.mark.parametrize(
     "kind", ["unhealthy", "unknown", "unreachable", "restart_fails", "stopped"]
 )
-def test_whatever_is_not_pass_holds_and_nothing_is_repeated(
-    harness: EngineHarness, kind: str
-) -> None:
+def test_every_fault_holds_and_no_act_is_repeated(harness: EngineHarness, kind: str) -> None:
     before = ("h2", Phase.RESTART if kind == "restart_fails" else Phase.VERIFY)
     harness.fleet.faults.append(Fault("h2", kind, before=before))
 
@@ -213,10 +211,10 @@ def test_a_check_of_one_host_each_names_the_host_that_fails(harness: EngineHarne
     assert "h2 does not serve" in ended.state.refused.evidence
 
 
-# --- 5: a failed host is left as it is, and the message says so
+# --- 5: a failed host is left as it is, and the hold reports it
 
 
-def test_a_hold_says_where_why_what_is_left_and_what_comes_next(harness: EngineHarness) -> None:
+def test_a_hold_reports_host_evidence_states_and_next_commands(harness: EngineHarness) -> None:
     harness.fleet.faults.append(Fault("h2", "unhealthy", before=("h2", Phase.VERIFY)))
 
     ended = run(harness)
@@ -237,14 +235,14 @@ def test_a_hold_says_where_why_what_is_left_and_what_comes_next(harness: EngineH
     assert harness.fleet.hosts["h2"].drained_by == ended.run
 
 
-def test_a_hold_gives_the_lease_back(harness: EngineHarness) -> None:
+def test_a_hold_releases_the_lease(harness: EngineHarness) -> None:
     harness.fleet.faults.append(Fault("h2", "unhealthy", before=("h2", Phase.VERIFY)))
     run(harness)
 
     assert not harness.store.holders("lab/broker", harness.fleet.clock())
 
 
-# --- 6: intent before act; resume asks the host
+# --- 6: intent before act; a resume observes the host
 
 
 def test_every_act_follows_its_intent_with_the_invocation_id(harness: EngineHarness) -> None:
@@ -256,7 +254,7 @@ def test_every_act_follows_its_intent_with_the_invocation_id(harness: EngineHarn
     ]
 
 
-# --- 7: what names nothing is refused
+# --- 7: what is missing or proves nothing is refused
 
 
 def test_a_run_without_a_reason_is_refused(harness: EngineHarness) -> None:
@@ -269,13 +267,13 @@ def test_a_run_without_a_reason_is_refused(harness: EngineHarness) -> None:
 
 
 def test_a_check_whose_play_judged_nothing_does_not_pass(harness: EngineHarness) -> None:
-    class Mute:
+    class JournalWithoutGates:
         def append(self, run: str, event: Json) -> Json:
             return None if event.kind == "gate_judged" else harness.store.append(run, event)
 
         append_guarded = None
 
-    engine = harness.engine(FakeRunner(harness.fleet, Mute()))  # type: ignore[arg-type]  # by design
+    engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutGates()))  # type: ignore[arg-type]  # by design
     plan = engine.planner.plan(write_runbook(harness.path, ROLL), harness.path, {})
 
     assert engine.start(plan, "ada", "why").code == 3
@@ -284,7 +282,9 @@ def test_a_check_whose_play_judged_nothing_does_not_pass(harness: EngineHarness)
 # --- 8: the lease
 
 
-def test_another_run_is_refused_before_anything(harness: EngineHarness) -> None:
+def test_a_run_whose_scope_is_held_is_refused_before_anything_is_journaled(
+    harness: EngineHarness,
+) -> None:
     scopes = {"lab/broker": LeaseMode.SHARED}
     harness.store.take(OTHER, scopes, timedelta(minutes=5), harness.fleet.clock())
 
@@ -296,22 +296,22 @@ def test_another_run_is_refused_before_anything(harness: EngineHarness) -> None:
     assert not harness.store.runs()
 
 
-def test_what_a_service_needs_is_kept_from_others(harness: EngineHarness) -> None:
+def test_a_service_that_is_needed_is_leased_shared(harness: EngineHarness) -> None:
     seen: list[set[str]] = []
 
-    def look() -> None:
+    def read_modes() -> None:
         rows = harness.store.holders("lab/broker", harness.fleet.clock())
         seen.append({row.mode.value for row in rows})
 
-    harness.fleet.clock.on_tick.append(look)
+    harness.fleet.clock.on_tick.append(read_modes)
     run(harness, SECOND)
 
     assert {"shared"} in seen
     assert {"exclusive"} not in seen
 
 
-def test_the_lease_is_renewed_while_the_run_lives(harness: EngineHarness) -> None:
-    """Twenty minutes of gates: longer than the lease by far."""
+def test_the_lease_is_renewed_while_the_driver_runs(harness: EngineHarness) -> None:
+    """Twenty minutes of gates: far longer than the lease is valid."""
 
     def slowly() -> None:
         harness.fleet.clock.now += timedelta(seconds=19)
@@ -352,7 +352,7 @@ def test_a_lost_lease_stops_the_play_at_its_next_act_and_holds(
 # --- 10: undo touches only what the run did
 
 
-def test_what_somebody_else_drained_stays_drained(harness: EngineHarness) -> None:
+def test_a_host_drained_by_another_person_stays_drained(harness: EngineHarness) -> None:
     harness.policies["broker_restart.yml"] = make_policy(survey=())
     harness.fleet.hosts["h1"].drained_by = "somebody"
 
@@ -362,7 +362,7 @@ def test_what_somebody_else_drained_stays_drained(harness: EngineHarness) -> Non
     assert "undrain" not in {e.action for e in harness.fleet.history if e.host == "h1"}
 
 
-def test_order_follows_the_evidence_of_the_moment(harness: EngineHarness) -> None:
+def test_the_order_follows_the_latest_evidence(harness: EngineHarness) -> None:
     harness.fleet.hosts["h1"].leaders = 3
     ended = run(harness)
 

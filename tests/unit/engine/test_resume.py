@@ -1,4 +1,4 @@
-"""A crash at any point, and what a resume makes of it: one restart per host, none forgotten."""
+"""A crash at any event, and the resume after it: every host is restarted exactly once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def resume(harness: EngineHarness, reason: str = "repaired") -> RunResult:
 
 
 def crash(harness: EngineHarness, at: int, *, after: bool) -> bool:
-    """Whether the run was killed at its ``at``-th entry."""
+    """Start a run whose driver is killed at its ``at``-th event; return whether it was."""
     harness.crashing_store.crash_at, harness.crashing_store.crash_after_write = at, after
     try:
         start(harness)
@@ -57,7 +57,7 @@ def crash(harness: EngineHarness, at: int, *, after: bool) -> bool:
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("at", range(1, EVENTS_OF_TWO_HOSTS + 1))
-def test_a_crash_at_any_entry_costs_and_repeats_no_restart(
+def test_a_crash_at_any_event_loses_and_repeats_no_restart(
     harness: EngineHarness, at: int, after: bool
 ) -> None:
     assert crash(harness, at, after=after)
@@ -73,8 +73,8 @@ def test_a_crash_at_any_entry_costs_and_repeats_no_restart(
     assert not harness.fleet.not_serving()
 
 
-def test_all_entries_were_crashed_at(harness: EngineHarness) -> None:
-    """The range above would miss entries that were added later."""
+def test_the_crashes_cover_all_events(harness: EngineHarness) -> None:
+    """The range above would miss events that are added later."""
     ended = start(harness)
 
     assert ended.state.seq == EVENTS_OF_TWO_HOSTS
@@ -89,7 +89,7 @@ def stop_at_h1(
     return ended
 
 
-def test_a_restarted_host_is_gated_and_not_restarted(harness: EngineHarness) -> None:
+def test_a_restarted_host_is_verified_and_not_restarted_again(harness: EngineHarness) -> None:
     stop_at_h1(harness)
     harness.fleet.repair()
 
@@ -101,7 +101,7 @@ def test_a_restarted_host_is_gated_and_not_restarted(harness: EngineHarness) -> 
     assert harness.fleet.restarts()["h1", "broker"] == 1
 
 
-def test_a_drained_host_that_was_not_restarted_is_given_back_first(harness: EngineHarness) -> None:
+def test_a_drained_host_that_was_not_restarted_is_undrained_first(harness: EngineHarness) -> None:
     stop_at_h1(harness, "unreachable", Phase.RESTART)
     harness.fleet.repair()
 
@@ -121,19 +121,21 @@ def test_a_host_that_an_operator_started_counts_as_restarted(harness: EngineHarn
     assert harness.fleet.restarts()["h1", "broker"] == 1
 
 
-def test_hosts_in_hand_are_asked_before_anything_else(harness: EngineHarness) -> None:
+def test_hosts_in_hand_are_observed_before_anything_else(harness: EngineHarness) -> None:
     ended = stop_at_h1(harness)
     harness.fleet.repair()
     resume(harness)
 
     after = [e.event for e in harness.store.read(ended.run, after=ended.state.seq)]
-    looks = [e for e in after if isinstance(e, InspectionStarted | Observed | BatchStarted)]
-    assert isinstance(looks[0], InspectionStarted)
-    assert (looks[0].what, looks[0].hosts) == ("observe", ["h1"])
-    assert isinstance(looks[1], Observed)
+    first = [e for e in after if isinstance(e, InspectionStarted | Observed | BatchStarted)]
+    assert isinstance(first[0], InspectionStarted)
+    assert (first[0].what, first[0].hosts) == ("observe", ["h1"])
+    assert isinstance(first[1], Observed)
 
 
-def test_a_host_that_cannot_be_asked_holds_with_an_unknown_outcome(harness: EngineHarness) -> None:
+def test_a_host_that_cannot_be_observed_holds_with_an_unknown_outcome(
+    harness: EngineHarness,
+) -> None:
     """The driver dies between the intent to restart and the restart's outcome."""
     harness.crashing_store.crash_at = 11
     with pytest.raises(DriverKilled):
@@ -155,11 +157,11 @@ def test_a_host_that_cannot_be_asked_holds_with_an_unknown_outcome(harness: Engi
     assert before.get(("h1", "broker"), 0) <= 1
 
 
-def test_done_hosts_are_asked_again_so_that_a_repair_is_no_fault(harness: EngineHarness) -> None:
+def test_done_hosts_are_observed_again_so_that_a_repair_is_no_fault(harness: EngineHarness) -> None:
     harness.fleet.faults.append(Fault("h1", "stopped", before=("h2", Phase.PREFLIGHT)))
     assert start(harness).code == 4
 
-    # Resumed without a repair: it holds again, and says what is wrong.
+    # Resumed without a repair: it holds again, with the fault.
     again = resume(harness)
     assert again.code == 4
     assert again.state.held is not None
@@ -170,7 +172,7 @@ def test_done_hosts_are_asked_again_so_that_a_repair_is_no_fault(harness: Engine
     assert harness.fleet.restarts() == {("h1", "broker"): 1, ("h2", "broker"): 1}
 
 
-def test_the_survey_is_asked_again(harness: EngineHarness) -> None:
+def test_the_survey_is_repeated(harness: EngineHarness) -> None:
     stop_at_h1(harness, "unreachable", Phase.PREFLIGHT)
     harness.fleet.repair()
     harness.fleet.hosts["h2"].healthy = False
@@ -192,52 +194,52 @@ def test_order_is_decided_from_fresh_evidence(harness: EngineHarness) -> None:
     assert [batch.hosts for batch in ended.state.batches] == [("h1",), ("h2",), ("h1",)]
 
 
-# --- who may resume what
+# --- which runs may be resumed
 
 
-def test_a_living_run_is_not_resumed(harness: EngineHarness) -> None:
-    words: list[str] = []
+def test_a_run_with_a_living_driver_is_not_resumed(harness: EngineHarness) -> None:
+    messages: list[str] = []
 
     def intrude() -> None:
-        if len(harness.fleet.history) == 2 and not words:
+        if len(harness.fleet.history) == 2 and not messages:
             with pytest.raises(LeaseHeld) as caught:
                 resume(harness)
-            words.append(caught.value.message)
+            messages.append(caught.value.message)
 
     harness.fleet.clock.on_tick.append(intrude)
 
     assert start(harness).code == 0
-    assert "ada" in words[0]
+    assert "ada" in messages[0]
 
 
 def test_a_run_in_its_survey_is_not_resumed(harness: EngineHarness) -> None:
-    words: list[str] = []
+    messages: list[str] = []
 
     def intrude() -> None:
-        if not words:
+        if not messages:
             with pytest.raises(InvalidInput) as caught:
                 resume(harness)
-            words.append(caught.value.message)
+            messages.append(caught.value.message)
 
     harness.fleet.clock.on_tick.append(intrude)
 
     assert start(harness).code == 0
-    assert "never held its lease" in words[0]
+    assert "never held its lease" in messages[0]
 
 
 def test_a_run_is_not_driven_under_a_lease_that_another_process_took_for_it(
     harness: EngineHarness,
 ) -> None:
-    """Whoever wrote the lease into the journal drives the run, whatever this process was about to do."""
+    """The process whose lease is the last in the journal drives the run, and no other."""
     seen: list[int] = []
 
     def intrude() -> None:
         if not seen:
             run = harness.store.runs()[0]
             seen.append(len(harness.store.read(run)))
-            mine = Holder(run, "eve", "hers", "ctl9", "boot", 99, 99)
+            other = Holder(run, "eve", "hers", "ctl9", "boot", 99, 99)
             scopes, now = {"lab/broker": LeaseMode.EXCLUSIVE}, harness.fleet.clock()
-            grant = harness.store.take(mine, scopes, timedelta(minutes=5), now)
+            grant = harness.store.take(other, scopes, timedelta(minutes=5), now)
             harness.store.append(run, LeaseTaken(at=now, tokens=dict(grant.tokens)))
 
     harness.fleet.clock.on_tick.append(intrude)
@@ -249,8 +251,8 @@ def test_a_run_is_not_driven_under_a_lease_that_another_process_took_for_it(
     assert {"step_started", "held"}.isdisjoint(e.event.kind for e in harness.store.read(ended.run))
 
 
-def test_a_frozen_driver_that_was_replaced_falls_silent(harness: EngineHarness) -> None:
-    """Frozen in its first play, past its lease; another resumes and finishes; then it wakes up."""
+def test_a_frozen_driver_that_was_replaced_records_nothing_more(harness: EngineHarness) -> None:
+    """Frozen in its first play until its lease expired; another driver finishes; then it continues."""
     codes: list[int] = []
 
     def freeze() -> None:
@@ -266,7 +268,7 @@ def test_a_frozen_driver_that_was_replaced_falls_silent(harness: EngineHarness) 
     assert codes == [-1, 0]
     assert woken.code == 4
     kinds = [entry.event.kind for entry in harness.store.read(woken.run)]
-    # The play that woke up with it still tells what it saw; the driver has no word any more.
+    # Its play still journals what it observed; the driver journals nothing more.
     assert set(kinds[kinds.index("finished") + 1 :]) <= {"gate_judged", "act_done", "host_done"}
     assert harness.fleet.restarts() == {("h1", "broker"): 1, ("h2", "broker"): 1}
 
@@ -283,7 +285,7 @@ def test_while_another_run_holds_the_scope_a_resume_is_refused(harness: EngineHa
 
 
 @pytest.mark.parametrize("ending", ["finished", "refused"])
-def test_what_has_ended_for_good_is_not_resumed(harness: EngineHarness, ending: str) -> None:
+def test_a_finished_or_refused_run_is_not_resumed(harness: EngineHarness, ending: str) -> None:
     harness.fleet.hosts["h1"].healthy = ending == "finished"
     start(harness)
 
@@ -330,7 +332,7 @@ def test_hosts_that_left_the_inventory_stop_a_resume(harness: EngineHarness) -> 
         resume(harness)
 
 
-def test_an_aborted_run_goes_on(harness: EngineHarness) -> None:
+def test_an_aborted_run_is_resumed(harness: EngineHarness) -> None:
     def ask() -> None:
         if len(harness.fleet.history) == 1 and not engine.stop.at_boundary:
             engine.stop.request()
@@ -354,7 +356,7 @@ def test_an_old_request_to_abort_does_not_stop_a_resumed_run(harness: EngineHarn
     assert resume(harness).code == 0
 
 
-def test_a_dead_run_says_where_it_stands(harness: EngineHarness) -> None:
+def test_a_run_whose_driver_died_is_reported_like_a_hold(harness: EngineHarness) -> None:
     assert crash(harness, 11, after=True)
 
     message = hold_message(harness.engine().state(harness.store.runs()[0]))
@@ -366,7 +368,7 @@ def test_a_dead_run_says_where_it_stands(harness: EngineHarness) -> None:
     assert message.next_commands[0].startswith("holdfast resume ")
 
 
-def test_reporting_a_dead_run_does_not_change_its_state(harness: EngineHarness) -> None:
+def test_the_report_of_a_run_does_not_change_its_state(harness: EngineHarness) -> None:
     assert crash(harness, 2, after=True)
     state = harness.engine().state(harness.store.runs()[0])
     before = copy.deepcopy(state)
@@ -376,7 +378,7 @@ def test_reporting_a_dead_run_does_not_change_its_state(harness: EngineHarness) 
     assert not state.steps
 
 
-def test_two_units_of_which_one_was_restarted_are_left_to_a_person(harness: EngineHarness) -> None:
+def test_a_host_with_only_one_of_two_units_restarted_holds(harness: EngineHarness) -> None:
     harness.policies["broker_restart.yml"] = make_policy(survey=())
     ended = stop_at_h1(harness)
     [intent] = [

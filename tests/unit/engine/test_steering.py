@@ -1,4 +1,4 @@
-"""Aborts, approvals, and a journal that fails in the middle."""
+"""Aborts, approvals, and a journal that fails during a run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def start(harness: EngineHarness, engine: Engine, *blocks: str) -> RunResult:
 
 
 def when(harness: EngineHarness, condition: Callable[[], bool], act: Callable[[], object]) -> None:
-    """Do something once, at the first tick of the clock at which the condition holds."""
+    """Call ``act`` once, at the first tick of the clock at which the condition is true."""
     done: list[bool] = []
 
     def watch() -> None:
@@ -66,7 +66,7 @@ def restarted(harness: EngineHarness) -> list[str]:
 # --- abort
 
 
-def test_an_abort_finishes_and_gates_the_host_in_hand(harness: EngineHarness) -> None:
+def test_an_abort_finishes_and_verifies_the_host_in_hand(harness: EngineHarness) -> None:
     engine = harness.engine()
     when(harness, acts(harness, 1), engine.stop.request)
 
@@ -98,12 +98,12 @@ def test_an_abort_may_come_from_another_process(harness: EngineHarness) -> None:
 
 
 def aborted(harness: EngineHarness) -> list[str]:
-    """By whom the newest run was aborted, as often as its journal says so."""
+    """Return who aborted the newest run, once for every such event in its journal."""
     events = [each.event for each in harness.store.read(harness.store.runs()[0])]
     return [event.by for event in events if isinstance(event, Aborted)]
 
 
-def test_an_abort_before_the_lease_is_said_once_and_nothing_is_touched(
+def test_an_abort_before_the_lease_is_recorded_once_and_nothing_is_touched(
     harness: EngineHarness,
 ) -> None:
     engine, other = harness.engine(), harness.engine()
@@ -121,14 +121,14 @@ def test_an_abort_before_the_lease_is_said_once_and_nothing_is_touched(
     assert not harness.fleet.history
 
 
-def test_a_driver_and_an_asker_who_abort_at_the_same_moment_say_it_once(
+def test_two_processes_that_abort_at_the_same_moment_record_it_once(
     harness: EngineHarness,
 ) -> None:
-    """The run is closed between the driver's decision to abort and its word."""
+    """The other process records the abort between the driver's decision and its record."""
     engine, other = harness.engine(), harness.engine()
 
-    class Slow:
-        """Whoever asked is faster, just now."""
+    class StoreWithAFasterProcess:
+        """Lets the other process abort immediately before the driver."""
 
         def __getattr__(self, name: str) -> Json:
             return getattr(harness.crashing_store, name)
@@ -137,7 +137,7 @@ def test_a_driver_and_an_asker_who_abort_at_the_same_moment_say_it_once(
             other.request_abort(run, "eve")
             return harness.store.append_next(run, event, after)
 
-    engine._dependencies = replace(engine._dependencies, store=Slow())  # type: ignore[arg-type]  # a store
+    engine._dependencies = replace(engine._dependencies, store=StoreWithAFasterProcess())  # type: ignore[arg-type]  # a store
     when(harness, lambda: bool(harness.store.runs()), engine.stop.request)
 
     ended = start(harness, engine)
@@ -146,14 +146,14 @@ def test_a_driver_and_an_asker_who_abort_at_the_same_moment_say_it_once(
     assert aborted(harness) == ["eve"]
 
 
-def test_a_lease_taken_while_an_abort_is_asked_leaves_the_end_to_the_driver(
+def test_an_abort_requested_while_the_lease_is_taken_is_recorded_once(
     harness: EngineHarness,
 ) -> None:
-    """The driver takes its lease between the request and its being heard."""
+    """The driver takes its lease after the request and before it reads the request."""
     engine, other = harness.engine(), harness.engine()
 
-    class Asking:
-        """Somebody asks, right before the lease is in the journal."""
+    class StoreWithAnAbortRequest:
+        """Lets the other process request an abort immediately before the lease is journaled."""
 
         def __getattr__(self, name: str) -> Json:
             return getattr(harness.crashing_store, name)
@@ -161,10 +161,10 @@ def test_a_lease_taken_while_an_abort_is_asked_leaves_the_end_to_the_driver(
         def append_guarded(self, grant: Json, event: Event, now: Json) -> Json:
             if isinstance(event, LeaseTaken):
                 state = other.request_abort(grant.run, "eve")
-                assert state.status is Status.ABORTED, "no lease of it is known"
+                assert state.status is Status.ABORTED, "the journal has no lease of it yet"
             return harness.store.append_guarded(grant, event, now)
 
-    engine._dependencies = replace(engine._dependencies, store=Asking())  # type: ignore[arg-type]  # a store
+    engine._dependencies = replace(engine._dependencies, store=StoreWithAnAbortRequest())  # type: ignore[arg-type]  # a store
 
     ended = start(harness, engine)
 
@@ -181,12 +181,14 @@ def test_an_abort_during_a_soak_does_not_wait_for_it(harness: EngineHarness) -> 
     ended = start(harness, engine, "wait: {gates: [fake.all_serve], seconds: 300}", ROLL)
 
     assert ended.code == 5
-    looks = [e.event for e in harness.store.read(ended.run) if isinstance(e.event, InspectionEnded)]
-    assert [look.status for look in looks] == ["interrupted"]
+    inspections = [
+        e.event for e in harness.store.read(ended.run) if isinstance(e.event, InspectionEnded)
+    ]
+    assert [inspection.status for inspection in inspections] == ["interrupted"]
     assert not harness.fleet.history
 
 
-def test_a_hard_stop_ends_the_play_and_asks_the_host(harness: EngineHarness) -> None:
+def test_a_hard_stop_ends_the_play_and_observes_the_host(harness: EngineHarness) -> None:
     engine = harness.engine()
     when(harness, acts(harness, 2), lambda: engine.stop.request(hard=True))
 
@@ -205,9 +207,9 @@ def test_a_hard_stop_ends_the_play_and_asks_the_host(harness: EngineHarness) -> 
 def test_a_hard_stop_whose_host_does_not_answer_has_an_unknown_outcome(
     harness: EngineHarness,
 ) -> None:
-    """The play ends between a restart and its record, and the host is gone."""
+    """The play ends between a restart and its event, and the host does not answer any more."""
 
-    class Deaf:
+    class JournalWithoutTheRestart:
         """The outcome of the restart never reaches the journal."""
 
         def append(self, run: str, event: Event) -> Json:
@@ -220,7 +222,7 @@ def test_a_hard_stop_whose_host_does_not_answer_has_an_unknown_outcome(
         def append_guarded(self, grant: Json, event: Event, now: Json) -> Json:
             return harness.store.append_guarded(grant, event, now)
 
-    engine = harness.engine(FakeRunner(harness.fleet, Deaf()))
+    engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutTheRestart()))
 
     ended = start(harness, engine)
 
@@ -229,7 +231,7 @@ def test_a_hard_stop_whose_host_does_not_answer_has_an_unknown_outcome(
     assert ended.state.held.host == "h1"
 
 
-def test_a_hold_is_left_by_aborting_it(harness: EngineHarness) -> None:
+def test_a_held_run_is_aborted_at_once(harness: EngineHarness) -> None:
     harness.fleet.faults.append(Fault("h1", "unhealthy", before=("h1", Phase.VERIFY)))
     ended = start(harness, harness.engine())
     assert ended.code == 4
@@ -241,7 +243,7 @@ def test_a_hold_is_left_by_aborting_it(harness: EngineHarness) -> None:
     assert "fake undrain h1" in state.aborted.next_commands
 
 
-def test_what_has_ended_cannot_be_aborted(harness: EngineHarness) -> None:
+def test_a_finished_run_cannot_be_aborted(harness: EngineHarness) -> None:
     ended = start(harness, harness.engine())
 
     with pytest.raises(InvalidInput, match="has ended already"):
@@ -251,7 +253,7 @@ def test_what_has_ended_cannot_be_aborted(harness: EngineHarness) -> None:
 # --- approvals
 
 
-def asked(harness: EngineHarness) -> Callable[[], bool]:
+def approval_is_requested(harness: EngineHarness) -> Callable[[], bool]:
     return lambda: any(
         isinstance(heard, Recorded) and isinstance(heard.event, ApprovalRequested)
         for heard in harness.notifications
@@ -262,8 +264,8 @@ def approve(harness: EngineHarness, by: str) -> Callable[[], object]:
     return lambda: harness.engine().approve(harness.store.runs()[0], by)
 
 
-def test_a_run_waits_for_somebody_elses_word(harness: EngineHarness) -> None:
-    when(harness, asked(harness), approve(harness, "eve"))
+def test_a_run_waits_for_the_approval_of_another_person(harness: EngineHarness) -> None:
+    when(harness, approval_is_requested(harness), approve(harness, "eve"))
 
     ended = start(harness, harness.engine(), ASK, ROLL)
 
@@ -271,8 +273,10 @@ def test_a_run_waits_for_somebody_elses_word(harness: EngineHarness) -> None:
     assert len(restarted(harness)) == 3
 
 
-def test_ones_own_word_is_not_enough_and_time_runs_out(harness: EngineHarness) -> None:
-    when(harness, asked(harness), approve(harness, "ada"))
+def test_an_approval_by_the_starter_does_not_count_and_the_request_expires(
+    harness: EngineHarness,
+) -> None:
+    when(harness, approval_is_requested(harness), approve(harness, "ada"))
 
     ended = start(harness, harness.engine(), ASK, ROLL)
 
@@ -289,7 +293,7 @@ def test_after_an_act_a_missing_approval_holds(harness: EngineHarness) -> None:
     assert len(restarted(harness)) == 3
 
 
-def test_the_lease_lives_while_people_think(harness: EngineHarness) -> None:
+def test_the_lease_is_renewed_while_a_run_waits_for_approval(harness: EngineHarness) -> None:
     def late() -> bool:
         started = harness.store.read(harness.store.runs()[0])[0].event.at
         return harness.fleet.clock() - started > timedelta(minutes=8)
@@ -299,14 +303,14 @@ def test_the_lease_lives_while_people_think(harness: EngineHarness) -> None:
     assert start(harness, harness.engine(), ASK, ROLL).code == 0
 
 
-def test_an_abort_ends_the_waiting(harness: EngineHarness) -> None:
+def test_an_abort_ends_the_wait_for_approval(harness: EngineHarness) -> None:
     engine = harness.engine()
-    when(harness, asked(harness), engine.stop.request)
+    when(harness, approval_is_requested(harness), engine.stop.request)
 
     assert start(harness, engine, ASK, ROLL).code == 5
 
 
-def test_nobody_approves_what_was_not_asked(harness: EngineHarness) -> None:
+def test_a_run_that_waits_for_no_approval_is_not_approved(harness: EngineHarness) -> None:
     ended = start(harness, harness.engine())
 
     with pytest.raises(InvalidInput, match="does not wait"):
@@ -317,8 +321,8 @@ def test_nobody_approves_what_was_not_asked(harness: EngineHarness) -> None:
 
 
 def test_a_journal_lost_in_a_play_stops_everything(harness: EngineHarness) -> None:
-    class Failing:
-        """The database goes away with the restart's outcome."""
+    class JournalThatFails:
+        """A journal that becomes unusable with the result of the restart."""
 
         def append(self, run: str, event: Event) -> Json:
             if event.kind == "act_done" and event.act == "restart":
@@ -329,7 +333,7 @@ def test_a_journal_lost_in_a_play_stops_everything(harness: EngineHarness) -> No
             return harness.crashing_store.append_guarded(grant, event, now)
 
     with pytest.raises((StateLost, StateUnusable)) as caught:
-        start(harness, harness.engine(FakeRunner(harness.fleet, Failing())))
+        start(harness, harness.engine(FakeRunner(harness.fleet, JournalThatFails())))
 
     assert isinstance(caught.value, StateLost)
     assert caught.value.exit_code == 6
@@ -341,7 +345,7 @@ def test_a_journal_lost_in_a_play_stops_everything(harness: EngineHarness) -> No
 # --- the listener
 
 
-def test_the_listener_hears_every_event_once_and_in_order(harness: EngineHarness) -> None:
+def test_the_listener_receives_every_event_once_and_in_order(harness: EngineHarness) -> None:
     ended = start(harness, harness.engine())
 
     heard = [entry for entry in harness.notifications if isinstance(entry, Recorded)]

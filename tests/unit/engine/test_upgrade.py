@@ -94,7 +94,7 @@ def test_a_plan_that_cannot_be_read_stops_a_resume_with_an_error(
     assert not harness.fleet.history
 
 
-def test_a_run_whose_plan_cannot_be_read_still_says_where_it_stands_and_is_aborted(
+def test_a_run_whose_plan_cannot_be_read_is_reported_and_aborted(
     harness: EngineHarness,
 ) -> None:
     write_journal(harness, WAITING, with_plan(bodies("aborted")[:4], steps=[{}]))

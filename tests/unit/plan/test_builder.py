@@ -39,7 +39,7 @@ def test_a_plan_is_data_and_touches_nothing(harness: EngineHarness) -> None:
     assert not harness.store.scopes()
 
 
-def test_the_hash_tells_every_change_of_the_plan(harness: EngineHarness) -> None:
+def test_every_change_of_the_plan_changes_its_hash(harness: EngineHarness) -> None:
     hashes = {planned(harness, ROLL).hash, planned(harness, ROLL + "\nbatch: 2").hash}
     hashes.add(planned(harness, ROLL, limit="h1").hash)
 
@@ -67,7 +67,7 @@ def test_the_hash_tells_every_change_of_the_plan(harness: EngineHarness) -> None
         ),
     ],
 )
-def test_what_does_not_exist_is_found_before_a_run(
+def test_a_wrong_name_or_value_is_refused_before_a_run(
     harness: EngineHarness, block: str, complaint: str
 ) -> None:
     with pytest.raises(InvalidInput, match=complaint) as caught:
@@ -95,7 +95,7 @@ def test_a_policy_is_checked_like_a_runbook(
         planned(harness, f"roll: broker_restart.yml\nhosts: {group}")
 
 
-def test_a_claim_about_a_group_without_hosts_names_nothing(harness: EngineHarness) -> None:
+def test_a_claim_about_a_group_without_hosts_is_refused(harness: EngineHarness) -> None:
     harness.groups["broker"] = ()
 
     with pytest.raises(InvalidInput, match=r"the group broker of .* has no hosts"):
@@ -136,7 +136,7 @@ def test_the_stricter_lease_wins(harness: EngineHarness) -> None:
     }
 
 
-def test_a_soak_has_room_for_a_few_bad_readings(harness: EngineHarness) -> None:
+def test_a_soak_has_a_deadline_for_a_few_bad_readings(harness: EngineHarness) -> None:
     [step] = planned(harness, "wait: {gates: [fake.all_serve], seconds: 300}").steps
 
     assert isinstance(step, PlannedWait)
@@ -152,7 +152,7 @@ def test_the_estimate_counts_batches_and_soaks(harness: EngineHarness) -> None:
     assert planned(harness, *blocks).estimate_seconds == 2 * (60 + 30) + 305
 
 
-def test_a_step_fills_its_inputs_in(harness: EngineHarness) -> None:
+def test_a_step_is_planned_with_its_inputs(harness: EngineHarness) -> None:
     inputs = "{size: {type: int, summary: how many, default: 2}}"
 
     [roll] = planned(harness, ROLL + "\nbatch: $size", inputs=inputs).steps
@@ -161,7 +161,7 @@ def test_a_step_fills_its_inputs_in(harness: EngineHarness) -> None:
     assert roll.batch == 2
 
 
-def test_an_input_of_the_wrong_kind_for_its_place_is_refused(harness: EngineHarness) -> None:
+def test_an_input_of_the_wrong_type_for_its_place_is_refused(harness: EngineHarness) -> None:
     inputs = "{size: {summary: how many, pattern: '.*', default: many}}"
 
     with pytest.raises(InvalidInput, match="batch"):
@@ -176,7 +176,7 @@ def test_a_runbook_that_cannot_be_read_is_an_error(harness: EngineHarness) -> No
         harness.engine().planner.plan(harness.path / "latin.md", harness.path, {})
 
 
-def test_a_claim_about_one_host_is_asked_of_the_hosts_that_are_named(
+def test_a_claim_about_one_host_is_planned_for_the_hosts_of_its_step(
     harness: EngineHarness,
 ) -> None:
     harness.host_claims = frozenset({"own.active"})

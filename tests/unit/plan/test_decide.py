@@ -128,14 +128,14 @@ def test_the_survey_then_the_lease_then_the_first_step() -> None:
     assert isinstance(decided(*survey(Outcome.UNKNOWN, step=0)), Refuse)
 
 
-def test_what_was_proved_before_the_lease_need_not_be_asked_at_once_again() -> None:
+def test_claims_proved_before_the_lease_are_not_surveyed_again() -> None:
     assert isinstance(decided(*survey(step=0), LEASE, BEGUN), Roll)
     again = decided(LEASE, BEGUN)
     assert isinstance(again, Inspect)
     assert (again.what, again.claims) == ("survey", ("s.well",))
 
 
-def test_batches_follow_each_other_and_the_sweep_them() -> None:
+def test_the_sweep_follows_the_last_batch() -> None:
     start: list[Event] = [*survey(step=0), LEASE, BEGUN]
 
     first, second = decided(*start), decided(*start, *turned("h1"))
@@ -157,7 +157,7 @@ def test_batches_follow_each_other_and_the_sweep_them() -> None:
         ((("h1", "another"),), Roll),
     ],
 )
-def test_a_host_in_hand_is_what_it_says_it_is(
+def test_a_host_in_hand_is_taken_for_what_was_observed(
     answers: tuple[tuple[str, str], ...], wanted: type
 ) -> None:
     crashed: list[Event] = [LEASE, BEGUN, batch("h1"), intent("h1"), RESUMED]
@@ -172,7 +172,7 @@ def test_a_host_in_hand_is_what_it_says_it_is(
         assert decision.what == "survey"
 
 
-def test_giving_back_comes_before_gating() -> None:
+def test_undraining_comes_before_verifying() -> None:
     crashed: list[Event] = [
         LEASE, BEGUN, batch("h1", "h2"), intent("h1"), intent("h2", Act.DRAIN), intent("h2"), RESUMED,
     ]  # fmt: skip

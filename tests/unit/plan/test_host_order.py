@@ -90,7 +90,9 @@ def test_the_order_is_decided_again_from_the_latest_evidence() -> None:
         ({"ctl2": {"leaders": 0}}, ("ctl1",), "fewest leaders first (ctl2 has 0)"),
     ],
 )
-def test_every_batch_says_why_it_is_its_turn(facts: Json, done: tuple[str, ...], why: str) -> None:
+def test_every_batch_has_the_reason_of_its_turn(
+    facts: Json, done: tuple[str, ...], why: str
+) -> None:
     _, said = next_batch(roll(*BOTH, canary=True), done, facts)
 
     assert said == why

@@ -110,7 +110,7 @@ def test_the_prose_of_a_step_keeps_its_commands_and_leaves_its_block() -> None:
     assert TEXT.splitlines()[step.line - 1] == "```step"
 
 
-def test_the_hash_tells_every_change() -> None:
+def test_every_change_of_the_text_changes_the_hash() -> None:
     assert parse().hash != parse(TEXT + "\n").hash
 
 
@@ -163,7 +163,7 @@ def test_a_mistake_names_file_and_line(line: str, instead: str, complaint: str) 
         ("batch: $size", "batch: 1", "no step uses the input size"),
     ],
 )
-def test_a_runbook_has_its_form(old: str, new: str, complaint: str) -> None:
+def test_a_violation_of_the_format_is_refused(old: str, new: str, complaint: str) -> None:
     with pytest.raises(RunbookError, match=complaint):
         parse(TEXT.replace(old, new))
 

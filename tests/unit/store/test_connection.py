@@ -22,7 +22,7 @@ from holdfast.store.connection import unusable
         ("database disk image is malformed", "backup"),
     ],
 )
-def test_a_failure_says_what_to_do(words: str, remedy: str) -> None:
+def test_every_failure_has_a_remedy(words: str, remedy: str) -> None:
     with pytest.raises(StateUnusable, match=words) as caught, unusable("state.db"):
         raise OperationalError("SELECT 1", {}, sqlite3.OperationalError(words))
     assert remedy in caught.value.remedy

@@ -39,14 +39,14 @@ def test_the_run_opened_last_comes_first(settings: Settings) -> None:
     assert list(store.runs()) == ["a", "c", "b"]
 
 
-def test_a_run_is_named_for_its_time_and_what_it_is_about(settings: Settings) -> None:
+def test_a_run_id_has_the_time_and_the_runbook(settings: Settings) -> None:
     store = open_store(settings)
     first, second = (store.new_run("nova-by-hand", NOW) for _ in range(2))
     assert re.fullmatch(r"20261121-2304-nova-by-hand-[a-z2-9]{4}", first)
     assert first != second
 
 
-def test_an_event_of_another_version_is_an_error_not_a_guess(settings: Settings) -> None:
+def test_an_event_of_an_unknown_kind_is_an_error(settings: Settings) -> None:
     store = open_store(settings)
     store.append("one", Finished(at=NOW))
     with make_engine(settings.state_url).begin() as connection:
@@ -95,7 +95,7 @@ def test_a_locked_database_is_named(tmp_path: Path) -> None:
     assert f"fuser -v {path}" in caught.value.remedy
 
 
-def test_a_read_only_database_is_found_out_at_once(tmp_path: Path) -> None:
+def test_a_read_only_database_is_refused_when_it_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     open_store(sqlite(path))
 
@@ -124,13 +124,13 @@ def test_a_server_that_is_down_is_named_without_the_password(tmp_path: Path) -> 
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_state_directory_is_its_owners_alone(tmp_path: Path) -> None:
+def test_only_its_owner_may_read_the_state_directory(tmp_path: Path) -> None:
     open_store(sqlite(tmp_path / "state" / "state.db"))
 
     assert (tmp_path / "state").stat().st_mode & 0o077 == 0
 
 
-def test_what_is_written_survives_a_crash_of_the_machine(tmp_path: Path) -> None:
+def test_sqlite_writes_are_durable(tmp_path: Path) -> None:
     store = open_store(sqlite(tmp_path / "state.db"))
 
     with store._reading() as connection:
@@ -141,7 +141,7 @@ def test_what_is_written_survives_a_crash_of_the_machine(tmp_path: Path) -> None
     assert modes == ["wal", 2]
 
 
-def test_an_event_is_added_only_as_the_next_one_where_that_was_asked(settings: Settings) -> None:
+def test_append_next_appends_only_after_the_given_event(settings: Settings) -> None:
     store = open_store(settings)
     first = store.append("one", Finished(at=NOW))
     assert store.append_next("one", AbortRequested(at=NOW, by="ada"), first.seq)

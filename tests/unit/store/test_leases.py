@@ -38,7 +38,7 @@ def later(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-def test_a_held_lease_names_who_since_when_and_why(store: Store) -> None:
+def test_a_held_lease_is_reported_with_its_holder_time_and_reason(store: Store) -> None:
     store.take(ONE, RABBITMQ, TTL, NOW)
 
     with pytest.raises(LeaseHeld) as caught:
@@ -120,7 +120,7 @@ def test_a_lease_is_free_after_its_expiry_and_worth_nothing(store: Store) -> Non
         store.check(old, later(1))
 
 
-def test_a_renewed_lease_lives_on(store: Store) -> None:
+def test_a_renewed_lease_stays_valid(store: Store) -> None:
     grant = store.take(ONE, {**RABBITMQ, "lab/nova": SHARED}, TTL, NOW)
 
     store.renew(grant, TTL, later(50))

@@ -55,7 +55,7 @@ def test_a_reused_pid_is_another_process(sleeper: subprocess.Popen[bytes]) -> No
     assert is_gone(dataclasses.replace(holder, process_started=holder.process_started - 1))
 
 
-def test_nobody_elsewhere_is_provably_gone() -> None:
+def test_a_holder_on_another_controller_is_not_known_to_be_gone() -> None:
     ended = dataclasses.replace(holder_for(RUN, "ada", "", os.getpid()), process_started=1)
 
     assert is_gone(ended)
@@ -78,7 +78,7 @@ def test_a_play_that_outlives_its_driver_keeps_the_lease(
     assert is_gone(dead)
 
 
-def test_a_shared_ssh_connection_is_nobodys_play() -> None:
+def test_a_shared_ssh_connection_belongs_to_no_play() -> None:
     """Its process carries the environment of the play that happened to open it."""
     program = ["/bin/sh", "-c", 'exec -a "ssh: /x/cp/1234 [mux]" cat']
     environ = os.environ | {RUN_VARIABLE: RUN}

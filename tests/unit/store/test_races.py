@@ -75,7 +75,7 @@ def test_events_of_many_writers_are_numbered_without_gap(settings: Settings) -> 
     assert [entry.seq for entry in open_store(settings).read("shared")] == numbers
 
 
-def test_a_stolen_lease_ends_the_owners_entries(settings: Settings) -> None:
+def test_after_a_stolen_lease_its_former_owner_appends_nothing(settings: Settings) -> None:
     open_store(settings).take(holder(0), SCOPES, TTL, NOW)
 
     owner, *thieves = race(steal, settings)
@@ -85,7 +85,7 @@ def test_a_stolen_lease_ends_the_owners_entries(settings: Settings) -> None:
     assert len(open_store(settings).read("run0")) == 20 - len(owner)
 
 
-def test_a_change_of_what_was_not_read_is_a_lost_race(settings: Settings) -> None:
+def test_a_change_of_another_version_than_the_one_read_is_a_lost_race(settings: Settings) -> None:
     store = open_store(settings)
     store.take(holder(1), SCOPES, TTL, NOW)
     with make_engine(settings.state_url).begin() as connection:
