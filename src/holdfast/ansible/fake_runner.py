@@ -160,16 +160,16 @@ class _FakePlay:
         self._judge(host, "sweep", [self._unchanged(host, *unit) for unit in units.items()])
 
     def _roll(self) -> None:
-        wanted = self._variables.get("holdfast_phases", [phase.value for phase in ALL_PHASES])
+        phases = self._variables.get("holdfast_phases", [phase.value for phase in ALL_PHASES])
         for phase in ALL_PHASES:
-            if phase.value not in wanted:
+            if phase.value not in phases:
                 continue
             for host in self._batch:
                 self._on_host(host, partial(self._phase, host, phase))
             # max_fail_percentage 0: the failure of one host ends the play for all, after the task.
             if any(self._ends[host] != "ok" for host in self._batch):
                 return
-        if Phase.VERIFY.value in wanted:
+        if Phase.VERIFY.value in phases:
             for host in self._batch:
                 found = self._fleet.hosts[host].invocation_id(self._unit)
                 self._write(HostDone(at=self._now, host=host, unit=self._unit, invocation_id=found))

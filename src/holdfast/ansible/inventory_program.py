@@ -52,7 +52,7 @@ def _selected(inventory: Any, limit: str) -> tuple[list[str], str]:
     inventory.subset(limit)
     # Ansible takes a limit without a pattern (a comma, an empty file) for no limit, which is all hosts,
     # and drops an open bracket. Only this private attribute has the patterns that it made.
-    patterns = any(part.strip() for part in inventory._subset)  # noqa: SLF001  # as said above
+    patterns = any(part.strip() for part in inventory._subset)  # noqa: SLF001  # see above
     if not patterns or limit.count("[") != limit.count("]"):
         return [], limit
     try:

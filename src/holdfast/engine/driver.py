@@ -262,8 +262,8 @@ class Driver:
         Where another process has resumed the run, nothing is recorded: that process drives it now.
         """
         self._read_journal()
-        ours = self._grant.tokens if self._grant else {}
-        if self._state.grant is None or dict(self._state.grant.tokens) == dict(ours):
+        tokens = dict(self._grant.tokens) if self._grant else {}
+        if self._state.grant is None or dict(self._state.grant.tokens) == tokens:
             failure = Failure(self._state.current_step, "", "lease", lost.message)
             held = held_event(self._state, failure, self._clock())
             self._store.append(self._run, held)

@@ -17,7 +17,7 @@ from holdfast.runbook import parse_runbook, read_inputs
 class Planner:
     """Reads runbooks, sites and playbooks, and checks them against each other.
 
-    ``claim_group`` checks a claim with its parameters and returns the group it speaks about.
+    ``claim_group`` checks a claim with its parameters and returns the group that it is about.
     """
 
     inventories: InventoryReader

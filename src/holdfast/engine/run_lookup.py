@@ -11,24 +11,24 @@ from holdfast.store import LeaseRow, Store
 from holdfast.text import did_you_mean, join_names
 
 
-def find_run(store: Store, wanted: str) -> str:
-    """Return the id of the run that ``wanted`` names: an id, a unique part of one, "" for the newest.
+def find_run(store: Store, name: str) -> str:
+    """Return the id of the run that ``name`` names: an id, a unique part of one, "" for the newest.
 
     Raises:
         InvalidInput: no run has this id, or several have this part.
         StateUnusable: the database cannot be read.
     """
     runs = store.runs()
-    if not runs and not wanted:
+    if not runs and not name:
         raise InvalidInput("There are no runs yet", remedy="holdfast runbooks")
-    if wanted in runs:
-        return wanted
-    found = [run for run in runs if wanted in run]
+    if name in runs:
+        return name
+    found = [run for run in runs if name in run]
     if not found:
-        raise _no_run(wanted, runs)
-    if wanted and len(found) > 1:
+        raise _no_run(name, runs)
+    if name and len(found) > 1:
         raise InvalidInput(
-            f"{wanted!r} is a part of several runs: {join_names(found)}",
+            f"{name!r} is a part of several runs: {join_names(found)}",
             remedy=f"holdfast status {found[0]}",
         )
     return found[0]
@@ -64,7 +64,7 @@ def driver_of(store: Store, state: RunState, now: datetime) -> LeaseRow | None:
     return next((row for row in rows if row.holder.run == state.run), None)
 
 
-def _no_run(wanted: str, runs: Sequence[str]) -> InvalidInput:
+def _no_run(name: str, runs: Sequence[str]) -> InvalidInput:
     return InvalidInput(
-        f"There is no run {wanted!r}: {did_you_mean(wanted, runs)}", remedy="holdfast status"
+        f"There is no run {name!r}: {did_you_mean(name, runs)}", remedy="holdfast status"
     )

@@ -284,13 +284,13 @@ def _learn_whether_restarted(event: ev.Observed | ev.HostDone, state: RunState) 
 
 def _forget_observations(state: RunState, hosts: Iterable[str]) -> None:
     """Forget what these hosts reported: they are observed again before anything is decided."""
-    wanted = set(hosts)
+    forgotten = set(hosts)
     for _, turn in state.in_hand():
-        if turn.host in wanted:
+        if turn.host in forgotten:
             for restart in turn.restarts.values():
                 restart.observed = None
             state.hosts_to_observe.add(turn.host)
-    state.hosts_to_observe |= wanted & set(state.done_units)
+    state.hosts_to_observe |= forgotten & set(state.done_units)
 
 
 def _all_proved(inspection: Inspection) -> bool:

@@ -16,6 +16,7 @@ from holdfast.journal.events import (
     Approved,
     GateJudged,
     Held,
+    InspectionKind,
     Observed,
     Resumed,
     RunOpened,
@@ -112,7 +113,7 @@ class Inspection:
     """One play that touches nothing, and the gates that it ended with while it runs."""
 
     step: int
-    what: str
+    what: InspectionKind
     hosts: tuple[str, ...]
     claims: tuple[Json, ...]
     gates: list[GateJudged] = field(default_factory=list)

@@ -192,10 +192,10 @@ def _deadline(given: int | str | None, settle: SettleSpec) -> int | None:
 
 def _roll_deadline(work: RollStep) -> int | None:
     """Return the given deadline; without one None for the roles' default, if settling fits into it."""
-    wanted = _deadline(work.deadline_seconds, work.settle or SettleSpec())
-    if work.deadline_seconds is None and (wanted or 0) <= GATE_DEADLINE_SECONDS:
+    deadline = _deadline(work.deadline_seconds, work.settle or SettleSpec())
+    if work.deadline_seconds is None and (deadline or 0) <= GATE_DEADLINE_SECONDS:
         return None
-    return wanted
+    return deadline
 
 
 def _leases(runbook: Runbook, site: str, steps: Iterable[PlannedStep]) -> dict[str, LeaseMode]:

@@ -139,8 +139,8 @@ def _step(path: str, section: _Section, number: int, title: str, head: FrontMatt
 def _work(located: LocatedYaml) -> WorkStep:
     kinds = [key for key in located.value if key in KINDS]
     if len(kinds) != 1:
-        wanted = ", ".join(KINDS)
-        raise located.error(tuple(kinds[1:2]), f"a step has exactly one of these keys: {wanted}")
+        keys = ", ".join(KINDS)
+        raise located.error(tuple(kinds[1:2]), f"a step has exactly one of these keys: {keys}")
     return located.to(KINDS[kinds[0]])
 
 

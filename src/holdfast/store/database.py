@@ -51,7 +51,7 @@ class _LostRace(Exception):
 def open_store(settings: Settings, gone: Callable[[Holder], bool] = is_gone) -> Store:
     """Open the state database and make its tables where they are missing.
 
-    ``gone`` tells whether a lease's holder is proven dead.
+    ``gone`` returns whether a lease's holder is known to be dead.
 
     Raises:
         StateUnusable: it cannot be reached, read or written; the error has a remedy.

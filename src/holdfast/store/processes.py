@@ -48,9 +48,9 @@ def driver_is_gone(holder: Holder) -> bool:
 
 def processes_of(run: str) -> Iterator[int]:
     """Yield the running processes of this machine that belong to plays of this run."""
-    wanted = f"{RUN_VARIABLE}={run}".encode()
+    variable = f"{RUN_VARIABLE}={run}".encode()
     for entry in _PROC.iterdir():
-        if entry.name.isdigit() and wanted in _environment(entry) and not _idle(entry):
+        if entry.name.isdigit() and variable in _environment(entry) and not _idle(entry):
             yield int(entry.name)
 
 
