@@ -10,7 +10,7 @@ from pathlib import Path
 from holdfast.ansible.fake_fleet import FakeFleet
 from holdfast.ansible.fake_runner import FakeRunner
 from holdfast.ansible.interfaces import Progress
-from holdfast.engine import Dependencies, Engine, Planner
+from holdfast.engine import Dependencies, Engine, Planner, RunResult
 from holdfast.errors import InvalidInput, StateUnusable
 from holdfast.journal.events import Event, Recorded
 from holdfast.model import Holder, Json
@@ -199,6 +199,15 @@ class EngineHarness:
                 background=self.fleet.clock.background,
             )
         )
+
+    def start(self, engine: Engine, *blocks: str) -> RunResult:
+        """Start a run of a runbook with these step blocks, and return its result."""
+        plan = engine.planner.plan(write_runbook(self.path, *blocks), self.path, {})
+        return engine.start(plan, "ada", "why")
+
+    def restarted(self) -> list[str]:
+        """Return the hosts of all restarts, in order."""
+        return [event.host for event in self.fleet.history if event.action == "restart"]
 
     def kill_drivers(self) -> None:
         """Mark every driver started so far as dead."""

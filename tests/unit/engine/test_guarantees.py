@@ -35,13 +35,7 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 
 def run(harness: EngineHarness, *blocks: str) -> RunResult:
-    engine = harness.engine()
-    plan = engine.planner.plan(write_runbook(harness.path, *(blocks or (ROLL,))), harness.path, {})
-    return engine.start(plan, "ada", "why")
-
-
-def restarted(harness: EngineHarness) -> list[str]:
-    return [entry.host for entry in harness.fleet.history if entry.action == "restart"]
+    return harness.start(harness.engine(), *(blocks or (ROLL,)))
 
 
 def events(harness: EngineHarness, ended: RunResult, kind: type) -> list[Json]:
@@ -66,7 +60,7 @@ def test_an_unhealthy_host_outside_the_batch_holds_the_run(harness: EngineHarnes
     ended = run(harness)
 
     assert ended.code == 4
-    assert restarted(harness) == ["h1"]
+    assert harness.restarted() == ["h1"]
 
 
 def test_hosts_done_earlier_are_swept_with_every_batch(harness: EngineHarness) -> None:
@@ -75,7 +69,7 @@ def test_hosts_done_earlier_are_swept_with_every_batch(harness: EngineHarness) -
     ended = run(harness)
 
     assert ended.code == 4
-    assert restarted(harness) == ["h1", "h2"]
+    assert harness.restarted() == ["h1", "h2"]
     assert ended.state.held is not None
     assert (ended.state.held.host, ended.state.held.claim) == ("h1", "systemd.unchanged_since")
 
@@ -86,7 +80,7 @@ def test_the_last_batch_is_followed_by_a_sweep(harness: EngineHarness) -> None:
     ended = run(harness)
 
     assert ended.code == 4
-    assert restarted(harness) == ["h1", "h2", "h3"]
+    assert harness.restarted() == ["h1", "h2", "h3"]
     assert ended.state.held is not None
     assert ended.state.held.host == "h1"
 
@@ -97,7 +91,7 @@ def test_a_sweep_includes_hosts_of_earlier_steps(harness: EngineHarness) -> None
     ended = run(harness, ROLL, SECOND)
 
     assert ended.code == 4
-    assert restarted(harness) == ["h1", "h2", "h3", "h1"]
+    assert harness.restarted() == ["h1", "h2", "h3", "h1"]
 
 
 # --- 2 and 3: gates before and after each host
@@ -124,7 +118,7 @@ def test_a_later_step_is_surveyed_again(harness: EngineHarness) -> None:
     ended = run(harness, ROLL, SECOND)
 
     assert ended.code == 4
-    assert restarted(harness) == ["h1", "h2", "h3"]
+    assert harness.restarted() == ["h1", "h2", "h3"]
     assert ended.state.held is not None
     assert (ended.state.held.step, ended.state.held.claim) == (2, "fake.all_serve")
 
@@ -163,12 +157,10 @@ def test_a_play_that_succeeds_without_recording_host_done_holds(harness: EngineH
             return harness.store.append_guarded(grant, event, now)
 
     engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutHostDone()))
-    plan = engine.planner.plan(write_runbook(harness.path, ROLL), harness.path, {})
-
-    ended = engine.start(plan, "ada", "why")
+    ended = harness.start(engine, ROLL)
 
     assert ended.code == 4
-    assert restarted(harness) == ["h1"]
+    assert harness.restarted() == ["h1"]
 
 
 # --- 4: FAIL, UNKNOWN, unreachable: all hold; acts are never repeated
@@ -184,7 +176,7 @@ def test_every_fault_holds_and_no_act_is_repeated(harness: EngineHarness, kind: 
     ended = run(harness)
 
     assert ended.code == 4
-    assert restarted(harness) == ["h1", "h2"]
+    assert harness.restarted() == ["h1", "h2"]
     assert ended.state.held is not None
     assert ended.state.held.host == "h2"
     assert "h3" not in {entry.host for entry in harness.fleet.history}
@@ -274,9 +266,7 @@ def test_a_check_whose_play_judged_nothing_does_not_pass(harness: EngineHarness)
         append_guarded = None
 
     engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutGates()))  # type: ignore[arg-type]  # by design
-    plan = engine.planner.plan(write_runbook(harness.path, ROLL), harness.path, {})
-
-    assert engine.start(plan, "ada", "why").code == 3
+    assert harness.start(engine, ROLL).code == 3
 
 
 # --- 8: the lease
@@ -366,6 +356,6 @@ def test_the_order_follows_the_latest_evidence(harness: EngineHarness) -> None:
     harness.fleet.hosts["h1"].leaders = 3
     ended = run(harness)
 
-    assert restarted(harness) == ["h2", "h3", "h1"]
+    assert harness.restarted() == ["h2", "h3", "h1"]
     started = events(harness, ended, BatchStarted)
     assert started[0].why == "fewest leaders first (h2 has 0)"

@@ -21,7 +21,7 @@ from holdfast.journal.events import (
     RunOpened,
 )
 from holdfast.model import Holder, LeaseMode, Phase
-from tests.unit.engine.engine_harness import DriverKilled, EngineHarness, make_policy, write_runbook
+from tests.unit.engine.engine_harness import DriverKilled, EngineHarness, make_policy
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
 EVENTS_OF_TWO_HOSTS = 35
@@ -33,9 +33,7 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 
 def start(harness: EngineHarness, *blocks: str) -> RunResult:
-    engine = harness.engine()
-    plan = engine.planner.plan(write_runbook(harness.path, *(blocks or (ROLL,))), harness.path, {})
-    return engine.start(plan, "ada", "why")
+    return harness.start(harness.engine(), *(blocks or (ROLL,)))
 
 
 def resume(harness: EngineHarness, reason: str = "repaired") -> RunResult:
@@ -339,8 +337,7 @@ def test_an_aborted_run_is_resumed(harness: EngineHarness) -> None:
 
     engine = harness.engine()
     harness.fleet.clock.on_tick.append(ask)
-    plan = engine.planner.plan(write_runbook(harness.path, ROLL), harness.path, {})
-    assert engine.start(plan, "ada", "why").code == 5
+    assert harness.start(engine, ROLL).code == 5
     harness.fleet.clock.on_tick.remove(ask)
 
     assert resume(harness).code == 0

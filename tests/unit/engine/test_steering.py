@@ -27,7 +27,7 @@ from holdfast.journal.events import (
     Recorded,
 )
 from holdfast.model import Json, Phase
-from tests.unit.engine.engine_harness import EngineHarness, write_runbook
+from tests.unit.engine.engine_harness import EngineHarness
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
 ASK = "approve: Go on?"
@@ -39,8 +39,7 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 
 def start(harness: EngineHarness, engine: Engine, *blocks: str) -> RunResult:
-    plan = engine.planner.plan(write_runbook(harness.path, *(blocks or (ROLL,))), harness.path, {})
-    return engine.start(plan, "ada", "why")
+    return harness.start(engine, *(blocks or (ROLL,)))
 
 
 def when(harness: EngineHarness, condition: Callable[[], bool], act: Callable[[], object]) -> None:
@@ -59,10 +58,6 @@ def acts(harness: EngineHarness, number: int) -> Callable[[], bool]:
     return lambda: len(harness.fleet.history) >= number
 
 
-def restarted(harness: EngineHarness) -> list[str]:
-    return [entry.host for entry in harness.fleet.history if entry.action == "restart"]
-
-
 # --- abort
 
 
@@ -73,7 +68,7 @@ def test_an_abort_finishes_and_verifies_the_host_in_hand(harness: EngineHarness)
     ended = start(harness, engine)
 
     assert ended.code == 5
-    assert restarted(harness) == ["h1"]
+    assert harness.restarted() == ["h1"]
     assert ended.state.done() == ["h1"]
     assert ended.state.aborted is not None
     assert ended.state.aborted.left == [
@@ -90,7 +85,7 @@ def test_an_abort_may_come_from_another_process(harness: EngineHarness) -> None:
     ended = start(harness, engine)
 
     assert ended.code == 5
-    assert restarted(harness) == ["h1"]
+    assert harness.restarted() == ["h1"]
     assert ended.state.aborted is not None
     assert ended.state.aborted.by == "eve"
     asked = [e.event for e in harness.store.read(ended.run) if isinstance(e.event, AbortRequested)]
@@ -195,7 +190,7 @@ def test_a_hard_stop_ends_the_play_and_observes_the_host(harness: EngineHarness)
     ended = start(harness, engine)
 
     assert ended.code == 5
-    assert restarted(harness) == ["h1"]
+    assert harness.restarted() == ["h1"]
     observed = [e.event for e in harness.store.read(ended.run) if isinstance(e.event, Observed)]
     assert [(o.host, o.invocation_id) for o in observed] == [("h1", "h1-broker-2")]
     assert ended.state.aborted is not None
@@ -270,7 +265,7 @@ def test_a_run_waits_for_the_approval_of_another_person(harness: EngineHarness) 
     ended = start(harness, harness.engine(), ASK, ROLL)
 
     assert ended.code == 0
-    assert len(restarted(harness)) == 3
+    assert len(harness.restarted()) == 3
 
 
 def test_an_approval_by_the_starter_does_not_count_and_the_request_expires(
@@ -290,7 +285,7 @@ def test_after_an_act_a_missing_approval_holds(harness: EngineHarness) -> None:
     ended = start(harness, harness.engine(), ROLL, ASK)
 
     assert ended.code == 4
-    assert len(restarted(harness)) == 3
+    assert len(harness.restarted()) == 3
 
 
 def test_the_lease_is_renewed_while_a_run_waits_for_approval(harness: EngineHarness) -> None:
@@ -339,7 +334,7 @@ def test_a_journal_lost_in_a_play_stops_everything(harness: EngineHarness) -> No
     assert caught.value.exit_code == 6
     assert "nothing more is touched" in caught.value.message
     assert "holdfast resume" in caught.value.remedy
-    assert restarted(harness) == ["h1"]
+    assert harness.restarted() == ["h1"]
 
 
 # --- the listener
