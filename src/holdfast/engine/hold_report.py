@@ -16,13 +16,6 @@ BY_HAND = "the same ansible-playbook command as before, once this is repaired"
 """The way to continue a play run by hand: it has no plan, and probes everything again before it acts."""
 
 
-UNREADABLE_PLAN = (
-    "start the runbook as a new run, with the same site, limit and inputs: "
-    "the plan of this run cannot be read"
-)
-"""What to start instead of a run whose plan is damaged; its hosts are not guessed."""
-
-
 def held_event(state: RunState, failure: Failure, at: datetime) -> Held:
     """Return the hold for the journal; its code is 6 where the outcome of an act is unknown."""
     unknown = any(turn.outcome_unknown for _, turn in state.in_hand())
@@ -74,12 +67,15 @@ def next_commands(state: RunState) -> list[str]:
 
 
 def rerun_command(state: RunState) -> str:
-    """Return the complete command that starts this run anew, with its site, limit and inputs."""
+    """Return the complete command that starts this run anew, with its site, limit and inputs.
+
+    Where the plan cannot be read, the command shows the runbook: site and hosts are not guessed.
+    """
     if state.opened is None or not state.opened.plan:
         return BY_HAND
     plan = _readable_plan(state)
     if plan is None:
-        return UNREADABLE_PLAN
+        return shlex.join(["holdfast", "show", state.opened.runbook])
     command = ["holdfast", "run", plan.runbook, "--site", plan.inventory]
     command += ["--limit", plan.limit] if plan.limit else []
     for name, value in plan.inputs.items():

@@ -102,7 +102,7 @@ def test_a_run_whose_plan_cannot_be_read_is_reported_and_aborted(
     message = hold_message(harness.engine().state(WAITING))
 
     assert message is not None
-    assert "the plan of this run cannot be read" in message.next_commands[0]
+    assert message.next_commands[0] == "holdfast show broker-restart"
     assert harness.engine().request_abort(WAITING, "eve").status is Status.ABORTED
 
 
