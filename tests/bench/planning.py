@@ -13,14 +13,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from holdfast.ansible.fake_fleet import FakeFleet
-from holdfast.ansible.fake_runner import FakeRunner
 from holdfast.engine import Dependencies, Engine, Planner
 from holdfast.model import Json
 from holdfast.plan import Playbook, SiteInventory
 from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
 from holdfast.store import open_store
+from tests.fakes.fleet import FakeFleet
+from tests.fakes.play_runner import FakeRunner
 
 GROUP = "nova_compute"
 BATCH = 100

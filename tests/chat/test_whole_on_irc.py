@@ -6,7 +6,6 @@ import asyncio
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from holdfast.ansible.fake_fleet import Fault
 from holdfast.chat.backoff import Backoff, sleep
 from holdfast.chat.transports.irc import Irc, IrcSettings
 from holdfast.engine import Engine
@@ -15,6 +14,7 @@ from holdfast.model import Json, Phase
 from holdfast.retry import RetryPolicy
 from tests.chat.servers.irc import ACCOUNT, PASSWORD, AccountServer, IrcUser, Ngircd
 from tests.chat.transport_harness import fast_backoff, run_scenario, until
+from tests.fakes.fleet import Fault
 from tests.unit.chat.chat_harness import CONFIG, WITH_SERVERS, ChatHarness
 from tests.unit.cli.cli_harness import HOSTS
 

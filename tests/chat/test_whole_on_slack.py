@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from holdfast.ansible.fake_fleet import Fault
 from holdfast.chat.transports.slack import Slack, SlackSettings
 from holdfast.journal.events import Approved
 from holdfast.model import Json, Phase
 from tests.chat.servers.slack import APP_TOKEN, BOT, BOT_TOKEN, TEAM, SlackServer
 from tests.chat.transport_harness import fast_backoff, run_scenario, until
+from tests.fakes.fleet import Fault
 from tests.unit.chat.chat_harness import CONFIG, WITH_SERVERS, ChatHarness
 from tests.unit.cli.cli_harness import HOSTS
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
-from holdfast.ansible.fake_fleet import FakeFleet
-from holdfast.ansible.fake_runner import FakeRunner
 from holdfast.ansible.interfaces import Play, PlayResult, PlayRunner, Progress
 from holdfast.ansible.play_runner import AnsibleRunner
 from holdfast.journal.events import Event
@@ -18,6 +16,8 @@ from holdfast.model import Holder, Json, LeaseMode
 from holdfast.settings import Settings
 from holdfast.store import Store, open_store, processes_of
 from tests.contract.local_site import UNIT, LocalSite
+from tests.fakes.fleet import FakeFleet
+from tests.fakes.play_runner import FakeRunner
 
 PROJECT = Path(__file__).parents[2]
 

@@ -21,8 +21,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from holdfast.ansible.fake_fleet import FakeClock, FakeFleet
-from holdfast.ansible.fake_runner import FakeRunner
 from holdfast.chat.backoff import sleep
 from holdfast.chat.bot import Bot
 from holdfast.chat.bot_service import serve
@@ -46,8 +44,10 @@ from holdfast.cli.context import Adapters, CommandContext
 from holdfast.engine import Planner
 from holdfast.settings import Settings
 from holdfast.store import open_store
+from tests.fakes.chat_transport import CAPABILITIES
+from tests.fakes.fleet import FakeClock, FakeFleet
+from tests.fakes.play_runner import FakeRunner
 from tests.unit.chat.chat_harness import CONFIG
-from tests.unit.chat.fake_transport import CAPABILITIES
 from tests.unit.cli.cli_harness import HOSTS, claim_group
 from tests.unit.engine.engine_harness import FakeInventory, FakePlaybooks, make_policy
 

@@ -12,8 +12,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from holdfast.ansible.fake_fleet import FakeClock, FakeFleet
-from holdfast.ansible.fake_runner import FakeRunner
 from holdfast.chat.bot import Bot
 from holdfast.chat.config import Config
 from holdfast.chat.delivery_state import DeliveryState
@@ -28,7 +26,9 @@ from holdfast.errors import HoldfastError
 from holdfast.model import Holder, Json
 from holdfast.settings import Settings
 from holdfast.store import open_store
-from tests.unit.chat.fake_transport import FakeTransport
+from tests.fakes.chat_transport import FakeTransport
+from tests.fakes.fleet import FakeClock, FakeFleet
+from tests.fakes.play_runner import FakeRunner
 from tests.unit.cli.cli_harness import BLOCKS, HOSTS, claim_group
 from tests.unit.engine.engine_harness import (
     FakeInventory,

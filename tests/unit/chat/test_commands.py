@@ -13,6 +13,7 @@ import pytest
 
 from holdfast.chat.bot import Bot
 from holdfast.chat.transport import Button, Capabilities, Location, Person
+from tests.fakes.chat_transport import CAPABILITIES
 from tests.unit.chat.chat_harness import (
     ADA,
     BOB,
@@ -24,7 +25,6 @@ from tests.unit.chat.chat_harness import (
     ChatHarness,
     replace_dependencies,
 )
-from tests.unit.chat.fake_transport import CAPABILITIES
 from tests.unit.chat.test_command_parser import PAYLOADS
 from tests.unit.cli.cli_harness import BLOCKS
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.fake_fleet import Fault
 from holdfast.chat.bot import Bot
 from holdfast.chat.command_parser import parse
 from holdfast.chat.commands import Requester
@@ -20,6 +19,7 @@ from holdfast.chat.run_request import RunRequest
 from holdfast.chat.transport import Capabilities, Location, Message, Posted, Unreachable
 from holdfast.journal import events
 from holdfast.model import Holder, LeaseMode, Phase
+from tests.fakes.fleet import Fault
 from tests.unit.chat.chat_harness import ADA, BOB, CHANNEL, RUN, ChatHarness, replace_dependencies
 from tests.unit.chat.test_commands import run_scenario
 from tests.unit.cli.cli_harness import HOSTS

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from holdfast.ansible.fake_fleet import FakeFleet
-from holdfast.ansible.fake_runner import FakeRunner
 from holdfast.ansible.interfaces import PlayRunner
 from holdfast.cli import main
 from holdfast.cli.context import Adapters, CommandContext
@@ -21,6 +19,8 @@ from holdfast.model import Json
 from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
 from holdfast.store import open_store
+from tests.fakes.fleet import FakeFleet
+from tests.fakes.play_runner import FakeRunner
 from tests.unit.engine.engine_harness import (
     FakeInventory,
     FakePlaybooks,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.fake_fleet import Fault
 from holdfast.model import Phase
+from tests.fakes.fleet import Fault
 from tests.unit.cli.cli_harness import HOSTS, CliResult, InMemoryProject
 
 RUN = ("run", "broker-restart", "--reason", "openssl update")

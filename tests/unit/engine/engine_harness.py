@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from holdfast.ansible.fake_fleet import FakeFleet
-from holdfast.ansible.fake_runner import FakeRunner
 from holdfast.ansible.interfaces import Progress
 from holdfast.engine import Dependencies, Engine, Planner, RunResult
 from holdfast.errors import InvalidInput, StateUnusable
@@ -18,6 +16,8 @@ from holdfast.plan import Playbook, SiteInventory
 from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
 from holdfast.store import Store, open_store
+from tests.fakes.fleet import FakeFleet
+from tests.fakes.play_runner import FakeRunner
 
 RUNBOOK = """\
 ---

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.fake_fleet import Fault
-from holdfast.ansible.fake_runner import FakeRunner
 from holdfast.engine import RunResult
 from holdfast.errors import InvalidInput, LeaseHeld
 from holdfast.journal import Status
 from holdfast.journal.events import ActDone, ActIntended, BatchStarted, GateJudged, Held, RunRefused
 from holdfast.model import Act, Holder, Json, LeaseMode, Phase
+from tests.fakes.fleet import Fault
+from tests.fakes.play_runner import FakeRunner
 from tests.unit.engine.engine_harness import EngineHarness, make_policy, write_runbook
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"

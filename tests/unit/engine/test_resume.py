@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.fake_fleet import Fault
 from holdfast.engine import RunResult, hold_message
 from holdfast.errors import InvalidInput, LeaseHeld
 from holdfast.journal import Status
@@ -21,6 +20,7 @@ from holdfast.journal.events import (
     RunOpened,
 )
 from holdfast.model import Holder, LeaseMode, Phase
+from tests.fakes.fleet import Fault
 from tests.unit.engine.engine_harness import DriverKilled, EngineHarness, make_policy
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"

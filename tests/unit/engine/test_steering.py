@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.fake_fleet import Fault
-from holdfast.ansible.fake_runner import FakeRunner
 from holdfast.ansible.interfaces import Progress
 from holdfast.engine import Engine, RunResult
 from holdfast.errors import InvalidInput, StateLost, StateUnusable
@@ -27,6 +25,8 @@ from holdfast.journal.events import (
     Recorded,
 )
 from holdfast.model import Json, Phase
+from tests.fakes.fleet import Fault
+from tests.fakes.play_runner import FakeRunner
 from tests.unit.engine.engine_harness import EngineHarness
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"

@@ -1,4 +1,4 @@
-"""``FakeRunner``: runs plays on a fleet in memory; the engine's test double, shipped with it.
+"""``FakeRunner``: runs plays on a fleet in memory; a double of ``AnsibleRunner``.
 
 It does what the playbooks do, phase by phase, and writes the same events through the same guarded
 journal; one contract suite (tests/contract) tests it and ``AnsibleRunner``.
@@ -11,7 +11,6 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol
 
-from holdfast.ansible.fake_fleet import FakeFleet
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.errors import LeaseLost
 from holdfast.journal.events import (
@@ -25,6 +24,7 @@ from holdfast.journal.events import (
     Recorded,
 )
 from holdfast.model import ALL_PHASES, Act, Grant, Json, Outcome, Phase, Verdict, overall
+from tests.fakes.fleet import FakeFleet
 
 
 class Journal(Protocol):
@@ -68,7 +68,7 @@ class FakeRunner:
         self.plays.append(play)
         return _FakePlay(self._fleet, self._journal, play, on_progress, interrupted).result()
 
-    def end_strays(self, run: str) -> list[int]:  # noqa: ARG002  # the interface's signature
+    def end_strays(self, run: str) -> list[int]:  # the interface's signature
         """Return none: a play in memory ends with its driver."""
         return []
 
