@@ -13,7 +13,6 @@ from multiprocessing.pool import AsyncResult, ThreadPool
 
 from holdfast.claims.base import BoundClaim, Question
 from holdfast.errors import CannotTell, InvalidInput
-from holdfast.judges.settle import Streak
 from holdfast.model import Json, Outcome, Settle, Verdict, overall
 from holdfast.observations.base import Observation, Unanswered
 from holdfast.probes.base import ProbeContext
@@ -45,13 +44,36 @@ class Timer:
 
 
 @dataclass(frozen=True, slots=True)
+class Streak:
+    """Consecutive readings in which the whole gate passed: how many, since when, and over what span.
+
+    In the incident of 2015-08-12 services came up and failed again minutes later, so a single reading
+    in which any claim does not pass starts the count again.
+    """
+
+    readings: int = 0
+    since: timedelta = timedelta(0)
+    span: timedelta = timedelta(0)
+
+    def after(self, passed: bool, elapsed: timedelta) -> Streak:
+        """Return the streak after one more reading; ``elapsed`` and ``since`` are since the gate began."""
+        if not passed:
+            return Streak()
+        since = self.since if self.readings else elapsed
+        return Streak(self.readings + 1, since, elapsed - since)
+
+    def settles(self, settle: Settle) -> bool:
+        """Return whether both the number of readings and the span are reached; never without a reading."""
+        return self.readings >= max(settle.readings, 1) and self.span >= settle.span
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """All claims of a gate judged once; ``number`` counts from 1, ``elapsed`` since the gate began."""
 
     number: int
     verdicts: Sequence[Verdict]
     streak: Streak
-    at: float
     elapsed: timedelta
 
     @property
@@ -131,12 +153,11 @@ def run_gate(
             timeout = max(left, timedelta(0)) + timing.grace
             _observe(pool, claims, context, timeout, history)
             verdicts = [bound.judge(history[bound.question]) for bound in claims]
-            now, number = timer.clock(), number + 1
-            elapsed = timedelta(seconds=now - began)
-            streak = streak.after(overall(verdicts) is Outcome.PASS, now)
-            reading = Reading(number, verdicts, streak, now, elapsed)
+            elapsed, number = timedelta(seconds=timer.clock() - began), number + 1
+            streak = streak.after(overall(verdicts) is Outcome.PASS, elapsed)
+            reading = Reading(number, verdicts, streak, elapsed)
             on_reading(reading)
-            if streak.settles(timing.settle, now):
+            if streak.settles(timing.settle):
                 return GateResult(verdicts, number, elapsed.total_seconds())
             last_bad = last_bad if streak.readings else reading
             if elapsed >= timing.deadline or _is_final(claims, verdicts):
@@ -213,7 +234,7 @@ def _not_settled(last: Reading, last_bad: Reading | None, settle: Settle) -> Ver
 
 def settling(reading: Reading, settle: Settle) -> str:
     """Return how far a gate has settled: ``2/3 readings, 4 of 10 s``."""
-    held = min(reading.streak.span(reading.at), settle.span).total_seconds()
+    held = min(reading.streak.span, settle.span).total_seconds()
     text = f"{min(reading.streak.readings, settle.readings)}/{settle.readings} readings"
     return f"{text}, {held:.0f} of {settle.span.total_seconds():.0f} s" if settle.span else text
 

@@ -8,8 +8,8 @@ from inspect import signature
 
 from pydantic import BaseModel, ConfigDict
 
-from holdfast.model import Json, Verdict
-from holdfast.observations.base import Observation
+from holdfast.model import Json, Outcome, Verdict
+from holdfast.observations.base import Observation, Unanswered
 from holdfast.probes.base import ProbeContext
 
 Question = tuple[Callable[..., Json], str]
@@ -30,9 +30,9 @@ class Claim:
 
     ``probe`` takes a ``ProbeContext``, asks once and returns an observation. It raises CannotTell
     where it gets no answer, and bounds every wait by a timeout. ``judge`` is pure: from the claim's
-    name and all observations of this gate so far, oldest first, to a verdict; a reading without an
-    answer is in that history as ``Unanswered``. After that, both take parameters of the claim by
-    their names. Within one reading, claims with the same probe and equal arguments share one call.
+    name and the newest observation to a verdict, or with ``judges_history`` from all observations of
+    this gate so far, oldest first. After that, both take parameters of the claim by their names.
+    Within one reading, claims with the same probe and equal arguments share one call.
 
     ``group`` is the inventory group the claim is about, "" where it is about the task's own host; a
     gate on an empty group is refused. ``needs`` are the site variables to resolve for its hosts, and
@@ -47,6 +47,7 @@ class Claim:
     summary: str
     probe: Callable[..., Json]
     judge: Callable[..., Verdict]
+    judges_history: bool = False
     group: str = ""
     also: tuple[str, ...] = ()
     parameters: type[Parameters] = Parameters
@@ -55,18 +56,13 @@ class Claim:
     standing: bool = False
 
     @property
-    def system(self) -> str:
-        """The part of the name before the dot: ``rabbitmq`` of ``rabbitmq.no_alarms``."""
-        return self.name.partition(".")[0]
-
-    @property
     def probe_parameters(self) -> tuple[str, ...]:
         """Names of the parameters that the probe takes, after the context."""
         return tuple(signature(self.probe).parameters)[1:]
 
     @property
     def judge_parameters(self) -> tuple[str, ...]:
-        """Names of the parameters that the judge takes, after the claim's name and the history."""
+        """Names of the parameters that the judge takes, after the claim's name and what was observed."""
         return tuple(signature(self.judge).parameters)[2:]
 
 
@@ -92,9 +88,16 @@ class BoundClaim:
         return self.claim.probe(context, **self._values(self.claim.probe_parameters))
 
     def judge(self, history: Sequence[Observation]) -> Verdict:
-        """Return the verdict on all observations of a gate so far, oldest first."""
-        arguments = self._values(self.claim.judge_parameters)
-        return self.claim.judge(self.claim.name, history, **arguments)
+        """Return the verdict on all observations of a gate so far, oldest first.
+
+        A newest reading without an answer is UNKNOWN. Earlier ones without an answer are left out.
+        """
+        name, newest = self.claim.name, history[-1]
+        if isinstance(newest, Unanswered):
+            return Verdict(name, Outcome.UNKNOWN, "unanswered", newest.cause)
+        answered = [each for each in history if not isinstance(each, Unanswered)]
+        observed = answered if self.claim.judges_history else newest
+        return self.claim.judge(name, observed, **self._values(self.claim.judge_parameters))
 
     def _values(self, names: Iterable[str]) -> dict[str, Json]:
         return {name: getattr(self.parameters, name) for name in names}

@@ -106,6 +106,7 @@ CLAIMS: tuple[Claim, ...] = (
         parameters=HeartbeatParameters,
         probe=probe_services,
         judge=services.heartbeat_advanced,
+        judges_history=True,
         group=API,
         also=RPC_GROUPS,
         needs=LIST_NEEDS,

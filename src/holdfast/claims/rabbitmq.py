@@ -8,18 +8,15 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from holdfast.claims.base import Claim, Parameters
-from holdfast.judges.rabbitmq import cluster, depths, drain, load, queues, quorum, round_trip
+from holdfast.judges.rabbitmq import cluster, drain, queues, quorum, round_trip
 from holdfast.nova_services import RPC_SERVICES, groups_of
 from holdfast.probes.nova.site import NovaHost
 from holdfast.probes.rabbitmq.cluster import probe_boot, probe_cluster
-from holdfast.probes.rabbitmq.depths import probe_depths
 from holdfast.probes.rabbitmq.drain import probe_drain
-from holdfast.probes.rabbitmq.queues import probe_queues
+from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
 from holdfast.probes.rabbitmq.quorum import probe_quorum
 from holdfast.probes.rabbitmq.round_trip import probe_round_trips
 from holdfast.probes.rabbitmq.site import GROUP, RabbitSite
-
-NOVA_GROUPS = groups_of(RPC_SERVICES)
 
 
 class NodeParameters(Parameters):
@@ -76,26 +73,25 @@ class BaselineParameters(Parameters):
 
 
 _claim = partial(Claim, group=GROUP, needs=(*RabbitSite.needs(), *NovaHost.needs()))
+_about_cluster = partial(_claim, probe=probe_cluster)
+_about_depths = partial(_claim, probe=probe_depths, also=groups_of(RPC_SERVICES))
 
 CLAIMS: tuple[Claim, ...] = (
-    _claim(
+    _about_cluster(
         name="rabbitmq.members_agree",
         summary="in every node's own view the running members are exactly the inventory's group",
-        probe=probe_cluster,
         judge=cluster.members_agree,
         standing=True,
     ),
-    _claim(
+    _about_cluster(
         name="rabbitmq.no_alarms",
         summary="no memory or disk alarm is in effect on any node",
-        probe=probe_cluster,
         judge=cluster.no_alarms,
         standing=True,
     ),
-    _claim(
+    _about_cluster(
         name="rabbitmq.no_partitions",
         summary="no node reports a partition, and all nodes see the same members running",
-        probe=probe_cluster,
         judge=cluster.no_partitions,
         standing=True,
     ),
@@ -142,48 +138,40 @@ CLAIMS: tuple[Claim, ...] = (
         judge=cluster.booted,
         parameters=NodeParameters,
     ),
-    _claim(
+    _about_depths(
         name="rabbitmq.consumers_expected",
         summary="each named queue, or each of nova's, has at least so many consumers",
-        probe=probe_depths,
-        judge=depths.consumers_expected,
+        judge=queues.consumers_expected,
         parameters=QueueParameters,
-        also=NOVA_GROUPS,
     ),
-    _claim(
+    _about_depths(
         name="rabbitmq.consumers_known",
         summary="the consumers of the named queues, or of nova's, can be counted; the counts are for a baseline",
-        probe=probe_depths,
-        judge=depths.consumers_known,
+        judge=queues.consumers_known,
         parameters=QueueParameters,
-        also=NOVA_GROUPS,
     ),
-    _claim(
+    _about_depths(
         name="rabbitmq.queues_drain",
         summary="in none of the named queues do waiting messages grow over three samples",
-        probe=probe_depths,
-        judge=depths.queues_drain,
+        judge=queues.queues_drain,
+        judges_history=True,
         parameters=QueueGrowthParameters,
-        also=NOVA_GROUPS,
     ),
-    _claim(
+    _about_cluster(
         name="rabbitmq.load_known",
         summary="connections and churn can be read; they are the evidence, for a baseline",
-        probe=probe_cluster,
-        judge=load.load_known,
+        judge=cluster.load_known,
     ),
-    _claim(
+    _about_cluster(
         name="rabbitmq.connections_at_baseline",
         summary="clients are back: no fewer connections than before the first restart, no more than twice as many",
-        probe=probe_cluster,
-        judge=load.connections_at_baseline,
+        judge=cluster.connections_at_baseline,
         parameters=BaselineParameters,
     ),
-    _claim(
+    _about_cluster(
         name="rabbitmq.churn_at_baseline",
         summary="connections come and go no faster than before the first restart, give or take the tolerance",
-        probe=probe_cluster,
-        judge=load.churn_at_baseline,
+        judge=cluster.churn_at_baseline,
         parameters=BaselineParameters,
     ),
 )

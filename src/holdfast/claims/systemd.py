@@ -42,6 +42,7 @@ CLAIMS: tuple[Claim, ...] = (
         parameters=StaysUpParameters,
         probe=probe_unit,
         judge=systemd.stays_up,
+        judges_history=True,
         final=(systemd.NO_SUCH_UNIT, systemd.RESTARTED, systemd.DIED),
     ),
     Claim(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from holdfast.evidence import HEALTHY, INVOCATION_ID
-from holdfast.judges.base import judge_history, judge_latest
 from holdfast.model import Json, Outcome, Verdict
 from holdfast.observations.systemd import UnitState
 
@@ -22,13 +21,11 @@ _WORKING = {"active", "reloading", "refreshing"}
 _ENDED = {"inactive", "failed", "deactivating"}
 
 
-@judge_latest
 def is_active(claim: str, unit: UnitState) -> Verdict:
     """PASS where the unit is active, or is a one-shot that ended with success."""
     return _judge_state(claim, unit)
 
 
-@judge_history
 def stays_up(claim: str, history: Sequence[UnitState], invocation_id: str) -> Verdict:
     """PASS where the unit is active, and was not started again during this gate (or since ``invocation_id``).
 
@@ -46,7 +43,6 @@ def stays_up(claim: str, history: Sequence[UnitState], invocation_id: str) -> Ve
     return _judge_start(claim, unit) if expected else _judge_state(claim, unit)
 
 
-@judge_latest
 def unchanged_since(claim: str, unit: UnitState, invocation_id: str) -> Verdict:
     """PASS where the unit is active in the start that ``invocation_id`` names: nothing restarted it since."""
     if unit.invocation_id != invocation_id:

@@ -122,20 +122,16 @@ class QueueDepths(_Schema):
     queues: Mapping[str, QueueDepth]
 
 
-class CriticalCheck(_Schema):
-    """The broker's own check whether a node is critical; ``critical`` names what would be lost."""
+class QuorumState(_Schema):
+    """What has to be known before the node of ``host`` may be stopped.
 
-    passed: bool
-    critical: tuple[str, ...] = ()
-
-
-class QuorumState(_WithMembers):
-    """What has to be known before the node of ``host`` may be stopped."""
+    ``critical`` names what would be lost by the broker's own check; it is empty where the check passed.
+    """
 
     host: str
     cluster: ClusterViews
     queues: QueuePlacements | Unanswered
-    own_check: CriticalCheck | Unanswered
+    critical: tuple[str, ...] | Unanswered
 
 
 class DrainState(_Schema):
@@ -146,10 +142,11 @@ class DrainState(_Schema):
     connections: int
 
 
-class BootState(_WithMembers):
+class BootState(_Schema):
     """The node of ``host`` as it reports itself; each fault names a part that does not serve."""
 
     host: str
+    node: str
     running: bool
     faults: tuple[str, ...] = ()
 
@@ -168,7 +165,5 @@ class RoundTrip(_Schema):
     cause: str = ""
 
 
-class RoundTrips(_Schema):
-    """One round trip per host."""
-
-    trips: Mapping[str, RoundTrip]
+RoundTrips = Mapping[str, RoundTrip]
+"""One round trip per host."""

@@ -1,15 +1,21 @@
-"""What every probe is given: the host's shell and the site's variables, already resolved."""
+"""What every probe is given (the host's shell, the site's variables), and how it asks several hosts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from holdfast.errors import InvalidInput
+from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json
+from holdfast.observations.base import Unanswered
+
+PARALLEL = 16  # hosts asked at the same time
+TargetT = TypeVar("TargetT")
+AnswerT = TypeVar("AnswerT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +90,36 @@ class ProbeContext:
 
 def _path(loc: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in loc)
+
+
+def ask_all(
+    targets: Mapping[str, TargetT], ask: Callable[[TargetT], AnswerT]
+) -> dict[str, AnswerT]:
+    """Return each host's answer; all are asked at the same time, so one that hangs costs only its own timeout."""
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        return dict(zip(targets, pool.map(ask, targets.values()), strict=True))
+
+
+def first_answer(
+    targets: Mapping[str, TargetT], ask: Callable[[TargetT], AnswerT]
+) -> tuple[str, AnswerT]:
+    """Return the first host that answers, with its answer.
+
+    Raises:
+        CannotTell: no host answers; the message has every cause.
+    """
+    causes = []
+    for host, target in targets.items():
+        try:
+            return host, ask(target)
+        except CannotTell as error:
+            causes.append(str(error))
+    raise CannotTell("; ".join(causes) or "there is no broker to ask")
+
+
+def or_unanswered(ask: Callable[[TargetT], AnswerT], target: TargetT) -> AnswerT | Unanswered:
+    """Return the answer, or why there is none."""
+    try:
+        return ask(target)
+    except CannotTell as error:
+        return Unanswered(str(error))

@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
 
 from holdfast.errors import CannotTell
 from holdfast.observations.systemd import StopTimeout, UnitState
 from holdfast.probes.base import CommandResult, ProbeContext
 
-_STATE = (
-    "Id",
-    "LoadState",
-    "ActiveState",
-    "SubState",
-    "Type",
-    "Result",
-    "InvocationID",
-    "NRestarts",
-)
+# The properties of a unit's state, by the field of UnitState; a unit that is no service lacks some.
+_STATE = {
+    "name": "Id",
+    "load_state": "LoadState",
+    "active_state": "ActiveState",
+    "sub_state": "SubState",
+    "kind": "Type",
+    "result": "Result",
+    "invocation_id": "InvocationID",
+}
 _INFINITE = 2**64 - 1  # microseconds: systemd's value for "never" (USEC_INFINITY)
 _BUSCTL = ("busctl", "--json=short", "get-property", "org.freedesktop.systemd1")
 _STOP_TIMEOUT = ("org.freedesktop.systemd1.Service", "TimeoutStopUSec")
@@ -32,18 +31,9 @@ def probe_unit(context: ProbeContext, unit: str) -> UnitState:
     Raises:
         CannotTell: the host is unreachable, or systemd on it does not answer.
     """
-    shown = _show(context, unit, _STATE)
-    return UnitState(
-        host=context.host,
-        name=shown.get("Id", unit),
-        load_state=shown.get("LoadState", ""),
-        active_state=shown["ActiveState"],
-        sub_state=shown.get("SubState", ""),
-        kind=shown.get("Type", ""),
-        result=shown.get("Result", ""),
-        invocation_id=shown.get("InvocationID", ""),
-        restarts=int(shown.get("NRestarts", 0)),
-    )
+    shown = _show(context, unit, *_STATE.values(), "NRestarts")
+    state = {field: shown.get(name, "") for field, name in _STATE.items()}
+    return UnitState(host=context.host, **state, restarts=int(shown.get("NRestarts", 0)))
 
 
 def probe_stop_timeout(context: ProbeContext, unit: str) -> StopTimeout:
@@ -54,7 +44,7 @@ def probe_stop_timeout(context: ProbeContext, unit: str) -> StopTimeout:
     Raises:
         CannotTell: the host is unreachable, systemd on it does not answer, or the unit is no loaded service.
     """
-    shown = _show(context, unit, ("Id", "LoadState", "ActiveState"))
+    shown = _show(context, unit, "Id", "LoadState", "ActiveState")
     if shown.get("LoadState") != "loaded":
         state = shown.get("LoadState") or "no LoadState was reported"
         raise CannotTell(f"{context.host}: systemd has not loaded {unit}: {state}")
@@ -72,7 +62,7 @@ def probe_stop_timeout(context: ProbeContext, unit: str) -> StopTimeout:
     return StopTimeout(context.host, unit, math.inf if never else microseconds / 1_000_000)
 
 
-def _show(context: ProbeContext, unit: str, properties: Sequence[str]) -> dict[str, str]:
+def _show(context: ProbeContext, unit: str, *properties: str) -> dict[str, str]:
     """Return what ``systemctl show`` prints of these properties; ActiveState must be among them."""
     result = context.shell.run(
         ["systemctl", "show", "--property", ",".join(properties), "--", unit]

@@ -8,16 +8,16 @@ import sys
 import pytest
 
 from holdfast.claims import SYSTEMS, all_claims, bind_claim, claims_of, find_claim, standing
-from holdfast.claims.base import Claim, Parameters
+from holdfast.claims.base import BoundClaim, Claim, Parameters
 from holdfast.errors import InvalidInput
-from holdfast.model import Json
+from holdfast.model import Json, Outcome, Verdict
+from holdfast.observations.base import Unanswered
 
 
 @pytest.mark.parametrize("claim", all_claims().values(), ids=lambda claim: claim.name)
 class TestEveryClaim:
     def test_is_named_for_its_system(self, claim: Claim) -> None:
-        assert claim.system in SYSTEMS
-        assert claims_of(claim.system)[claim.name] is claim
+        assert claims_of(claim.name.partition(".")[0])[claim.name] is claim
 
     def test_has_a_summary_in_one_line(self, claim: Claim) -> None:
         assert claim.summary
@@ -41,6 +41,35 @@ class TestEveryClaim:
             bind_claim(claim.name)
 
 
+CAUSE = Unanswered("no route to ctl1")
+
+
+def judge(*history: object, judges_history: bool = False) -> Verdict:
+    def show(claim: str, observed: object) -> Verdict:
+        return Verdict(claim, Outcome.PASS, "shown", repr(observed))
+
+    claim = Claim(name="a.c", summary="", probe=all, judge=show, judges_history=judges_history)
+    return BoundClaim(claim, Parameters()).judge(history)
+
+
+@pytest.mark.parametrize("judges_history", [False, True])
+def test_where_the_newest_reading_has_no_answer_the_verdict_is_unknown(
+    judges_history: bool,
+) -> None:
+    verdict = judge("good", CAUSE, judges_history=judges_history)
+    assert verdict == Verdict("a.c", Outcome.UNKNOWN, "unanswered", "no route to ctl1")
+
+
+def test_a_judge_is_given_the_newest_observation_or_all_that_were_made() -> None:
+    assert judge("old", CAUSE, "new").message == "'new'"
+    assert judge("old", CAUSE, "new", judges_history=True).message == "['old', 'new']"
+
+
+def test_the_claims_that_are_judged_by_their_history() -> None:
+    names = {name for name, claim in all_claims().items() if claim.judges_history}
+    assert names == {"systemd.stays_up", "nova.heartbeat_advanced", "rabbitmq.queues_drain"}
+
+
 def test_no_two_claims_have_one_name() -> None:
     assert len(all_claims()) == sum(len(claims_of(system)) for system in SYSTEMS)
 
@@ -49,7 +78,7 @@ def test_claims_are_standing_where_their_group_has_hosts() -> None:
     assert standing({}) == []
     assert standing({"rabbitmq": []}) == []
     claims = standing({"rabbitmq": ["ctl1"], "web": ["w1"]})
-    assert {each.claim.system for each in claims} == {"rabbitmq"}
+    assert {each.claim.name.partition(".")[0] for each in claims} == {"rabbitmq"}
 
 
 @pytest.mark.parametrize(

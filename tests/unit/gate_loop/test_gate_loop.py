@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,14 +20,13 @@ from holdfast.gate_loop import (
     GateResult,
     GateTiming,
     Reading,
+    Streak,
     Timer,
     claims_of_host,
     describe,
     run_gate,
 )
-from holdfast.judges.base import judge_latest
 from holdfast.model import Json, Outcome, Settle, Verdict
-from holdfast.observations.base import Observation, Unanswered
 from holdfast.probes.base import ProbeContext
 from tests.unit.probes.shells import NoShell
 
@@ -51,7 +52,6 @@ class ScriptedProbe:
         return observation
 
 
-@judge_latest
 def judge(claim: str, latest: str) -> Verdict:
     return Verdict(
         claim, Outcome.PASS if latest == GOOD else Outcome.FAIL, latest, f"it is {latest}"
@@ -59,7 +59,9 @@ def judge(claim: str, latest: str) -> Verdict:
 
 
 def claim(probe: Callable[[ProbeContext], Json], **more: Json) -> BoundClaim:
-    return BoundClaim(Claim(name="a.c", summary="", probe=probe, judge=judge, **more), Parameters())
+    return BoundClaim(
+        Claim(name="a.c", summary="", probe=probe, **{"judge": judge, **more}), Parameters()
+    )
 
 
 @dataclass
@@ -85,15 +87,18 @@ def timing(
     return GateTiming(settle, timedelta(seconds=deadline), timedelta(seconds=poll))
 
 
-def gate(
-    *observations: str,
+def gate_of(
+    *claims: BoundClaim,
     at: GateTiming,
     time: FakeTime | None = None,
     read: list[Reading] | None = None,
 ) -> GateResult:
-    bound = claim(ScriptedProbe(observations).probe, final=(FINAL,))
     shown = read if read is not None else []
-    return run_gate([bound], CONTEXT, at, (time or FakeTime()).timer, shown.append)
+    return run_gate(claims, CONTEXT, at, (time or FakeTime()).timer, shown.append)
+
+
+def gate(*observations: str, **more: Any) -> GateResult:
+    return gate_of(claim(ScriptedProbe(observations).probe, final=(FINAL,)), **more)
 
 
 def test_a_good_first_reading_needs_no_wait() -> None:
@@ -107,13 +112,9 @@ def test_it_waits_until_good_readings_settle() -> None:
     assert (result.outcome, result.readings, result.seconds) == (Outcome.PASS, 5, 8)
 
 
-def test_one_bad_reading_starts_the_count_again() -> None:
-    result = gate(GOOD, GOOD, BAD, GOOD, at=timing(readings=3))
-    assert (result.outcome, result.readings) == (Outcome.PASS, 6)
-
-
-def test_one_unknown_starts_the_count_again() -> None:
-    result = gate(GOOD, GOOD, SILENT, GOOD, at=timing(readings=3))
+@pytest.mark.parametrize("observation", [BAD, SILENT])
+def test_one_reading_that_does_not_pass_starts_the_count_again(observation: str) -> None:
+    result = gate(GOOD, GOOD, observation, GOOD, at=timing(readings=3))
     assert (result.outcome, result.readings) == (Outcome.PASS, 6)
 
 
@@ -161,14 +162,11 @@ def test_a_final_reason_ends_the_gate_at_once() -> None:
 
 
 def test_a_final_reason_does_not_end_a_gate_that_could_not_tell() -> None:
-    def cannot_tell(claim: str, _: Sequence[Observation]) -> Verdict:
+    def cannot_tell(claim: str, _: str) -> Verdict:
         return Verdict(claim, Outcome.UNKNOWN, FINAL, "")
 
-    probe = ScriptedProbe([GOOD]).probe
-    bound = BoundClaim(
-        Claim(name="a.c", summary="", probe=probe, judge=cannot_tell, final=(FINAL,)), Parameters()
-    )
-    assert run_gate([bound], CONTEXT, timing(deadline=10), FakeTime().timer, print).readings == 6
+    bound = claim(ScriptedProbe([GOOD]).probe, judge=cannot_tell, final=(FINAL,))
+    assert gate_of(bound, at=timing(deadline=10)).readings == 6
 
 
 def test_every_reading_is_reported_when_it_is_taken() -> None:
@@ -179,19 +177,6 @@ def test_every_reading_is_reported_when_it_is_taken() -> None:
         (2, Outcome.PASS, 2),
         (3, Outcome.PASS, 4),
     ]
-
-
-def test_a_judge_sees_the_whole_history_of_the_gate() -> None:
-    histories: list[list[Observation]] = []
-
-    def record(claim: str, history: Sequence[Observation]) -> Verdict:
-        histories.append(list(history))
-        return judge(claim, history)
-
-    probe = ScriptedProbe([BAD, SILENT, GOOD]).probe
-    bound = BoundClaim(Claim(name="a.c", summary="", probe=probe, judge=record), Parameters())
-    run_gate([bound], CONTEXT, timing(), FakeTime().timer, lambda _: None)
-    assert histories[-1] == [BAD, Unanswered("no route to ctl2"), GOOD]
 
 
 # --- several claims
@@ -207,13 +192,7 @@ class ToleranceParameters(NodeParameters):
 
 def test_all_claims_must_hold_together() -> None:
     one, two = ScriptedProbe([GOOD, BAD]), ScriptedProbe([BAD, GOOD])
-    result = run_gate(
-        [claim(one.probe), claim(two.probe)],
-        CONTEXT,
-        timing(deadline=4),
-        FakeTime().timer,
-        lambda _: None,
-    )
+    result = gate_of(claim(one.probe), claim(two.probe), at=timing(deadline=4))
     assert result.outcome is Outcome.FAIL
 
 
@@ -225,9 +204,9 @@ def test_a_question_is_asked_once_a_reading_for_all_claims_that_share_it() -> No
         asked.append(node)
         return GOOD
 
-    def judge_with_tolerance(claim: str, history: Sequence[Observation], tolerance: int) -> Verdict:
+    def judge_with_tolerance(claim: str, latest: str, tolerance: int) -> Verdict:
         tolerances.append(tolerance)
-        return judge(claim, history)
+        return judge(claim, latest)
 
     plain = Claim(name="a.c", summary="", probe=probe, judge=judge, parameters=NodeParameters)
     tolerant = Claim(
@@ -242,7 +221,7 @@ def test_a_question_is_asked_once_a_reading_for_all_claims_that_share_it() -> No
         BoundClaim(tolerant, ToleranceParameters(node="ctl1", tolerance=9)),
         BoundClaim(tolerant, ToleranceParameters(node="ctl2")),
     ]
-    result = run_gate(claims, CONTEXT, timing(), FakeTime().timer, lambda _: None)
+    result = gate_of(*claims, at=timing())
     assert [verdict.claim for verdict in result.verdicts] == ["a.c", "a.d", "a.d"]
     assert sorted(asked) == ["ctl1", "ctl2"]
     assert tolerances == [9, 1]
@@ -251,18 +230,12 @@ def test_a_question_is_asked_once_a_reading_for_all_claims_that_share_it() -> No
 def test_different_questions_are_asked_at_the_same_time() -> None:
     together = threading.Barrier(3, timeout=20)
 
-    def probe_of() -> Callable[[ProbeContext], Json]:
-        def probe(_: ProbeContext) -> Json:
-            together.wait()
-            return GOOD
+    def probe(_: ProbeContext) -> Json:
+        together.wait()
+        return GOOD
 
-        return probe
-
-    claims = [claim(probe_of()) for _ in range(3)]
-    assert (
-        run_gate(claims, CONTEXT, timing(), FakeTime().timer, lambda _: None).outcome
-        is Outcome.PASS
-    )
+    claims = [claim(partial(probe)) for _ in range(3)]
+    assert gate_of(*claims, at=timing()).outcome is Outcome.PASS
 
 
 def test_a_probe_that_never_ends_does_not_hold_up_the_gate() -> None:
@@ -273,7 +246,7 @@ def test_a_probe_that_never_ends_does_not_hold_up_the_gate() -> None:
         return GOOD
 
     short = replace(timing(deadline=0), grace=timedelta(seconds=0.1))
-    result = run_gate([claim(probe)], CONTEXT, short, FakeTime().timer, lambda _: None)
+    result = gate_of(claim(probe), at=short)
     release.set()
     assert result.outcome is Outcome.UNKNOWN
     assert "did not end within" in result.verdicts[0].message
@@ -284,7 +257,7 @@ def test_an_unexpected_error_of_a_probe_is_raised() -> None:
         raise KeyError("nodes")
 
     with pytest.raises(KeyError):
-        run_gate([claim(broken)], CONTEXT, timing(), FakeTime().timer, lambda _: None)
+        gate_of(claim(broken), at=timing())
 
 
 # --- refusals
@@ -292,16 +265,14 @@ def test_an_unexpected_error_of_a_probe_is_raised() -> None:
 
 def test_a_gate_without_claims_is_refused() -> None:
     with pytest.raises(InvalidInput, match="this gate names no claim"):
-        run_gate([], CONTEXT, timing(), FakeTime().timer, lambda _: None)
+        gate_of(at=timing())
 
 
 @pytest.mark.parametrize("group", ["empty", "gone"])
 def test_a_claim_about_a_group_without_hosts_is_refused_before_any_probe(group: str) -> None:
     script = ScriptedProbe([GOOD])
     with pytest.raises(InvalidInput, match=rf"a\.c is about the group {group}"):
-        run_gate(
-            [claim(script.probe, group=group)], CONTEXT, timing(), FakeTime().timer, lambda _: None
-        )
+        gate_of(claim(script.probe, group=group), at=timing())
     assert script.calls == 0
 
 
@@ -344,6 +315,45 @@ def test_a_reading_is_one_line(observations: list[str], at: GateTiming, line: st
     assert describe("ctl1", read[0], at) == line
 
 
+# --- settling
+
+SETTLE = Settle(readings=3, span=timedelta(seconds=10))
+
+
+def streak_of(*readings: tuple[float, bool]) -> Streak:
+    streak = Streak()
+    for at, passed in readings:
+        streak = streak.after(passed, timedelta(seconds=at))
+    return streak
+
+
+@pytest.mark.parametrize(
+    ("good_at", "settles"),
+    [((0, 1, 2, 3), False), ((0, 60), False), ((0, 5, 10), True), ((7, 12, 17), True), ((), False)],
+)
+def test_both_enough_readings_and_enough_time_settle(
+    good_at: Sequence[float], settles: bool
+) -> None:
+    assert streak_of(*((at, True) for at in good_at)).settles(SETTLE) is settles
+
+
+def test_without_a_reading_nothing_settles() -> None:
+    assert not Streak().settles(Settle(readings=0))
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 20), st.booleans()), max_size=30))
+def test_a_gate_settles_only_by_its_last_readings(steps: list[tuple[float, bool]]) -> None:
+    now, readings = 0.0, []
+    for step, passed in steps:
+        now += step
+        readings.append((now, passed))
+    good: list[timedelta] = []
+    for at, passed in readings:
+        good = [*good, timedelta(seconds=at)] if passed else []
+    expected = len(good) >= 3 and good[-1] - good[0] >= SETTLE.span
+    assert streak_of(*readings).settles(SETTLE) is expected
+
+
 # --- never
 
 
@@ -362,5 +372,5 @@ def test_it_passes_only_after_enough_good_readings_in_a_row(
     if result.outcome is Outcome.PASS:
         assert len(last) == readings
         assert all(reading.outcome is Outcome.PASS for reading in last)
-        assert last[-1].streak.span(last[-1].at) >= timedelta(seconds=seconds)
+        assert last[-1].streak.span >= timedelta(seconds=seconds)
     assert result.seconds <= deadline

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -12,8 +12,7 @@ from holdfast.judges.nova.answers import (
     peer_remains,
     rpc_answers,
 )
-from holdfast.model import Outcome
-from holdfast.observations.base import Unanswered
+from holdfast.model import Outcome, Verdict
 from holdfast.observations.nova import (
     ApiReplies,
     ExpectedService,
@@ -24,7 +23,7 @@ from holdfast.observations.nova import (
 from tests.unit.judges.verdicts import outcome_and_reason
 
 PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
-SILENT = Unanswered("no broker serves")
+COMPUTE = ExpectedService("compute", "cmp1", "cmp1")
 REFUSED = HttpReply(0, "[Errno 111] Connection refused")
 
 
@@ -37,28 +36,6 @@ REFUSED = HttpReply(0, "[Errno 111] Connection refused")
         (RpcReplies(sent=3, answered=2), FAIL),
         (RpcReplies(sent=3, answered=0, no_queue=True), FAIL),
         (RpcReplies(sent=3, answered=0, error="UnsupportedVersion"), FAIL),
-    ],
-)
-def test_one_service(replies: RpcReplies, outcome: Outcome) -> None:
-    service = ExpectedService("compute", "cmp1", "cmp1")
-    assert rpc_answers("c", [{service: replies}]).outcome is outcome
-
-
-def test_rpc_answers_needs_every_service() -> None:
-    good = {ExpectedService("conductor", "ctl1", "ctl1"): RpcReplies(3, 3)}
-    bad = {ExpectedService("scheduler", "ctl1", "ctl1"): RpcReplies(3, 1)}
-    other = {ExpectedService("compute", "cmp1", "cmp1"): RpcReplies(3, 3)}
-    assert outcome_and_reason(rpc_answers("c", [good | other])) == (PASS, "answers")
-    verdict = rpc_answers("c", [good | bad | other])
-    assert outcome_and_reason(verdict) == (FAIL, "no_answer")
-    assert "nova-scheduler on ctl1 answered 1 of 3 calls" in verdict.message
-    assert verdict.hosts == {"cmp1": {"healthy": True}, "ctl1": {"healthy": False}}
-    assert outcome_and_reason(rpc_answers("c", [good, SILENT])) == (UNKNOWN, "unanswered")
-
-
-@pytest.mark.parametrize(
-    ("replies", "outcome"),
-    [
         (ApiReplies(HttpReply(200), HttpReply(200)), PASS),
         (ApiReplies(HttpReply(300), HttpReply(200)), PASS),
         (ApiReplies(REFUSED, None), FAIL),
@@ -68,15 +45,6 @@ def test_rpc_answers_needs_every_service() -> None:
         (ApiReplies(HttpReply(200), HttpReply(401)), UNKNOWN),
         (ApiReplies(HttpReply(200), HttpReply(403)), UNKNOWN),
         (ApiReplies(HttpReply(200), None, "no token"), UNKNOWN),
-    ],
-)
-def test_one_api(replies: ApiReplies, outcome: Outcome) -> None:
-    assert api_answers("c", [{"ctl1": replies}]).outcome is outcome
-
-
-@pytest.mark.parametrize(
-    ("replies", "outcome"),
-    [
         # 404 comes only after both databases were searched.
         (MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(404)), PASS),
         (MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(200), known=True), PASS),
@@ -92,12 +60,31 @@ def test_one_api(replies: ApiReplies, outcome: Outcome) -> None:
         (MetadataReplies(HttpReply(200), None, None), PASS),
     ],
 )
-def test_one_metadata_service(replies: MetadataReplies, outcome: Outcome) -> None:
-    assert metadata_answers("c", [{"ctl1": replies}]).outcome is outcome
+def test_what_one_host_answers(
+    replies: RpcReplies | ApiReplies | MetadataReplies, outcome: Outcome
+) -> None:
+    judges: Mapping[type, Callable[..., Verdict]] = {
+        RpcReplies: rpc_answers,
+        ApiReplies: api_answers,
+        MetadataReplies: metadata_answers,
+    }
+    asked = COMPUTE if isinstance(replies, RpcReplies) else "cmp1"
+    assert judges[type(replies)]("c", {asked: replies}).outcome is outcome
+
+
+def test_rpc_answers_needs_every_service() -> None:
+    good = {ExpectedService("conductor", "ctl1", "ctl1"): RpcReplies(3, 3)}
+    bad = {ExpectedService("scheduler", "ctl1", "ctl1"): RpcReplies(3, 1)}
+    other = {COMPUTE: RpcReplies(3, 3)}
+    assert outcome_and_reason(rpc_answers("c", good | other)) == (PASS, "answers")
+    verdict = rpc_answers("c", good | bad | other)
+    assert outcome_and_reason(verdict) == (FAIL, "no_answer")
+    assert "nova-scheduler on ctl1 answered 1 of 3 calls" in verdict.message
+    assert verdict.hosts == {"cmp1": {"healthy": True}, "ctl1": {"healthy": False}}
 
 
 def test_metadata_without_a_secret_reports_what_was_not_proved() -> None:
-    verdict = metadata_answers("c", [{"ctl1": MetadataReplies(HttpReply(200), None, None)}])
+    verdict = metadata_answers("c", {"ctl1": MetadataReplies(HttpReply(200), None, None)})
     assert "its database was not asked" in verdict.message
 
 
@@ -117,23 +104,19 @@ NO_TOKEN = ApiReplies(HttpReply(200), None, "no token from keystone: timed out")
     ],
 )
 def test_api_answers(replies: Mapping[str, ApiReplies], verdict: tuple[Outcome, str]) -> None:
-    assert outcome_and_reason(api_answers("c", [replies])) == verdict
+    assert outcome_and_reason(api_answers("c", replies)) == verdict
 
 
 def test_api_answers_has_no_fact_about_a_host_that_is_unknown() -> None:
-    verdict = api_answers("c", [{"ctl1": GOOD, "ctl2": BAD, "ctl3": NO_TOKEN}])
+    verdict = api_answers("c", {"ctl1": GOOD, "ctl2": BAD, "ctl3": NO_TOKEN})
     assert verdict.hosts == {"ctl1": {"healthy": True}, "ctl2": {"healthy": False}}
 
 
 def test_metadata_answers_judges_every_host() -> None:
     good = MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(404))
-    assert metadata_answers("c", [{"ctl1": good}]).passed
     bad = MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(500))
-    assert outcome_and_reason(metadata_answers("c", [{"ctl1": good, "ctl2": bad}])) == (
-        FAIL,
-        "no_answer",
-    )
-    assert outcome_and_reason(metadata_answers("c", [SILENT])) == (UNKNOWN, "unanswered")
+    verdict = metadata_answers("c", {"ctl1": good, "ctl2": bad})
+    assert outcome_and_reason(verdict) == (FAIL, "no_answer")
 
 
 @pytest.mark.parametrize(
@@ -156,21 +139,16 @@ def test_metadata_answers_judges_every_host() -> None:
 def test_peer_remains(
     replies: Mapping[str, ApiReplies], minimum: int, verdict: tuple[Outcome, str]
 ) -> None:
-    assert outcome_and_reason(peer_remains("c", [replies], "api", "ctl1", minimum)) == verdict
-
-
-def test_peer_remains_is_unknown_without_an_answer() -> None:
-    verdict = peer_remains("c", [{"ctl1": GOOD, "ctl2": GOOD}, SILENT], "api", "ctl1", 1)
-    assert outcome_and_reason(verdict) == (UNKNOWN, "unanswered")
+    assert outcome_and_reason(peer_remains("c", replies, "api", "ctl1", minimum)) == verdict
 
 
 def test_a_peer_over_the_broker_or_over_http_is_judged_alike() -> None:
     calls = {"ctl1": RpcReplies(3, 3), "ctl2": RpcReplies(3, 2)}
-    verdict = peer_remains("c", [calls], "conductor", "ctl1", 1)
+    verdict = peer_remains("c", calls, "conductor", "ctl1", 1)
     assert outcome_and_reason(verdict) == (FAIL, "no_peer")
     assert verdict.evidence["not_serving"] == {"ctl2": "answered 2 of 3 calls"}
     metadata = {
         "ctl1": MetadataReplies(REFUSED, None, None),
         "ctl2": MetadataReplies(HttpReply(200), None, None),
     }
-    assert peer_remains("c", [metadata], "metadata", "ctl1", 1).passed
+    assert peer_remains("c", metadata, "metadata", "ctl1", 1).passed

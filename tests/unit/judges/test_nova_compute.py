@@ -9,12 +9,10 @@ import pytest
 
 from holdfast.judges.nova.compute import compute_idle
 from holdfast.model import Outcome
-from holdfast.observations.base import Observation, Unanswered
 from holdfast.observations.nova import ComputeWork, Instance, ListedService, Migration
 from tests.unit.judges.verdicts import outcome_and_reason
 
 PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
-SILENT = Unanswered("no token from keystone: login refused (401)")
 UP = ListedService(
     "nova-compute", "cmp1", "enabled", "up", "2026-11-21T00:30:05", "", forced_down=False
 )
@@ -57,25 +55,22 @@ LIVE = Migration("7", "live-migration", "running")
         (work(before=SILENT_CELL), (UNKNOWN, "cell_silent")),
         (work(after=SILENT_CELL), (UNKNOWN, "cell_silent")),
         (work([Instance("i2", "UNKNOWN", "")]), (UNKNOWN, "cell_silent")),
-        (SILENT, (UNKNOWN, "unanswered")),
     ],
 )
-def test_compute_idle(observed: Observation, verdict: tuple[Outcome, str]) -> None:
-    assert outcome_and_reason(compute_idle("c", [observed], wait_for_users=False)) == verdict
+def test_compute_idle(observed: ComputeWork, verdict: tuple[Outcome, str]) -> None:
+    assert outcome_and_reason(compute_idle("c", observed, wait_for_users=False)) == verdict
 
 
 def test_an_unconfirmed_resize_is_in_flight_only_where_the_site_waits_for_users() -> None:
-    history = [work(migrations=[Migration("8", "resize", "finished")])]
-    assert compute_idle("c", history, wait_for_users=False).evidence["waiting_for_user"] == ["8"]
-    assert outcome_and_reason(compute_idle("c", history, wait_for_users=True)) == (
-        FAIL,
-        "in_flight",
-    )
+    resize = work(migrations=[Migration("8", "resize", "finished")])
+    assert compute_idle("c", resize, wait_for_users=False).evidence["waiting_for_user"] == ["8"]
+    verdict = compute_idle("c", resize, wait_for_users=True)
+    assert outcome_and_reason(verdict) == (FAIL, "in_flight")
 
 
 def test_what_is_in_flight_is_named() -> None:
     observed = work([Instance("i2", "ACTIVE", "rebooting")], [LIVE])
-    message = compute_idle("c", [observed], wait_for_users=False).message
+    message = compute_idle("c", observed, wait_for_users=False).message
     assert message == (
         "cmp1 has 2 in flight: instance i2 is in ACTIVE, rebooting; live-migration 7 is running"
     )

@@ -1,20 +1,30 @@
-"""The verdict on the nodes' views of the cluster, and on whether a node booted."""
+"""The verdict on the nodes' views of the cluster and their clients, and on whether a node booted or is drained."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
-from holdfast.judges.rabbitmq.cluster import booted, members_agree, no_alarms, no_partitions
-from holdfast.model import Outcome
+from holdfast.judges.rabbitmq.cluster import (
+    booted,
+    churn_at_baseline,
+    connections_at_baseline,
+    load_known,
+    members_agree,
+    no_alarms,
+    no_partitions,
+)
+from holdfast.judges.rabbitmq.drain import drained
+from holdfast.model import Outcome, Verdict
 from holdfast.observations.base import Unanswered
-from holdfast.observations.rabbitmq import BootState, ClusterViews, NodeView
-from tests.unit.judges.verdicts import cases
+from holdfast.observations.rabbitmq import BootState, ClientLoad, ClusterViews, DrainState, NodeView
+from tests.unit.judges.verdicts import cases, outcome_and_reason
 
+Judge = Callable[..., Verdict]
+Views = Mapping[str, NodeView | Unanswered]
 EXPECTED = {"ctl1": "rabbit@ctl1", "ctl2": "rabbit@ctl2", "ctl3": "rabbit@ctl3"}
 SILENT = Unanswered("ctl2's management API gave no answer")
-NO_ANSWER = Unanswered("no broker answers")
 
 
 def nodes(digits: str) -> frozenset[str]:
@@ -37,49 +47,41 @@ def cluster(**views: NodeView | Unanswered) -> ClusterViews:
     return ClusterViews(expected=EXPECTED, views={**{host: view() for host in EXPECTED}, **views})
 
 
-AGREEING = [
-    ("all agree", {}, "PASS", "agree"),
-    ("one is down", {"ctl1": view(running="23")}, "FAIL", "not_running"),
-    ("it knows only itself", {"ctl2": view(members="2", running="2")}, "FAIL", "member_missing"),
-    (
-        "one is unknown to the inventory",
-        {"ctl1": view("1234", "1234")},
-        "FAIL",
-        "member_unexpected",
-    ),
-    (
-        "an unexpected member that is down",
-        {"ctl1": view(members="1234")},
-        "FAIL",
-        "member_unexpected",
-    ),
-    ("one gives no answer", {"ctl2": SILENT}, "UNKNOWN", "unanswered"),
-    (
-        "one is down and gives no answer",
-        {"ctl1": view(running="13"), "ctl2": SILENT, "ctl3": view(running="13")},
-        "FAIL",
-        "not_running",
-    ),
-    ("none gives an answer", dict.fromkeys(EXPECTED, SILENT), "UNKNOWN", "unanswered"),
-]
+CTL2_DOWN = view(running="13")
+CTL2_GONE: Views = {"ctl1": CTL2_DOWN, "ctl2": SILENT, "ctl3": CTL2_DOWN}
+VERDICTS = [
+    ("all agree", members_agree, {}, "PASS", "agree"),
+    ("one is down", members_agree, {"ctl1": view(running="23")}, "FAIL", "not_running"),
+    ("one knows only itself", members_agree, {"ctl2": view(members="2", running="2")}, "FAIL", "member_missing"),
+    ("one is unknown to the inventory", members_agree, {"ctl1": view("1234", "1234")}, "FAIL", "member_unexpected"),
+    ("an unexpected member is down", members_agree, {"ctl1": view(members="1234")}, "FAIL", "member_unexpected"),
+    ("one does not answer", members_agree, {"ctl2": SILENT}, "UNKNOWN", "unanswered"),
+    ("one is down and does not answer", members_agree, CTL2_GONE, "FAIL", "not_running"),
+    ("none answers", members_agree, dict.fromkeys(EXPECTED, SILENT), "UNKNOWN", "unanswered"),
+    ("one view", no_partitions, {}, "PASS", "one_view"),
+    ("one reports a partition", no_partitions, {"ctl3": view(cut_off="12")}, "FAIL", "partitioned"),
+    ("khepri hides it, the views differ", no_partitions, {"ctl3": view(running="3")}, "FAIL", "views_differ"),
+    ("all see the same node down", no_partitions, {h: view(running="12") for h in EXPECTED}, "PASS", "one_view"),
+    ("one does not answer", no_partitions, {"ctl2": SILENT}, "UNKNOWN", "unanswered"),
+    ("cut off, another silent", no_partitions, {"ctl2": SILENT, "ctl3": view(running="3")}, "FAIL", "views_differ"),
+    ("no alarm", no_alarms, {}, "PASS", "no_alarm"),
+    ("one node reports an alarm", no_alarms, {"ctl1": view(alarm="memory on rabbit@ctl2")}, "FAIL", "alarm"),
+    ("one does not answer", no_alarms, {"ctl2": SILENT}, "UNKNOWN", "unanswered"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("views", "outcome", "reason"), cases(AGREEING))
-def test_members_agree(
-    views: Mapping[str, NodeView | Unanswered], outcome: str, reason: str
-) -> None:
-    verdict = members_agree("c", [cluster(**views)])
-    assert (verdict.outcome, verdict.reason) == (outcome, reason)
+@pytest.mark.parametrize(("judge", "views", "outcome", "reason"), cases(VERDICTS))
+def test_views_of_the_cluster(judge: Judge, views: Views, outcome: str, reason: str) -> None:
+    assert outcome_and_reason(judge("c", cluster(**views))) == (outcome, reason)
 
 
 def test_members_agree_names_which_view_misses_a_node() -> None:
-    one_down = view(running="13")
-    verdict = members_agree("c", [cluster(ctl1=one_down, ctl2=SILENT, ctl3=one_down)])
+    verdict = members_agree("c", cluster(**CTL2_GONE))
     assert verdict.message == "ctl2 not running in the view of ctl1, ctl3"
 
 
 def test_a_silent_node_that_runs_may_be_drained() -> None:
-    verdict = members_agree("c", [cluster(ctl2=SILENT)])
+    verdict = members_agree("c", cluster(ctl2=SILENT))
     assert verdict.message.endswith(
         "Peers see ctl2 running, so it may still be drained;"
         " `rabbitmq-upgrade revive` on that host ends a drain"
@@ -87,12 +89,12 @@ def test_a_silent_node_that_runs_may_be_drained() -> None:
 
 
 def test_where_no_node_answers_no_drain_is_suspected() -> None:
-    verdict = members_agree("c", [cluster(**dict.fromkeys(EXPECTED, SILENT))])
+    verdict = members_agree("c", cluster(**dict.fromkeys(EXPECTED, SILENT)))
     assert "drained" not in verdict.message
 
 
 def test_members_agree_has_facts_about_unhealthy_hosts() -> None:
-    verdict = members_agree("c", [cluster(ctl1=view(running="13"), ctl2=SILENT)])
+    verdict = members_agree("c", cluster(ctl1=CTL2_DOWN, ctl2=SILENT))
     assert verdict.hosts == {
         "ctl1": {"healthy": False, "running": True},  # its view differs
         "ctl2": {"healthy": False, "running": False},
@@ -101,67 +103,95 @@ def test_members_agree_has_facts_about_unhealthy_hosts() -> None:
 
 
 def test_a_cluster_without_nodes_is_not_healthy() -> None:
-    verdict = members_agree("c", [ClusterViews(expected={}, views={})])
+    verdict = members_agree("c", ClusterViews(expected={}, views={}))
     assert verdict.outcome is Outcome.UNKNOWN
 
 
-UNDIVIDED = [
-    ("one view", {}, "PASS", "one_view"),
-    ("it reports one", {"ctl3": view(cut_off="12")}, "FAIL", "partitioned"),
-    ("khepri hides it, the views differ", {"ctl3": view(running="3")}, "FAIL", "views_differ"),
-    ("all see the same node down", {h: view(running="12") for h in EXPECTED}, "PASS", "one_view"),
-    ("one gives no answer", {"ctl2": SILENT}, "UNKNOWN", "unanswered"),
-    (
-        "cut off, and another silent",
-        {"ctl2": SILENT, "ctl3": view(running="3")},
-        "FAIL",
-        "views_differ",
-    ),
+BOOTS = [
+    ("all serves", True, (), "PASS", "booted"),
+    ("it does not run", False, (), "FAIL", "not_running"),
+    ("no listener", True, ("port 5672: No active listener",), "FAIL", "not_serving"),
 ]
 
 
-@pytest.mark.parametrize(("views", "outcome", "reason"), cases(UNDIVIDED))
-def test_no_partitions(
-    views: Mapping[str, NodeView | Unanswered], outcome: str, reason: str
-) -> None:
-    verdict = no_partitions("c", [cluster(**views)])
-    assert (verdict.outcome, verdict.reason) == (outcome, reason)
-
-
-CALM = [
-    ("none", {}, "PASS", "no_alarm"),
-    ("one node reports it", {"ctl1": view(alarm="memory on rabbit@ctl2")}, "FAIL", "alarm"),
-    ("one gives no answer", {"ctl2": SILENT}, "UNKNOWN", "unanswered"),
-]
-
-
-@pytest.mark.parametrize(("views", "outcome", "reason"), cases(CALM))
-def test_no_alarms(views: Mapping[str, NodeView | Unanswered], outcome: str, reason: str) -> None:
-    verdict = no_alarms("c", [cluster(**views)])
-    assert (verdict.outcome, verdict.reason) == (outcome, reason)
+@pytest.mark.parametrize(("running", "faults", "outcome", "reason"), cases(BOOTS))
+def test_booted(running: bool, faults: tuple[str, ...], outcome: str, reason: str) -> None:
+    state = BootState(host="ctl2", node="rabbit@ctl2", running=running, faults=faults)
+    assert outcome_and_reason(booted("c", state)) == (outcome, reason)
 
 
 @pytest.mark.parametrize(
-    ("running", "faults", "outcome", "reason"),
+    ("marked", "connections", "outcome", "reason"),
     [
-        (True, (), "PASS", "booted"),
-        (False, (), "FAIL", "not_running"),
-        (True, ("port 5672: No active listener",), "FAIL", "not_serving"),
+        ({"ctl2": True}, 0, "PASS", "drained"),
+        ({"ctl2": True}, 3, "FAIL", "connections_left"),
+        ({"ctl2": False}, 0, "FAIL", "not_in_maintenance"),
+        ({"ctl2": True, "ctl3": False}, 0, "FAIL", "not_in_maintenance"),
+        ({}, 0, "UNKNOWN", "unanswered"),
     ],
 )
-def test_booted(running: bool, faults: tuple[str, ...], outcome: str, reason: str) -> None:
-    state = BootState(expected=EXPECTED, host="ctl2", running=running, faults=faults)
-    verdict = booted("c", [state])
-    assert (verdict.outcome, verdict.reason) == (outcome, reason)
+def test_drained(marked: Mapping[str, bool], connections: int, outcome: str, reason: str) -> None:
+    state = DrainState(host="ctl1", marked=marked, connections=connections)
+    assert outcome_and_reason(drained("c", state)) == (outcome, reason)
 
 
-@pytest.mark.parametrize("judge", [members_agree, no_partitions, no_alarms, booted])
-def test_without_an_answer_the_verdict_is_unknown(judge: object) -> None:
-    assert callable(judge)
-    assert judge("c", [cluster(), NO_ANSWER]).outcome is Outcome.UNKNOWN
+def counted(*loads: ClientLoad | Unanswered | None) -> ClusterViews:
+    """Return what each node counts; None for a node that does not count."""
+    return ClusterViews(
+        expected=EXPECTED,
+        views={
+            host: load if isinstance(load, Unanswered) else view().model_copy(update={"load": load})
+            for host, load in zip(EXPECTED, loads, strict=False)
+        },
+    )
 
 
-@pytest.mark.parametrize("judge", [members_agree, no_partitions, no_alarms])
-def test_the_latest_reading_counts(judge: object) -> None:
-    assert callable(judge)
-    assert judge("c", [cluster(), cluster(ctl2=SILENT)]).outcome is Outcome.UNKNOWN
+def load(connections: int = 100, churn: float = 1.0) -> ClientLoad:
+    return ClientLoad(connections=connections, churn=churn)
+
+
+BASELINES = [
+    ("the same", connections_at_baseline, counted(load(), load()), "PASS", "at_baseline"),
+    ("within the slack", connections_at_baseline, counted(load(95), load(105)), "PASS", "at_baseline"),
+    ("not back yet", connections_at_baseline, counted(load(), load(94)), "FAIL", "off_baseline"),
+    ("pools have grown", connections_at_baseline, counted(load(), load(205)), "PASS", "at_baseline"),
+    ("twice connected", connections_at_baseline, counted(load(206), load()), "FAIL", "off_baseline"),
+    ("one does not answer", connections_at_baseline, counted(load(), SILENT), "UNKNOWN", "unanswered"),
+    ("one does not count", connections_at_baseline, counted(load(), None), "UNKNOWN", "unanswered"),
+    ("no node", connections_at_baseline, counted(), "UNKNOWN", "unanswered"),
+    ("the same", churn_at_baseline, counted(load(churn=100), load(churn=100)), "PASS", "at_baseline"),
+    ("calmer than before", churn_at_baseline, counted(load(churn=0)), "PASS", "at_baseline"),
+    ("within the slack", churn_at_baseline, counted(load(churn=105)), "PASS", "at_baseline"),
+    ("a storm in one node's count", churn_at_baseline, counted(load(), load(churn=105.1)), "FAIL", "storm"),
+    ("one does not answer", churn_at_baseline, counted(load(), SILENT), "UNKNOWN", "unanswered"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("judge", "observed", "outcome", "reason"), cases(BASELINES))
+def test_load_against_its_baseline(
+    judge: Judge, observed: ClusterViews, outcome: str, reason: str
+) -> None:
+    verdict = judge("c", observed, baseline=100, tolerance=0, slack=5)
+    assert outcome_and_reason(verdict) == (outcome, reason)
+
+
+def test_the_load_is_the_evidence_for_a_baseline() -> None:
+    verdict = load_known("c", counted(load(99, 0.5), load(100, 0.0)))
+    assert verdict.passed
+    assert verdict.evidence == {"connections": 100, "churn": 0.5}
+
+
+def test_a_load_that_not_every_node_counts_is_no_baseline() -> None:
+    assert load_known("c", counted(load(), None)).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "slack", "passed"),
+    [(0.0, 9.0, False), (0.09, 0.0, False), (0.1, 0.0, True), (0.01, 10.0, True)],
+)
+def test_the_greater_of_tolerance_and_slack_is_allowed(
+    tolerance: float, slack: float, passed: bool
+) -> None:
+    verdict = connections_at_baseline("c", counted(load(90)), 100, tolerance, slack)
+    assert verdict.passed is passed
+    assert verdict.evidence["slack"] == max(slack, 100 * tolerance)

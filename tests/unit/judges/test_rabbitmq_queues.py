@@ -6,14 +6,20 @@ from typing import Any
 
 import pytest
 
-from holdfast.judges.rabbitmq.queues import mirrors_in_sync, quorum_queues_whole
+from holdfast.judges.rabbitmq.queues import (
+    consumers_expected,
+    consumers_known,
+    mirrors_in_sync,
+    queues_drain,
+    quorum_queues_whole,
+)
 from holdfast.judges.rabbitmq.quorum import quorum_holds_without
-from holdfast.model import Outcome, Verdict
 from holdfast.observations.base import Unanswered
 from holdfast.observations.rabbitmq import (
     ClusterViews,
-    CriticalCheck,
     NodeView,
+    QueueDepth,
+    QueueDepths,
     QueuePlacement,
     QueuePlacements,
     QuorumState,
@@ -61,35 +67,30 @@ WHOLE = [
     ("a stream's member is offline", [quorum(online="13", kind="stream")], "FAIL", "not_whole"),
     ("no leader", [quorum(leader="")], "FAIL", "not_whole"),
     ("members not reported", [quorum(), UNREPORTED], "UNKNOWN", "members_unseen"),
-    (
-        "members not reported, another not whole",
-        [quorum(leader=""), UNREPORTED],
-        "FAIL",
-        "not_whole",
-    ),
-]
+    ("members not reported, another not whole", [quorum(leader=""), UNREPORTED], "FAIL", "not_whole"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("placements", "outcome", "reason"), cases(WHOLE))
 def test_quorum_queues_whole(placements: list[QueuePlacement], outcome: str, reason: str) -> None:
-    verdict = quorum_queues_whole("c", [listing(*placements)])
+    verdict = quorum_queues_whole("c", listing(*placements))
     assert outcome_and_reason(verdict) == (outcome, reason)
 
 
 def test_quorum_queues_whole_counts_leaders_per_host() -> None:
     observed = listing(quorum(leader="3", count=7), quorum(leader="1"), CLASSIC)
-    verdict = quorum_queues_whole("c", [observed])
+    verdict = quorum_queues_whole("c", observed)
     assert verdict.hosts == {"ctl1": {"leaders": 1}, "ctl2": {"leaders": 0}, "ctl3": {"leaders": 7}}
 
 
 def test_quorum_queues_whole_names_queue_and_host() -> None:
-    verdict = quorum_queues_whole("c", [listing(quorum(online="13", count=9))])
+    verdict = quorum_queues_whole("c", listing(quorum(online="13", count=9)))
     assert verdict.message == "member on ctl2 not online: orders and 8 more"
 
 
 def test_quorum_queues_whole_names_an_absent_host_once() -> None:
     elsewhere = quorum("12", online="1", leader="1")
-    verdict = quorum_queues_whole("c", [listing(quorum(online="13"), elsewhere)])
+    verdict = quorum_queues_whole("c", listing(quorum(online="13"), elsewhere))
     assert verdict.message == "member on ctl2 not online: orders, orders"
 
 
@@ -97,7 +98,7 @@ def state_without(
     *placements: QueuePlacement,
     running: str = "123",
     size: int = 3,
-    own_check: CriticalCheck | Unanswered | None = None,
+    critical: tuple[str, ...] | Unanswered = (),
     queues: Unanswered | None = None,
     silent: str = "",
 ) -> QuorumState:
@@ -107,15 +108,14 @@ def state_without(
     view = NodeView(members=members, running=nodes(running) & members)
     views: dict[str, Any] = {h: CAUSE if h[-1] in silent else view for h in expected}
     return QuorumState(
-        expected=expected,
         host="ctl1",
         cluster=ClusterViews(expected=expected, views=views),
         queues=queues or listing(*placements),
-        own_check=own_check or CriticalCheck(passed=True),
+        critical=critical,
     )
 
 
-CRITICAL = CriticalCheck(passed=False, critical=("queue 'orders' in vhost '/'",))
+CRITICAL = ("queue 'orders' in vhost '/'",)
 WITHOUT = [
     ("three of three", state_without(quorum()), "PASS", "holds"),
     ("no queues", state_without(), "PASS", "holds"),
@@ -128,25 +128,25 @@ WITHOUT = [
     ("a node is down already", state_without(quorum(), running="12"), "FAIL", "majority_would_be_lost"),
     ("a cluster of two", state_without(size=2), "FAIL", "majority_would_be_lost"),
     ("a cluster of one", state_without(size=1), "FAIL", "majority_would_be_lost"),
-    ("the broker's check fails", state_without(quorum(), own_check=CRITICAL), "FAIL", "majority_would_be_lost"),
-    ("the broker does not answer", state_without(quorum(), own_check=CAUSE), "UNKNOWN", "unanswered"),
+    ("the broker's check fails", state_without(quorum(), critical=CRITICAL), "FAIL", "majority_would_be_lost"),
+    ("the broker does not answer", state_without(quorum(), critical=CAUSE), "UNKNOWN", "unanswered"),
     ("queues not listed", state_without(queues=CAUSE), "UNKNOWN", "unanswered"),
     ("a peer gives no answer", state_without(quorum(), silent="2"), "UNKNOWN", "unanswered"),
     ("members not reported", state_without(UNREPORTED), "UNKNOWN", "unanswered"),
-    ("a loss beside an unknown", state_without(quorum("1", "1"), own_check=CAUSE), "FAIL", "majority_would_be_lost"),
+    ("a loss beside an unknown", state_without(quorum("1", "1"), critical=CAUSE), "FAIL", "majority_would_be_lost"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("observed", "outcome", "reason"), cases(WITHOUT))
 def test_quorum_holds_without(observed: QuorumState, outcome: str, reason: str) -> None:
-    assert outcome_and_reason(quorum_holds_without("c", [observed])) == (outcome, reason)
+    assert outcome_and_reason(quorum_holds_without("c", observed)) == (outcome, reason)
 
 
 ACCEPTED = [
     ("a loss", state_without(size=2), "PASS", "accepted"),
     ("nothing to lose", state_without(quorum()), "PASS", "holds"),
-    ("never an unknown", state_without(own_check=CAUSE), "UNKNOWN", "unanswered"),
-    ("never a loss beside an unknown", state_without(size=2, own_check=CAUSE), "FAIL", "majority_would_be_lost"),
+    ("never an unknown", state_without(critical=CAUSE), "UNKNOWN", "unanswered"),
+    ("never a loss beside an unknown", state_without(size=2, critical=CAUSE), "FAIL", "majority_would_be_lost"),
 ]  # fmt: skip
 
 
@@ -154,12 +154,12 @@ ACCEPTED = [
 def test_a_person_may_accept_a_loss_but_not_an_unknown(
     observed: QuorumState, outcome: str, reason: str
 ) -> None:
-    verdict = quorum_holds_without("c", [observed], accepted="two nodes, window agreed")
+    verdict = quorum_holds_without("c", observed, accepted="two nodes, window agreed")
     assert outcome_and_reason(verdict) == (outcome, reason)
 
 
 def test_an_accepted_loss_is_recorded_with_its_reason() -> None:
-    verdict = quorum_holds_without("c", [state_without(size=2)], accepted="window agreed")
+    verdict = quorum_holds_without("c", state_without(size=2), accepted="window agreed")
     assert verdict.evidence["accepted"] == "window agreed"
     assert verdict.evidence["losses"] == ["1 of 2 nodes left, no majority"]
 
@@ -185,16 +185,74 @@ MIRRORS = [
 
 @pytest.mark.parametrize(("observed", "outcome", "reason"), cases(MIRRORS))
 def test_mirrors_in_sync(observed: QueuePlacements, outcome: str, reason: str) -> None:
-    assert outcome_and_reason(mirrors_in_sync("c", [observed])) == (outcome, reason)
+    assert outcome_and_reason(mirrors_in_sync("c", observed)) == (outcome, reason)
 
 
-@pytest.mark.parametrize(
-    "verdict",
-    [
-        quorum_queues_whole("c", [CAUSE]),
-        quorum_holds_without("c", [CAUSE], "accepted all the same"),
-        mirrors_in_sync("c", [CAUSE]),
-    ],
-)
-def test_without_an_answer_the_verdict_is_unknown(verdict: Verdict) -> None:
-    assert verdict.outcome is Outcome.UNKNOWN
+def depths(at: float = 0.0, wanted: int = 2, **queues: QueueDepth) -> QueueDepths:
+    names = dict.fromkeys(queues or ("conductor",), wanted)
+    return QueueDepths(host="ctl1", vhost="/", at=at, wanted=names, queues=queues)
+
+
+NONE = QueueDepth(consumers=0)
+CONSUMED = [
+    ("enough", depths(conductor=QueueDepth(consumers=3)), "PASS", "consumed"),
+    ("too few", depths(conductor=QueueDepth(consumers=1)), "FAIL", "too_few_consumers"),
+    ("no such queue", depths(), "FAIL", "too_few_consumers"),
+    ("not counted yet", depths(conductor=QueueDepth()), "UNKNOWN", "not_counted"),
+    ("one is not counted, one short", depths(conductor=QueueDepth(), scheduler=NONE), "FAIL", "too_few_consumers"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("observed", "outcome", "reason"), cases(CONSUMED))
+def test_consumers_expected(observed: QueueDepths, outcome: str, reason: str) -> None:
+    assert outcome_and_reason(consumers_expected("c", observed)) == (outcome, reason)
+
+
+def test_present_consumers_are_the_evidence_for_a_baseline() -> None:
+    observed = depths(
+        conductor=QueueDepth(consumers=8),
+        scheduler=QueueDepth(consumers=1),
+        idle=NONE,
+    )
+    verdict = consumers_known("c", observed)
+    assert outcome_and_reason(verdict) == ("PASS", "known")
+    assert verdict.evidence == {
+        "consumers": {"conductor": 2, "scheduler": 1},  # no more than wanted
+        "missing": ["scheduler", "idle"],
+    }
+
+
+def test_a_queue_that_is_missing_already_is_reported_and_passes() -> None:
+    verdict = consumers_known("c", depths())
+    assert outcome_and_reason(verdict) == ("PASS", "known")
+    assert verdict.message == "0 of 1 queues have their consumers; missing already: conductor"
+
+
+def test_consumers_that_are_not_counted_yet_are_unknown() -> None:
+    assert outcome_and_reason(consumers_known("c", depths(conductor=QueueDepth()))) == (
+        "UNKNOWN",
+        "not_counted",
+    )
+
+
+def ready(*samples: tuple[float, int | None]) -> list[QueueDepths]:
+    """Return samples of one queue: its waiting messages at these times."""
+    return [depths(at=at, conductor=QueueDepth(ready=count)) for at, count in samples]
+
+
+BACKLOG = [
+    ("one sample", ready((0, 5)), "UNKNOWN", "too_few_samples"),
+    ("three, too close", ready((0, 1), (1, 2), (2, 3)), "UNKNOWN", "too_few_samples"),
+    ("it grows", ready((0, 1), (5, 2), (10, 3)), "FAIL", "growing"),
+    ("it does not change", ready((0, 3), (5, 3), (10, 3)), "PASS", "not_growing"),
+    ("a burst", ready((0, 1), (5, 9), (10, 2)), "PASS", "not_growing"),
+    ("it grew once", ready((0, 1), (5, 2), (10, 2)), "PASS", "not_growing"),
+    ("samples too close are skipped", ready((0, 1), (3, 9), (5, 2), (8, 0), (10, 3)), "FAIL", "growing"),
+    ("the newest three count", ready((0, 9), (5, 1), (10, 2), (15, 3)), "FAIL", "growing"),
+    ("not counted", ready((0, 1), (5, None), (10, 3)), "UNKNOWN", "not_counted"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("history", "outcome", "reason"), cases(BACKLOG))
+def test_queues_drain(history: list[QueueDepths], outcome: str, reason: str) -> None:
+    assert outcome_and_reason(queues_drain("c", history, 5.0)) == (outcome, reason)

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from holdfast.judges.rabbitmq.round_trip import amqp_round_trip
-from holdfast.model import Outcome
-from holdfast.observations.base import Unanswered
-from holdfast.observations.rabbitmq import RoundTrip, RoundTrips
+from holdfast.observations.rabbitmq import RoundTrip
 from tests.unit.judges.verdicts import cases, outcome_and_reason
 
 WENT = RoundTrip(ok=True, seconds=0.02)
@@ -35,16 +33,12 @@ TRIPS = [
 
 @pytest.mark.parametrize(("trips", "outcome", "reason"), cases(TRIPS))
 def test_amqp_round_trip(trips: Mapping[str, RoundTrip], outcome: str, reason: str) -> None:
-    verdict = amqp_round_trip("c", [RoundTrips(trips=trips)])
+    verdict = amqp_round_trip("c", trips)
     assert outcome_and_reason(verdict) == (outcome, reason)
 
 
 def test_only_a_node_that_fails_is_unhealthy() -> None:
     trips = {"ctl1": ended("broken"), "ctl2": ended("denied")}
-    verdict = amqp_round_trip("c", [RoundTrips(trips=trips)])
+    verdict = amqp_round_trip("c", trips)
     assert verdict.hosts == {"ctl1": {"healthy": False}}
     assert verdict.message == "ctl1: publish: the cause; ctl2: publish: the cause"
-
-
-def test_without_an_answer_the_verdict_is_unknown() -> None:
-    assert amqp_round_trip("c", [Unanswered("no broker answers")]).outcome is Outcome.UNKNOWN

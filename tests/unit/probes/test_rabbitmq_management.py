@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Mapping
 
 import pytest
 
 from holdfast.errors import CannotTell, InvalidInput
-from holdfast.observations.base import Unanswered
-from holdfast.probes.base import ProbeContext
+from holdfast.model import Json
 from holdfast.probes.rabbitmq import management
 from holdfast.probes.rabbitmq.cluster import probe_cluster
 from holdfast.probes.rabbitmq.drain import probe_drain
 from holdfast.probes.rabbitmq.management import NODES
 from holdfast.probes.rabbitmq.queues import probe_queues, queues_of
-from holdfast.probes.rabbitmq.site import RabbitSite
+from holdfast.probes.rabbitmq.site import brokers_of
 from tests.unit.probes.rabbitmq.recorded_brokers import (
-    PASSWORD,
     USER,
     RecordedShell,
     Routes,
@@ -30,23 +29,17 @@ from tests.unit.probes.rabbitmq.recorded_brokers import (
 WRONG = "planted-and-wrong"
 
 
-def site(port: int, **changed: object) -> RabbitSite:
-    return RabbitSite.model_validate(
-        {
-            "ansible_host": "127.0.0.1",
-            "rabbitmq_management_port": port,
-            "rabbitmq_management_user": USER,
-            "rabbitmq_management_password": PASSWORD,
-            **changed,
-        }
-    )
-
-
-def answers(
-    routes: Routes | None, *paths: str, **changed: object
-) -> management.Answers | Unanswered:
+def answers(routes: Routes | None, *paths: str, **variables: object) -> Mapping[str, Json]:
     with node(routes) as port:
-        return management.ask({"ctl1": site(port, **changed)}, {"ctl1": paths})["ctl1"]
+        context = context_of({"ctl1": port}, RecordedShell({}), **variables)
+        return management.ask(brokers_of(context)["ctl1"], *paths)
+
+
+def refusal(routes: Routes | None, **variables: object) -> str:
+    with pytest.raises(CannotTell) as raised:
+        answers(routes, "nodes", **variables)
+    assert WRONG not in repr(raised.value)
+    return str(raised.value)
 
 
 def test_all_paths_are_answered() -> None:
@@ -78,26 +71,22 @@ def test_a_list_that_occurs_twice_counts_as_what_both_have() -> None:
     ],
 )
 def test_without_an_answer_the_cause_is_reported(routes: Routes | None, message: str) -> None:
-    found = answers(routes, "nodes")
-    assert isinstance(found, Unanswered)
-    assert message in found.cause
+    assert message in refusal(routes)
 
 
 def test_a_wrong_password_is_named_and_not_shown() -> None:
-    found = answers({"nodes": (200, "[]")}, "nodes", rabbitmq_management_password=WRONG)
-    assert isinstance(found, Unanswered)
-    assert found.cause.startswith("401 from ctl1's management API")
-    assert USER in found.cause
-    assert WRONG not in repr(found)
+    message = refusal({"nodes": (200, "[]")}, rabbitmq_management_password=WRONG)
+    assert message.startswith("401 from ctl1's management API")
+    assert USER in message
 
 
 def test_a_node_that_hangs_costs_its_own_answer_only() -> None:
     hangs = threading.Event()
-    with node({"nodes": (200, "[]")}) as healthy, node(None, hangs) as stuck:
-        sites = {"ctl1": site(healthy), "ctl2": site(stuck, rabbitmq_answer_seconds=0.2)}
-        found = management.ask(sites, dict.fromkeys(sites, ("nodes",)))
-    assert found["ctl1"] == {"nodes": []}
-    assert "gave no answer to /api/nodes in 0.2 s" in repr(found["ctl2"])
+    with node(recorded("4.0", "healthy")["http"]["ctl1"]) as healthy, node(None, hangs) as stuck:
+        ports = {"ctl1": healthy, "ctl2": stuck}
+        views = probe_cluster(context_of(ports, RecordedShell({}), rabbitmq_answer_seconds=0.5))
+    assert list(views.answered) == ["ctl1"]
+    assert "gave no answer to /api/nodes in 0.5 s" in views.silent["ctl2"]
 
 
 def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,17 +94,18 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) ->
     assert answers({"nodes": (200, "[]")}, "nodes") == {"nodes": []}
 
 
-def test_https_does_not_trust_a_plain_listener() -> None:
-    found = answers({"nodes": (200, "[]")}, "nodes", rabbitmq_management_scheme="https")
-    assert isinstance(found, Unanswered)
-    assert "SSL" in found.cause
-
-
-def test_a_missing_authority_is_named() -> None:
-    tls = {"rabbitmq_management_scheme": "https", "rabbitmq_management_ca_file": "no/such.pem"}
-    found = answers({}, "nodes", **tls)
-    assert isinstance(found, Unanswered)
-    assert "rabbitmq_management_ca_file no/such.pem" in found.cause
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({}, "SSL"),  # a plain listener is not trusted
+        ({"rabbitmq_management_ca_file": "no/such.pem"}, "rabbitmq_management_ca_file no/such.pem"),
+    ],
+)
+def test_https_needs_a_certificate_and_its_authority(
+    variables: dict[str, str], message: str
+) -> None:
+    https = {"rabbitmq_management_scheme": "https", **variables}
+    assert message in refusal({"nodes": (200, "[]")}, **https)
 
 
 def test_the_next_node_is_asked_for_the_queues() -> None:
@@ -153,9 +143,7 @@ def test_without_any_answer_every_cause_is_in_the_message() -> None:
 
 
 def test_a_wrong_variable_is_named_and_its_value_not_shown() -> None:
-    context: ProbeContext = context_of(
-        {"ctl1": 1}, RecordedShell({}), rabbitmq_management_password=[WRONG]
-    )
+    context = context_of({"ctl1": 1}, RecordedShell({}), rabbitmq_management_password=[WRONG])
     with pytest.raises(InvalidInput) as raised:
         probe_cluster(context)
     assert "rabbitmq_management_password" in str(raised.value)

@@ -31,7 +31,7 @@ def context(port: int, **changed: object) -> ProbeContext:
 
 
 def trip(port: int, **changed: object) -> RoundTrip:
-    found = probe_round_trips(context(port, **changed)).trips["ctl1"]
+    found = probe_round_trips(context(port, **changed))["ctl1"]
     assert PASSWORD not in repr(found)
     return found
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from holdfast.evidence import HEALTHY
-from holdfast.judges.base import first_few, judge_latest
+from holdfast.judges.base import first_few
 from holdfast.model import Outcome, Verdict
 from holdfast.observations.nova import (
     ApiReplies,
@@ -31,7 +31,6 @@ class Finding:
     text: str
 
 
-@judge_latest
 def rpc_answers(claim: str, replies: RpcRound) -> Verdict:
     """PASS where every service took every ping from its own queue and answered it.
 
@@ -53,20 +52,17 @@ def rpc_answers(claim: str, replies: RpcRound) -> Verdict:
     return Verdict(claim, Outcome.PASS, "answers", message, evidence, hosts)
 
 
-@judge_latest
 def api_answers(claim: str, replies: Mapping[str, ApiReplies]) -> Verdict:
     """PASS where every host's nova-api lists its versions and answers a request with a token."""
     return _judge_hosts(claim, "nova-api", {host: _find(each) for host, each in replies.items()})
 
 
-@judge_latest
 def metadata_answers(claim: str, replies: Mapping[str, MetadataReplies]) -> Verdict:
     """PASS where every host's metadata service answers, through the database where the site can sign."""
     findings = {host: _find(each) for host, each in replies.items()}
     return _judge_hosts(claim, "nova-metadata", findings)
 
 
-@judge_latest
 def peer_remains(
     claim: str, replies: PeerReplies, service: str, host: str, minimum: int
 ) -> Verdict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.judges.base import first_few, judge_latest
+from holdfast.judges.base import first_few
 from holdfast.model import Outcome, Verdict
 from holdfast.observations.nova import SILENT_CELL, ComputeWork, Instance, ListedService, Migration
 
@@ -12,7 +12,6 @@ IN_CREATION = {"BUILD", "REBUILD"}
 MAX_NAMED = 10  # operations named in evidence
 
 
-@judge_latest
 def compute_idle(claim: str, work: ComputeWork, wait_for_users: bool) -> Verdict:
     """PASS where no operation is in flight: no task, nothing in BUILD, no running migration.
 

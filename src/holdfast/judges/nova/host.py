@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from holdfast.evidence import STOP_TIMEOUT_TOO_SHORT
-from holdfast.judges.base import judge_latest
 from holdfast.model import Outcome, Verdict
 from holdfast.observations.nova import UnitLog
 from holdfast.observations.systemd import StopTimeout
@@ -11,7 +10,6 @@ from holdfast.observations.systemd import StopTimeout
 MESSAGING_TIMEOUT = "messaging_timeout"
 
 
-@judge_latest
 def no_messaging_timeouts(claim: str, log: UnitLog) -> Verdict:
     """PASS where the unit's log has no line newer than its start about a reply that never came.
 
@@ -38,7 +36,6 @@ def no_messaging_timeouts(claim: str, log: UnitLog) -> Verdict:
     return Verdict(claim, Outcome.PASS, "quiet", message, evidence)
 
 
-@judge_latest
 def stop_timeout_covers(
     claim: str, timeout: StopTimeout, seconds: float, required: bool
 ) -> Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from holdfast.evidence import HEALTHY
-from holdfast.judges.base import first_few, judge_history, judge_latest
+from holdfast.judges.base import first_few
 from holdfast.model import Json, Outcome, Verdict
 from holdfast.nova_services import binary_of
 from holdfast.observations.nova import ExpectedService, ListedService, ServiceList
@@ -13,7 +13,6 @@ from holdfast.observations.nova import ExpectedService, ListedService, ServiceLi
 MAX_NAMED = 10  # services named in evidence
 
 
-@judge_latest
 def services_up(claim: str, services: ServiceList) -> Verdict:
     """PASS where nova lists every service of the inventory as up; disabled ones are named, not failed.
 
@@ -45,7 +44,6 @@ def services_up(claim: str, services: ServiceList) -> Verdict:
     return Verdict(claim, Outcome.PASS, "up", message, evidence, hosts)
 
 
-@judge_history
 def heartbeat_advanced(
     claim: str, history: Sequence[ServiceList], service: str, host: str, times: int
 ) -> Verdict:

@@ -1,16 +1,14 @@
-"""Judge the cluster as its nodes see it: members, partitions, alarms, and whether a node booted."""
+"""Judge the cluster as its nodes see it: members, partitions, alarms, client load; and whether a node booted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from holdfast.evidence import HEALTHY
-from holdfast.judges.base import judge_latest
+from holdfast.evidence import CHURN, CONNECTIONS, HEALTHY
 from holdfast.model import Json, Outcome, Verdict
-from holdfast.observations.rabbitmq import BootState, ClusterViews, NodeView
+from holdfast.observations.rabbitmq import BootState, ClientLoad, ClusterViews, NodeView
 
 
-@judge_latest
 def members_agree(claim: str, cluster: ClusterViews) -> Verdict:
     """PASS where in every node's own view the members, all running, are exactly the inventory's group.
 
@@ -36,7 +34,6 @@ def members_agree(claim: str, cluster: ClusterViews) -> Verdict:
     return Verdict(claim, Outcome.PASS, "agree", message, evidence, facts)
 
 
-@judge_latest
 def no_partitions(claim: str, cluster: ClusterViews) -> Verdict:
     """PASS where no node reports a partition, and all nodes see the same members running.
 
@@ -61,7 +58,6 @@ def no_partitions(claim: str, cluster: ClusterViews) -> Verdict:
     return Verdict(claim, Outcome.PASS, "one_view", message, evidence)
 
 
-@judge_latest
 def no_alarms(claim: str, cluster: ClusterViews) -> Verdict:
     """PASS where no node has a memory or disk alarm; an alarm blocks every publisher of the cluster."""
     alarms = sorted({alarm for view in cluster.answered.values() for alarm in view.alarms})
@@ -75,7 +71,6 @@ def no_alarms(claim: str, cluster: ClusterViews) -> Verdict:
     return Verdict(claim, Outcome.PASS, "no_alarm", message, evidence)
 
 
-@judge_latest
 def booted(claim: str, boot: BootState) -> Verdict:
     """PASS where the node reports that it runs, its virtual hosts are up and it listens for AMQP.
 
@@ -84,13 +79,74 @@ def booted(claim: str, boot: BootState) -> Verdict:
     evidence = {"running": boot.running, "faults": list(boot.faults)}
     facts = {boot.host: {"running": boot.running}}
     if not boot.running:
-        message = f"{boot.host}: the broker is not running on {boot.expected[boot.host]}"
+        message = f"{boot.host}: the broker is not running on {boot.node}"
         return Verdict(claim, Outcome.FAIL, "not_running", message, evidence, facts)
     if boot.faults:
         message = f"{boot.host} has not booted fully: {'; '.join(boot.faults)}"
         return Verdict(claim, Outcome.FAIL, "not_serving", message, evidence, facts)
     message = f"{boot.host} runs, with its virtual hosts and its AMQP listener up"
     return Verdict(claim, Outcome.PASS, "booted", message, evidence, facts)
+
+
+def load_known(claim: str, cluster: ClusterViews) -> Verdict:
+    """PASS where every node counts connections and churn; the counts are the evidence, for a baseline."""
+    loads = _loads(claim, cluster)
+    if isinstance(loads, Verdict):
+        return loads
+    connections = max(load.connections for load in loads.values())
+    churn = max(load.churn for load in loads.values())
+    message = f"{connections} client connections, {churn:.1f} opened or closed a second"
+    evidence = {CONNECTIONS: connections, CHURN: churn}
+    return Verdict(claim, Outcome.PASS, "known", message, evidence)
+
+
+def connections_at_baseline(
+    claim: str, cluster: ClusterViews, baseline: float, tolerance: float, slack: float
+) -> Verdict:
+    """PASS where every node counts from just below the baseline to twice as many connections.
+
+    Fewer: clients have not come back. More than twice: they reconnect without closing connections.
+    Between the two is normal: a client library's pool of connections grows while calls wait for a
+    broker, and keeps what it opened (oslo.messaging, ``rpc_conn_pool_size``).
+    """
+    loads = _loads(claim, cluster)
+    if isinstance(loads, Verdict):
+        return loads
+    counts = {host: load.connections for host, load in loads.items()}
+    allowed = _allowed(baseline, tolerance, slack)
+    fewest, most = baseline - allowed, 2 * baseline + allowed
+    evidence = {CONNECTIONS: counts, **_baseline_evidence(baseline, allowed)}
+    off = {host: count for host, count in counts.items() if not fewest <= count <= most}
+    before = f"before the first restart {baseline:.0f}, so {max(fewest, 0):.0f} to {most:.0f} are expected"
+    if off:
+        counted = ", ".join(f"{host} counts {count}" for host, count in off.items())
+        message = f"{counted} client connections; {before}"
+        return Verdict(claim, Outcome.FAIL, "off_baseline", message, evidence)
+    message = f"{max(counts.values())} client connections; {before}"
+    return Verdict(claim, Outcome.PASS, "at_baseline", message, evidence)
+
+
+def churn_at_baseline(
+    claim: str, cluster: ClusterViews, baseline: float, tolerance: float, slack: float
+) -> Verdict:
+    """PASS where no node counts clearly more connections opened or closed a second than the baseline.
+
+    A storm of reconnecting clients must be over before the next node is taken.
+    """
+    loads = _loads(claim, cluster)
+    if isinstance(loads, Verdict):
+        return loads
+    churns = {host: load.churn for host, load in loads.items()}
+    allowed = _allowed(baseline, tolerance, slack)
+    evidence = {CHURN: churns, **_baseline_evidence(baseline, allowed)}
+    worst = max(churns, key=lambda host: churns[host])
+    message = (
+        f"{churns[worst]:.1f} connections a second opened or closed ({worst}'s count); "
+        f"before the first restart {baseline:.1f} (+ {allowed:.1f})"
+    )
+    if churns[worst] > baseline + allowed:
+        return Verdict(claim, Outcome.FAIL, "storm", message, evidence)
+    return Verdict(claim, Outcome.PASS, "at_baseline", message, evidence)
 
 
 def _faults(cluster: ClusterViews, view: NodeView) -> Iterator[tuple[str, str]]:
@@ -156,3 +212,27 @@ def _views(cluster: ClusterViews) -> dict[str, Json]:
 def _hosts(cluster: ClusterViews, nodes: frozenset[str]) -> str:
     """Return nodes by their hosts' names, which are what an operator types."""
     return ", ".join(sorted(cluster.host_of(node) for node in nodes)) or "none"
+
+
+def _loads(claim: str, cluster: ClusterViews) -> Mapping[str, ClientLoad] | Verdict:
+    """Return every node's count, or the UNKNOWN verdict where a node's is missing."""
+    causes = list(cluster.silent.values())
+    loads = {host: view.load for host, view in cluster.answered.items() if view.load}
+    causes += [
+        f"{host}: connections and churn are counted by the management API, which is off or not ready"
+        for host in cluster.answered
+        if host not in loads
+    ]
+    if causes or not loads:
+        message = "; ".join(causes) or "the inventory has no broker"
+        return Verdict(claim, Outcome.UNKNOWN, "unanswered", message)
+    return loads
+
+
+def _allowed(baseline: float, tolerance: float, slack: float) -> float:
+    """Return how far off a figure may be: the tolerance is a share of the baseline, slack is absolute."""
+    return max(slack, baseline * tolerance)
+
+
+def _baseline_evidence(baseline: float, allowed: float) -> dict[str, Json]:
+    return {"baseline": baseline, "slack": allowed}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from holdfast.judges.base import judge_latest
 from holdfast.model import Outcome, Verdict
 from holdfast.observations.rabbitmq import DrainState
 
 
-@judge_latest
 def drained(claim: str, drain: DrainState) -> Verdict:
     """PASS where peers see the node in maintenance and no client connection is left on it.
 

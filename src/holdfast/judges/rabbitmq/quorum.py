@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from holdfast.judges.base import judge_latest
 from holdfast.model import Json, Outcome, Verdict
 from holdfast.observations.base import Unanswered
 from holdfast.observations.rabbitmq import QueuePlacement, QueuePlacements, QuorumState
@@ -12,7 +11,6 @@ from holdfast.observations.rabbitmq import QueuePlacement, QueuePlacements, Quor
 MAX_NAMED = 5  # queues of the broker's own check that a message names
 
 
-@judge_latest
 def quorum_holds_without(claim: str, state: QuorumState, accepted: str = "") -> Verdict:
     """PASS where without this node the cluster and every quorum queue and stream keep their majority.
 
@@ -39,10 +37,10 @@ def quorum_holds_without(claim: str, state: QuorumState, accepted: str = "") -> 
 
 def _losses(state: QuorumState) -> list[str]:
     """Return all that would be without a majority if the host's node stopped now."""
-    node = state.expected[state.host]
-    losses = []
+    expected, losses = state.cluster.expected, []
+    node = expected[state.host]
     views = state.cluster.answered.values()
-    members = frozenset(state.expected.values()).union(*(view.members for view in views))
+    members = frozenset(expected.values()).union(*(view.members for view in views))
     survivors = frozenset.intersection(members, *(view.running for view in views)) - {node}
     if len(survivors) <= len(members) // 2:
         losses.append(f"{len(survivors)} of {len(members)} nodes left, no majority")
@@ -51,17 +49,16 @@ def _losses(state: QuorumState) -> list[str]:
         left = (queues.online or frozenset()) - {node}
         if node in queue_members and len(left) <= len(queue_members) // 2:
             losses.append(f"{len(left)} of {len(queue_members)} members left: {queues}")
-    if isinstance(state.own_check, Unanswered) or state.own_check.passed:
-        return losses
-    names = _names(state.own_check.critical)
-    return [*losses, f"the broker's own check names as critical: {names}"]
+    if state.critical and not isinstance(state.critical, Unanswered):
+        losses.append(f"the broker's own check names as critical: {_names(state.critical)}")
+    return losses
 
 
 def _missing_answers(state: QuorumState) -> list[str]:
     """Return why something that has to be known is not."""
     causes = list(state.cluster.silent.values())
     causes += [
-        part.cause for part in (state.queues, state.own_check) if isinstance(part, Unanswered)
+        part.cause for part in (state.queues, state.critical) if isinstance(part, Unanswered)
     ]
     causes += [
         f"{state.host} does not report yet where these queues are: {queues}"

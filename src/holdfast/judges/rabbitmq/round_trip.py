@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from holdfast.evidence import HEALTHY
-from holdfast.judges.base import judge_latest
 from holdfast.model import Json, Outcome, Verdict
 from holdfast.observations.rabbitmq import RoundTrip, RoundTrips
 
@@ -11,14 +10,12 @@ from holdfast.observations.rabbitmq import RoundTrip, RoundTrips
 _FAULTS = {"refused", "broken", "silent"}
 
 
-@judge_latest
-def amqp_round_trip(claim: str, round_trips: RoundTrips) -> Verdict:
+def amqp_round_trip(claim: str, trips: RoundTrips) -> Verdict:
     """PASS where a message of our own went through every node: declared, confirmed, consumed, deleted.
 
     A connection that never gets its answer is the failure of 2015-08-12, so no answer on an open
     connection is a FAIL. A node that cannot be reached, or that denies the login, is UNKNOWN.
     """
-    trips = round_trips.trips
     bad = {host: trip for host, trip in trips.items() if not trip.ok}
     failed = [host for host, trip in bad.items() if _is_fault(trip)]
     evidence = {host: _evidence(trip) for host, trip in trips.items()}

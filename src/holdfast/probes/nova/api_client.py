@@ -17,7 +17,7 @@ from keystoneauth1.session import Session
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
-from holdfast.probes.nova.site import ApiSite, Login
+from holdfast.probes.nova.site import ApiSite
 
 # From 2.69 on, services of a cell whose database is silent are listed as UNKNOWN instead of being
 # left out. Seen on nova 26: with the database stopped, older versions answer 200 and an empty list.
@@ -91,7 +91,8 @@ def log_in(site: ApiSite) -> Session:
     Raises:
         NoToken: keystone issued none; the message names keystone and the cause.
     """
-    session = Session(auth=_login(site.login), verify=site.trust, timeout=TOKEN_SECONDS)
+    login = _login(site.model_copy(update={"nova_api_url": ""}))  # the same one for every host
+    session = Session(auth=login, verify=site.trust, timeout=TOKEN_SECONDS)
     try:
         session.get_token()
     except Unauthorized:
@@ -146,7 +147,7 @@ def get_pages(
 
 
 @lru_cache(maxsize=8)
-def _login(site: Login) -> v3.Password:
+def _login(site: ApiSite) -> v3.Password:
     """Return the login with its token, kept for the life of the process, which serves one gate."""
     return v3.Password(
         auth_url=site.nova_auth_url,

@@ -39,26 +39,16 @@ class _HttpSite(SiteVariables):
         return self.nova_ca_file or True
 
 
-class Login(SiteVariables):
-    """Who asks nova's API, and where the token comes from."""
+class ApiSite(_HttpSite):
+    """What it takes to ask one host's nova-api, and to log in: who asks, and where the token comes from."""
 
+    nova_api_url: str
     nova_auth_url: str
     nova_auth_username: str
     nova_auth_password: SecretStr
     nova_auth_project: str
     nova_auth_user_domain: str = "Default"
     nova_auth_project_domain: str = "Default"
-
-
-class ApiSite(Login, _HttpSite):
-    """What it takes to ask one host's nova-api."""
-
-    nova_api_url: str
-
-    @property
-    def login(self) -> Login:
-        """The part that is the same for every host."""
-        return Login.model_validate(self.model_dump())
 
 
 class MetadataSite(_HttpSite):

@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from holdfast.model import Json
-from holdfast.observations.base import Unanswered
 from holdfast.observations.rabbitmq import BootState, ClientLoad, ClusterViews, NodeView
-from holdfast.probes.base import ProbeContext, Shell
+from holdfast.probes.base import ProbeContext, ask_all, or_unanswered
 from holdfast.probes.rabbitmq import commands, management
 from holdfast.probes.rabbitmq.management import NODES, OVERVIEW
-from holdfast.probes.rabbitmq.site import (
-    RabbitSite,
-    expected,
-    or_unanswered,
-    site_of_member,
-    sites_of,
-    with_management,
-)
+from holdfast.probes.rabbitmq.site import Broker, broker_of, brokers_of, expected
 
 ALARMS = "health/checks/alarms"
 VHOSTS_UP = "health/checks/virtual-hosts"
@@ -25,21 +17,9 @@ VHOSTS_UP = "health/checks/virtual-hosts"
 
 def probe_cluster(context: ProbeContext) -> ClusterViews:
     """Return every node's own view, or why there is none; raises nothing for a silent node."""
-    sites = sites_of(context)
-    answers = management.ask(
-        sites, dict.fromkeys(with_management(sites), (NODES, ALARMS, OVERVIEW))
-    )
-    views: dict[str, NodeView | Unanswered] = {}
-    for host, site in sites.items():
-        node = site.node(host)
-        answer = answers.get(host)
-        if answer is None:
-            views[host] = _view_by_command(context.shell, node)
-        elif isinstance(answer, Unanswered):
-            views[host] = answer
-        else:
-            views[host] = _view_by_http(node, answer)
-    return ClusterViews(expected=expected(sites), views=views)
+    brokers = brokers_of(context)
+    views = ask_all(brokers, lambda broker: or_unanswered(_view, broker))
+    return ClusterViews(expected=expected(brokers), views=views)
 
 
 def probe_boot(context: ProbeContext, host: str) -> BootState:
@@ -51,32 +31,35 @@ def probe_boot(context: ProbeContext, host: str) -> BootState:
         CannotTell: the node does not answer.
         InvalidInput: ``host`` is no broker of the inventory.
     """
-    sites, host = sites_of(context), host or context.host
-    site = site_of_member(sites, host)
-    ask = _boot_by_http if site.rabbitmq_management_enabled else _boot_by_command
-    running, faults = ask(context.shell, host, site)
-    return BootState(expected=expected(sites), host=host, running=running, faults=tuple(faults))
+    broker = broker_of(brokers_of(context), host or context.host)
+    ask = _boot_by_http if broker.site.rabbitmq_management_enabled else _boot_by_command
+    running, faults = ask(broker)
+    return BootState(host=broker.host, node=broker.node, running=running, faults=tuple(faults))
 
 
-def view_of_status(node: str, status: Mapping[str, Json]) -> NodeView:
-    """Return a node's view from its ``cluster_status``."""
+def view_by_command(broker: Broker) -> NodeView:
+    """Return a node's view from its ``cluster_status``.
+
+    Raises:
+        CannotTell: the node does not answer.
+    """
+    status = commands.cluster_status(broker)
     partitions = status["partitions"] or {}
     return NodeView(
-        version=status["versions"].get(node, {}).get("rabbitmq_version", ""),
+        version=status["versions"].get(broker.node, {}).get("rabbitmq_version", ""),
         members=frozenset([*status["disk_nodes"], *status.get("ram_nodes", ())]),
         running=frozenset(status["running_nodes"]),
-        partitions=frozenset(partitions.get(node, ())),
+        partitions=frozenset(partitions.get(broker.node, ())),
         alarms=_alarms(status["alarms"]),
     )
 
 
-def _view_by_command(shell: Shell, node: str) -> NodeView | Unanswered:
-    return or_unanswered(lambda: view_of_status(node, commands.cluster_status(shell, node)))
-
-
-def _view_by_http(node: str, answers: Mapping[str, Json]) -> NodeView:
+def _view(broker: Broker) -> NodeView:
+    if not broker.site.rabbitmq_management_enabled:
+        return view_by_command(broker)
+    answers = management.ask(broker, NODES, ALARMS, OVERVIEW)
     members = {each["name"]: each for each in answers[NODES]}
-    own = members.get(node, {})
+    own = members.get(broker.node, {})
     return NodeView(
         version=answers[OVERVIEW].get("rabbitmq_version", ""),
         members=frozenset(members),
@@ -106,22 +89,21 @@ def _load(overview: Mapping[str, Json]) -> ClientLoad | None:
     return ClientLoad(connections=totals["connections"], churn=sum(rates))
 
 
-def _boot_by_http(_: Shell, host: str, site: RabbitSite) -> tuple[bool, list[str]]:
-    listener = f"health/checks/port-listener/{site.rabbitmq_amqp_port}"
-    found = management.ask_one(host, site, (NODES, VHOSTS_UP, listener))
+def _boot_by_http(broker: Broker) -> tuple[bool, list[str]]:
+    port = broker.site.rabbitmq_amqp_port
+    checks = {VHOSTS_UP: "virtual hosts", f"health/checks/port-listener/{port}": f"port {port}"}
+    found = management.ask(broker, NODES, *checks)
     running = {each["name"] for each in found[NODES] if each.get("running")}
-    checks = {
-        "virtual hosts": found[VHOSTS_UP],
-        f"port {site.rabbitmq_amqp_port}": found[listener],
-    }
-    failed = {what: check for what, check in checks.items() if check.get("status") != "ok"}
-    faults = [f"{what}: {check.get('reason', 'not ok')}" for what, check in failed.items()]
-    return site.node(host) in running, faults
+    return broker.node in running, [
+        f"{what}: {found[path].get('reason', 'not ok')}"
+        for path, what in checks.items()
+        if found[path].get("status") != "ok"
+    ]
 
 
-def _boot_by_command(shell: Shell, host: str, site: RabbitSite) -> tuple[bool, list[str]]:
-    node, port = site.node(host), str(site.rabbitmq_amqp_port)
-    running, _ = commands.check(shell, node, ["rabbitmq-diagnostics", "check_running"])
+def _boot_by_command(broker: Broker) -> tuple[bool, list[str]]:
+    port = str(broker.site.rabbitmq_amqp_port)
+    running, _ = commands.check(broker, "rabbitmq-diagnostics", "check_running")
     if not running:
         return False, []
     checks = {
@@ -131,5 +113,5 @@ def _boot_by_command(shell: Shell, host: str, site: RabbitSite) -> tuple[bool, l
     return True, [
         f"{what}: not up"
         for what, argv in checks.items()
-        if not commands.check(shell, node, ["rabbitmq-diagnostics", *argv])[0]
+        if not commands.check(broker, "rabbitmq-diagnostics", *argv)[0]
     ]

@@ -8,11 +8,11 @@ itself, and its user must be allowed to use the tools (become: root).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
-from holdfast.probes.base import CommandResult, Shell
+from holdfast.probes.base import CommandResult
+from holdfast.probes.rabbitmq.site import Broker
 
 SECONDS = 10  # after which the tool itself gives up
 CHECK_FAILED = 69  # exit status of a check that did not pass, and of a node that is down
@@ -22,66 +22,66 @@ _NO_NODE = "unable to perform an operation on node"
 _MAINTENANCE = "marked for maintenance"  # 3.10 wraps it in colour codes
 
 
-def cluster_status(shell: Shell, node: str) -> Json:
+def cluster_status(broker: Broker) -> Json:
     """Return the node's view of its cluster: ``disk_nodes``, ``running_nodes``, ``partitions``, ``alarms`` and more."""
-    return _json(shell, node, ["rabbitmqctl", "cluster_status"])
+    return _ctl(broker, "cluster_status")
 
 
-def maintenance(status: Json) -> dict[str, bool]:
-    """Return, per node, whether it is in maintenance mode, from ``cluster_status``."""
-    reported = status.get("maintenance_status", {})
-    return {node: _MAINTENANCE in text for node, text in reported.items()}
+def in_maintenance(broker: Broker, node: str) -> bool:
+    """Return whether ``node`` is in maintenance mode, as the broker sees it."""
+    reported = cluster_status(broker).get("maintenance_status", {})
+    return _MAINTENANCE in reported.get(node, "")
 
 
-def node_status(shell: Shell, node: str) -> Json:
+def node_status(broker: Broker) -> Json:
     """Return the node's status: ``is_under_maintenance``, ``totals`` and more."""
-    return _json(shell, node, ["rabbitmqctl", "status"])
+    return _ctl(broker, "status")
 
 
-def list_queues(shell: Shell, node: str, vhost: str, columns: Sequence[str]) -> list[Json]:
+def list_queues(broker: Broker, vhost: str, *columns: str) -> list[Json]:
     """Return the virtual host's queues."""
-    found: list[Json] = _json(shell, node, ["rabbitmqctl", "list_queues", "-p", vhost, *columns])
+    found = _ctl(broker, "list_queues", "-p", vhost, *columns)
     return [{**queue, "vhost": vhost} for queue in found]
 
 
-def list_vhosts(shell: Shell, node: str) -> list[str]:
+def list_vhosts(broker: Broker) -> list[str]:
     """Return the names of the virtual hosts."""
-    return [vhost["name"] for vhost in _json(shell, node, ["rabbitmqctl", "list_vhosts", "name"])]
+    return [vhost["name"] for vhost in _ctl(broker, "list_vhosts", "name")]
 
 
-def check(shell: Shell, node: str, argv: Sequence[str]) -> tuple[bool, Json]:
+def check(broker: Broker, program: str, command: str, *arguments: str) -> tuple[bool, Json]:
     """Return whether a check of the tools passed, and its JSON (None where it prints only text).
 
     Raises:
         CannotTell: the check could not be made. A node that is down ends with the exit status of a check that
             did not pass, so the output tells them apart.
     """
-    done = _run(shell, node, [*argv[:2], "--formatter", "json", *argv[2:]])
+    done = _run(broker, program, command, *arguments)
     if done.rc not in {0, CHECK_FAILED} or _NO_NODE in done.stderr:
-        raise CannotTell(_cause(node, argv, done))
+        raise CannotTell(_cause(broker, f"{program} {command}", done))
     try:
         return done.rc == 0, json.loads(done.stdout if done.rc == 0 else done.stderr)
     except ValueError:
         return done.rc == 0, None
 
 
-def _json(shell: Shell, node: str, argv: Sequence[str]) -> Json:
-    done = _run(shell, node, [*argv[:2], "--formatter", "json", *argv[2:]])
+def _ctl(broker: Broker, command: str, *arguments: str) -> Json:
+    done, what = _run(broker, "rabbitmqctl", command, *arguments), f"rabbitmqctl {command}"
     if done.rc != 0:
-        raise CannotTell(_cause(node, argv, done))
+        raise CannotTell(_cause(broker, what, done))
     try:
         return json.loads(done.stdout)
     except ValueError:
-        raise CannotTell(f"{node}: `{' '.join(argv[:2])}` printed invalid JSON") from None
+        raise CannotTell(f"{broker.node}: `{what}` printed invalid JSON") from None
 
 
-def _run(shell: Shell, node: str, argv: Sequence[str]) -> CommandResult:
-    program, command, *rest = argv
-    return shell.run([program, "--quiet", "-n", node, "-t", str(SECONDS), command, *rest])
+def _run(broker: Broker, program: str, command: str, *arguments: str) -> CommandResult:
+    common = ("--quiet", "-n", broker.node, "-t", str(SECONDS))
+    return broker.shell.run([program, *common, command, "--formatter", "json", *arguments])
 
 
-def _cause(node: str, argv: Sequence[str], done: CommandResult) -> str:
+def _cause(broker: Broker, what: str, done: CommandResult) -> str:
     """Return the tool's first line of output; what follows is advice for a terminal."""
     lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
     reason = lines[0] if lines else "no output"
-    return f"{node}: `{' '.join(argv[:2])}` ended with status {done.rc}: {reason}"
+    return f"{broker.node}: `{what}` ended with status {done.rc}: {reason}"

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
 from holdfast.observations.base import Unanswered
 from holdfast.observations.rabbitmq import DrainState
-from holdfast.probes.base import ProbeContext, Shell
+from holdfast.probes.base import ProbeContext, ask_all, first_answer, or_unanswered
 from holdfast.probes.rabbitmq import commands, management
 from holdfast.probes.rabbitmq.management import NODES
-from holdfast.probes.rabbitmq.site import (
-    Sites,
-    first_answer,
-    site_of_member,
-    sites_of,
-    with_management,
-)
+from holdfast.probes.rabbitmq.site import Broker, Brokers, broker_of, brokers_of
 
 CONNECTIONS = "connections?columns=node,state"
 
@@ -31,20 +26,18 @@ def probe_drain(context: ProbeContext, host: str) -> DrainState:
         CannotTell: no peer answers.
         InvalidInput: ``host`` is no broker of the inventory.
     """
-    sites, host = sites_of(context), host or context.host
-    node = site_of_member(sites, host).node(host)
-    peers = {peer: site for peer, site in sites.items() if peer != host}
-    if with_management(peers):
-        marked, connections = _ask_by_http(context.shell, node, peers)
-    else:
-        marked, connections = _ask_by_command(context.shell, host, node, peers)
-    return DrainState(host=host, marked=marked, connections=connections)
+    brokers = brokers_of(context)
+    broker = broker_of(brokers, host or context.host)
+    peers = {peer: each for peer, each in brokers.items() if each is not broker}
+    by_http = {h: peer for h, peer in peers.items() if peer.site.rabbitmq_management_enabled}
+    found = _ask_by_http(broker.node, by_http) if by_http else _ask_by_command(broker, peers)
+    marked, connections = found
+    return DrainState(host=broker.host, marked=marked, connections=connections)
 
 
-def _ask_by_http(shell: Shell, node: str, peers: Sites) -> tuple[dict[str, bool], int]:
+def _ask_by_http(node: str, peers: Brokers) -> tuple[dict[str, bool], int]:
     """Ask all peers; a command adds the maintenance mode where no API has it, as in 3.10."""
-    paths = dict.fromkeys(with_management(peers), (NODES, CONNECTIONS))
-    asked = management.ask(peers, paths)
+    asked = ask_all(peers, partial(or_unanswered, lambda p: management.ask(p, NODES, CONNECTIONS)))
     causes = [each.cause for each in asked.values() if isinstance(each, Unanswered)]
     found = {peer: each for peer, each in asked.items() if not isinstance(each, Unanswered)}
     if not found:
@@ -56,24 +49,18 @@ def _ask_by_http(shell: Shell, node: str, peers: Sites) -> tuple[dict[str, bool]
             marked[peer] = bool(entry["being_drained"])
     if not marked:
         peer = next(iter(found))
-        marked = {peer: _is_marked(shell, peers[peer].node(peer), node)}
+        marked = {peer: commands.in_maintenance(peers[peer], node)}
     return marked, max(_connections_on(node, each[CONNECTIONS]) for each in found.values())
 
 
-def _ask_by_command(
-    shell: Shell, host: str, node: str, peers: Sites
-) -> tuple[dict[str, bool], int]:
+def _ask_by_command(broker: Broker, peers: Brokers) -> tuple[dict[str, bool], int]:
     """Ask one peer, or the node itself in a cluster of one; the node counts its connections."""
-    status = commands.node_status(shell, node)
+    status = commands.node_status(broker)
     connections = status["totals"]["connection_count"]
     if not peers:
-        return {host: bool(status["is_under_maintenance"])}, connections
-    peer, marked = first_answer(peers, lambda peer: _is_marked(shell, peers[peer].node(peer), node))
+        return {broker.host: bool(status["is_under_maintenance"])}, connections
+    peer, marked = first_answer(peers, lambda p: commands.in_maintenance(p, broker.node))
     return {peer: marked}, connections
-
-
-def _is_marked(shell: Shell, peer: str, node: str) -> bool:
-    return commands.maintenance(commands.cluster_status(shell, peer)).get(node, False)
 
 
 def _connections_on(node: str, connections: Iterable[Mapping[str, Json]]) -> int:

@@ -1,72 +1,57 @@
-"""A client of the management API that asks several nodes at once. Owns HTTP, not the meaning of answers."""
+"""A client of the management API. Owns HTTP, not the meaning of answers."""
 
 from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 
 import httpx
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
-from holdfast.observations.base import Unanswered
-from holdfast.probes.rabbitmq.site import RabbitSite, Sites, or_unanswered
+from holdfast.probes.rabbitmq.site import Broker
 
-PARALLEL = 16
 FAILED_CHECK = 503  # the status of a /api/health/checks that did not pass
 
 # Paths that more than one probe asks.
 NODES = "nodes?columns=name,running,being_drained,partitions"
 OVERVIEW = "overview?columns=rabbitmq_version,churn_rates,object_totals"
 
-Answers = Mapping[str, Json]  # by path
 
-
-def ask(sites: Sites, paths: Mapping[str, Sequence[str]]) -> dict[str, Answers | Unanswered]:
-    """Return, per host, the JSON answers to all its paths, or why one of them has none.
-
-    All nodes are asked at the same time, so one that hangs costs only its own timeout.
-    """
-    if not paths:
-        return {}
-    with ThreadPoolExecutor(min(len(paths), PARALLEL)) as pool:
-        answers = pool.map(
-            lambda host: or_unanswered(lambda: ask_one(host, sites[host], paths[host])), paths
-        )
-        return dict(zip(paths, answers, strict=True))
-
-
-def ask_one(host: str, site: RabbitSite, paths: Sequence[str]) -> Answers:
-    """Return the JSON answers of one host to all paths; a failed health check is an answer.
+def ask(broker: Broker, *paths: str) -> Mapping[str, Json]:
+    """Return the JSON answers of one node to all paths; a failed health check is an answer.
 
     Raises:
         CannotTell: one of them has no answer; the message has the cause.
     """
+    site = broker.site
     user, password = site.rabbitmq_management_user, site.rabbitmq_management_password
+    address = broker.at_port(site.rabbitmq_management_port)
     # No proxy from the environment: it would be asked instead of the node, and would be sent the password.
     with httpx.Client(
-        base_url=f"{site.management_url(host)}/api/",
+        base_url=f"{site.rabbitmq_management_scheme}://{address}/api/",
         auth=(user, password.get_secret_value()),
         timeout=site.rabbitmq_answer_seconds,
-        verify=_trust(host, site),
+        verify=_trust(broker),
         trust_env=False,
     ) as client:
-        return {path: _get(client, host, site, path) for path in paths}
+        return {path: _get(client, broker, path) for path in paths}
 
 
-def _get(client: httpx.Client, host: str, site: RabbitSite, path: str) -> Json:
-    api, what = f"{host}'s management API", f"/api/{path.partition('?')[0]}"
+def _get(client: httpx.Client, broker: Broker, path: str) -> Json:
+    api, what = f"{broker.host}'s management API", f"/api/{path.partition('?')[0]}"
+    # The name in the node's certificate, where it is not the address.
+    name = broker.site.rabbitmq_tls_name
     try:
-        response = client.get(path, extensions=_certified(site))
+        response = client.get(path, extensions={"sni_hostname": name} if name else {})
     except httpx.TimeoutException:
-        seconds = site.rabbitmq_answer_seconds
+        seconds = broker.site.rabbitmq_answer_seconds
         raise CannotTell(f"{api} gave no answer to {what} in {seconds:g} s") from None
     except httpx.TransportError as error:
         raise CannotTell(f"{api} ({client.base_url.netloc.decode()}): {error}") from error
     if response.status_code == httpx.codes.UNAUTHORIZED:
-        user = f"rabbitmq_management_user {site.rabbitmq_management_user!r}"
+        user = f"rabbitmq_management_user {broker.site.rabbitmq_management_user!r}"
         raise CannotTell(f"401 from {api} to {what}: {_reason(response)} ({user})")
     failed_check = response.status_code == FAILED_CHECK and path.startswith("health/checks/")
     if response.status_code != httpx.codes.OK and not failed_check:
@@ -99,19 +84,14 @@ def _merged(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     return found
 
 
-def _certified(site: RabbitSite) -> dict[str, Json]:
-    """Return the name in the node's certificate, where it is not the address."""
-    return {"sni_hostname": site.rabbitmq_tls_name} if site.rabbitmq_tls_name else {}
-
-
-def _trust(host: str, site: RabbitSite) -> ssl.SSLContext:
+def _trust(broker: Broker) -> ssl.SSLContext:
     """Return the trusted authorities; none for plain HTTP, which saves reading the system's."""
-    if site.rabbitmq_management_scheme == "http":
+    if broker.site.rabbitmq_management_scheme == "http":
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    ca_file = site.rabbitmq_management_ca_file
+    ca_file = broker.site.rabbitmq_management_ca_file
     try:
         return ssl.create_default_context(cafile=ca_file or None)
     except OSError as error:
         raise CannotTell(
-            f"{host}: rabbitmq_management_ca_file {ca_file} cannot be used: {error}"
+            f"{broker.host}: rabbitmq_management_ca_file {ca_file} cannot be used: {error}"
         ) from error

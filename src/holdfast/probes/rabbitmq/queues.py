@@ -1,18 +1,21 @@
-"""Ask one node where all queues are: leaders, members, mirrors."""
+"""Ask one node where all queues are (leaders, members, mirrors), or for the consumers and messages of some."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
-from holdfast.errors import CannotTell
+from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json
-from holdfast.observations.rabbitmq import QueuePlacement, QueuePlacements
-from holdfast.probes.base import ProbeContext, Shell
+from holdfast.nova_services import RPC_SERVICES, groups_of
+from holdfast.observations.rabbitmq import QueueDepth, QueueDepths, QueuePlacement, QueuePlacements
+from holdfast.probes.base import ProbeContext, first_answer
+from holdfast.probes.nova.site import expected_services
 from holdfast.probes.rabbitmq import commands, management
-from holdfast.probes.rabbitmq.cluster import view_of_status
+from holdfast.probes.rabbitmq.cluster import view_by_command
 from holdfast.probes.rabbitmq.management import NODES, OVERVIEW
-from holdfast.probes.rabbitmq.site import RabbitSite, expected, first_answer, sites_of
+from holdfast.probes.rabbitmq.site import Broker, brokers_of, expected
 
 EXAMPLES = 5  # names kept of queues with the same placement
 VHOSTS = "vhosts?columns=name"
@@ -24,15 +27,48 @@ def probe_queues(context: ProbeContext) -> QueuePlacements:
     Raises:
         CannotTell: no node answers; the message has every cause.
     """
-    sites = sites_of(context)
-    host, (version, queues) = first_answer(
-        sites, lambda host: _list_queues(context.shell, host, sites[host])
-    )
+    brokers = brokers_of(context)
+    host, (version, queues) = first_answer(brokers, _list_queues)
     return QueuePlacements(
-        expected=expected(sites),
+        expected=expected(brokers),
         host=host,
         version=version,
         placements=tuple(_placements(queues, version)),
+    )
+
+
+def probe_depths(
+    context: ProbeContext, queues: Mapping[str, int], of_nova: bool, vhost: str
+) -> QueueDepths:
+    """Return the depths of queues of one virtual host, from the first node that answers.
+
+    ``queues``: names, and the least number of consumers each must have. ``of_nova``: also the
+    queues of every nova service in the inventory.
+
+    Raises:
+        CannotTell: no node answers; the message has every cause.
+        InvalidInput: there is no queue to ask for.
+    """
+    wanted = {**(_nova_consumers(context) if of_nova else {}), **queues}
+    if not wanted:
+        raise InvalidInput(
+            "of_nova names no queue: this inventory has no host in "
+            + ", ".join(groups_of(RPC_SERVICES)),
+            remedy="leave the claim out",
+        )
+    host, found = first_answer(brokers_of(context), lambda broker: _list_depths(broker, vhost))
+    return QueueDepths(
+        host=host,
+        vhost=vhost,
+        at=time.monotonic(),
+        wanted=wanted,
+        queues={
+            queue["name"]: QueueDepth(
+                consumers=queue.get("consumers"), ready=queue.get("messages_ready")
+            )
+            for queue in found
+            if queue["name"] in wanted
+        },
     )
 
 
@@ -46,26 +82,25 @@ def queues_of(vhost: str) -> str:
     return f"queues/{quote(vhost, safe='')}?columns=name,vhost,type,durable,state,{columns}"
 
 
-def _list_queues(shell: Shell, host: str, site: RabbitSite) -> tuple[str, list[Json]]:
+def _list_queues(broker: Broker) -> tuple[str, list[Json]]:
     """Return the node's version and all queues that it lists."""
-    if site.rabbitmq_management_enabled:
+    if broker.site.rabbitmq_management_enabled:
         # NODES is asked, though not used, because a user without the monitoring tag is refused there, while
         # other lists are only shorter.
-        found = management.ask_one(host, site, (NODES, VHOSTS, OVERVIEW))
+        found = management.ask(broker, NODES, VHOSTS, OVERVIEW)
         paths = [queues_of(vhost["name"]) for vhost in found[VHOSTS]]
-        lists = management.ask_one(host, site, paths).values()
+        lists = management.ask(broker, *paths).values()
         return found[OVERVIEW].get("rabbitmq_version", ""), [q for each in lists for q in each]
-    node = site.node(host)
-    view = view_of_status(node, commands.cluster_status(shell, node))
+    view = view_by_command(broker)
     if down := view.members - view.running:
         raise CannotTell(
-            f"{node} lists no queues of nodes that are down: {', '.join(sorted(down))}"
+            f"{broker.node} lists no queues of nodes that are down: {', '.join(sorted(down))}"
         )
     columns = commands.PLACEMENT + (commands.MIRRORS if view.version.startswith("3.") else ())
     return view.version, [
         queue
-        for vhost in commands.list_vhosts(shell, node)
-        for queue in commands.list_queues(shell, node, vhost, columns)
+        for vhost in commands.list_vhosts(broker)
+        for queue in commands.list_queues(broker, vhost, *columns)
     ]
 
 
@@ -113,3 +148,26 @@ def _nodes(names: Json) -> frozenset[str] | None:
 def _name(queue: Mapping[str, Json]) -> str:
     vhost = queue.get("vhost", "/")
     return f"{queue['name']}" if vhost == "/" else f"{queue['name']} (virtual host {vhost})"
+
+
+def _nova_consumers(context: ProbeContext) -> dict[str, int]:
+    """Return the queues of nova's services: one consumer on each host's own, one per host on the shared one.
+
+    A server listens on its topic, on topic.host and on a fanout (oslo.messaging, "RPC Server").
+    """
+    wanted: dict[str, int] = {}
+    for topic in RPC_SERVICES:
+        services = expected_services(context, (topic,))
+        wanted |= {service.queue: 1 for service in services}
+        if services:
+            wanted[topic] = len(services)
+    return wanted
+
+
+def _list_depths(broker: Broker, vhost: str) -> list[Json]:
+    columns = ("name", "consumers", "messages_ready")
+    if broker.site.rabbitmq_management_enabled:
+        path = f"queues/{quote(vhost, safe='')}?columns={','.join(columns)}"
+        listed: list[Json] = management.ask(broker, path)[path]
+        return listed
+    return commands.list_queues(broker, vhost, *columns)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from holdfast.model import Json
-from holdfast.observations.rabbitmq import CriticalCheck, QuorumState
-from holdfast.probes.base import ProbeContext, Shell
+from holdfast.observations.rabbitmq import QuorumState
+from holdfast.probes.base import ProbeContext, or_unanswered
 from holdfast.probes.rabbitmq import commands, management
 from holdfast.probes.rabbitmq.cluster import probe_cluster
 from holdfast.probes.rabbitmq.queues import probe_queues
-from holdfast.probes.rabbitmq.site import (
-    RabbitSite,
-    expected,
-    or_unanswered,
-    site_of_member,
-    sites_of,
-)
+from holdfast.probes.rabbitmq.site import Broker, broker_of, brokers_of
 
 CRITICAL = "health/checks/node-is-quorum-critical"
 
@@ -30,36 +23,33 @@ def probe_quorum(context: ProbeContext, host: str) -> QuorumState:
     Raises:
         InvalidInput: ``host`` is no broker of the inventory.
     """
-    sites, host = sites_of(context), host or context.host
-    site = site_of_member(sites, host)
+    broker = broker_of(brokers_of(context), host or context.host)
     with ThreadPoolExecutor() as pool:
         cluster = pool.submit(probe_cluster, context)
-        queues = pool.submit(or_unanswered, lambda: probe_queues(context))
-        own_check = pool.submit(or_unanswered, lambda: _own_check(context.shell, host, site))
+        queues = pool.submit(or_unanswered, probe_queues, context)
+        critical = pool.submit(or_unanswered, _critical, broker)
     return QuorumState(
-        expected=expected(sites),
-        host=host,
+        host=broker.host,
         cluster=cluster.result(),
         queues=queues.result(),
-        own_check=own_check.result(),
+        critical=critical.result(),
     )
 
 
-def _own_check(shell: Shell, host: str, site: RabbitSite) -> CriticalCheck:
-    if site.rabbitmq_management_enabled:
-        answer = management.ask_one(host, site, (CRITICAL,))[CRITICAL]
-        return _critical_check(answer, answer.get("status") == "ok")
-    argv = ["rabbitmq-queues", "check_if_node_is_quorum_critical"]
-    passed, answer = commands.check(shell, site.node(host), argv)
-    return _critical_check(answer or {}, passed)
-
-
-def _critical_check(answer: Mapping[str, Json], passed: bool) -> CriticalCheck:
+def _critical(broker: Broker) -> tuple[str, ...]:
+    """Return what the broker's own check would lose with the node; nothing where the check passes."""
+    if broker.site.rabbitmq_management_enabled:
+        answer: Json = management.ask(broker, CRITICAL)[CRITICAL]
+        passed = answer.get("status") == "ok"
+    else:
+        command = "check_if_node_is_quorum_critical"
+        passed, answer = commands.check(broker, "rabbitmq-queues", command)
     if passed:
-        return CriticalCheck(passed=True)
+        return ()
+    answer = answer or {}
     names = [
         queue.get("readable_name") or queue.get("name") or "?"
         for queue in answer.get("queues") or ()
     ]
     reason = answer.get("reason") or answer.get("message") or "no reason given"
-    return CriticalCheck(passed=False, critical=tuple(names or [reason]))
+    return tuple(names or [reason])

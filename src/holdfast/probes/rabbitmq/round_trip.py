@@ -7,7 +7,6 @@ import socket
 import ssl
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -17,10 +16,9 @@ from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.observations.rabbitmq import RoundTrip, RoundTrips
-from holdfast.probes.base import ProbeContext
-from holdfast.probes.rabbitmq.site import GROUP, RabbitSite, sites_of
+from holdfast.probes.base import ProbeContext, ask_all
+from holdfast.probes.rabbitmq.site import GROUP, Broker, brokers_of
 
-PARALLEL = 16
 PREFIX = "holdfast.round-trip."
 
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
@@ -32,26 +30,24 @@ def probe_round_trips(context: ProbeContext, through: Sequence[str] = ()) -> Rou
     Raises:
         InvalidInput: a host is no broker of the inventory.
     """
-    sites = sites_of(context)
-    hosts = list(through) or list(sites)
-    if unknown := [host for host in hosts if host not in sites]:
+    brokers = brokers_of(context)
+    if unknown := [host for host in through if host not in brokers]:
         raise InvalidInput(
             f"no broker of this inventory: {', '.join(unknown)}",
-            remedy=f"name hosts of the group {GROUP}: {', '.join(sites)}",
+            remedy=f"name hosts of the group {GROUP}: {', '.join(brokers)}",
         )
-    with ThreadPoolExecutor(min(len(hosts), PARALLEL)) as pool:
-        trips = pool.map(lambda host: _Trip(host, sites[host]).result(), hosts)
-        return RoundTrips(trips=dict(zip(hosts, trips, strict=True)))
+    chosen = {host: brokers[host] for host in through or brokers}
+    return ask_all(chosen, lambda broker: _Trip(broker).result())
 
 
 class _Trip:
     """One message's way through one node; ``_stage`` is how far it came."""
 
-    def __init__(self, host: str, site: RabbitSite) -> None:
-        self._site, self._address = site, site.address(host)
+    def __init__(self, broker: Broker) -> None:
+        self._broker, self._site = broker, broker.site
         # For each answer; a whole trip takes 0.01 to 0.05 s.
-        self._timeout = site.rabbitmq_answer_seconds
-        self._name = f"{PREFIX}{host}.{uuid4()}"
+        self._timeout = broker.site.rabbitmq_answer_seconds
+        self._name = f"{PREFIX}{broker.host}.{uuid4()}"
         self._stage = "connect"
         self._blocked = ""
 
@@ -67,9 +63,8 @@ class _Trip:
 
     def _go(self) -> None:
         # Only connect: no answer here may be the network's fault, no answer later is the broker's.
-        socket.create_connection(
-            (self._address, self._site.rabbitmq_amqp_port), self._timeout
-        ).close()
+        address = self._broker.address, self._site.rabbitmq_amqp_port
+        socket.create_connection(address, self._timeout).close()
         self._stage = "login"
         connection = self._connection()
         try:
@@ -103,9 +98,8 @@ class _Trip:
 
     def _connection(self) -> Any:
         site = self._site
-        address = f"[{self._address}]" if ":" in self._address else self._address
         return amqp.Connection(
-            host=f"{address}:{site.rabbitmq_amqp_port}",
+            host=self._broker.at_port(site.rabbitmq_amqp_port),
             userid=site.rabbitmq_probe_user,
             password=site.rabbitmq_probe_password.get_secret_value(),
             virtual_host=site.rabbitmq_probe_vhost,
@@ -118,7 +112,7 @@ class _Trip:
 
     def _tls(self) -> dict[str, Json]:
         return {
-            "server_hostname": self._site.rabbitmq_tls_name or self._address,
+            "server_hostname": self._site.rabbitmq_tls_name or self._broker.address,
             "ca_certs": self._site.rabbitmq_amqp_ca_file or None,
             "cert_reqs": ssl.CERT_REQUIRED,
         }

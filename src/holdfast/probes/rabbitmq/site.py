@@ -1,18 +1,17 @@
-"""The site's variables about its brokers, and which broker answers.
+"""The site's variables about its brokers, and the brokers of the inventory.
 
 Defaults are those that roles/rabbitmq documents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Literal, TypeVar
+from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from holdfast.errors import CannotTell, InvalidInput
-from holdfast.observations.base import Unanswered
-from holdfast.probes.base import ProbeContext, SiteVariables
+from holdfast.errors import InvalidInput
+from holdfast.probes.base import ProbeContext, Shell, SiteVariables
 
 GROUP = "rabbitmq"
 
@@ -37,76 +36,57 @@ class RabbitSite(SiteVariables):
     rabbitmq_probe_password: SecretStr = SecretStr("")
     rabbitmq_probe_vhost: str = "/"
 
-    def address(self, host: str) -> str:
-        """Return the address that Ansible uses for the host."""
-        return self.ansible_host or host
 
-    def node(self, host: str) -> str:
-        """Return the node's name; the broker's default has its host's short name."""
-        return self.rabbitmq_node_name or f"rabbit@{host.partition('.')[0]}"
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """One broker of the inventory. ``shell`` reaches the task's host, whose tools can ask any node."""
 
-    def management_url(self, host: str) -> str:
-        """Return the URL of the management API."""
-        address = self.address(host)
-        bracketed = f"[{address}]" if ":" in address else address
-        return f"{self.rabbitmq_management_scheme}://{bracketed}:{self.rabbitmq_management_port}"
+    host: str
+    site: RabbitSite
+    shell: Shell
+
+    @property
+    def node(self) -> str:
+        """The node's name; the broker's default has its host's short name."""
+        return self.site.rabbitmq_node_name or f"rabbit@{self.host.partition('.')[0]}"
+
+    @property
+    def address(self) -> str:
+        """The address that Ansible uses for the host."""
+        return self.site.ansible_host or self.host
+
+    def at_port(self, port: int) -> str:
+        """Return ``address:port`` as URLs have it."""
+        return f"[{self.address}]:{port}" if ":" in self.address else f"{self.address}:{port}"
 
 
-Sites = dict[str, RabbitSite]
-AnswerT = TypeVar("AnswerT")
+Brokers = dict[str, Broker]
 
 
-def sites_of(context: ProbeContext) -> Sites:
-    """Return the variables of every host of the group, in the inventory's order.
+def brokers_of(context: ProbeContext) -> Brokers:
+    """Return every broker by its host, in the inventory's order.
 
     Raises:
         InvalidInput: a host's variables are missing or invalid.
     """
-    return {host: context.site(host, RabbitSite) for host in context.groups.get(GROUP, ())}
+    hosts = context.groups.get(GROUP, ())
+    return {host: Broker(host, context.site(host, RabbitSite), context.shell) for host in hosts}
 
 
-def expected(sites: Sites) -> dict[str, str]:
-    """Return the members that the inventory expects: host to node name."""
-    return {host: site.node(host) for host, site in sites.items()}
-
-
-def with_management(sites: Sites) -> list[str]:
-    """Return the hosts whose management API may be asked."""
-    return [host for host, site in sites.items() if site.rabbitmq_management_enabled]
-
-
-def site_of_member(sites: Sites, host: str) -> RabbitSite:
-    """Return the variables of one broker.
+def broker_of(brokers: Brokers, host: str) -> Broker:
+    """Return the broker of a host.
 
     Raises:
         InvalidInput: the inventory's group does not have ``host``.
     """
-    if host not in sites:
+    if host not in brokers:
         raise InvalidInput(
             f"{host} is no broker of this inventory",
-            remedy=f"name a host of the group {GROUP}: {', '.join(sites) or 'it is empty'}",
+            remedy=f"name a host of the group {GROUP}: {', '.join(brokers) or 'it is empty'}",
         )
-    return sites[host]
+    return brokers[host]
 
 
-def first_answer(hosts: Iterable[str], ask: Callable[[str], AnswerT]) -> tuple[str, AnswerT]:
-    """Return the first host that answers, with its answer.
-
-    Raises:
-        CannotTell: no host answers; the message has every cause.
-    """
-    causes = []
-    for host in hosts:
-        try:
-            return host, ask(host)
-        except CannotTell as error:
-            causes.append(str(error))
-    raise CannotTell("; ".join(causes) or "there is no broker to ask")
-
-
-def or_unanswered(ask: Callable[[], AnswerT]) -> AnswerT | Unanswered:
-    """Return the answer, or why there is none."""
-    try:
-        return ask()
-    except CannotTell as error:
-        return Unanswered(str(error))
+def expected(brokers: Brokers) -> dict[str, str]:
+    """Return the members that the inventory expects: host to node name."""
+    return {host: broker.node for host, broker in brokers.items()}
