@@ -13,8 +13,7 @@ from multiprocessing.pool import AsyncResult, ThreadPool
 
 from holdfast.claims.base import BoundClaim, Question
 from holdfast.errors import CannotTell, InvalidInput
-from holdfast.model import Json, Outcome, Settle, Verdict, overall
-from holdfast.observations.base import Observation, Unanswered
+from holdfast.model import Json, Observation, Outcome, Settle, Unanswered, Verdict, overall
 from holdfast.probes.base import ProbeContext
 
 SETTLED = "gate.settled"

@@ -76,6 +76,17 @@ def overall(verdicts: Sequence[Verdict]) -> Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Unanswered:
+    """Stands in a gate's history for the observation that a probe could not make; ``cause`` says why not."""
+
+    cause: str
+
+
+Observation = Json | Unanswered
+"""What a gate's history has of a reading: the probe's own type, or Unanswered; never None."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settle:
     """How long a gate must hold: ``readings`` consecutive passes over at least ``span``."""
 

@@ -9,16 +9,15 @@ RpcService = Literal["conductor", "scheduler", "compute"]
 """Services that register with nova, report heartbeats and take calls from a queue on the broker.
 The name is also the topic of their queues."""
 
-HttpService = Literal["api", "metadata"]
-"""Services that answer over HTTP. Nova lists no heartbeat of theirs."""
-
 PeerService = Literal["conductor", "scheduler", "api", "metadata"]
-"""Services of which any host can do the work of another. A compute's instances are its own."""
+"""Services of which any host can do the work of another. A compute's instances are its own.
+The API and metadata answer over HTTP, and nova lists no heartbeat of theirs."""
 
 RPC_SERVICES: tuple[RpcService, ...] = get_args(RpcService)
-HTTP_SERVICES: tuple[HttpService, ...] = get_args(HttpService)
 PEER_SERVICES: tuple[PeerService, ...] = get_args(PeerService)
-SERVICES: tuple[RpcService | HttpService, ...] = (*RPC_SERVICES, *HTTP_SERVICES)
+SERVICES: tuple[RpcService | PeerService, ...] = tuple(
+    dict.fromkeys((*RPC_SERVICES, *PEER_SERVICES))
+)
 
 
 def group_of(service: str) -> str:

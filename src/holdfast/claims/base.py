@@ -8,8 +8,7 @@ from inspect import signature
 
 from pydantic import BaseModel, ConfigDict
 
-from holdfast.model import Json, Outcome, Verdict
-from holdfast.observations.base import Observation, Unanswered
+from holdfast.model import Json, Observation, Outcome, Unanswered, Verdict
 from holdfast.probes.base import ProbeContext
 
 Question = tuple[Callable[..., Json], str]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def first_few(phrases: Sequence[str], limit: int = 3) -> str:
+def first_few(phrases: Sequence[str], limit: int = 3, separator: str = "; ") -> str:
     """Return the first of some phrases for a message, and how many more there are."""
-    shown = "; ".join(phrases[:limit])
+    shown = separator.join(phrases[:limit])
     return f"{shown} and {len(phrases) - limit} more" if len(phrases) > limit else shown

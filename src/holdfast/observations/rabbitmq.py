@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from holdfast.observations.base import Unanswered
+from holdfast.model import Unanswered
 
 
 class _Schema(BaseModel):

@@ -10,8 +10,7 @@ from typing import Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from holdfast.errors import CannotTell, InvalidInput
-from holdfast.model import Json
-from holdfast.observations.base import Unanswered
+from holdfast.model import Json, Unanswered
 
 PARALLEL = 16  # hosts asked at the same time
 TargetT = TypeVar("TargetT")

@@ -10,8 +10,7 @@ import pytest
 from holdfast.claims import SYSTEMS, all_claims, bind_claim, claims_of, find_claim, standing
 from holdfast.claims.base import BoundClaim, Claim, Parameters
 from holdfast.errors import InvalidInput
-from holdfast.model import Json, Outcome, Verdict
-from holdfast.observations.base import Unanswered
+from holdfast.model import Json, Outcome, Unanswered, Verdict
 
 
 @pytest.mark.parametrize("claim", all_claims().values(), ids=lambda claim: claim.name)

@@ -16,8 +16,7 @@ from holdfast.judges.rabbitmq.cluster import (
     no_partitions,
 )
 from holdfast.judges.rabbitmq.drain import drained
-from holdfast.model import Outcome, Verdict
-from holdfast.observations.base import Unanswered
+from holdfast.model import Outcome, Unanswered, Verdict
 from holdfast.observations.rabbitmq import BootState, ClientLoad, ClusterViews, DrainState, NodeView
 from tests.unit.judges.verdicts import cases, outcome_and_reason
 

@@ -14,7 +14,7 @@ from holdfast.judges.rabbitmq.queues import (
     quorum_queues_whole,
 )
 from holdfast.judges.rabbitmq.quorum import quorum_holds_without
-from holdfast.observations.base import Unanswered
+from holdfast.model import Unanswered
 from holdfast.observations.rabbitmq import (
     ClusterViews,
     NodeView,

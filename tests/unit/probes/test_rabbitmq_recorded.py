@@ -8,8 +8,7 @@ import pytest
 
 from holdfast.claims import bind_claim
 from holdfast.errors import CannotTell
-from holdfast.model import Verdict
-from holdfast.observations.base import Observation, Unanswered
+from holdfast.model import Observation, Unanswered, Verdict
 from holdfast.probes.base import ProbeContext
 from tests.unit.probes.rabbitmq.recorded_brokers import PASSWORD, cluster
 

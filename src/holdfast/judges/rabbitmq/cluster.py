@@ -113,9 +113,9 @@ def connections_at_baseline(
     if isinstance(loads, Verdict):
         return loads
     counts = {host: load.connections for host, load in loads.items()}
-    allowed = _allowed(baseline, tolerance, slack)
+    allowed = max(slack, baseline * tolerance)
     fewest, most = baseline - allowed, 2 * baseline + allowed
-    evidence = {CONNECTIONS: counts, **_baseline_evidence(baseline, allowed)}
+    evidence = {CONNECTIONS: counts, "baseline": baseline, "slack": allowed}
     off = {host: count for host, count in counts.items() if not fewest <= count <= most}
     before = f"before the first restart {baseline:.0f}, so {max(fewest, 0):.0f} to {most:.0f} are expected"
     if off:
@@ -137,8 +137,8 @@ def churn_at_baseline(
     if isinstance(loads, Verdict):
         return loads
     churns = {host: load.churn for host, load in loads.items()}
-    allowed = _allowed(baseline, tolerance, slack)
-    evidence = {CHURN: churns, **_baseline_evidence(baseline, allowed)}
+    allowed = max(slack, baseline * tolerance)
+    evidence = {CHURN: churns, "baseline": baseline, "slack": allowed}
     worst = max(churns, key=lambda host: churns[host])
     message = (
         f"{churns[worst]:.1f} connections a second opened or closed ({worst}'s count); "
@@ -227,12 +227,3 @@ def _loads(claim: str, cluster: ClusterViews) -> Mapping[str, ClientLoad] | Verd
         message = "; ".join(causes) or "the inventory has no broker"
         return Verdict(claim, Outcome.UNKNOWN, "unanswered", message)
     return loads
-
-
-def _allowed(baseline: float, tolerance: float, slack: float) -> float:
-    """Return how far off a figure may be: the tolerance is a share of the baseline, slack is absolute."""
-    return max(slack, baseline * tolerance)
-
-
-def _baseline_evidence(baseline: float, allowed: float) -> dict[str, Json]:
-    return {"baseline": baseline, "slack": allowed}

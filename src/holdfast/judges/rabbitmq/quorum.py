@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from holdfast.model import Json, Outcome, Verdict
-from holdfast.observations.base import Unanswered
+from holdfast.judges.base import first_few
+from holdfast.model import Json, Outcome, Unanswered, Verdict
 from holdfast.observations.rabbitmq import QueuePlacement, QueuePlacements, QuorumState
 
 MAX_NAMED = 5  # queues of the broker's own check that a message names
@@ -50,7 +50,8 @@ def _losses(state: QuorumState) -> list[str]:
         if node in queue_members and len(left) <= len(queue_members) // 2:
             losses.append(f"{len(left)} of {len(queue_members)} members left: {queues}")
     if state.critical and not isinstance(state.critical, Unanswered):
-        losses.append(f"the broker's own check names as critical: {_names(state.critical)}")
+        names = first_few(state.critical, MAX_NAMED, ", ")
+        losses.append(f"the broker's own check names as critical: {names}")
     return losses
 
 
@@ -71,8 +72,3 @@ def _missing_answers(state: QuorumState) -> list[str]:
 def _replicated(state: QuorumState) -> Iterator[QueuePlacement]:
     if isinstance(state.queues, QueuePlacements):
         yield from (queues for queues in state.queues.placements if queues.replicated)
-
-
-def _names(critical: Sequence[str]) -> str:
-    more = len(critical) - MAX_NAMED
-    return ", ".join(critical[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")

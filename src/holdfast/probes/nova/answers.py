@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TypeVar
 from uuid import uuid4
 
 from keystoneauth1.exceptions import ClientException
@@ -28,7 +26,7 @@ from holdfast.observations.nova import (
     RpcReplies,
     RpcRound,
 )
-from holdfast.probes.base import ProbeContext
+from holdfast.probes.base import ProbeContext, ask_all
 from holdfast.probes.nova import api_client, rpc_client
 from holdfast.probes.nova.api_client import NoToken
 from holdfast.probes.nova.site import (
@@ -41,10 +39,7 @@ from holdfast.probes.nova.site import (
 )
 
 DEFAULT_PINGS = 3
-PARALLEL = 16
 METADATA_PATH = "/latest/meta-data/"
-SiteT = TypeVar("SiteT")
-RepliesT = TypeVar("RepliesT")
 
 
 def probe_rpc(
@@ -76,14 +71,14 @@ def probe_apis(context: ProbeContext) -> Mapping[str, ApiReplies]:
     try:
         api_client.log_in(next(iter(sites.values())))  # all hosts have the same login
     except NoToken as cause:
-        return _each(sites, partial(_ask_api, no_token=str(cause)))
-    return _each(sites, _ask_api)
+        return ask_all(sites, partial(_ask_api, no_token=str(cause)))
+    return ask_all(sites, _ask_api)
 
 
 def probe_metadata(context: ProbeContext) -> Mapping[str, MetadataReplies]:
     """Send ``GET /``, an unsigned and a signed request to every host; takes 40 s at most."""
     hosts = context.groups.get("nova_metadata", ())
-    return _each({host: context.site(host, MetadataSite) for host in hosts}, _ask_metadata)
+    return ask_all({host: context.site(host, MetadataSite) for host in hosts}, _ask_metadata)
 
 
 def probe_peers(context: ProbeContext, service: str, host: str) -> PeerReplies:
@@ -116,11 +111,6 @@ def _ping_by_cell(
         in_order = sorted(brokers_of_cell, key=lambda broker: broker.name)
         replies |= rpc_client.ping(in_order, dict.fromkeys(members, pings), ca_file)
     return {service: replies[service] for service in services}
-
-
-def _each(sites: Mapping[str, SiteT], ask: Callable[[SiteT], RepliesT]) -> Mapping[str, RepliesT]:
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        return dict(zip(sites, pool.map(ask, sites.values()), strict=True))
 
 
 def _ask_api(site: ApiSite, no_token: str = "") -> ApiReplies:

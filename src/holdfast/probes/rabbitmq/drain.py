@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 from holdfast.errors import CannotTell
-from holdfast.model import Json
-from holdfast.observations.base import Unanswered
+from holdfast.model import Json, Unanswered
 from holdfast.observations.rabbitmq import DrainState
 from holdfast.probes.base import ProbeContext, ask_all, first_answer, or_unanswered
 from holdfast.probes.rabbitmq import commands, management
