@@ -35,7 +35,7 @@ from holdfast.journal.events import GateJudged
 from holdfast.model import GATE_DEADLINE_SECONDS, Json, Outcome, Phase, Settle
 from holdfast.play_context import LeaseRenewal, PlayContext, Variables
 from holdfast.probes.base import CommandResult, ProbeContext
-from holdfast.store import Store
+from holdfast.store.database import Store
 from holdfast.text import count_of
 
 STANDING = "standing"

@@ -22,7 +22,8 @@ from holdfast.play_context import (
 )
 from holdfast.policy import PlaybookPolicy
 from holdfast.settings import load_settings
-from holdfast.store import Store, holder_for, open_store
+from holdfast.store.database import Store, open_store
+from holdfast.store.processes import holder_for
 
 
 class ActionModule(HoldfastAction):

@@ -17,7 +17,7 @@ from holdfast.errors import HoldfastError
 from holdfast.model import Json
 from holdfast.play_context import Variables
 from holdfast.settings import load_settings
-from holdfast.store import Store, open_store
+from holdfast.store.database import Store, open_store
 
 ArgumentSpec = Mapping[str, Mapping[str, Json]]
 """A task's arguments in Ansible's form: ``{"unit": {"type": "str", "required": True}}``."""

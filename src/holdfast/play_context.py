@@ -14,7 +14,8 @@ from holdfast.errors import InvalidInput, LeaseHeld, LeaseLost
 from holdfast.journal.events import BaselineTaken, Finished, LeaseTaken, RunOpened
 from holdfast.model import Grant, Holder, Json, LeaseMode
 from holdfast.policy import PlaybookPolicy
-from holdfast.store import LeaseRow, Store
+from holdfast.store.database import Store
+from holdfast.store.leases import LeaseRow
 
 BY_HAND_TTL = timedelta(minutes=15)
 """How long a lease taken by hand lasts without renewal. On its own controller it ends with its play."""

@@ -13,12 +13,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from holdfast.engine import Dependencies, Engine, Planner
+from holdfast.engine.dependencies import Dependencies
+from holdfast.engine.engine import Engine
+from holdfast.engine.planner import Planner
 from holdfast.model import Json
-from holdfast.plan import Playbook, SiteInventory
+from holdfast.plan.model import Playbook, SiteInventory
 from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
-from holdfast.store import open_store
+from holdfast.store.database import open_store
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.play_runner import FakeRunner
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from holdfast.chat.backoff import Backoff, sleep
 from holdfast.chat.transports.irc import Irc, IrcSettings
-from holdfast.engine import Engine
+from holdfast.engine.engine import Engine
 from holdfast.journal.events import Approved
 from holdfast.model import Json, Phase
 from holdfast.retry import RetryPolicy

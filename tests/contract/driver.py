@@ -16,10 +16,13 @@ from holdfast.ansible.inventory import AnsibleInventory
 from holdfast.ansible.play_runner import AnsibleRunner
 from holdfast.ansible.playbooks import AnsiblePlaybooks
 from holdfast.claims import bind_claim
-from holdfast.engine import Dependencies, Engine, Planner
+from holdfast.engine.dependencies import Dependencies
+from holdfast.engine.engine import Engine
+from holdfast.engine.planner import Planner
 from holdfast.errors import HoldfastError
 from holdfast.settings import Settings
-from holdfast.store import open_store, processes_of
+from holdfast.store.database import open_store
+from holdfast.store.processes import processes_of
 
 PROJECT = Path(__file__).parents[2]
 

@@ -14,7 +14,8 @@ from holdfast.ansible.play_runner import AnsibleRunner
 from holdfast.journal.events import Event
 from holdfast.model import Holder, Json, LeaseMode
 from holdfast.settings import Settings
-from holdfast.store import Store, open_store, processes_of
+from holdfast.store.database import Store, open_store
+from holdfast.store.processes import processes_of
 from tests.contract.local_site import UNIT, LocalSite
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.play_runner import FakeRunner

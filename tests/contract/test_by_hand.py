@@ -13,7 +13,7 @@ import pytest
 
 from holdfast.journal.events import Event, Finished
 from holdfast.settings import Settings
-from holdfast.store import open_store
+from holdfast.store.database import open_store
 from tests.contract.local_site import UNIT, LocalSite
 
 PROJECT = Path(__file__).parents[2]

@@ -17,10 +17,12 @@ from typing import TypeVar
 
 import pytest
 
-from holdfast.journal import RunState, Status, fold
 from holdfast.journal.events import AbortRequested, ActDone, ActIntended, Observed
+from holdfast.journal.fold import fold
+from holdfast.journal.run_state import RunState, Status
 from holdfast.settings import Settings
-from holdfast.store import open_store, processes_of
+from holdfast.store.database import open_store
+from holdfast.store.processes import processes_of
 from tests.contract.local_site import LocalSite
 
 pytestmark = pytest.mark.skipif(

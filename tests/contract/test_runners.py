@@ -12,7 +12,7 @@ import pytest
 from holdfast.errors import InvalidInput
 from holdfast.journal.events import ActDone, ActIntended, GateJudged, HostDone, Observed
 from holdfast.model import Act, Outcome
-from holdfast.store import processes_of
+from holdfast.store.processes import processes_of
 from tests.contract.local_site import UNIT
 from tests.contract.runner_harness import HARNESSES, AnsibleRunnerHarness, PlayStarter
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from hypothesis import event, given, note, settings
 from hypothesis import strategies as st
 
-from holdfast.engine import RunResult
+from holdfast.engine.driver import RunResult
 from holdfast.errors import LeaseHeld
-from holdfast.journal import Status
+from holdfast.journal.run_state import Status
 from holdfast.model import Holder, LeaseMode, Phase
 from tests.fakes.fleet import FakeFleet, FakeHost, Fault, FleetEvent
 from tests.unit.engine.engine_harness import DriverKilled, EngineHarness, make_policy, write_runbook

@@ -27,7 +27,8 @@ from holdfast.play_context import (
 )
 from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
-from holdfast.store import Store, holder_for, open_store
+from holdfast.store.database import Store, open_store
+from holdfast.store.processes import holder_for
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 

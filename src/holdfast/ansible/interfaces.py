@@ -9,7 +9,7 @@ from typing import Protocol
 
 from holdfast.journal.events import HostEnd, PlayEnd
 from holdfast.model import Json
-from holdfast.plan import Playbook, SiteInventory
+from holdfast.plan.model import Playbook, SiteInventory
 
 
 @dataclass(frozen=True, slots=True)

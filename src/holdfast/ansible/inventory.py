@@ -13,7 +13,7 @@ from pathlib import Path
 from holdfast.ansible.environment import filter_environment
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
-from holdfast.plan import SiteInventory
+from holdfast.plan.model import SiteInventory
 
 _TIMEOUT_SECONDS = 120
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

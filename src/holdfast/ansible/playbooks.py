@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined, UndefinedError
 
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
-from holdfast.plan import Playbook
+from holdfast.plan.model import Playbook
 from holdfast.policy import POLICY_VARIABLE, PlaybookPolicy
 from holdfast.text import closest
 

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from holdfast.chat.config import Role
 from holdfast.chat.messages import awaits, planned_approval
 from holdfast.chat.permissions import Member, NotAllowed, Permissions
-from holdfast.engine import Engine
+from holdfast.engine.engine import Engine
 from holdfast.errors import InvalidInput, Refused
-from holdfast.journal import RunState
-from holdfast.plan import PlannedApprove
+from holdfast.journal.run_state import RunState
+from holdfast.plan.model import PlannedApprove
 
 
 @dataclass(frozen=True, slots=True)

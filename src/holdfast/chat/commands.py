@@ -19,10 +19,11 @@ from holdfast.chat.messages import help_message, plan_message, typeable
 from holdfast.chat.permissions import Member
 from holdfast.chat.run_request import PlanRequest, ResumeRun, StartRun
 from holdfast.chat.transport import Location, Message
-from holdfast.engine import find_run, read_run, read_text, recent_runs
+from holdfast.engine.planner import read_text
+from holdfast.engine.run_lookup import find_run, read_run, recent_runs
 from holdfast.errors import InvalidInput, Refused, StateUnusable
-from holdfast.journal import RunState, Status
-from holdfast.plan import Plan
+from holdfast.journal.run_state import RunState, Status
+from holdfast.plan.model import Plan
 from holdfast.report.progress_text import plain
 from holdfast.report.status_view import (
     leases_table,
@@ -31,7 +32,8 @@ from holdfast.report.status_view import (
     runs_table,
     status_word,
 )
-from holdfast.runbook import Runbook, parse_runbook
+from holdfast.runbook.model import Runbook
+from holdfast.runbook.parser import parse_runbook
 from holdfast.text import count_of, did_you_mean, join_names
 
 _SHOWN = 15

@@ -22,7 +22,7 @@ from pydantic import (
 
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
-from holdfast.runbook import ApprovalPolicy
+from holdfast.runbook.model import ApprovalPolicy
 from holdfast.settings import read_config
 from holdfast.text import did_you_mean
 

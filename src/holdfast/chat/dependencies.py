@@ -13,8 +13,8 @@ from holdfast.chat.delivery_state import DeliveryState
 from holdfast.chat.permissions import Permissions
 from holdfast.chat.run_launcher import Launcher
 from holdfast.chat.secrets import Scrubber
-from holdfast.engine import Engine
-from holdfast.store import Store
+from holdfast.engine.engine import Engine
+from holdfast.store.database import Store
 
 
 @dataclass(frozen=True)

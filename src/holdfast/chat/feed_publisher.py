@@ -24,8 +24,9 @@ from holdfast.chat.delivery_state import Feed
 from holdfast.chat.dependencies import BotDependencies
 from holdfast.chat.transport import Location, Message, Posted, Transport, Unreachable
 from holdfast.errors import StateUnusable
-from holdfast.journal import RunState, Status, events
+from holdfast.journal import events
 from holdfast.journal.events import Recorded
+from holdfast.journal.run_state import RunState, Status
 from holdfast.report import build_report, timeline_svg
 from holdfast.report.progress import RunProgress
 from holdfast.report.progress_text import plain

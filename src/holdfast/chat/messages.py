@@ -16,10 +16,11 @@ from holdfast.chat.command_parser import usage
 from holdfast.chat.config import Rates
 from holdfast.chat.secrets import Scrubber
 from holdfast.chat.transport import Button, Message
-from holdfast.engine import hold_message
+from holdfast.engine.hold_report import hold_message
 from holdfast.errors import HoldfastError
-from holdfast.journal import RunState, Status, events
-from holdfast.plan import Plan, PlannedApprove, plan_of
+from holdfast.journal import events
+from holdfast.journal.run_state import RunState, Status
+from holdfast.plan.model import Plan, PlannedApprove, plan_of
 from holdfast.report.plan_view import plan_view, summary
 from holdfast.report.progress import RunProgress
 from holdfast.report.progress_text import plain, progress_lines

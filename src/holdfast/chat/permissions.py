@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from holdfast.chat.config import Config, Rates, Role
 from holdfast.chat.transport import Person
 from holdfast.errors import Refused
-from holdfast.runbook import ApprovalPolicy
+from holdfast.runbook.model import ApprovalPolicy
 from holdfast.text import join_names
 
 _KEYS = 10_000

@@ -11,10 +11,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from holdfast.engine import Engine, Planner, RunResult
+from holdfast.engine.driver import RunResult
+from holdfast.engine.engine import Engine
+from holdfast.engine.planner import Planner
 from holdfast.errors import InvalidInput, Refused
-from holdfast.plan import Plan
-from holdfast.runbook import ApprovalPolicy
+from holdfast.plan.model import Plan
+from holdfast.runbook.model import ApprovalPolicy
 
 
 class _Strict(BaseModel):

@@ -8,10 +8,10 @@ from holdfast.ansible.inventory import AnsibleInventory
 from holdfast.ansible.playbooks import AnsiblePlaybooks
 from holdfast.claims import bind_claim
 from holdfast.cli.context import Adapters, CommandContext
-from holdfast.engine import Planner
+from holdfast.engine.planner import Planner
 from holdfast.model import Json
 from holdfast.settings import Settings
-from holdfast.store import processes_of
+from holdfast.store.processes import processes_of
 
 if TYPE_CHECKING:
     from holdfast.ansible.interfaces import PlayRunner

@@ -17,22 +17,21 @@ from typing import Annotated, NoReturn
 import typer
 from rich.text import Text
 
-from holdfast.ansible.interfaces import Play, PlayResult, StopSignal
+from holdfast.ansible.interfaces import Play, PlayResult, Progress, StopSignal
 from holdfast.claims import all_claims
 from holdfast.cli.context import CommandContext
 from holdfast.cli.interrupt import interruptible
 from holdfast.cli.options import JsonOption, LimitOption, SiteOption, context_of
-from holdfast.engine import Progress
 from holdfast.errors import HoldfastError, InvalidInput
 from holdfast.journal.events import GateJudged
 from holdfast.model import Json as Value
 from holdfast.model import Outcome
-from holdfast.plan import SiteInventory
+from holdfast.plan.model import SiteInventory
 from holdfast.report.event_text import MARKS, TONES
 from holdfast.report.progress_text import STYLES
 from holdfast.report.table import columns
 from holdfast.settings import Settings
-from holdfast.store import open_store
+from holdfast.store.database import open_store
 from holdfast.text import count_of, format_duration, one_line
 
 STANDING = "standing"

@@ -20,15 +20,18 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from holdfast.ansible.environment import find_project
-from holdfast.ansible.interfaces import PlayRunner
+from holdfast.ansible.interfaces import PlayRunner, Progress
 from holdfast.cli import project
-from holdfast.engine import Dependencies, Engine, Planner, Progress, driver_of, find_run
+from holdfast.engine.dependencies import Dependencies
+from holdfast.engine.engine import Engine
 from holdfast.engine.lease_keeper import Background, every_second
+from holdfast.engine.planner import Planner
+from holdfast.engine.run_lookup import driver_of, find_run
 from holdfast.errors import InvalidInput, Refused
-from holdfast.journal import RunState
 from holdfast.journal.events import Recorded
+from holdfast.journal.run_state import RunState
 from holdfast.settings import Settings, load_settings
-from holdfast.store import Store, open_store
+from holdfast.store.database import Store, open_store
 
 BUG = 70
 Listener = Callable[[Progress | Recorded], None]

@@ -14,16 +14,19 @@ from holdfast.cli.options import JsonOption, RunArgument, RunbookArgument, conte
 from holdfast.cli.progress import LivePanel, LogLines, ProgressDisplay
 from holdfast.cli.project import find_runbook
 from holdfast.cli.project import runbooks as all_runbooks
-from holdfast.engine import hold_message, read_text
+from holdfast.engine.hold_report import hold_message
+from holdfast.engine.planner import read_text
 from holdfast.errors import InvalidInput
-from holdfast.journal import Status, advance, fold
+from holdfast.journal.fold import advance, fold
+from holdfast.journal.run_state import Status
 from holdfast.report import build_report, timeline_svg
 from holdfast.report.event_text import describe_event
 from holdfast.report.progress_text import log_line
 from holdfast.report.status_view import runbooks_table
 from holdfast.report.stop_message import stop_message
 from holdfast.report.table import report_tables
-from holdfast.runbook import Runbook, parse_runbook
+from holdfast.runbook.model import Runbook
+from holdfast.runbook.parser import parse_runbook
 
 _WATCH_FOOTER = "Ctrl-C ends this command; the run goes on."
 

@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.text import Text
 
+from holdfast.ansible.interfaces import Progress
 from holdfast.cli.context import CommandContext
 from holdfast.cli.interrupt import interruptible
 from holdfast.cli.options import (
@@ -27,10 +28,14 @@ from holdfast.cli.options import (
 )
 from holdfast.cli.progress import JsonLines, LivePanel, LogLines, ProgressDisplay
 from holdfast.cli.project import find_runbook
-from holdfast.engine import Engine, Planner, Progress, RunResult, find_run, hold_message
-from holdfast.journal import Status
+from holdfast.engine.driver import RunResult
+from holdfast.engine.engine import Engine
+from holdfast.engine.hold_report import hold_message
+from holdfast.engine.planner import Planner
+from holdfast.engine.run_lookup import find_run
 from holdfast.journal.events import Recorded
-from holdfast.plan import Plan
+from holdfast.journal.run_state import Status
+from holdfast.plan.model import Plan
 from holdfast.report.plan_view import plan_view, summary
 from holdfast.report.stop_message import stop_message
 

@@ -12,12 +12,14 @@ from rich.text import Text
 
 from holdfast.cli.context import CommandContext
 from holdfast.cli.options import JsonOption, RunArgument, YesOption, context_of
-from holdfast.engine import hold_message, recent_runs
+from holdfast.engine.hold_report import hold_message
+from holdfast.engine.run_lookup import recent_runs
 from holdfast.errors import InvalidInput, Refused, StateUnusable
-from holdfast.journal import RunState, fold
+from holdfast.journal.fold import fold
+from holdfast.journal.run_state import RunState
 from holdfast.model import Grant
 from holdfast.report.status_view import leases_table, run_view, runs_table, status_word
-from holdfast.store import LeaseRow
+from holdfast.store.leases import LeaseRow
 from holdfast.text import did_you_mean
 
 _RECENT = 15

@@ -20,28 +20,3 @@ Modules: ``driver`` is the loop, ``lease_keeper`` renews leases, ``hold_report``
 at a hold, ``play_builder`` makes the play of a decision, ``planner`` makes plans, ``run_lookup``
 finds runs.
 """
-
-from holdfast.ansible.interfaces import Progress, StopSignal
-from holdfast.engine.dependencies import Dependencies
-from holdfast.engine.driver import RunResult
-from holdfast.engine.engine import Engine
-from holdfast.engine.hold_report import BY_HAND, hold_message, host_states
-from holdfast.engine.planner import Planner, read_text
-from holdfast.engine.run_lookup import driver_of, find_run, read_run, recent_runs
-
-__all__ = [
-    "BY_HAND",
-    "Dependencies",
-    "Engine",
-    "Planner",
-    "Progress",
-    "RunResult",
-    "StopSignal",
-    "driver_of",
-    "find_run",
-    "hold_message",
-    "host_states",
-    "read_run",
-    "read_text",
-    "recent_runs",
-]

@@ -14,7 +14,8 @@ from holdfast.ansible.interfaces import PlayRunner, StopSignal
 from holdfast.engine.lease_keeper import Background, Listener, every_second
 from holdfast.engine.planner import Planner
 from holdfast.model import Holder
-from holdfast.store import Store, driver_is_gone, holder_for
+from holdfast.store.database import Store
+from holdfast.store.processes import driver_is_gone, holder_for
 
 
 def this_process(run: str, by: str, reason: str) -> Holder:

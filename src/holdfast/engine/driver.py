@@ -15,11 +15,13 @@ from holdfast.engine.hold_report import held_event, host_states, next_commands, 
 from holdfast.engine.lease_keeper import TTL, LeaseKeeper
 from holdfast.engine.play_builder import inspection_play, roll_play
 from holdfast.errors import InvalidInput, LeaseHeld, LeaseLost, StateLost, StateUnusable
-from holdfast.journal import Failure, RunState, Status, advance, fold
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event
+from holdfast.journal.fold import advance, fold
+from holdfast.journal.run_state import Failure, RunState, Status
 from holdfast.model import Grant, Holder
-from holdfast.plan import (
+from holdfast.plan.decide import decide
+from holdfast.plan.decision import (
     Abort,
     AwaitApproval,
     BeginStep,
@@ -28,14 +30,12 @@ from holdfast.plan import (
     Finish,
     Hold,
     Inspect,
-    Plan,
-    PlannedRoll,
     Refuse,
     RequestApproval,
     Roll,
     TakeLease,
-    decide,
 )
+from holdfast.plan.model import Plan, PlannedRoll
 
 _POLL_SECONDS = 1.0
 """How often the journal is read while a run waits for approvals."""

@@ -12,11 +12,11 @@ from holdfast.engine.lease_keeper import TTL
 from holdfast.engine.planner import Planner
 from holdfast.engine.run_lookup import driver_of, read_run
 from holdfast.errors import InvalidInput, Refused
-from holdfast.journal import RunState, Status
 from holdfast.journal import events as ev
+from holdfast.journal.run_state import RunState, Status
 from holdfast.model import Grant, Holder
-from holdfast.plan import Plan, plan_of
-from holdfast.store import LeaseRow
+from holdfast.plan.model import Plan, plan_of
+from holdfast.store.leases import LeaseRow
 
 _OPEN = {Status.RUNNING, Status.HELD}
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from holdfast.errors import StateUnusable
-from holdfast.journal import Failure, RunState, StepState, Turn
 from holdfast.journal.events import Held
-from holdfast.plan import Plan, plan_of
+from holdfast.journal.run_state import Failure, RunState, StepState, Turn
+from holdfast.plan.model import Plan, plan_of
 from holdfast.text import join_names
 
 BY_HAND = "the same ansible-playbook command as before, once this is repaired"

@@ -16,7 +16,7 @@ from holdfast.ansible.interfaces import Progress, StopSignal
 from holdfast.errors import LeaseLost, StateUnusable
 from holdfast.journal.events import AbortRequested, Recorded
 from holdfast.model import Grant
-from holdfast.store import Store
+from holdfast.store.database import Store
 
 Listener = Callable[[Progress | Recorded], None]
 Background = Callable[[Callable[[], None]], AbstractContextManager[None]]

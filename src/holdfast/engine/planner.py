@@ -9,8 +9,10 @@ from pathlib import Path
 from holdfast.ansible.interfaces import InventoryReader, PlaybookReader
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
-from holdfast.plan import Lookups, Plan, build_plan
-from holdfast.runbook import parse_runbook, read_inputs
+from holdfast.plan.builder import Lookups, build_plan
+from holdfast.plan.model import Plan
+from holdfast.runbook.inputs import read_inputs
+from holdfast.runbook.parser import parse_runbook
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ The variables are those of docs/architecture.md, "How a play and the engine talk
 from __future__ import annotations
 
 from holdfast.ansible.interfaces import Play
-from holdfast.journal import RunState
+from holdfast.journal.run_state import RunState
 from holdfast.model import Json
-from holdfast.plan import Inspect, Plan, PlannedRoll, Roll
-from holdfast.runbook import SettleSpec
+from holdfast.plan.decision import Inspect, Roll
+from holdfast.plan.model import Plan, PlannedRoll
+from holdfast.runbook.model import SettleSpec
 
 CHECK, SWEEP, OBSERVE = "check.yml", "sweep.yml", "observe.yml"
 

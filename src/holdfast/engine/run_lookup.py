@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from holdfast.errors import InvalidInput, StateUnusable
-from holdfast.journal import RunState, Status, fold
-from holdfast.store import LeaseRow, Store
+from holdfast.journal.fold import fold
+from holdfast.journal.run_state import RunState, Status
+from holdfast.store.database import Store
+from holdfast.store.leases import LeaseRow
 from holdfast.text import did_you_mean, join_names
 
 

@@ -19,7 +19,8 @@ from holdfast.plan.model import (
     Playbook,
     SiteInventory,
 )
-from holdfast.runbook import (
+from holdfast.runbook.inputs import fill
+from holdfast.runbook.model import (
     ApproveStep,
     CheckStep,
     RollStep,
@@ -28,7 +29,6 @@ from holdfast.runbook import (
     Step,
     WaitStep,
     WorkStep,
-    fill,
 )
 from holdfast.text import did_you_mean
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from holdfast.journal import Failure, RunState, StepState, Turn
+from holdfast.journal.run_state import Failure, RunState, StepState, Turn
 from holdfast.model import ALL_PHASES, Phase
 from holdfast.plan.decision import (
     Abort,

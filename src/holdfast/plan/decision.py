@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from holdfast.journal import Failure
 from holdfast.journal.events import InspectionKind
+from holdfast.journal.run_state import Failure
 from holdfast.model import Json, Phase
-from holdfast.runbook import SettleSpec
+from holdfast.runbook.model import SettleSpec
 
 
 @dataclass(frozen=True, slots=True)

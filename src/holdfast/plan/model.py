@@ -12,11 +12,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from holdfast.errors import StateUnusable
-from holdfast.journal import RunState
+from holdfast.journal.run_state import RunState
 from holdfast.journal.upgrades import SCHEMA, SchemaNumber, schema_of, upgrade_plan
 from holdfast.model import ClaimEntry, Json, LeaseMode
 from holdfast.policy import PlaybookPolicy
-from holdfast.runbook import ApprovalPolicy, SettleSpec
+from holdfast.runbook.model import ApprovalPolicy, SettleSpec
 
 
 class _Frozen(BaseModel):

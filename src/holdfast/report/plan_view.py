@@ -10,16 +10,16 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast.model import Json
-from holdfast.plan import (
+from holdfast.plan.host_order import next_batches
+from holdfast.plan.model import (
     Plan,
     PlannedApprove,
     PlannedCheck,
     PlannedRoll,
     PlannedStep,
     PlannedWait,
-    next_batches,
 )
-from holdfast.runbook import SettleSpec
+from holdfast.runbook.model import SettleSpec
 from holdfast.text import count_of, format_duration, join_names, one_line
 
 _SHOWN_BATCHES = 8

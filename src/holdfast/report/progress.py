@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from holdfast.journal import RunState, advance, events
+from holdfast.journal import events
 from holdfast.journal.events import Recorded
+from holdfast.journal.fold import advance
+from holdfast.journal.run_state import RunState
 from holdfast.report.event_text import EventText, describe_event
 from holdfast.text import count_of, join_names, one_line
 

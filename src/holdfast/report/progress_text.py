@@ -11,7 +11,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from holdfast.journal import StepState
+from holdfast.journal.run_state import StepState
 from holdfast.report.event_text import EventText
 from holdfast.report.progress import RunProgress, StepRow
 from holdfast.report.table import cut

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from holdfast.engine import hold_message
-from holdfast.journal import RunState, Status
+from holdfast.engine.hold_report import hold_message
+from holdfast.journal.run_state import RunState, Status
 from holdfast.report.stop_message import stop_message
 from holdfast.report.table import columns, cut
-from holdfast.runbook import Runbook
-from holdfast.store import LeaseRow
+from holdfast.runbook.model import Runbook
+from holdfast.store.leases import LeaseRow
 from holdfast.text import format_clock, format_date_and_clock, format_short, one_line
 
 _STYLES = {

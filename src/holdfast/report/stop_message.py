@@ -13,8 +13,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from holdfast.engine import BY_HAND
-from holdfast.journal import RunState, Status, events
+from holdfast.engine.hold_report import BY_HAND
+from holdfast.journal import events
+from holdfast.journal.run_state import RunState, Status
 from holdfast.report.progress import RunProgress
 from holdfast.text import one_line, strip_control
 

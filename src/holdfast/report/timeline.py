@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 from holdfast.errors import InvalidInput
-from holdfast.journal import ActRecord, Status, events, fold
+from holdfast.journal import events
 from holdfast.journal.events import Recorded
+from holdfast.journal.fold import fold
+from holdfast.journal.run_state import ActRecord, Status
 from holdfast.model import Act, Phase
 from holdfast.report.model import Bar, Ending, RunSummary, TimeShares
 

@@ -11,34 +11,3 @@ nothing of hosts or plays. The format (docs/writing-runbooks.md):
 Inside a block, a value that is exactly ``$name`` is replaced by the input of that name, as a typed
 value; it never becomes part of a text or a template.
 """
-
-from holdfast.runbook.inputs import fill, read_inputs
-from holdfast.runbook.model import (
-    ApprovalPolicy,
-    ApproveStep,
-    CheckStep,
-    Input,
-    RollStep,
-    Runbook,
-    SettleSpec,
-    Step,
-    WaitStep,
-    WorkStep,
-)
-from holdfast.runbook.parser import parse_runbook
-
-__all__ = [
-    "ApprovalPolicy",
-    "ApproveStep",
-    "CheckStep",
-    "Input",
-    "RollStep",
-    "Runbook",
-    "SettleSpec",
-    "Step",
-    "WaitStep",
-    "WorkStep",
-    "fill",
-    "parse_runbook",
-    "read_inputs",
-]

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from holdfast.engine import find_run
+from holdfast.engine.run_lookup import find_run
 from holdfast.errors import HoldfastError
 from holdfast.report import build_report, timeline_svg
 from holdfast.report.table import report_tables
 from holdfast.settings import load_settings
-from holdfast.store import open_store
+from holdfast.store.database import open_store
 from tests.lab.report.drawing import additions, measurement_tables
 from tests.lab.report.measurements import Summary, measure_runs
 

@@ -41,9 +41,9 @@ from holdfast.chat.transport import (
 )
 from holdfast.cli import main
 from holdfast.cli.context import Adapters, CommandContext
-from holdfast.engine import Planner
+from holdfast.engine.planner import Planner
 from holdfast.settings import Settings
-from holdfast.store import open_store
+from holdfast.store.database import open_store
 from tests.fakes.chat_transport import CAPABILITIES
 from tests.fakes.fleet import FakeClock, FakeFleet
 from tests.fakes.play_runner import FakeRunner

@@ -21,11 +21,13 @@ from holdfast.chat.run_launcher import ProcessOutput
 from holdfast.chat.run_request import RunRequest, drive
 from holdfast.chat.secrets import Scrubber
 from holdfast.chat.transport import Button, Location, Person, Transport
-from holdfast.engine import Dependencies, Engine, Planner
+from holdfast.engine.dependencies import Dependencies
+from holdfast.engine.engine import Engine
+from holdfast.engine.planner import Planner
 from holdfast.errors import HoldfastError
 from holdfast.model import Holder, Json
 from holdfast.settings import Settings
-from holdfast.store import open_store
+from holdfast.store.database import open_store
 from tests.fakes.chat_transport import FakeTransport
 from tests.fakes.fleet import FakeClock, FakeFleet
 from tests.fakes.play_runner import FakeRunner

@@ -19,7 +19,7 @@ from holdfast.errors import Refused
 from holdfast.journal import events
 from holdfast.journal.events import Approved
 from holdfast.model import Holder
-from holdfast.runbook import ApprovalPolicy
+from holdfast.runbook.model import ApprovalPolicy
 from tests.unit.chat.chat_harness import (
     ADA,
     BOB,

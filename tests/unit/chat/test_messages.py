@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from holdfast.chat.messages import fit, log_line, stopped_message
 from holdfast.chat.secrets import Scrubber
 from holdfast.chat.transport import Message
-from holdfast.journal import events, fold
+from holdfast.journal import events
+from holdfast.journal.fold import fold
 from tests.unit.report.journals import JournalBuilder, at
 
 RUN = "20261121-2304-rabbitmq-restart-k3f9"

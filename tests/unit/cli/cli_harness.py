@@ -13,12 +13,12 @@ from holdfast.ansible.interfaces import PlayRunner
 from holdfast.cli import main
 from holdfast.cli.context import Adapters, CommandContext
 from holdfast.cli.output_stream import OutputStream
-from holdfast.engine import Planner
+from holdfast.engine.planner import Planner
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
-from holdfast.store import open_store
+from holdfast.store.database import open_store
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.play_runner import FakeRunner
 from tests.unit.engine.engine_harness import (

@@ -13,8 +13,8 @@ import pytest
 
 from holdfast.cli.context import Adapters, CommandContext
 from holdfast.cli.output_stream import OutputStream
-from holdfast.engine import Planner
-from holdfast.plan import SiteInventory
+from holdfast.engine.planner import Planner
+from holdfast.plan.model import SiteInventory
 from tests.unit.cli.cli_harness import InMemoryProject, claim_group
 from tests.unit.engine.engine_harness import FakePlaybooks
 

@@ -12,7 +12,8 @@ import pytest
 from holdfast.journal.events import LeaseTaken, RunOpened
 from holdfast.model import Holder, LeaseMode
 from holdfast.settings import load_settings
-from holdfast.store import holder_for, open_store
+from holdfast.store.database import open_store
+from holdfast.store.processes import holder_for
 from tests.unit.cli.cli_harness import InMemoryProject
 
 

@@ -8,14 +8,17 @@ from datetime import datetime
 from pathlib import Path
 
 from holdfast.ansible.interfaces import Progress
-from holdfast.engine import Dependencies, Engine, Planner, RunResult
+from holdfast.engine.dependencies import Dependencies
+from holdfast.engine.driver import RunResult
+from holdfast.engine.engine import Engine
+from holdfast.engine.planner import Planner
 from holdfast.errors import InvalidInput, StateUnusable
 from holdfast.journal.events import Event, Recorded
 from holdfast.model import Holder, Json
-from holdfast.plan import Playbook, SiteInventory
+from holdfast.plan.model import Playbook, SiteInventory
 from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
-from holdfast.store import Store, open_store
+from holdfast.store.database import Store, open_store
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.play_runner import FakeRunner
 

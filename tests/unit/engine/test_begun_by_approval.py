@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import InvalidInput
-from holdfast.journal import Status
-from holdfast.plan import Plan
-from holdfast.runbook import ApprovalPolicy
+from holdfast.journal.run_state import Status
+from holdfast.plan.model import Plan
+from holdfast.runbook.model import ApprovalPolicy
 from tests.unit.cli.cli_harness import BLOCKS
 from tests.unit.engine.engine_harness import EngineHarness, write_runbook
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.engine import RunResult
+from holdfast.engine.driver import RunResult
 from holdfast.errors import InvalidInput, LeaseHeld
-from holdfast.journal import Status
 from holdfast.journal.events import ActDone, ActIntended, BatchStarted, GateJudged, Held, RunRefused
+from holdfast.journal.run_state import Status
 from holdfast.model import Act, Holder, Json, LeaseMode, Phase
 from tests.fakes.fleet import Fault
 from tests.fakes.play_runner import FakeRunner

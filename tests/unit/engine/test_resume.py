@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.engine import RunResult, hold_message
+from holdfast.engine.driver import RunResult
+from holdfast.engine.hold_report import hold_message
 from holdfast.errors import InvalidInput, LeaseHeld
-from holdfast.journal import Status
 from holdfast.journal.events import (
     AbortRequested,
     BatchStarted,
@@ -19,6 +19,7 @@ from holdfast.journal.events import (
     Observed,
     RunOpened,
 )
+from holdfast.journal.run_state import Status
 from holdfast.model import Holder, LeaseMode, Phase
 from tests.fakes.fleet import Fault
 from tests.unit.engine.engine_harness import DriverKilled, EngineHarness, make_policy

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from holdfast.ansible.interfaces import Progress
-from holdfast.engine import Engine, RunResult
+from holdfast.engine.driver import RunResult
+from holdfast.engine.engine import Engine
 from holdfast.errors import InvalidInput, StateLost, StateUnusable
-from holdfast.journal import Status
 from holdfast.journal.events import (
     Aborted,
     AbortRequested,
@@ -24,6 +24,7 @@ from holdfast.journal.events import (
     Observed,
     Recorded,
 )
+from holdfast.journal.run_state import Status
 from holdfast.model import Json, Phase
 from tests.fakes.fleet import Fault
 from tests.fakes.play_runner import FakeRunner

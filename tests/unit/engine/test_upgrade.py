@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from holdfast.engine import find_run, hold_message, recent_runs
+from holdfast.engine.hold_report import hold_message
+from holdfast.engine.run_lookup import find_run, recent_runs
 from holdfast.errors import StateUnusable
-from holdfast.journal import RunState, Status
 from holdfast.journal.events import ApprovalRequested, Approved
+from holdfast.journal.run_state import RunState, Status
 from holdfast.model import Json
 from tests.unit.engine.engine_harness import EngineHarness, write_runbook
 from tests.unit.journal.recorded import STATES, bodies

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from holdfast.journal import RunState
 from holdfast.journal.events import EVENTS, Recorded
+from holdfast.journal.run_state import RunState
 from holdfast.journal.upgrades import upgrade_event
 from holdfast.model import Json
-from holdfast.plan import plan_of
+from holdfast.plan.model import plan_of
 
 DIRECTORY = Path(__file__).with_name("schema_1")
 STATES: dict[str, dict[str, Json]] = json.loads((DIRECTORY / "states.json").read_text("utf-8"))

@@ -7,9 +7,10 @@ from itertools import count
 
 import pytest
 
-from holdfast.journal import RunState, Status, StepState, advance, fold
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
+from holdfast.journal.fold import advance, fold
+from holdfast.journal.run_state import RunState, Status, StepState
 from holdfast.model import ALL_PHASES, Act, Outcome, Phase
 
 START = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)

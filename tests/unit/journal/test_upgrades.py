@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import pytest
 
 from holdfast.errors import StateUnusable
-from holdfast.journal import fold
 from holdfast.journal.events import EVENTS, AbortRequested, Finished
+from holdfast.journal.fold import fold
 from holdfast.journal.upgrades import SCHEMA, upgrade_event, upgrade_plan
 from holdfast.model import Json
-from holdfast.plan import Plan
+from holdfast.plan.model import Plan
 from tests.unit.journal.recorded import STATES, bodies, describe_state, read_recorded
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)

@@ -12,7 +12,7 @@ import pytest
 from holdfast.report import Report, build_report, timeline_svg
 from holdfast.report.progress_text import plain
 from holdfast.settings import load_settings
-from holdfast.store import open_store
+from holdfast.store.database import open_store
 from tests.lab.instruments import observer_summary, traffic_summary
 from tests.lab.report.__main__ import main
 from tests.lab.report.drawing import additions, measurement_tables

@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.errors import InvalidInput
 from holdfast.model import Json, LeaseMode
-from holdfast.plan import Plan, PlannedCheck, PlannedRoll, PlannedWait
+from holdfast.plan.model import Plan, PlannedCheck, PlannedRoll, PlannedWait
 from tests.unit.engine.engine_harness import EngineHarness, make_policy, write_runbook
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"

@@ -6,24 +6,24 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from holdfast.journal import RunState, fold
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
+from holdfast.journal.fold import fold
+from holdfast.journal.run_state import RunState
 from holdfast.model import ALL_PHASES, Act, Outcome, Phase
-from holdfast.plan import (
+from holdfast.plan.decide import decide
+from holdfast.plan.decision import (
     Abort,
     BeginStep,
     Decision,
     Finish,
     Hold,
     Inspect,
-    Plan,
-    PlannedRoll,
     Refuse,
     Roll,
     TakeLease,
-    decide,
 )
+from holdfast.plan.model import Plan, PlannedRoll
 from holdfast.policy import PlaybookPolicy
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)

@@ -19,7 +19,7 @@ import yaml
 from holdfast.journal.events import Event
 from holdfast.model import Json
 from holdfast.settings import Settings
-from holdfast.store import Store, open_store
+from holdfast.store.database import Store, open_store
 
 ROOT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent

@@ -9,7 +9,7 @@ from typing import Any
 
 from holdfast.journal.events import ActDone, ActIntended, Finished, HostDone, LeaseTaken, RunOpened
 from holdfast.model import Act, LeaseMode
-from holdfast.store import holder_for
+from holdfast.store.processes import holder_for
 from tests.unit.plugins.fake_hosts import FakeHosts
 
 POLICY = {

@@ -6,7 +6,8 @@ from io import StringIO
 
 from rich.console import Console
 
-from holdfast.journal import events, fold
+from holdfast.journal import events
+from holdfast.journal.fold import fold
 from holdfast.report.stop_message import stop_message
 from tests.unit.cli.test_progress import half_done_journal
 from tests.unit.report.journals import at

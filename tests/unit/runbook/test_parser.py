@@ -3,16 +3,9 @@ from __future__ import annotations
 import pytest
 
 from holdfast.errors import InvalidInput, RunbookError
-from holdfast.runbook import (
-    ApproveStep,
-    CheckStep,
-    RollStep,
-    Runbook,
-    WaitStep,
-    fill,
-    parse_runbook,
-    read_inputs,
-)
+from holdfast.runbook.inputs import fill, read_inputs
+from holdfast.runbook.model import ApproveStep, CheckStep, RollStep, Runbook, WaitStep
+from holdfast.runbook.parser import parse_runbook
 
 TEXT = """\
 ---

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import delete
 
 from holdfast.settings import Settings
-from holdfast.store import open_store
 from holdfast.store.connection import make_engine
+from holdfast.store.database import open_store
 from holdfast.store.tables import METADATA
 
 OTHERS = os.environ.get("HOLDFAST_TEST_DATABASES", "").split()

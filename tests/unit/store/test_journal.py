@@ -10,8 +10,8 @@ from sqlalchemy import text
 from holdfast.errors import StateUnusable
 from holdfast.journal.events import AbortRequested, Finished
 from holdfast.settings import Settings
-from holdfast.store import open_store
 from holdfast.store.connection import make_engine
+from holdfast.store.database import open_store
 from tests.unit.journal.recorded import STATES, bodies, read_recorded
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)

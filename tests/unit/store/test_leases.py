@@ -9,7 +9,7 @@ from holdfast.errors import LeaseHeld, LeaseLost
 from holdfast.journal.events import ActIntended, Finished
 from holdfast.model import Act, Grant, Holder, LeaseMode
 from holdfast.settings import Settings
-from holdfast.store import Store, open_store
+from holdfast.store.database import Store, open_store
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 TTL = timedelta(seconds=60)

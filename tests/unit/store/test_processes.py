@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from holdfast.model import RUN_VARIABLE
-from holdfast.store import driver_is_gone, holder_for, is_gone, processes_of
+from holdfast.store.processes import driver_is_gone, holder_for, is_gone, processes_of
 
 RUN = f"test-{uuid4().hex}"
 SLEEP = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]

@@ -14,9 +14,9 @@ from holdfast.errors import LeaseHeld, LeaseLost, StateUnusable
 from holdfast.journal.events import Finished
 from holdfast.model import Grant, Holder, LeaseMode
 from holdfast.settings import Settings
-from holdfast.store import Store, is_gone, open_store
 from holdfast.store.connection import make_engine
-from holdfast.store.database import _LostRace, _scopes, _swap
+from holdfast.store.database import Store, _LostRace, _scopes, _swap, open_store
+from holdfast.store.processes import is_gone
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 SCOPES = {"lab/rabbitmq": LeaseMode.EXCLUSIVE}
