@@ -22,9 +22,8 @@ from rich.text import Text
 from holdfast.ansible.environment import find_project
 from holdfast.ansible.interfaces import PlayRunner, Progress
 from holdfast.cli import project
-from holdfast.engine.dependencies import Dependencies
+from holdfast.engine.dependencies import Background, Dependencies, every_second
 from holdfast.engine.engine import Engine
-from holdfast.engine.lease_keeper import Background, every_second
 from holdfast.engine.planner import Planner
 from holdfast.engine.run_lookup import driver_of, find_run
 from holdfast.errors import InvalidInput, Refused

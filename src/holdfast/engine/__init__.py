@@ -15,8 +15,4 @@ Meanwhile ``lease_keeper`` renews the leases, reads requests to stop, and passes
 listener. The engine opens no connection to the fleet, knows no secret, repeats no act, and keeps no
 state of its own: after a crash the journal is all there is, and ``resume`` begins at 3, where hosts
 in hand are observed first.
-
-Modules: ``driver`` is the loop, ``lease_keeper`` renews leases, ``hold_report`` is what is printed
-at a hold, ``play_builder`` makes the play of a decision, ``planner`` makes plans, ``run_lookup``
-finds runs.
 """

@@ -6,16 +6,22 @@ Every field has a shipped fake or is a plain function, so that tests replace wha
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from holdfast.ansible.interfaces import PlayRunner, StopSignal
-from holdfast.engine.lease_keeper import Background, Listener, every_second
+from holdfast.ansible.interfaces import PlayRunner, Progress, StopSignal
 from holdfast.engine.planner import Planner
+from holdfast.journal.events import Recorded
 from holdfast.model import Holder
 from holdfast.store.database import Store
 from holdfast.store.processes import driver_is_gone, holder_for
+
+Listener = Callable[[Progress | Recorded], None]
+Background = Callable[[Callable[[], None]], AbstractContextManager[None]]
+"""Calls a function repeatedly, concurrently with the caller, while its context lasts."""
 
 
 def this_process(run: str, by: str, reason: str) -> Holder:
@@ -30,6 +36,24 @@ def wall_clock() -> datetime:
 
 def no_listener(_: object) -> None:
     """Ignore progress and events."""
+
+
+@contextmanager
+def every_second(beat: Callable[[], None]) -> Iterator[None]:
+    """Call ``beat`` every second in a thread: the ``Background`` of real runs."""
+    stopped = threading.Event()
+
+    def loop() -> None:
+        while not stopped.wait(1.0):
+            beat()
+
+    thread = threading.Thread(target=loop, name="holdfast-keeper", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from holdfast.ansible.interfaces import Play, PlayResult
 from holdfast.engine.dependencies import Dependencies
-from holdfast.engine.hold_report import held_event, host_states, next_commands, rerun_command
+from holdfast.engine.hold_report import aborted_event, held_event, rerun_command
 from holdfast.engine.lease_keeper import TTL, LeaseKeeper
 from holdfast.engine.play_builder import inspection_play, roll_play
 from holdfast.errors import InvalidInput, LeaseHeld, LeaseLost, StateLost, StateUnusable
@@ -20,8 +20,7 @@ from holdfast.journal.events import Event
 from holdfast.journal.fold import advance, fold
 from holdfast.journal.run_state import Failure, RunState, Status
 from holdfast.model import Grant, Holder
-from holdfast.plan.decide import decide
-from holdfast.plan.decision import (
+from holdfast.plan.decide import (
     Abort,
     AwaitApproval,
     BeginStep,
@@ -34,6 +33,7 @@ from holdfast.plan.decision import (
     RequestApproval,
     Roll,
     TakeLease,
+    decide,
 )
 from holdfast.plan.model import Plan, PlannedRoll
 
@@ -71,15 +71,7 @@ class Driver:
         self._plan, self._holder, self._grant = plan, holder, grant
         self._run = holder.run
         self._state = fold(self._store.each(self._run))
-        self._keeper = LeaseKeeper(
-            self._store,
-            self._run,
-            holder.by,
-            after=known_seq,
-            clock=self._clock,
-            listener=dependencies.listener,
-            stop=dependencies.stop,
-        )
+        self._keeper = LeaseKeeper(dependencies, holder, after=known_seq)
 
     def drive(self) -> RunResult:
         """Drive the run until it ends, release its leases, and return the result.
@@ -131,7 +123,14 @@ class Driver:
             case Roll():
                 self._roll(decision)
             case RequestApproval():
-                self._request_approval(decision)
+                self._record(
+                    ev.ApprovalRequested(
+                        at=now,
+                        step=decision.step,
+                        question=decision.question,
+                        plan_hash=self._plan.hash,
+                    )
+                )
             case AwaitApproval():
                 self._dependencies.wait(_POLL_SECONDS)
             case Hold():
@@ -148,30 +147,19 @@ class Driver:
         return None
 
     def _inspect(self, inspection: Inspect) -> None:
+        step, what = inspection.step, inspection.what
+        hosts, claims = list(inspection.hosts), list(inspection.claims)
         self._record(
-            ev.InspectionStarted(
-                at=self._clock(),
-                step=inspection.step,
-                what=inspection.what,
-                hosts=list(inspection.hosts),
-                claims=list(inspection.claims),
-            )
+            ev.InspectionStarted(at=self._clock(), step=step, what=what, hosts=hosts, claims=claims)
         )
         # An inspection touches nothing, so a request to stop ends it at once. Only the observation of
         # hosts is completed: what a hard stop left on them has to be known.
-        stop = self._stop
-        interrupted = (
-            (lambda: False) if inspection.what == "observe" else (lambda: stop.at_boundary)
-        )
         play = inspection_play(self._plan, self._state, inspection)
-        result = self._run_play(play, interrupted)
+        result = self._run_play(play, lambda: what != "observe" and self._stop.at_boundary)
+        status, messages = result.status, dict(result.messages)
         self._record(
             ev.InspectionEnded(
-                at=self._clock(),
-                step=inspection.step,
-                what=inspection.what,
-                status=result.status,
-                messages=dict(result.messages),
+                at=self._clock(), step=step, what=what, status=status, messages=messages
             )
         )
 
@@ -216,16 +204,6 @@ class Driver:
         self._record(ev.LeaseTaken(at=self._clock(), tokens=dict(grant.tokens)))
         return None
 
-    def _request_approval(self, decision: RequestApproval) -> None:
-        self._record(
-            ev.ApprovalRequested(
-                at=self._clock(),
-                step=decision.step,
-                question=decision.question,
-                plan_hash=self._plan.hash,
-            )
-        )
-
     def _hold(self, failure: Failure) -> int:
         held = held_event(self._state, failure, self._clock())
         self._record(held)
@@ -245,12 +223,7 @@ class Driver:
 
     def _abort(self, by: str) -> None:
         """Record the abort once; without a lease, the process that requested it may record it too."""
-        aborted = ev.Aborted(
-            at=self._clock(),
-            by=by,
-            left=host_states(self._state),
-            next_commands=next_commands(self._state),
-        )
+        aborted = aborted_event(self._state, by, self._clock())
         if self._grant is None:
             self._store.append_next(self._run, aborted, self._state.seq)
         else:
@@ -262,15 +235,13 @@ class Driver:
         Where another process has resumed the run, nothing is recorded: that process drives it now.
         """
         self._read_journal()
+        failure = Failure(self._state.current_step, "", "lease", lost.message)
+        held = held_event(self._state, failure, self._clock())
         tokens = dict(self._grant.tokens) if self._grant else {}
         if self._state.grant is None or dict(self._state.grant.tokens) == tokens:
-            failure = Failure(self._state.current_step, "", "lease", lost.message)
-            held = held_event(self._state, failure, self._clock())
             self._store.append(self._run, held)
             self._read_journal()
-        return (
-            6 if any(turn.outcome_unknown for _, turn in self._state.in_hand()) else lost.exit_code
-        )
+        return held.code
 
     def _refuse_if_replaced(self) -> None:
         """Raise ``LeaseLost`` where another process resumed the run, under a grant of its own."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
 from holdfast.engine.dependencies import Dependencies
 from holdfast.engine.driver import Driver, RunResult, run_opened
-from holdfast.engine.hold_report import host_states, next_commands, rerun_command
+from holdfast.engine.hold_report import aborted_event, rerun_command
 from holdfast.engine.lease_keeper import TTL
 from holdfast.engine.planner import Planner
 from holdfast.engine.run_lookup import driver_of, read_run
@@ -102,7 +101,7 @@ class Engine:
         state = self.state(run)
         if state.status in _OPEN and self.driver(state) is None:
             # Only as the next event: a driver that wrote one meanwhile lives, and reads the request.
-            self._store.append_next(run, _aborted(state, by, self._clock()), state.seq)
+            self._store.append_next(run, aborted_event(state, by, self._clock()), state.seq)
         return self.state(run)
 
     def approve(self, run: str, by: str) -> RunState:
@@ -197,7 +196,3 @@ class Engine:
                 f"Run {state.run} is a play that {driver.holder.by} started by hand ({where})",
                 remedy="press Ctrl-C in its terminal; it stops at once, perhaps with a host in hand",
             )
-
-
-def _aborted(state: RunState, by: str, now: datetime) -> ev.Aborted:
-    return ev.Aborted(at=now, by=by, left=host_states(state), next_commands=next_commands(state))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 from datetime import datetime
 
 from holdfast.errors import StateUnusable
-from holdfast.journal.events import Held
-from holdfast.journal.run_state import Failure, RunState, StepState, Turn
+from holdfast.journal.events import Aborted, Held
+from holdfast.journal.run_state import Failure, RunState, Turn
 from holdfast.plan.model import Plan, plan_of
 from holdfast.text import join_names
 
@@ -31,6 +30,11 @@ def held_event(state: RunState, failure: Failure, at: datetime) -> Held:
     )
 
 
+def aborted_event(state: RunState, by: str, at: datetime) -> Aborted:
+    """Return the end of a run that ``by`` requested to stop."""
+    return Aborted(at=at, by=by, left=host_states(state), next_commands=next_commands(state))
+
+
 def hold_message(state: RunState) -> Held | None:
     """Return the hold of a held run; for a run that still counts as running, one made from its last event.
 
@@ -50,20 +54,20 @@ def host_states(state: RunState) -> list[str]:
     sentences = [f"{turn.host}: {describe_turn(turn)}" for _, turn in state.in_hand()]
     if done := state.done():
         sentences.append(f"done and proved healthy: {join_names(done)}")
-    if untouched := _untouched(state, state.step):
+    if untouched := _untouched(state):
         sentences.append(f"not touched in step {state.current_step}: {join_names(untouched)}")
     return sentences
 
 
 def next_commands(state: RunState) -> list[str]:
     """Return the command that continues the run, then those that undo drains by hand."""
-    log = f"holdfast log {shlex.quote(state.run)}"
+    proceed = f"holdfast resume {shlex.quote(state.run)} --reason '…'"
     if state.opened is not None and not state.opened.plan:
-        return [BY_HAND, *_undo_commands(state), log]
-    if state.grant is None:
-        return [rerun_command(state), log]
-    resume = f"holdfast resume {shlex.quote(state.run)} --reason '…'"
-    return [resume, *_undo_commands(state), log]
+        proceed = BY_HAND
+    elif state.grant is None:
+        proceed = rerun_command(state)
+    undos = [turn.drain.undo for _, turn in state.in_hand() if turn.drain and turn.drain.undo]
+    return [proceed, *undos, f"holdfast log {shlex.quote(state.run)}"]
 
 
 def rerun_command(state: RunState) -> str:
@@ -85,38 +89,22 @@ def rerun_command(state: RunState) -> str:
 
 def describe_turn(turn: Turn) -> str:
     """Return what this run did to a host in hand, as far as it is known."""
-    parts = [
-        _describe_restart(restart.unit, restart.happened) for restart in turn.restarts.values()
-    ]
-    if not parts:
-        parts = ["not restarted"]
+    restarts = [_describe_restart(each.unit, each.happened) for each in turn.restarts.values()]
+    parts = restarts or ["not restarted"]
     if turn.drain is not None:
-        parts.append(
-            "left drained by this run" if not _restarted(turn) else "drained before the restart"
-        )
+        before = "drained before the restart"
+        parts.append(before if turn.restarted else "left drained by this run")
     return "; ".join(parts)
 
 
 def _describe_restart(unit: str, happened: bool | None) -> str:
     if happened is None:
         return f"a restart of {unit} was sent, and whether it happened is unknown"
-    return (
-        f"{unit} was restarted, not yet proved healthy" if happened else f"{unit} was not restarted"
-    )
+    return f"{unit} was {'restarted, not yet proved healthy' if happened else 'not restarted'}"
 
 
-def _restarted(turn: Turn) -> bool:
-    return any(restart.happened for restart in turn.restarts.values())
-
-
-def _undo_commands(state: RunState) -> Iterator[str]:
-    for _, turn in state.in_hand():
-        if turn.drain is not None and turn.drain.undo:
-            yield turn.drain.undo
-
-
-def _untouched(state: RunState, step: StepState) -> list[str]:
-    plan = _readable_plan(state)
+def _untouched(state: RunState) -> list[str]:
+    plan, step = _readable_plan(state), state.step
     if plan is None or step.finished:
         return []
     hosts: tuple[str, ...] = getattr(plan.step(step.number), "hosts", ())

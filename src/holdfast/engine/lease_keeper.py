@@ -8,64 +8,30 @@ so does the driver's next event.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from holdfast.ansible.interfaces import Progress, StopSignal
+from holdfast.ansible.interfaces import Progress
+from holdfast.engine.dependencies import Dependencies
 from holdfast.errors import LeaseLost, StateUnusable
-from holdfast.journal.events import AbortRequested, Recorded
-from holdfast.model import Grant
-from holdfast.store.database import Store
-
-Listener = Callable[[Progress | Recorded], None]
-Background = Callable[[Callable[[], None]], AbstractContextManager[None]]
-"""Calls a function repeatedly, concurrently with the caller, while its context lasts."""
+from holdfast.journal.events import AbortRequested
+from holdfast.model import Grant, Holder
 
 TTL = timedelta(seconds=60)
 """How long a lease stays valid after its last renewal: after the death of a driver that is not seen."""
 
 
-@contextmanager
-def every_second(beat: Callable[[], None]) -> Iterator[None]:
-    """Call ``beat`` every second in a thread: the ``Background`` of real runs."""
-    stopped = threading.Event()
-
-    def loop() -> None:
-        while not stopped.wait(1.0):
-            beat()
-
-    thread = threading.Thread(target=loop, name="holdfast-keeper", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        thread.join()
-
-
 class LeaseKeeper:
     """Keeps one run's leases valid; ``beat`` is called once a second and before each decision."""
 
-    def __init__(  # noqa: PLR0913  # one value for each thing it connects
-        self,
-        store: Store,
-        run: str,
-        by: str,
-        *,
-        after: int,
-        clock: Callable[[], datetime],
-        listener: Listener,
-        stop: StopSignal,
-    ) -> None:
-        self._store, self._run, self._by = store, run, by
-        self._clock, self._listener, self._stop = clock, listener, stop
+    def __init__(self, dependencies: Dependencies, holder: Holder, *, after: int) -> None:
+        self._store, self._run, self._by = dependencies.store, holder.run, holder.by
+        self._clock, self._stop = dependencies.clock, dependencies.stop
+        self._listener = dependencies.listener
         self._last_seq = after
-        self._journaled: set[bool] = (
-            set()
-        )  # of which kind a request to stop is journaled: hard or not
+        # Of which kinds a request to stop is journaled: hard or not.
+        self._journaled: set[bool] = set()
         self._grant: Grant | None = None
-        self._due = clock()
+        self._due = self._clock()
         self._lock = threading.RLock()
 
     def keep(self, grant: Grant) -> None:
@@ -93,9 +59,9 @@ class LeaseKeeper:
                 self._listener(Progress("", "journal", error.message))
 
     def _journal_stop(self) -> None:
-        if self._stop.at_boundary and self._stop.hard not in self._journaled:
-            self._journaled.add(self._stop.hard)
-            hard = self._stop.hard
+        hard = self._stop.hard
+        if self._stop.at_boundary and hard not in self._journaled:
+            self._journaled.add(hard)
             self._store.append(self._run, AbortRequested(at=self._clock(), by=self._by, hard=hard))
 
     def _read_events(self) -> None:

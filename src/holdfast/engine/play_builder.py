@@ -8,7 +8,7 @@ from __future__ import annotations
 from holdfast.ansible.interfaces import Play
 from holdfast.journal.run_state import RunState
 from holdfast.model import Json
-from holdfast.plan.decision import Inspect, Roll
+from holdfast.plan.decide import Inspect, Roll
 from holdfast.plan.model import Plan, PlannedRoll
 from holdfast.runbook.model import SettleSpec
 

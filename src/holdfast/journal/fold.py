@@ -120,7 +120,8 @@ def _(event: ev.InspectionEnded, state: RunState) -> None:
     if event.what == "observe" or event.status == "interrupted":
         return
     if not inspection.passed:
-        state.failure = state.failure or _inspection_failure(event, gates)
+        text = f"the {event.what} did not pass"
+        state.failure = state.failure or _failure(event.step, "", gates, event.messages, text)
         return
     state.proved_claims |= {canonical(claim) for claim in inspection.claims}
     if event.what == "sweep":
@@ -298,21 +299,14 @@ def _all_proved(inspection: Inspection) -> bool:
 
     A gate that is missing in the journal proves nothing.
     """
-    if any(gate.outcome is not Outcome.PASS for gate in inspection.gates):
-        return False
-    if not set(inspection.hosts) <= {gate.host for gate in inspection.gates}:
-        return False
-    passed = {
-        verdict["claim"]
-        for gate in inspection.gates
-        for verdict in gate.verdicts
-        if verdict["outcome"] == Outcome.PASS
-    }
-    return inspection.claim_names() <= passed
-
-
-def _inspection_failure(event: ev.InspectionEnded, gates: list[ev.GateJudged]) -> Failure:
-    return _failure(event.step, "", gates, event.messages, f"the {event.what} did not pass")
+    gates = inspection.gates
+    verdicts = (verdict for gate in gates for verdict in gate.verdicts)
+    passed = {verdict["claim"] for verdict in verdicts if verdict["outcome"] == Outcome.PASS}
+    return (
+        all(gate.outcome is Outcome.PASS for gate in gates)
+        and set(inspection.hosts) <= {gate.host for gate in gates}
+        and inspection.claim_names() <= passed
+    )
 
 
 _HOST_ENDS: Mapping[ev.HostEnd, str] = {

@@ -89,6 +89,11 @@ class Turn:
         return not self.done and bool(self.drain or self.restarts)
 
     @property
+    def restarted(self) -> bool:
+        """Whether a unit of the host is known to have been restarted."""
+        return any(restart.happened for restart in self.restarts.values())
+
+    @property
     def outcome_unknown(self) -> bool:
         """Whether a restart was intended of which it is not known whether it happened."""
         return self.in_hand and any(r.happened is None for r in self.restarts.values())

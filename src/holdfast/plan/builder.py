@@ -175,19 +175,15 @@ def _known(kind: str, names: Iterable[str], known: Iterable[str], where: str) ->
             )
 
 
-def _seconds(value: int | str | None) -> int | None:
-    return None if value is None else int(value)
-
-
 def _deadline(given: int | str | None, settle: SettleSpec) -> int | None:
     """Return the given deadline; without one, twice the settling time and two minutes."""
-    if given is None and int(settle.seconds) > 0:
-        return int(settle.seconds) * 2 + 120
-    if given is not None and int(given) <= int(settle.seconds):
+    if given is None:
+        return int(settle.seconds) * 2 + 120 if int(settle.seconds) > 0 else None
+    if int(given) <= int(settle.seconds):
         raise InvalidInput(
             f"deadline_seconds {given} is not longer than the settling time, {settle.seconds} s"
         )
-    return _seconds(given)
+    return int(given)
 
 
 def _roll_deadline(work: RollStep) -> int | None:

@@ -13,26 +13,15 @@ The first rule that applies:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from holdfast.journal.run_state import Failure, RunState, StepState, Turn
-from holdfast.model import ALL_PHASES, Phase
-from holdfast.plan.decision import (
-    Abort,
-    AwaitApproval,
-    BeginStep,
-    Decision,
-    EndStep,
-    Finish,
-    Hold,
-    Inspect,
-    Refuse,
-    RequestApproval,
-    Roll,
-    TakeLease,
-)
+from holdfast.journal.events import InspectionKind
+from holdfast.journal.run_state import Failure, RunState, StepState
+from holdfast.model import ALL_PHASES, Json, Phase
 from holdfast.plan.host_order import next_batch
 from holdfast.plan.model import Plan, PlannedApprove, PlannedRoll, PlannedStep
+from holdfast.runbook.model import SettleSpec
 
 # Before the lease a survey is one reading, so that a person who starts a run sees the result at once.
 # Between steps clients may still be reconnecting.
@@ -40,6 +29,103 @@ _SURVEY_DEADLINE_SECONDS = 120
 
 _UNDRAIN_ONLY = (Phase.UNDRAIN,)
 _VERIFY_AND_UNDRAIN = (Phase.VERIFY, Phase.UNDRAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Inspect:
+    """Start a play that touches nothing (``events.InspectionKind`` says what for)."""
+
+    step: int
+    what: InspectionKind
+    claims: tuple[Json, ...] = ()
+    hosts: tuple[str, ...] = ()
+    settle: SettleSpec | None = None
+    deadline_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakeLease:
+    """Take every scope the plan needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class BeginStep:
+    """Begin the next step."""
+
+    step: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndStep:
+    """End a step, which succeeded."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Start one play for these hosts; ``sweep`` are the hosts done earlier, checked first."""
+
+    step: int
+    hosts: tuple[str, ...]
+    phases: tuple[Phase, ...]
+    why: str
+    sweep: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestApproval:
+    """Request the approvals of a step."""
+
+    step: int
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitApproval:
+    """Wait a moment, then read the journal again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Stop: something was touched, and something failed or is not known."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Stop: something failed, and nothing was touched."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Stop on request of the person ``by``."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """End the run: every step succeeded."""
+
+
+Decision = (
+    Inspect
+    | TakeLease
+    | BeginStep
+    | EndStep
+    | Roll
+    | RequestApproval
+    | AwaitApproval
+    | Hold
+    | Refuse
+    | Abort
+    | Finish
+)
 
 
 def decide(plan: Plan, state: RunState, now: datetime) -> Decision:
@@ -51,8 +137,12 @@ def _observe_or_stop(state: RunState) -> Decision | None:
     if state.hosts_to_observe:
         return Inspect(state.current_step, "observe", hosts=tuple(sorted(state.hosts_to_observe)))
     if failure := state.failure or _unknown_outcome(state):
-        return Hold(failure) if state.touched else Refuse(failure)
+        return _stop(failure, state)
     return Abort(state.abort_request.by) if state.abort_request else None
+
+
+def _stop(failure: Failure, state: RunState) -> Decision:
+    return Hold(failure) if state.touched else Refuse(failure)
 
 
 def _before_lease(plan: Plan, state: RunState) -> Decision | None:
@@ -125,17 +215,13 @@ def _in_hand(step: PlannedRoll, known: StepState, swept: tuple[str, ...]) -> Dec
     drained nor restarted counts as not touched, and waits for its turn.
     """
     turns = known.in_hand()
-    if drained := tuple(turn.host for turn in turns if turn.drain and not _was_restarted(turn)):
+    if drained := tuple(turn.host for turn in turns if turn.drain and not turn.restarted):
         return Roll(step.number, drained, _UNDRAIN_ONLY, "drained, and not restarted yet", swept)
-    if restarted := tuple(turn.host for turn in turns if _was_restarted(turn)):
+    if restarted := tuple(turn.host for turn in turns if turn.restarted):
         return Roll(
             step.number, restarted, _VERIFY_AND_UNDRAIN, "restarted before the run stopped", swept
         )
     return None
-
-
-def _was_restarted(turn: Turn) -> bool:
-    return any(restart.happened for restart in turn.restarts.values())
 
 
 def _in_approval(
@@ -151,6 +237,5 @@ def _in_approval(
         return RequestApproval(step.number, step.question)
     if now - known.approval_requested_at >= timedelta(seconds=step.deadline_seconds or 0):
         evidence = f"{len(people)} of {step.count} approvals in {step.deadline_seconds} s"
-        missing = Failure(step.number, "", "", f"{step.question}: {evidence}")
-        return Hold(missing) if state.touched else Refuse(missing)
-    return AwaitApproval(step.number)
+        return _stop(Failure(step.number, "", "", f"{step.question}: {evidence}"), state)
+    return AwaitApproval()

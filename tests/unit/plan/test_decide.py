@@ -11,8 +11,7 @@ from holdfast.journal.events import Event, Recorded
 from holdfast.journal.fold import fold
 from holdfast.journal.run_state import RunState
 from holdfast.model import ALL_PHASES, Act, Outcome, Phase
-from holdfast.plan.decide import decide
-from holdfast.plan.decision import (
+from holdfast.plan.decide import (
     Abort,
     BeginStep,
     Decision,
@@ -22,6 +21,7 @@ from holdfast.plan.decision import (
     Refuse,
     Roll,
     TakeLease,
+    decide,
 )
 from holdfast.plan.model import Plan, PlannedRoll
 from holdfast.policy import PlaybookPolicy
