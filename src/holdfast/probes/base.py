@@ -80,15 +80,13 @@ class ProbeContext:
         try:
             return model.model_validate(dict(self.variables.get(host, {})))
         except ValidationError as error:
-            faults = "; ".join(f"{_path(e['loc'])}: {e['msg']}" for e in error.errors())
+            faults = "; ".join(
+                f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
+            )
         raise InvalidInput(
             f"{host}: site variables are missing or invalid: {faults}",
             remedy=f"set them for {host} in the inventory's group_vars or host_vars",
         )
-
-
-def _path(loc: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in loc)
 
 
 def ask_all(

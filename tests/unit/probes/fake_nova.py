@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from holdfast.model import Json
+from tests.unit.probes.http_server import Received, closed_port, running_server
 
 RECORDED: dict[str, Json] = json.loads(
     (Path(__file__).parent / "recorded/nova_26.json").read_text(encoding="utf-8")
@@ -69,43 +68,23 @@ class FakeNova:
 
 
 @contextmanager
-def running_nova(**routes: Reply) -> Iterator[FakeNova]:
+def running_nova() -> Iterator[FakeNova]:
     """Run a fake nova on a free port of the loopback; routes may be added later."""
-    nova = FakeNova(dict(routes))
+    nova = FakeNova()
 
-    class Handler(BaseHTTPRequestHandler):
-        def _serve(self) -> None:
-            parts = urlsplit(self.path)
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            query = dict(parse_qsl(parts.query))
-            request = Request(self.command, parts.path, query, dict(self.headers), body)
-            status, answer = nova.answer(request)
-            data = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.send_header("X-Subject-Token", "a-token")
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(received: Received) -> tuple[int, bytes]:
+        parts = urlsplit(received.path)
+        body = json.loads(received.body) if received.body else None
+        query = dict(parse_qsl(parts.query))
+        request = Request(received.method, parts.path, query, received.headers, body)
+        status, answered = nova.answer(request)
+        return status, json.dumps(answered).encode()
 
-        do_GET = do_POST = do_PUT = _serve  # noqa: N815 - the names http.server looks for
-
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        nova.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield nova
-        finally:
-            server.shutdown()
-            thread.join()
+    with running_server(answer) as port:
+        nova.url = f"http://127.0.0.1:{port}"
+        yield nova
 
 
 def closed_port_url() -> str:
     """Return an address of the loopback where nothing listens."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        return f"http://127.0.0.1:{server.server_port}"
+    return f"http://127.0.0.1:{closed_port()}"

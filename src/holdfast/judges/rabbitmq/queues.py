@@ -125,7 +125,10 @@ def queues_drain(claim: str, history: Sequence[QueueDepths], spacing_seconds: fl
     if len(samples) < SAMPLES:
         message = f"{len(samples)} of {SAMPLES} samples, {spacing_seconds:.0f} s apart"
         return Verdict(claim, Outcome.UNKNOWN, "too_few_samples", message)
-    ready = {name: [_ready(sample, name) for sample in samples] for name in newest.wanted}
+    ready = {
+        name: [sample.queues.get(name, QueueDepth()).ready for sample in samples]
+        for name in newest.wanted
+    }
     uncounted = [name for name, counts in ready.items() if None in counts]
     growing = {
         name: counts
@@ -182,8 +185,3 @@ def _spaced(samples: Sequence[QueueDepths], spacing: float) -> list[QueueDepths]
         if not chosen or chosen[-1].at - sample.at >= spacing:
             chosen.append(sample)
     return chosen[:SAMPLES][::-1]
-
-
-def _ready(sample: QueueDepths, name: str) -> int | None:
-    depth = sample.queues.get(name)
-    return depth.ready if depth else None

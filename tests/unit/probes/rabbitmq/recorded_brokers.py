@@ -14,11 +14,11 @@ import shlex
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from holdfast.probes.base import CommandResult, ProbeContext
+from tests.unit.probes.http_server import Received, closed_port, running_server
 
 RECORDED = Path(__file__).parent / "recorded"
 USER, PASSWORD = "monitor", "planted-management-password"
@@ -32,50 +32,28 @@ def recorded(version: str, state: str) -> dict[str, Any]:
     return found
 
 
-class _Node(BaseHTTPRequestHandler):
-    """One node's management API: recorded routes behind a password."""
-
-    routes: ClassVar[Routes] = {}
-    hangs: ClassVar[threading.Event | None] = None
-
-    def do_GET(self) -> None:
-        """Answer as recorded; 401 without the right password."""
-        if self.hangs is not None:
-            self.hangs.wait(30)
-            return
-        expected = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        status, body = self.routes.get(self.path.removeprefix("/api/"), (404, "{}"))
-        if self.headers.get("Authorization") != expected:
-            status, body = 401, '{"error":"not_authorized","reason":"Login failed"}'
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body.encode())))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
-
-
 @contextmanager
 def node(routes: Routes | None, hangs: threading.Event | None = None) -> Iterator[int]:
-    """Serve one node on loopback and yield its port; without routes nothing listens there."""
-    handler = type("Node", (_Node,), {"routes": routes or {}, "hangs": hangs})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    port = int(server.server_address[1])
-    if routes is None and hangs is None:
-        server.server_close()
-        yield port
-        return
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield port
-    finally:
+    """Serve one node behind a password and yield its port; without routes nothing listens there."""
+
+    def answer(received: Received) -> tuple[int, bytes]:
         if hangs is not None:
-            hangs.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+            hangs.wait(30)
+        expected = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        if received.headers.get("Authorization") != expected:
+            return 401, b'{"error":"not_authorized","reason":"Login failed"}'
+        status, body = (routes or {}).get(received.path.removeprefix("/api/"), (404, "{}"))
+        return status, body.encode()
+
+    if routes is None and hangs is None:
+        yield closed_port()
+        return
+    with running_server(answer) as port:
+        try:
+            yield port
+        finally:
+            if hangs is not None:
+                hangs.set()
 
 
 class RecordedShell:
