@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -15,8 +14,9 @@ import amqp
 import pytest
 
 from holdfast.errors import CannotTell, InvalidInput
-from holdfast.observations.nova import ExpectedService, RpcRound
+from holdfast.observations.nova import ExpectedService, RpcReplies, RpcRound
 from holdfast.probes.nova.rpc_client import REPLIES, PingRound, brokers_of, envelope, ping
+from tests.unit.probes.http_server import closed_port
 
 CONDUCTOR = ExpectedService("conductor", "ctl1", "ctl1")
 COMPUTE = ExpectedService("compute", "cmp1", "cmp1")
@@ -153,35 +153,31 @@ def send(behave: Callable[[str, int], str], pings: Mapping[ExpectedService, int]
     return PingRound(FakeBroker(behave), wait=0.2).ping(pings)
 
 
-def test_every_call_is_answered() -> None:
-    replies = send(lambda *_: "reply", {CONDUCTOR: 3, COMPUTE: 1})
-    assert {each: (reply.sent, reply.answered) for each, reply in replies.items()} == {
-        CONDUCTOR: (3, 3),
-        COMPUTE: (1, 1),
-    }
-
-
-def test_a_worker_that_hangs_leaves_a_ping_unanswered() -> None:
-    replies = send(lambda _, number: "" if number == 1 else "reply", {CONDUCTOR: 3})
-    assert (replies[CONDUCTOR].sent, replies[CONDUCTOR].answered) == (3, 2)
-
-
-def test_a_silent_service_does_not_affect_others() -> None:
-    replies = send(
-        lambda key, _: "reply" if key == "compute.cmp1" else "", {CONDUCTOR: 2, COMPUTE: 2}
-    )
-    assert (replies[CONDUCTOR].answered, replies[COMPUTE].answered) == (0, 2)
-
-
-def test_a_missing_queue_is_reported_without_waiting() -> None:
-    replies = send(lambda *_: "no queue", {CONDUCTOR: 2})
-    assert replies[CONDUCTOR].no_queue
-    assert replies[CONDUCTOR].answered == 0
-
-
-def test_an_error_does_not_count_as_an_answer() -> None:
-    reply = send(lambda *_: "failure", {CONDUCTOR: 1})[CONDUCTOR]
-    assert (reply.answered, reply.error) == (0, "UnsupportedVersion")
+@pytest.mark.parametrize(
+    ("behave", "conductor", "compute"),
+    [
+        (lambda *_: "reply", RpcReplies(3, 3), RpcReplies(1, 1)),
+        # One worker hangs.
+        (lambda _, number: "" if number == 1 else "reply", RpcReplies(3, 2), RpcReplies(1, 1)),
+        # A silent service does not affect others.
+        (
+            lambda key, _: "reply" if key == "compute.cmp1" else "",
+            RpcReplies(3, 0),
+            RpcReplies(1, 1),
+        ),
+        (lambda *_: "no queue", RpcReplies(3, no_queue=True), RpcReplies(1, no_queue=True)),
+        # An error is no answer.
+        (
+            lambda *_: "failure",
+            RpcReplies(3, error="UnsupportedVersion"),
+            RpcReplies(1, error="UnsupportedVersion"),
+        ),
+    ],
+)
+def test_replies_are_counted_for_each_service(
+    behave: Callable[[str, int], str], conductor: RpcReplies, compute: RpcReplies
+) -> None:
+    assert send(behave, {CONDUCTOR: 3, COMPUTE: 1}) == {CONDUCTOR: conductor, COMPUTE: compute}
 
 
 def test_a_broker_that_blocks_publishers_gives_no_answer() -> None:
@@ -199,8 +195,7 @@ def test_a_call_expires_before_we_stop_listening() -> None:
 
 
 def test_brokers_that_do_not_serve_are_named_without_the_password() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = closed_port()
     brokers = brokers_of(
         f"rabbit://nova:planted-secret@127.0.0.1:{port},n:planted@127.0.0.1:{port}/"
     )

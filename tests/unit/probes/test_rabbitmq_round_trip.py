@@ -11,6 +11,8 @@ from holdfast.errors import InvalidInput
 from holdfast.observations.rabbitmq import RoundTrip
 from holdfast.probes.base import ProbeContext
 from holdfast.probes.rabbitmq.round_trip import probe_round_trips
+from tests.unit.judges.verdicts import cases
+from tests.unit.probes.http_server import closed_port
 from tests.unit.probes.rabbitmq import scripted_broker as amqp
 from tests.unit.probes.rabbitmq.scripted_broker import running_broker
 from tests.unit.probes.shells import NoShell
@@ -57,9 +59,7 @@ ENDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("script", "stage", "how"), [row[1:] for row in ENDS], ids=[row[0] for row in ENDS]
-)
+@pytest.mark.parametrize(("script", "stage", "how"), cases(ENDS))
 def test_a_trip_ends_at_its_stage(script: amqp.Script, stage: str, how: str) -> None:
     with running_broker(script) as broker:
         found = trip(broker.port)
@@ -80,16 +80,12 @@ def test_an_alarm_that_blocks_publishers_is_the_cause() -> None:
     assert "alarm" in found.cause
 
 
-def test_a_port_without_a_listener_is_refused() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    found = trip(port)
-    assert (found.stage, found.how) == ("connect", "refused")
-
-
-def test_a_name_that_does_not_resolve_is_unreachable() -> None:
-    found = trip(5672, ansible_host="nowhere.invalid")
-    assert (found.stage, found.how) == ("connect", "unreachable")
+@pytest.mark.parametrize(
+    ("address", "how"), [("127.0.0.1", "refused"), ("nowhere.invalid", "unreachable")]
+)
+def test_without_a_listener_or_an_address_the_trip_ends_at_connect(address: str, how: str) -> None:
+    found = trip(closed_port(), ansible_host=address)
+    assert (found.stage, found.how) == ("connect", how)
 
 
 def test_a_connection_that_is_never_accepted_is_silent_at_connect() -> None:
