@@ -54,13 +54,12 @@ def rpc_answers(claim: str, replies: RpcRound) -> Verdict:
 
 def api_answers(claim: str, replies: Mapping[str, ApiReplies]) -> Verdict:
     """PASS where every host's nova-api lists its versions and answers a request with a token."""
-    return _judge_hosts(claim, "nova-api", {host: _find(each) for host, each in replies.items()})
+    return _judge_hosts(claim, "nova-api", replies)
 
 
 def metadata_answers(claim: str, replies: Mapping[str, MetadataReplies]) -> Verdict:
     """PASS where every host's metadata service answers, through the database where the site can sign."""
-    findings = {host: _find(each) for host, each in replies.items()}
-    return _judge_hosts(claim, "nova-metadata", findings)
+    return _judge_hosts(claim, "nova-metadata", replies)
 
 
 def peer_remains(
@@ -156,7 +155,8 @@ def _describe(reply: HttpReply) -> str:
     return f"was answered {reply.status}" if reply.status else f"had no answer: {reply.cause}"
 
 
-def _judge_hosts(claim: str, service: str, findings: Mapping[str, Finding]) -> Verdict:
+def _judge_hosts(claim: str, service: str, replies: PeerReplies) -> Verdict:
+    findings = {host: _find(each) for host, each in replies.items()}
     bad = {h: each for h, each in findings.items() if each.outcome is not Outcome.PASS}
     evidence = {"hosts": {h: each.text for h, each in list(findings.items())[:MAX_NAMED]}}
     hosts = {

@@ -104,12 +104,17 @@ def ping(
 def _first_that_serves(brokers: Iterable[Broker], ca_file: str) -> tuple[amqp.Connection, Broker]:
     refusals = []
     for broker in brokers:
+        tls = {
+            "cert_reqs": ssl.CERT_REQUIRED,
+            "ca_certs": ca_file or None,
+            "server_hostname": broker.host,
+        }
         connection = amqp.Connection(
             host=broker.name,
             userid=broker.user,
             password=broker.password,
             virtual_host=broker.vhost,
-            ssl=_tls(broker, ca_file) if broker.tls else False,
+            ssl=broker.tls and tls,
             connect_timeout=CONNECT_SECONDS,
             read_timeout=CONNECT_SECONDS,
             write_timeout=CONNECT_SECONDS,
@@ -122,14 +127,6 @@ def _first_that_serves(brokers: Iterable[Broker], ca_file: str) -> tuple[amqp.Co
         else:
             return connection, broker
     raise CannotTell(f"no broker of nova_transport_url serves: {'; '.join(refusals)}")
-
-
-def _tls(broker: Broker, ca_file: str) -> dict[str, Any]:
-    return {
-        "cert_reqs": ssl.CERT_REQUIRED,
-        "ca_certs": ca_file or None,
-        "server_hostname": broker.host,
-    }
 
 
 def _cause_of(error: Exception) -> str:

@@ -14,7 +14,6 @@ import amqp
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 
 from holdfast.errors import InvalidInput
-from holdfast.model import Json
 from holdfast.observations.rabbitmq import RoundTrip, RoundTrips
 from holdfast.probes.base import ProbeContext, ask_all
 from holdfast.probes.rabbitmq.site import GROUP, Broker, brokers_of
@@ -98,24 +97,22 @@ class _Trip:
 
     def _connection(self) -> Any:
         site = self._site
+        tls = {
+            "server_hostname": site.rabbitmq_tls_name or self._broker.address,
+            "ca_certs": site.rabbitmq_amqp_ca_file or None,
+            "cert_reqs": ssl.CERT_REQUIRED,
+        }
         return amqp.Connection(
             host=self._broker.at_port(site.rabbitmq_amqp_port),
             userid=site.rabbitmq_probe_user,
             password=site.rabbitmq_probe_password.get_secret_value(),
             virtual_host=site.rabbitmq_probe_vhost,
-            ssl=self._tls() if site.rabbitmq_amqp_tls else False,
+            ssl=site.rabbitmq_amqp_tls and tls,
             connect_timeout=self._timeout,
             read_timeout=self._timeout,
             write_timeout=self._timeout,
             on_blocked=self._on_blocked,
         )
-
-    def _tls(self) -> dict[str, Json]:
-        return {
-            "server_hostname": self._site.rabbitmq_tls_name or self._broker.address,
-            "ca_certs": self._site.rabbitmq_amqp_ca_file or None,
-            "cert_reqs": ssl.CERT_REQUIRED,
-        }
 
     def _on_blocked(self, _: str) -> None:
         self._blocked = "the broker blocks publishers: a memory or disk alarm is in effect"
