@@ -43,7 +43,6 @@ class Claim:
     """
 
     name: str
-    summary: str
     probe: Callable[..., Json]
     judge: Callable[..., Verdict]
     judges_history: bool = False
@@ -53,6 +52,12 @@ class Claim:
     needs: tuple[str, ...] = ()
     final: tuple[str, ...] = ()
     standing: bool = False
+
+    @property
+    def summary(self) -> str:
+        """What the claim states in one line: what the docstring of its judge has after "PASS where"."""
+        sentence = (self.judge.__doc__ or "").partition("\n")[0]
+        return sentence.removeprefix("PASS where ").removesuffix(".")
 
     @property
     def probe_parameters(self) -> tuple[str, ...]:

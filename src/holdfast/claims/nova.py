@@ -92,7 +92,6 @@ class StopTimeoutParameters(UnitParameters):
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         name="nova.services_up",
-        summary="nova lists every service of the inventory as up; names those that are disabled",
         probe=probe_services,
         judge=services.services_up,
         group=API,
@@ -102,7 +101,6 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.heartbeat_advanced",
-        summary="a service's heartbeat advanced twice during the gate; ask it after the restart",
         parameters=HeartbeatParameters,
         probe=probe_services,
         judge=services.heartbeat_advanced,
@@ -113,7 +111,6 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.rpc_answers",
-        summary="every conductor, scheduler and compute answers calls over the broker",
         parameters=RpcParameters,
         probe=probe_rpc,
         judge=answers.rpc_answers,
@@ -124,7 +121,6 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.api_answers",
-        summary="every host's nova-api answers, also a request with a token",
         probe=probe_apis,
         judge=answers.api_answers,
         group=API,
@@ -133,7 +129,6 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.metadata_answers",
-        summary="every host's metadata service answers, through the database where the site can sign",
         probe=probe_metadata,
         judge=answers.metadata_answers,
         group=METADATA,
@@ -142,7 +137,6 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.compute_idle",
-        summary="a compute has no instance with a task, none in BUILD and no running migration",
         parameters=ComputeIdleParameters,
         probe=probe_compute_work,
         judge=compute.compute_idle,
@@ -152,7 +146,6 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.peer_remains",
-        summary="without this host, another conductor, scheduler, API or metadata service serves",
         parameters=PeerParameters,
         probe=probe_peers,
         judge=answers.peer_remains,
@@ -161,7 +154,6 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.no_messaging_timeouts",
-        summary="the unit's log on this host shows no messaging timeout since the unit's start",
         parameters=UnitLogParameters,
         probe=probe_unit_log,
         judge=host.no_messaging_timeouts,
@@ -169,7 +161,6 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.stop_timeout_covers",
-        summary="systemd lets the unit finish what is in flight before it kills it",
         parameters=StopTimeoutParameters,
         probe=probe_stop_timeout,
         judge=host.stop_timeout_covers,

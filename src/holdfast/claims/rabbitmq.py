@@ -77,27 +77,11 @@ _about_cluster = partial(_claim, probe=probe_cluster)
 _about_depths = partial(_claim, probe=probe_depths, also=groups_of(RPC_SERVICES))
 
 CLAIMS: tuple[Claim, ...] = (
-    _about_cluster(
-        name="rabbitmq.members_agree",
-        summary="in every node's own view the running members are exactly the inventory's group",
-        judge=cluster.members_agree,
-        standing=True,
-    ),
-    _about_cluster(
-        name="rabbitmq.no_alarms",
-        summary="no memory or disk alarm is in effect on any node",
-        judge=cluster.no_alarms,
-        standing=True,
-    ),
-    _about_cluster(
-        name="rabbitmq.no_partitions",
-        summary="no node reports a partition, and all nodes see the same members running",
-        judge=cluster.no_partitions,
-        standing=True,
-    ),
+    _about_cluster(name="rabbitmq.members_agree", judge=cluster.members_agree, standing=True),
+    _about_cluster(name="rabbitmq.no_alarms", judge=cluster.no_alarms, standing=True),
+    _about_cluster(name="rabbitmq.no_partitions", judge=cluster.no_partitions, standing=True),
     _claim(
         name="rabbitmq.amqp_round_trip",
-        summary="a message of our own goes through each node: declared, confirmed, consumed, deleted",
         probe=probe_round_trips,
         judge=round_trip.amqp_round_trip,
         parameters=RoundTripParameters,
@@ -105,72 +89,50 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     _claim(
         name="rabbitmq.quorum_queues_whole",
-        summary="every quorum queue and stream has a leader and all its members online",
         probe=probe_queues,
         judge=queues.quorum_queues_whole,
         standing=True,
     ),
     _claim(
         name="rabbitmq.mirrors_in_sync",
-        summary="every mirrored classic queue (3.x) has a mirror and all its mirrors are in sync",
         probe=probe_queues,
         judge=queues.mirrors_in_sync,
         standing=True,
     ),
     _claim(
         name="rabbitmq.quorum_holds_without",
-        summary="with this node away the cluster and every queue would keep a majority; ask before draining",
         probe=probe_quorum,
         judge=quorum.quorum_holds_without,
         parameters=QuorumParameters,
     ),
     _claim(
-        name="rabbitmq.drained",
-        summary="peers see the node in maintenance, and no client connection is left on it",
-        probe=probe_drain,
-        judge=drain.drained,
-        parameters=NodeParameters,
+        name="rabbitmq.drained", probe=probe_drain, judge=drain.drained, parameters=NodeParameters
     ),
     _claim(
-        name="rabbitmq.booted",
-        summary="the node runs, with its virtual hosts and its AMQP listener up",
-        probe=probe_boot,
-        judge=cluster.booted,
-        parameters=NodeParameters,
+        name="rabbitmq.booted", probe=probe_boot, judge=cluster.booted, parameters=NodeParameters
     ),
     _about_depths(
         name="rabbitmq.consumers_expected",
-        summary="each named queue, or each of nova's, has at least so many consumers",
         judge=queues.consumers_expected,
         parameters=QueueParameters,
     ),
     _about_depths(
-        name="rabbitmq.consumers_known",
-        summary="the consumers of the named queues, or of nova's, can be counted; the counts are for a baseline",
-        judge=queues.consumers_known,
-        parameters=QueueParameters,
+        name="rabbitmq.consumers_known", judge=queues.consumers_known, parameters=QueueParameters
     ),
     _about_depths(
         name="rabbitmq.queues_drain",
-        summary="in none of the named queues do waiting messages grow over three samples",
         judge=queues.queues_drain,
         judges_history=True,
         parameters=QueueGrowthParameters,
     ),
-    _about_cluster(
-        name="rabbitmq.load_known",
-        summary="connections and churn can be read; they are the evidence, for a baseline",
-        judge=cluster.load_known,
-    ),
+    _about_cluster(name="rabbitmq.load_known", judge=cluster.load_known),
     _about_cluster(
         name="rabbitmq.connections_at_baseline",
-        summary="clients are back: no fewer connections than before the first restart, no more than twice as many",
         judge=cluster.connections_at_baseline,
         parameters=BaselineParameters,
     ),
     _about_cluster(
         name="rabbitmq.churn_at_baseline",
-        summary="connections come and go no faster than before the first restart, give or take the tolerance",
         judge=cluster.churn_at_baseline,
         parameters=BaselineParameters,
     ),

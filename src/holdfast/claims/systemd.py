@@ -30,7 +30,6 @@ class UnchangedParameters(UnitParameters):
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         name="systemd.active",
-        summary="the unit is active on this host (a one-shot: ran and ended with success)",
         parameters=UnitParameters,
         probe=probe_unit,
         judge=systemd.is_active,
@@ -38,7 +37,6 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="systemd.stays_up",
-        summary="the unit is active and is not started again during the gate",
         parameters=StaysUpParameters,
         probe=probe_unit,
         judge=systemd.stays_up,
@@ -47,7 +45,6 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="systemd.unchanged_since",
-        summary="the unit still runs in the given start: nothing restarted it since",
         parameters=UnchangedParameters,
         probe=probe_unit,
         judge=systemd.unchanged_since,

@@ -1,7 +1,8 @@
 """What judges have in common: messages stay short.
 
 A judge is a pure function. Its first two parameters are the claim's name and what was observed. All others are
-parameters of the claim, by their names.
+parameters of the claim, by their names. Its docstring begins with "PASS where": the rest of that line is the claim's
+summary, which operators read in `holdfast check --list`.
 """
 
 from __future__ import annotations

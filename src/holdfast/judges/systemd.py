@@ -22,15 +22,16 @@ _ENDED = {"inactive", "failed", "deactivating"}
 
 
 def is_active(claim: str, unit: UnitState) -> Verdict:
-    """PASS where the unit is active, or is a one-shot that ended with success."""
+    """PASS where the unit is active on this host (a one-shot: ran and ended with success)."""
     return _judge_state(claim, unit)
 
 
 def stays_up(claim: str, history: Sequence[UnitState], invocation_id: str) -> Verdict:
-    """PASS where the unit is active, and was not started again during this gate (or since ``invocation_id``).
+    """PASS where the unit is active and is not started again during the gate.
 
-    The services of 2015-08-12 came up and failed minutes later; systemd had started them again by
-    the time somebody checked, so "active" alone proved nothing.
+    With ``invocation_id``, that start must still run; else the first one seen. The services of
+    2015-08-12 came up and failed minutes later; systemd had started them again by the time somebody
+    checked, so "active" alone proved nothing.
     """
     unit = history[-1]
     first = next((each.invocation_id for each in history if each.invocation_id), "")
@@ -44,7 +45,7 @@ def stays_up(claim: str, history: Sequence[UnitState], invocation_id: str) -> Ve
 
 
 def unchanged_since(claim: str, unit: UnitState, invocation_id: str) -> Verdict:
-    """PASS where the unit is active in the start that ``invocation_id`` names: nothing restarted it since."""
+    """PASS where the unit still runs in the given start: nothing restarted it since."""
     if unit.invocation_id != invocation_id:
         return _restarted(claim, unit, CHANGED, invocation_id)
     return _judge_start(claim, unit)

@@ -18,10 +18,10 @@ class TestEveryClaim:
     def test_is_named_for_its_system(self, claim: Claim) -> None:
         assert claims_of(claim.name.partition(".")[0])[claim.name] is claim
 
-    def test_has_a_summary_in_one_line(self, claim: Claim) -> None:
+    def test_has_a_summary_in_its_judge_s_docstring(self, claim: Claim) -> None:
         assert claim.summary
-        assert "\n" not in claim.summary
-        assert not claim.summary.endswith(".")
+        assert claim.judge.__doc__
+        assert claim.judge.__doc__.partition("\n")[0] == f"PASS where {claim.summary}."
 
     def test_forbids_parameters_it_does_not_know(self, claim: Claim) -> None:
         assert issubclass(claim.parameters, Parameters)
@@ -47,7 +47,7 @@ def judge(*history: object, judges_history: bool = False) -> Verdict:
     def show(claim: str, observed: object) -> Verdict:
         return Verdict(claim, Outcome.PASS, "shown", repr(observed))
 
-    claim = Claim(name="a.c", summary="", probe=all, judge=show, judges_history=judges_history)
+    claim = Claim(name="a.c", probe=all, judge=show, judges_history=judges_history)
     return BoundClaim(claim, Parameters()).judge(history)
 
 

@@ -32,10 +32,10 @@ class Finding:
 
 
 def rpc_answers(claim: str, replies: RpcRound) -> Verdict:
-    """PASS where every service took every ping from its own queue and answered it.
+    """PASS where every conductor, scheduler and compute answers calls over the broker.
 
-    Only this proves that messages flow: with a frozen nova-compute, nova still listed it as up and
-    the broker still counted a consumer (seen on nova 26).
+    Each takes every ping from its own queue and answers it. Only this proves that messages flow: with a
+    frozen nova-compute, nova still listed it as up and the broker still counted a consumer (nova 26).
     """
     faults = {each: _rpc_fault(answer) for each, answer in replies.items()}
     silent = [f"{each.name} {fault}" for each, fault in faults.items() if fault]
@@ -53,7 +53,7 @@ def rpc_answers(claim: str, replies: RpcRound) -> Verdict:
 
 
 def api_answers(claim: str, replies: Mapping[str, ApiReplies]) -> Verdict:
-    """PASS where every host's nova-api lists its versions and answers a request with a token."""
+    """PASS where every host's nova-api answers, also a request with a token."""
     return _judge_hosts(claim, "nova-api", replies)
 
 
@@ -65,9 +65,10 @@ def metadata_answers(claim: str, replies: Mapping[str, MetadataReplies]) -> Verd
 def peer_remains(
     claim: str, replies: PeerReplies, service: str, host: str, minimum: int
 ) -> Verdict:
-    """PASS where without this host at least ``minimum`` others serve: asked before its restart.
+    """PASS where without this host, another conductor, scheduler, API or metadata service serves.
 
-    A host that does not serve itself may be restarted in any case: that takes nothing more away.
+    At least ``minimum`` others must; ask before the restart. A host that does not serve itself may be
+    restarted in any case: that takes nothing more away.
     """
     findings = {each: _find(answer) for each, answer in replies.items()}
     others = {each: finding for each, finding in findings.items() if each != host}

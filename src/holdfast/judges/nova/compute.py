@@ -13,7 +13,7 @@ MAX_NAMED = 10  # operations named in evidence
 
 
 def compute_idle(claim: str, work: ComputeWork, wait_for_users: bool) -> Verdict:
-    """PASS where no operation is in flight: no task, nothing in BUILD, no running migration.
+    """PASS where a compute has no instance with a task, none in BUILD and no running migration.
 
     nova-compute sets an instance that it finds half built at its start to ERROR. A migration that
     waits for its user's confirmation is in flight only if ``wait_for_users``.

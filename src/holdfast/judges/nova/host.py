@@ -11,7 +11,7 @@ MESSAGING_TIMEOUT = "messaging_timeout"
 
 
 def no_messaging_timeouts(claim: str, log: UnitLog) -> Verdict:
-    """PASS where the unit's log has no line newer than its start about a reply that never came.
+    """PASS where the unit's log on this host shows no messaging timeout since the unit's start.
 
     In the outage of 2015-08-12 this was how the broker's failure showed in nova. Every nova service
     logs its start, so a log without any line since then is not this unit's: UNKNOWN.
@@ -39,10 +39,11 @@ def no_messaging_timeouts(claim: str, log: UnitLog) -> Verdict:
 def stop_timeout_covers(
     claim: str, timeout: StopTimeout, seconds: float, required: bool
 ) -> Verdict:
-    """PASS where systemd waits at least ``seconds`` for the unit's stop: nova's graceful shutdown.
+    """PASS where systemd lets the unit finish what is in flight before it kills it.
 
-    Debian 12's units have ``TimeoutStopSec=15`` where nova takes up to 60 s (180 s from nova 33), so
-    systemd kills it during an operation. Without ``required`` a short time is a PASS with a warning.
+    systemd must wait at least ``seconds``, nova's graceful shutdown. Debian 12's units have
+    ``TimeoutStopSec=15`` where nova takes up to 60 s (180 s from nova 33), so systemd kills it during
+    an operation. Without ``required`` a short time is a PASS with a warning.
     """
     has = "forever" if timeout.seconds == float("inf") else f"{timeout.seconds:g} s"
     evidence = {"stop_timeout": has, "graceful_shutdown_seconds": seconds}

@@ -14,9 +14,10 @@ MAX_NAMED = 10  # services named in evidence
 
 
 def services_up(claim: str, services: ServiceList) -> Verdict:
-    """PASS where nova lists every service of the inventory as up; disabled ones are named, not failed.
+    """PASS where nova lists every service of the inventory as up; names those that are disabled.
 
-    "Up" is a heartbeat within ``service_down_time``: what stopped a minute ago may still be up.
+    A disabled service is no fault. "Up" is a heartbeat within ``service_down_time``: what stopped a
+    minute ago may still be up.
     """
     hidden = [each.name for each in services.expected if services.hides(each)]
     faults = {each: _fault(each, services.entry(each)) for each in services.expected}
@@ -47,11 +48,12 @@ def services_up(claim: str, services: ServiceList) -> Verdict:
 def heartbeat_advanced(
     claim: str, history: Sequence[ServiceList], service: str, host: str, times: int
 ) -> Verdict:
-    """PASS where the heartbeat advanced so many times during this gate, with the service unchanged.
+    """PASS where a service's heartbeat advanced twice during the gate; ask it after the restart.
 
-    The gate starts after the restart. The first advance may be the old process's last report, still
-    on its way through a conductor; the second is the new process's. Enabling or disabling a service
-    moves the same timestamp, so a change of its status starts the count again.
+    So ``times`` is two or more, with the service unchanged. The gate starts after the restart. The
+    first advance may be the old process's last report, still on its way through a conductor; the second
+    is the new process's. Enabling or disabling a service moves the same timestamp, so a change of its
+    status starts the count again.
     """
     newest = history[-1]
     expected = newest.expected_on(service, host)

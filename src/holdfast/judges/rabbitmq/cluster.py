@@ -10,7 +10,7 @@ from holdfast.observations.rabbitmq import BootState, ClientLoad, ClusterViews, 
 
 
 def members_agree(claim: str, cluster: ClusterViews) -> Verdict:
-    """PASS where in every node's own view the members, all running, are exactly the inventory's group.
+    """PASS where in every node's own view the running members are exactly the inventory's group.
 
     Every node is asked: one that knows only itself would pass every check of quorum (RabbitMQ, "Clustering and
     Network Partitions"; observed on 3.10.8). Not running in any one view fails, even where another node is silent.
@@ -59,7 +59,10 @@ def no_partitions(claim: str, cluster: ClusterViews) -> Verdict:
 
 
 def no_alarms(claim: str, cluster: ClusterViews) -> Verdict:
-    """PASS where no node has a memory or disk alarm; an alarm blocks every publisher of the cluster."""
+    """PASS where no memory or disk alarm is in effect on any node.
+
+    An alarm blocks every publisher of the cluster.
+    """
     alarms = sorted({alarm for view in cluster.answered.values() for alarm in view.alarms})
     evidence = {"alarms": alarms, "unanswered": dict(cluster.silent)}
     if alarms:
@@ -72,7 +75,7 @@ def no_alarms(claim: str, cluster: ClusterViews) -> Verdict:
 
 
 def booted(claim: str, boot: BootState) -> Verdict:
-    """PASS where the node reports that it runs, its virtual hosts are up and it listens for AMQP.
+    """PASS where the node runs, with its virtual hosts and its AMQP listener up.
 
     A ping is not enough: the runtime of a paused minority node answers one.
     """
@@ -89,7 +92,10 @@ def booted(claim: str, boot: BootState) -> Verdict:
 
 
 def load_known(claim: str, cluster: ClusterViews) -> Verdict:
-    """PASS where every node counts connections and churn; the counts are the evidence, for a baseline."""
+    """PASS where connections and churn can be read; they are the evidence, for a baseline.
+
+    Every node must count both.
+    """
     loads = _loads(claim, cluster)
     if isinstance(loads, Verdict):
         return loads
@@ -103,11 +109,12 @@ def load_known(claim: str, cluster: ClusterViews) -> Verdict:
 def connections_at_baseline(
     claim: str, cluster: ClusterViews, baseline: float, tolerance: float, slack: float
 ) -> Verdict:
-    """PASS where every node counts from just below the baseline to twice as many connections.
+    """PASS where clients are back: no fewer connections than before the first restart, no more than twice as many.
 
-    Fewer: clients have not come back. More than twice: they reconnect without closing connections.
-    Between the two is normal: a client library's pool of connections grows while calls wait for a
-    broker, and keeps what it opened (oslo.messaging, ``rpc_conn_pool_size``).
+    Every node must count from just below the baseline to twice as many. Fewer: clients have not come
+    back. More than twice: they reconnect without closing connections. Between the two is normal: a
+    client library's pool of connections grows while calls wait for a broker, and keeps what it opened
+    (oslo.messaging, ``rpc_conn_pool_size``).
     """
     loads = _loads(claim, cluster)
     if isinstance(loads, Verdict):
@@ -129,9 +136,10 @@ def connections_at_baseline(
 def churn_at_baseline(
     claim: str, cluster: ClusterViews, baseline: float, tolerance: float, slack: float
 ) -> Verdict:
-    """PASS where no node counts clearly more connections opened or closed a second than the baseline.
+    """PASS where connections come and go no faster than before the first restart, give or take the tolerance.
 
-    A storm of reconnecting clients must be over before the next node is taken.
+    No node may count clearly more opened or closed a second than the baseline. A storm of reconnecting
+    clients must be over before the next node is taken.
     """
     loads = _loads(claim, cluster)
     if isinstance(loads, Verdict):

@@ -7,7 +7,7 @@ from holdfast.observations.rabbitmq import DrainState
 
 
 def drained(claim: str, drain: DrainState) -> Verdict:
-    """PASS where peers see the node in maintenance and no client connection is left on it.
+    """PASS where peers see the node in maintenance, and no client connection is left on it.
 
     The exit status of a drain is weak evidence, and the node's own API is off after it.
     """

@@ -14,7 +14,7 @@ SAMPLES = 3  # of waiting messages; with two, a burst would count as growth
 
 
 def quorum_queues_whole(claim: str, queues: QueuePlacements) -> Verdict:
-    """PASS where every quorum queue and stream has a leader, and all its members are online."""
+    """PASS where every quorum queue and stream has a leader and all its members online."""
     replicated = [each for each in queues.placements if each.replicated]
     unreported = [each for each in replicated if each.members is None or each.online is None]
     faults = [f"no leader: {each}" for each in replicated if not each.leader]
@@ -41,7 +41,7 @@ def quorum_queues_whole(claim: str, queues: QueuePlacements) -> Verdict:
 
 
 def mirrors_in_sync(claim: str, queues: QueuePlacements) -> Verdict:
-    """PASS where every mirrored classic queue has a mirror, and all its mirrors are synchronised.
+    """PASS where every mirrored classic queue (3.x) has a mirror and all its mirrors are in sync.
 
     RabbitMQ 4.0 has no mirrored queues; that is a PASS only when the version is known.
     """
@@ -71,7 +71,7 @@ def mirrors_in_sync(claim: str, queues: QueuePlacements) -> Verdict:
 
 
 def consumers_expected(claim: str, depths: QueueDepths) -> Verdict:
-    """PASS where each wanted queue exists and has at least so many consumers.
+    """PASS where each named queue, or each of nova's, has at least so many consumers.
 
     Necessary, not sufficient: after a half-open connection the broker counts its consumer until a
     heartbeat is missed.
@@ -93,7 +93,7 @@ def consumers_expected(claim: str, depths: QueueDepths) -> Verdict:
 
 
 def consumers_known(claim: str, depths: QueueDepths) -> Verdict:
-    """PASS where the consumers of the wanted queues are counted; the counts are the evidence, for a baseline.
+    """PASS where the consumers of the named queues, or of nova's, can be counted; the counts are for a baseline.
 
     A compute that is down for repair has no consumer before the broker's restart and must not be
     waited for after it, so a missing consumer is named and does not fail.
@@ -117,7 +117,7 @@ def consumers_known(claim: str, depths: QueueDepths) -> Verdict:
 
 
 def queues_drain(claim: str, history: Sequence[QueueDepths], spacing_seconds: float) -> Verdict:
-    """PASS where in no wanted queue waiting messages grow over three samples, so many seconds apart.
+    """PASS where in none of the named queues do waiting messages grow over three samples.
 
     A broker that is up and whose replies never arrive shows here first (incident of 2015-08-12).
     """

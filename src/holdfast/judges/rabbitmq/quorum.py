@@ -12,7 +12,7 @@ MAX_NAMED = 5  # queues of the broker's own check that a message names
 
 
 def quorum_holds_without(claim: str, state: QuorumState, accepted: str = "") -> Verdict:
-    """PASS where without this node the cluster and every quorum queue and stream keep their majority.
+    """PASS where with this node away the cluster and every queue would keep a majority; ask before draining.
 
     Counted here for the members of the cluster (Khepri stops without a majority; under Mnesia ``pause_minority`` stops
     the rest) and for every queue, and asked of the broker itself. Ask before draining: in maintenance mode the broker's

@@ -11,7 +11,7 @@ _FAULTS = {"refused", "broken", "silent"}
 
 
 def amqp_round_trip(claim: str, trips: RoundTrips) -> Verdict:
-    """PASS where a message of our own went through every node: declared, confirmed, consumed, deleted.
+    """PASS where a message of our own goes through each node: declared, confirmed, consumed, deleted.
 
     A connection that never gets its answer is the failure of 2015-08-12, so no answer on an open
     connection is a FAIL. A node that cannot be reached, or that denies the login, is UNKNOWN.
