@@ -249,6 +249,7 @@ BACKLOG = [
     ("it grew once", ready((0, 1), (5, 2), (10, 2)), "PASS", "not_growing"),
     ("samples too close are skipped", ready((0, 1), (3, 9), (5, 2), (8, 0), (10, 3)), "FAIL", "growing"),
     ("the newest three count", ready((0, 9), (5, 1), (10, 2), (15, 3)), "FAIL", "growing"),
+    ("no such queue", [depths(at=at) for at in (0, 5, 10)], "UNKNOWN", "not_counted"),
     ("not counted", ready((0, 1), (5, None), (10, 3)), "UNKNOWN", "not_counted"),
 ]  # fmt: skip
 

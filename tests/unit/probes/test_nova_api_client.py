@@ -49,8 +49,8 @@ def test_services_are_listed_at_a_version_that_names_silent_cells(nova: FakeNova
 
 def test_one_token_serves_every_host_of_a_gate(nova: FakeNova) -> None:
     nova.routes[SERVICES] = 200, RECORDED["services"]
-    for host in ("ctl1", "ctl2", "ctl3"):
-        list_services({host: site(nova)})
+    for url in (nova.url, f"{nova.url}/", f"{nova.url}//"):
+        list_services({"ctl1": site(nova, nova_api_url=url)})
     assert nova.logins == 1
 
 

@@ -7,10 +7,21 @@ from typing import Any
 import pytest
 
 from holdfast.claims import bind_claim
-from holdfast.errors import CannotTell
+from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Observation, Unanswered, Verdict
 from holdfast.probes.base import ProbeContext
-from tests.unit.probes.rabbitmq.recorded_brokers import PASSWORD, cluster
+from holdfast.probes.rabbitmq.cluster import probe_boot
+from holdfast.probes.rabbitmq.commands import in_maintenance
+from holdfast.probes.rabbitmq.drain import probe_drain
+from holdfast.probes.rabbitmq.site import brokers_of, expected
+from tests.unit.probes.rabbitmq.recorded_brokers import (
+    PASSWORD,
+    RecordedShell,
+    cluster,
+    context_of,
+    node,
+    recorded,
+)
 
 VERSIONS = ("3.10", "4.0")
 WAYS = {"http": True, "commands": False}
@@ -123,3 +134,45 @@ def test_a_command_is_run_only_where_http_has_no_answer() -> None:
     with cluster("3.10", "drained") as (context, shell):
         assert judged(context, of("drained", "ctl1")).passed
         assert [command.split()[6] for command in shell.commands] == ["cluster_status"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_broker_s_own_check_names_what_would_be_lost(way: str) -> None:
+    with cluster("3.10", "healthy", rabbitmq_management_enabled=WAYS[way]) as (context, _):
+        verdict = judged(context, of("quorum_holds_without", "ctl1"))
+    assert "the broker's own check names as critical: queue 'qq-one'" in verdict.message
+
+
+def test_the_peers_are_asked_about_a_drain_and_not_the_node_itself() -> None:
+    with cluster("4.0", "healthy") as (context, _):
+        assert probe_drain(context, "ctl1").marked == {"ctl2": False, "ctl3": False}
+
+
+def test_only_the_drained_node_is_in_maintenance() -> None:
+    with cluster("3.10", "drained") as (context, _):
+        peer = brokers_of(context)["ctl2"]
+        marked = [
+            node for node in expected(brokers_of(context)).values() if in_maintenance(peer, node)
+        ]
+    assert marked == ["rabbit@ctl1"]
+
+
+@pytest.mark.parametrize("claim", ["quorum_holds_without", "drained", "booted"])
+def test_a_host_that_is_no_broker_is_refused(claim: str) -> None:
+    with cluster("4.0", "healthy") as (context, _), pytest.raises(InvalidInput, match="ctl9 is no"):
+        judged(context, of(claim, "ctl9"))
+
+
+def test_a_port_that_nothing_listens_on_is_a_fault_of_the_boot() -> None:
+    found = recorded("4.0", "healthy")
+    failed = 503, '{"status":"failed","reason":"No active listener"}'
+    with node({**found["http"]["ctl2"], "health/checks/port-listener/5672": failed}) as port:
+        boot = probe_boot(context_of({"ctl2": port}, RecordedShell({})), "ctl2")
+    assert (boot.running, boot.faults) == (True, ("port 5672: No active listener",))
+    commands = {
+        command: [69, "", "Error:"] if "check_port_listener" in command else result
+        for command, result in found["commands"].items()
+    }
+    context = context_of({"ctl2": 1}, RecordedShell(commands), rabbitmq_management_enabled=False)
+    boot = probe_boot(context, "ctl2")
+    assert (boot.running, boot.faults) == (True, ("port 5672: not up",))
