@@ -3,6 +3,7 @@
     send_signal DIRECTORY JOB SIGNAL                          to the job's process, now
     send_signal DIRECTORY JOB SIGNAL --tree                   and to all its descendants
     send_signal DIRECTORY JOB SIGNAL --at act_intended ctl2   when the newest run's journal has this event of this host
+    send_signal … --at act_intended ctl2 --new-run            of a run that was opened after the job had started
 
 It polls the journal's database often enough to hit the time between two events a fraction of a second apart.
 """
@@ -18,7 +19,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 TIMEOUT = 300.0  # seconds
@@ -26,17 +27,17 @@ POLL = 0.01
 
 NEWEST = """
 SELECT body FROM holdfast_events
-WHERE run = (SELECT run FROM holdfast_events WHERE kind = 'run_opened' ORDER BY at DESC LIMIT 1) AND kind = ?
+WHERE run = (SELECT run FROM holdfast_events WHERE kind = 'run_opened' AND at >= ? ORDER BY at DESC LIMIT 1) AND kind = ?
 """
 
 
-def has_event(database: Path, kind: str, host: str) -> bool:
-    """Tell whether the newest run has an event of this kind for this host."""
+def has_event(database: Path, since: int, kind: str, host: str) -> bool:
+    """Tell whether the newest run opened at ``since`` (microseconds) or later has an event of this kind for this host."""
     if not database.exists():
         return False
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)
     try:
-        events = [json.loads(body) for (body,) in connection.execute(NEWEST, (kind,))]
+        events = [json.loads(body) for (body,) in connection.execute(NEWEST, (since, kind))]
     except sqlite3.OperationalError:  # the tables do not exist yet
         return False
     finally:
@@ -44,12 +45,12 @@ def has_event(database: Path, kind: str, host: str) -> bool:
     return any(event.get("host") == host or host in event.get("hosts", ()) for event in events)
 
 
-def wait_for(database: Path, kind: str, host: str) -> None:
-    """Wait for the event; exit with a message if it does not come within TIMEOUT."""
+def wait_for(what: str, happened: Callable[[], bool]) -> None:
+    """Wait until it has happened; exit with a message if it does not within TIMEOUT."""
     tick, until = threading.Event(), time.monotonic() + TIMEOUT
-    while not has_event(database, kind, host):
+    while not happened():
         if time.monotonic() > until:
-            sys.exit(f"no {kind} of {host} within {TIMEOUT:g} s")
+            sys.exit(f"no {what} within {TIMEOUT:g} s")
         tick.wait(POLL)
 
 
@@ -68,10 +69,18 @@ def main() -> None:
     parser.add_argument("signal", choices=["KILL", "STOP", "CONT"])
     parser.add_argument("--tree", action="store_true")
     parser.add_argument("--at", nargs=2, metavar=("EVENT", "HOST"))
+    parser.add_argument("--new-run", action="store_true")
     arguments = parser.parse_args()
+    pid_file = arguments.directory / f"{arguments.job}.pid"
+    wait_for(
+        f"process of {arguments.job}", lambda: pid_file.exists() and pid_file.stat().st_size > 0
+    )
     if arguments.at:
-        wait_for(arguments.directory / "state" / "state.db", *arguments.at)
-    process = int((arguments.directory / f"{arguments.job}.pid").read_text(encoding="ascii"))
+        kind, host = arguments.at
+        since = pid_file.stat().st_mtime_ns // 1000 if arguments.new_run else 0
+        database = arguments.directory / "state" / "state.db"
+        wait_for(f"{kind} of {host}", lambda: has_event(database, since, kind, host))
+    process = int(pid_file.read_text(encoding="ascii"))
     targets = [process, *(children(process) if arguments.tree else ())]
     for each in targets:
         os.kill(each, signal.Signals[f"SIG{arguments.signal}"])
