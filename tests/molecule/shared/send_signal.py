@@ -27,12 +27,16 @@ POLL = 0.01
 
 NEWEST = """
 SELECT body FROM holdfast_events
-WHERE run = (SELECT run FROM holdfast_events WHERE kind = 'run_opened' AND at >= ? ORDER BY at DESC LIMIT 1) AND kind = ?
+WHERE run = (SELECT run FROM holdfast_events WHERE kind = 'run_opened' AND at >= ? ORDER BY at DESC LIMIT 1)
+  AND kind = ?
 """
 
 
 def has_event(database: Path, since: int, kind: str, host: str) -> bool:
-    """Tell whether the newest run opened at ``since`` (microseconds) or later has an event of this kind for this host."""
+    """Tell whether the newest run has an event of this kind for this host.
+
+    Runs that were opened before ``since``, in microseconds since 1970, do not count.
+    """
     if not database.exists():
         return False
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)
