@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import closing
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from holdfast.chat.transport import Location, Message, ReceivedMessage, Unreachable
 from holdfast.chat.transports.base import replace_mention
@@ -19,6 +22,7 @@ from tests.chat.transport_harness import (
     run_scenario,
     until,
 )
+from tests.unit.probes.test_nova_rpc_client_tls import certificate_for
 
 OPS = Location("#ops")
 HELD = Message("HELD [run-1]\nnext: holdfast resume run-1", "host1  done\nhost2  in hand")
@@ -48,7 +52,6 @@ def test_a_message_is_sent_line_by_line(ngircd: Ngircd) -> None:
         with closing(irc_user(ngircd, "ada")) as ada:
             async with listening(irc):
                 await post_until_accepted(irc, OPS, HELD, "run-1/7")
-                await irc.post(OPS, HELD, "run-1/7")
                 await irc.post(OPS, Message("end"), "run-1/8")
                 await until(lambda: "end" in ada.received())
                 assert ada.received() == [*HELD_LINES, "end"]
@@ -62,7 +65,6 @@ def test_a_message_is_sent_also_without_ngircd(account_server: AccountServer) ->
         with closing(IrcUser(port_of(account_server), "ada")) as ada:
             async with listening(irc):
                 await post_until_accepted(irc, OPS, HELD, "run-1/7")
-                await irc.post(OPS, HELD, "run-1/7")
                 await until(lambda: len(ada.received()) == 4)
                 assert ada.received() == HELD_LINES
 
@@ -99,7 +101,7 @@ def test_a_nickname_proves_nothing(ngircd: Ngircd) -> None:
     run_scenario(scenario())
 
 
-def test_after_a_reconnection_a_message_goes_on(ngircd: Ngircd) -> None:
+def test_after_a_reconnection_a_message_is_sent_whole(ngircd: Ngircd) -> None:
     async def scenario() -> None:
         irc = on(ngircd)
         ada = irc_user(ngircd, "ada")
@@ -113,12 +115,75 @@ def test_after_a_reconnection_a_message_goes_on(ngircd: Ngircd) -> None:
             await asyncio.to_thread(ngircd.start)
             with closing(irc_user(ngircd, "ada")) as back:
                 await post_until_accepted(irc, OPS, HELD, "run-1/7")
-                await post_until_accepted(irc, OPS, Message("before"), "k")
                 await irc.post(OPS, Message("end"), "e")
                 await until(lambda: "end" in back.received())
                 assert back.received() == [*HELD_LINES, "end"]
                 back.say("after")
                 await until(lambda: receiver.texts == ["after"])
+
+    run_scenario(scenario())
+
+
+def test_a_post_fails_where_the_server_does_not_answer(account_server: AccountServer) -> None:
+    """An unanswered line may be lost: the message is sent again, to its last line."""
+
+    async def scenario() -> None:
+        irc = client(port_of(account_server), timeout_seconds=1)
+        with closing(IrcUser(port_of(account_server), "ada")) as ada:
+            async with listening(irc):
+                await post_until_accepted(irc, OPS, Message("hello"), "k")
+                account_server.silent = True
+                with pytest.raises(Unreachable, match=r"127\.0\.0\.1 does not answer"):
+                    await irc.post(OPS, HELD, "run-1/7")
+                account_server.silent = False
+                await post_until_accepted(irc, OPS, HELD, "run-1/7")
+                await until(lambda: ada.received()[-4:] == HELD_LINES)
+
+    run_scenario(scenario())
+
+
+def test_a_connection_on_which_the_server_is_silent_is_replaced(
+    account_server: AccountServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("holdfast.chat.transports.irc._PING_SECONDS", 0.1)
+    monkeypatch.setattr("holdfast.chat.transports.irc._SILENT_SECONDS", 1.0)
+    silent = "irc: not connected: 127.0.0.1 does not answer"
+
+    async def scenario() -> None:
+        irc = client(port_of(account_server))
+        async with listening(irc):
+            await post_until_accepted(irc, OPS, Message("hello"), "k")
+            await asyncio.sleep(2)  # noqa: TID251  # longer than silence may last
+            assert silent not in caplog.text
+            account_server.silent = True
+            await until(lambda: silent in caplog.text)
+            account_server.silent = False
+            await post_until_accepted(irc, OPS, Message("hello"), "k")
+
+    run_scenario(scenario())
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_tls_needs_a_certificate_from_a_trusted_issuer(
+    trusted: bool,
+    account_server: AccountServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pem, key = certificate_for([x509.IPAddress(ip_address("127.0.0.1"))], tmp_path)
+    account_server.use_tls(pem, key)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", pem)
+
+    async def scenario() -> None:
+        irc = client(port_of(account_server), tls=True)
+        async with listening(irc):
+            if trusted:
+                await post_until_accepted(irc, OPS, HELD, "k")
+            else:
+                await until(lambda: "irc: not connected: SSLCertVerificationError" in caplog.text)
+            assert ("holdfast" in account_server.clients) is trusted
 
     run_scenario(scenario())
 
@@ -203,7 +268,9 @@ def test_an_account_needs_trust_and_account_tag(
 
 
 @pytest.mark.parametrize("history", ["batch=1", "time=2020-01-01T00:00:00.000Z"])
-def test_replayed_history_is_not_delivered(account_server: AccountServer, history: str) -> None:
+def test_replayed_history_and_own_lines_are_not_delivered(
+    account_server: AccountServer, history: str
+) -> None:
     async def scenario() -> None:
         irc = client(port_of(account_server), trust_accounts=True)
         with closing(IrcUser(port_of(account_server), "ada", "#ops", "ACCOUNT ada")) as ada:
@@ -214,6 +281,8 @@ def test_replayed_history_is_not_delivered(account_server: AccountServer, histor
                 ada.send("PING done")
                 ada.wait_for("done")
                 account_server.more_tags = lambda: ""
+                bot = account_server.clients["holdfast"]
+                bot.request.sendall(b":holdfast!b@h PRIVMSG #ops :holdfast run x\r\n")
                 ada.say("end")
                 await until(lambda: receiver.texts == ["end"])
 
@@ -232,6 +301,20 @@ def test_what_is_not_utf8_does_not_end_the_connection(account_server: AccountSer
                 await until(lambda: "end" in receiver.texts)
                 assert isinstance(receiver.received[0], ReceivedMessage)
                 assert receiver.received[0].text == "caf\ufffd"
+
+    run_scenario(scenario())
+
+
+def test_without_sasl_the_bot_does_not_join_without_its_account(
+    account_server: AccountServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    account_server.offered.remove("sasl")
+
+    async def scenario() -> None:
+        irc = client(port_of(account_server), account=ACCOUNT, password=PASSWORD)
+        async with listening(irc):
+            await until(lambda: "it has no SASL" in caplog.text)
+            assert "#ops" not in account_server.channels
 
     run_scenario(scenario())
 

@@ -65,7 +65,7 @@ def bot_came(irc_user: IrcUser) -> bool:
 def test_a_network_without_accounts_shows_runs_and_takes_no_commands(
     ngircd: Ngircd, tmp_path: Path
 ) -> None:
-    """Also when its server is killed in mid-run: nothing is missing, and at most one line is sent twice."""
+    """Also when its server is killed in mid-run: nothing is missing, and at most one message is sent twice."""
     harness = ChatHarness(tmp_path / "project", config=config(), speed=WITH_SERVERS)
     go_on = harness.paused_after(1)
 
@@ -114,7 +114,7 @@ def test_a_network_without_accounts_shows_runs_and_takes_no_commands(
                 f"FINISHED: broker-restart at lab [{harness.run}]",
             ):
                 assert sum(part in line for line in received) == 1, part
-            # START was received, perhaps not acknowledged: that one line may be sent twice (docs/chat-setup.md).
+            # START was received, perhaps not acknowledged: then it is sent twice (docs/chat-setup.md).
             later = [line for line in sal.received() if not line.startswith("START - ")]
             assert later == [f"END (FINISHED) - broker-restart lab [{harness.run}]"]
             assert len(sal.received()) <= len(later) + 1

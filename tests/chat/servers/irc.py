@@ -13,6 +13,7 @@ import select
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -77,14 +78,15 @@ class _AccountClient(IRCClient):  # type: ignore[misc] # the package has no type
 
     def handle_cap(self, params: str) -> str | None:
         verb, _, rest = params.partition(" ")
-        if verb == "REQ":
-            self.waiting = True
+        self.waiting = verb != "END"
+        if verb == "LS":
+            self._queue(f"CAP * LS :{' '.join(self.server.offered)}")
+        elif verb == "REQ":
             name = rest.lstrip(":")
             offered = name in self.server.offered
             self.tagged |= offered and name == "message-tags"
             self._queue(f"CAP * {'ACK' if offered else 'NAK'} :{name}")
         elif verb == "END":
-            self.waiting = False
             self._welcome()
         return None
 
@@ -114,8 +116,10 @@ class _AccountClient(IRCClient):  # type: ignore[misc] # the package has no type
         self.server.clients[params] = self
         return None
 
-    def handle_ping(self, params: str) -> str:
+    def handle_ping(self, params: str) -> str | None:
         name = self.server.servername
+        if self.server.silent:
+            return None
         return f":{name} PONG {name} :{params.lstrip(':')}"
 
     def _handle_one(self) -> None:
@@ -148,7 +152,7 @@ class _AccountClient(IRCClient):  # type: ignore[misc] # the package has no type
 
 
 class AccountServer(IRCServer):  # type: ignore[misc] # the package has no types
-    """``offered`` are the capabilities; ``more_tags`` are put on every message."""
+    """``offered`` are the capabilities; ``more_tags`` are put on every message; a ``silent`` one answers no PING."""
 
     daemon_threads = True
     block_on_close = False
@@ -156,6 +160,7 @@ class AccountServer(IRCServer):  # type: ignore[misc] # the package has no types
     def __init__(self, port: int) -> None:
         self.offered = ["message-tags", "account-tag", "sasl", "server-time", "batch"]
         self.more_tags: Callable[[], str] = lambda: ""
+        self.silent = False
         self._numbers = itertools.count(1)
         super().__init__(("127.0.0.1", port), _AccountClient)
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
@@ -165,6 +170,12 @@ class AccountServer(IRCServer):  # type: ignore[misc] # the package has no types
         """Return the tags of a client's message."""
         account = f"account={client.account}" if client.account else ""
         return ";".join(filter(None, (f"msgid=m{next(self._numbers)}", account, self.more_tags())))
+
+    def use_tls(self, certificate: str, key: str) -> None:
+        """Speak TLS with everybody who connects from now on."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self.socket: ssl.SSLSocket = context.wrap_socket(self.socket, server_side=True)
 
     def close(self) -> None:
         """Stop listening and drop everybody."""

@@ -3,29 +3,30 @@
 1. A nickname proves nothing. A person's id is the services account that the server puts on each message
    (IRCv3 ``account-tag``), if the configuration trusts this network's accounts; otherwise it is "".
 2. IRC acknowledges nothing. A PING follows each line, and its PONG means that the server has processed
-   the line; this also stays below servers' flood limits. After a lost connection a message goes on
-   behind its last acknowledged line, so at most one line is sent twice.
+   the line; this also stays below servers' flood limits. A message that was not acknowledged to its
+   last line is sent again from its first.
 3. What a server or bouncer replays from its history (a ``batch``, or an old ``time``) is not a command.
 
-The asyncio client of ``irc`` 20.5 has no SASL login (only its blocking client does): it is done here.
+The blocking client of ``irc`` runs in a thread. Others send under its reactor's lock: a TLS socket may not
+be read and written at the same time.
 Sources: RFC 2812; IRCv3 "Capability Negotiation", "SASL", "account-tag", "server-time".
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import itertools
 import logging
+import socket
 import ssl
+import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
-from irc.client import Event, IRCError
-from irc.client_aio import AioConnection, AioReactor
-from irc.connection import AioFactory
+from irc.client import Event, IRCError, Reactor, ServerConnection
+from irc.events import codes
 from pydantic import Field
 
 from holdfast.chat.backoff import Backoff
@@ -44,20 +45,20 @@ from holdfast.chat.transports.base import (
     TransportSettings,
     replace_mention,
 )
-from holdfast.model import Json
 from holdfast.text import strip_control
 
 LINE_BYTES = 380
 """Of the 512 bytes of a line (RFC 2812, 2.3), servers use some for the sender and the channel."""
 
 _LIMIT = 1500  # a message is several lines, each acknowledged: more would take long
-_IDLE_SECONDS = 60.0
-_REMEMBERED = 1000  # messages whose acknowledged lines are known
+_PING_SECONDS = 30.0
+_SILENT_SECONDS = 90.0  # a connection without anything from the server for so long is lost
+_POLL_SECONDS = 0.2  # how soon the thread notices that it should end
+_AFTER_A_LINE = "holdfast"  # in the PING that follows a line; the keepalive's has other text
 _CAPABILITIES = ("message-tags", "account-tag", "server-time", "batch")
-_REFUSALS = {
-    "nosuchnick", "nosuchchannel", "cannotsendtochan", "notonchannel", "channelisfull",
-    "inviteonlychan", "bannedfromchan", "badchannelkey", "nochanmodes",
-}  # fmt: skip
+
+# People may write in any encoding; that must not end the connection.
+ServerConnection.buffer_class.errors = "replace"
 
 
 class IrcSettings(TransportSettings):
@@ -85,7 +86,7 @@ class Irc(PlatformTransport):
     """One network. Implements ``Transport``."""
 
     name = "irc"
-    lost_errors = (Unreachable, OSError, TimeoutError, IRCError)
+    lost_errors = (Unreachable, OSError, IRCError)
 
     def __init__(self, settings: IrcSettings, backoff: Backoff | None = None) -> None:
         super().__init__(backoff)
@@ -95,223 +96,184 @@ class Irc(PlatformTransport):
             authenticates=settings.trust_accounts, limit=_LIMIT,
         )  # fmt: skip
         self._connection: _Connection | None = None
-        self._acknowledged: dict[str, int] = {}  # lines, by the message's key
         self._sending = asyncio.Lock()
         # At its level DEBUG the library logs every line that it sends, passwords too.
         logging.getLogger("irc").setLevel(logging.WARNING)
 
     async def receive(self, deliver: Deliver) -> None:
         """Connect and deliver until the server closes the connection or does not answer."""
-        connection = _Connection(self._settings)
+        connection = self._connection = _Connection(self._settings, self.connected)
+        thread = asyncio.ensure_future(asyncio.to_thread(connection.run))
+        thread.add_done_callback(lambda _: connection.received.put_nowait(None))
         try:
-            await connection.open()
-            self._connection = connection
-            self.connected()
-            while True:
-                try:
-                    async with asyncio.timeout(_IDLE_SECONDS):
-                        event = await connection.messages.get()
-                except TimeoutError:
-                    async with self._sending:
-                        await connection.acknowledged()
-                else:
-                    await self._deliver(event, connection, deliver)
+            while received := await connection.received.get():
+                await deliver(*received)
+            thread.result()
         finally:
-            self._connection = None
-            connection.close()
+            connection.stopping = True
+            await asyncio.gather(thread, return_exceptions=True)
 
-    async def _deliver(
-        self, event: Event | None, connection: _Connection, deliver: Deliver
-    ) -> None:
-        if event is None:
-            raise Unreachable(connection.closed())
-        tags = {tag["key"]: tag["value"] or "" for tag in event.tags or []}
-        known = {name.casefold(): name for name in self._settings.channels}
-        channel = known.get(str(event.target).casefold())
-        if "batch" in tags or channel is None:
-            return
-        account = tags.get("account", "") if "account-tag" in connection.capabilities else ""
-        trusted = self._settings.trust_accounts and account not in {"", "*"}
-        # Services compare names without case.
-        person = Person(f"irc:account/{account.lower()}" if trusted else "", str(event.source.nick))
-        text = replace_mention(str(event.arguments[0]), [connection.nick])
-        event_id = tags.get("msgid") or uuid.uuid4().hex
-        message = ReceivedMessage(event_id, person, Location(channel), text)
-        await deliver(message, _age(tags.get("time", "")))
-
-    async def post(self, location: Location, message: Message, key: str) -> Posted:
-        """Send a message line by line; after a failure, from the first line not acknowledged."""
+    async def post(self, location: Location, message: Message, key: str) -> Posted:  # noqa: ARG002 - the protocol's
+        """Send a message line by line; one that failed is sent again as a whole."""
         if location.channel not in self._settings.channels:
             raise Unreachable(f"irc: {location.channel} is not in transports.irc.channels")
         async with self._sending:
-            for line in split_lines(message)[self._acknowledged.get(key, 0) :]:
-                if self._connection is None:
-                    raise Unreachable(f"irc: not connected to {self._settings.server}")
-                await self._connection.send(location.channel, line)
-                self._acknowledged[key] = self._acknowledged.get(key, 0) + 1
-            while len(self._acknowledged) > _REMEMBERED:
-                del self._acknowledged[next(iter(self._acknowledged))]
+            connection = self._connection
+            if connection is None or not connection.joined:
+                raise Unreachable(f"irc: not connected to {self._settings.server}")
+            await asyncio.to_thread(connection.send, location.channel, split_lines(message))
         return Posted(Location(location.channel), "")
 
 
 class _Connection:
-    """One connection, from its opening to its end; what people write is in ``messages``, None at the end."""
+    """One connection: ``run`` has a thread of its own; ``received`` holds messages and their ages in seconds."""
 
-    def __init__(self, settings: IrcSettings) -> None:
-        self._settings = settings
-        self.messages: asyncio.Queue[Event | None] = asyncio.Queue()
-        self.capabilities: set[str] = set()
-        self._answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._reason, self._refusal, self._logged_in = "no reason was given", "", False
-        self._numbers = itertools.count(1)
-        reactor = AioReactor(on_connect=self._negotiate, loop=asyncio.get_running_loop())
-        self._irc: AioConnection = reactor.server()
-        # People may write in any encoding; that must not end the connection.
-        self._irc.buffer_class = type(
-            "_Buffer", (AioConnection.buffer_class,), {"errors": "replace"}
-        )
-        reactor.add_global_handler("all_events", self._on_event)
+    def __init__(self, settings: IrcSettings, on_joined: Callable[[], None]) -> None:
+        self._settings, self._on_joined = settings, on_joined
+        self._loop = asyncio.get_running_loop()
+        self.received: asyncio.Queue[tuple[ReceivedMessage, float] | None] = asyncio.Queue()
+        self.joined, self.stopping = False, False
+        self._account_tag, self._logged_in = False, False
+        self._ended, self._refusal = f"{settings.server} closed the connection", ""
+        self._heard_at = time.monotonic()
+        self._answered = threading.Event()
+        self._reactor = Reactor(on_connect=self._negotiate)
+        self._reactor.add_global_handler("all_events", self._on_event)
+        self._irc = self._reactor.server()
 
-    @property
-    def nick(self) -> str:
-        """The bot's nickname now."""
-        return str(self._irc.get_nickname())
-
-    async def open(self) -> None:
-        """Log in and join the channels.
+    def run(self) -> None:
+        """Log in, join the channels, and handle what the server sends.
 
         Raises:
-            Unreachable: the server refused. OSError, TimeoutError: it does not answer.
+            Unreachable, OSError, IRCError: the connection ended, as it always does.
         """
-        settings, context = self._settings, ssl.create_default_context()
-        factory = AioFactory(ssl=context if settings.tls else None)
-        async with asyncio.timeout(settings.timeout_seconds):
-            await self._irc.connect(
-                settings.server, settings.port, settings.nick, settings.server_password or None,
-                connect_factory=factory,
-            )  # fmt: skip
-            await self._answer
-        for channel in settings.channels:
-            self._irc.join(channel)
-
-    def close(self) -> None:
-        """Disconnect."""
-        self._irc.disconnect("")
-
-    def closed(self) -> str:
-        """Describe how the connection ended."""
-        return f"{self._settings.server} closed the connection: {self._reason}"
-
-    async def send(self, channel: str, line: str) -> None:
-        """Send one line, and return when the server has processed it.
-
-        Raises:
-            Unreachable: it has not, or may not have.
-        """
-        self._refusal = ""
-        self._irc.privmsg(channel, line)
-        await self.acknowledged()
-        if self._refusal:
-            self._irc.join(channel)  # the next attempt may find us there
-            raise Unreachable(f"irc: {channel} did not take a line: {self._refusal}")
-
-    async def acknowledged(self) -> None:
-        """Return when the server has processed everything that was sent so far.
-
-        Raises:
-            Unreachable: it does not answer in time.
-        """
-        if not self._irc.connected:
-            raise Unreachable(self.closed())
-        self._answer = asyncio.get_running_loop().create_future()
-        self._irc.ping("holdfast")
+        settings = self._settings
+        address = (settings.server, settings.port)
+        link = socket.create_connection(address, settings.timeout_seconds)
+        if settings.tls:
+            context = ssl.create_default_context()
+            link = context.wrap_socket(link, server_hostname=settings.server)
         try:
-            async with asyncio.timeout(self._settings.timeout_seconds):
-                await self._answer
-        except TimeoutError as error:
-            self.close()
-            raise Unreachable(f"{self._settings.server} does not answer") from error
+            self._irc.connect(
+                *address, settings.nick, settings.password if settings.account else None,
+                connect_factory=lambda _: link, sasl_login=settings.account,
+            )  # fmt: skip
+            while self._irc.connected and not self.stopping:
+                self._reactor.process_once(_POLL_SECONDS)
+                if time.monotonic() - self._heard_at > _SILENT_SECONDS:
+                    self._ended, self.stopping = f"{settings.server} does not answer", True
+        except (ValueError, LookupError, AttributeError) as error:  # as for a line that is no IRC
+            failed = f"{settings.server}: the IRC client failed with {type(error).__name__}"
+            raise Unreachable(failed) from error
+        finally:
+            self._irc.disconnect()
+        raise Unreachable(self._ended)
 
-    def _negotiate(self, _protocol: Json, _transport: Json) -> None:
-        """Ask for capabilities before the library logs in; the server waits for CAP END."""
-        for name in (*_CAPABILITIES, *(["sasl"] if self._settings.account else [])):
+    def send(self, channel: str, lines: list[str]) -> None:
+        """Send lines, each once the server has processed the one before.
+
+        Raises:
+            Unreachable: it has not processed all of them, or may not have.
+        """
+        for line in lines:
+            self._exchange(self._irc.privmsg, channel, line)
+            if refusal := self._refusal:
+                self._exchange(self._irc.join, channel)  # the next attempt may find us there
+                raise Unreachable(f"irc: {channel} did not take a line: {refusal}")
+
+    def _exchange(self, command: Callable[..., None], *arguments: str) -> None:
+        self._refusal = ""
+        self._answered.clear()
+        try:
+            with self._reactor.mutex:
+                command(*arguments)
+                self._irc.ping(_AFTER_A_LINE)
+        except IRCError as error:
+            raise Unreachable(self._ended) from error
+        if not self._answered.wait(self._settings.timeout_seconds):
+            self._ended, self.stopping = f"{self._settings.server} does not answer", True
+        if self.stopping or not self._irc.connected:
+            raise Unreachable(self._ended)
+
+    def _negotiate(self, _: socket.socket) -> None:
+        """Send what comes before the library's own login; the server waits for CAP END."""
+        if self._settings.server_password:
+            self._irc.pass_(self._settings.server_password)
+        for name in _CAPABILITIES:
             self._irc.cap("REQ", name)
         if not self._settings.account:
             self._irc.cap("END")
 
-    def _on_event(self, _: AioConnection, event: Event) -> None:
+    def _on_event(self, _: ServerConnection, event: Event) -> None:
+        self._heard_at = time.monotonic()
         arguments = [str(each) for each in event.arguments]
         match event.type:
             case "pubmsg":
-                self.messages.put_nowait(event)
-            case "pong" if not self._answer.done():
-                self._answer.set_result(None)
-            case "kick" if arguments[:1] == [self.nick]:
-                self._irc.join(str(event.target))
-            case "error":
-                self._reason = " ".join([str(event.target), *arguments])[:200]
+                self._on_message(event, arguments[0])
+            case "pong" if _AFTER_A_LINE in (event.target, *arguments):
+                self._answered.set()
             case "disconnect":
-                self._fail(f"closed the connection: {self._reason}")
-                self.messages.put_nowait(None)
-            case refusal if refusal in _REFUSALS:
-                self._refusal = " ".join(arguments[-1:]) or refusal
+                self._answered.set()
+            case "error":
+                self._ended = f"{self._settings.server} closed the connection: {event.target}"
+            case "kick" if arguments[0] == self._irc.get_nickname():
+                self._irc.join(str(event.target))
+            case "nicknameinuse":
+                self._irc.nick(f"{self._settings.nick}{uuid.uuid4().hex[:3]}")
+            case kind if codes.get(kind, kind).startswith("4"):
+                self._refusal = arguments[-1]
             case _:
                 self._on_login(event.type, arguments)
 
     def _on_login(self, kind: str, arguments: list[str]) -> None:
-        account, password = self._settings.account, self._settings.password
         match kind:
-            case "cap":
-                self._on_capability(arguments[0].upper(), set(arguments[-1].split()))
-            case "authenticate":
-                login = base64.b64encode(f"{account}\0{account}\0{password}".encode())
-                self._irc.send_items("AUTHENTICATE", login.decode())
+            case "cap" if arguments[0] in {"ACK", "DEL"} and "account-tag" in arguments[1].split():
+                self._account_tag = arguments[0] == "ACK"
             case "saslsuccess":
                 self._logged_in = True
-                self._irc.cap("END")
-            case "saslfail":
-                self._fail("refused the bot: the account's name or password is wrong (SASL)")
-            case "welcome" if account and not self._logged_in:
-                self._fail("refused the bot: it has no SASL, and an account is configured")
-            case "welcome" if not self._answer.done():
-                self._answer.set_result(None)
-            case "nicknameinuse":
-                self._irc.nick(f"{self._settings.nick}{next(self._numbers)}")
+            case "welcome" if self._settings.account and not self._logged_in:
+                reason = "it has no SASL, or the account's name or password is wrong"
+                raise Unreachable(f"{self._settings.server} refused the bot: {reason}")
+            case "welcome":
+                self._irc.set_keepalive(_PING_SECONDS)
+                for channel in self._settings.channels:
+                    self._irc.join(channel)
+                self.joined = True
+                self._loop.call_soon_threadsafe(self._on_joined)
 
-    def _on_capability(self, verb: str, names: set[str]) -> None:
-        if verb == "ACK":
-            self.capabilities |= names
-            if "sasl" in names:
-                self._irc.send_items("AUTHENTICATE", "PLAIN")
-        elif verb == "NAK" and "sasl" in names:
-            self._irc.cap("END")  # "welcome" reports it
-        elif verb == "DEL":
-            self.capabilities -= names
-
-    def _fail(self, reason: str) -> None:
-        if not self._answer.done():
-            self._answer.set_exception(Unreachable(f"{self._settings.server} {reason}"))
+    def _on_message(self, event: Event, text: str) -> None:
+        tags = {tag["key"]: tag["value"] or "" for tag in event.tags or []}
+        known = {name.casefold(): name for name in self._settings.channels}
+        channel, own_nick = known.get(str(event.target).casefold()), str(self._irc.get_nickname())
+        if "batch" in tags or channel is None or event.source.nick == own_nick:
+            return
+        account = tags.get("account", "") if self._account_tag else ""
+        trusted = self._settings.trust_accounts and account not in {"", "*"}
+        # Services compare names without case.
+        person = Person(f"irc:account/{account.lower()}" if trusted else "", str(event.source.nick))
+        event_id = tags.get("msgid") or uuid.uuid4().hex
+        location, text = Location(channel), replace_mention(text, [own_nick])
+        received = ReceivedMessage(event_id, person, location, text), _age(tags.get("time", ""))
+        self._loop.call_soon_threadsafe(self.received.put_nowait, received)
 
 
 def split_lines(message: Message) -> list[str]:
     """Return a message as lines that fit; a long one is continued, between words where it has any."""
-    text = strip_control("\n".join(filter(None, (message.text, message.code))))
-    return [part for line in text.split("\n") if line.strip() for part in _split(line)]
-
-
-def _split(line: str) -> Iterator[str]:
-    while len(line.encode()) > LINE_BYTES:
-        longest = line.encode()[:LINE_BYTES].decode(errors="ignore")
-        words, space, _ = longest.rpartition(" ")
-        part = words if space and words.strip() else longest
-        yield part
-        line = line[len(part) :].lstrip(" ")
-    yield line
+    text, lines = strip_control("\n".join(filter(None, (message.text, message.code)))), []
+    for line in filter(str.strip, text.split("\n")):
+        rest = line
+        while len(rest.encode()) > LINE_BYTES:
+            longest = rest.encode()[:LINE_BYTES].decode(errors="ignore")
+            part = longest.rpartition(" ")[0].rstrip() or longest
+            lines.append(part)
+            rest = rest[len(part) :].lstrip(" ")
+        lines.append(rest)
+    return lines
 
 
 def _age(moment: str) -> float:
     """Return the seconds since a server's time of a message; 0 without one."""
     try:
         return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
-    except ValueError:
+    except (TypeError, ValueError):
         return 0.0
