@@ -16,9 +16,9 @@ from holdfast.chat.transport import (
     Message,
     Posted,
     ReceivedMessage,
-    Transport,
     Unreachable,
 )
+from holdfast.chat.transports.base import Transport
 from holdfast.retry import RetryPolicy
 
 PATIENCE_SECONDS = 60.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from holdfast.chat.transport import (
     Button,
@@ -15,12 +16,12 @@ from holdfast.chat.transport import (
     Capabilities,
     Location,
     Message,
-    OnReceived,
     Person,
     Posted,
     ReceivedMessage,
     Unreachable,
 )
+from holdfast.chat.transports.base import Deliver, Transport
 
 CAPABILITIES = Capabilities(
     threads=True, edits=True, buttons=True, files=True, authenticates=True, limit=4000
@@ -39,8 +40,8 @@ class FakeMessage:
 
 
 @dataclass
-class FakeTransport:
-    """Implements ``Transport``. ``messages`` and ``files`` are what people see.
+class FakeTransport(Transport):
+    """``messages`` and ``files`` are what people see.
 
     ``knows_keys``: the same key is posted once, as on Matrix; on others every post is a message.
     """
@@ -55,6 +56,10 @@ class FakeTransport:
     _keys: dict[str, Posted] = field(default_factory=dict)
     _incoming: asyncio.Queue[ReceivedMessage | ButtonPress] = field(default_factory=asyncio.Queue)
     _events: int = 0
+    lost_errors: ClassVar = (Unreachable,)
+
+    def __post_init__(self) -> None:
+        super().__init__()
 
     # --- what people do -----------------------------------------------------------------------
 
@@ -80,12 +85,12 @@ class FakeTransport:
 
     # --- Transport ----------------------------------------------------------------------------
 
-    async def listen(self, on_received: OnReceived) -> None:
+    async def receive(self, deliver: Deliver) -> None:
         """Deliver messages and button presses, one after the other."""
         while True:
             received = await self._incoming.get()
             try:
-                await on_received(received)
+                await deliver(received, 0.0)
             finally:
                 self._incoming.task_done()
 

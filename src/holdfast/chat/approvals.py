@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from holdfast.chat.config import Role
+from holdfast.chat.dependencies import BotDependencies
 from holdfast.chat.messages import awaits, planned_approval
-from holdfast.chat.permissions import Member, NotAllowed, Permissions
-from holdfast.engine.engine import Engine
+from holdfast.chat.permissions import Member, NotAllowed
 from holdfast.errors import InvalidInput, Refused
 from holdfast.journal.run_state import RunState
 from holdfast.plan.model import PlannedApprove
@@ -27,45 +27,38 @@ class ApprovalGiven:
     left: int
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovalService:
-    """Accepts approvals."""
+def approve(
+    dependencies: BotDependencies, member: Member, run: str, question: str = ""
+) -> ApprovalGiven:
+    """Approve what the run waits for; ``question`` is ``step:hash`` of a button.
 
-    engine: Engine
-    permissions: Permissions
-
-    def approve(self, member: Member, run: str, now: datetime, question: str = "") -> ApprovalGiven:
-        """Approve what the run waits for; ``question`` is ``step:hash`` of a button.
-
-        Raises:
-            InvalidInput: the run waits for no approval, or for another one.
-            NotAllowed: this person may not approve it.
-            Refused: it is too late, or no process drives the run any more.
-        """
-        state = self.engine.state(run)
-        self.permissions.require(member, Role.APPROVER, *site_and_runbook(state))
-        planned = _open_question(state, question)
-        _refuse_late(state, planned, now)
-        if self.engine.driver(state) is None:
-            raise Refused(
-                f"Run {run} waits for no approval: it has no driver any more",
-                remedy=f"holdfast resume {run} reason WHY",
-            )
-        given = [each.by for each in state.step.approvals]
-        if any(member.is_same_person(by) for by in given):
-            raise NotAllowed(f"{member.name} has approved step {planned.number} of {run} already")
-        self._refuse_requester(member, state, planned)
-        self.engine.approve(run, member.id)
-        return ApprovalGiven(run, planned.number, max(planned.count - len(given) - 1, 0))
-
-    def _refuse_requester(self, member: Member, state: RunState, planned: PlannedApprove) -> None:
-        by = state.opened.by if state.opened else ""
-        if planned.by_others and member.is_same_person(by):
-            others = self.permissions.people(Role.APPROVER, *site_and_runbook(state))
-            raise NotAllowed(
-                f"{member.name} asked for run {state.run}: somebody else has to approve it",
-                remedy=f"one of: {', '.join(name for name in others if name != member.name)}",
-            )
+    Raises:
+        InvalidInput: the run waits for no approval, or for another one.
+        NotAllowed: this person may not approve it.
+        Refused: it is too late, or no process drives the run any more.
+    """
+    engine, permissions = dependencies.engine, dependencies.permissions
+    state = engine.state(run)
+    where = site_and_runbook(state)
+    permissions.require(member, Role.APPROVER, *where)
+    planned = _open_question(state, question)
+    _refuse_late(state, planned, dependencies.clock())
+    if engine.driver(state) is None:
+        raise Refused(
+            f"Run {run} waits for no approval: it has no driver any more",
+            remedy=f"holdfast resume {run} reason WHY",
+        )
+    given = [each.by for each in state.step.approvals]
+    if any(member.is_same_person(by) for by in given):
+        raise NotAllowed(f"{member.name} has approved step {planned.number} of {run} already")
+    if planned.by_others and state.opened and member.is_same_person(state.opened.by):
+        others = [n for n in permissions.people(Role.APPROVER, *where) if n != member.name]
+        raise NotAllowed(
+            f"{member.name} asked for run {run}: somebody else has to approve it",
+            remedy=f"one of: {', '.join(others)}",
+        )
+    engine.approve(run, member.id)
+    return ApprovalGiven(run, planned.number, max(planned.count - len(given) - 1, 0))
 
 
 def site_and_runbook(state: RunState) -> tuple[str, str]:

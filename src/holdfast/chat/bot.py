@@ -22,7 +22,8 @@ from holdfast.chat.dependencies import BotDependencies
 from holdfast.chat.feed_publisher import FeedPublisher, follow_new_runs
 from holdfast.chat.messages import error_message, stranger_message, too_many_message
 from holdfast.chat.permissions import Member, RateLimit
-from holdfast.chat.transport import ButtonPress, Message, Received, Transport, Unreachable
+from holdfast.chat.transport import ButtonPress, Message, Received, Unreachable
+from holdfast.chat.transports.base import Transport
 from holdfast.errors import HoldfastError, StateUnusable
 from holdfast.text import one_line
 

@@ -6,12 +6,11 @@ Knows no platform. Reads runs from the journal, and changes them through the eng
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from holdfast.chat.approvals import ApprovalService, site_and_runbook
+from holdfast.chat.approvals import approve, site_and_runbook
 from holdfast.chat.command_parser import CHAT_VERBS, Command, find_verb, usage
 from holdfast.chat.config import Role
 from holdfast.chat.dependencies import BotDependencies
@@ -52,7 +51,10 @@ class Requester:
 
 @dataclass
 class CommandHandler:
-    """Answers commands and button presses; safe to use from several threads."""
+    """Answers commands and button presses; safe to use from several threads.
+
+    A command is done by the method of its name.
+    """
 
     dependencies: BotDependencies
     # Two commands that act never interleave: what one has read is still true when it acts.
@@ -68,7 +70,8 @@ class CommandHandler:
         Raises:
             HoldfastError: it was not done; says why and what to type next.
         """
-        return _VERBS[command.verb](self, command, requester)
+        message: Message = getattr(self, command.verb)(command, requester)
+        return message
 
     def press(self, token: str, requester: Requester) -> Message:
         """Execute the command of a button, bound to what the button was about.
@@ -92,7 +95,7 @@ class CommandHandler:
         name = command.get("command")
         return help_message(*([find_verb(name)] if name else CHAT_VERBS.values()))
 
-    def list_runbooks(self, _: Command, requester: Requester) -> Message:
+    def runbooks(self, _: Command, requester: Requester) -> Message:
         """Return the runbooks that this person has a role for, at any site."""
         seen, broken = list[Runbook](), list[str]()
         for name, path in self.dependencies.runbooks().items():
@@ -173,7 +176,7 @@ class CommandHandler:
         with self._acting:
             run = self.dependencies.engine.new_run(plan.runbook)
             # Before the launch: a bot that dies in between still knows where to post the run.
-            self._follow(run, requester)
+            self.dependencies.follow(run, requester.transport, requester.location.channel)
             self.dependencies.launcher.launch(
                 StartRun(
                     run=run,
@@ -194,7 +197,7 @@ class CommandHandler:
         if state.status is Status.RUNNING and self._is_driven(state):
             raise Refused(f"Run {run} is running already", remedy=f"holdfast status {run}")
         with self._acting:
-            self._follow(run, requester)
+            self.dependencies.follow(run, requester.transport, requester.location.channel)
             self.dependencies.launcher.launch(ResumeRun(run=run, by=by, reason=command.reason))
         return Message(f"Resuming [{run}]\nnext: holdfast status {run}")
 
@@ -216,10 +219,9 @@ class CommandHandler:
         return self._approve(self._run(command, requester, Role.APPROVER).run, requester)
 
     def _approve(self, run: str, requester: Requester, question: str = "") -> Message:
-        deps, member = self.dependencies, requester.member
-        service = ApprovalService(deps.engine, deps.permissions)
+        member = requester.member
         with self._acting:
-            given = service.approve(member, run, deps.clock(), question)
+            given = approve(self.dependencies, member, run, question)
         more = f"; {count_of(given.left, 'approval')} more needed" * bool(given.left)
         return Message(f"Approved by {member.name}: step {given.step} [{given.run}]{more}")
 
@@ -283,28 +285,8 @@ class CommandHandler:
         deps.permissions.require(requester.member, role, *site_and_runbook(state))
         return state
 
-    def _follow(self, run: str, requester: Requester) -> None:
-        delivery = self.dependencies.delivery
-        delivery.follow(run, "thread", requester.transport, requester.location.channel)
-        if log := self.dependencies.config.log:
-            delivery.follow(run, "log", log.transport, log.channel)
-
     def _is_driven(self, state: RunState) -> bool:
         return self.dependencies.engine.driver(state) is not None
 
     def _status_word(self, state: RunState) -> str:
         return status_word(state, driven=self._is_driven(state))
-
-
-_VERBS: Mapping[str, Callable[[CommandHandler, Command, Requester], Message]] = {
-    "help": CommandHandler.help,
-    "runbooks": CommandHandler.list_runbooks,
-    "show": CommandHandler.show,
-    "plan": CommandHandler.plan,
-    "run": CommandHandler.run,
-    "status": CommandHandler.status,
-    "resume": CommandHandler.resume,
-    "abort": CommandHandler.abort,
-    "approve": CommandHandler.approve,
-    "check": CommandHandler.check,
-}

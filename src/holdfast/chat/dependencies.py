@@ -11,7 +11,7 @@ from holdfast.chat.backoff import sleep
 from holdfast.chat.config import Config
 from holdfast.chat.delivery_state import DeliveryState
 from holdfast.chat.permissions import Permissions
-from holdfast.chat.run_launcher import Launcher
+from holdfast.chat.run_launcher import ProcessLauncher
 from holdfast.chat.secrets import Scrubber
 from holdfast.engine.engine import Engine
 from holdfast.store.database import Store
@@ -26,9 +26,15 @@ class BotDependencies:
     engine: Engine
     store: Store
     delivery: DeliveryState
-    launcher: Launcher
+    launcher: ProcessLauncher
     runbooks: Callable[[], Mapping[str, Path]]
     inventories: Callable[[], Mapping[str, Path]]
     scrub: Scrubber
     clock: Callable[[], datetime]
     wait: Callable[[float], Awaitable[object]] = sleep
+
+    def follow(self, run: str, transport: str, channel: str) -> None:
+        """Post a run to a thread of this channel, and its begin and end to the log channel."""
+        self.delivery.follow(run, "thread", transport, channel)
+        if self.config.log is not None:
+            self.delivery.follow(run, "log", self.config.log.transport, self.config.log.channel)

@@ -22,7 +22,8 @@ from holdfast.chat.backoff import Backoff
 from holdfast.chat.config import Role
 from holdfast.chat.delivery_state import Feed
 from holdfast.chat.dependencies import BotDependencies
-from holdfast.chat.transport import Location, Message, Posted, Transport, Unreachable
+from holdfast.chat.transport import Location, Message, Posted, Unreachable
+from holdfast.chat.transports.base import Transport
 from holdfast.errors import StateUnusable
 from holdfast.journal import events
 from holdfast.journal.events import Recorded
@@ -274,9 +275,10 @@ class FeedPublisher:
 
     def _thread(self, feed: Feed) -> Location:
         """The run's thread: that of its first message, where the platform has threads."""
+        if not self.transport.capabilities.threads:
+            return Location(feed.channel)
         root = self.dependencies.delivery.find_message(_root(feed.run))
-        threads = self.transport.capabilities.threads and root is not None
-        return Location(feed.channel, root.message_id if threads and root else "")
+        return Location(feed.channel, root.message_id if root else "")
 
     def _name_of(self, by: str) -> str:
         return self.dependencies.permissions.display_name(by)
@@ -302,19 +304,11 @@ def follow_new_runs(dependencies: BotDependencies, since: datetime, known: set[s
         known.add(run)
         opened = first.event if first else None
         if isinstance(opened, events.RunOpened) and opened.at >= since:
-            _follow_at_site(dependencies, run, opened.site)
+            site = dependencies.config.sites.get(opened.site)
+            if site and site.channel and not dependencies.delivery.is_followed(run):
+                dependencies.follow(run, site.channel.transport, site.channel.channel)
     if damage is not None:
         raise damage
-
-
-def _follow_at_site(dependencies: BotDependencies, run: str, site: str) -> None:
-    config, delivery = dependencies.config, dependencies.delivery
-    channel = config.sites[site].channel if site in config.sites else None
-    if channel is None or delivery.is_followed(run):
-        return
-    delivery.follow(run, "thread", channel.transport, channel.channel)
-    if config.log is not None:
-        delivery.follow(run, "log", config.log.transport, config.log.channel)
 
 
 def _root(run: str) -> str:

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from holdfast.chat.run_request import RunRequest
 from holdfast.errors import Refused
@@ -30,33 +29,9 @@ class ProcessOutput:
     at: datetime
 
 
-class Launcher(Protocol):
-    """Starts runs and checks as other processes."""
-
-    def launch(self, request: RunRequest) -> None:
-        """Start the run's process; returns at once.
-
-        Raises:
-            Refused: no process could be started; nothing was touched.
-        """
-        ...
-
-    def is_alive(self, run: str) -> bool:
-        """Return whether the process of a run is alive, whichever bot on this controller launched it."""
-        ...
-
-    def output(self, run: str) -> ProcessOutput | None:
-        """Return what a run's process wrote that is in no journal, such as why it did not begin."""
-        ...
-
-    def check(self, inventory: Path, claims: Sequence[str]) -> str:
-        """Check claims, or all standing ones, and return the command line's output; may take minutes."""
-        ...
-
-
 @dataclass
 class ProcessLauncher:
-    """Launches real processes.
+    """Starts runs and checks as other processes.
 
     Attributes:
         logs: a directory of chat's own.
@@ -73,7 +48,11 @@ class ProcessLauncher:
     _asking: threading.Lock = field(default_factory=threading.Lock)
 
     def launch(self, request: RunRequest) -> None:
-        """Start ``holdfast chat drive`` in a session of its own and write the request to it."""
+        """Start ``holdfast chat drive`` in a session of its own, and write the request to it; returns at once.
+
+        Raises:
+            Refused: no process could be started; nothing was touched.
+        """
         self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             with self._asking, self._log(request.run).open("ab") as lock:
@@ -90,7 +69,7 @@ class ProcessLauncher:
         self._hand_over(process, request)
 
     def is_alive(self, run: str) -> bool:
-        """Try the lock on the run's file, which its process holds as long as it is alive."""
+        """Return whether a run's process is alive, whichever bot launched it: it holds the lock on its file."""
         with self._asking:
             for process in [each for each in self._running if each.poll() is not None]:
                 self._running.remove(process)
@@ -104,23 +83,19 @@ class ProcessLauncher:
             return False
 
     def output(self, run: str) -> ProcessOutput | None:
-        """Return the end of the run's file."""
-        try:
-            log = self._log(run)
-            text = log.read_text("utf-8", "replace").strip()[-_OUTPUT:]
-            return (
-                ProcessOutput(text, datetime.fromtimestamp(log.stat().st_mtime, UTC))
-                if text
-                else None
-            )
-        except FileNotFoundError:
+        """Return what a run's process wrote that is in no journal, such as why it did not begin."""
+        log = self._log(run)
+        if not log.exists():
             return None
+        text = log.read_text("utf-8", "replace").strip()[-_OUTPUT:]
+        at = datetime.fromtimestamp(log.stat().st_mtime, UTC)
+        return ProcessOutput(text, at) if text else None
 
     def check(self, inventory: Path, claims: Sequence[str]) -> str:
-        """Run ``holdfast check``; its arguments are a path of the project and names of claims."""
+        """Run ``holdfast check`` on claims, or all standing ones, and return its output; may take minutes."""
         program = [*self.command, "check", "--site", str(inventory), *claims]
         try:
-            answer = subprocess.run(  # noqa: S603  # see above
+            answer = subprocess.run(  # noqa: S603  # a path of the project and names of claims
                 program,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

@@ -13,8 +13,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.text import strip_control
@@ -32,42 +30,6 @@ _FORMATS = re.compile(
 )
 
 
-class Token(BaseModel):
-    """Where a token is: in a file that only the bot may read, or in an environment variable."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    file: Path | None = None
-    environment: str = Field(default="", pattern=r"^([A-Z][A-Z0-9_]*)?$")
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Token:
-        if (self.file is None) == (not self.environment):
-            raise ValueError("say either file: PATH or environment: NAME")
-        return self
-
-    def read(self, environ: Mapping[str, str]) -> str:
-        """Return the token.
-
-        Raises:
-            InvalidInput: it is not there, empty, or other users may read it.
-        """
-        path, text = self.file, environ.get(self.environment, "")
-        if path is not None:
-            try:
-                if stat.S_IMODE(path.stat().st_mode) & 0o077:
-                    raise InvalidInput(
-                        f"{path} holds a token and other users may read it",
-                        remedy=f"chmod 600 {path}",
-                    )
-                text = path.read_text("utf-8")
-            except OSError as error:
-                raise InvalidInput(f"{path}: the token cannot be read: {error.strerror}") from error
-        if not text.strip():
-            raise InvalidInput(f"the token in {path or self.environment} is empty or not set")
-        return text.strip()
-
-
 @dataclass(frozen=True)
 class OpenedSettings:
     """Settings with the tokens themselves, the tokens, and the variables they came from."""
@@ -83,16 +45,34 @@ def open_tokens(settings: Mapping[str, Json], environ: Mapping[str, str]) -> Ope
     Raises:
         InvalidInput: a token is not there, or other users may read it.
     """
-    tokens = dict[str, Token]()
+    texts, variables = dict[str, str](), set[str]()
     for name, value in settings.items():
-        if isinstance(value, Mapping) and set(value) <= {"file", "environment"}:
-            try:
-                tokens[name] = Token.model_validate(value)
-            except ValidationError:
-                raise InvalidInput(f"{name}: say either file: PATH or environment: NAME") from None
-    texts = {name: token.read(environ) for name, token in tokens.items()}
-    variables = frozenset(token.environment for token in tokens.values()) - {""}
-    return OpenedSettings({**settings, **texts}, frozenset(texts.values()), variables)
+        match value:
+            case {"file": str(path)} if len(value) == 1:
+                texts[name] = _require(_read_private(Path(path)), path)
+            case {"environment": str(variable)} if len(value) == 1:
+                texts[name] = _require(environ.get(variable, ""), variable)
+                variables.add(variable)
+            case Mapping() if set(value) <= {"file", "environment"}:
+                raise InvalidInput(f"{name}: say either file: PATH or environment: NAME")
+    return OpenedSettings({**settings, **texts}, frozenset(texts.values()), frozenset(variables))
+
+
+def _read_private(path: Path) -> str:
+    try:
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise InvalidInput(
+                f"{path} holds a token and other users may read it", remedy=f"chmod 600 {path}"
+            )
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{path}: the token cannot be read: {error.strerror}") from error
+
+
+def _require(text: str, source: str) -> str:
+    if not text.strip():
+        raise InvalidInput(f"the token in {source} is empty or not set")
+    return text.strip()
 
 
 class Scrubber:

@@ -1,14 +1,14 @@
-"""What a chat platform offers to the bot: receive, post, edit, upload.
+"""What the bot and the platforms exchange: people, locations, messages, button presses.
 
-A transport translates between one platform and the types below. Commands, wording, permissions and
-rates are decided once, by the bot.
+A transport (``chat.transports``) translates between one platform and these. Commands, wording,
+permissions and rates are decided once, by the bot.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from holdfast.errors import HoldfastError
 
@@ -111,26 +111,3 @@ class Capabilities:
     files: bool
     authenticates: bool
     limit: int
-
-
-class Transport(Protocol):
-    """One connection to one platform. ``post``, ``edit`` and ``upload`` raise ``Unreachable``."""
-
-    name: str
-    capabilities: Capabilities
-
-    async def listen(self, on_received: OnReceived) -> None:
-        """Call ``on_received`` for everything people write and press, reconnecting; until cancelled."""
-        ...
-
-    async def post(self, location: Location, message: Message, key: str) -> Posted:
-        """Post a message; the same key twice is posted once, where the platform can tell."""
-        ...
-
-    async def edit(self, posted: Posted, message: Message) -> None:
-        """Replace a message."""
-        ...
-
-    async def upload(self, location: Location, name: str, data: bytes, key: str) -> None:
-        """Upload a file; the same key twice is uploaded once, where the platform can tell."""
-        ...

@@ -14,8 +14,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,13 +31,14 @@ from holdfast.chat.run_launcher import ProcessLauncher
 from holdfast.chat.secrets import Scrubber
 from holdfast.chat.transport import (
     ButtonPress,
-    Capabilities,
     Location,
     Message,
     Person,
     Posted,
     ReceivedMessage,
+    Unreachable,
 )
+from holdfast.chat.transports.base import Deliver, Transport
 from holdfast.cli import main
 from holdfast.cli.context import Adapters, CommandContext
 from holdfast.engine.planner import Planner
@@ -77,17 +77,14 @@ class WrittenFleet(FakeFleet):
             log.write(f"{action} {host} {os.getpid()}\n")
 
 
-@dataclass
-class FileTransport:
+class FileTransport(Transport):
     """A platform that outlives every bot: it knows its keys, as Matrix knows transaction ids."""
 
-    name: str = "memory"
-    capabilities: Capabilities = CAPABILITIES
-    keys: dict[str, Posted] = field(default_factory=dict)
+    name = "memory"
+    capabilities = CAPABILITIES
+    lost_errors = (Unreachable,)
 
-    async def listen(
-        self, on_received: Callable[[ReceivedMessage | ButtonPress], Awaitable[None]]
-    ) -> None:
+    async def receive(self, deliver: Deliver) -> None:
         """Deliver everything from the beginning, again after every start: re-deliveries."""
         delivered = 0
         while True:
@@ -96,13 +93,11 @@ class FileTransport:
                 line = json.loads(text)
                 person, location = Person(**line["person"]), Location(**line["location"])
                 if "token" in line:
-                    await on_received(
-                        ButtonPress(line["event_id"], person, location, line["token"])
-                    )
+                    press = ButtonPress(line["event_id"], person, location, line["token"])
+                    await deliver(press, 0.0)
                 else:
-                    await on_received(
-                        ReceivedMessage(line["event_id"], person, location, line["text"])
-                    )
+                    message = ReceivedMessage(line["event_id"], person, location, line["text"])
+                    await deliver(message, 0.0)
             delivered = len(lines)
             await sleep(0.05)
 

@@ -17,10 +17,11 @@ from holdfast.chat.config import Config
 from holdfast.chat.delivery_state import DeliveryState
 from holdfast.chat.dependencies import BotDependencies
 from holdfast.chat.permissions import Permissions
-from holdfast.chat.run_launcher import ProcessOutput
+from holdfast.chat.run_launcher import ProcessLauncher, ProcessOutput
 from holdfast.chat.run_request import RunRequest, drive
 from holdfast.chat.secrets import Scrubber
-from holdfast.chat.transport import Button, Location, Person, Transport
+from holdfast.chat.transport import Button, Location, Person
+from holdfast.chat.transports.base import Transport
 from holdfast.engine.dependencies import Dependencies
 from holdfast.engine.engine import Engine
 from holdfast.engine.planner import Planner
@@ -99,16 +100,15 @@ class FastClock(FakeClock):
         await asyncio.to_thread(threading.Event().wait, seconds / self.speed)
 
 
-@dataclass
-class ThreadLauncher:
-    """A ``Launcher`` whose runs are threads; they outlive a bot, not this process."""
+class ThreadLauncher(ProcessLauncher):
+    """Launches runs as threads; they outlive a bot, not this process."""
 
-    engine: Callable[[], Engine]
-    clock: Callable[[], datetime]
-    launched: list[RunRequest] = field(default_factory=list)
-    checked: list[tuple[Path, tuple[str, ...]]] = field(default_factory=list)
-    _threads: dict[str, threading.Thread] = field(default_factory=dict)
-    _outputs: dict[str, ProcessOutput] = field(default_factory=dict)
+    def __init__(self, engine: Callable[[], Engine], clock: Callable[[], datetime]) -> None:
+        self.engine, self.clock = engine, clock
+        self.launched: list[RunRequest] = []
+        self.checked: list[tuple[Path, tuple[str, ...]]] = []
+        self._threads: dict[str, threading.Thread] = {}
+        self._outputs: dict[str, ProcessOutput] = {}
 
     def launch(self, request: RunRequest) -> None:
         self.launched.append(request)

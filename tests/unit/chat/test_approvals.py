@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from holdfast.chat.approvals import ApprovalService
+from holdfast.chat.approvals import approve
 from holdfast.chat.bot import Bot
-from holdfast.chat.config import Config
-from holdfast.chat.permissions import Member, Permissions
+from holdfast.chat.permissions import Member
 from holdfast.chat.transport import Button
 from holdfast.engine.driver import run_opened
 from holdfast.errors import Refused
@@ -218,12 +218,12 @@ def test_an_approval_after_the_deadline_is_refused_before_the_driver_notices(
         events.ApprovalRequested(at=now, step=0, question="May it?", plan_hash=plan.hash),
     ):
         harness.store.append("r-late", event)
-    command_context = ApprovalService(engine, Permissions(Config.model_validate(harness.config)))
+    dependencies = harness.bot().dependencies
     bob = Member("bob", "memory:bob", frozenset({"memory:bob"}))
     with pytest.raises(Refused, match="Too late"):
-        command_context.approve(bob, "r-late", now + timedelta(hours=1))
+        approve(replace(dependencies, clock=lambda: now + timedelta(hours=1)), bob, "r-late")
     assert approvals_in(harness) == []
-    command_context.approve(bob, "r-late", now + timedelta(minutes=59))
+    approve(replace(dependencies, clock=lambda: now + timedelta(minutes=59)), bob, "r-late")
     assert [approval.by for approval in approvals_in(harness)] == ["memory:bob"]
 
 

@@ -10,7 +10,7 @@ from importlib import import_module
 
 from pydantic import ValidationError
 
-from holdfast.chat.transport import Transport
+from holdfast.chat.transports.base import Transport
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.text import did_you_mean

@@ -1,4 +1,4 @@
-"""What all platforms share: reconnecting, dropping commands that arrive too late, mentions of the bot."""
+"""What a platform offers to the bot, and what all share: reconnecting, dropping late commands, mentions."""
 
 from __future__ import annotations
 
@@ -36,8 +36,11 @@ class TransportSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PlatformTransport(ABC):
-    """A ``Transport`` that reconnects. Platforms implement ``receive``, ``post`` and what else they can."""
+class Transport(ABC):
+    """One connection to one platform, which implements ``receive``, ``post`` and what else it can.
+
+    ``post``, ``edit`` and ``upload`` raise ``Unreachable``.
+    """
 
     name: str
     capabilities: Capabilities
@@ -56,7 +59,10 @@ class PlatformTransport(ABC):
         """
 
     async def listen(self, on_received: OnReceived) -> None:
-        """Receive until cancelled; a lost connection is made again, after growing waits."""
+        """Call ``on_received`` for everything people write and press, until cancelled.
+
+        A lost connection is made again, after growing waits.
+        """
 
         async def deliver(received: Received, age: float = 0.0) -> None:
             if age > STALE_SECONDS:
@@ -87,14 +93,14 @@ class PlatformTransport(ABC):
 
     @abstractmethod
     async def post(self, location: Location, message: Message, key: str) -> Posted:
-        """As ``Transport.post``."""
+        """Post a message; the same key twice is posted once, where the platform can tell."""
 
-    async def edit(self, posted: Posted, message: Message) -> None:  # noqa: ARG002 - the protocol's
-        """As ``Transport.edit``."""
+    async def edit(self, posted: Posted, message: Message) -> None:  # noqa: ARG002 - for platforms that can
+        """Replace a message."""
         raise Unreachable(f"{self.name} cannot edit a message")
 
-    async def upload(self, location: Location, name: str, data: bytes, key: str) -> None:  # noqa: ARG002 - the protocol's
-        """As ``Transport.upload``."""
+    async def upload(self, location: Location, name: str, data: bytes, key: str) -> None:  # noqa: ARG002 - for platforms that can
+        """Upload a file; the same key twice is uploaded once, where the platform can tell."""
         raise Unreachable(f"{self.name} cannot take a file")
 
 

@@ -41,7 +41,7 @@ from holdfast.chat.transport import (
 )
 from holdfast.chat.transports.base import (
     Deliver,
-    PlatformTransport,
+    Transport,
     TransportSettings,
     replace_mention,
 )
@@ -82,8 +82,8 @@ class IrcSettings(TransportSettings):
     timeout_seconds: Annotated[int, Field(ge=1)] = 20
 
 
-class Irc(PlatformTransport):
-    """One network. Implements ``Transport``."""
+class Irc(Transport):
+    """One network."""
 
     name = "irc"
     lost_errors = (Unreachable, OSError, IRCError)
@@ -113,7 +113,7 @@ class Irc(PlatformTransport):
             connection.stopping = True
             await asyncio.gather(thread, return_exceptions=True)
 
-    async def post(self, location: Location, message: Message, key: str) -> Posted:  # noqa: ARG002 - the protocol's
+    async def post(self, location: Location, message: Message, key: str) -> Posted:  # noqa: ARG002 - the base's
         """Send a message line by line; one that failed is sent again as a whole."""
         if location.channel not in self._settings.channels:
             raise Unreachable(f"irc: {location.channel} is not in transports.irc.channels")

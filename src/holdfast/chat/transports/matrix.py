@@ -32,7 +32,7 @@ from holdfast.chat.transport import (
     ReceivedMessage,
     Unreachable,
 )
-from holdfast.chat.transports.base import Deliver, PlatformTransport, TransportSettings
+from holdfast.chat.transports.base import Deliver, Transport, TransportSettings
 from holdfast.chat.transports.matrix_format import (
     edit_content,
     file_content,
@@ -68,8 +68,8 @@ class MatrixSettings(TransportSettings):
     timeout_seconds: Annotated[int, Field(ge=1)] = 10
 
 
-class Matrix(PlatformTransport):
-    """One homeserver. Implements ``Transport``."""
+class Matrix(Transport):
+    """One homeserver."""
 
     name = "matrix"
     lost_errors = (Unreachable,)

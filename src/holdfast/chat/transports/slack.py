@@ -38,7 +38,7 @@ from holdfast.chat.transport import (
 )
 from holdfast.chat.transports.base import (
     Deliver,
-    PlatformTransport,
+    Transport,
     TransportSettings,
     describe_error,
 )
@@ -86,8 +86,8 @@ class _WithoutTickets(logging.Filter):
         return True
 
 
-class Slack(PlatformTransport):
-    """One workspace. Implements ``Transport``."""
+class Slack(Transport):
+    """One workspace."""
 
     name = "slack"
     capabilities = Capabilities(
