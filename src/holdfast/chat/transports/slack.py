@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 import time
@@ -57,8 +56,6 @@ _WRITTEN_BY_PEOPLE = {None, "thread_broadcast", "file_share"}
 _TICKETS = re.compile(r"(?i)\b(ticket|token|link_id|app_id)=[^&\s'\"),]+")
 _LOST = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError)
 _PAGES = 20
-# Methods that read take no JSON; Slack answers that an argument is missing.
-_TAKE_JSON = {"chat.postMessage", "chat.update"}
 _REMEDIES = {
     "not_in_channel": "in the channel, type: /invite @holdfast",
     "channel_not_found": "use the channel's id (C…), and invite the app there",
@@ -172,26 +169,25 @@ class Slack(Transport):
         """Post once for each key, as far as the messages there can be read."""
         known = await self._posted_in(location)
         if key not in known:
-            answer = await self._change(
-                location,
-                "chat.postMessage",
-                {
-                    "channel": location.channel,
-                    **_thread(location),
-                    **message_arguments(message),
-                    "metadata": {"event_type": EVENT_TYPE, "event_payload": {"key": key}},
-                    "unfurl_links": False,
-                    "unfurl_media": False,
-                },
+            request = self._web.chat_postMessage(
+                channel=location.channel,
+                thread_ts=location.thread or None,
+                metadata={"event_type": EVENT_TYPE, "event_payload": {"key": key}},
+                unfurl_links=False,
+                unfurl_media=False,
+                **message_arguments(message),
             )
+            answer = await self._change(location, "chat.postMessage", request)
             known[key] = Posted(location, str(answer["ts"]))
         return known[key]
 
     async def edit(self, posted: Posted, message: Message) -> None:
         """Replace a message; one that somebody deleted stays deleted."""
-        target = {"channel": posted.location.channel, "ts": posted.message_id}
+        request = self._web.chat_update(
+            channel=posted.location.channel, ts=posted.message_id, **message_arguments(message)
+        )
         try:
-            await self._call("chat.update", {**target, **message_arguments(message)})
+            await self._ask("chat.update", request)
         except Unreachable as error:
             if _code(error.__cause__) != "message_not_found":
                 raise
@@ -199,30 +195,16 @@ class Slack(Transport):
     async def upload(self, location: Location, name: str, data: bytes, key: str) -> None:
         """Upload a file; it is identified by a part of its file name that is made from the key."""
         known, named = await self._posted_in(location), filename(name, key)
-        if named in known:
-            return
-        ticket = await self._call(
-            "files.getUploadURLExternal", {"filename": named, "length": len(data)}
-        )
-        await self._send_file(str(ticket["upload_url"]), data)
-        file = {"id": ticket["file_id"], "title": name}
-        await self._change(
-            location,
-            "files.completeUploadExternal",
-            {"files": json.dumps([file]), "channel_id": location.channel, **_thread(location)},
-        )
-        known[named] = Posted(location, str(ticket["file_id"]))
-
-    async def _send_file(self, url: str, data: bytes) -> None:
-        timeout = aiohttp.ClientTimeout(total=self._settings.timeout_seconds)
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,
-                session.post(url, data=data) as answer,
-            ):
-                answer.raise_for_status()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(f"slack did not take a file: {type(error).__name__}") from error
+        if named not in known:
+            request = self._web.files_upload_v2(
+                filename=named,
+                content=data,
+                title=name,
+                channel=location.channel,
+                thread_ts=location.thread or None,
+            )
+            answer = await self._change(location, "a file", request)
+            known[named] = Posted(location, str(answer["file"]["id"]))
 
     # --- messages that were posted before -----------------------------------------------------
 
@@ -233,11 +215,11 @@ class Slack(Transport):
         return self._posted[location]
 
     async def _change(
-        self, location: Location, method: str, arguments: dict[str, Json]
+        self, location: Location, what: str, request: Awaitable[AsyncSlackResponse]
     ) -> dict[str, Json]:
-        """Call a method that posts something; if its answer is lost, it may or may not be there."""
+        """Return the answer to a post; if it is lost, what was posted may or may not be there."""
         try:
-            return await self._call(method, arguments)
+            return await self._ask(what, request)
         except (Unreachable, asyncio.CancelledError):
             self._posted.pop(location, None)
             raise
@@ -251,7 +233,8 @@ class Slack(Transport):
             method, pages = "conversations.replies", _PAGES
             arguments["ts"] = location.thread
         for _ in range(pages):
-            answer = await self._call(method, arguments)
+            request = self._web.api_call(method, http_verb="GET", params=arguments)
+            answer = await self._ask(method, request)
             for each in answer.get("messages") or []:
                 if each.get("user") == bot["user_id"] or each.get("bot_id") == bot["bot_id"]:
                     found |= posted_by_key(location, each)
@@ -265,33 +248,25 @@ class Slack(Transport):
     async def _identity(self) -> dict[str, str]:
         """Return the bot's own ids; asked once, before the first connection."""
         if not self._bot:
-            answer = await self._call("auth.test", {})
+            answer = await self._ask("auth.test", self._web.auth_test())
             self._bot = {name: str(answer.get(name) or "") for name in ("user_id", "bot_id")}
         return self._bot
 
-    async def _call(self, method: str, arguments: dict[str, Json]) -> dict[str, Json]:
-        """Call a method.
+    async def _ask(self, what: str, request: Awaitable[AsyncSlackResponse]) -> dict[str, Json]:
+        """Return the answer to a request.
 
         Raises:
-            Unreachable: it did not answer, or refused.
+            Unreachable: Slack did not answer, or refused.
         """
         try:
-            if method in _TAKE_JSON:
-                answer = await self._web.api_call(method, json=arguments)
-            else:
-                verb = "GET" if method.startswith("conversations.") else "POST"
-                answer = await self._web.api_call(method, http_verb=verb, params=arguments)
+            answer = await request
         except _LOST as error:
             code = _code(error)
             reason = code or describe_error(error)
             raise Unreachable(
-                f"slack did not take {method}: {reason}", remedy=_REMEDIES.get(code, "")
+                f"slack did not take {what}: {reason}", remedy=_REMEDIES.get(code, "")
             ) from error
         return answer.data if isinstance(answer.data, dict) else {}
-
-
-def _thread(location: Location) -> dict[str, Json]:
-    return {"thread_ts": location.thread} if location.thread else {}
 
 
 def _code(error: BaseException | None) -> str:
