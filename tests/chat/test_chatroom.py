@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.chat.bot_service import read_transport_settings
 from holdfast.chat.config import load_config
+from holdfast.chat.secrets import open_tokens
 from holdfast.chat.transports import make_transport
 from tests.chat.servers.matrix_environment import (
     MatrixEnvironment,
@@ -81,7 +81,8 @@ def test_an_environment_is_saved(directory: Path, environment: MatrixEnvironment
 def test_the_written_configuration_is_valid_and_not_overwritten(directory: Path) -> None:
     path = directory / CONFIGURATION
     config = load_config(path)
-    for name, opened in read_transport_settings(config, {}).items():
+    for name, section in config.transports.items():
+        opened = open_tokens(section, {})
         assert make_transport(name, opened.settings).name == "matrix"
     assert [asked.runbooks for asked in config.approvals] == [("rabbitmq-restart", "nova-restart")]
     path.write_text(path.read_text() + "# mine\n")

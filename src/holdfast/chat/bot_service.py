@@ -10,20 +10,8 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from holdfast.chat.bot import Bot
-from holdfast.chat.config import Config
-from holdfast.chat.secrets import OpenedSettings, ScrubbedLog, Scrubber, open_tokens
+from holdfast.chat.secrets import OpenedSettings, ScrubbedLog, Scrubber
 from holdfast.settings import Settings
-
-
-def read_transport_settings(
-    config: Config, environ: Mapping[str, str]
-) -> dict[str, OpenedSettings]:
-    """Return the settings of every transport, with their tokens read.
-
-    Raises:
-        InvalidInput: a token is not there, or other users may read it.
-    """
-    return {name: open_tokens(section, environ) for name, section in config.transports.items()}
 
 
 def make_scrubber(opened: Mapping[str, OpenedSettings], settings: Settings) -> Scrubber:

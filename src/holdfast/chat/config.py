@@ -33,7 +33,9 @@ EVERY = "*"
 Which = Annotated[tuple[Annotated[StrictStr, Field(min_length=1)], ...], Field(min_length=1)]
 
 
-class _Strict(BaseModel):
+class StrictModel(BaseModel):
+    """Takes no unknown keys."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -45,14 +47,14 @@ class Role(StrEnum):
     APPROVER = "approver"
 
 
-class Channel(_Strict):
+class Channel(StrictModel):
     """A channel of one platform, by the platform's own id for it."""
 
     transport: Name
     channel: Annotated[StrictStr, Field(min_length=1)]
 
 
-class _Selection(_Strict):
+class _Selection(StrictModel):
     """Sites and runbooks by name, or ``*`` for all."""
 
     sites: Which
@@ -76,7 +78,7 @@ class ApprovalRule(_Selection, ApprovalPolicy):
     deadline_seconds: Annotated[StrictInt, Field(ge=1)] = 900
 
 
-class SiteConfig(_Strict):
+class SiteConfig(StrictModel):
     """A site that chat may use, by the name it calls itself (``holdfast_site``).
 
     ``inventory`` is its directory under inventories/ where that has another name; ``channel`` is
@@ -87,7 +89,7 @@ class SiteConfig(_Strict):
     channel: Channel | None = None
 
 
-class Rates(_Strict):
+class Rates(StrictModel):
     """``commands`` a person may give in ``seconds``; progress is edited every ``edit_seconds``."""
 
     commands: Annotated[StrictInt, Field(ge=1)] = 20
@@ -95,7 +97,7 @@ class Rates(_Strict):
     edit_seconds: Annotated[StrictInt, Field(ge=1)] = 5
 
 
-class Config(_Strict):
+class Config(StrictModel):
     """The file of ``holdfast chat serve --config``."""
 
     transports: Annotated[dict[Name, dict[str, Json]], Field(min_length=1)]

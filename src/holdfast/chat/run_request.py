@@ -5,12 +5,12 @@ Neither the reason nor any value that somebody typed is ever an argument or in t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
+from holdfast.chat.config import StrictModel
 from holdfast.engine.driver import RunResult
 from holdfast.engine.engine import Engine
 from holdfast.engine.planner import Planner
@@ -19,11 +19,7 @@ from holdfast.plan.model import Plan
 from holdfast.runbook.model import ApprovalPolicy
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PlanRequest(_Strict):
+class PlanRequest(StrictModel):
     """A runbook at a site, with its inputs as typed; ``approval`` is needed before the run begins."""
 
     runbook: str
@@ -49,7 +45,7 @@ class PlanRequest(_Strict):
         return plan.begun_by_approval("May this run begin?", self.approval)
 
 
-class StartRun(_Strict):
+class StartRun(StrictModel):
     """Start exactly the plan that was shown, as the run of this id."""
 
     kind: Literal["start"] = "start"
@@ -62,7 +58,7 @@ class StartRun(_Strict):
     reason: str
 
 
-class ResumeRun(_Strict):
+class ResumeRun(StrictModel):
     """Resume a run."""
 
     kind: Literal["resume"] = "resume"
@@ -105,8 +101,3 @@ def drive(request: RunRequest, engine: Engine) -> RunResult:
             remedy=f"holdfast plan {plan.runbook} {plan.site}",
         )
     return engine.start(plan, request.by, request.reason, request.run)
-
-
-def child_environment(environ: Mapping[str, str], without: frozenset[str]) -> dict[str, str]:
-    """Return the environment of a run: the bot's, without the variables that hold its tokens."""
-    return {name: value for name, value in environ.items() if name not in without}

@@ -15,7 +15,7 @@ from holdfast.chat.delivery_state import DeliveryState
 from holdfast.chat.dependencies import BotDependencies
 from holdfast.chat.permissions import Permissions
 from holdfast.chat.run_launcher import ProcessLauncher
-from holdfast.chat.secrets import OpenedSettings
+from holdfast.chat.secrets import OpenedSettings, open_tokens
 from holdfast.chat.transports import make_transport
 from holdfast.cli import project
 from holdfast.cli.context import CommandContext
@@ -44,7 +44,9 @@ def serve(
     context = context_of(ctx)
     settings = load_config(config)
     settings.require_runbooks(project.runbooks(context.root))
-    opened = bot_service.read_transport_settings(settings, context.environ)
+    opened = {
+        name: open_tokens(section, context.environ) for name, section in settings.transports.items()
+    }
     transports = [make_transport(name, each.settings) for name, each in opened.items()]
     if check:
         sites, platforms = join_names(settings.sites), join_names(settings.transports)
@@ -59,8 +61,8 @@ def _dependencies(
     context: CommandContext, config: Config, opened: dict[str, OpenedSettings]
 ) -> BotDependencies:
     directory = context.settings.state_dir / "chat"
-    tokens = frozenset(name for each in opened.values() for name in each.variables)
-    environ = run_request.child_environment(context.environ, tokens)
+    tokens = {name for each in opened.values() for name in each.variables}
+    environ = {name: text for name, text in context.environ.items() if name not in tokens}
     return BotDependencies(
         config=config,
         permissions=Permissions(config),

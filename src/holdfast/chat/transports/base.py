@@ -7,8 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
 from holdfast.chat.backoff import Backoff
 from holdfast.chat.transport import (
     Capabilities,
@@ -28,12 +26,6 @@ and a restart must not begin because a connection came back."""
 
 Deliver = Callable[[Received, float], Awaitable[None]]
 """Takes what was received, and the seconds since it was written."""
-
-
-class TransportSettings(BaseModel):
-    """The section of a transport in the configuration."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Transport(ABC):

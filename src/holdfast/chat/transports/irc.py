@@ -30,6 +30,7 @@ from irc.events import codes
 from pydantic import Field
 
 from holdfast.chat.backoff import Backoff
+from holdfast.chat.config import StrictModel
 from holdfast.chat.transport import (
     Capabilities,
     Location,
@@ -42,7 +43,6 @@ from holdfast.chat.transport import (
 from holdfast.chat.transports.base import (
     Deliver,
     Transport,
-    TransportSettings,
     replace_mention,
 )
 from holdfast.text import strip_control
@@ -61,7 +61,7 @@ _CAPABILITIES = ("message-tags", "account-tag", "server-time", "batch")
 ServerConnection.buffer_class.errors = "replace"
 
 
-class IrcSettings(TransportSettings):
+class IrcSettings(StrictModel):
     """The section ``transports.irc``.
 
     ``account`` and ``password`` are the bot's own at the network's services (SASL PLAIN).

@@ -21,6 +21,7 @@ import nio
 from pydantic import Field
 
 from holdfast.chat.backoff import Backoff
+from holdfast.chat.config import StrictModel
 from holdfast.chat.transport import (
     ButtonPress,
     Capabilities,
@@ -32,7 +33,7 @@ from holdfast.chat.transport import (
     ReceivedMessage,
     Unreachable,
 )
-from holdfast.chat.transports.base import Deliver, Transport, TransportSettings
+from holdfast.chat.transports.base import Deliver, Transport
 from holdfast.chat.transports.matrix_format import (
     edit_content,
     file_content,
@@ -58,7 +59,7 @@ _REMEDIES = {
 }
 
 
-class MatrixSettings(TransportSettings):
+class MatrixSettings(StrictModel):
     """The section ``transports.matrix``. ``rooms`` are ids (``!…``); the bot is in no other room."""
 
     homeserver: Annotated[str, Field(pattern=r"^https?://\S+$")]

@@ -26,6 +26,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from holdfast.chat.backoff import Backoff
+from holdfast.chat.config import StrictModel
 from holdfast.chat.transport import (
     Capabilities,
     Location,
@@ -38,7 +39,6 @@ from holdfast.chat.transport import (
 from holdfast.chat.transports.base import (
     Deliver,
     Transport,
-    TransportSettings,
     describe_error,
 )
 from holdfast.chat.transports.slack_format import (
@@ -64,7 +64,7 @@ _REMEDIES = {
 }
 
 
-class SlackSettings(TransportSettings):
+class SlackSettings(StrictModel):
     """The section ``transports.slack``. ``base_url`` is another server than Slack's, for tests."""
 
     bot_token: Annotated[str, Field(min_length=1, repr=False)]
