@@ -35,7 +35,6 @@ from holdfast.journal.events import GateJudged
 from holdfast.model import GATE_DEADLINE_SECONDS, Json, Outcome, Phase, Settle
 from holdfast.play_context import LeaseRenewal, PlayContext, Variables
 from holdfast.probes.base import CommandResult, ProbeContext
-from holdfast.store.database import Store
 from holdfast.text import count_of
 
 STANDING = "standing"
@@ -59,11 +58,7 @@ class ActionModule(HoldfastAction):
 
     ARGUMENTS: ClassVar[ArgumentSpec] = {
         "claims": {"type": "list", "elements": "raw", "required": True},
-        "phase": {
-            "type": "str",
-            "choices": [*Phase, "sweep", "check"],
-            "required": True,
-        },
+        "phase": {"type": "str", "choices": [*Phase, "sweep", "check"], "required": True},
         "settle_seconds": {"type": "float", "default": 0.0},
         "settle_readings": {"type": "int", "default": 1},
         "deadline_seconds": {"type": "float"},
@@ -100,12 +95,14 @@ class ActionModule(HoldfastAction):
             variables=_site_variables(claims, host, variables, self.variables_of),
             shell=_ConnectionShell(self),
         )
-        journal = None if self.check_mode else _GateJournal.of(variables)
+        run = None if self.check_mode else PlayContext.of(variables)
+        renewal = LeaseRenewal(open_state(), run, datetime.now(UTC)) if run else None
         timer = Timer(time.monotonic, threading.Event().wait)
-        reporter = _ReadingReporter(self, host, timing, journal)
+        reporter = _ReadingReporter(self, host, timing, renewal)
         result = run_gate(claims, context, timing, timer, reporter)
-        if journal:
-            journal.append(host, self._task.name, arguments["phase"], result)
+        if renewal:
+            event = _gate_judged(host, self._task.name, arguments["phase"], result)
+            renewal.store.append(renewal.run.run, event)
         message = _message(host, arguments["phase"], result, timing)
         return {
             "failed": result.outcome is not Outcome.PASS,
@@ -140,52 +137,36 @@ class _ConnectionShell:
         return CommandResult(answer["rc"], answer["stdout"], answer["stderr"])
 
 
-class _GateJournal:
-    """Appends a gate's verdicts to the run's journal, and renews a lease taken by hand."""
-
-    def __init__(self, store: Store, run: PlayContext) -> None:
-        self._store, self._run = store, run
-        self._renewal = LeaseRenewal(store, run, datetime.now(UTC))
-
-    @classmethod
-    def of(cls, variables: Variables) -> _GateJournal | None:
-        run = PlayContext.of(variables)
-        return cls(open_state(), run) if run else None
-
-    def renew(self) -> None:
-        self._renewal.at(datetime.now(UTC))
-
-    def append(self, host: str, gate: str, phase: str, result: GateResult) -> None:
-        event = GateJudged(
-            at=datetime.now(UTC),
-            host=host,
-            gate=gate,
-            phase=phase,
-            outcome=result.outcome,
-            verdicts=[verdict.as_json() for verdict in result.verdicts],
-            readings=result.readings,
-            seconds=round(result.seconds, 3),
-        )
-        self._store.append(self._run.run, event)
-
-
 class _ReadingReporter:
     """Called with each reading: shows it if it has changed, and renews the lease."""
 
     def __init__(
-        self, action: ActionModule, host: str, timing: GateTiming, journal: _GateJournal | None
+        self, action: ActionModule, host: str, timing: GateTiming, renewal: LeaseRenewal | None
     ) -> None:
-        self._action, self._host, self._timing, self._journal = action, host, timing, journal
+        self._action, self._host, self._timing, self._renewal = action, host, timing, renewal
         self._shown: tuple[str, float] = ("", 0.0)
 
     def __call__(self, reading: Reading) -> None:
-        if self._journal:
-            self._journal.renew()
+        if self._renewal:
+            self._renewal.at(datetime.now(UTC))
         line = describe(self._host, reading, self._timing)
         without_time, elapsed = line.rpartition(" (")[0], reading.elapsed.total_seconds()
         if without_time != self._shown[0] or elapsed - self._shown[1] >= QUIET_SECONDS:
             self._action.show(line)
             self._shown = (without_time, elapsed)
+
+
+def _gate_judged(host: str, gate: str, phase: str, result: GateResult) -> GateJudged:
+    return GateJudged(
+        at=datetime.now(UTC),
+        host=host,
+        gate=gate,
+        phase=phase,
+        outcome=result.outcome,
+        verdicts=[verdict.as_json() for verdict in result.verdicts],
+        readings=result.readings,
+        seconds=round(result.seconds, 3),
+    )
 
 
 def _claims(arguments: dict[str, Any], variables: Variables) -> list[BoundClaim]:

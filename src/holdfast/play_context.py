@@ -7,7 +7,7 @@ variables are given as plain values (docs/architecture.md, "How a play and the e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from holdfast.errors import InvalidInput, LeaseHeld, LeaseLost
@@ -77,7 +77,18 @@ def take_by_hand(store: Store, request: LeaseRequest, holder: Holder, now: datet
     holder = earlier.holder if earlier else holder
     grant = store.take(holder, scopes, BY_HAND_TTL, now)
     if earlier is None:
-        store.append(grant.run, _run_opened(request, holder, now))
+        opened = RunOpened(
+            at=now,
+            runbook="",
+            runbook_hash="",
+            playbook=request.title,
+            site=request.site,
+            by=holder.by,
+            reason=holder.reason,
+            controller=holder.controller,
+            process=holder.process,
+        )
+        store.append(grant.run, opened)
         store.append(grant.run, LeaseTaken(at=now, tokens=dict(grant.tokens)))
     return PlayContext(grant, by_hand=True)
 
@@ -185,24 +196,4 @@ def require_lease(run: PlayContext | None) -> PlayContext:
 
 def _same(row: LeaseRow, holder: Holder) -> bool:
     """Tell whether a lease is held by this very process."""
-    other = row.holder
-    return (other.controller, other.boot_id, other.process, other.process_started) == (
-        holder.controller,
-        holder.boot_id,
-        holder.process,
-        holder.process_started,
-    )
-
-
-def _run_opened(request: LeaseRequest, holder: Holder, now: datetime) -> RunOpened:
-    return RunOpened(
-        at=now,
-        runbook="",
-        runbook_hash="",
-        playbook=request.title,
-        site=request.site,
-        by=holder.by,
-        reason=holder.reason,
-        controller=holder.controller,
-        process=holder.process,
-    )
+    return replace(row.holder, run=holder.run, by=holder.by, reason=holder.reason) == holder

@@ -55,15 +55,11 @@ class AnsibleInventory:
                 f"{path}: {listing['site']!r} (holdfast_site) is not a valid name of a site",
                 remedy="use letters, digits, `.`, `_` and `-`: leases are named <site>/<service>",
             )
-        if listing["unmatched"]:
+        selected, unmatched = listing["selected"], listing["unmatched"]
+        if selected == []:
+            part = f": {unmatched!r}" if unmatched else ""
             raise InvalidInput(
-                f"--limit {limit!r}: {listing['unmatched']!r} matches no host of {path}",
-                remedy=f"see its hosts: ansible-inventory -i {path} --graph",
-            )
-        selected = listing["selected"]
-        if selected is not None and not selected:
-            raise InvalidInput(
-                f"--limit {limit!r} matches no host of {path}",
+                f"--limit {limit!r}{part} matches no host of {path}",
                 remedy=f"see its hosts: ansible-inventory -i {path} --graph",
             )
         return SiteInventory(

@@ -12,11 +12,20 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from ansible import constants
+from ansible.cli import CLI
+from ansible.errors import AnsibleError
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import EncryptedString
+from ansible.plugins.loader import init_plugin_loader
+from ansible.template import Templar
+from ansible.vars.manager import VariableManager
+from ansible.vars.plugins import get_vars_from_inventory_sources
+
 
 def main(arguments: list[str]) -> int:
     """Print the inventory ``arguments[0]``, limited to ``arguments[1]`` if that is not empty."""
-    from ansible.errors import AnsibleError  # noqa: PLC0415  # Ansible's imports belong to this process
-
     source, limit = arguments
     try:
         listing = _listing(source, limit)
@@ -47,8 +56,6 @@ def _listing(source: str, limit: str) -> dict[str, Any]:
 
 def _selected(inventory: Any, limit: str) -> tuple[list[str], str]:
     """Return the hosts of the limit, and the first part of it that matches none."""
-    from ansible.errors import AnsibleError  # noqa: PLC0415  # as below
-
     inventory.subset(limit)
     # Ansible takes a limit without a pattern (a comma, an empty file) for no limit, which is all hosts,
     # and drops an open bracket. Only this private attribute has the patterns that it made.
@@ -63,13 +70,6 @@ def _selected(inventory: Any, limit: str) -> tuple[list[str], str]:
 
 
 def _load(source: str) -> tuple[Any, Any, Any]:
-    from ansible import constants  # noqa: PLC0415  # as above
-    from ansible.cli import CLI  # noqa: PLC0415  # as above
-    from ansible.inventory.manager import InventoryManager  # noqa: PLC0415  # as above
-    from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415  # as above
-    from ansible.plugins.loader import init_plugin_loader  # noqa: PLC0415  # as above
-    from ansible.vars.manager import VariableManager  # noqa: PLC0415  # as above
-
     init_plugin_loader()
     loader = DataLoader()
     identities = constants.DEFAULT_VAULT_IDENTITY_LIST
@@ -79,8 +79,6 @@ def _load(source: str) -> tuple[Any, Any, Any]:
 
 
 def _site_name(loader: Any, variables: Any, hosts: list[Any]) -> str:
-    from ansible.template import Templar  # noqa: PLC0415  # as above
-
     known = variables.get_vars(host=hosts[0], include_hostvars=False) if hosts else {}
     if "holdfast_site" not in known:
         return ""
@@ -89,10 +87,6 @@ def _site_name(loader: Any, variables: Any, hosts: list[Any]) -> str:
 
 def _decrypt_everything(loader: Any, source: str, entities: list[Any]) -> None:
     """Read every file of variables once and decrypt what is encrypted in it."""
-    from ansible.errors import AnsibleError  # noqa: PLC0415  # as above
-    from ansible.parsing.vault import EncryptedString  # noqa: PLC0415  # as above
-    from ansible.vars.plugins import get_vars_from_inventory_sources  # noqa: PLC0415  # as above
-
     for entity in entities:
         try:
             variables = get_vars_from_inventory_sources(loader, [source], [entity], "task")

@@ -15,6 +15,7 @@ from holdfast.journal.events import HostEnd, PlayEnd
 from holdfast.model import Json
 from holdfast.text import strip_control
 
+_KINDS = ("processed", "dark", "failures")  # of Ansible's final statistics
 _READING = re.compile(r"gate (\S+) ")
 _MESSAGE_CHARACTERS = 2000
 """How much of a message is kept, from its end; a task may print megabytes."""
@@ -27,7 +28,7 @@ class PlayOutcome:
         self._expected = tuple(expected)
         self._task = ""
         self._messages: dict[str, str] = {}
-        self._stats: Mapping[str, Mapping[str, int]] | None = None
+        self._stats: Mapping[str, Mapping[str, int]] = {}
         self._tail: deque[str] = deque(maxlen=12)
 
     def add(self, event: Mapping[str, Json]) -> Iterator[Progress]:
@@ -70,19 +71,16 @@ class PlayOutcome:
             yield Progress(reading[1], self._task, line)
 
     def _end(self, host: str) -> HostEnd:
-        if self._stats is None or host not in self._stats.get("processed", {}):
-            unreached = host in (self._stats or {}).get("dark", {})
-            return "unreachable" if unreached else "absent"
-        if self._stats.get("dark", {}).get(host):
+        processed, dark, failures = (self._stats.get(kind, {}) for kind in _KINDS)
+        if host not in processed:
+            return "unreachable" if host in dark else "absent"
+        if dark.get(host):
             return "unreachable"
-        return "failed" if self._stats.get("failures", {}).get(host) else "ok"
+        return "failed" if failures.get(host) else "ok"
 
     def _unexpected(self) -> set[str]:
         """Return the hosts that took part and are not in the limit, such as those of a check."""
-        if self._stats is None:
-            return set()
-        kinds = ("processed", "dark", "failures")
-        took_part = {host for kind in kinds for host in self._stats.get(kind, {})}
+        took_part = {host for kind in _KINDS for host in self._stats.get(kind, {})}
         return took_part - set(self._expected)
 
     def _messages_of_failed(self, hosts: Mapping[str, HostEnd]) -> dict[str, str]:

@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -47,9 +47,8 @@ _RUNNER_VARIABLES = (
     "RUNNER_ONLY_FAILED_EVENTS",
 )
 _TICK_SECONDS = 0.2
-_SIGTERM_SECONDS = 10.0
-"""How long ansible-playbook and its children get to end after SIGTERM; they need 0.3 s."""
-_SIGKILL_SECONDS = 5.0
+_END = ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
+"""The signals that end a play, and the seconds its processes get to end after each; they need 0.3 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +70,10 @@ class AnsibleRunner:
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
     ) -> PlayResult:
-        """Start the play and return when it, and every process of it, has ended.
-
-        Raises:
-            InvalidInput: its directory or files cannot be made; nothing was touched.
-        """
-        place = _PlayDirectory.make(self.state_dir, play)
+        """Start the play and return when it has ended, as ``PlayRunner.run`` says."""
+        place = _PlayDirectory(self.state_dir / "runs" / play.run / play.ident)
+        with _writable(place.directory):
+            place.make(self.state_dir)
         try:
             with _writable(place.directory):
                 place.write(play, self.state_url, self.state_dir)
@@ -85,7 +82,7 @@ class AnsibleRunner:
             place.clean()
 
     def end_strays(self, run: str) -> list[int]:
-        """End the processes of a dead driver's plays, by SIGTERM and then SIGKILL; return their ids."""
+        """End the processes of a dead driver's plays and return their ids."""
         found = sorted(self.processes_of(run))
         self._end(run)
         return found
@@ -163,12 +160,10 @@ class AnsibleRunner:
 
     def _end(self, run: str) -> None:
         """Send SIGTERM to every process of the run, SIGKILL to those that remain; return when all have ended."""
-        for number, timeout in (
-            (signal.SIGTERM, _SIGTERM_SECONDS),
-            (signal.SIGKILL, _SIGKILL_SECONDS),
-        ):
+        for number, timeout in _END:
             for process in self.processes_of(run):
-                _signal(process, number)
+                with suppress(ProcessLookupError):
+                    os.kill(process, number)
             if self._all_ended(run, timeout):
                 return
 
@@ -181,33 +176,19 @@ class AnsibleRunner:
         return True
 
 
-@dataclass(frozen=True, slots=True)
 class _PlayDirectory:
     """The private directory of one play and the files in it."""
 
-    directory: Path
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.variables, self.config = directory / "variables.json", directory / "config.yml"
+        self.limit = directory / "limit"
 
-    @classmethod
-    def make(cls, state_dir: Path, play: Play) -> _PlayDirectory:
-        directory = state_dir / "runs" / play.run / play.ident
-        with _writable(directory):
-            state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for parent in (directory.parent.parent, directory.parent):
-                parent.mkdir(mode=0o700, exist_ok=True)
-            directory.mkdir(mode=0o700)
-        return cls(directory)
-
-    @property
-    def variables(self) -> Path:
-        return self.directory / "variables.json"
-
-    @property
-    def config(self) -> Path:
-        return self.directory / "config.yml"
-
-    @property
-    def limit(self) -> Path:
-        return self.directory / "limit"
+    def make(self, state_dir: Path) -> None:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for parent in (self.directory.parent.parent, self.directory.parent):
+            parent.mkdir(mode=0o700, exist_ok=True)
+        self.directory.mkdir(mode=0o700)
 
     def write(self, play: Play, state_url: str, state_dir: Path) -> None:
         """Write the files that the play reads; from the start only their owner can read them."""
@@ -253,10 +234,3 @@ def _next_event(events: Events) -> Mapping[str, Json]:
         return events.get(timeout=_TICK_SECONDS)
     except Empty:
         return {}
-
-
-def _signal(process: int, number: signal.Signals) -> None:
-    try:
-        os.kill(process, number)
-    except ProcessLookupError:
-        return

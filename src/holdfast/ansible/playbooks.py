@@ -14,7 +14,7 @@ from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.plan.model import Playbook
 from holdfast.policy import POLICY_VARIABLE, PlaybookPolicy
-from holdfast.text import closest
+from holdfast.text import did_you_mean
 
 _ENGINE_PREFIX = "holdfast_"
 
@@ -41,11 +41,7 @@ class AnsiblePlaybooks:
     project: Path
 
     def read(self, name: str, variables: Mapping[str, Json]) -> Playbook:
-        """Return the playbook of that name; templates in its policy may use the step's variables.
-
-        Raises:
-            InvalidInput: there is no such playbook, or it has no valid policy.
-        """
+        """Return the playbook, as ``PlaybookReader.read`` says."""
         path = self._path(name)
         plays = [play for play in load_yaml(path) or [] if isinstance(play, dict)]
         declared = [play for play in plays if POLICY_VARIABLE in (play.get("vars") or {})]
@@ -62,8 +58,7 @@ class AnsiblePlaybooks:
         directory = self.project / "playbooks"
         names = sorted(path.name for path in directory.glob("*.yml"))
         if name not in names:
-            near = closest(name, names)
-            hint = f"did you mean {near}?" if near else f"there are: {', '.join(names)}"
+            hint = did_you_mean(name, names)
             raise InvalidInput(f"there is no playbook {name!r} in {directory}; {hint}")
         return directory / name
 

@@ -13,7 +13,6 @@ from holdfast.engine.run_lookup import driver_of, read_run
 from holdfast.errors import InvalidInput, Refused
 from holdfast.journal import events as ev
 from holdfast.journal.run_state import RunState, Status
-from holdfast.model import Grant, Holder
 from holdfast.plan.model import Plan, plan_of
 from holdfast.store.leases import LeaseRow
 
@@ -32,8 +31,6 @@ class Engine:
     def planner(self) -> Planner:
         """The planner, with the inventories and playbooks of this engine."""
         return self._dependencies.planner
-
-    # --- runs ---------------------------------------------------------------------------------
 
     def new_run(self, runbook: str) -> str:
         """Return a run id that is not used yet."""
@@ -78,7 +75,16 @@ class Engine:
         ended = self._end_strays(run, plan)
         now = self._clock()
         grant = self._store.take(holder, plan.leases, TTL, now)
-        self._journal_resume(holder, grant, ended)
+        resumed = ev.Resumed(
+            at=now,
+            by=by,
+            reason=reason,
+            controller=holder.controller,
+            process=holder.process,
+            ended=ended,
+        )
+        self._store.append_guarded(grant, resumed, now)
+        self._store.append_guarded(grant, ev.LeaseTaken(at=now, tokens=dict(grant.tokens)), now)
         return Driver(self._dependencies, plan, holder, grant=grant, known_seq=state.seq).drive()
 
     def request_abort(self, run: str, by: str, *, hard: bool = False) -> RunState:
@@ -124,8 +130,6 @@ class Engine:
         self._store.append(run, approved)
         return self.state(run)
 
-    # --- reading ------------------------------------------------------------------------------
-
     def state(self, run: str) -> RunState:
         """Return the state of a run.
 
@@ -138,8 +142,6 @@ class Engine:
     def driver(self, state: RunState) -> LeaseRow | None:
         """Return the lease of the run's driver; None for a run that stopped or whose driver died."""
         return driver_of(self._store, state, self._clock())
-
-    # --- resuming -----------------------------------------------------------------------------
 
     def _resumable(self, state: RunState) -> Plan:
         """Return the run's own plan; raise ``InvalidInput`` where it cannot be resumed."""
@@ -173,19 +175,6 @@ class Engine:
         if any(not self._dependencies.driver_gone(holder) for holder in drivers):
             return []
         return self._dependencies.runner.end_strays(run)
-
-    def _journal_resume(self, holder: Holder, grant: Grant, ended: list[int]) -> None:
-        now = self._clock()
-        resumed = ev.Resumed(
-            at=now,
-            by=holder.by,
-            reason=holder.reason,
-            controller=holder.controller,
-            process=holder.process,
-            ended=ended,
-        )
-        self._store.append_guarded(grant, resumed, now)
-        self._store.append_guarded(grant, ev.LeaseTaken(at=now, tokens=dict(grant.tokens)), now)
 
     def _refuse_by_hand(self, state: RunState) -> None:
         """Refuse for a play that runs by hand: it has no driver that could read the request."""

@@ -36,11 +36,7 @@ def upgrade_event(event: Data, source: str) -> dict[str, Json]:
 
 
 def upgrade_plan(plan: Data, source: str) -> dict[str, Json]:
-    """Return a plan as this Holdfast would have written it; ``source`` names it in the error.
-
-    Raises:
-        StateUnusable: it was written by a newer Holdfast.
-    """
+    """Return a plan as this Holdfast would have written it; the rest as for an event."""
     return _upgrade(plan, source, _PLAN_UPGRADES)
 
 
@@ -89,10 +85,5 @@ def _event_1_to_2(event: dict[str, Json]) -> dict[str, Json]:
     return event
 
 
-def _plan_1_to_2(plan: dict[str, Json]) -> dict[str, Json]:
-    """Return the plan as it is: schema 2 added the number alone."""
-    return plan
-
-
 _EVENT_UPGRADES: dict[int, Upgrade] = {1: _event_1_to_2}
-_PLAN_UPGRADES: dict[int, Upgrade] = {1: _plan_1_to_2}
+_PLAN_UPGRADES: dict[int, Upgrade] = {1: lambda plan: plan}  # schema 2 added the number alone

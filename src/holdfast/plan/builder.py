@@ -86,8 +86,6 @@ class _Planner:
             fault = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in fault["loc"])
             raise RunbookError(self.runbook.path, step.line, f"{where}: {fault['msg']}") from None
-        except RunbookError:
-            raise
         except InvalidInput as error:
             raise RunbookError(
                 self.runbook.path, step.line, f"step {step.number}: {error}"

@@ -19,10 +19,6 @@ from holdfast.policy import PlaybookPolicy
 from holdfast.runbook.model import ApprovalPolicy, SettleSpec
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 @dataclass(frozen=True, slots=True)
 class Playbook:
     """A restart playbook as the engine sees it: its policy and the variables it understands."""
@@ -45,7 +41,9 @@ class SiteInventory:
     selected: frozenset[str] | None = None
 
 
-class _Planned(_Frozen):
+class _Planned(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     number: int
     title: str
     deadline_seconds: int | None = None
@@ -99,13 +97,13 @@ PlannedStep = Annotated[
 ]
 
 
-class Plan(_Frozen):
+class Plan(BaseModel):
     """A runbook applied to a site. Pure data: made without touching anything, kept in the journal.
 
     ``site`` is the site's name, ``inventory`` its directory; ``leases`` are the scopes to hold.
     """
 
-    model_config = ConfigDict(serialize_by_alias=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
     schema_number: SchemaNumber = Field(default=SCHEMA, alias="schema")
     runbook: str

@@ -65,18 +65,14 @@ def _value(name: str, spec: Input, given: str | None) -> Json:
             )
         given = str(spec.default)
     if spec.type == "bool":
-        return _boolean(name, given)
+        if given.lower() not in _BOOLEANS:
+            raise InvalidInput(f"input {name}: {given!r} is neither true nor false")
+        return _BOOLEANS[given.lower()]
     if spec.type == "int":
         return _integer(name, spec, given)
     if not re.fullmatch(spec.pattern, given) or REFERENCE.fullmatch(given):
         raise InvalidInput(f"input {name}: {given!r} does not match the pattern {spec.pattern}")
     return given
-
-
-def _boolean(name: str, given: str) -> bool:
-    if given.lower() not in _BOOLEANS:
-        raise InvalidInput(f"input {name}: {given!r} is neither true nor false")
-    return _BOOLEANS[given.lower()]
 
 
 def _integer(name: str, spec: Input, given: str) -> int:

@@ -108,11 +108,9 @@ def _steps(path: str, sections: Sequence[_Section], head: FrontMatter) -> Iterat
         if int(numbered[1]) != expected:
             raise RunbookError(path, section.line, f"expected step {expected}, not {numbered[1]}")
         if len(section.blocks) != 1:
-            found = "none" if not section.blocks else str(len(section.blocks))
-            message = (
-                f"step {expected} needs exactly one fenced block tagged `step`, it has {found}"
-            )
-            raise RunbookError(path, section.line, message)
+            need = f"step {expected} needs exactly one fenced block tagged `step`"
+            found = f"{need}, it has {len(section.blocks) or 'none'}"
+            raise RunbookError(path, section.line, found)
         yield _step(path, section, expected, numbered[2], head)
         expected += 1
     if expected == 1:
@@ -127,13 +125,8 @@ def _step(path: str, section: _Section, number: int, title: str, head: FrontMatt
     for location, name in references(located.value):
         if name not in head.inputs:
             raise located.error(location, f"${name} is no input of this runbook")
-    return Step(
-        number=number,
-        title=title,
-        prose=section.text,
-        line=_line(block),
-        work=_work(located),
-    )
+    line, work = _line(block), _work(located)
+    return Step(number=number, title=title, prose=section.text, line=line, work=work)
 
 
 def _work(located: LocatedYaml) -> WorkStep:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -25,16 +25,11 @@ class LocatedYaml:
     value: dict[str, Json]
     lines: Mapping[Location, int]
 
-    def line(self, location: Sequence[str | int]) -> int:
-        """Return the line of the deepest part of ``location`` that is in the file."""
-        for length in range(len(location), -1, -1):
-            if tuple(location[:length]) in self.lines:
-                return self.lines[tuple(location[:length])]
-        return self.lines[()]
-
-    def error(self, location: Sequence[str | int], message: str) -> RunbookError:
-        """Return an error that points to ``location``."""
-        return RunbookError(self.path, self.line(location), message)
+    def error(self, location: Location, message: str) -> RunbookError:
+        """Return an error with the line of the deepest part of ``location`` that is in the file."""
+        parts = (location[:length] for length in range(len(location), -1, -1))
+        line = next(self.lines[part] for part in parts if part in self.lines)
+        return RunbookError(self.path, line, message)
 
     def to(self, model: type[_M]) -> _M:
         """Validate the mapping and return it as a model.
@@ -45,7 +40,25 @@ class LocatedYaml:
         try:
             return model.model_validate(self.value)
         except ValidationError as error:
-            raise _first_error(self, model, error) from None
+            raise self._first_error(model, error) from None
+
+    def _first_error(self, model: type[BaseModel], error: ValidationError) -> RunbookError:
+        # Unknown keys first: a misspelt key also shows as a missing one, and its line is the better hint.
+        faults = error.errors(include_url=False)
+        fault = min(faults, key=lambda fault: fault["type"] != "extra_forbidden")
+        location = tuple(part for part in fault["loc"] if part != "[key]")
+        name = ".".join(str(part) for part in location if not _names_a_type(part))
+        message = f"{name}: {fault['msg'].removeprefix('Value error, ')}"
+        if fault["type"] == "missing":
+            message = f"{name} is missing"
+        elif fault["type"] == "extra_forbidden":
+            hint = (
+                f"; {did_you_mean(str(location[0]), model.model_fields)}"
+                if len(location) == 1
+                else ""
+            )
+            message = f"unknown key {name!r}{hint}"
+        return self.error(location, message)
 
 
 def load_located(path: str, text: str, first_line: int) -> LocatedYaml:
@@ -87,29 +100,6 @@ def _collect(
             _collect(path, value, (*at, index), first_line, lines)
 
 
-def _first_error(
-    located: LocatedYaml, model: type[BaseModel], error: ValidationError
-) -> RunbookError:
-    # Unknown keys first: a misspelt key also shows as a missing one, and its line is the better hint.
-    faults = sorted(
-        error.errors(include_url=False), key=lambda fault: fault["type"] != "extra_forbidden"
-    )
-    fault = faults[0]
-    location = tuple(part for part in fault["loc"] if part != "[key]")
-    name = ".".join(str(part) for part in location if not _names_a_type(part))
-    if fault["type"] == "extra_forbidden":
-        return located.error(location, f"unknown key {name!r}{_hint(model, location)}")
-    if fault["type"] == "missing":
-        return located.error(location, f"{name} is missing")
-    return located.error(location, f"{name}: {fault['msg'].removeprefix('Value error, ')}")
-
-
 def _names_a_type(part: str | int) -> bool:
     """Return whether a part of a location is the type of a union that pydantic tried."""
     return isinstance(part, str) and ("[" in part or part in {"int", "str", "constrained-int"})
-
-
-def _hint(model: type[BaseModel], location: Location) -> str:
-    if len(location) != 1:
-        return ""
-    return f"; {did_you_mean(str(location[0]), model.model_fields)}"

@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, NullPool, StaticPool, create_engine, event
@@ -45,7 +44,8 @@ def make_engine(url: str) -> Engine:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # `sqlite://` names a database in memory, which lives as long as its one connection: for tests.
     pool = NullPool if target.database else StaticPool
-    engine = create_engine(target, poolclass=pool, connect_args=_sqlite_arguments(target))
+    arguments = {} if "timeout" in target.query else {"timeout": _BUSY_SECONDS}
+    engine = create_engine(target, poolclass=pool, connect_args=arguments)
     event.listen(engine, "connect", _durable)
     event.listen(engine, "begin", _begin_immediate)
     return engine
@@ -55,10 +55,6 @@ def sqlite_path(url: URL) -> Path | None:
     """Return the file of an SQLite URL; None for other databases and for ``file:`` URIs."""
     is_file = url.get_backend_name() == "sqlite" and url.database and "uri" not in url.query
     return Path(str(url.database)) if is_file else None
-
-
-def _sqlite_arguments(url: URL) -> dict[str, Any]:
-    return {} if "timeout" in url.query else {"timeout": _BUSY_SECONDS}
 
 
 def _durable(connection: sqlite3.Connection, _record: object) -> None:

@@ -70,7 +70,10 @@ def open_store(settings: Settings, gone: Callable[[Holder], bool] = is_gone) -> 
 
 
 class Store:
-    """The journal and the leases. Safe to use from several threads, processes and controllers."""
+    """The journal and the leases. Safe to use from several threads, processes and controllers.
+
+    Every method raises ``StateUnusable`` where the database cannot be read or written.
+    """
 
     def __init__(
         self,
@@ -79,19 +82,12 @@ class Store:
         gone: Callable[[Holder], bool],
         wait: Callable[[float], object] = wait_seconds,
     ) -> None:
-        self._engine = engine
-        self._where = where
-        self._gone = gone
-        self._wait = wait
+        self._engine, self._where, self._gone, self._wait = engine, where, gone, wait
 
     # --- events -------------------------------------------------------------------------------
 
     def new_run(self, name: str, now: datetime) -> str:
-        """Return a run id that is not used yet, such as ``20261121-2304-rabbitmq-restart-k3f9``.
-
-        Raises:
-            StateUnusable: the database cannot be read.
-        """
+        """Return a run id that is not used yet, such as ``20261121-2304-rabbitmq-restart-k3f9``."""
         while True:
             tail = "".join(secrets.choice(_ALPHABET) for _ in range(4))
             run = f"{now:%Y%m%d-%H%M}-{name}-{tail}"
@@ -99,19 +95,11 @@ class Store:
                 return run
 
     def append(self, run: str, event: Event) -> Recorded:
-        """Append the event to the run's journal; it is durable when this returns.
-
-        Raises:
-            StateUnusable: it could not be written.
-        """
+        """Append the event to the run's journal; it is durable when this returns."""
         return self._change(lambda connection: _append(connection, run, event))
 
     def append_next(self, run: str, event: Event, after: int) -> bool:
-        """Append the event only if ``after`` is the run's last one; return whether it was appended.
-
-        Raises:
-            StateUnusable: it could not be written.
-        """
+        """Append the event only if ``after`` is the run's last one; return whether it was appended."""
 
         def append_if_next(connection: Connection) -> bool:
             if _last(connection, run) != after:
@@ -129,7 +117,6 @@ class Store:
 
         Raises:
             LeaseLost: a token is no longer valid; nothing was written.
-            StateUnusable: it could not be written.
         """
 
         def append_if_valid(connection: Connection) -> Recorded:
@@ -144,16 +131,12 @@ class Store:
         """Return the run's events with ``seq`` greater than ``after``, in order; none for an unknown run.
 
         Raises:
-            StateUnusable: the database cannot be read, or an event is damaged or of a newer Holdfast.
+            StateUnusable: also for an event that is damaged, or that a newer Holdfast wrote.
         """
         return list(self.each(run, after))
 
     def each(self, run: str, after: int = 0) -> Iterator[Recorded]:
-        """Yield the same, a page at a time: the journal of a large fleet need not fit into memory.
-
-        Raises:
-            StateUnusable: as ``read``.
-        """
+        """Yield the same, a page at a time: the journal of a large fleet need not fit into memory."""
         while rows := self._rows(run, after):
             yield from (self._recorded(run, row.seq, row.body) for row in rows)
             after = rows[-1].seq
@@ -207,11 +190,7 @@ class Store:
         return self._change(take_all)
 
     def would_take(self, holder: Holder, scopes: Mapping[str, LeaseMode], now: datetime) -> None:
-        """Return only if ``take`` would succeed now; changes nothing.
-
-        Raises:
-            LeaseHeld: another holder excludes it; the error says who, since when and why.
-        """
+        """Return only if ``take`` would succeed now, raise as it would otherwise; changes nothing."""
         with self._reading() as connection:
             for scope in _scopes(connection, scopes):
                 valid = scope.valid(now, self._gone)
@@ -267,7 +246,7 @@ class Store:
         """Run ``change`` in one transaction, and after a lost race again, from its first reading."""
 
         def attempt() -> _T:
-            with self._transaction() as connection:
+            with unusable(self._where), _races(), self._engine.begin() as connection:
                 return change(connection)
 
         try:
@@ -277,11 +256,6 @@ class Store:
                 f"{self._where}: {_RACES.attempts} attempts to write all met another writer",
                 remedy="see what else uses this database, then repeat the command",
             ) from None
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with unusable(self._where), _races(), self._engine.begin() as connection:
-            yield connection
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -332,7 +306,7 @@ def _scopes(connection: Connection, names: Iterable[str]) -> list[Scope]:
     ordered = sorted(names)
     rows = connection.execute(select(LEASES).where(LEASES.c.scope.in_(ordered))).all()
     known = {
-        row.scope: Scope(row.scope, row.version, row.token, leases.load_rows(row.holders))
+        row.scope: Scope(row.scope, row.version, row.token, leases.ROWS.validate_json(row.holders))
         for row in rows
     }
     return [known.get(name, Scope(name, version=0, token=0)) for name in ordered]
@@ -343,7 +317,7 @@ def _swap(connection: Connection, old: Scope, new: Scope) -> None:
     values = {
         "version": old.version + 1,
         "token": new.token,
-        "holders": leases.dump_rows(new.rows),
+        "holders": leases.ROWS.dump_json(new.rows).decode(),
     }
     if old.version == 0:
         connection.execute(insert(LEASES).values(scope=old.name, **values))

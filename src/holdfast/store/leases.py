@@ -27,7 +27,8 @@ class LeaseRow:
     expires: datetime
 
 
-_ROWS = TypeAdapter(tuple[LeaseRow, ...])
+ROWS = TypeAdapter(tuple[LeaseRow, ...])
+"""The rows of a scope as text, in the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,33 +90,14 @@ def prove(scope: Scope, grant: Grant, now: datetime) -> LeaseRow:
     """
     token = grant.tokens[scope.name]
     mine = next((row for row in scope.rows if row.token == token), None)
-    if mine is None or mine.holder.run != grant.run:
-        new = scope.rows[-1] if scope.rows else None
-        who = f"; {_describe(scope.name, new)}" if new else ""
-        raise LeaseLost(
-            f"run {grant.run} no longer holds the lease on {scope.name} (token {token}){who}",
-            remedy=f"holdfast status {grant.run}",
-        )
-    if mine.expires <= now:
-        raise LeaseLost(
-            f"the lease of run {grant.run} on {scope.name} expired at {_format(mine.expires)}",
-            remedy=f"holdfast status {grant.run}",
-        )
-    return mine
-
-
-def dump_rows(rows: tuple[LeaseRow, ...]) -> str:
-    """Return the rows as text for the database."""
-    return _ROWS.dump_json(rows).decode()
-
-
-def load_rows(text: str) -> tuple[LeaseRow, ...]:
-    """Return the rows of a text of ``dump_rows``.
-
-    Raises:
-        pydantic.ValidationError: the text is damaged.
-    """
-    return _ROWS.validate_json(text)
+    if mine is not None and mine.holder.run == grant.run:
+        if mine.expires > now:
+            return mine
+        lost = f"the lease of run {grant.run} on {scope.name} expired at {_format(mine.expires)}"
+    else:
+        who = f"; {_describe(scope.name, scope.rows[-1])}" if scope.rows else ""
+        lost = f"run {grant.run} no longer holds the lease on {scope.name} (token {token}){who}"
+    raise LeaseLost(lost, remedy=f"holdfast status {grant.run}")
 
 
 def _describe(scope: str, row: LeaseRow) -> str:

@@ -50,33 +50,23 @@ def processes_of(run: str) -> Iterator[int]:
     """Yield the running processes of this machine that belong to plays of this run."""
     variable = f"{RUN_VARIABLE}={run}".encode()
     for entry in _PROC.iterdir():
-        if entry.name.isdigit() and variable in _environment(entry) and not _idle(entry):
+        environment = _read(entry / "environ").split(b"\0") if entry.name.isdigit() else []
+        if variable in environment and _acts(entry):
             yield int(entry.name)
 
 
 def start_time(process: int) -> int | None:
     """Return the process's start time in clock ticks since boot; None when it has ended."""
-    fields = _stat(_PROC / str(process))
-    return None if not fields or fields[0] == "Z" else int(fields[19])
+    text = _read(_PROC / str(process) / "stat").decode(errors="replace")
+    # The command name is in parentheses and may contain spaces and parentheses; the third field follows.
+    fields = text[text.rindex(")") + 1 :].split() if text else ["Z"]
+    return None if fields[0] == "Z" else int(fields[19])
 
 
-def _idle(entry: Path) -> bool:
-    """Return whether it has ended, or is the master of a shared SSH connection, which acts on nothing."""
-    fields = _stat(entry)
-    return (
-        not fields or fields[0] == "Z" or _read(entry / "cmdline").rstrip(b"\0").endswith(b"[mux]")
-    )
-
-
-def _stat(entry: Path) -> list[str]:
-    """Return the fields of /proc/<pid>/stat from ``state`` (3) on; none when the process has ended."""
-    text = _read(entry / "stat").decode(errors="replace")
-    # The command name is in parentheses and may contain spaces and parentheses.
-    return text[text.rindex(")") + 1 :].split() if text else []
-
-
-def _environment(entry: Path) -> list[bytes]:
-    return _read(entry / "environ").split(b"\0")
+def _acts(entry: Path) -> bool:
+    """Return whether it runs, and is not the master of a shared SSH connection, which acts on nothing."""
+    is_master = _read(entry / "cmdline").rstrip(b"\0").endswith(b"[mux]")
+    return not is_master and start_time(int(entry.name)) is not None
 
 
 def _read(path: Path) -> bytes:
