@@ -100,8 +100,8 @@ class InventoryReader(Protocol):
         """Return the site, with ``selected`` set where a limit is given.
 
         Raises:
-            InvalidInput: it cannot be read (a vault that does not open included), or the limit
-                matches no host.
+            InvalidInput: it is missing, cannot be read (or a vault cannot be opened), does not set
+                holdfast_site, or the limit or a part of it matches no host.
         """
         ...
 

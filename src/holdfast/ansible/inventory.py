@@ -33,12 +33,7 @@ class AnsibleInventory:
     environ: Mapping[str, str]
 
     def read(self, site: Path, limit: str) -> SiteInventory:
-        """Return the site; variables stay in the process that reads it.
-
-        Raises:
-            InvalidInput: it is missing, cannot be read (or a vault cannot be opened), does not set
-                holdfast_site, or the limit or a part of it matches no host.
-        """
+        """Return the site, as ``InventoryReader.read`` says; variables stay in the process that reads it."""
         path = site.expanduser().absolute()
         if not path.exists():
             raise InvalidInput(

@@ -1,7 +1,4 @@
-"""``Dependencies``: what an engine uses from outside: store, runner, planner, time, listener.
-
-Every field has a shipped fake or is a plain function, so that tests replace what they need.
-"""
+"""``Dependencies``: what an engine uses from outside: store, runner, planner, time, listener."""
 
 from __future__ import annotations
 

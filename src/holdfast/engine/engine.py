@@ -118,11 +118,8 @@ class Engine:
         """
         state = self.state(run)
         step = state.step
-        if (
-            state.status is not Status.RUNNING
-            or step.approval_requested_at is None
-            or step.finished
-        ):
+        waits = step.approval_requested_at is not None and not step.finished
+        if state.status is not Status.RUNNING or not waits:
             raise InvalidInput(f"run {run} does not wait for an approval")
         approved = ev.Approved(
             at=self._clock(), step=step.number, by=by, plan_hash=step.approval_plan_hash
@@ -131,12 +128,7 @@ class Engine:
         return self.state(run)
 
     def state(self, run: str) -> RunState:
-        """Return the state of a run.
-
-        Raises:
-            InvalidInput: there is no such run; the error names the nearest.
-            StateUnusable: its journal is damaged, or was written by a newer Holdfast.
-        """
+        """Return the state of a run, as ``run_lookup.read_run`` does."""
         return read_run(self._store, run)
 
     def driver(self, state: RunState) -> LeaseRow | None:

@@ -140,10 +140,11 @@ class _Planner:
                 f"({policy.batch_max}): {policy.batch_max_reason}"
             )
         self._inspected_hosts(policy.survey, None)
+        hosts, selected = self._group(work.hosts), self.site.selected
         return PlannedRoll(
             **named,
             playbook=work.roll,
-            hosts=self._hosts(work.hosts),
+            hosts=tuple(host for host in hosts if selected is None or host in selected),
             batch=int(work.batch),
             canary=work.canary,
             variables=work.vars,
@@ -151,12 +152,6 @@ class _Planner:
             deadline_seconds=_roll_deadline(work),
             policy=policy,
         )
-
-    def _hosts(self, group: str) -> tuple[str, ...]:
-        hosts = self._group(group)
-        if self.site.selected is None:
-            return hosts
-        return tuple(host for host in hosts if host in self.site.selected)
 
     def _group(self, group: str) -> tuple[str, ...]:
         _known("group", (group,), self.site.groups, self.site.path)

@@ -41,17 +41,9 @@ def _in_order(roll: PlannedRoll, done: Sequence[str], facts: Facts) -> list[str]
     )
 
 
-def _unhealthy(facts: Mapping[str, Json]) -> int:
-    return 0 if facts.get(HEALTHY) is False else 1
-
-
-def _leaders(facts: Mapping[str, Json]) -> int:
-    return int(facts.get(LEADERS) or 0)
-
-
 _KEYS: Mapping[Order, Callable[[Mapping[str, Json]], int]] = {
-    "unhealthy_first": _unhealthy,
-    "fewest_leaders_first": _leaders,
+    "unhealthy_first": lambda facts: facts.get(HEALTHY) is not False,
+    "fewest_leaders_first": lambda facts: int(facts.get(LEADERS) or 0),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -79,25 +79,23 @@ def load_located(path: str, text: str, first_line: int) -> LocatedYaml:
     if not isinstance(node, yaml.MappingNode):
         raise RunbookError(path, first_line, "expected `key: value` lines")
     lines: dict[Location, int] = {(): first_line}
-    _collect(path, node, (), first_line, lines)
+    for location, line in _locations(node, ()):
+        if location in lines:
+            raise RunbookError(path, first_line + line, f"{location[-1]} is given twice")
+        lines[location] = first_line + line
     return LocatedYaml(path, value, lines)
 
 
-def _collect(
-    path: str, node: yaml.Node, at: Location, first_line: int, lines: dict[Location, int]
-) -> None:
+def _locations(node: yaml.Node, at: Location) -> Iterator[tuple[Location, int]]:
+    """Yield the location of everything in a node, and its line, counted from 0."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            here = (*at, str(key.value))
-            line = first_line + key.start_mark.line
-            if here in lines:
-                raise RunbookError(path, line, f"{key.value} is given twice")
-            lines[here] = line
-            _collect(path, value, here, first_line, lines)
+            yield (*at, str(key.value)), key.start_mark.line
+            yield from _locations(value, (*at, str(key.value)))
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            lines[*at, index] = first_line + value.start_mark.line
-            _collect(path, value, (*at, index), first_line, lines)
+            yield (*at, index), value.start_mark.line
+            yield from _locations(value, (*at, index))
 
 
 def _names_a_type(part: str | int) -> bool:

@@ -174,7 +174,8 @@ def test_a_host_in_hand_is_taken_for_what_was_observed(
 
 def test_undraining_comes_before_verifying() -> None:
     crashed: list[Event] = [
-        LEASE, BEGUN, batch("h1", "h2"), intent("h1"), intent("h2", Act.DRAIN), intent("h2"), RESUMED,
+        LEASE, BEGUN, batch("h1", "h2"), intent("h1", Act.DRAIN), intent("h1"),
+        intent("h2", Act.DRAIN), intent("h2"), RESUMED,
     ]  # fmt: skip
     answers = observe(("h1", "another"), ("h2", "old"), asked=("h1", "h2"))
 
