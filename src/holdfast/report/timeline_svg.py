@@ -2,31 +2,29 @@
 
 Pure and deterministic: the same report gives the same bytes. The picture loads no script, font or
 address. Colour alone carries no meaning: FAIL has a cross, UNKNOWN a question mark.
+``timeline.svg.j2`` places and draws the parts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from textwrap import shorten
+from itertools import pairwise
+from pathlib import Path
 
 from holdfast.model import Act, Outcome
-from holdfast.report.model import Bar, Lane, Report, RunSummary
-from holdfast.report.svg import INK, Pen
+from holdfast.report.model import Bar, Report
+from holdfast.report.svg import FAINT, INK, render_svg
 from holdfast.text import count_of, format_date_and_clock, format_duration
 
-WIDTH = 1240.0
 LEFT, RIGHT = 224.0, 1104.0  # of the time axis
-MARGIN = 28.0
-ROW = 24.0
-TILES, AXIS, LANES = 92.0, 186.0, 214.0  # tops of the parts, from above
+_CHARACTER = 6.3  # the width of one, in the texts over the axis
 
-SOFT, FAINT, BAND = "#64707d", "#e4e8ec", "#f6f8fa"
 ACTS = {Act.DRAIN: "#f2b84b", Act.RESTART: "#2f66b5", Act.UNDRAIN: "#5fb3b3"}
 GATES = {Outcome.PASS: "#bfe3c8", Outcome.FAIL: "#f3b6b1", Outcome.UNKNOWN: "#d9cbe6"}
 VERDICTS = {Outcome.PASS: "#2e8b50", Outcome.FAIL: "#c4342b", Outcome.UNKNOWN: "#7a4fa3"}
-GREEN, RED = VERDICTS[Outcome.PASS], VERDICTS[Outcome.FAIL]
-OVERHEAD, WAITING = "#9aa5b1", "#e4e8ec"
+RED = VERDICTS[Outcome.FAIL]
+_OVERHEAD = "#9aa5b1"
 
 Tile = tuple[str, str, str]
 """A figure above the timeline: its value, what it counts, a colour."""
@@ -57,200 +55,76 @@ class Additions:
     meaning: str = ""
 
 
-@dataclass(frozen=True)
-class _Scale:
-    seconds: float
-
-    def x(self, at: float) -> float:
-        return LEFT + (RIGHT - LEFT) * at / max(self.seconds, 1.0)
-
-    def ticks(self) -> list[int]:
-        """Return round times in seconds, at most about a dozen."""
-        step = next((tick for tick in _TICKS if self.seconds / tick <= 12), _TICKS[-1])
-        return list(range(0, int(self.seconds) + 1, step))
-
-
 def timeline_svg(report: Report, added: Additions = Additions()) -> str:
     """Return the report as an SVG document, with what the caller adds to it."""
-    rows = len(report.lanes) + bool(report.fleet)
-    bottom = LANES + rows * ROW
-    pen = Pen.document(WIDTH, bottom + 62, _title(report))
-    scale = _Scale(report.seconds)
-    _heading(pen, report)
-    _tiles(pen, report, added.tiles)
-    for row in range(1, rows, 2):
-        place, size = (MARGIN - 8, LANES + row * ROW), (WIDTH - 2 * MARGIN + 16, ROW)
-        pen.box(place, size, fill=BAND, radius=4)
-    _axis(pen, report, scale, bottom)
-    top = LANES
-    if report.fleet:
-        _fleet(pen, report.fleet, scale, top)
-        top += ROW
-    for index, lane in enumerate(report.lanes):
-        _lane(pen, lane, scale, top + index * ROW)
-        _marks(pen, lane, scale, top + index * ROW, added)
-    _legend(pen, bottom + 38, added.meaning)
-    return pen.to_string()
 
+    def x(at: float) -> float:
+        return LEFT + (RIGHT - LEFT) * at / max(report.seconds, 1.0)
 
-def _title(report: Report) -> str:
-    return ", then ".join(run.runbook for run in report.runs)
-
-
-def _heading(pen: Pen, report: Report) -> None:
-    first = report.runs[0]
-    pen.text((MARGIN, 44), shorten(_title(report), 90), 22, font_weight="650")
-    about = (
-        f"{first.site} · {format_date_and_clock(report.started_at)} · {first.by}: {first.reason}"
+    shares = [share for share in _time_shares(report) if share[1]]
+    legend = [("gate", GATES[Outcome.PASS], 9)]
+    legend += [(str(act), colour, 9) for act, colour in ACTS.items()]
+    legend += [(added.meaning, INK, 3)] * bool(added.meaning)
+    edges = [*(x(run.start) for run in report.runs), RIGHT + 108]
+    return render_svg(
+        Path(__file__).with_name("timeline.svg.j2"),
+        report=report,
+        added=added,
+        x=x,
+        title=", then ".join(run.runbook for run in report.runs),
+        began=format_date_and_clock(report.started_at),
+        tiles=[
+            *_counts(report, added),
+            *((format_duration(s), name, INK) for name, s, _ in shares),
+        ],
+        shares=shares,
+        total=sum(seconds for _, seconds, _ in shares) or 1.0,
+        ticks=_ticks(report.seconds),
+        room=[max(int((end - start) / _CHARACTER), 12) for start, end in pairwise(edges)],
+        legend=legend,
+        about=_about,
+        moment=_moment,
+        duration=format_duration,
+        ACTS=ACTS,
+        GATES=GATES,
+        VERDICTS=VERDICTS,
     )
-    pen.text((MARGIN, 68), shorten(about, 150), 13, fill=SOFT)
 
 
-def _tiles(pen: Pen, report: Report, added: Sequence[Tile]) -> None:
-    """Draw the figures that people ask for first, then one bar of how the time was spent."""
-    tiles = [_restarts(report), *(added or [_in_hand(report)]), *_times(report)]
-    width = (WIDTH - 2 * MARGIN) / len(tiles)
-    for index, (value, name, colour) in enumerate(tiles):
-        left = MARGIN + index * width
-        pen.text((left, TILES + 22), value, 20, font_weight="600", fill=colour)
-        pen.text((left, TILES + 40), name, 12, fill=SOFT)
-    _time_bar(pen, report)
-
-
-def _restarts(report: Report) -> Tile:
+def _counts(report: Report, added: Additions) -> list[Tile]:
+    """Return the figures that people ask for first."""
     hosts = len({lane.host for lane in report.lanes})
     restarts = sum(lane.restarts for lane in report.lanes)
-    return str(restarts), f"restarts on {count_of(hosts, 'host')}", INK
+    most = str(max(run.in_hand_at_most for run in report.runs))
+    return [
+        (str(restarts), f"restarts on {count_of(hosts, 'host')}", INK),
+        *(added.tiles or [(most, "in hand at once at most", INK)]),
+    ]
 
 
-def _in_hand(report: Report) -> Tile:
-    return str(max(run.in_hand_at_most for run in report.runs)), "in hand at once at most", INK
-
-
-def _times(report: Report) -> list[Tile]:
-    return [(format_duration(seconds), name, INK) for name, seconds, _ in _parts(report) if seconds]
-
-
-def _parts(report: Report) -> list[tuple[str, float, str]]:
+def _time_shares(report: Report) -> list[tuple[str, float, str]]:
+    """Return how the time of all runs was spent: a name, the seconds, a colour."""
     shares = [run.shares for run in report.runs]
     return [
         ("acting", sum(share.acting_seconds for share in shares), ACTS[Act.RESTART]),
         ("gating", sum(share.gating_seconds for share in shares), GATES[Outcome.PASS]),
-        ("own overhead", sum(share.overhead_seconds for share in shares), OVERHEAD),
-        ("held or waiting", sum(share.waiting_seconds for share in shares), WAITING),
+        ("own overhead", sum(share.overhead_seconds for share in shares), _OVERHEAD),
+        ("held or waiting", sum(share.waiting_seconds for share in shares), FAINT),
     ]
 
 
-def _time_bar(pen: Pen, report: Report) -> None:
-    parts = _parts(report)
-    total = sum(seconds for _, seconds, _ in parts) or 1.0
-    left = MARGIN
-    for name, seconds, colour in parts:
-        width = (WIDTH - 2 * MARGIN) * seconds / total
-        if seconds:
-            about = f"{name}: {format_duration(seconds)}, {seconds / total:.0%}"
-            pen.box((left, TILES + 52), (width, 6), fill=colour, about=about)
-        left += width
+def _ticks(seconds: float) -> range:
+    """Return round times in seconds, at most about a dozen."""
+    step = next((tick for tick in _TICKS if seconds / tick <= 12), _TICKS[-1])
+    return range(0, int(seconds) + 1, step)
 
 
-def _axis(pen: Pen, report: Report, scale: _Scale, bottom: float) -> None:
-    for tick in scale.ticks():
-        x = scale.x(tick)
-        pen.line((x, AXIS + 14), (x, bottom), stroke=FAINT)
-        pen.text((x, bottom + 16), _moment(tick), 11, fill=SOFT, anchor="middle")
-    begins = [scale.x(run.start) for run in report.runs]
-    for run, following in zip(report.runs, [*begins[1:], WIDTH - MARGIN], strict=True):
-        _run_mark(pen, run, scale, following)
-
-
-def _run_mark(pen: Pen, run: RunSummary, scale: _Scale, following: float) -> None:
-    """Draw a bracket over the run's part of the axis; its text ends before ``following``."""
-    start, end = scale.x(run.start), scale.x(run.end)
-    colour = GREEN if run.ending == "finished" else RED
-    pen.path(f"M{start:.1f} {AXIS + 12:.1f}v-5H{end:.1f}v5", stroke=SOFT)
-    room = max(int((following - start) / 6.3), 12)
-    text = f"{run.runbook} · {format_duration(run.end - run.start)} · {run.ending}"
-    pen.text((start, AXIS), shorten(text, room, placeholder="…"), 11.5, fill=colour)
-
-
-def _moment(seconds: int) -> str:
-    hours, rest = divmod(seconds, 3600)
+def _moment(seconds: float) -> str:
+    hours, rest = divmod(int(seconds), 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
-
-
-def _fleet(pen: Pen, bars: Sequence[Bar], scale: _Scale, top: float) -> None:
-    pen.text((MARGIN, top + 16), "whole fleet", 12, fill=SOFT, font_style="italic")
-    for bar in bars:
-        _gate(pen, bar, scale, top, "whole fleet")
-
-
-def _lane(pen: Pen, lane: Lane, scale: _Scale, top: float) -> None:
-    unit = lane.unit.removesuffix(".service")
-    pen.text((MARGIN, top + 16), shorten(lane.host, 12, placeholder="…"), 13, font_weight="600")
-    pen.text(
-        (LEFT - 12, top + 16), shorten(unit, 18, placeholder="…"), 11.5, fill=SOFT, anchor="end"
-    )
-    who = f"{lane.host} {unit}"
-    for bar in lane.bars:
-        if bar.what == "gate":
-            _gate(pen, bar, scale, top, who)
-    for bar in lane.bars:
-        if isinstance(bar.what, Act):
-            width = max(scale.x(bar.end) - scale.x(bar.start), 2)
-            place = (scale.x(bar.start), top + 4)
-            pen.box(
-                place, (width, ROW - 11), fill=ACTS[bar.what], radius=1.5, about=_about(who, bar)
-            )
-
-
-def _marks(pen: Pen, lane: Lane, scale: _Scale, top: float, added: Additions) -> None:
-    for mark in added.marks.get((lane.host, lane.unit), ()):
-        width = max(scale.x(mark.end) - scale.x(mark.start), 2)
-        pen.box((scale.x(mark.start), top + ROW - 6), (width, 3), fill=INK, about=mark.about)
-    in_hand = f"in hand {format_duration(lane.in_hand_seconds)}"
-    note = added.notes.get((lane.host, lane.unit), in_hand)
-    place, colour = (RIGHT + 12, top + 16), INK if lane.done else RED
-    pen.text(place, note if lane.done else "not done", 11.5, fill=colour)
-
-
-def _gate(pen: Pen, bar: Bar, scale: _Scale, top: float, who: str) -> None:
-    outcome = bar.outcome or Outcome.UNKNOWN
-    start, end = scale.x(bar.start), scale.x(bar.end)
-    place, size = (start, top + 7), (max(end - start, 1.5), ROW - 17)
-    pen.box(place, size, fill=GATES[outcome], radius=1.5, about=_about(who, bar))
-    _verdict(pen, outcome, (end, top + 10.5))
-
-
-def _verdict(pen: Pen, outcome: Outcome, at: tuple[float, float]) -> None:
-    x, y = at
-    if outcome is Outcome.PASS:
-        pen.circle((x, y), 2.2, fill=VERDICTS[outcome])
-        return
-    pen.circle((x, y), 5.5, fill=VERDICTS[outcome])
-    if outcome is Outcome.FAIL:
-        cross = f"M{x - 2:.1f} {y - 2:.1f}l4 4m0 -4l-4 4"
-        pen.path(cross, stroke="#ffffff", stroke_width="1.5")
-    else:
-        pen.text((x, y + 3.2), "?", 9, fill="#ffffff", anchor="middle", font_weight="700")
 
 
 def _about(who: str, bar: Bar) -> str:
     verdict = f": {bar.outcome}" if bar.outcome else ""
-    start = _moment(int(bar.start))
-    return f"{who} · {bar.label}{verdict} · from {start} for {format_duration(bar.end - bar.start)}"
-
-
-def _legend(pen: Pen, top: float, marks: str) -> None:
-    """Explain the colours, in the order in which a turn shows them."""
-    left = MARGIN
-    entries = [("gate", GATES[Outcome.PASS], 9)]
-    entries += [(str(act), colour, 9) for act, colour in ACTS.items()]
-    entries += [(marks, INK, 3)] * bool(marks)
-    for name, colour, height in entries:
-        pen.box((left, top), (14, height), fill=colour, radius=1.5)
-        pen.text((left + 20, top + 9), name, 11.5, fill=SOFT)
-        left += 44 + 6.4 * len(name)
-    for outcome in Outcome:
-        _verdict(pen, outcome, (left + 6, top + 4.5))
-        pen.text((left + 16, top + 9), str(outcome), 11.5, fill=SOFT)
-        left += 44 + 8 * len(outcome)
+    span = f"from {_moment(bar.start)} for {format_duration(bar.end - bar.start)}"
+    return f"{who} · {bar.label}{verdict} · {span}"

@@ -34,6 +34,11 @@ def test_every_lane_names_its_host_and_unit() -> None:
     assert said.count("nova-compute") == 3
 
 
+def test_a_host_name_too_long_for_its_lane_is_cut() -> None:
+    journal = JournalBuilder().gate("controller01.example.org", Phase.PREFLIGHT, 7)
+    assert "controller0…" in texts(timeline_svg(build_report([journal.recorded])))
+
+
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_gate_shows_its_verdict(outcome: Outcome) -> None:
     journal = JournalBuilder().gate("ctl1", Phase.PREFLIGHT, 7, outcome)
