@@ -31,8 +31,12 @@ class EventText:
 
 def describe_event(event: events.Event) -> EventText:
     """Return the description of an event of any kind."""
-    text = _describe(event)
-    return EventText(one_line(text.text), text.tone, one_line(text.host))
+    if type(event) in _SENTENCES:
+        tone, sentence = _SENTENCES[type(event)]
+        text = sentence.format(event=event)
+    else:
+        tone, text = _describe(event)
+    return EventText(one_line(text), tone, one_line(getattr(event, "host", "")))
 
 
 def deciding_verdict(verdicts: Sequence[Mapping[str, Json]]) -> Mapping[str, Json] | None:
@@ -44,139 +48,94 @@ def deciding_verdict(verdicts: Sequence[Mapping[str, Json]]) -> Mapping[str, Jso
     return None
 
 
+_SENTENCES: dict[type[events.Event], tuple[Tone, str]] = {
+    events.StepStarted: ("plain", "step {event.step}: {event.title}"),
+    events.StepFinished: ("good", "step {event.step} finished"),
+    events.ActIntended: ("act", "{event.act} of {event.unit} begins"),
+    events.HostDone: ("good", "{event.unit} is done and proved healthy"),
+    events.BaselineTaken: ("dim", "baseline {event.name} recorded"),
+    events.ApprovalRequested: ("warn", "step {event.step} waits for approval: {event.question}"),
+    events.Approved: ("good", "step {event.step} approved by {event.by}"),
+    events.Resumed: ("warn", "resumed by {event.by}: {event.reason}"),
+    events.RunRefused: ("bad", "REFUSED, nothing was touched: {event.evidence}"),
+    events.Held: ("bad", "HELD: {event.evidence}"),
+    events.Aborted: ("warn", "aborted on request of {event.by}"),
+    events.Finished: ("good", "finished: every step ended well"),
+}
+"""The events whose description is one sentence with values of the event; the others have a function below."""
+
+
 @singledispatch
-def _describe(event: events.Event) -> EventText:
-    return EventText(event.kind, "dim")
+def _describe(event: events.Event) -> tuple[Tone, str]:
+    return "dim", event.kind
 
 
 @_describe.register
-def _(event: events.RunOpened) -> EventText:
+def _(event: events.RunOpened) -> tuple[Tone, str]:
     what = event.runbook or event.playbook
-    return EventText(f"{what} at {event.site}, started by {event.by}: {event.reason}")
+    return "plain", f"{what} at {event.site}, started by {event.by}: {event.reason}"
 
 
 @_describe.register
-def _(event: events.LeaseTaken) -> EventText:
+def _(event: events.LeaseTaken) -> tuple[Tone, str]:
     scopes = (f"{scope} (token {token})" for scope, token in event.tokens.items())
-    return EventText(f"lease taken: {', '.join(scopes)}", "dim")
+    return "dim", f"lease taken: {', '.join(scopes)}"
 
 
 @_describe.register
-def _(event: events.StepStarted) -> EventText:
-    return EventText(f"step {event.step}: {event.title}")
-
-
-@_describe.register
-def _(event: events.StepFinished) -> EventText:
-    return EventText(f"step {event.step} finished", "good")
-
-
-@_describe.register
-def _(event: events.BatchStarted) -> EventText:
+def _(event: events.BatchStarted) -> tuple[Tone, str]:
     why = f" ({event.why})" if event.why else ""
-    return EventText(f"batch started: {join_names(event.hosts)}{why}")
+    return "plain", f"batch started: {join_names(event.hosts)}{why}"
 
 
 @_describe.register
-def _(event: events.BatchEnded) -> EventText:
+def _(event: events.BatchEnded) -> tuple[Tone, str]:
     bad = [f"{host} {state}" for host, state in event.hosts.items() if state != "ok"]
     if event.status == "ok" and not bad:
-        return EventText("batch finished", "dim")
-    return EventText(f"batch ended: {event.status} {join_names(bad)}", "bad")
+        return "dim", "batch finished"
+    return "bad", f"batch ended: {event.status} {join_names(bad)}"
 
 
 @_describe.register
-def _(event: events.InspectionStarted) -> EventText:
+def _(event: events.InspectionStarted) -> tuple[Tone, str]:
     where = f" at {join_names(event.hosts)}" if event.hosts else ""
-    return EventText(f"{event.what} started{where}", "dim")
+    return "dim", f"{event.what} started{where}"
 
 
 @_describe.register
-def _(event: events.InspectionEnded) -> EventText:
+def _(event: events.InspectionEnded) -> tuple[Tone, str]:
     if event.status == "ok":
-        return EventText(f"{event.what} passed", "dim")
+        return "dim", f"{event.what} passed"
     # Each failed gate is an event of its own; of other messages the first line is enough.
     first = {host: text.partition("\n")[0] for host, text in event.messages.items()}
     lines = [text if text.startswith(host) else f"{host}: {text}" for host, text in first.items()]
     because = f": {join_names(lines)}" if lines else ""
-    return EventText(f"{event.what} ended: {event.status}{because}", "bad")
+    return "bad", f"{event.what} ended: {event.status}{because}"
 
 
 @_describe.register
-def _(event: events.GateJudged) -> EventText:
+def _(event: events.GateJudged) -> tuple[Tone, str]:
     decided = deciding_verdict(event.verdicts) if event.outcome is not Outcome.PASS else None
     because = f": {decided['message']}" if decided else ""
     times = f"{count_of(event.readings, 'reading')} in {format_duration(event.seconds)}"
     text = f"{MARKS[event.outcome]} {event.outcome} {event.phase} {event.gate} ({times}){because}"
-    return EventText(text, TONES[event.outcome], event.host)
+    return TONES[event.outcome], text
 
 
 @_describe.register
-def _(event: events.ActIntended) -> EventText:
-    return EventText(f"{event.act} of {event.unit} begins", "act", event.host)
-
-
-@_describe.register
-def _(event: events.ActDone) -> EventText:
+def _(event: events.ActDone) -> tuple[Tone, str]:
     took = f"took {format_duration(event.seconds)}" if event.seconds else "is done"
-    done = took if event.changed else "was not needed"
-    return EventText(f"{event.act} of {event.unit} {done}", "act", event.host)
+    return "act", f"{event.act} of {event.unit} {took if event.changed else 'was not needed'}"
 
 
 @_describe.register
-def _(event: events.HostDone) -> EventText:
-    return EventText(f"{event.unit} is done and proved healthy", "good", event.host)
-
-
-@_describe.register
-def _(event: events.Observed) -> EventText:
+def _(event: events.Observed) -> tuple[Tone, str]:
     state = "active" if event.active else "not active"
     unit = f"{event.unit} is {state}, InvocationID {event.invocation_id or 'none'}"
-    text = f"observed on the host: {unit}"
-    return EventText(text, "warn", event.host)
+    return "warn", f"observed on the host: {unit}"
 
 
 @_describe.register
-def _(event: events.BaselineTaken) -> EventText:
-    return EventText(f"baseline {event.name} recorded", "dim")
-
-
-@_describe.register
-def _(event: events.ApprovalRequested) -> EventText:
-    return EventText(f"step {event.step} waits for approval: {event.question}", "warn")
-
-
-@_describe.register
-def _(event: events.Approved) -> EventText:
-    return EventText(f"step {event.step} approved by {event.by}", "good")
-
-
-@_describe.register
-def _(event: events.AbortRequested) -> EventText:
+def _(event: events.AbortRequested) -> tuple[Tone, str]:
     how = "at once (hard stop)" if event.hard else "at the next boundary"
-    return EventText(f"stop requested by {event.by}: {how}", "warn")
-
-
-@_describe.register
-def _(event: events.Resumed) -> EventText:
-    return EventText(f"resumed by {event.by}: {event.reason}", "warn")
-
-
-@_describe.register
-def _(event: events.RunRefused) -> EventText:
-    return EventText(f"REFUSED, nothing was touched: {event.evidence}", "bad")
-
-
-@_describe.register
-def _(event: events.Held) -> EventText:
-    return EventText(f"HELD: {event.evidence}", "bad", event.host)
-
-
-@_describe.register
-def _(event: events.Aborted) -> EventText:
-    return EventText(f"aborted on request of {event.by}", "warn")
-
-
-@_describe.register
-def _(_: events.Finished) -> EventText:
-    return EventText("finished: every step ended well", "good")
+    return "warn", f"stop requested by {event.by}: {how}"
