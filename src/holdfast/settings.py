@@ -55,10 +55,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             password and is readable by other users.
     """
     configured = _from_file(environ)
-    directory = Path(
-        environ.get("HOLDFAST_STATE_DIR") or configured.state_dir or _default_state_dir(environ)
-    ).expanduser()
-    directory = directory.absolute()
+    named = environ.get("HOLDFAST_STATE_DIR") or configured.state_dir
+    directory = Path(named or _xdg(environ, "XDG_STATE_HOME", ".local/state"))
+    directory = directory.expanduser().absolute()
     url = configured.state_url.get_secret_value() if configured.state_url else ""
     return Settings(url or f"sqlite:///{directory / 'state.db'}", directory)
 
@@ -95,7 +94,7 @@ def read_config(path: Path, shape: type[_M], *, unreadable: str, wrong: str) -> 
 
 def _from_file(environ: Mapping[str, str]) -> _File:
     named = environ.get("HOLDFAST_CONFIG", "")
-    path = Path(named).expanduser() if named else _default_config(environ)
+    path = Path(named or _xdg(environ, "XDG_CONFIG_HOME", ".config") / "config.yml").expanduser()
     if not named and not path.exists():
         return _File()
     configured = read_config(
@@ -124,14 +123,7 @@ def _refuse_open_password(path: Path, url: str) -> None:
         )
 
 
-def _default_config(environ: Mapping[str, str]) -> Path:
-    return _xdg(environ, "XDG_CONFIG_HOME", ".config") / "holdfast" / "config.yml"
-
-
-def _default_state_dir(environ: Mapping[str, str]) -> Path:
-    return _xdg(environ, "XDG_STATE_HOME", ".local/state") / "holdfast"
-
-
 def _xdg(environ: Mapping[str, str], variable: str, under_home: str) -> Path:
-    named = environ.get(variable, "")
-    return Path(named) if named else Path(environ.get("HOME") or Path.home()) / under_home
+    """Return Holdfast's own directory in one of the user's, as the XDG Base Directory Specification has it."""
+    named = environ.get(variable) or Path(environ.get("HOME") or Path.home(), under_home)
+    return Path(named) / "holdfast"

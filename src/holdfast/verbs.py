@@ -26,39 +26,32 @@ class Verb:
 
 
 _PLANNED = ("runbook", "site", "limit", "input")
-
-VERBS: Final[Mapping[str, Verb]] = {
-    verb.name: verb
-    for verb in (
-        Verb("runbooks", "List the runbooks, with the inputs that each asks for."),
-        Verb("show", "Show the text of a runbook.", ("runbook",)),
-        Verb(
-            "plan",
-            "Show what a run would do: steps, batches, order, gates, an estimate. Touches nothing.",
-            _PLANNED,
-        ),
-        Verb(
-            "run",
-            "Run a runbook step by step; hold as soon as a gate does not pass.",
-            (*_PLANNED, "reason"),
-        ),
-        Verb("status", "Show the state of runs and who holds which lease.", ("run",)),
-        Verb(
-            "resume",
-            "Continue a held, aborted or dead run. Nothing that is done is repeated.",
-            ("run", "reason"),
-        ),
-        Verb(
-            "abort",
-            "Stop a run at the next boundary; the host in hand is finished first.",
-            ("run", "hard"),
-        ),
-        Verb("approve", "Approve the step that a run waits for, for exactly its plan.", ("run",)),
-        Verb(
-            "check",
-            "Ask whether every claim holds. Touches nothing.",
-            ("site", "claim"),
-        ),
-    )
-}
+_VERBS = (
+    Verb("runbooks", "List the runbooks, with the inputs that each asks for."),
+    Verb("show", "Show the text of a runbook.", ("runbook",)),
+    Verb(
+        "plan",
+        "Show what a run would do: steps, batches, order, gates, an estimate. Touches nothing.",
+        _PLANNED,
+    ),
+    Verb(
+        "run",
+        "Run a runbook step by step; hold as soon as a gate does not pass.",
+        (*_PLANNED, "reason"),
+    ),
+    Verb("status", "Show the state of runs and who holds which lease.", ("run",)),
+    Verb(
+        "resume",
+        "Continue a run that was held or aborted, or whose driver died; nothing done is repeated.",
+        ("run", "reason"),
+    ),
+    Verb(
+        "abort",
+        "Stop a run at the next boundary; the host in hand is finished first.",
+        ("run", "hard"),
+    ),
+    Verb("approve", "Approve the step at which a run waits, for its present plan alone.", ("run",)),
+    Verb("check", "Ask whether every claim holds. Touches nothing.", ("site", "claim")),
+)
+VERBS: Final[Mapping[str, Verb]] = {verb.name: verb for verb in _VERBS}
 """By name, in the order in which help lists them."""

@@ -137,7 +137,7 @@ def stopped_message(state: RunState) -> Message:
     stopped = held if _is_held(state) else state.aborted or state.refused
     status = "HELD" if _is_held(state) else str(state.status).upper()
     text = one_line(f"{status}: {what} [{state.run}]")
-    output = typeable(plain(stop_message(state, held)), state)
+    output = typeable(plain(stop_message(state)), state)
     if stopped is None:
         return Message(text, output)
     then = [f"next: {typeable(one_line(each), state)}" for each in stopped.next_commands[:1]]

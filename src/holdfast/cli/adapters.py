@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from holdfast.ansible.interfaces import PlayRunner
 from holdfast.ansible.inventory import AnsibleInventory
 from holdfast.ansible.playbooks import AnsiblePlaybooks
 from holdfast.claims import bind_claim
 from holdfast.cli.context import Adapters, CommandContext
 from holdfast.engine.planner import Planner
-from holdfast.model import Json
 from holdfast.settings import Settings
 from holdfast.store.processes import processes_of
-
-if TYPE_CHECKING:
-    from holdfast.ansible.interfaces import PlayRunner
 
 
 def ansible_adapters(context: CommandContext) -> Adapters:
@@ -37,10 +32,6 @@ def ansible_adapters(context: CommandContext) -> Adapters:
         planner=Planner(
             inventories=AnsibleInventory(context.root, context.environ),
             playbooks=AnsiblePlaybooks(context.root),
-            claim_group=_claim_group,
+            claim_group=lambda entry: bind_claim(entry).claim.group,
         ),
     )
-
-
-def _claim_group(entry: Json) -> str:
-    return bind_claim(entry).claim.group

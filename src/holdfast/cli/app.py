@@ -20,7 +20,7 @@ from holdfast import __version__
 from holdfast.cli import chat_commands, check_command, read_commands, run_commands, status_commands
 from holdfast.cli.adapters import ansible_adapters
 from holdfast.cli.context import CommandContext
-from holdfast.cli.exit_codes import ExitOnError
+from holdfast.cli.exit_codes import exit_on_error
 from holdfast.cli.output_stream import OutputStream, replace_closed_streams
 from holdfast.verbs import VERBS
 
@@ -39,8 +39,6 @@ app = typer.Typer(
 lease = typer.Typer(no_args_is_help=True, help="List leases; release the lease of a dead holder.")
 chat = typer.Typer(no_args_is_help=True, help="Start, follow and approve runs from chat.")
 
-BEFORE_A_RUN, RUNNING, RUNS_AND_LEASES = "Before a run", "Running", "Runs and leases"
-
 READ_CODES = "0 shown · 2 invalid input"
 RUN_CODES = (
     "0 finished · 2 invalid input · 3 refused (after 2 and 3 nothing was touched) · 4 held · "
@@ -49,83 +47,61 @@ RUN_CODES = (
 CHECK_CODES = (
     "0 all PASS · 2 invalid input · 3 not all PASS. With --nagios: 0 OK · 2 CRITICAL · 3 UNKNOWN"
 )
+ABORT_CODES = "0 requested, or closed · 2 invalid input · 3 refused: a play run by hand"
+WATCH_CODES = f"{READ_CODES} · 5 Ctrl-C, which does not affect the run"
+RELEASE_CODES = "0 released · 2 invalid input · 3 refused: its holder is alive · 5 not confirmed"
+
+COMMANDS: dict[str, list[tuple[Callable[..., None], str, str]]] = {
+    "Before a run": [
+        (read_commands.runbooks, READ_CODES, "runbooks"),
+        (read_commands.show, READ_CODES, "show rabbitmq-restart"),
+        (run_commands.plan, READ_CODES, "plan nova-restart --site lab --limit 'ctl*'"),
+        (check_command.check, CHECK_CODES, "check --site lab rabbitmq.members_agree"),
+    ],
+    "Running": [
+        (run_commands.run, RUN_CODES, "run rabbitmq-restart --site lab --reason 'openssl update'"),
+        (run_commands.resume, RUN_CODES, "resume k3f9 --reason 'disk replaced on ctl2'"),
+        (run_commands.abort, ABORT_CODES, "abort k3f9"),
+        (run_commands.approve, "0 approved · 2 invalid input", "approve k3f9"),
+    ],
+    "Runs and leases": [
+        (status_commands.status, READ_CODES, "status"),
+        (read_commands.watch, WATCH_CODES, "watch k3f9"),
+        (read_commands.log, READ_CODES, "log k3f9 --json"),
+        (read_commands.report, READ_CODES, "report k3f9 --svg run.svg"),
+    ],
+}
+"""The commands of each panel of the help: their functions, exit codes and an example."""
 
 
-def _epilog(example: str, codes: str) -> str:
+def _epilog(codes: str, example: str) -> str:
     """Return the end of a command's help: an example and the exit codes."""
-    return f"Example: [bold]{example}[/bold]\n\nExit codes: {codes} · 70 a bug of ours"
+    return f"Example: [bold]holdfast {example}[/bold]\n\nExit codes: {codes} · 70 a bug of ours"
 
 
-def _register(function: Callable[..., None], panel: str, codes: str, example: str) -> None:
-    """Register a command.
-
-    Its help is the summary of its verb, then the function's docstring below the first
-    paragraph; it ends with an example and the exit codes.
-    """
+def _help(function: Callable[..., None]) -> str:
+    """Return the summary of the command's verb, then the function's docstring below its first paragraph."""
     text = inspect.getdoc(function) or ""
-    if verb := VERBS.get(function.__name__):
-        _, blank, details = text.partition("\n\n")
-        text = verb.summary + blank + details
-    app.command(help=text, rich_help_panel=panel, epilog=_epilog(example, codes))(function)
+    verb = VERBS.get(function.__name__)
+    return verb.summary + "".join(text.partition("\n\n")[1:]) if verb else text
 
 
-_register(read_commands.runbooks, BEFORE_A_RUN, READ_CODES, "holdfast runbooks")
-_register(read_commands.show, BEFORE_A_RUN, READ_CODES, "holdfast show rabbitmq-restart")
-_register(
-    run_commands.plan,
-    BEFORE_A_RUN,
-    READ_CODES,
-    "holdfast plan nova-restart --site lab --limit 'ctl*'",
+for _panel, _commands in COMMANDS.items():
+    for _function, _codes, _example in _commands:
+        app.command(
+            help=_help(_function), rich_help_panel=_panel, epilog=_epilog(_codes, _example)
+        )(_function)
+app.add_typer(lease, name="lease", rich_help_panel="Runs and leases")
+lease.command("list", epilog=_epilog(READ_CODES, "lease list"))(status_commands.lease_list)
+lease.command("release", epilog=_epilog(RELEASE_CODES, "lease release lab/rabbitmq"))(
+    status_commands.lease_release
 )
-_register(
-    check_command.check,
-    BEFORE_A_RUN,
-    CHECK_CODES,
-    "holdfast check --site lab rabbitmq.members_agree",
-)
-_register(
-    run_commands.run,
-    RUNNING,
-    RUN_CODES,
-    "holdfast run rabbitmq-restart --site lab --reason 'openssl update'",
-)
-_register(
-    run_commands.resume, RUNNING, RUN_CODES, "holdfast resume k3f9 --reason 'disk replaced on ctl2'"
-)
-_register(
-    run_commands.abort,
-    RUNNING,
-    "0 requested, or closed · 2 invalid input · 3 refused: a play run by hand",
-    "holdfast abort k3f9",
-)
-_register(run_commands.approve, RUNNING, "0 approved · 2 invalid input", "holdfast approve k3f9")
-_register(status_commands.status, RUNS_AND_LEASES, READ_CODES, "holdfast status")
-_register(
-    read_commands.watch,
-    RUNS_AND_LEASES,
-    f"{READ_CODES} · 5 Ctrl-C, which does not affect the run",
-    "holdfast watch k3f9",
-)
-_register(read_commands.log, RUNS_AND_LEASES, READ_CODES, "holdfast log k3f9 --json")
-_register(read_commands.report, RUNS_AND_LEASES, READ_CODES, "holdfast report k3f9 --svg run.svg")
-app.add_typer(lease, name="lease", rich_help_panel=RUNS_AND_LEASES)
-lease.command("list", epilog=_epilog("holdfast lease list", READ_CODES))(status_commands.lease_list)
-lease.command(
-    "release",
-    epilog=_epilog(
-        "holdfast lease release lab/rabbitmq",
-        "0 released · 2 invalid input · 3 refused: its holder is alive · 5 not confirmed",
-    ),
-)(status_commands.lease_release)
-
-app.add_typer(chat, name="chat", rich_help_panel=RUNNING)
+app.add_typer(chat, name="chat", rich_help_panel="Running")
 chat.command(
     "serve",
-    epilog=_epilog(
-        "holdfast chat serve --config chat.yml", "0 stopped by a signal · 2 invalid input"
-    ),
+    epilog=_epilog("0 stopped by a signal · 2 invalid input", "chat serve --config chat.yml"),
 )(chat_commands.serve)
-chat.command("drive", hidden=True, epilog=_epilog("holdfast chat drive < request.json", RUN_CODES))(
+chat.command("drive", hidden=True, epilog=_epilog(RUN_CODES, "chat drive < request.json"))(
     chat_commands.drive
 )
 
@@ -151,24 +127,19 @@ def _root(
 def command_context() -> CommandContext:
     """Return a context with this process's own streams, environment and clock."""
     replace_closed_streams()
-    out, err = OutputStream(sys.stdout), OutputStream(sys.stderr)
+    try:
+        directory = Path.cwd()
+    except FileNotFoundError:  # it has been deleted
+        directory = Path("/")
     return CommandContext(
         environ=os.environ,
-        directory=_directory(),
-        out=Console(file=out.as_text_io(), highlight=False),
-        err=Console(file=err.as_text_io(), highlight=False),
+        directory=directory,
+        out=Console(file=OutputStream(sys.stdout).as_text_io(), highlight=False),
+        err=Console(file=OutputStream(sys.stderr).as_text_io(), highlight=False),
         stdin=sys.stdin,
         now=lambda: datetime.now(UTC),
         adapters=ansible_adapters,
     )
-
-
-def _directory() -> Path:
-    """Return the current directory; ``/`` if it has been deleted."""
-    try:
-        return Path.cwd()
-    except FileNotFoundError:
-        return Path("/")
 
 
 def main(arguments: Sequence[str] | None = None, context: CommandContext | None = None) -> NoReturn:
@@ -178,6 +149,6 @@ def main(arguments: Sequence[str] | None = None, context: CommandContext | None 
         SystemExit: always, with a documented exit code.
     """
     used = context or command_context()
-    with ExitOnError(used):
+    with exit_on_error(used):
         app(args=list(sys.argv[1:] if arguments is None else arguments), obj=used)
     raise SystemExit(0)

@@ -10,6 +10,7 @@ import json
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, NoReturn
@@ -27,7 +28,7 @@ from holdfast.journal.events import GateJudged
 from holdfast.model import Json as Value
 from holdfast.model import Outcome
 from holdfast.plan.model import SiteInventory
-from holdfast.report.event_text import MARKS, TONES
+from holdfast.report.event_text import MARKS, TONES, deciding_verdict
 from holdfast.report.progress_text import STYLES
 from holdfast.report.table import columns
 from holdfast.settings import Settings
@@ -90,14 +91,12 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
     context = context_of(ctx)
     if listing:
         _list(context, as_json=as_json)
-    elif nagios:
+        return
+    if nagios:
         _nagios(context, site, claims or [], limit)
-    else:
-        found = _run_check(
-            context, context.site(site), [parse_claim(claim) for claim in claims or []], limit
-        )
-        _print_result(context, found, as_json=as_json)
-        raise typer.Exit(0 if found.outcome is Outcome.PASS else NOT_PASS)
+    found = _run_check(context, site, claims or [], limit)
+    _print_result(context, found, as_json=as_json)
+    raise typer.Exit(0 if found.outcome is Outcome.PASS else NOT_PASS)
 
 
 def parse_claim(text: str) -> Value:
@@ -119,10 +118,11 @@ def parse_claim(text: str) -> Value:
 
 
 def _run_check(
-    context: CommandContext, site: Path, claims: Sequence[Value], limit: str
+    context: CommandContext, site_name: str, typed: Sequence[str], limit: str
 ) -> CheckResult:
     """Run the check's play, with a journal of its own that is deleted afterwards."""
     adapters, run = context.adapters(context), f"check-{secrets.token_hex(4)}"
+    site, claims = context.site(site_name), [parse_claim(text) for text in typed]
     per_host = _asked_per_host(claims, adapters.planner.claim_group, limit)
     began = context.now()
     with TemporaryDirectory(prefix="holdfast-check-") as directory:
@@ -130,7 +130,7 @@ def _run_check(
         store, runner = open_store(settings), adapters.runner(settings)
         with context.status_line("Reading inventory"):
             inventory = adapters.planner.inventories.read(site, limit)
-        hosts = _hosts(inventory) if per_host else ()
+        hosts = tuple(_hosts(inventory)) if per_host else ()
         play = Play(
             run=run,
             ident="check",
@@ -141,15 +141,17 @@ def _run_check(
                 "holdfast_run": run,
                 "holdfast_grant": {},
                 "holdfast_site": inventory.name,
-                "holdfast_check_claims": list(claims) or [STANDING],
+                "holdfast_check_claims": claims or [STANDING],
                 **({"holdfast_check_hosts": list(hosts)} if hosts else {}),
             },
         )
         stop = StopSignal()
         with context.status_line("Checking") as show, interruptible(stop, show):
-            ended = runner.run(
-                play, lambda progress: show(_progress_text(progress)), lambda: stop.at_boundary
-            )
+
+            def listen(at: Progress) -> None:
+                show(one_line(f"{at.host} {at.text or at.task}"))
+
+            ended = runner.run(play, listen, lambda: stop.at_boundary)
         recorded = store.read(run)
     judged = [entry.event for entry in recorded if isinstance(entry.event, GateJudged)]
     return CheckResult(
@@ -174,13 +176,9 @@ def _asked_per_host(claims: Sequence[Value], group_of: Callable[[Value], str], l
     return "" in groups
 
 
-def _hosts(site: SiteInventory) -> tuple[str, ...]:
-    every = dict.fromkeys(host for hosts in site.groups.values() for host in hosts)
-    return tuple(host for host in every if site.selected is None or host in site.selected)
-
-
-def _progress_text(progress: Progress) -> str:
-    return one_line(f"{progress.host} {progress.text or progress.task}")
+def _hosts(site: SiteInventory) -> list[str]:
+    every = dict.fromkeys(chain.from_iterable(site.groups.values()))
+    return [host for host in every if site.selected is None or host in site.selected]
 
 
 def _messages(ended: PlayResult, judged: Sequence[GateJudged]) -> tuple[str, ...]:
@@ -200,50 +198,41 @@ def _print_result(context: CommandContext, found: CheckResult, *, as_json: bool)
     table = columns("", "claim", "")
     for verdict in found.verdicts:
         outcome = Outcome(verdict["outcome"])
-        outcome_text = Text(f"{MARKS[outcome]} {outcome}", STYLES[TONES[outcome]])
-        claim, message = one_line(str(verdict["claim"])), one_line(str(verdict["message"]))
-        table.add_row(outcome_text, Text(claim, "bold"), Text(message))
+        marked = Text(f"{MARKS[outcome]} {outcome}", STYLES[TONES[outcome]])
+        claim = Text(one_line(str(verdict["claim"])), "bold")
+        table.add_row(marked, claim, Text(one_line(str(verdict["message"]))))
     context.show(table)
     for message in found.messages:
         context.show(Text(message, "red"))
-    passed = f"{found.count(Outcome.PASS)} of {count_of(len(found.verdicts), 'claim')}"
-    tone = STYLES[TONES[found.outcome]]
-    context.show(
-        Text(f"\n{found.outcome}: {passed} passed ({format_duration(found.seconds)})", tone)
-    )
+    passed = f"{found.count(Outcome.PASS)} of {count_of(len(found.verdicts), 'claim')} passed"
+    total = f"\n{found.outcome}: {passed} ({format_duration(found.seconds)})"
+    context.show(Text(total, STYLES[TONES[found.outcome]]))
 
 
 def _nagios(context: CommandContext, site: str, claims: Sequence[str], limit: str) -> NoReturn:
     """Print one line and exit with 0 to 3, also on errors (Monitoring Plugins Development Guidelines)."""
-    context.bug_code = NAGIOS[Outcome.UNKNOWN][0]
+    code, status = NAGIOS[Outcome.UNKNOWN]
+    context.bug_code = code
     try:
-        found = _run_check(
-            context, context.site(site), [parse_claim(claim) for claim in claims], limit
-        )
+        found = _run_check(context, site, claims, limit)
+        code, status = NAGIOS[found.outcome]
+        counts = " ".join(f"{outcome.lower()}={found.count(outcome)}" for outcome in Outcome)
+        text = f"{_plugin_text(_headline(found))} | {counts} time={found.seconds:.2f}s"
     except HoldfastError as error:
-        context.write_line(f"HOLDFAST UNKNOWN - {_plugin_text(error.message)}")
-        raise typer.Exit(NAGIOS[Outcome.UNKNOWN][0]) from error
-    code, status = NAGIOS[found.outcome]
-    counts = " ".join(f"{outcome.lower()}={found.count(outcome)}" for outcome in Outcome)
-    context.write_line(
-        f"HOLDFAST {status} - {_plugin_text(_headline(found))} | {counts} time={found.seconds:.2f}s"
-    )
+        text = _plugin_text(error.message)
+    context.write_line(f"HOLDFAST {status} - {text}")
     raise typer.Exit(code)
 
 
 def _headline(found: CheckResult) -> str:
-    for outcome in (Outcome.FAIL, Outcome.UNKNOWN):
-        bad = [verdict for verdict in found.verdicts if verdict["outcome"] == outcome]
-        if bad:
-            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-            return f"{bad[0]['claim']}: {bad[0]['message']}{more}"
+    if decided := deciding_verdict(found.verdicts):
+        others = found.count(Outcome(decided["outcome"])) - 1
+        more = f" and {others} more" if others else ""
+        return f"{decided['claim']}: {decided['message']}{more}"
     if found.messages:
         return found.messages[0]
-    return (
-        f"{count_of(len(found.verdicts), 'claim')} passed"
-        if found.verdicts
-        else "nothing was judged"
-    )
+    passed = f"{count_of(len(found.verdicts), 'claim')} passed"
+    return passed if found.verdicts else "nothing was judged"
 
 
 def _plugin_text(text: str) -> str:

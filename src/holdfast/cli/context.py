@@ -20,20 +20,17 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from holdfast.ansible.environment import find_project
-from holdfast.ansible.interfaces import PlayRunner, Progress
+from holdfast.ansible.interfaces import PlayRunner
 from holdfast.cli import project
-from holdfast.engine.dependencies import Background, Dependencies, every_second
+from holdfast.engine.dependencies import Background, Dependencies, Listener, every_second
 from holdfast.engine.engine import Engine
 from holdfast.engine.planner import Planner
 from holdfast.engine.run_lookup import driver_of, find_run
-from holdfast.errors import InvalidInput, Refused
+from holdfast.errors import HoldfastError, InvalidInput, Refused
 from holdfast.journal.events import Recorded
 from holdfast.journal.run_state import RunState
 from holdfast.settings import Settings, load_settings
 from holdfast.store.database import Store, open_store
-
-BUG = 70
-Listener = Callable[[Progress | Recorded], None]
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class CommandContext:
     adapters: Callable[[CommandContext], Adapters]
     program: Sequence[str] = (sys.executable, "-m", "holdfast.cli")  # starts this program again
     run: str = field(default="", init=False)  # named in the message about a bug
-    bug_code: int = field(default=BUG, init=False)
+    bug_code: int = field(default=HoldfastError.exit_code, init=False)
 
     @cached_property
     def settings(self) -> Settings:
@@ -103,10 +100,6 @@ class CommandContext:
                 listener=listener,
             )
         )
-
-    def planner(self) -> Planner:
-        """Return the planner; it does not open the state."""
-        return self.adapters(self).planner
 
     @contextmanager
     def status_line(self, title: str) -> Iterator[Callable[[str], None]]:
@@ -153,14 +146,18 @@ class CommandContext:
         if self.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise Declined("Nothing was touched")
 
-    def journal(self, name: str) -> Sequence[Recorded]:
-        """Return the events of the run that ``find_run`` finds by this name.
+    def find_run(self, name: str) -> str:
+        """Return the id of the run with this name, and note it for the message about a bug.
 
         Raises:
             InvalidInput: no run, or more than one, has this name.
         """
         self.run = find_run(self.store, name)
-        return self.store.read(self.run)
+        return self.run
+
+    def journal(self, name: str) -> Sequence[Recorded]:
+        """Return the events of the run with this name; raises as ``find_run``."""
+        return self.store.read(self.find_run(name))
 
     def has_driver(self, state: RunState) -> bool:
         """Return whether a living process drives this run, as far as can be known."""

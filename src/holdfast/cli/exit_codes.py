@@ -7,8 +7,8 @@ and the traceback is written to a file that the message names.
 from __future__ import annotations
 
 import traceback
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.text import Text
 
@@ -21,58 +21,56 @@ _TYPER_INTERRUPTED = 130
 """The exit code that typer makes of a KeyboardInterrupt."""
 
 
-class ExitOnError:
-    """``with ExitOnError(…):`` raises SystemExit for every error inside."""
+@contextmanager
+def exit_on_error(context: CommandContext) -> Iterator[None]:
+    """Print every error inside, then raise SystemExit with its exit code."""
+    try:
+        yield
+    except SystemExit as end:
+        if end.code != _TYPER_INTERRUPTED:
+            raise
+        code = _print_interrupted(context)
+    except KeyboardInterrupt:
+        code = _print_interrupted(context)
+    except HoldfastError as error:
+        code = _print_error(context, error)
+    except BaseException as error:  # noqa: BLE001  # whatever it is, it is a bug
+        code = _report_bug(context, error)
+    else:
+        return
+    raise SystemExit(code) from None
 
-    def __init__(self, context: CommandContext) -> None:
-        self._context = context
-        self._err = context.err
 
-    def __enter__(self) -> Self:
-        return self
+def _print_interrupted(context: CommandContext) -> int:
+    context.err.print("\nInterrupted. Nothing was touched by this command.", style="yellow")
+    return INTERRUPTED
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        interrupted = isinstance(error, SystemExit) and error.code == _TYPER_INTERRUPTED
-        if error is None or (isinstance(error, SystemExit) and not interrupted):
-            return
-        if isinstance(error, HoldfastError):
-            self.print_error(error)
-            raise SystemExit(error.exit_code) from None
-        if interrupted or isinstance(error, KeyboardInterrupt):
-            self._err.print("\nInterrupted. Nothing was touched by this command.", style="yellow")
-            raise SystemExit(INTERRUPTED) from None
-        self._report_bug(error)
-        raise SystemExit(self._context.bug_code) from None
 
-    def print_error(self, error: HoldfastError) -> None:
-        """Print what is wrong, then what to type next."""
-        self._err.print(Text(strip_control(error.message), style="red"), soft_wrap=True)
-        if error.remedy:
-            remedy = (
-                Text().append("next: ", style="dim").append(strip_control(error.remedy), "bold")
-            )
-            self._err.print(remedy, soft_wrap=True)
+def _print_error(context: CommandContext, error: HoldfastError) -> int:
+    """Print what is wrong, then what to type next."""
+    context.err.print(Text(strip_control(error.message), style="red"), soft_wrap=True)
+    if error.remedy:
+        remedy = Text().append("next: ", "dim").append(strip_control(error.remedy), "bold")
+        context.err.print(remedy, soft_wrap=True)
+    return error.exit_code
 
-    def _report_bug(self, error: BaseException) -> None:
-        """Write the traceback to a file and print where it is."""
-        text = Text().append("This is a bug of Holdfast: ", style="bold red")
-        text.append(strip_control(f"{type(error).__name__}: {error}"), style="red")
-        self._err.print(text, soft_wrap=True)
-        trace = "".join(traceback.format_exception(error))
-        try:
-            path = self._context.settings.state_dir / f"bug-{self._context.now():%Y%m%d-%H%M%S}.txt"
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.write_text(trace, encoding="utf-8")
-            path.chmod(0o600)
-        except (OSError, HoldfastError):
-            self._err.print(Text(trace), soft_wrap=True)
-        else:
-            self._err.print(Text(f"Details are in {path}"), soft_wrap=True)
-        if run := self._context.run:
-            hint = f"Run {run} is journaled: holdfast status {run}"
-            self._err.print(Text(hint), soft_wrap=True)
+
+def _report_bug(context: CommandContext, error: BaseException) -> int:
+    """Write the traceback to a file and print where it is."""
+    text = Text().append("This is a bug of Holdfast: ", style="bold red")
+    text.append(strip_control(f"{type(error).__name__}: {error}"), style="red")
+    context.err.print(text, soft_wrap=True)
+    trace = "".join(traceback.format_exception(error))
+    try:
+        path = context.settings.state_dir / f"bug-{context.now():%Y%m%d-%H%M%S}.txt"
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text(trace, encoding="utf-8")
+        path.chmod(0o600)
+    except (OSError, HoldfastError):
+        context.err.print(Text(trace), soft_wrap=True)
+    else:
+        context.err.print(Text(f"Details are in {path}"), soft_wrap=True)
+    if context.run:
+        hint = f"Run {context.run} is journaled: holdfast status {context.run}"
+        context.err.print(Text(hint), soft_wrap=True)
+    return context.bug_code

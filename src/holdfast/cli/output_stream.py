@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import IO, TextIO, cast
+from typing import IO, Any, TextIO, cast
 
 
 def replace_closed_streams() -> None:
@@ -48,21 +48,12 @@ class OutputStream:
             except OSError:
                 self._close()
 
-    def isatty(self) -> bool:
-        """Return whether it is a terminal."""
-        return self._stream.isatty()
-
-    def fileno(self) -> int:
-        """Return the descriptor."""
-        return self._stream.fileno()
-
-    @property
-    def encoding(self) -> str:
-        """The encoding of its characters."""
-        return self._stream.encoding
+    def __getattr__(self, name: str) -> Any:
+        """Everything else (``isatty``, ``fileno``, ``encoding``) is the stream's own."""
+        return getattr(self._stream, name)
 
     def as_text_io(self) -> IO[str]:
-        """Return this object as the type that rich asks for; rich uses only the methods above."""
+        """Return this object as the type that rich asks for."""
         return cast("IO[str]", self)
 
     def _close(self) -> None:

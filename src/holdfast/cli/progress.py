@@ -8,17 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from holdfast.journal.events import GateJudged, InspectionEnded, InspectionStarted, Recorded
+from holdfast.journal.events import Event, GateJudged, InspectionEnded, InspectionStarted, Recorded
+from holdfast.model import Outcome
 from holdfast.report.event_text import EventText, describe_event
 from holdfast.report.progress import RunProgress
-from holdfast.report.progress_text import log_line, progress_lines
+from holdfast.report.progress_text import event_line, log_line, progress_lines
 from holdfast.text import one_line
 
 QUIET = timedelta(seconds=15)
@@ -27,31 +28,8 @@ _SETTLED = re.compile(r" PASS (\d+)/\1 readings(, (\d+) of \3 s)? \(")
 FOOTER = "Ctrl-C stops at the next boundary; a second Ctrl-C is the hard stop."
 
 
-class ProgressDisplay(Protocol):
-    """Something that shows the progress of a run."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *_: object) -> None: ...
-    def show_event(self, recorded: Recorded) -> None:
-        """Show the next event of the journal."""
-        ...
-
-    def show_reading(self, host: str, task: str, reading: str) -> None:
-        """Show what runs at a host: a task, or the reading of a gate; without a gate it is empty."""
-        ...
-
-    def show_message(self, text: str) -> None:
-        """Show a message of the program, such as the confirmation of Ctrl-C."""
-        ...
-
-
-class LogLines:
-    """One line for each event, and for readings that differ from the last or come a while after it."""
-
-    def __init__(self, console: Console, now: Callable[[], datetime]) -> None:
-        self._console = console
-        self._now = now
-        self._last: dict[str, tuple[str, datetime]] = {}
+class ProgressDisplay:
+    """Shows the progress of a run; on its own it shows nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -60,11 +38,41 @@ class LogLines:
         return None
 
     def show_event(self, recorded: Recorded) -> None:
+        """Show the next event of the journal."""
+
+    def show_reading(self, host: str, task: str, reading: str) -> None:
+        """Show what runs at a host: a task, or the reading of a gate; without a gate it is empty."""
+
+    def show_message(self, text: str) -> None:
+        """Show a message of the program, such as the confirmation of Ctrl-C."""
+
+
+class JsonLines(ProgressDisplay):
+    """Each event of the journal as a line of JSON, for programs.
+
+    Readings are for people, and the verdict follows as an event; so does a request to stop.
+    """
+
+    def __init__(self, write_line: Callable[[str], None]) -> None:
+        self._write_line = write_line
+
+    def show_event(self, recorded: Recorded) -> None:
+        """Print the event."""
+        self._write_line(recorded.model_dump_json())
+
+
+class LogLines(ProgressDisplay):
+    """One line for each event, and for readings that differ from the last or come a while after it."""
+
+    def __init__(self, console: Console, now: Callable[[], datetime]) -> None:
+        self._console = console
+        self._now = now
+        self._last: dict[str, tuple[str, datetime]] = {}
+
+    def show_event(self, recorded: Recorded) -> None:
         """Print the event; a gate of a sweep, of which there is one per host done, only if it failed."""
-        event = recorded.event
-        if isinstance(event, GateJudged) and event.phase == "sweep" and _is_passed_gate(recorded):
-            return
-        self._print(log_line(describe_event(recorded.event), recorded.event.at))
+        if not _is_passed_gate(recorded.event, "sweep"):
+            self._print(event_line(recorded))
 
     def show_reading(self, host: str, task: str, reading: str) -> None:
         """Print the reading if more than its figures changed, or the last one is a while ago."""
@@ -85,30 +93,7 @@ class LogLines:
         self._console.print(text, soft_wrap=True)
 
 
-class JsonLines:
-    """Each event of the journal as a line of JSON, for programs."""
-
-    def __init__(self, write_line: Callable[[str], None]) -> None:
-        self._write_line = write_line
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def show_event(self, recorded: Recorded) -> None:
-        """Print the event."""
-        self._write_line(recorded.model_dump_json())
-
-    def show_reading(self, host: str, task: str, reading: str) -> None:
-        """Do nothing: readings are for people, the verdict follows as an event."""
-
-    def show_message(self, text: str) -> None:
-        """Do nothing: the request to stop follows as an event."""
-
-
-class LivePanel:
+class LivePanel(ProgressDisplay):
     """The progress of the run, redrawn in place a few times a second; events scroll above it."""
 
     def __init__(self, console: Console, now: Callable[[], datetime], footer: str = FOOTER) -> None:
@@ -131,10 +116,9 @@ class LivePanel:
     def show_event(self, recorded: Recorded) -> None:
         """Add the event to the panel; print it above unless it is a passed gate or an inspection."""
         self._progress.add(recorded)
-        if not isinstance(
-            recorded.event, InspectionStarted | InspectionEnded
-        ) and not _is_passed_gate(recorded):
-            self._console.print(log_line(describe_event(recorded.event), recorded.event.at))
+        in_panel = isinstance(recorded.event, InspectionStarted | InspectionEnded)
+        if not in_panel and not _is_passed_gate(recorded.event):
+            self._console.print(event_line(recorded))
 
     def show_reading(self, host: str, task: str, reading: str) -> None:
         """Show the reading, or else the task, at its host."""
@@ -145,15 +129,17 @@ class LivePanel:
         self._console.print(log_line(EventText(one_line(text), "warn"), self._now()))
 
     def _draw(self) -> RenderableType:
-        return Group(
-            Text(), *progress_lines(self._progress, self._now(), self._spinner), self._draw_footer()
-        )
-
-    def _draw_footer(self) -> Text:
+        lines = progress_lines(self._progress, self._now(), self._spinner)
         abort = self._progress.state.abort_request
-        if abort:
-            return Text(f"\n{describe_event(abort).text}", style="yellow")
-        return Text(f"\n{self._footer}", style="dim")
+        footer = Text(describe_event(abort).text, "yellow") if abort else Text(self._footer, "dim")
+        return Group(Text(), *lines, Text(), footer)
+
+
+def progress_display(
+    console: Console, now: Callable[[], datetime], footer: str = FOOTER
+) -> ProgressDisplay:
+    """Return a panel on a terminal, else lines."""
+    return LivePanel(console, now, footer) if console.is_terminal else LogLines(console, now)
 
 
 def shorten_reading(host: str, task: str, reading: str) -> str:
@@ -167,6 +153,8 @@ def shorten_reading(host: str, task: str, reading: str) -> str:
     return f"{gate}: PASS {settling}" if passes else text
 
 
-def _is_passed_gate(recorded: Recorded) -> bool:
-    """Return whether the event needs no line: a passed gate is in the panel and in the journal."""
-    return isinstance(recorded.event, GateJudged) and describe_event(recorded.event).tone == "good"
+def _is_passed_gate(event: Event, phase: str = "") -> bool:
+    """Return whether the event is a passed gate, of this phase if one is named."""
+    if not isinstance(event, GateJudged) or event.outcome is not Outcome.PASS:
+        return False
+    return phase in {"", event.phase}

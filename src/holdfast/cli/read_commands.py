@@ -11,17 +11,14 @@ from rich.markdown import Markdown
 from rich.text import Text
 
 from holdfast.cli.options import JsonOption, RunArgument, RunbookArgument, context_of
-from holdfast.cli.progress import LivePanel, LogLines, ProgressDisplay
+from holdfast.cli.progress import progress_display
 from holdfast.cli.project import find_runbook
 from holdfast.cli.project import runbooks as all_runbooks
-from holdfast.engine.hold_report import hold_message
 from holdfast.engine.planner import read_text
 from holdfast.errors import InvalidInput
 from holdfast.journal.fold import advance, fold
-from holdfast.journal.run_state import Status
 from holdfast.report import build_report, timeline_svg
-from holdfast.report.event_text import describe_event
-from holdfast.report.progress_text import log_line
+from holdfast.report.progress_text import event_line
 from holdfast.report.status_view import runbooks_table
 from holdfast.report.stop_message import stop_message
 from holdfast.report.table import report_tables
@@ -37,11 +34,10 @@ def runbooks(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     parsed = [_parse(path) for path in all_runbooks(context.root).values()]
     if as_json:
         keys = {"name", "summary", "inputs", "leases", "path"}
-        context.write_line(
-            json.dumps([book.model_dump(mode="json", include=keys) for book in parsed])
-        )
-        return
-    context.show(runbooks_table(parsed))
+        listed = [book.model_dump(mode="json", include=keys) for book in parsed]
+        context.write_line(json.dumps(listed))
+    else:
+        context.show(runbooks_table(parsed))
 
 
 def show(ctx: typer.Context, runbook: RunbookArgument, *, as_json: JsonOption = False) -> None:
@@ -51,7 +47,7 @@ def show(ctx: typer.Context, runbook: RunbookArgument, *, as_json: JsonOption = 
     if as_json:
         context.write_line(_parse(path).model_dump_json())
     elif context.out.is_terminal:
-        context.out.print(Markdown(_without_front_matter(read_text(path))))
+        context.out.print(Markdown(read_text(path).split("\n---\n", 1)[-1]))  # no front matter
     else:
         context.write_line(read_text(path).rstrip("\n"))
 
@@ -63,9 +59,7 @@ def log(ctx: typer.Context, run: RunArgument = "", *, as_json: JsonOption = Fals
         if as_json:
             context.write_line(recorded.model_dump_json())
         else:
-            context.out.print(
-                log_line(describe_event(recorded.event), recorded.event.at), soft_wrap=True
-            )
+            context.out.print(event_line(recorded), soft_wrap=True)
 
 
 def watch(ctx: typer.Context, run: RunArgument = "") -> None:
@@ -73,24 +67,18 @@ def watch(ctx: typer.Context, run: RunArgument = "") -> None:
     context = context_of(ctx)
     journal = context.journal(run)
     state = fold(journal)
-    display: ProgressDisplay = LogLines(context.out, context.now)
-    if context.out.is_terminal:
-        display = LivePanel(context.out, context.now, _WATCH_FOOTER)
+    display = progress_display(context.out, context.now, _WATCH_FOOTER)
     wait = context.adapters(context).wait
     with display:
         for recorded in journal:
             display.show_event(recorded)
-        while (
-            state.status is Status.RUNNING
-            and context.has_driver(state)
-            and not context.stdout_closed
-        ):
+        while context.has_driver(state) and not context.stdout_closed:
             wait(1.0)
             later = context.store.read(state.run, state.seq)
             advance(state, later)
             for recorded in later:
                 display.show_event(recorded)
-    context.show(stop_message(state, hold_message(state)))
+    context.show(stop_message(state))
 
 
 def report(
@@ -110,7 +98,10 @@ def report(
     context = context_of(ctx)
     built = build_report([context.journal(run) for run in runs or [""]])
     if svg:
-        _write(svg, timeline_svg(built))
+        try:
+            svg.write_text(timeline_svg(built), encoding="utf-8")
+        except OSError as error:
+            raise InvalidInput(f"{svg} cannot be written: {error.strerror}") from error
     if as_json:
         context.write_line(built.model_dump_json(indent=2))
     else:
@@ -121,14 +112,3 @@ def report(
 
 def _parse(path: Path) -> Runbook:
     return parse_runbook(str(path), read_text(path))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _without_front_matter(text: str) -> str:
-    return text.split("\n---\n", 1)[-1]

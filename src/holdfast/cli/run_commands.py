@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, NoReturn
 
 import typer
@@ -26,13 +25,10 @@ from holdfast.cli.options import (
     parse_inputs,
     require_reason,
 )
-from holdfast.cli.progress import JsonLines, LivePanel, LogLines, ProgressDisplay
+from holdfast.cli.progress import JsonLines, ProgressDisplay, progress_display
 from holdfast.cli.project import find_runbook
 from holdfast.engine.driver import RunResult
 from holdfast.engine.engine import Engine
-from holdfast.engine.hold_report import hold_message
-from holdfast.engine.planner import Planner
-from holdfast.engine.run_lookup import find_run
 from holdfast.journal.events import Recorded
 from holdfast.journal.run_state import Status
 from holdfast.plan.model import Plan
@@ -56,7 +52,7 @@ def plan(  # noqa: PLR0913  # one parameter for each option of the command
 ) -> None:
     """Print the plan of a run that is not started."""
     context = context_of(ctx)
-    planned = _PlanRequest(runbook, site, limit, inputs).plan(context, context.planner())
+    planned = _plan(context, runbook, site, limit, inputs)
     if as_json:
         totals = {"hash": planned.hash, "estimate_seconds": planned.estimate_seconds}
         context.write_line(json.dumps(planned.as_json() | totals))
@@ -84,9 +80,8 @@ def run(  # noqa: PLR0913  # the same
     """
     context = context_of(ctx)
     why = require_reason(reason, "run", example="why this is done now")
-    display = _display(context, as_json=as_json)
-    engine = context.engine(_listener(context, display))
-    planned = _PlanRequest(runbook, site, limit, inputs).plan(context, engine.planner)
+    display, engine = _display_and_engine(context, as_json=as_json)
+    planned = _plan(context, runbook, site, limit, inputs)
     if not yes:
         context.err.print(plan_view(planned))
     context.confirm(f"Run {summary(planned)}?", yes=yes)
@@ -103,9 +98,8 @@ def resume(
     """Continue a run from its journal and show its progress until it stops."""
     context = context_of(ctx)
     why = require_reason(reason, "resume", example="what was repaired")
-    display = _display(context, as_json=as_json)
-    engine = context.engine(_listener(context, display))
-    found = context.run = find_run(context.store, run)
+    display, engine = _display_and_engine(context, as_json=as_json)
+    found = context.find_run(run)
     _drive_run(context, engine, display, lambda: engine.resume(found, context.user, why))
 
 
@@ -126,11 +120,10 @@ def abort(
     message lists the state in which it left its hosts.
     """
     context = context_of(ctx)
-    found = context.run = find_run(context.store, run)
-    engine = context.engine()
-    state = engine.request_abort(found, context.user, hard=hard)
+    found = context.find_run(run)
+    state = context.engine().request_abort(found, context.user, hard=hard)
     if state.status is not Status.RUNNING:
-        context.show(stop_message(state, hold_message(state)))
+        context.show(stop_message(state))
         return
     when = "at once (hard stop)" if hard else "at the next boundary"
     context.show(Text(f"Asked {found} to stop {when}.", "yellow"))
@@ -140,37 +133,26 @@ def abort(
 def approve(ctx: typer.Context, run: RunArgument = "") -> None:
     """Journal the approval of the person at the terminal."""
     context = context_of(ctx)
-    found = context.run = find_run(context.store, run)
+    found = context.find_run(run)
     context.engine().approve(found, context.user)
     context.show(Text(f"Approved by {context.user}: {found}", "green"))
 
 
-@dataclass(frozen=True)
-class _PlanRequest:
-    """The arguments of ``plan`` and ``run``."""
-
-    runbook: str
-    site: str
-    limit: str
-    inputs: list[str]
-
-    def plan(self, context: CommandContext, planner: Planner) -> Plan:
-        path, inventory = find_runbook(context.root, self.runbook), context.site(self.site)
-        with context.status_line("Reading runbook and inventory"):
-            return planner.plan(path, inventory, parse_inputs(self.inputs), self.limit)
+def _plan(context: CommandContext, runbook: str, site: str, limit: str, inputs: list[str]) -> Plan:
+    path, inventory = find_runbook(context.root, runbook), context.site(site)
+    planner = context.adapters(context).planner
+    with context.status_line("Reading runbook and inventory"):
+        return planner.plan(path, inventory, parse_inputs(inputs), limit)
 
 
-def _display(context: CommandContext, *, as_json: bool) -> ProgressDisplay:
+def _display_and_engine(
+    context: CommandContext, *, as_json: bool
+) -> tuple[ProgressDisplay, Engine]:
+    """Return a display, and an engine whose events and readings it shows."""
+    display = progress_display(context.out, context.now)
     if as_json:
-        return JsonLines(context.write_line)
-    if context.out.is_terminal:
-        return LivePanel(context.out, context.now)
-    return LogLines(context.out, context.now)
+        display = JsonLines(context.write_line)
 
-
-def _listener(
-    context: CommandContext, display: ProgressDisplay
-) -> Callable[[Progress | Recorded], None]:
     def listen(received: Progress | Recorded) -> None:
         if isinstance(received, Recorded):
             context.run = received.run
@@ -178,7 +160,7 @@ def _listener(
         else:
             display.show_reading(received.host, received.task, received.text)
 
-    return listen
+    return display, context.engine(listen)
 
 
 def _drive_run(
@@ -191,7 +173,6 @@ def _drive_run(
     with display, interruptible(engine.stop, display.show_message):
         result = drive()
     context.run = result.run
-    message = stop_message(result.state, hold_message(result.state))
     console = context.err if isinstance(display, JsonLines) else context.out
-    console.print(message, highlight=False, crop=False)
+    console.print(stop_message(result.state), highlight=False, crop=False)
     raise typer.Exit(result.code)

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from holdfast.cli.context import CommandContext
-from holdfast.cli.options import JsonOption, RunArgument, YesOption, context_of
+from holdfast.cli.options import JsonOption, YesOption, context_of
 from holdfast.engine.hold_report import hold_message
 from holdfast.engine.run_lookup import recent_runs
 from holdfast.errors import InvalidInput, Refused, StateUnusable
@@ -23,50 +23,45 @@ from holdfast.store.leases import LeaseRow
 from holdfast.text import did_you_mean
 
 _RECENT = 15
+StatusRun = Annotated[str, typer.Argument(metavar="RUN", help="A run's id or a unique part of it.")]
 
 
-def status(ctx: typer.Context, run: RunArgument = "", *, as_json: JsonOption = False) -> None:
+def status(ctx: typer.Context, run: StatusRun = "", *, as_json: JsonOption = False) -> None:
     """Print the state of one run, or of the newest runs and all leases.
 
     Without RUN: the newest runs and who holds which lease. With RUN: that run alone.
     """
     context = context_of(ctx)
     if run:
-        _status_of(context, fold(context.journal(run)), as_json=as_json)
+        state = fold(context.journal(run))
+        if as_json:
+            context.write_line(json.dumps(_state_json(context, state)))
+        else:
+            context.show(run_view(state, driven=context.has_driver(state)))
         return
-    states, damage = _recent_states(context)
-    leases = _leases(context)
+    recent = [state for _, state in islice(recent_runs(context.store), _RECENT)]
+    states = [state for state in recent if isinstance(state, RunState)]
     if as_json:
         runs = [_state_json(context, state) for state in states]
-        held = [_lease_json(scope, row) for scope, row in leases]
+        held = [_lease_json(scope, row) for scope, row in _leases(context)]
         context.write_line(json.dumps({"runs": runs, "leases": held}))
     else:
-        context.show(runs_table((state, _status_word(context, state)) for state in states))
+        words = (status_word(state, driven=context.has_driver(state)) for state in states)
+        context.show(runs_table(zip(states, words, strict=True)))
         context.show(Text())
-        _show_leases(context, leases)
-    if damage:
-        raise damage
-
-
-def _recent_states(context: CommandContext) -> tuple[list[RunState], StateUnusable | None]:
-    """Return the newest runs that can be read, and the error of one that cannot."""
-    states, damage = list[RunState](), None
-    for _, state in islice(recent_runs(context.store), _RECENT):
-        if isinstance(state, StateUnusable):
-            damage = state
-        else:
-            states.append(state)
-    return states, damage
+        context.show(leases_table(_leases(context)))
+    if damaged := [state for state in recent if isinstance(state, StateUnusable)]:
+        raise damaged[-1]
 
 
 def lease_list(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     """List who holds which lease, since when, until when and why."""
     context = context_of(ctx)
-    leases = _leases(context)
     if as_json:
-        context.write_line(json.dumps([_lease_json(scope, row) for scope, row in leases]))
+        listed = [_lease_json(scope, row) for scope, row in _leases(context)]
+        context.write_line(json.dumps(listed))
     else:
-        _show_leases(context, leases)
+        context.show(leases_table(_leases(context)))
 
 
 def lease_release(
@@ -87,7 +82,7 @@ def lease_release(
         raise InvalidInput(f"No lease {scope!r}: {hint}", remedy="holdfast lease list")
     for row in context.store.holders(scope, context.now()):
         _refuse_if_alive(row, scope)
-        _show_leases(context, [(scope, row)])
+        context.show(leases_table([(scope, row)]))
         question = f"Is {row.holder.run} on {row.holder.controller} known to be dead?"
         context.confirm(question, yes=yes)
         context.store.release(Grant(row.holder.run, {scope: row.token}))
@@ -109,41 +104,23 @@ def _refuse_if_alive(row: LeaseRow, scope: str) -> None:
         )
 
 
-def _status_word(context: CommandContext, state: RunState) -> str:
-    return status_word(state, driven=context.has_driver(state))
-
-
 def _leases(context: CommandContext) -> list[tuple[str, LeaseRow]]:
     now, store = context.now(), context.store
     return [(scope, row) for scope in store.scopes() for row in store.holders(scope, now)]
 
 
-def _show_leases(context: CommandContext, leases: list[tuple[str, LeaseRow]]) -> None:
-    context.show(leases_table(leases))
-
-
-def _status_of(context: CommandContext, state: RunState, *, as_json: bool) -> None:
-    if as_json:
-        context.write_line(json.dumps(_state_json(context, state)))
-        return
-    context.show(run_view(state, driven=context.has_driver(state)))
-
-
 def _state_json(context: CommandContext, state: RunState) -> dict[str, object]:
-    opened, held = state.opened, hold_message(state)
+    opened, held, driven = state.opened, hold_message(state), context.has_driver(state)
+    names = ("runbook", "playbook", "site", "by", "reason")
     return {
         "run": state.run,
-        "state": _status_word(context, state),
-        "runbook": opened.runbook if opened else "",
-        "playbook": opened.playbook if opened else "",
-        "site": opened.site if opened else "",
-        "by": opened.by if opened else "",
-        "reason": opened.reason if opened else "",
+        "state": status_word(state, driven=driven),
+        **{name: getattr(opened, name, "") for name in names},
         "began": opened.at.isoformat() if opened else "",
         "step": state.current_step,
         "in_hand": [turn.host for _, turn in state.in_hand()],
         "done": state.done(),
-        "held": held.model_dump(mode="json") if held and not context.has_driver(state) else None,
+        "held": held.model_dump(mode="json") if held and not driven else None,
     }
 
 

@@ -12,8 +12,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from holdfast.model import Act, Outcome
 
-Ending = Literal["finished", "refused", "held", "aborted", "under way"]
-
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -66,7 +64,7 @@ class RunSummary(_Part):
     runbook: str
     by: str
     reason: str
-    ending: Ending
+    ending: str = Field(description="the run's status; 'under way' for one that has not ended")
     held_because: str = ""
     start: float
     end: float

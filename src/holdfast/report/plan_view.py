@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from holdfast.model import Json
@@ -19,6 +18,7 @@ from holdfast.plan.model import (
     PlannedStep,
     PlannedWait,
 )
+from holdfast.report.table import labelled_rows
 from holdfast.runbook.model import SettleSpec
 from holdfast.text import count_of, format_duration, join_names, one_line
 
@@ -36,11 +36,8 @@ def summary(plan: Plan) -> str:
     hosts = {host for roll in plan.rolls() for host in roll.hosts}
     units = sum(len(roll.hosts) for roll in plan.rolls())
     what = f"{count_of(units, 'restart')} on {count_of(len(hosts), 'host')}"
-    return one_line(f"{plan.runbook} at {plan.site}: {what}, {_estimate(plan)}")
-
-
-def _estimate(plan: Plan) -> str:
-    return f"about {format_duration(plan.estimate_seconds)} without a hold"
+    estimate = f"about {format_duration(plan.estimate_seconds)} without a hold"
+    return one_line(f"{plan.runbook} at {plan.site}: {what}, {estimate}")
 
 
 def _lines(plan: Plan) -> Iterator[RenderableType]:
@@ -54,12 +51,7 @@ def _lines(plan: Plan) -> Iterator[RenderableType]:
     for step in plan.steps:
         yield Text()
         yield Text(one_line(f"{step.number}. {step.title}"), style="bold")
-        table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(style="dim", no_wrap=True)
-        table.add_column()
-        for name, text in _rows(step):
-            table.add_row(f"   {name}", Text(one_line(text)))
-        yield table
+        yield labelled_rows((f"   {name}", Text(one_line(text))) for name, text in _rows(step))
 
 
 def _rows(step: PlannedStep) -> Iterator[tuple[str, str]]:
@@ -78,7 +70,7 @@ def _rows(step: PlannedStep) -> Iterator[tuple[str, str]]:
 
 
 def _inspection_rows(step: PlannedCheck | PlannedWait) -> Iterator[tuple[str, str]]:
-    yield ("gates" if step.kind == "check" else "must hold"), claims(step.claims)
+    yield ("gates" if step.kind == "check" else "must hold"), _claims(step.claims)
     if step.hosts:
         yield "hosts", join_names(step.hosts)
     yield "settles", _settles(step.settle)
@@ -96,7 +88,7 @@ def _roll_rows(roll: PlannedRoll) -> Iterator[tuple[str, str]]:
     for name, value in roll.variables.items():
         yield "variable", f"{name} = {value}"
     if roll.policy.survey:
-        yield "survey", claims(roll.policy.survey)
+        yield "survey", _claims(roll.policy.survey)
     if roll.settle:
         yield "settles", _settles(roll.settle)
 
@@ -110,7 +102,7 @@ def _batches(roll: PlannedRoll) -> str:
     return f"{shown}{more}  ({count_of(number, 'batch')}{canary})"
 
 
-def claims(entries: Iterable[Json]) -> str:
+def _claims(entries: Iterable[Json]) -> str:
     """Return claims with their parameters."""
     return ", ".join(_claim(entry) for entry in entries)
 

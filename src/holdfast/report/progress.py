@@ -61,26 +61,19 @@ class RunProgress:
                 StepRow(step.number, one_line(step.title)) for step in self.state.steps.values()
             )
 
-    def finished(self, row: StepRow) -> bool:
-        """Whether the step is finished."""
-        return row.number in self.state.steps and self.state.steps[row.number].finished
-
-    def done(self, row: StepRow) -> list[str]:
-        """The step's hosts whose turn is done."""
-        return self.state.steps[row.number].done() if row.number in self.state.steps else []
-
     def in_hand(self) -> tuple[str, ...]:
         """The hosts of the batch that is under way."""
         return self.state.batch.hosts if self.state.batch else ()
 
     def upcoming(self) -> str:
         """Return what comes after the hosts in hand; the empty string if nothing does."""
-        rows = list(self.steps())
-        for row in rows:
-            if row.number == self.state.current_step:
-                past = {*self.done(row), *self.in_hand()}
+        for row in self.steps():
+            step = self.state.steps.get(row.number)
+            if row.number == self.state.current_step and step and not step.finished:
+                past = {*step.done(), *self.in_hand()}
                 left = [host for host in row.hosts if host not in past]
-                if left and not self.finished(row):
+                if left:
                     return f"{count_of(len(left), 'host')} left: {join_names(left)}"
-        following = next((row for row in rows if row.number > self.state.current_step), None)
-        return f"step {following.number}: {following.title}" if following else ""
+            if row.number > self.state.current_step:
+                return f"step {row.number}: {row.title}"
+        return ""

@@ -11,8 +11,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from holdfast.journal.events import Recorded
 from holdfast.journal.run_state import StepState
-from holdfast.report.event_text import EventText
+from holdfast.report.event_text import EventText, describe_event
 from holdfast.report.progress import RunProgress, StepRow
 from holdfast.report.table import cut
 from holdfast.text import count_of, format_clock, format_duration, one_line
@@ -45,6 +46,11 @@ def log_line(text: EventText, at: datetime) -> Text:
     if text.host:
         line.append(f"{text.host} ", style="bold")
     return line.append(text.text, style=STYLES[text.tone])
+
+
+def event_line(recorded: Recorded) -> Text:
+    """Return one line of a log about an event of the journal."""
+    return log_line(describe_event(recorded.event), recorded.event.at)
 
 
 def progress_lines(
@@ -83,8 +89,7 @@ def _step_lines(
         )
         yield Text().append(f"  ✓ {title}", style="green").append(took, style="dim")
     elif step.started:
-        done = progress.done(row)
-        count = f"  {len(done)} of {count_of(len(row.hosts), 'host')}" if row.hosts else ""
+        count = f"  {len(step.done())} of {count_of(len(row.hosts), 'host')}" if row.hosts else ""
         yield Text().append(f"  ▸ {title}", style="bold").append(count, style="dim")
         yield from _hand_lines(progress, now, spinner)
     else:

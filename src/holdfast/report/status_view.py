@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from holdfast.engine.hold_report import hold_message
 from holdfast.journal.run_state import RunState, Status
-from holdfast.report.stop_message import stop_message
+from holdfast.report.stop_message import run_title, stop_message
 from holdfast.report.table import columns, cut
 from holdfast.runbook.model import Runbook
 from holdfast.store.leases import LeaseRow
@@ -34,14 +33,13 @@ def run_view(state: RunState, *, driven: bool) -> RenderableType:
     """Return the state of one run; of one that has stopped, its stop message."""
     parts: list[RenderableType] = []
     if opened := state.opened:
-        what = opened.runbook or opened.playbook
-        parts.append(Text(one_line(f"{what} at {opened.site}, run {state.run}"), "bold"))
+        parts.append(Text(run_title(state), "bold"))
         parts.append(Text(one_line(f"{opened.by}: {opened.reason}"), "dim"))
         parts.append(Text(f"started {format_date_and_clock(opened.at)}", "dim"))
     if status_word(state, driven=driven) == "running":
         parts.append(Text(f"running: holdfast watch {state.run}", "bold blue"))
     else:
-        parts.append(stop_message(state, hold_message(state)))
+        parts.append(stop_message(state))
     return Group(*parts)
 
 
@@ -49,8 +47,10 @@ def runs_table(states: Iterable[tuple[RunState, str]]) -> RenderableType:
     """Return a table of runs, each given with its status."""
     table = columns("run", "state", "site", "by", ">began", "reason", whole="state")
     for state, status in states:
-        if state.opened is not None:
-            table.add_row(*_run_row(state, status))
+        if opened := state.opened:
+            names = (Text(state.run, "bold"), Text(status, _STYLES.get(status, "")))
+            cells = _cells(opened.site, opened.by, format_short(opened.at))
+            table.add_row(*names, *cells, cut(opened.reason))
     return table if table.row_count else Text("There are no runs yet.", "dim")
 
 
@@ -59,33 +59,19 @@ def leases_table(leases: Iterable[tuple[str, LeaseRow]]) -> RenderableType:
     names = ("lease", "mode", "held by", "who", ">since", ">until", "reason")
     table = columns(*names, whole="held by")
     for scope, row in leases:
-        table.add_row(*_lease_row(scope, row))
+        since, until = format_short(row.since), format_clock(row.expires)
+        cells = _cells(row.mode, row.holder.run, row.holder.by, since, until)
+        table.add_row(Text(scope, "bold"), *cells, cut(row.holder.reason))
     return table if table.row_count else Text("Nobody holds a lease.", "dim")
-
-
-def _run_row(state: RunState, status: str) -> tuple[Text, ...]:
-    assert state.opened is not None  # noqa: S101  # the caller checks it
-    opened = state.opened
-    cells = (opened.site, opened.by, format_short(opened.at))
-    return (
-        Text(state.run, "bold"),
-        Text(status, _STYLES.get(status, "")),
-        *(Text(one_line(cell)) for cell in cells),
-        cut(opened.reason),
-    )
-
-
-def _lease_row(scope: str, row: LeaseRow) -> tuple[Text, ...]:
-    since, until = format_short(row.since), format_clock(row.expires)
-    cells = (row.mode, row.holder.run, row.holder.by, since, until)
-    texts = (Text(one_line(cell)) for cell in cells)
-    return Text(scope, "bold"), *texts, cut(row.holder.reason)
 
 
 def runbooks_table(books: Iterable[Runbook]) -> RenderableType:
     """Return a table of runbooks and their inputs."""
     table = columns("runbook", "", "inputs")
     for book in books:
-        inputs = ", ".join(book.inputs)
-        table.add_row(Text(book.name, "bold"), Text(one_line(book.summary)), Text(inputs))
+        table.add_row(Text(book.name, "bold"), *_cells(book.summary, ", ".join(book.inputs)))
     return table
+
+
+def _cells(*texts: str) -> Iterator[Text]:
+    return (Text(one_line(text)) for text in texts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -48,9 +50,8 @@ def _time(report: Report) -> Table:
     names = ("total", "acting", "gating", *(["waiting"] if waited else []), "overhead")
     table = columns("run", *(f">{name}" for name in names))
     for run in report.runs:
-        shares = run.shares.model_dump()
-        seconds = (shares[f"{name}_seconds"] for name in names)
-        table.add_row(Text(one_line(run.runbook), "bold"), *map(format_duration, seconds))
+        spent = (format_duration(getattr(run.shares, f"{name}_seconds")) for name in names)
+        table.add_row(Text(one_line(run.runbook), "bold"), *spent)
     return table
 
 
@@ -69,6 +70,16 @@ def columns(*names: str, whole: str | None = None) -> Table:
             no_wrap=index == 0 or name.startswith(">") or name == whole,
             overflow="fold",
         )
+    return table
+
+
+def labelled_rows(rows: Iterable[tuple[str, Text]]) -> Table:
+    """Return rows of a dim name and its value."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

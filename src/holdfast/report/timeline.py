@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import chain
+from itertools import accumulate, chain
 
 from holdfast.errors import InvalidInput
 from holdfast.journal import events
@@ -16,26 +16,11 @@ from holdfast.journal.events import Recorded
 from holdfast.journal.fold import fold
 from holdfast.journal.run_state import ActRecord, Status
 from holdfast.model import Act, Phase
-from holdfast.report.model import Bar, Ending, RunSummary, TimeShares
+from holdfast.report.model import Bar, RunSummary, TimeShares
 
 Interval = tuple[float, float]
 
-_ENDINGS: dict[Status, Ending] = {
-    Status.RUNNING: "under way",
-    Status.HELD: "held",
-    Status.REFUSED: "refused",
-    Status.ABORTED: "aborted",
-    Status.FINISHED: "finished",
-}
-
-
-_BEFORE_A_WAIT = (
-    events.Held,
-    events.RunRefused,
-    events.Aborted,
-    events.Finished,
-    events.ApprovalRequested,
-)
+_STOPS = events.Held | events.RunRefused | events.Aborted | events.Finished
 
 
 @dataclass
@@ -73,7 +58,7 @@ class RunTimeline:
         self._waits = [(self._seconds(start), self._seconds(end)) for start, end in waits(journal)]
         opened = journal[0].event
         if not isinstance(opened, events.RunOpened):
-            raise InvalidInput(f"Run {self.run}: its journal does not begin with run_opened")
+            raise InvalidInput(f"Run {self._state.run}: its journal does not begin with run_opened")
         self._opened = opened
         self.start = self._seconds(opened.at)
         self.end = self._seconds(max(recorded.event.at for recorded in journal))
@@ -81,22 +66,17 @@ class RunTimeline:
         for host in list(self._open):
             self._close(host, self.end, done=False)
 
-    @property
-    def run(self) -> str:
-        """The run's id."""
-        return self._state.run
-
     def summary(self) -> RunSummary:
         """Return the summary of the run."""
         state, opened = self._state, self._opened
         stopped = {Status.HELD: state.held, Status.REFUSED: state.refused}.get(state.status)
         return RunSummary(
-            run=self.run,
+            run=state.run,
             site=opened.site,
             runbook=opened.runbook or opened.playbook,
             by=opened.by,
             reason=opened.reason,
-            ending=_ENDINGS[state.status],
+            ending="under way" if state.status is Status.RUNNING else str(state.status),
             held_because=stopped.evidence if stopped else "",
             start=self.start,
             end=self.end,
@@ -188,7 +168,7 @@ def waits(journal: Iterable[Recorded]) -> Iterator[tuple[datetime, datetime]]:
                 if since:
                     yield since, event.at
                 since = None
-            case _ if isinstance(event, _BEFORE_A_WAIT):
+            case _ if isinstance(event, _STOPS | events.ApprovalRequested):
                 since = event.at
         previous = max(previous or event.at, event.at)
 
@@ -204,11 +184,5 @@ def covered(intervals: Iterable[Interval]) -> float:
 
 def at_most_at_once(intervals: Iterable[Interval]) -> int:
     """Return how many of the intervals overlap at most; one ending as another begins do not."""
-    edges = sorted(
-        chain.from_iterable(((start, 1), (end, -1)) for start, end in intervals),
-    )
-    most = now = 0
-    for _, change in edges:
-        now += change
-        most = max(most, now)
-    return most
+    edges = sorted(chain.from_iterable(((start, 1), (end, -1)) for start, end in intervals))
+    return max(accumulate(change for _, change in edges), default=0)

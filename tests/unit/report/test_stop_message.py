@@ -16,7 +16,7 @@ from tests.unit.report.journals import at
 def printed(*, after: events.Event) -> str:
     state = fold(half_done_journal().add(after).recorded)
     console = Console(file=StringIO(), width=110)
-    console.print(stop_message(state, state.held))
+    console.print(stop_message(state))
     return str(console.file.getvalue())  # type: ignore[attr-defined]  # it is the StringIO from above
 
 
@@ -32,8 +32,8 @@ HELD = events.Held(
 
 
 def test_hold_prints_host_step_claim_evidence_state_and_commands() -> None:
-    words = printed(after=HELD)
-    assert "HELD, nothing more is touched  rabbitmq-restart at lab, run 20261121-2304" in words
+    output = printed(after=HELD)
+    assert "HELD, nothing more is touched  rabbitmq-restart at lab, run 20261121-2304" in output
     for row in (
         "host         ctl3",
         "step         2. Restart",
@@ -44,8 +44,8 @@ def test_hold_prints_host_step_claim_evidence_state_and_commands() -> None:
         "to continue  holdfast resume R --reason '…'",
         "to undo      ssh ctl3 rabbitmq-upgrade revive",
     ):
-        assert row in words
-    assert "\x1b" not in words
+        assert row in output
+    assert "\x1b" not in output
 
 
 def test_refusal_says_that_nothing_was_touched() -> None:
@@ -54,17 +54,17 @@ def test_refusal_says_that_nothing_was_touched() -> None:
         evidence="lab/rabbitmq is held by bob since 22:00: upgrade",
         next_commands=["holdfast status X", "holdfast run rabbitmq-restart"],
     )
-    words = printed(after=event)
-    assert "REFUSED, nothing was touched" in words
-    assert "for details   holdfast status X" in words
-    assert "to try again  holdfast run rabbitmq-restart" in words
+    output = printed(after=event)
+    assert "REFUSED, nothing was touched" in output
+    assert "for details   holdfast status X" in output
+    assert "to try again  holdfast run rabbitmq-restart" in output
 
 
 def test_abort_shows_who_requested_it_and_the_state_of_hosts() -> None:
-    words = printed(after=events.Aborted(at=at(1), by="bob", left=["not touched in step 2: ctl1"]))
-    assert "ABORTED, on request" in words
-    assert "requested by  bob" in words
-    assert "state         not touched in step 2: ctl1" in words
+    output = printed(after=events.Aborted(at=at(1), by="bob", left=["not touched in step 2: ctl1"]))
+    assert "ABORTED, on request" in output
+    assert "requested by  bob" in output
+    assert "state         not touched in step 2: ctl1" in output
 
 
 def test_finished_run_names_the_report() -> None:
