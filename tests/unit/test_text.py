@@ -8,7 +8,7 @@ from holdfast import text as formatting
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("plain", "plain"),
         ("\x1b[31mred\x1b[0m", "red"),
@@ -24,12 +24,12 @@ from holdfast import text as formatting
         ("Zürich — 東京", "Zürich — 東京"),
     ],
 )
-def test_text_without_control_characters_cannot_move_the_cursor(text: str, said: str) -> None:
-    assert formatting.strip_control(text) == said
+def test_literal_text_cannot_move_the_cursor(text: str, expected: str) -> None:
+    assert formatting.strip_control(text) == expected
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "expected"),
     [
         (-1, "0.0 s"),
         (0.04, "0.0 s"),
@@ -41,8 +41,8 @@ def test_text_without_control_characters_cannot_move_the_cursor(text: str, said:
         (7800, "2 h 10 min"),
     ],
 )
-def test_duration(seconds: float, said: str) -> None:
-    assert formatting.format_duration(seconds) == said
+def test_duration(seconds: float, expected: str) -> None:
+    assert formatting.format_duration(seconds) == expected
 
 
 def test_long_lists_end_with_the_number_of_omitted_names() -> None:

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,36 +123,41 @@ def test_unknown_step_key(project: ProjectOnDisk) -> None:
     assert_refused(project.runs(), where, "unknown key 'batchsize'", "did you mean batch?")
 
 
-def test_unknown_playbook(project: ProjectOnDisk) -> None:
-    write_roll(project, playbook="nova_compute_restrat.yml")
-    assert_refused(project.runs(), "no playbook", "did you mean nova_compute_restart.yml?")
+HAPROXY = "vars: {{systemd_unit_name: haproxy, systemd_unit_group: {}}}"
 
 
-def test_unknown_group(project: ProjectOnDisk) -> None:
-    values = "vars: {systemd_unit_name: haproxy, systemd_unit_group: haproxi}"
-    write_roll(project, playbook="unit_restart.yml", group="haproxi", more=values)
-    assert_refused(project.runs(), "has no group 'haproxi'", "did you mean haproxy?")
+@pytest.mark.parametrize(
+    ("faulty", "words"),
+    [
+        ({"playbook": "nova_compute_restrat.yml"}, ["no playbook", "did you mean nova_compute_restart.yml?"]),
+        ({"playbook": "unit_restart.yml", "group": "haproxi", "more": HAPROXY.format("haproxi")},
+         ["has no group 'haproxi'", "did you mean haproxy?"]),
+        ({"playbook": "unit_restart.yml", "group": "haproxy", "more": HAPROXY.format("haproxy")},
+         ["the group haproxy", "has no hosts"]),
+        ({"group": "rabbitmq"}, ["acts on nova_compute, not on rabbitmq"]),
+        ({"batch": 6}, ["a batch of 6 is larger", "(5): each start opens many connections"]),
+        ({"playbook": "rabbitmq_restart.yml", "group": "rabbitmq", "batch": 2},
+         ["a batch of 2 is larger", "(1): quorum queues"]),
+        ({"more": "vars: {nova_layr: api}"}, ["no variable 'nova_layr'", "did you mean nova_layer?"]),
+    ],
+    ids=["playbook", "group", "group without hosts", "group of another playbook",
+         "batch above the maximum", "RabbitMQ batch above one", "variable"],
+)  # fmt: skip
+def test_fault_in_a_roll(project: ProjectOnDisk, faulty: dict[str, Any], words: list[str]) -> None:
+    write_roll(project, **faulty)
+    assert_refused(project.runs(), *words)
 
 
-def test_group_of_another_playbook(project: ProjectOnDisk) -> None:
-    write_roll(project, group="rabbitmq")
-    assert_refused(project.runs(), "acts on nova_compute, not on rabbitmq")
-
-
-def test_unknown_gate(project: ProjectOnDisk) -> None:
-    project.write("check: [rabbitmq.members_agre]", name="test-restart")
-    assert_refused(project.runs(), "rabbitmq.members_agre", "did you mean rabbitmq.members_agree?")
-
-
-def test_unknown_parameter_of_a_gate(project: ProjectOnDisk) -> None:
-    project.write("check: [{claim: systemd.active, unitt: x}]", name="test-restart")
-    assert_refused(project.runs(), "unitt")
-
-
-def test_group_without_hosts(project: ProjectOnDisk) -> None:
-    values = "vars: {systemd_unit_name: haproxy, systemd_unit_group: haproxy}"
-    write_roll(project, playbook="unit_restart.yml", group="haproxy", more=values)
-    assert_refused(project.runs(), "the group haproxy", "has no hosts")
+@pytest.mark.parametrize(
+    ("gate", "words"),
+    [
+        ("rabbitmq.members_agre", ["rabbitmq.members_agre", "did you mean rabbitmq.members_agree?"]),
+        ("{claim: systemd.active, unitt: x}", ["unitt"]),
+    ],
+)  # fmt: skip
+def test_fault_in_a_gate(project: ProjectOnDisk, gate: str, words: list[str]) -> None:
+    project.write(f"check: [{gate}]", name="test-restart")
+    assert_refused(project.runs(), *words)
 
 
 @pytest.mark.parametrize("limit", ["nosuchhost", "rabbit1", "compute1:!compute1"])
@@ -168,23 +174,6 @@ def test_empty_limit_does_not_mean_all_hosts(
     """As in ``--limit "$HOSTS"`` where nobody set HOSTS."""
     write_roll(project)
     assert_refused(project.call(command, "test-restart", "--limit", limit), "--limit", "empty")
-
-
-def test_batch_above_the_maximum_says_why(project: ProjectOnDisk) -> None:
-    write_roll(project, batch=6)
-    assert_refused(
-        project.runs(), "a batch of 6 is larger", "(5): each start opens many connections"
-    )
-
-
-def test_rabbitmq_batch_above_one_says_why(project: ProjectOnDisk) -> None:
-    write_roll(project, playbook="rabbitmq_restart.yml", group="rabbitmq", batch=2)
-    assert_refused(project.runs(), "a batch of 2 is larger", "(1): quorum queues")
-
-
-def test_variable_that_the_playbook_does_not_know(project: ProjectOnDisk) -> None:
-    write_roll(project, more="vars: {nova_layr: api}")
-    assert_refused(project.runs(), "no variable 'nova_layr'", "did you mean nova_layer?")
 
 
 VAULTED = """\

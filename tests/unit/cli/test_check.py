@@ -116,12 +116,6 @@ def test_nagios_reports_a_bug_as_unknown(project: InMemoryProject) -> None:
     assert project.call("check", "--nagios").code == 3
 
 
-def test_unknown_claim_names_the_nearest(project: InMemoryProject) -> None:
-    result = project.call("check", "fake.al_serve")
-    assert result.code == 2
-    assert "did you mean fake.all_serve?" in result.err
-
-
 @pytest.mark.parametrize("claim", ["fake.all_serve:", "fake.all_serve:x", "fake.all_serve:claim=y"])
 def test_parameter_without_a_value_is_invalid_input(project: InMemoryProject, claim: str) -> None:
     result = project.call("check", claim)

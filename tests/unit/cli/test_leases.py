@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from holdfast.journal.events import LeaseTaken, RunOpened
-from holdfast.model import Holder, LeaseMode
+from holdfast.model import Grant, Holder, LeaseMode
 from holdfast.settings import load_settings
-from holdfast.store.database import open_store
+from holdfast.store.database import Store, open_store
 from holdfast.store.processes import holder_for
 from tests.unit.cli.cli_harness import InMemoryProject
 
@@ -22,10 +22,10 @@ def project(tmp_path: Path) -> InMemoryProject:
     return InMemoryProject(tmp_path / "project")
 
 
-def take_lease(project: InMemoryProject, holder: Holder) -> None:
+def take_lease(project: InMemoryProject, holder: Holder) -> Grant:
     store = open_store(load_settings(project.environ))
     scopes = {"lab/broker": LeaseMode.EXCLUSIVE}
-    store.take(holder, scopes, timedelta(hours=1), project.fleet.clock())
+    return store.take(holder, scopes, timedelta(hours=1), project.fleet.clock())
 
 
 def holder_elsewhere() -> Holder:
@@ -72,42 +72,30 @@ def test_unknown_lease_names_the_nearest(project: InMemoryProject) -> None:
     assert "did you mean lab/broker?" in result.err
 
 
-def test_status_of_a_dead_play_by_hand_does_not_suggest_resume(project: InMemoryProject) -> None:
+def append_play_by_hand(project: InMemoryProject, run: str, holder: Holder, token: int) -> Store:
     now = project.fleet.clock()
-    run = "20261121-2304-broker-by-hand-k3f9"
-    store = open_store(load_settings(project.environ))
     opened = RunOpened(
-        at=now, runbook="", runbook_hash="", playbook="Restart the broker", site="lab",
-        by="bob", reason="by hand", controller="c1", process=1,
+        at=now, runbook="", runbook_hash="", playbook="Restart the broker", site="lab", by=holder.by,
+        reason=holder.reason, controller=holder.controller, process=holder.process,
     )  # fmt: skip
+    store = open_store(load_settings(project.environ))
     store.append(run, opened)
-    store.append(run, LeaseTaken(at=now, tokens={"lab/broker": 1}))
-    result = project.call("status", run)
+    store.append(run, LeaseTaken(at=now, tokens={"lab/broker": token}))
+    return store
+
+
+def test_status_of_a_dead_play_by_hand_does_not_suggest_resume(project: InMemoryProject) -> None:
+    append_play_by_hand(project, "20261121-2304-broker-by-hand-k3f9", holder_elsewhere(), 1)
+    result = project.call("status", "k3f9")
     assert "holdfast resume" not in result.out
     assert "to try again  the same ansible-playbook command as before" in result.out
 
 
 def test_abort_of_a_play_by_hand_is_refused(project: InMemoryProject) -> None:
-    """It hears nobody, so nobody is told that it would."""
-    store, me = (
-        open_store(load_settings(project.environ)),
-        holder_for("R3", "bob", "mine", os.getpid()),
-    )
-    now = project.fleet.clock()
-    grant = store.take(me, {"lab/broker": LeaseMode.EXCLUSIVE}, timedelta(hours=1), now)
-    opened = RunOpened(
-        at=now,
-        runbook="",
-        runbook_hash="",
-        playbook="broker_restart.yml",
-        site="lab",
-        by="bob",
-        reason="mine",
-        controller=me.controller,
-        process=me.process,
-    )
-    store.append("R3", opened)
-    store.append("R3", LeaseTaken(at=now, tokens=dict(grant.tokens)))
+    """It reads no requests, so nobody is told that it stops."""
+    holder = holder_for("R3", "bob", "mine", os.getpid())
+    grant = take_lease(project, holder)
+    store = append_play_by_hand(project, "R3", holder, grant.tokens["lab/broker"])
     result = project.call("abort", "R3")
     assert result.code == 3
     assert "bob started by hand" in result.err

@@ -106,7 +106,7 @@ def lines_of(journal: Iterable[Recorded], *notes: tuple[float, str]) -> list[str
             display.show_event(recorded)
         for now[0], reading in notes:
             display.show_reading("ctl3", "Verify", reading)
-        display.show_message("heard you")
+        display.show_message("stopping")
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]  # the StringIO
 
 
@@ -138,7 +138,7 @@ def test_log_omits_readings_that_differ_in_figures_only_unless_a_while_has_passe
         (24, "b FAIL 1/3: late (24 s)"),
     )
     assert [each.split("(")[-1] for each in result[:-1]] == ["1 s)", "6 s)", "22 s)"]
-    assert result[-1].endswith("heard you")
+    assert result[-1].endswith("stopping")
 
 
 def test_log_omits_the_last_reading_of_a_settled_gate() -> None:

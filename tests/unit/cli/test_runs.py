@@ -222,9 +222,9 @@ def test_json_run_is_one_event_a_line(project: InMemoryProject) -> None:
 def test_log_has_every_line_of_run_and_the_passed_gates_of_sweeps(project: InMemoryProject) -> None:
     result = project.call(*RUN, "--yes")
     log = project.call("log").out.splitlines()
-    told = [line for line in log if "✓ PASS sweep" not in line]
-    assert [line for line in result.out.splitlines() if line in log] == told
-    assert len(told) < len(log), "the log has what the run left unsaid"
+    shown = [line for line in log if "✓ PASS sweep" not in line]
+    assert [line for line in result.out.splitlines() if line in log] == shown
+    assert len(shown) < len(log), "the log has gates that the run did not print"
     events = project.call("log", "--json").out.splitlines()
     assert len(events) == len(log)
 
@@ -253,9 +253,9 @@ def test_reason_stays_literal_everywhere(project: InMemoryProject) -> None:
     assert result.code == 0, result.output
     assert reason in result.out
     for command in ("log", "status", "report"):
-        told = project.call(command, *(["broker"] if command != "report" else []))
-        assert reason in told.out, command
-        assert "\x1b" not in told.output
+        printed = project.call(command, *(["broker"] if command != "report" else []))
+        assert reason in printed.out, command
+        assert "\x1b" not in printed.output
     assert json.loads(project.call("report", "--json").out)["runs"][0]["reason"].startswith(reason)
 
 

@@ -54,10 +54,10 @@ def hostile_event(kind: type[events.Event]) -> events.Event:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_kind_of_event_has_a_description(kind: type[events.Event]) -> None:
     event = hostile_event(kind)
-    said = describe_event(event)
-    assert said.text != event.kind, "this kind of event has no sentence of its own"
-    assert "\x1b" not in said.text + said.host
-    assert "\n" not in said.text + said.host
+    described = describe_event(event)
+    assert described.text != event.kind, "this kind of event has no sentence of its own"
+    assert "\x1b" not in described.text + described.host
+    assert "\n" not in described.text + described.host
 
 
 def test_failed_gate_shows_the_decisive_message() -> None:

@@ -29,9 +29,9 @@ def test_same_report_gives_the_same_bytes() -> None:
 
 
 def test_every_lane_names_its_host_and_unit() -> None:
-    said = texts(timeline_svg(build_report([nova_journal(0).recorded])))
-    assert said.count("ctl1") == 4
-    assert said.count("nova-compute") == 3
+    shown = texts(timeline_svg(build_report([nova_journal(0).recorded])))
+    assert shown.count("ctl1") == 4
+    assert shown.count("nova-compute") == 3
 
 
 def test_a_host_name_too_long_for_its_lane_is_cut() -> None:
@@ -42,8 +42,8 @@ def test_a_host_name_too_long_for_its_lane_is_cut() -> None:
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_gate_shows_its_verdict(outcome: Outcome) -> None:
     journal = JournalBuilder().gate("ctl1", Phase.PREFLIGHT, 7, outcome)
-    said = texts(timeline_svg(build_report([journal.recorded])))
-    assert f"ctl1 · preflight: rabbitmq.members_agree: {outcome} · from 0:00 for 7.0 s" in said
+    shown = texts(timeline_svg(build_report([journal.recorded])))
+    assert f"ctl1 · preflight: rabbitmq.members_agree: {outcome} · from 0:00 for 7.0 s" in shown
 
 
 def test_text_from_outside_stays_text() -> None:
