@@ -20,8 +20,6 @@ from holdfast.report.model import Bar, RunSummary, TimeShares
 
 Interval = tuple[float, float]
 
-_STOPS = events.Held | events.RunRefused | events.Aborted | events.Finished
-
 
 @dataclass
 class HostTimeline:
@@ -168,7 +166,7 @@ def waits(journal: Iterable[Recorded]) -> Iterator[tuple[datetime, datetime]]:
                 if since:
                     yield since, event.at
                 since = None
-            case _ if isinstance(event, _STOPS | events.ApprovalRequested):
+            case events.ApprovalRequested():
                 since = event.at
         previous = max(previous or event.at, event.at)
 

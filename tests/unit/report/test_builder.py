@@ -174,6 +174,15 @@ def test_time_between_abort_and_resume_is_waiting() -> None:
     assert run.ending == "finished"
 
 
+def test_time_from_a_request_for_approval_until_the_resume_is_waiting() -> None:
+    """The request was not answered within its deadline, so the run held."""
+    journal = JournalBuilder().add(events.StepStarted(at=at(0), step=1, title="Approve"))
+    journal.add(events.ApprovalRequested(at=at(0), step=1, question="?", plan_hash="0"))
+    journal.later(600).add(events.Held(at=at(600), step=1, evidence="not approved"))
+    report = build_report([resumed(journal.later(100)).finished().recorded])
+    assert report.runs[0].shares.waiting_seconds == 700
+
+
 def test_gate_of_the_whole_fleet_belongs_to_no_host() -> None:
     report = build_report([rabbitmq_journal().recorded])
     assert [bar.label for bar in report.fleet] == ["check: rabbitmq.members_agree"]

@@ -46,6 +46,20 @@ def test_gate_shows_its_verdict(outcome: Outcome) -> None:
     assert f"ctl1 · preflight: rabbitmq.members_agree: {outcome} · from 0:00 for 7.0 s" in shown
 
 
+def test_verdicts_differ_by_more_than_colour() -> None:
+    drawn: list[str] = []
+    for outcome in Outcome:
+        journal = JournalBuilder().gate("ctl1", Phase.PREFLIGHT, 7, outcome)
+        axis = timeline_svg(build_report([journal.recorded])).partition(">drain<")[0]
+        drawn += [sign for sign in ("l4 4m0 -4l-4 4", ">?<") if sign in axis]
+    assert drawn == ["l4 4m0 -4l-4 4", ">?<"]
+
+
+def test_a_bar_is_as_long_as_its_gate() -> None:
+    journal = JournalBuilder().gate("ctl1", Phase.PREFLIGHT, 5).gate("ctl1", Phase.VERIFY, 5)
+    assert 'width="440"' in timeline_svg(build_report([journal.recorded]))
+
+
 def test_text_from_outside_stays_text() -> None:
     reason = "<script>x</script> {{ 7*7 }} \x1b[31mred\x1b[0m & more"
     document = timeline_svg(build_report([JournalBuilder(reason=reason).finished().recorded]))
