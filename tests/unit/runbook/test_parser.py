@@ -4,7 +4,7 @@ import pytest
 
 from holdfast.errors import InvalidInput, RunbookError
 from holdfast.runbook.inputs import fill, read_inputs
-from holdfast.runbook.model import ApproveStep, CheckStep, RollStep, Runbook, WaitStep
+from holdfast.runbook.model import ApproveStep, CheckStep, Input, RollStep, Runbook, WaitStep
 from holdfast.runbook.parser import parse_runbook
 
 TEXT = """\
@@ -188,6 +188,14 @@ def test_inputs_are_typed_and_have_defaults() -> None:
 def test_a_wrong_input_is_refused(given: dict[str, str], complaint: str) -> None:
     with pytest.raises(InvalidInput, match=complaint):
         read_inputs(parse().inputs, given)
+
+
+def test_a_boolean_input_is_true_or_false() -> None:
+    declared = {"force": Input(type="bool", summary="restart all")}
+
+    assert read_inputs(declared, {"force": "Yes"}) == {"force": True}
+    with pytest.raises(InvalidInput, match="'maybe' is neither true nor false"):
+        read_inputs(declared, {"force": "maybe"})
 
 
 def test_an_input_replaces_a_whole_value_as_its_type() -> None:
