@@ -23,6 +23,15 @@ def test_by_default_state_is_a_file_under_the_users_home(tmp_path: Path) -> None
     assert settings.runs_dir == settings.state_dir / "runs"
 
 
+def test_the_users_own_directories_hold_configuration_and_state(tmp_path: Path) -> None:
+    (tmp_path / "config" / "holdfast").mkdir(parents=True)
+    environ = {"HOME": "/nowhere", "XDG_STATE_HOME": str(tmp_path / "state")}
+    environ["XDG_CONFIG_HOME"] = str(tmp_path / "config")
+    assert load_settings(environ).state_dir == tmp_path / "state" / "holdfast"
+    (tmp_path / "config" / "holdfast" / "config.yml").write_text("state_dir: /elsewhere\n")
+    assert load_settings(environ).state_dir == Path("/elsewhere")
+
+
 def test_the_state_directory_moves_the_default_database(tmp_path: Path) -> None:
     settings = load_settings({"HOME": "/nowhere", "HOLDFAST_STATE_DIR": str(tmp_path)})
 

@@ -122,6 +122,9 @@ def test_log_omits_passed_gates_of_a_sweep() -> None:
     passed = half_done_journal()
     before = lines_of(passed.recorded)
     assert lines_of(passed.gate("ctl3", "sweep", gate="Swept").recorded) == before
+    assert (
+        "PASS verify Proved" in lines_of(passed.gate("ctl3", "verify", gate="Proved").recorded)[-2]
+    )
     failed = passed.gate("ctl3", "sweep", outcome=Outcome.FAIL, gate="Swept")
     assert "FAIL sweep Swept" in lines_of(failed.recorded)[-2]
 

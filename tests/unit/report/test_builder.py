@@ -194,6 +194,10 @@ def test_several_runs_are_reported_in_the_order_of_their_start() -> None:
     assert report.runs[1].start == pytest.approx(110)
 
 
+def test_run_that_has_not_ended_is_under_way() -> None:
+    assert build_report([JournalBuilder().recorded]).runs[0].ending == "under way"
+
+
 def test_run_without_a_journal_is_refused() -> None:
     with pytest.raises(InvalidInput, match="no such run"):
         build_report([[]])

@@ -40,6 +40,7 @@ def test_hold_prints_host_step_claim_evidence_state_and_commands() -> None:
         "claim        rabbitmq.booted",
         "evidence     FAIL not_running: [b]ctl3[/b] is not running",
         "state        ctl3: restarted, not yet proved healthy",
+        "               done and proved healthy: ctl2",  # with no second "state" before it
         "see also     holdfast show rabbitmq-restart, section “If it holds”",
         "to continue  holdfast resume R --reason '…'",
         "to undo      ssh ctl3 rabbitmq-upgrade revive",
