@@ -20,7 +20,7 @@ from holdfast import __version__
 from holdfast.cli import chat_commands, check_command, read_commands, run_commands, status_commands
 from holdfast.cli.adapters import ansible_adapters
 from holdfast.cli.context import CommandContext
-from holdfast.cli.exit_codes import exit_on_error
+from holdfast.cli.exit_codes import ExitOnError
 from holdfast.cli.output_stream import OutputStream, replace_closed_streams
 from holdfast.verbs import VERBS
 
@@ -149,6 +149,6 @@ def main(arguments: Sequence[str] | None = None, context: CommandContext | None 
         SystemExit: always, with a documented exit code.
     """
     used = context or command_context()
-    with exit_on_error(used):
+    with ExitOnError(used):
         app(args=list(sys.argv[1:] if arguments is None else arguments), obj=used)
     raise SystemExit(0)

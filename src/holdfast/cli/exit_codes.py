@@ -7,8 +7,7 @@ and the traceback is written to a file that the message names.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.text import Text
 
@@ -21,24 +20,26 @@ _TYPER_INTERRUPTED = 130
 """The exit code that typer makes of a KeyboardInterrupt."""
 
 
-@contextmanager
-def exit_on_error(context: CommandContext) -> Iterator[None]:
-    """Print every error inside, then raise SystemExit with its exit code."""
-    try:
-        yield
-    except SystemExit as end:
-        if end.code != _TYPER_INTERRUPTED:
-            raise
-        code = _print_interrupted(context)
-    except KeyboardInterrupt:
-        code = _print_interrupted(context)
-    except HoldfastError as error:
-        code = _print_error(context, error)
-    except BaseException as error:  # noqa: BLE001  # whatever it is, it is a bug
-        code = _report_bug(context, error)
-    else:
-        return
-    raise SystemExit(code) from None
+@dataclass(frozen=True, slots=True)
+class ExitOnError:
+    """``with ExitOnError(context):`` prints every error inside and raises SystemExit with its exit code."""
+
+    context: CommandContext
+
+    def __enter__(self) -> None:
+        """Begin; nothing is to be prepared."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        interrupted = isinstance(error, SystemExit) and error.code == _TYPER_INTERRUPTED
+        if error is None or (isinstance(error, SystemExit) and not interrupted):
+            return
+        if interrupted or isinstance(error, KeyboardInterrupt):
+            code = _print_interrupted(self.context)
+        elif isinstance(error, HoldfastError):
+            code = _print_error(self.context, error)
+        else:
+            code = _report_bug(self.context, error)
+        raise SystemExit(code) from None
 
 
 def _print_interrupted(context: CommandContext) -> int:
