@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -94,9 +93,9 @@ def _roll_rows(roll: PlannedRoll) -> Iterator[tuple[str, str]]:
 
 
 def _batches(roll: PlannedRoll) -> str:
-    rest = len(roll.hosts) - int(roll.canary)
-    number = -(-rest // roll.batch) + int(roll.canary)
-    shown = " | ".join(" ".join(hosts) for hosts in islice(next_batches(roll), _SHOWN_BATCHES))
+    batches = list(next_batches(roll))
+    number = len(batches)
+    shown = " | ".join(" ".join(hosts) for hosts in batches[:_SHOWN_BATCHES])
     more = f" | … {number - _SHOWN_BATCHES} more" if number > _SHOWN_BATCHES else ""
     canary = ", a canary first" if roll.canary else ""
     return f"{shown}{more}  ({count_of(number, 'batch')}{canary})"
