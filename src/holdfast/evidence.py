@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-# Facts about a host in `Verdict.hosts`. They decide the order of a roll (holdfast.plan.host_order).
+# Facts about a host in `Verdict.hosts`. They decide the order of a roll (holdfast.plan.next_batch).
 HEALTHY: Final = "healthy"  # bool: False for a host that a gate found broken
 LEADERS: Final = "leaders"  # int: quorum queues and streams whose leader is on the host
 

@@ -19,8 +19,8 @@ from datetime import datetime, timedelta
 from holdfast.journal.events import InspectionKind
 from holdfast.journal.run_state import Failure, RunState, StepState
 from holdfast.model import ALL_PHASES, Json, Phase
-from holdfast.plan.host_order import next_batch
 from holdfast.plan.model import Plan, PlannedApprove, PlannedRoll, PlannedStep
+from holdfast.plan.next_batch import next_batch
 from holdfast.runbook.model import SettleSpec
 
 # Before the lease a survey is one reading, so that a person who starts a run sees the result at once.

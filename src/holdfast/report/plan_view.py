@@ -8,7 +8,6 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from holdfast.model import Json
-from holdfast.plan.host_order import next_batches
 from holdfast.plan.model import (
     Plan,
     PlannedApprove,
@@ -17,6 +16,7 @@ from holdfast.plan.model import (
     PlannedStep,
     PlannedWait,
 )
+from holdfast.plan.next_batch import next_batches
 from holdfast.report.table import labelled_rows
 from holdfast.runbook.model import SettleSpec
 from holdfast.text import count_of, format_duration, join_names, one_line

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from holdfast.model import Json
-from holdfast.plan.host_order import next_batch, next_batches
 from holdfast.plan.model import PlannedRoll
+from holdfast.plan.next_batch import next_batch, next_batches
 from holdfast.policy import PlaybookPolicy
 
 HOSTS = ("ctl1", "ctl2", "ctl3", "ctl4")
