@@ -83,6 +83,16 @@ def test_rpc_answers_needs_every_service() -> None:
     assert verdict.hosts == {"cmp1": {"healthy": True}, "ctl1": {"healthy": False}}
 
 
+def test_services_of_one_name_in_two_cells_are_judged_apart() -> None:
+    """Two cells may each have a host that nova knows by the same name."""
+    first, second = (ExpectedService("compute", host, "cmp") for host in ("cmp1", "cmp2"))
+    replies = {first: RpcReplies(sent=3, answered=0), second: RpcReplies(sent=3, answered=3)}
+    verdict = rpc_answers("c", replies)
+    assert verdict.outcome is FAIL
+    assert "cmp1" in verdict.message
+    assert "cmp2" not in verdict.message
+
+
 def test_metadata_without_a_secret_reports_what_was_not_proved() -> None:
     verdict = metadata_answers("c", {"ctl1": MetadataReplies(HttpReply(200), None, None)})
     assert "its database was not asked" in verdict.message
