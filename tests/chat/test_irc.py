@@ -13,7 +13,7 @@ from cryptography import x509
 
 from holdfast.chat.transport import Location, Message, ReceivedMessage, Unreachable
 from holdfast.chat.transports.base import replace_mention
-from holdfast.chat.transports.irc import LINE_BYTES, Irc, IrcSettings, split_lines
+from holdfast.chat.transports.irc import LINE_BYTES, Irc, IrcSettings, Keepalive, split_lines
 from tests.chat.servers.irc import ACCOUNT, PASSWORD, AccountServer, IrcUser, Ngircd
 from tests.chat.transport_harness import (
     fast_backoff,
@@ -29,9 +29,10 @@ HELD = Message("HELD [run-1]\nnext: holdfast resume run-1", "host1  done\nhost2 
 HELD_LINES = ["HELD [run-1]", "next: holdfast resume run-1", "host1  done", "host2  in hand"]
 
 
-def client(port: int, **more: object) -> Irc:
+def client(port: int, keepalive: Keepalive | None = None, **more: object) -> Irc:
     asked = {"server": "127.0.0.1", "port": port, "tls": False, "channels": ["#ops"]} | more
-    return Irc(IrcSettings.model_validate({"timeout_seconds": 10, **asked}), fast_backoff())
+    settings = IrcSettings.model_validate({"timeout_seconds": 10, **asked})
+    return Irc(settings, fast_backoff(), keepalive)
 
 
 def port_of(server: AccountServer) -> int:
@@ -39,7 +40,7 @@ def port_of(server: AccountServer) -> int:
 
 
 def on(server: Ngircd, **more: object) -> Irc:
-    return client(server.port, server_password=server.password, **more)
+    return client(server.port, None, server_password=server.password, **more)
 
 
 def irc_user(server: Ngircd, nick: str) -> IrcUser:
@@ -143,14 +144,12 @@ def test_a_post_fails_where_the_server_does_not_answer(account_server: AccountSe
 
 
 def test_a_connection_on_which_the_server_is_silent_is_replaced(
-    account_server: AccountServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    account_server: AccountServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("holdfast.chat.transports.irc._PING_SECONDS", 0.1)
-    monkeypatch.setattr("holdfast.chat.transports.irc._SILENT_SECONDS", 1.0)
     silent = "irc: not connected: 127.0.0.1 does not answer"
 
     async def scenario() -> None:
-        irc = client(port_of(account_server))
+        irc = client(port_of(account_server), keepalive=Keepalive(0.1, 1.0))
         async with listening(irc):
             await post_until_accepted(irc, OPS, Message("hello"), "k")
             await asyncio.sleep(2)  # noqa: TID251  # longer than silence may last

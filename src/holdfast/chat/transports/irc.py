@@ -22,6 +22,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -51,8 +52,6 @@ LINE_BYTES = 380
 """Of the 512 bytes of a line (RFC 2812, 2.3), servers use some for the sender and the channel."""
 
 _LIMIT = 1500  # a message is several lines, each acknowledged: more would take long
-_PING_SECONDS = 30.0
-_SILENT_SECONDS = 90.0  # a connection without anything from the server for so long is lost
 _POLL_SECONDS = 0.2  # how soon the thread notices that it should end
 _AFTER_A_LINE = "holdfast"  # in the PING that follows a line; the keepalive's has other text
 _CAPABILITIES = ("message-tags", "account-tag", "server-time", "batch")
@@ -82,15 +81,29 @@ class IrcSettings(StrictModel):
     timeout_seconds: Annotated[int, Field(ge=1)] = 20
 
 
+@dataclass(frozen=True, slots=True)
+class Keepalive:
+    """The server is asked every ``ping_seconds``; silent for ``silent_seconds``, the connection is lost."""
+
+    ping_seconds: float = 30.0
+    silent_seconds: float = 90.0
+
+
 class Irc(Transport):
     """One network."""
 
     name = "irc"
     lost_errors = (Unreachable, OSError, IRCError)
 
-    def __init__(self, settings: IrcSettings, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        settings: IrcSettings,
+        backoff: Backoff | None = None,
+        keepalive: Keepalive | None = None,
+    ) -> None:
         super().__init__(backoff)
         self._settings = settings
+        self._keepalive = keepalive or Keepalive()
         self.capabilities = Capabilities(
             threads=False, edits=False, buttons=False, files=False,
             authenticates=settings.trust_accounts, limit=_LIMIT,
@@ -102,7 +115,7 @@ class Irc(Transport):
 
     async def receive(self, deliver: Deliver) -> None:
         """Connect and deliver until the server closes the connection or does not answer."""
-        connection = self._connection = _Connection(self._settings, self.connected)
+        connection = self._connection = _Connection(self._settings, self._keepalive, self.connected)
         thread = asyncio.ensure_future(asyncio.to_thread(connection.run))
         thread.add_done_callback(lambda _: connection.received.put_nowait(None))
         try:
@@ -128,8 +141,10 @@ class Irc(Transport):
 class _Connection:
     """One connection: ``run`` has a thread of its own; ``received`` holds messages and their ages in seconds."""
 
-    def __init__(self, settings: IrcSettings, on_joined: Callable[[], None]) -> None:
-        self._settings, self._on_joined = settings, on_joined
+    def __init__(
+        self, settings: IrcSettings, keepalive: Keepalive, on_joined: Callable[[], None]
+    ) -> None:
+        self._settings, self._keepalive, self._on_joined = settings, keepalive, on_joined
         self._loop = asyncio.get_running_loop()
         self.received: asyncio.Queue[tuple[ReceivedMessage, float] | None] = asyncio.Queue()
         self.joined, self.stopping = False, False
@@ -160,7 +175,7 @@ class _Connection:
             )  # fmt: skip
             while self._irc.connected and not self.stopping:
                 self._reactor.process_once(_POLL_SECONDS)
-                if time.monotonic() - self._heard_at > _SILENT_SECONDS:
+                if time.monotonic() - self._heard_at > self._keepalive.silent_seconds:
                     self._ended, self.stopping = f"{settings.server} does not answer", True
         except (ValueError, LookupError, AttributeError) as error:  # as for a line that is no IRC
             failed = f"{settings.server}: the IRC client failed with {type(error).__name__}"
@@ -235,7 +250,7 @@ class _Connection:
                 reason = "it has no SASL, or the account's name or password is wrong"
                 raise Unreachable(f"{self._settings.server} refused the bot: {reason}")
             case "welcome":
-                self._irc.set_keepalive(_PING_SECONDS)
+                self._irc.set_keepalive(self._keepalive.ping_seconds)
                 for channel in self._settings.channels:
                     self._irc.join(channel)
                 self.joined = True
