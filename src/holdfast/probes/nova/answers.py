@@ -101,7 +101,7 @@ def _ping_by_cell(
     context: ProbeContext, services: Sequence[ExpectedService], pings: int
 ) -> RpcRound:
     """Make one round of calls for each distinct set of brokers, which is one for each cell."""
-    cells: dict[tuple[frozenset[rpc_client.Broker], str], list[ExpectedService]] = {}
+    cells: dict[tuple[frozenset[rpc_client.BrokerAddress], str], list[ExpectedService]] = {}
     for service in services:
         site = context.site(service.host, RpcSite)
         brokers = rpc_client.brokers_of(site.nova_transport_url.get_secret_value())

@@ -33,7 +33,7 @@ TLS_PORT, PORT = 5671, 5672
 
 
 @dataclass(frozen=True, slots=True)
-class Broker:
+class BrokerAddress:
     """One address of a transport URL; the password appears in no representation."""
 
     host: str
@@ -49,7 +49,7 @@ class Broker:
         return f"{self.host}:{self.port}"
 
 
-def brokers_of(url: str) -> Sequence[Broker]:
+def brokers_of(url: str) -> Sequence[BrokerAddress]:
     """Parse nova's transport URL: ``rabbit://user:password@host:port,…/vhost?ssl=1``.
 
     Raises:
@@ -61,7 +61,7 @@ def brokers_of(url: str) -> Sequence[Broker]:
         tls = parse_qs(parts.query).get("ssl", ["0"])[-1].lower() in {"1", "true", "yes", "on"}
         addresses = [urlsplit(f"//{address}") for address in parts.netloc.split(",")]
         brokers = [
-            Broker(
+            BrokerAddress(
                 host=address.hostname or "",
                 port=address.port or (TLS_PORT if tls else PORT),
                 user=unquote(address.username or ""),
@@ -79,7 +79,7 @@ def brokers_of(url: str) -> Sequence[Broker]:
 
 
 def ping(
-    brokers: Sequence[Broker], pings: Mapping[ExpectedService, int], ca_file: str = ""
+    brokers: Sequence[BrokerAddress], pings: Mapping[ExpectedService, int], ca_file: str = ""
 ) -> RpcRound:
     """Send each service so many pings at once, through the first broker that serves, and count replies.
 
@@ -101,7 +101,9 @@ def ping(
     return replies
 
 
-def _first_that_serves(brokers: Iterable[Broker], ca_file: str) -> tuple[amqp.Connection, Broker]:
+def _first_that_serves(
+    brokers: Iterable[BrokerAddress], ca_file: str
+) -> tuple[amqp.Connection, BrokerAddress]:
     refusals = []
     for broker in brokers:
         tls = {
