@@ -249,7 +249,7 @@ class ChatHarness:
         """Write a message and return the bot's reply, "" if there is none."""
         before = len(self.platform.messages)
         await self.platform.say(person, text, location, event_id)
-        await asyncio.wait_for(self.platform.all_received(), 10)
+        await asyncio.wait_for(self.platform.all_received(), 60)
         await bot.settled()
         new = [m for m in self.platform.messages[before:] if m.key.startswith("reply/")]
         return "\n".join(f"{m.message.text}\n{m.message.code}" for m in new)
@@ -277,14 +277,16 @@ class ChatHarness:
     ) -> str:
         before = len(self.platform.messages)
         await self.platform.press(person, button, location, event_id)
-        await asyncio.wait_for(self.platform.all_received(), 10)
+        await asyncio.wait_for(self.platform.all_received(), 60)
         await bot.settled()
         new = [m for m in self.platform.messages[before:] if m.key.startswith("reply/")]
         return "\n".join(f"{m.message.text}\n{m.message.code}" for m in new)
 
     async def until(self, holds: Callable[[], bool], what: str = "") -> None:
         """Wait until a condition holds."""
-        for _ in range(1000):
+        for _ in range(
+            6000
+        ):  # a minute: a busy machine is slow, and this waits no longer than it must
             if holds():
                 return
             await asyncio.to_thread(threading.Event().wait, 0.01)
