@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 TIMEOUT = 300.0  # seconds
@@ -61,9 +62,23 @@ def wait_for(what: str, happened: Callable[[], bool]) -> None:
 def children(process: int) -> Iterator[int]:
     """Yield the descendants of a process."""
     for task in Path(f"/proc/{process}/task").glob("*/children"):
-        for child in map(int, task.read_text(encoding="ascii").split()):
-            yield child
-            yield from children(child)
+        with suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended meanwhile
+            for child in map(int, task.read_text(encoding="ascii").split()):
+                yield child
+                yield from children(child)
+
+
+def send(process: int, name: str, *, tree: bool) -> list[int]:
+    """Signal a process and, if asked, its descendants; return their pids.
+
+    To continue, the descendants come first: a parent that runs again may end its children at once. Of
+    the descendants some may have ended by themselves; the job's process must be there.
+    """
+    targets = [process, *(children(process) if tree else ())]
+    for target in reversed(targets) if name == "CONT" else targets:
+        with suppress(ProcessLookupError) if target != process else nullcontext():
+            os.kill(target, signal.Signals[f"SIG{name}"])
+    return targets
 
 
 def main() -> None:
@@ -85,9 +100,7 @@ def main() -> None:
         database = arguments.directory / "state" / "state.db"
         wait_for(f"{kind} of {host}", lambda: has_event(database, since, kind, host))
     process = int(pid_file.read_text(encoding="ascii"))
-    targets = [process, *(children(process) if arguments.tree else ())]
-    for each in targets:
-        os.kill(each, signal.Signals[f"SIG{arguments.signal}"])
+    targets = send(process, arguments.signal, tree=arguments.tree)
     print(f"SIG{arguments.signal} to {targets}")
 
 
