@@ -43,19 +43,19 @@ class ActionModule(HoldfastAction):
 
 
 def _hold(variables: Variables, check_mode: bool) -> dict[str, Json]:
-    now, run = datetime.now(UTC), PlayContext.of(variables)
+    run = PlayContext.of(variables)
     store = open_state()
     if run and not run.by_hand:
-        store.check(run.grant, now)
+        store.check(run.grant)
         return _result(run, "holds its leases")
     request = _request(variables)
-    holder = _this_play(store, variables, request, now)
+    holder = _this_play(store, variables, request)
     if check_mode:
-        message = would_take(store, request, holder, now)
+        message = would_take(store, request, holder, _now)
         return {"msg": message, "run": "", "grant": {}, "by_hand": True}
     all_leases = open_store(load_settings(os.environ), gone=lambda _: False)
-    dead = dead_holders(store, all_leases, request, now)
-    run = take_by_hand(store, request, holder, now)
+    dead = dead_holders(store, all_leases, request)
+    run = take_by_hand(store, request, holder, _now)
     held = f"holds {', '.join(sorted(run.grant.tokens))} by hand"
     return _result(run, "".join([held, *(_taken_over_from(holder) for holder in dead)]))
 
@@ -64,7 +64,7 @@ def _release(variables: Variables, check_mode: bool) -> dict[str, Json]:
     run = PlayContext.of(variables)
     if run is None or check_mode:
         return {"msg": "nothing to release: this play took no lease"}
-    if release_by_hand(open_state(), run, datetime.now(UTC)):
+    if release_by_hand(open_state(), run, _now()):
         return _result(run, "is finished; its leases are released")
     return {"msg": f"run {run.run} continues; the engine ends it"}
 
@@ -99,7 +99,7 @@ def _request(variables: Variables) -> LeaseRequest:
     )
 
 
-def _this_play(store: Store, variables: Variables, request: LeaseRequest, now: datetime) -> Holder:
+def _this_play(store: Store, variables: Variables, request: LeaseRequest) -> Holder:
     """Return a holder for this ansible-playbook process: the parent of the worker that runs the action."""
     parent = multiprocessing.parent_process()
     if parent is None or parent.pid is None:
@@ -107,5 +107,9 @@ def _this_play(store: Store, variables: Variables, request: LeaseRequest, now: d
     # Raw, because a template in a person's text must not be evaluated.
     by = variables.raw.get("holdfast_by") or os.environ.get("SUDO_USER") or getpass.getuser()
     reason = variables.raw.get("holdfast_reason") or f"by hand: {request.title}"
-    run = store.new_run(f"{request.policy.service}-by-hand", now)
+    run = store.new_run(f"{request.policy.service}-by-hand", _now())
     return holder_for(run, str(by), str(reason), parent.pid)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

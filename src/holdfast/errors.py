@@ -48,6 +48,18 @@ class LeaseHeld(Refused):
     """Another run holds the scope; the message has the holder, since when and why."""
 
 
+class ClocksDiffer(Refused):
+    """The clocks of this controller and of the state database differ by more than a few seconds."""
+
+    @classmethod
+    def of(cls, warning: str) -> ClocksDiffer:
+        """Return the error for a difference as ``Store.clock_warning`` words it."""
+        return cls(
+            f"{warning}; nothing was touched",
+            remedy="set the wrong one (timedatectl, chronyc makestep), then repeat the command",
+        )
+
+
 class LeaseLost(HoldfastError):
     """The run's lease expired, or another run took it; no further act may follow: hold."""
 

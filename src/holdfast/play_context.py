@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from holdfast.errors import InvalidInput, LeaseHeld, LeaseLost
+from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld, LeaseLost
 from holdfast.journal.events import BaselineTaken, Finished, LeaseTaken, RunOpened
 from holdfast.model import Grant, Holder, Json, LeaseMode
 from holdfast.policy import PlaybookPolicy
@@ -62,7 +62,9 @@ class LeaseRequest:
         return {f"{self.site}/{name}": mode for name, mode in self.policy.leases().items()}
 
 
-def take_by_hand(store: Store, request: LeaseRequest, holder: Holder, now: datetime) -> PlayContext:
+def take_by_hand(
+    store: Store, request: LeaseRequest, holder: Holder, clock: Callable[[], datetime]
+) -> PlayContext:
     """Take the play's leases, or renew them where the same process took them before.
 
     ``holder`` describes the ansible-playbook process. All serial batches of one play therefore share
@@ -70,12 +72,16 @@ def take_by_hand(store: Store, request: LeaseRequest, holder: Holder, now: datet
 
     Raises:
         LeaseHeld: another run holds one of the scopes; the message names who, since when and why.
+        ClocksDiffer: the clocks of this controller and of the state database differ.
     """
     scopes = request.scopes()
-    own = (row for scope in scopes for row in store.holders(scope, now) if _same(row, holder))
+    own = (row for scope in scopes for row in store.holders(scope) if _same(row, holder))
     earlier = next(own, None)
     holder = earlier.holder if earlier else holder
-    grant = store.take(holder, scopes, BY_HAND_TTL, now)
+    if earlier is None and (warning := store.clock_warning(clock)):
+        raise ClocksDiffer.of(warning)
+    grant = store.take(holder, scopes, BY_HAND_TTL)
+    now = clock()
     if earlier is None:
         opened = RunOpened(
             at=now,
@@ -93,30 +99,30 @@ def take_by_hand(store: Store, request: LeaseRequest, holder: Holder, now: datet
     return PlayContext(grant, by_hand=True)
 
 
-def would_take(store: Store, request: LeaseRequest, holder: Holder, now: datetime) -> str:
+def would_take(
+    store: Store, request: LeaseRequest, holder: Holder, clock: Callable[[], datetime]
+) -> str:
     """Return what ``take_by_hand`` would do now, as a sentence; for check mode, changes nothing."""
     scopes = request.scopes()
     try:
-        store.would_take(holder, scopes, now)
+        store.would_take(holder, scopes)
     except LeaseHeld as held:
         return f"would be refused: {held.message}"
+    if warning := store.clock_warning(clock):
+        return f"would be refused: {warning}"
     return f"would take the leases {', '.join(sorted(scopes))}"
 
 
-def dead_holders(
-    store: Store, all_leases: Store, request: LeaseRequest, now: datetime
-) -> list[Holder]:
+def dead_holders(store: Store, all_leases: Store, request: LeaseRequest) -> list[Holder]:
     """Return the holders of the requested scopes whose plays died on this controller.
 
     ``store`` leaves out their leases; ``all_leases`` is the same state, opened so that it does not.
     """
     dead: dict[str, Holder] = {}
     for scope in request.scopes():
-        living = store.holders(scope, now)
+        living = store.holders(scope)
         dead |= {
-            row.holder.run: row.holder
-            for row in all_leases.holders(scope, now)
-            if row not in living
+            row.holder.run: row.holder for row in all_leases.holders(scope) if row not in living
         }
     return list(dead.values())
 
@@ -176,7 +182,7 @@ class LeaseRenewal:
             LeaseLost: it expired or another run took it; no act may follow.
         """
         if self.run.by_hand and now >= self.due:
-            self.store.renew(self.run.grant, BY_HAND_TTL, now)
+            self.store.renew(self.run.grant, BY_HAND_TTL)
             self.due = now + BY_HAND_TTL / 3
 
 

@@ -109,7 +109,7 @@ class PlayStarter:
         self.started = 0
         holder = Holder(self.run, "ada", "a test", "ctl", "boot", 1, 1)
         scopes = {"contract/toy": LeaseMode.EXCLUSIVE}
-        self.grant = harness.store.take(holder, scopes, timedelta(hours=1), harness.now())
+        self.grant = harness.store.take(holder, scopes, timedelta(hours=1))
         self.progress: list[Progress] = []
 
     def play(

@@ -34,7 +34,7 @@ class Journal(Protocol):
         """Append the event."""
         ...
 
-    def append_guarded(self, grant: Grant, event: Event, now: datetime) -> Recorded:
+    def append_guarded(self, grant: Grant, event: Event) -> Recorded:
         """Append the event only with a valid lease."""
         ...
 
@@ -291,7 +291,7 @@ class _FakePlay:
         intent = ActIntended(
             at=self._now, host=host, act=act, unit=self._unit, invocation_id=found, undo=undo
         )
-        self._journal.append_guarded(grant, intent, self._now)
+        self._journal.append_guarded(grant, intent)
 
     def _finish(self, host: str, act: Act, *, changed: bool = True) -> None:
         found = self._fleet.hosts[host].invocation_id(self._unit)

@@ -105,7 +105,7 @@ class InvariantChecker:
         assert len(self.in_turn) <= most, f"{self.in_turn} out at once, {most} allowed"
 
     def holds_a_lease(self, act: FleetEvent) -> None:
-        rows = self.harness.store.holders("lab/broker", act.at)
+        rows = self.harness.store.holders("lab/broker")
         assert [row.holder.run for row in rows] == [act.run], f"{act} without a lease"
         assert rows[0].mode is LeaseMode.EXCLUSIVE
 
@@ -161,7 +161,7 @@ class ScenarioRunner:
         if kind == "stolen":
             scopes = {"lab/broker": LeaseMode.EXCLUSIVE}
             try:
-                store.take(OTHER, scopes, timedelta(minutes=5), clock.now)
+                store.take(OTHER, scopes, timedelta(minutes=5))
             except LeaseHeld:
                 event("the lease could not be stolen")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import InvalidInput, LeaseHeld, LeaseLost
+from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld, LeaseLost
 from holdfast.journal.events import BaselineTaken, Event, Finished, LeaseTaken, RunOpened
 from holdfast.model import Grant, Holder, Json, LeaseMode
 from holdfast.play_context import (
@@ -29,6 +29,7 @@ from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
 from holdfast.store.database import Store, open_store
 from holdfast.store.processes import holder_for
+from tests.fakes.fleet import FakeClock
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 
@@ -45,8 +46,13 @@ RABBIT = request("rabbitmq", title="Restart RabbitMQ")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(Settings(f"sqlite:///{tmp_path}/state.db", tmp_path))
+def clock() -> FakeClock:
+    return FakeClock(NOW)
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: FakeClock) -> Store:
+    return open_store(Settings(f"sqlite:///{tmp_path}/state.db", tmp_path), clock=lambda _: clock())
 
 
 def this_process(run: str = "r1", by: str = "ada") -> Holder:
@@ -62,8 +68,8 @@ def events(store: Store, run: str) -> list[Event]:
     return [recorded.event for recorded in store.read(run)]
 
 
-def test_the_first_take_opens_a_run(store: Store) -> None:
-    run = take_by_hand(store, NOVA, this_process(), NOW)
+def test_the_first_take_opens_a_run(store: Store, clock: FakeClock) -> None:
+    run = take_by_hand(store, NOVA, this_process(), clock)
     assert run == PlayContext(Grant("r1", {"east/nova": 1, "east/rabbitmq": 1}), by_hand=True)
     assert events(store, "r1") == [
         RunOpened(
@@ -81,104 +87,135 @@ def test_the_first_take_opens_a_run(store: Store) -> None:
     ]
 
 
-def test_the_play_s_own_service_is_leased_exclusively_and_others_shared(store: Store) -> None:
-    take_by_hand(store, NOVA, this_process(), NOW)
-    modes = {scope: store.holders(scope, NOW)[0].mode for scope in ("east/nova", "east/rabbitmq")}
+def test_the_play_s_own_service_is_leased_exclusively_and_others_shared(
+    store: Store, clock: FakeClock
+) -> None:
+    take_by_hand(store, NOVA, this_process(), clock)
+    modes = {scope: store.holders(scope)[0].mode for scope in ("east/nova", "east/rabbitmq")}
     assert modes == {"east/nova": LeaseMode.EXCLUSIVE, "east/rabbitmq": LeaseMode.SHARED}
 
 
-def test_the_next_batch_of_the_same_play_uses_the_same_run(store: Store) -> None:
-    first = take_by_hand(store, NOVA, this_process("r1"), NOW)
-    later = NOW + timedelta(minutes=10)
-    second = take_by_hand(store, NOVA, this_process("another-name", "another user"), later)
+def test_the_next_batch_of_the_same_play_uses_the_same_run(store: Store, clock: FakeClock) -> None:
+    first = take_by_hand(store, NOVA, this_process("r1"), clock)
+    clock.wait(600)
+    second = take_by_hand(store, NOVA, this_process("another-name", "another user"), clock)
     assert second == first
     assert len(events(store, "r1")) == 2
-    assert store.holders("east/nova", later)[0].expires == later + BY_HAND_TTL
+    assert store.holders("east/nova")[0].expires == clock() + BY_HAND_TTL
 
 
-def test_a_second_play_for_the_same_service_is_refused(store: Store) -> None:
-    take_by_hand(store, RABBIT, other_controller(), NOW)
+def test_a_second_play_for_the_same_service_is_refused(store: Store, clock: FakeClock) -> None:
+    take_by_hand(store, RABBIT, other_controller(), clock)
     with pytest.raises(LeaseHeld) as refused:
-        take_by_hand(store, RABBIT, this_process(), NOW)
+        take_by_hand(store, RABBIT, this_process(), clock)
     for part in ("r2", "bob", "elsewhere", "a new library", "2026-11-21 23:04:00 UTC"):
         assert part in str(refused.value)
     assert events(store, "r1") == []
 
 
-def test_a_shared_scope_cannot_be_leased_exclusively(store: Store) -> None:
-    take_by_hand(store, NOVA, other_controller(), NOW)
+def test_a_shared_scope_cannot_be_leased_exclusively(store: Store, clock: FakeClock) -> None:
+    take_by_hand(store, NOVA, other_controller(), clock)
     with pytest.raises(LeaseHeld, match="east/rabbitmq"):
-        take_by_hand(store, RABBIT, this_process(), NOW)
+        take_by_hand(store, RABBIT, this_process(), clock)
     # Another service that needs the same broker does not conflict.
-    take_by_hand(store, request("cinder", "rabbitmq"), this_process(), NOW)
+    take_by_hand(store, request("cinder", "rabbitmq"), this_process(), clock)
 
 
-def test_the_lease_of_a_play_that_died_can_be_taken(store: Store) -> None:
-    take_by_hand(store, RABBIT, replace(this_process("dead"), process_started=1), NOW)
-    run = take_by_hand(store, RABBIT, this_process(), NOW)
+def test_the_lease_of_a_play_that_died_can_be_taken(store: Store, clock: FakeClock) -> None:
+    take_by_hand(store, RABBIT, replace(this_process("dead"), process_started=1), clock)
+    run = take_by_hand(store, RABBIT, this_process(), clock)
     assert run.grant.tokens == {"east/rabbitmq": 2}
 
 
-def test_the_holders_of_leases_of_dead_plays_are_found(store: Store, tmp_path: Path) -> None:
+def test_the_holders_of_leases_of_dead_plays_are_found(
+    store: Store, tmp_path: Path, clock: FakeClock
+) -> None:
     settings = Settings(f"sqlite:///{tmp_path}/state.db", tmp_path)
-    all_leases = open_store(settings, gone=lambda _: False)
-    assert dead_holders(store, all_leases, NOVA, NOW) == []
+    all_leases = open_store(settings, gone=lambda _: False, clock=lambda _: clock())
+    assert dead_holders(store, all_leases, NOVA) == []
     dead = replace(this_process("dead"), process_started=1)
-    take_by_hand(store, NOVA, dead, NOW)
-    assert dead_holders(store, all_leases, NOVA, NOW) == [dead]
-    take_by_hand(store, NOVA, this_process(), NOW)
-    assert dead_holders(store, all_leases, NOVA, NOW) == []
+    take_by_hand(store, NOVA, dead, clock)
+    assert dead_holders(store, all_leases, NOVA) == [dead]
+    take_by_hand(store, NOVA, this_process(), clock)
+    assert dead_holders(store, all_leases, NOVA) == []
 
 
-def test_a_lease_of_another_controller_is_kept_until_it_expires(store: Store) -> None:
-    take_by_hand(store, RABBIT, other_controller(), NOW)
-    later = NOW + BY_HAND_TTL
-    assert take_by_hand(store, RABBIT, this_process(), later).grant.tokens == {"east/rabbitmq": 2}
+def test_a_lease_of_another_controller_is_kept_until_it_expires(
+    store: Store, clock: FakeClock
+) -> None:
+    take_by_hand(store, RABBIT, other_controller(), clock)
+    clock.now += BY_HAND_TTL
+    assert take_by_hand(store, RABBIT, this_process(), clock).grant.tokens == {"east/rabbitmq": 2}
 
 
-def test_a_finished_run_is_journaled_and_its_leases_are_released(store: Store) -> None:
-    run = take_by_hand(store, RABBIT, this_process(), NOW)
+def test_a_finished_run_is_journaled_and_its_leases_are_released(
+    store: Store, clock: FakeClock
+) -> None:
+    run = take_by_hand(store, RABBIT, this_process(), clock)
     assert release_by_hand(store, run, NOW)
     assert events(store, "r1")[-1] == Finished(at=NOW)
-    assert store.holders("east/rabbitmq", NOW) == ()
+    assert store.holders("east/rabbitmq") == ()
 
 
 def test_a_run_of_the_engine_is_not_ended_by_its_play(store: Store) -> None:
-    grant = store.take(
-        this_process(), {"east/rabbitmq": LeaseMode.EXCLUSIVE}, timedelta(minutes=1), NOW
-    )
+    grant = store.take(this_process(), {"east/rabbitmq": LeaseMode.EXCLUSIVE}, timedelta(minutes=1))
     assert not release_by_hand(store, PlayContext(grant, by_hand=False), NOW)
     assert events(store, "r1") == []
-    assert len(store.holders("east/rabbitmq", NOW)) == 1
+    assert len(store.holders("east/rabbitmq")) == 1
 
 
-def test_check_mode_reports_what_it_would_take_and_takes_nothing(store: Store) -> None:
+def test_check_mode_reports_what_it_would_take_and_takes_nothing(
+    store: Store, clock: FakeClock
+) -> None:
     assert (
-        would_take(store, NOVA, this_process(), NOW)
+        would_take(store, NOVA, this_process(), clock)
         == "would take the leases east/nova, east/rabbitmq"
     )
-    take_by_hand(store, RABBIT, other_controller(), NOW)
-    message = would_take(store, NOVA, this_process(), NOW)
+    take_by_hand(store, RABBIT, other_controller(), clock)
+    message = would_take(store, NOVA, this_process(), clock)
     assert message.startswith("would be refused: east/rabbitmq is held (exclusive) by run r2: bob")
-    assert store.holders("east/nova", NOW) == ()
+    assert store.holders("east/nova") == ()
+
+
+def test_a_play_on_a_controller_whose_clock_differs_takes_no_lease(
+    store: Store, clock: FakeClock
+) -> None:
+    def ahead() -> datetime:
+        return clock() + timedelta(seconds=61)
+
+    assert "refused: the clock" in would_take(store, RABBIT, this_process(), ahead)
+    with pytest.raises(ClocksDiffer, match="61 s ahead"):
+        take_by_hand(store, RABBIT, this_process(), ahead)
+    assert store.holders("east/rabbitmq") == ()
+    assert events(store, "r1") == []
+
+
+def test_a_play_whose_clock_jumps_between_two_batches_goes_on(
+    store: Store, clock: FakeClock
+) -> None:
+    """A host may be in hand, and its lease goes by the database's clock."""
+    first = take_by_hand(store, RABBIT, this_process(), clock)
+    jumped = take_by_hand(store, RABBIT, this_process(), lambda: clock() + timedelta(seconds=61))
+    assert jumped == first
 
 
 # --- renewal
 
 
-def test_a_lease_by_hand_is_renewed_while_a_gate_waits(store: Store) -> None:
-    run = take_by_hand(store, RABBIT, this_process(), NOW)
+def test_a_lease_by_hand_is_renewed_while_a_gate_waits(store: Store, clock: FakeClock) -> None:
+    run = take_by_hand(store, RABBIT, this_process(), clock)
     renewal = LeaseRenewal(store, run, NOW)
-    for minute in range(60):
-        renewal.at(NOW + timedelta(minutes=minute))
-    hour = NOW + timedelta(minutes=60)
-    store.check(run.grant, hour)
+    for _ in range(60):
+        renewal.at(clock())
+        clock.wait(60)
+    store.check(run.grant)
 
 
-def test_renewing_a_lost_lease_fails(store: Store) -> None:
-    run = take_by_hand(store, RABBIT, this_process(), NOW)
+def test_renewing_a_lost_lease_fails(store: Store, clock: FakeClock) -> None:
+    run = take_by_hand(store, RABBIT, this_process(), clock)
+    clock.now += 2 * BY_HAND_TTL
     with pytest.raises(LeaseLost):
-        LeaseRenewal(store, run, NOW).at(NOW + 2 * BY_HAND_TTL)
+        LeaseRenewal(store, run, NOW).at(clock())
 
 
 def test_a_lease_of_the_engine_is_not_renewed_by_the_play(store: Store) -> None:

@@ -135,13 +135,16 @@ class CommandHandler:
             (scope, row)
             for scope in deps.store.scopes()
             if deps.permissions.may_view(requester.member, scope.partition("/")[0], "")
-            for row in deps.store.holders(scope, deps.clock())
+            for row in deps.store.holders(scope)
         ]
         table = runs_table((state, self._status_word(state)) for state in seen)
         text = "next: holdfast status RUN"
         if damaged:
             text = f"Not listed, because they cannot be read: {join_names(damaged)}\nnext: holdfast status {damaged[0]}"
-        return Message(text, plain(table, "", leases_table(leases)))
+        warning = deps.store.clock_warning(deps.clock)
+        return Message(
+            text, plain(table, "", leases_table(leases), *([warning] if warning else []))
+        )
 
     def _recent(self, member: Member) -> tuple[list[RunState], list[str]]:
         """Return the newest runs that the member may see, and those that cannot be read."""

@@ -63,6 +63,7 @@ class CommandContext:
     stdin: TextIO
     now: Callable[[], datetime]
     adapters: Callable[[CommandContext], Adapters]
+    state: Callable[[Settings], Store] = open_store
     program: Sequence[str] = (sys.executable, "-m", "holdfast.cli")  # starts this program again
     run: str = field(default="", init=False)  # named in the message about a bug
     bug_code: int = field(default=HoldfastError.exit_code, init=False)
@@ -75,7 +76,7 @@ class CommandContext:
     @cached_property
     def store(self) -> Store:
         """The journal and the leases."""
-        return open_store(self.settings)
+        return self.state(self.settings)
 
     @cached_property
     def root(self) -> Path:
@@ -161,4 +162,4 @@ class CommandContext:
 
     def has_driver(self, state: RunState) -> bool:
         """Return whether a living process drives this run, as far as can be known."""
-        return driver_of(self.store, state, self.now()) is not None
+        return driver_of(self.store, state) is not None

@@ -32,6 +32,7 @@ def status(ctx: typer.Context, run: StatusRun = "", *, as_json: JsonOption = Fal
     Without RUN: the newest runs and who holds which lease. With RUN: that run alone.
     """
     context = context_of(ctx)
+    _warn_of_clock(context)
     if run:
         state = fold(context.journal(run))
         if as_json:
@@ -57,6 +58,7 @@ def status(ctx: typer.Context, run: StatusRun = "", *, as_json: JsonOption = Fal
 def lease_list(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     """List who holds which lease, since when, until when and why."""
     context = context_of(ctx)
+    _warn_of_clock(context)
     if as_json:
         listed = [_lease_json(scope, row) for scope, row in _leases(context)]
         context.write_line(json.dumps(listed))
@@ -80,7 +82,7 @@ def lease_release(
     if scope not in scopes:
         hint = did_you_mean(scope, scopes)
         raise InvalidInput(f"No lease {scope!r}: {hint}", remedy="holdfast lease list")
-    for row in context.store.holders(scope, context.now()):
+    for row in context.store.holders(scope):
         _refuse_if_alive(row, scope)
         context.show(leases_table([(scope, row)]))
         question = f"Is {row.holder.run} on {row.holder.controller} known to be dead?"
@@ -104,9 +106,15 @@ def _refuse_if_alive(row: LeaseRow, scope: str) -> None:
         )
 
 
+def _warn_of_clock(context: CommandContext) -> None:
+    """Print a warning where the clocks of this controller and of the state database differ."""
+    if warning := context.store.clock_warning(context.now):
+        context.err.print(Text(f"{warning}; no run can be started", "yellow"), soft_wrap=True)
+
+
 def _leases(context: CommandContext) -> list[tuple[str, LeaseRow]]:
-    now, store = context.now(), context.store
-    return [(scope, row) for scope in store.scopes() for row in store.holders(scope, now)]
+    store = context.store
+    return [(scope, row) for scope in store.scopes() for row in store.holders(scope)]
 
 
 def _state_json(context: CommandContext, state: RunState) -> dict[str, object]:

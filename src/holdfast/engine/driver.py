@@ -196,7 +196,7 @@ class Driver:
 
     def _take_lease(self) -> int | None:
         try:
-            grant = self._store.take(self._holder, self._plan.leases, TTL, self._clock())
+            grant = self._store.take(self._holder, self._plan.leases, TTL)
         except LeaseHeld as held:
             return self._refuse(Failure(0, "", "lease", held.message))
         self._grant = grant
@@ -251,11 +251,10 @@ class Driver:
 
     def _record(self, event: Event) -> None:
         """Append to the journal; with a lease, only while it is valid."""
-        store, now = self._store, self._clock()
         if self._grant is None:
-            store.append(self._run, event)
+            self._store.append(self._run, event)
         else:
-            store.append_guarded(self._grant, event, now)
+            self._store.append_guarded(self._grant, event)
         self._read_journal()
 
     def _read_journal(self) -> None:

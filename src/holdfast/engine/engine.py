@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from holdfast.ansible.interfaces import Progress
 from holdfast.engine.dependencies import Dependencies
 from holdfast.engine.driver import Driver, RunResult, run_opened
 from holdfast.engine.hold_report import aborted_event, rerun_command
 from holdfast.engine.lease_keeper import TTL
 from holdfast.engine.planner import Planner
 from holdfast.engine.run_lookup import driver_of, read_run
-from holdfast.errors import InvalidInput, Refused
+from holdfast.errors import ClocksDiffer, InvalidInput, Refused
 from holdfast.journal import events as ev
 from holdfast.journal.run_state import RunState, Status
 from holdfast.plan.model import Plan, plan_of
@@ -44,13 +45,16 @@ class Engine:
         Raises:
             InvalidInput: there is no reason, or there is such a run already.
             LeaseHeld: another run holds a scope; nothing was touched, nothing journaled.
+            ClocksDiffer: the controller's clock differs from the database's; the same.
             StateLost: the journal can no longer be read or written.
         """
         if not reason.strip():
             raise InvalidInput("a run needs a reason", remedy="--reason 'why this is done now'")
+        if warning := self._store.clock_warning(self._clock):
+            raise ClocksDiffer.of(warning)
         now = self._clock()
         holder = self._dependencies.holder(run or self.new_run(plan.runbook), by, reason)
-        self._store.would_take(holder, plan.leases, now)
+        self._store.would_take(holder, plan.leases)
         if self._store.read(holder.run):
             raise InvalidInput(
                 f"run {holder.run} was started already", remedy=f"holdfast status {holder.run}"
@@ -73,8 +77,11 @@ class Engine:
         plan = self._resumable(state)
         holder = self._dependencies.holder(run, by, reason)
         ended = self._end_strays(run, plan)
+        if warning := self._store.clock_warning(self._clock):
+            # No refusal: a host may be in hand, and leases go by the database's clock alone.
+            self._dependencies.listener(Progress("", "clock", warning))
         now = self._clock()
-        grant = self._store.take(holder, plan.leases, TTL, now)
+        grant = self._store.take(holder, plan.leases, TTL)
         resumed = ev.Resumed(
             at=now,
             by=by,
@@ -83,8 +90,8 @@ class Engine:
             process=holder.process,
             ended=ended,
         )
-        self._store.append_guarded(grant, resumed, now)
-        self._store.append_guarded(grant, ev.LeaseTaken(at=now, tokens=dict(grant.tokens)), now)
+        self._store.append_guarded(grant, resumed)
+        self._store.append_guarded(grant, ev.LeaseTaken(at=now, tokens=dict(grant.tokens)))
         return Driver(self._dependencies, plan, holder, grant=grant, known_seq=state.seq).drive()
 
     def request_abort(self, run: str, by: str, *, hard: bool = False) -> RunState:
@@ -133,7 +140,7 @@ class Engine:
 
     def driver(self, state: RunState) -> LeaseRow | None:
         """Return the lease of the run's driver; None for a run that stopped or whose driver died."""
-        return driver_of(self._store, state, self._clock())
+        return driver_of(self._store, state)
 
     def _resumable(self, state: RunState) -> Plan:
         """Return the run's own plan; raise ``InvalidInput`` where it cannot be resumed."""
@@ -161,8 +168,7 @@ class Engine:
 
     def _end_strays(self, run: str, plan: Plan) -> list[int]:
         """End the plays that outlived a dead driver; a living driver keeps its plays and its lease."""
-        now = self._clock()
-        rows = (row for scope in plan.leases for row in self._store.holders(scope, now))
+        rows = (row for scope in plan.leases for row in self._store.holders(scope))
         drivers = [row.holder for row in rows if row.holder.run == run]
         if any(not self._dependencies.driver_gone(holder) for holder in drivers):
             return []

@@ -84,7 +84,7 @@ class LeaseKeeper:
         if self._grant is None or now < self._due:
             return
         try:
-            self._store.renew(self._grant, TTL, now)
+            self._store.renew(self._grant, TTL)
         except LeaseLost:
             self._grant = None
         self._due = now + TTL / 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 from holdfast.errors import InvalidInput, StateUnusable
 from holdfast.journal.fold import fold
@@ -58,11 +57,11 @@ def recent_runs(store: Store) -> Iterator[tuple[str, RunState | StateUnusable]]:
             yield run, error
 
 
-def driver_of(store: Store, state: RunState, now: datetime) -> LeaseRow | None:
+def driver_of(store: Store, state: RunState) -> LeaseRow | None:
     """Return the lease of the process that drives the run; None where it stopped or its driver died."""
     if state.status is not Status.RUNNING or state.grant is None:
         return None
-    rows = (row for scope in state.grant.tokens for row in store.holders(scope, now))
+    rows = (row for scope in state.grant.tokens for row in store.holders(scope))
     return next((row for row in rows if row.holder.run == state.run), None)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -20,6 +21,13 @@ from holdfast.errors import StateUnusable
 
 _BUSY_SECONDS = 5
 """How long SQLite waits for another writer; a write of Holdfast takes milliseconds."""
+
+_TIME = {
+    # Both are the time of the question, not of the transaction's begin: it may have waited since for a lock.
+    "mysql": "SELECT UTC_TIMESTAMP(6)",
+    "mariadb": "SELECT UTC_TIMESTAMP(6)",
+    "postgresql": "SELECT clock_timestamp() AT TIME ZONE 'UTC'",
+}
 
 _LOST_RACES = {
     1020,  # MariaDB 11.6 and later: the row changed since this transaction read it
@@ -34,10 +42,17 @@ def make_engine(url: str) -> Engine:
     """Return an SQL engine; its SQLite connections are durable (WAL, full sync).
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError, OSError: see ``unusable``.
+        StateUnusable: it is of another kind than SQLite, MariaDB and PostgreSQL.
+        sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError, OSError: see ``unopenable``.
     """
     target = make_url(url)
-    if target.get_backend_name() != "sqlite":
+    backend = target.get_backend_name()
+    if backend not in {"sqlite", *_TIME}:
+        raise StateUnusable(
+            f"the state database cannot be {backend}",
+            remedy="use SQLite, MariaDB or PostgreSQL for state_url",
+        )
+    if backend != "sqlite":
         return create_engine(target, poolclass=NullPool)
     path = sqlite_path(target)
     if path is not None:
@@ -49,6 +64,18 @@ def make_engine(url: str) -> Engine:
     event.listen(engine, "connect", _durable)
     event.listen(engine, "begin", _begin_immediate)
     return engine
+
+
+def database_time(connection: Connection) -> datetime:
+    """Return the present time by the clock that all users of this database share.
+
+    That of the server; for SQLite, which has none, that of this machine: its file is on one machine.
+    """
+    question = _TIME.get(connection.dialect.name)
+    if question is None:
+        return datetime.now(UTC)
+    told: datetime = connection.exec_driver_sql(question).scalar_one()
+    return told.replace(tzinfo=UTC)
 
 
 def sqlite_path(url: URL) -> Path | None:

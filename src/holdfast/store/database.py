@@ -26,7 +26,14 @@ from holdfast.model import Grant, Holder, Json, LeaseMode
 from holdfast.retry import RetryPolicy, wait_seconds
 from holdfast.settings import Settings
 from holdfast.store import leases
-from holdfast.store.connection import describe, lost_race, make_engine, unopenable, unusable
+from holdfast.store.connection import (
+    database_time,
+    describe,
+    lost_race,
+    make_engine,
+    unopenable,
+    unusable,
+)
 from holdfast.store.leases import LeaseRow, Scope
 from holdfast.store.processes import is_gone
 from holdfast.store.tables import EVENTS, LEASES, METADATA, to_ticks
@@ -43,15 +50,26 @@ _BODY: TypeAdapter[dict[str, Json]] = TypeAdapter(dict[str, Json])
 
 _T = TypeVar("_T")
 
+Clock = Callable[[Connection], datetime]
+"""Tells the present time to a transaction."""
+
+_SAME_TIME = timedelta(seconds=5)
+"""How far the clocks of a controller and of the database may differ without a word: far more than with NTP."""
+
 
 class _LostRace(Exception):
     """Another writer changed what this transaction read; it must begin again."""
 
 
-def open_store(settings: Settings, gone: Callable[[Holder], bool] = is_gone) -> Store:
+def open_store(
+    settings: Settings,
+    gone: Callable[[Holder], bool] = is_gone,
+    clock: Clock = database_time,
+) -> Store:
     """Open the state database and make its tables where they are missing.
 
-    ``gone`` returns whether a lease's holder is known to be dead.
+    ``gone`` returns whether a lease's holder is known to be dead. ``clock`` is what leases are judged
+    by; only tests replace it.
 
     Raises:
         StateUnusable: it cannot be reached, read or written; the error has a remedy.
@@ -66,7 +84,7 @@ def open_store(settings: Settings, gone: Callable[[Holder], bool] = is_gone) -> 
             # before anything else happens (SQLite begins a transaction even on a read-only file).
             no_row = LEASES.c.scope == ""
             connection.execute(update(LEASES).where(no_row).values(version=LEASES.c.version))
-    return Store(engine, where, gone)
+    return Store(engine, where, gone, clock)
 
 
 class Store:
@@ -80,9 +98,11 @@ class Store:
         engine: Engine,
         where: str,
         gone: Callable[[Holder], bool],
+        clock: Clock,
         wait: Callable[[float], object] = wait_seconds,
     ) -> None:
-        self._engine, self._where, self._gone, self._wait = engine, where, gone, wait
+        self._engine, self._where, self._gone = engine, where, gone
+        self._clock, self._wait = clock, wait
 
     # --- events -------------------------------------------------------------------------------
 
@@ -109,21 +129,26 @@ class Store:
 
         return self._change(append_if_next)
 
-    def append_guarded(self, grant: Grant, event: Event, now: datetime) -> Recorded:
+    def append_guarded(self, grant: Grant, event: Event) -> Recorded:
         """Append the event only if every lease of the grant is valid, in one transaction.
 
         The lease rows are written as well (their version grows), so that a concurrent take conflicts
-        with this on every node of a cluster (adr/0002).
+        with this on every node of a cluster (adr/0002). The leases are proved last, so that they have
+        not expired while this waited for another writer.
 
         Raises:
             LeaseLost: a token is no longer valid; nothing was written.
         """
 
         def append_if_valid(connection: Connection) -> Recorded:
-            for scope in _scopes(connection, grant.tokens):
-                leases.prove(scope, grant, now)
+            scopes = _scopes(connection, grant.tokens)
+            for scope in scopes:
                 _swap(connection, scope, scope)
-            return _append(connection, grant.run, event)
+            recorded = _append(connection, grant.run, event)
+            now = self._clock(connection)
+            for scope in scopes:
+                leases.prove(scope, grant, now)
+            return recorded
 
         return self._change(append_if_valid)
 
@@ -165,13 +190,7 @@ class Store:
 
     # --- leases -------------------------------------------------------------------------------
 
-    def take(
-        self,
-        holder: Holder,
-        scopes: Mapping[str, LeaseMode],
-        ttl: timedelta,
-        now: datetime,
-    ) -> Grant:
+    def take(self, holder: Holder, scopes: Mapping[str, LeaseMode], ttl: timedelta) -> Grant:
         """Take every scope or none; the same holder again renews and keeps its tokens.
 
         Raises:
@@ -179,7 +198,7 @@ class Store:
         """
 
         def take_all(connection: Connection) -> Grant:
-            tokens = {}
+            tokens, now = {}, self._clock(connection)
             for old in _scopes(connection, scopes):
                 valid = old.valid(now, self._gone)
                 new = leases.take(valid, holder, scopes[old.name], ttl, now)
@@ -189,14 +208,15 @@ class Store:
 
         return self._change(take_all)
 
-    def would_take(self, holder: Holder, scopes: Mapping[str, LeaseMode], now: datetime) -> None:
+    def would_take(self, holder: Holder, scopes: Mapping[str, LeaseMode]) -> None:
         """Return only if ``take`` would succeed now, raise as it would otherwise; changes nothing."""
         with self._reading() as connection:
+            now = self._clock(connection)
             for scope in _scopes(connection, scopes):
                 valid = scope.valid(now, self._gone)
                 leases.take(valid, holder, scopes[scope.name], timedelta(0), now)
 
-    def renew(self, grant: Grant, ttl: timedelta, now: datetime) -> None:
+    def renew(self, grant: Grant, ttl: timedelta) -> None:
         """Make every lease of the grant valid for ``ttl`` from now, or none.
 
         Raises:
@@ -204,20 +224,23 @@ class Store:
         """
 
         def renew_all(connection: Connection) -> None:
+            now = self._clock(connection)
             for scope in _scopes(connection, grant.tokens):
                 _swap(connection, scope, leases.renew(scope, grant, ttl, now))
 
         self._change(renew_all)
 
-    def check(self, grant: Grant, now: datetime) -> None:
+    def check(self, grant: Grant) -> None:
         """Return only if every lease of the grant is valid now.
 
         Raises:
             LeaseLost: one of them expired or was taken.
         """
         with self._reading() as connection:
-            for scope in _scopes(connection, grant.tokens):
-                leases.prove(scope, grant, now)
+            scopes = _scopes(connection, grant.tokens)
+            now = self._clock(connection)
+        for scope in scopes:
+            leases.prove(scope, grant, now)
 
     def release(self, grant: Grant) -> None:
         """Give back what the grant still holds; what is gone already is no error."""
@@ -228,9 +251,10 @@ class Store:
 
         self._change(release_all)
 
-    def holders(self, scope: str, now: datetime) -> Sequence[LeaseRow]:
+    def holders(self, scope: str) -> Sequence[LeaseRow]:
         """Return the valid leases of the scope: not expired, and their holder not known to be dead."""
         with self._reading() as connection:
+            now = self._clock(connection)
             return _scopes(connection, (scope,))[0].valid(now, self._gone).rows
 
     def scopes(self) -> Sequence[str]:
@@ -239,6 +263,26 @@ class Store:
             return list(
                 connection.execute(select(LEASES.c.scope).order_by(LEASES.c.scope)).scalars()
             )
+
+    def clock_warning(self, controller: Callable[[], datetime]) -> str:
+        """Return a sentence where the controller's clock and the database's differ; "" where they agree.
+
+        Expiry goes by the database's clock alone, but several servers of one cluster have several, and
+        people and reports compare the journal's times, which are the controllers'.
+        """
+        with self._reading() as connection:
+            before = controller()
+            there = self._clock(connection)
+            here = controller()
+        # The answer was given at some moment between the two readings.
+        ahead, behind = before - there, there - here
+        if max(ahead, behind) <= _SAME_TIME:
+            return ""
+        apart = f"{round(max(ahead, behind).total_seconds())} s {'ahead of' if ahead > behind else 'behind'}"
+        return (
+            f"the clock of this controller ({here:%Y-%m-%d %H:%M:%S} UTC) is {apart} "
+            f"that of the state database ({there:%Y-%m-%d %H:%M:%S} UTC)"
+        )
 
     # --- transactions -------------------------------------------------------------------------
 

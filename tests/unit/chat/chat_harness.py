@@ -171,7 +171,11 @@ class ChatHarness:
         self.fleet.clock = self.clock
         self.settings = Settings(f"sqlite:///{self.path / 'state.db'}", self.path)
         self.gone: set[int] = set()
-        self.store = open_store(self.settings, gone=lambda holder: holder.process in self.gone)
+        self.store = open_store(
+            self.settings,
+            gone=lambda holder: holder.process in self.gone,
+            clock=lambda _: self.clock(),
+        )
         self.launcher = ThreadLauncher(self.engine, self.clock)
 
     def write(self, *blocks: str, name: str = "broker-restart", inputs: str = "{}") -> Path:

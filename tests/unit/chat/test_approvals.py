@@ -210,7 +210,7 @@ def test_an_approval_after_the_deadline_is_refused_before_the_driver_notices(
     engine, now = harness.engine(), harness.clock()
     plan = engine.planner.plan(path, inventory, {}).begun_by_approval("May it?", ApprovalPolicy())
     holder = Holder("r-late", "memory:ada", "x", "ctl", "boot", 99, 99)
-    grant = harness.store.take(holder, plan.leases, timedelta(days=2), now)
+    grant = harness.store.take(holder, plan.leases, timedelta(days=2))
     harness.store.append("r-late", run_opened(plan, holder, now))
     for event in (
         events.LeaseTaken(at=now, tokens=dict(grant.tokens)),

@@ -160,7 +160,7 @@ def test_every_refused_resume_is_posted(harness: ChatHarness) -> None:
         )  # it says HELD before it gives its leases back
         scopes = {"lab/broker": LeaseMode.EXCLUSIVE}
         other = Holder("other-run", "zoe", "mine", "ctl", "boot", 98, 98)
-        harness.store.take(other, scopes, timedelta(days=1), harness.clock())
+        harness.store.take(other, scopes, timedelta(days=1))
         for times in (1, 2):
             await harness.ask(ADA, f"holdfast resume {harness.run} reason repaired", bot)
             await harness.until(partial(posted, times), "told")

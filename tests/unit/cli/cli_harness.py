@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
-from holdfast.store.database import open_store
+from holdfast.store.database import Store, open_store
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.play_runner import FakeRunner
 from tests.unit.engine.engine_harness import (
@@ -68,6 +69,7 @@ class InMemoryProject:
     )
     environ: dict[str, str] = field(default_factory=dict)
     runner: Callable[[PlayRunner], PlayRunner] = lambda runner: runner
+    clock_ahead: timedelta = timedelta(0)  # of the controller's clock before the database's
 
     def __post_init__(self) -> None:
         for directory in ("playbooks", "runbooks", "inventories/lab", "inventories/example"):
@@ -97,7 +99,11 @@ class InMemoryProject:
         )
 
     def make_runner(self, settings: Settings) -> FakeRunner:
-        return FakeRunner(self.fleet, open_store(settings))
+        return FakeRunner(self.fleet, self.open_store(settings))
+
+    def open_store(self, settings: Settings) -> Store:
+        """Open the state; its leases go by the fleet's clock."""
+        return open_store(settings, clock=lambda _: self.fleet.clock())
 
     def call(
         self,
@@ -123,8 +129,9 @@ class InMemoryProject:
             out=next(consoles),
             err=next(consoles),
             stdin=StringIO() if typed is None else FakeTerminalInput(typed),
-            now=self.fleet.clock,
+            now=lambda: self.fleet.clock() + self.clock_ahead,
             adapters=self.adapters,
+            state=self.open_store,
         )
         try:
             main(arguments, context)

@@ -12,7 +12,7 @@ import pytest
 from holdfast.journal.events import LeaseTaken, RunOpened
 from holdfast.model import Grant, Holder, LeaseMode
 from holdfast.settings import load_settings
-from holdfast.store.database import Store, open_store
+from holdfast.store.database import Store
 from holdfast.store.processes import holder_for
 from tests.unit.cli.cli_harness import InMemoryProject
 
@@ -23,9 +23,9 @@ def project(tmp_path: Path) -> InMemoryProject:
 
 
 def take_lease(project: InMemoryProject, holder: Holder) -> Grant:
-    store = open_store(load_settings(project.environ))
+    store = project.open_store(load_settings(project.environ))
     scopes = {"lab/broker": LeaseMode.EXCLUSIVE}
-    return store.take(holder, scopes, timedelta(hours=1), project.fleet.clock())
+    return store.take(holder, scopes, timedelta(hours=1))
 
 
 def holder_elsewhere() -> Holder:
@@ -39,6 +39,16 @@ def test_list_shows_holder_and_reason(project: InMemoryProject) -> None:
         assert words in result.out
     listed = json.loads(project.call("lease", "list", "--json").out)
     assert (listed[0]["scope"], listed[0]["controller"]) == ("lab/broker", "other-controller")
+
+
+def test_list_and_status_name_a_difference_of_the_clocks(project: InMemoryProject) -> None:
+    project.clock_ahead = timedelta(seconds=61)
+    for command in (["lease", "list"], ["lease", "list", "--json"], ["status"]):
+        result = project.call(*command)
+        assert result.code == 0
+        assert "61 s ahead of that of the state database" in result.err
+    project.clock_ahead = timedelta(0)
+    assert not project.call("lease", "list").err
 
 
 def test_list_without_leases_says_so(project: InMemoryProject) -> None:
@@ -78,7 +88,7 @@ def append_play_by_hand(project: InMemoryProject, run: str, holder: Holder, toke
         at=now, runbook="", runbook_hash="", playbook="Restart the broker", site="lab", by=holder.by,
         reason=holder.reason, controller=holder.controller, process=holder.process,
     )  # fmt: skip
-    store = open_store(load_settings(project.environ))
+    store = project.open_store(load_settings(project.environ))
     store.append(run, opened)
     store.append(run, LeaseTaken(at=now, tokens={"lab/broker": token}))
     return store

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 from holdfast.ansible.interfaces import Progress
@@ -133,8 +132,8 @@ class CrashingStore:
     def append(self, run: str, event: Event) -> Recorded:
         return self._write(lambda: self.store.append(run, event))
 
-    def append_guarded(self, grant: Json, event: Event, now: datetime) -> Recorded:
-        return self._write(lambda: self.store.append_guarded(grant, event, now))
+    def append_guarded(self, grant: Json, event: Event) -> Recorded:
+        return self._write(lambda: self.store.append_guarded(grant, event))
 
     def __getattr__(self, name: str) -> Json:
         return getattr(self.store, name)
@@ -165,7 +164,7 @@ class EngineHarness:
 
     def __post_init__(self) -> None:
         settings = Settings("sqlite://", self.path)
-        self.store = open_store(settings, gone=self.is_gone)
+        self.store = open_store(settings, gone=self.is_gone, clock=lambda _: self.fleet.clock())
         self.crashing_store = CrashingStore(self.store)
 
     def is_gone(self, holder: Holder) -> bool:

@@ -5,13 +5,16 @@ What happened to a host is read from the fleet's own record.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from holdfast.ansible.interfaces import Progress
 from holdfast.engine.driver import RunResult
-from holdfast.errors import InvalidInput, LeaseHeld
+from holdfast.engine.engine import Engine
+from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld
 from holdfast.journal.events import ActDone, ActIntended, BatchStarted, GateJudged, Held, RunRefused
 from holdfast.journal.run_state import Status
 from holdfast.model import Act, Holder, Json, LeaseMode, Phase
@@ -107,7 +110,7 @@ def test_the_survey_comes_before_everything(harness: EngineHarness) -> None:
     assert ended.state.status is Status.REFUSED
     [refused] = events(harness, ended, RunRefused)
     assert (refused.claim, "h2 does not serve" in refused.evidence) == ("fake.all_serve", True)
-    assert not harness.store.holders("lab/broker", harness.fleet.clock())
+    assert not harness.store.holders("lab/broker")
 
 
 def test_a_later_step_is_surveyed_again(harness: EngineHarness) -> None:
@@ -153,8 +156,8 @@ def test_a_play_that_succeeds_without_recording_host_done_holds(harness: EngineH
                 return harness.store.append(run, event)
             return None
 
-        def append_guarded(self, grant: Json, event: Json, now: Json) -> Json:
-            return harness.store.append_guarded(grant, event, now)
+        def append_guarded(self, grant: Json, event: Json) -> Json:
+            return harness.store.append_guarded(grant, event)
 
     engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutHostDone()))
     ended = harness.start(engine, ROLL)
@@ -231,7 +234,7 @@ def test_a_hold_releases_the_lease(harness: EngineHarness) -> None:
     harness.fleet.faults.append(Fault("h2", "unhealthy", before=("h2", Phase.VERIFY)))
     run(harness)
 
-    assert not harness.store.holders("lab/broker", harness.fleet.clock())
+    assert not harness.store.holders("lab/broker")
 
 
 # --- 6: intent before act; a resume observes the host
@@ -276,7 +279,7 @@ def test_a_run_whose_scope_is_held_is_refused_before_anything_is_journaled(
     harness: EngineHarness,
 ) -> None:
     scopes = {"lab/broker": LeaseMode.SHARED}
-    harness.store.take(OTHER, scopes, timedelta(minutes=5), harness.fleet.clock())
+    harness.store.take(OTHER, scopes, timedelta(minutes=5))
 
     with pytest.raises(LeaseHeld, match=r"bob.*an upgrade") as caught:
         run(harness)
@@ -290,7 +293,7 @@ def test_a_service_that_is_needed_is_leased_shared(harness: EngineHarness) -> No
     seen: list[set[str]] = []
 
     def read_modes() -> None:
-        rows = harness.store.holders("lab/broker", harness.fleet.clock())
+        rows = harness.store.holders("lab/broker")
         seen.append({row.mode.value for row in rows})
 
     harness.fleet.clock.on_tick.append(read_modes)
@@ -327,7 +330,7 @@ def test_a_lost_lease_stops_the_play_at_its_next_act_and_holds(
             harness.fleet.clock.now += timedelta(minutes=10)
             if stolen:
                 scopes = {"lab/broker": LeaseMode.EXCLUSIVE}
-                harness.store.take(OTHER, scopes, timedelta(minutes=5), harness.fleet.clock())
+                harness.store.take(OTHER, scopes, timedelta(minutes=5))
 
     harness.fleet.clock.on_tick.insert(0, freeze)
 
@@ -337,6 +340,45 @@ def test_a_lost_lease_stops_the_play_at_its_next_act_and_holds(
     assert [(entry.host, entry.action) for entry in harness.fleet.history] == [("h1", "drain")]
     assert ended.state.held is not None
     assert "lease" in ended.state.held.evidence
+
+
+def with_clock_ahead(engine: Engine, seconds: int) -> Engine:
+    """Return the engine on a controller whose clock is ahead of the database's."""
+    own = engine._dependencies.clock
+    ahead = timedelta(seconds=seconds)
+    return Engine(replace(engine._dependencies, clock=lambda: own() + ahead))
+
+
+def test_a_controller_that_is_61_s_ahead_starts_nothing(harness: EngineHarness) -> None:
+    with pytest.raises(ClocksDiffer, match="61 s ahead of that of the state database") as caught:
+        harness.start(with_clock_ahead(harness.engine(), 61), ROLL)
+
+    assert caught.value.exit_code == 3
+    assert not harness.fleet.history
+    assert not harness.store.runs()
+
+
+def test_a_controller_that_is_61_s_ahead_takes_no_living_lease(harness: EngineHarness) -> None:
+    harness.fleet.faults.append(Fault("h1", "unhealthy", ("h1", Phase.VERIFY)))
+    held = harness.start(harness.engine(), ROLL)
+    harness.fleet.repair()
+    harness.store.take(OTHER, {"lab/broker": LeaseMode.EXCLUSIVE}, timedelta(seconds=60))
+
+    with pytest.raises(LeaseHeld, match="bob"):
+        with_clock_ahead(harness.engine(), 61).resume(held.run, "ada", "repaired")
+    assert harness.restarted() == ["h1"]
+
+
+def test_a_resume_names_the_difference_of_the_clocks_and_goes_on(harness: EngineHarness) -> None:
+    harness.fleet.faults.append(Fault("h1", "unhealthy", ("h1", Phase.VERIFY)))
+    held = harness.start(harness.engine(), ROLL)
+    harness.fleet.repair()
+
+    ended = with_clock_ahead(harness.engine(), 61).resume(held.run, "ada", "repaired")
+
+    assert ended.code == 0
+    told = [each.text for each in harness.notifications if isinstance(each, Progress)]
+    assert any("61 s ahead of that of the state database" in text for text in told)
 
 
 # --- 10: undo touches only what the run did

@@ -238,7 +238,7 @@ def test_a_run_is_not_driven_under_a_lease_that_another_process_took_for_it(
             seen.append(len(harness.store.read(run)))
             other = Holder(run, "eve", "hers", "ctl9", "boot", 99, 99)
             scopes, now = {"lab/broker": LeaseMode.EXCLUSIVE}, harness.fleet.clock()
-            grant = harness.store.take(other, scopes, timedelta(minutes=5), now)
+            grant = harness.store.take(other, scopes, timedelta(minutes=5))
             harness.store.append(run, LeaseTaken(at=now, tokens=dict(grant.tokens)))
 
     harness.fleet.clock.on_tick.append(intrude)
@@ -276,7 +276,7 @@ def test_while_another_run_holds_the_scope_a_resume_is_refused(harness: EngineHa
     stop_at_h1(harness)
     other = Holder("other", "eve", "her turn", "ctl9", "boot", 99, 99)
     scopes = {"lab/broker": LeaseMode.EXCLUSIVE}
-    harness.store.take(other, scopes, timedelta(minutes=5), harness.fleet.clock())
+    harness.store.take(other, scopes, timedelta(minutes=5))
 
     with pytest.raises(LeaseHeld, match="her turn"):
         resume(harness)

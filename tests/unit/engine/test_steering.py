@@ -76,7 +76,7 @@ def test_an_abort_finishes_and_verifies_the_host_in_hand(harness: EngineHarness)
         "done and proved healthy: h1",
         "not touched in step 1: h2, h3",
     ]
-    assert not harness.store.holders("lab/broker", harness.fleet.clock())
+    assert not harness.store.holders("lab/broker")
 
 
 def test_an_abort_may_come_from_another_process(harness: EngineHarness) -> None:
@@ -154,11 +154,11 @@ def test_an_abort_requested_while_the_lease_is_taken_is_recorded_once(
         def __getattr__(self, name: str) -> Json:
             return getattr(harness.crashing_store, name)
 
-        def append_guarded(self, grant: Json, event: Event, now: Json) -> Json:
+        def append_guarded(self, grant: Json, event: Event) -> Json:
             if isinstance(event, LeaseTaken):
                 state = other.request_abort(grant.run, "eve")
                 assert state.status is Status.ABORTED, "the journal has no lease of it yet"
-            return harness.store.append_guarded(grant, event, now)
+            return harness.store.append_guarded(grant, event)
 
     engine._dependencies = replace(engine._dependencies, store=StoreWithAnAbortRequest())  # type: ignore[arg-type]  # a store
 
@@ -167,7 +167,7 @@ def test_an_abort_requested_while_the_lease_is_taken_is_recorded_once(
     assert ended.code == 5
     assert aborted(harness) == ["eve"]
     assert not harness.fleet.history
-    assert not harness.store.holders("lab/broker", harness.fleet.clock())
+    assert not harness.store.holders("lab/broker")
 
 
 def test_an_abort_during_a_soak_does_not_wait_for_it(harness: EngineHarness) -> None:
@@ -215,8 +215,8 @@ def test_a_hard_stop_whose_host_does_not_answer_has_an_unknown_outcome(
                 return None
             return harness.store.append(run, event)
 
-        def append_guarded(self, grant: Json, event: Event, now: Json) -> Json:
-            return harness.store.append_guarded(grant, event, now)
+        def append_guarded(self, grant: Json, event: Event) -> Json:
+            return harness.store.append_guarded(grant, event)
 
     engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutTheRestart()))
 
@@ -325,8 +325,8 @@ def test_a_journal_lost_in_a_play_stops_everything(harness: EngineHarness) -> No
                 harness.crashing_store.unusable = True
             return harness.crashing_store.append(run, event)
 
-        def append_guarded(self, grant: Json, event: Event, now: Json) -> Json:
-            return harness.crashing_store.append_guarded(grant, event, now)
+        def append_guarded(self, grant: Json, event: Event) -> Json:
+            return harness.crashing_store.append_guarded(grant, event)
 
     with pytest.raises((StateLost, StateUnusable)) as caught:
         start(harness, harness.engine(FakeRunner(harness.fleet, JournalThatFails())))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from holdfast.journal.events import ActDone, ActIntended, Finished, HostDone, LeaseTaken, RunOpened
@@ -93,7 +93,7 @@ def test_serial_batches_share_one_run_from_its_opening_to_its_end(hosts: FakeHos
     assert isinstance(acted, ActDone)
     assert (acted.invocation_id, acted.seconds) == ("start1", 2.5)
     for scope in ("east/cron", "east/bus"):
-        assert hosts.store().holders(scope, datetime.now(UTC)) == ()
+        assert hosts.store().holders(scope) == ()
 
 
 def test_the_second_of_two_plays_is_refused_and_told_who_holds_the_lease_and_why(
@@ -130,17 +130,16 @@ def test_without_a_valid_lease_there_is_no_intent(hosts: FakeHosts) -> None:
 
 
 def test_a_grant_of_the_engine_is_checked_and_not_released(hosts: FakeHosts) -> None:
-    now = datetime.now(UTC)
     holder = holder_for("r1", "ada", "why", os.getpid())
     ttl = timedelta(minutes=5)
-    grant = hosts.store().take(holder, {"east/cron": LeaseMode.EXCLUSIVE}, ttl, now)
+    grant = hosts.store().take(holder, {"east/cron": LeaseMode.EXCLUSIVE}, ttl)
     given = (
         f'{{"holdfast_run": "r1", "holdfast_grant": {{"east/cron": {grant.tokens["east/cron"]}}}}}'
     )
     done = hosts.run(hosts.playbook_command([roll(INTENT, RELEASED)], "-e", given))
     assert done.returncode == 0, done.stdout
     assert [type(event) for event in hosts.journal("r1")] == [ActIntended, ActIntended]
-    assert len(hosts.store().holders("east/cron", now)) == 1
+    assert len(hosts.store().holders("east/cron")) == 1
     hosts.store().release(grant)
     late = hosts.run(hosts.playbook_command([roll()], "-e", given))
     assert late.returncode == 2, "the lease is checked first"

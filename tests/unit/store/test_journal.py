@@ -62,7 +62,7 @@ def test_damaged_leases_are_an_error(settings: Settings) -> None:
         connection.execute(text("INSERT INTO holdfast_leases VALUES ('lab/nova', 1, 1, 'x')"))
 
     with pytest.raises(StateUnusable, match="unreadable"):
-        store.holders("lab/nova", NOW)
+        store.holders("lab/nova")
 
 
 # --- a database that cannot be used: a clear error with the path and a remedy, and nothing made

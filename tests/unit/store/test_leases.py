@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import Connection, event
 
 from holdfast.errors import LeaseHeld, LeaseLost
 from holdfast.journal.events import ActIntended, Finished
 from holdfast.model import Act, Grant, Holder, LeaseMode
 from holdfast.settings import Settings
-from holdfast.store.database import Store, open_store
+from holdfast.store.connection import make_engine
+from holdfast.store.database import Store, _LostRace, open_store
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 TTL = timedelta(seconds=60)
@@ -24,25 +27,39 @@ def holder(run: str, process: int = 1) -> Holder:
 ONE, TWO = holder("one"), holder("two", 2)
 
 
+@dataclass
+class DatabaseClock:
+    """The clock of the database, which tests set."""
+
+    now: datetime = NOW
+
+    def __call__(self, _connection: Connection) -> datetime:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
 @pytest.fixture
 def dead() -> set[Holder]:
     return set()
 
 
 @pytest.fixture
-def store(settings: Settings, dead: set[Holder]) -> Store:
-    return open_store(settings, gone=dead.__contains__)
+def clock() -> DatabaseClock:
+    return DatabaseClock()
 
 
-def later(seconds: float) -> datetime:
-    return NOW + timedelta(seconds=seconds)
+@pytest.fixture
+def store(settings: Settings, dead: set[Holder], clock: DatabaseClock) -> Store:
+    return open_store(settings, gone=dead.__contains__, clock=clock)
 
 
 def test_a_held_lease_is_reported_with_its_holder_time_and_reason(store: Store) -> None:
-    store.take(ONE, RABBITMQ, TTL, NOW)
+    store.take(ONE, RABBITMQ, TTL)
 
     with pytest.raises(LeaseHeld) as caught:
-        store.take(TWO, RABBITMQ, TTL, later(1))
+        store.take(TWO, RABBITMQ, TTL)
 
     for part in ("lab/rabbitmq", "one", "ada", "ctl9", "23:04:00", "because of one", "23:05:00"):
         assert part in caught.value.message
@@ -60,110 +77,118 @@ def test_a_held_lease_is_reported_with_its_holder_time_and_reason(store: Store) 
 def test_only_shared_leases_are_held_together(
     store: Store, first: LeaseMode, second: LeaseMode, together: bool
 ) -> None:
-    store.take(ONE, {"lab/nova": first}, TTL, NOW)
+    store.take(ONE, {"lab/nova": first}, TTL)
 
     if together:
-        store.take(TWO, {"lab/nova": second}, TTL, NOW)
+        store.take(TWO, {"lab/nova": second}, TTL)
     else:
         with pytest.raises(LeaseHeld):
-            store.take(TWO, {"lab/nova": second}, TTL, NOW)
+            store.take(TWO, {"lab/nova": second}, TTL)
 
-    runs = [row.holder.run for row in store.holders("lab/nova", NOW)]
+    runs = [row.holder.run for row in store.holders("lab/nova")]
     assert runs == (["one", "two"] if together else ["one"])
 
 
 def test_all_scopes_are_taken_or_none(store: Store) -> None:
-    store.take(ONE, RABBITMQ, TTL, NOW)
+    store.take(ONE, RABBITMQ, TTL)
 
     with pytest.raises(LeaseHeld):
-        store.take(TWO, {"lab/nova": EXCLUSIVE, **RABBITMQ, "lab/zaqar": SHARED}, TTL, NOW)
+        store.take(TWO, {"lab/nova": EXCLUSIVE, **RABBITMQ, "lab/zaqar": SHARED}, TTL)
 
-    assert not store.holders("lab/nova", NOW)
-    assert not store.holders("lab/zaqar", NOW)
+    assert not store.holders("lab/nova")
+    assert not store.holders("lab/zaqar")
 
 
-def test_the_same_holder_renews_and_keeps_its_token(store: Store) -> None:
-    first = store.take(ONE, RABBITMQ, TTL, NOW)
-    second = store.take(ONE, RABBITMQ, TTL, later(30))
+def test_the_same_holder_renews_and_keeps_its_token(store: Store, clock: DatabaseClock) -> None:
+    first = store.take(ONE, RABBITMQ, TTL)
+    clock.wait(30)
+    second = store.take(ONE, RABBITMQ, TTL)
 
     assert first == second
-    [row] = store.holders("lab/rabbitmq", later(89))
-    assert (row.since, row.expires) == (NOW, later(90))
+    clock.wait(59)
+    [row] = store.holders("lab/rabbitmq")
+    assert (row.since, row.expires) == (NOW, NOW + timedelta(seconds=90))
 
 
-def test_a_token_only_grows(store: Store) -> None:
+def test_a_token_only_grows(store: Store, clock: DatabaseClock) -> None:
     tokens = []
     for number in range(3):
-        grant = store.take(holder(f"run{number}"), RABBITMQ, TTL, NOW)
+        grant = store.take(holder(f"run{number}"), RABBITMQ, TTL)
         tokens.append(grant.tokens["lab/rabbitmq"])
         store.release(grant)
-    late = store.take(TWO, RABBITMQ, TTL, NOW)
+    late = store.take(TWO, RABBITMQ, TTL)
     tokens.append(late.tokens["lab/rabbitmq"])
-    tokens.append(store.take(ONE, RABBITMQ, TTL, later(61)).tokens["lab/rabbitmq"])
+    clock.wait(61)
+    tokens.append(store.take(ONE, RABBITMQ, TTL).tokens["lab/rabbitmq"])
 
     assert tokens == [1, 2, 3, 4, 5]
 
 
-def test_a_lease_is_free_after_its_expiry_and_worth_nothing(store: Store) -> None:
-    old = store.take(ONE, RABBITMQ, TTL, NOW)
-    store.check(old, later(59))
-
+def test_a_lease_is_free_after_its_expiry_and_worth_nothing(
+    store: Store, clock: DatabaseClock
+) -> None:
+    old = store.take(ONE, RABBITMQ, TTL)
+    clock.wait(59)
+    store.check(old)
     with pytest.raises(LeaseHeld):
-        store.take(TWO, RABBITMQ, TTL, later(59))
+        store.take(TWO, RABBITMQ, TTL)
+
+    clock.wait(1)
     with pytest.raises(LeaseLost, match="expired at 2026-11-21 23:05:00"):
-        store.check(old, later(60))
+        store.check(old)
     with pytest.raises(LeaseLost, match="expired"):
-        store.renew(old, TTL, later(60))
+        store.renew(old, TTL)
 
-    store.take(TWO, RABBITMQ, TTL, later(60))
+    store.take(TWO, RABBITMQ, TTL)
     with pytest.raises(LeaseLost, match="two"):
-        store.check(old, later(1))
+        store.check(old)
 
 
-def test_a_renewed_lease_stays_valid(store: Store) -> None:
-    grant = store.take(ONE, {**RABBITMQ, "lab/nova": SHARED}, TTL, NOW)
+def test_a_renewed_lease_stays_valid(store: Store, clock: DatabaseClock) -> None:
+    grant = store.take(ONE, {**RABBITMQ, "lab/nova": SHARED}, TTL)
+    clock.wait(50)
+    store.renew(grant, TTL)
+    clock.wait(59)
 
-    store.renew(grant, TTL, later(50))
-
-    store.check(grant, later(109))
+    store.check(grant)
 
 
 def test_a_dead_holder_is_replaced_at_once(store: Store, dead: set[Holder]) -> None:
-    old = store.take(ONE, RABBITMQ, TTL, NOW)
+    old = store.take(ONE, RABBITMQ, TTL)
     dead.add(ONE)
 
-    new = store.take(TWO, RABBITMQ, TTL, later(1))
+    new = store.take(TWO, RABBITMQ, TTL)
 
     assert new.tokens["lab/rabbitmq"] > old.tokens["lab/rabbitmq"]
     with pytest.raises(LeaseLost):
-        store.check(old, later(1))
-    assert [row.holder.run for row in store.holders("lab/rabbitmq", later(1))] == ["two"]
+        store.check(old)
+    assert [row.holder.run for row in store.holders("lab/rabbitmq")] == ["two"]
 
 
 def test_the_same_run_in_another_process_is_another_holder(store: Store) -> None:
-    store.take(ONE, RABBITMQ, TTL, NOW)
+    store.take(ONE, RABBITMQ, TTL)
 
     with pytest.raises(LeaseHeld):
-        store.take(dataclasses.replace(ONE, process=7), RABBITMQ, TTL, NOW)
+        store.take(dataclasses.replace(ONE, process=7), RABBITMQ, TTL)
 
 
 def test_asking_whether_a_lease_is_free_takes_nothing(store: Store) -> None:
-    store.would_take(ONE, RABBITMQ, NOW)
-    assert not store.holders("lab/rabbitmq", NOW)
+    store.would_take(ONE, RABBITMQ)
+    assert not store.holders("lab/rabbitmq")
 
-    store.take(ONE, RABBITMQ, TTL, NOW)
+    store.take(ONE, RABBITMQ, TTL)
     with pytest.raises(LeaseHeld):
-        store.would_take(TWO, RABBITMQ, NOW)
+        store.would_take(TWO, RABBITMQ)
 
 
 def test_releasing_gives_back_only_ones_own(store: Store) -> None:
-    mine = store.take(ONE, {"lab/nova": SHARED}, TTL, NOW)
-    store.take(TWO, {"lab/nova": SHARED}, TTL, NOW)
+    mine = store.take(ONE, {"lab/nova": SHARED}, TTL)
+    store.take(TWO, {"lab/nova": SHARED}, TTL)
 
     store.release(mine)
     store.release(mine)
 
-    assert [row.holder.run for row in store.holders("lab/nova", NOW)] == ["two"]
+    assert [row.holder.run for row in store.holders("lab/nova")] == ["two"]
 
 
 def intent(host: str = "ctl1") -> ActIntended:
@@ -171,31 +196,92 @@ def intent(host: str = "ctl1") -> ActIntended:
 
 
 def test_an_intent_is_written_only_with_every_lease(store: Store) -> None:
-    grant = store.take(ONE, {**RABBITMQ, "lab/nova": SHARED}, TTL, NOW)
-    assert store.append_guarded(grant, intent(), NOW).seq == 1
+    grant = store.take(ONE, {**RABBITMQ, "lab/nova": SHARED}, TTL)
+    assert store.append_guarded(grant, intent()).seq == 1
 
     store.release(Grant("one", {"lab/nova": grant.tokens["lab/nova"]}))
 
     with pytest.raises(LeaseLost, match="lab/nova"):
-        store.append_guarded(grant, intent(), NOW)
+        store.append_guarded(grant, intent())
     assert len(store.read("one")) == 1
 
 
 def test_an_intent_with_an_old_token_is_not_written(store: Store) -> None:
-    old = store.take(ONE, RABBITMQ, TTL, NOW)
+    old = store.take(ONE, RABBITMQ, TTL)
     store.release(old)
-    store.take(ONE, RABBITMQ, TTL, NOW)
+    store.take(ONE, RABBITMQ, TTL)
 
     with pytest.raises(LeaseLost):
-        store.append_guarded(old, intent(), NOW)
+        store.append_guarded(old, intent())
 
 
 def test_another_runs_token_is_no_grant(store: Store) -> None:
-    theirs = store.take(ONE, RABBITMQ, TTL, NOW)
+    theirs = store.take(ONE, RABBITMQ, TTL)
 
     with pytest.raises(LeaseLost):
-        store.append_guarded(Grant("two", theirs.tokens), intent(), NOW)
+        store.append_guarded(Grant("two", theirs.tokens), intent())
 
 
 def test_an_entry_of_the_engine_goes_without_a_lease(store: Store) -> None:
     assert store.append("one", Finished(at=NOW)).seq == 1
+
+
+# --- the clock
+
+
+def test_a_lease_that_expires_while_its_owner_waits_for_another_writer_is_worth_nothing(
+    settings: Settings, clock: DatabaseClock
+) -> None:
+    engine, waits = make_engine(settings.state_url), list[float]()
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        clock.wait(61)
+
+    store = Store(engine, "the database", lambda _: False, clock, wait=wait)
+    open_store(settings)
+    grant = store.take(ONE, RABBITMQ, TTL)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def lose_once(*told: object) -> None:
+        if "INSERT INTO holdfast_events" in str(told[2]) and not waits:
+            raise _LostRace
+
+    with pytest.raises(LeaseLost, match="expired"):
+        store.append_guarded(grant, intent())
+    assert len(waits) == 1
+    assert not store.read("one")
+
+
+def test_without_another_clock_leases_go_by_the_database_s(settings: Settings) -> None:
+    store = open_store(settings)
+    before = datetime.now(UTC)
+    store.take(ONE, RABBITMQ, TTL)
+
+    [row] = store.holders("lab/rabbitmq")
+    # Both clocks are this machine's; a server's is read a moment later than it is asked.
+    assert before <= row.since <= datetime.now(UTC)
+    assert row.expires == row.since + TTL
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, ""),
+        (5, ""),
+        (-5, ""),
+        (61, "(2026-11-21 23:05:01 UTC) is 61 s ahead of that of the state database"),
+        (-61, "(2026-11-21 23:02:59 UTC) is 61 s behind that of the state database"),
+    ],
+)
+def test_a_controller_whose_clock_differs_is_told(
+    store: Store, clock: DatabaseClock, seconds: int, words: str
+) -> None:
+    warning = store.clock_warning(lambda: clock.now + timedelta(seconds=seconds))
+    assert bool(warning) == bool(words)
+    assert words in warning
+
+
+def test_a_slow_answer_is_no_difference_of_the_clocks(store: Store, clock: DatabaseClock) -> None:
+    readings = iter([NOW - timedelta(seconds=20), NOW + timedelta(seconds=20)])
+    assert not store.clock_warning(lambda: next(readings))

@@ -14,7 +14,7 @@ from holdfast.errors import LeaseHeld, LeaseLost, StateUnusable
 from holdfast.journal.events import Finished
 from holdfast.model import Grant, Holder, LeaseMode
 from holdfast.settings import Settings
-from holdfast.store.connection import make_engine
+from holdfast.store.connection import database_time, make_engine
 from holdfast.store.database import Store, _LostRace, _scopes, _swap, open_store
 from holdfast.store.processes import is_gone
 
@@ -30,7 +30,7 @@ def holder(number: int) -> Holder:
 
 def take(settings: Settings, number: int) -> int | None:
     try:
-        return open_store(settings).take(holder(number), SCOPES, TTL, NOW).tokens["lab/rabbitmq"]
+        return open_store(settings).take(holder(number), SCOPES, TTL).tokens["lab/rabbitmq"]
     except LeaseHeld:
         return None
 
@@ -48,9 +48,9 @@ def steal(settings: Settings, number: int) -> list[str]:
     for _ in range(20):
         try:
             if number == 0:
-                store.append_guarded(grant, Finished(at=NOW), NOW)
+                store.append_guarded(grant, Finished(at=NOW))
             else:
-                store.take(holder(number), SCOPES, TTL, NOW)
+                store.take(holder(number), SCOPES, TTL)
                 said.append("took")
         except (LeaseLost, LeaseHeld) as error:
             said.append(type(error).__name__)
@@ -76,7 +76,7 @@ def test_events_of_many_writers_are_numbered_without_gap(settings: Settings) -> 
 
 
 def test_after_a_stolen_lease_its_former_owner_appends_nothing(settings: Settings) -> None:
-    open_store(settings).take(holder(0), SCOPES, TTL, NOW)
+    open_store(settings).take(holder(0), SCOPES, TTL)
 
     owner, *thieves = race(steal, settings)
 
@@ -87,10 +87,10 @@ def test_after_a_stolen_lease_its_former_owner_appends_nothing(settings: Setting
 
 def test_a_change_of_another_version_than_the_one_read_is_a_lost_race(settings: Settings) -> None:
     store = open_store(settings)
-    store.take(holder(1), SCOPES, TTL, NOW)
+    store.take(holder(1), SCOPES, TTL)
     with make_engine(settings.state_url).begin() as connection:
         [read] = _scopes(connection, SCOPES)
-    store.renew(Grant("run1", {"lab/rabbitmq": 1}), TTL, NOW)
+    store.renew(Grant("run1", {"lab/rabbitmq": 1}), TTL)
 
     with make_engine(settings.state_url).begin() as connection, pytest.raises(_LostRace):
         _swap(connection, read, read)
@@ -98,7 +98,9 @@ def test_a_change_of_another_version_than_the_one_read_is_a_lost_race(settings: 
 
 def test_a_change_that_loses_every_race_waits_in_between_and_gives_up(settings: Settings) -> None:
     waits: list[float] = []
-    store = Store(make_engine(settings.state_url), "the database", is_gone, wait=waits.append)
+    store = Store(
+        make_engine(settings.state_url), "the database", is_gone, database_time, wait=waits.append
+    )
 
     def lose(_connection: Connection) -> None:
         raise _LostRace
@@ -112,7 +114,9 @@ def test_a_change_that_loses_every_race_waits_in_between_and_gives_up(settings: 
 
 def test_a_change_that_loses_one_race_succeeds_at_the_next_attempt(settings: Settings) -> None:
     waits: list[float] = []
-    store = Store(make_engine(settings.state_url), "the database", is_gone, wait=waits.append)
+    store = Store(
+        make_engine(settings.state_url), "the database", is_gone, database_time, wait=waits.append
+    )
 
     def lose_once(_connection: Connection) -> str:
         if not waits:
