@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -307,3 +308,16 @@ def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 )
 def test_the_typed_text_is_extracted_from_slacks_markup(text: str, meant: str) -> None:
     assert message_text(text, BOT) == meant
+
+
+@pytest.mark.parametrize("passes", range(5))
+def test_the_server_closes_a_connection_that_is_made_while_it_stops(passes: int) -> None:
+    async def scenario() -> None:
+        server = SlackServer()
+        await server.start()
+        with socket.create_connection(("127.0.0.1", server.port)):
+            for _ in range(passes):
+                await asyncio.sleep(0)  # noqa: TID251  # passes of the loop, no time
+            await server.stop()
+
+    run_scenario(scenario())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -88,10 +89,11 @@ async def post_until_accepted(
 
 
 def run_scenario(scenario: Coroutine[Any, Any, None]) -> None:
-    """Run a scenario, with a time limit."""
+    """Run a scenario, with a time limit; what it has not closed is reported of this test."""
 
     async def bounded() -> None:
         async with asyncio.timeout(3 * PATIENCE_SECONDS):
             await scenario
+        gc.collect()
 
     asyncio.run(bounded())
