@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -101,21 +101,26 @@ def _roles_under(directory: Path, key: str, value: Json) -> Iterator[str]:
         yield from _roles(directory, value)
 
 
-@cache
 def load_yaml(path: Path) -> Json:
-    """Return the content of a YAML file, None if there is no such file.
+    """Return the present content of a YAML file, None if there is no such file.
 
     Raises:
         InvalidInput: it cannot be read.
     """
     try:
-        return yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506  # a SafeLoader
+        return _parsed(path.read_text("utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise InvalidInput(f"{path}: not YAML: {error}") from error
+
+
+@lru_cache(maxsize=128)
+def _parsed(text: str) -> Json:
+    """By the text, not by its file: chat's process outlives updates of the project. Nobody changes the result."""
+    return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader
 
 
 def _policy(name: str, declared: Json, variables: Mapping[str, Json]) -> PlaybookPolicy:

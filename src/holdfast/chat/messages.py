@@ -146,9 +146,11 @@ def stopped_message(state: RunState) -> Message:
 
 def typeable(text: str, state: RunState) -> str:
     """Return text with the site by its name: a path on the controller cannot be typed in chat."""
-    plan = state.opened.plan if state.opened else {}
-    path = str(plan.get("inventory") or "")
-    return text.replace(f"--site {shlex.quote(path)}", f"--site {plan['site']}") if path else text
+    opened = state.opened
+    path = str(opened.plan.get("inventory") or "") if opened else ""
+    if opened is None or not path:
+        return text
+    return text.replace(f"--site {shlex.quote(path)}", f"--site {opened.site}")
 
 
 def awaits(state: RunState, step: int) -> bool:

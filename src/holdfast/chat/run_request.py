@@ -98,6 +98,7 @@ def drive(request: RunRequest, engine: Engine) -> RunResult:
         raise Refused(
             f"The plan of {plan.runbook} at {plan.site} changed since it was shown "
             f"({request.plan_hash}, now {plan.hash}); nothing was touched",
-            remedy=f"holdfast plan {plan.runbook} {plan.site}",
+            remedy=f"holdfast plan {plan.runbook} {plan.site}; where that shows plan {request.plan_hash} "
+            "again, the bot is of another version than the project: restart it",
         )
     return engine.start(plan, request.by, request.reason, request.run)

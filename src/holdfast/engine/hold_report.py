@@ -5,10 +5,9 @@ from __future__ import annotations
 import shlex
 from datetime import datetime
 
-from holdfast.errors import StateUnusable
 from holdfast.journal.events import Aborted, Held
 from holdfast.journal.run_state import Failure, RunState, Turn
-from holdfast.plan.model import Plan, plan_of
+from holdfast.plan.model import readable_plan
 from holdfast.text import join_names
 
 BY_HAND = "the same ansible-playbook command as before, once this is repaired"
@@ -77,7 +76,7 @@ def rerun_command(state: RunState) -> str:
     """
     if state.opened is None or not state.opened.plan:
         return BY_HAND
-    plan = _readable_plan(state)
+    plan = readable_plan(state)
     if plan is None:
         return shlex.join(["holdfast", "show", state.opened.runbook])
     command = ["holdfast", "run", plan.runbook, "--site", plan.inventory]
@@ -104,17 +103,9 @@ def _describe_restart(unit: str, happened: bool | None) -> str:
 
 
 def _untouched(state: RunState) -> list[str]:
-    plan, step = _readable_plan(state), state.step
+    plan, step = readable_plan(state), state.step
     if plan is None or step.finished:
         return []
     hosts: tuple[str, ...] = getattr(plan.step(step.number), "hosts", ())
     begun = {turn.host for turn in step.turns.values() if turn.done or turn.in_hand}
     return [host for host in hosts if host not in begun]
-
-
-def _readable_plan(state: RunState) -> Plan | None:
-    """Return the run's plan, or None: a damaged plan must not keep a hold from being reported."""
-    try:
-        return plan_of(state)
-    except StateUnusable:
-        return None

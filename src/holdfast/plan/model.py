@@ -194,3 +194,11 @@ def plan_of(state: RunState) -> Plan | None:
     if state.opened is None or not state.opened.plan:
         return None
     return Plan.from_journal(state.opened.plan, f"the plan of run {state.run}")
+
+
+def readable_plan(state: RunState) -> Plan | None:
+    """Return the run's plan; None without one, and for one that cannot be read: a hold is reported all the same."""
+    try:
+        return plan_of(state)
+    except StateUnusable:
+        return None

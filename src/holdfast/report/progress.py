@@ -14,6 +14,7 @@ from holdfast.journal import events
 from holdfast.journal.events import Recorded
 from holdfast.journal.fold import advance
 from holdfast.journal.run_state import RunState
+from holdfast.plan.model import Plan, readable_plan
 from holdfast.report.event_text import EventText, describe_event
 from holdfast.text import count_of, join_names, one_line
 
@@ -36,6 +37,7 @@ class RunProgress:
 
     state: RunState = field(default_factory=RunState)
     latest: dict[str, tuple[EventText, datetime]] = field(default_factory=dict)
+    _plan: Plan | None = field(default=None, init=False)
 
     def add(self, recorded: Recorded) -> None:
         """Add the next event of the journal."""
@@ -51,12 +53,13 @@ class RunProgress:
         self.latest[one_line(host)] = (EventText(one_line(text)), at)
 
     def steps(self) -> Iterator[StepRow]:
-        """Yield the steps of the plan; of a run by hand, which has no plan, those that have begun."""
-        plan = self.state.opened.plan if self.state.opened else {}
-        for step in plan.get("steps", ()):
-            hosts = tuple(one_line(host) for host in step.get("hosts", ()))
-            yield StepRow(int(step["number"]), one_line(step["title"]), hosts)
-        if not plan.get("steps"):
+        """Yield the steps of the plan; of a run without a plan that can be read, those that have begun."""
+        if self._plan is None:
+            self._plan = readable_plan(self.state)
+        for step in self._plan.steps if self._plan else ():
+            hosts = tuple(one_line(host) for host in getattr(step, "hosts", ()))
+            yield StepRow(step.number, one_line(step.title), hosts)
+        if not self._plan or not self._plan.steps:
             yield from (
                 StepRow(step.number, one_line(step.title)) for step in self.state.steps.values()
             )

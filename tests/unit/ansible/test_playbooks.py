@@ -146,3 +146,26 @@ def test_every_nova_playbook_takes_the_variables_of_the_role_nova() -> None:
 
 def _rolls(here: AnsiblePlaybooks, name: str) -> bool:
     return "holdfast_policy" in (here.project / "playbooks" / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("playbooks/toy_restart.yml", "batch_max: 2", "batch_max: 1"),
+        ("roles/toy/meta/argument_specs.yml", "toy_name: {}", "toy_name: {}, toy_size: {}"),
+        ("playbooks/tasks/turn.yml", "name: toy", "name: other"),
+    ],
+)
+def test_an_update_of_the_project_is_seen_by_a_process_that_has_read_it_before(
+    project: Path, file: str, old: str, new: str
+) -> None:
+    """Chat's process reads playbooks for weeks."""
+    playbooks = AnsiblePlaybooks(project)
+    before = playbooks.read("toy_restart.yml", {"toy_name": "train"})
+    path = project / file
+    path.write_text(path.read_text().replace(old, new))
+
+    after = playbooks.read("toy_restart.yml", {"toy_name": "train"})
+
+    assert after != before
+    assert after == AnsiblePlaybooks(project).read("toy_restart.yml", {"toy_name": "train"})

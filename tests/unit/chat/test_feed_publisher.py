@@ -17,8 +17,9 @@ from holdfast.chat.commands import Requester
 from holdfast.chat.delivery_state import DeliveryState
 from holdfast.chat.run_request import RunRequest
 from holdfast.chat.transport import Capabilities, Location, Message, Posted, Unreachable
+from holdfast.engine.driver import run_opened
 from holdfast.journal import events
-from holdfast.model import Holder, LeaseMode, Phase
+from holdfast.model import Holder, Json, LeaseMode, Phase
 from tests.fakes.fleet import Fault
 from tests.unit.chat.chat_harness import ADA, BOB, CHANNEL, RUN, ChatHarness, replace_dependencies
 from tests.unit.chat.test_commands import run_scenario
@@ -198,6 +199,37 @@ def test_a_damaged_journal_hides_no_other_run(harness: ChatHarness) -> None:
         assert "restore the database" in await harness.ask(ADA, f"holdfast status {broken}", bot)
 
     run_scenario(harness, scenario)
+
+
+@pytest.mark.parametrize("changed", [{"schema": 99}, {"steps": [{"n": 1}]}])
+def test_a_plan_of_another_version_stops_neither_the_bot_nor_another_run(
+    harness: ChatHarness, changed: dict[str, Json]
+) -> None:
+    run, now, engine = "20261121-2304-broker-restart-othr", harness.clock(), harness.engine()
+    path, inventory = harness.path / "runbooks/broker-restart.md", harness.path / "inventories/lab"
+    opened = run_opened(
+        engine.planner.plan(path, inventory, {}),
+        Holder(run, "memory:ada", "x", "ctl", "boot", 99, 99),
+        now,
+    )
+    other = opened.model_copy(update={"plan": opened.plan | changed})
+    started = events.StepStarted(at=now, step=1, title="x")
+    asked = events.ApprovalRequested(at=now, step=1, question="?", plan_hash="0")
+    for event in (other, events.LeaseTaken(at=now, tokens={"other/broker": 1}), started, asked):
+        harness.store.append(run, event)
+
+    async def scenario(bot: Bot) -> None:
+        bot.dependencies.follow(run, "memory", "room")
+        await harness.ask(ADA, RUN, bot)
+        await harness.until_posted("FINISHED: ")
+        for text in ("status", "approve", "resume {} reason x", "abort", "status"):
+            typed = f"holdfast {text.format(run)}" + f" {run}" * ("{}" not in text)
+            who = BOB if text == "approve" else ADA
+            assert "othr" in await harness.ask(who, typed, bot), typed
+        await asyncio.to_thread(harness.clock.wait, 20.0)
+
+    run_scenario(harness, scenario)
+    assert harness.restarts == list(HOSTS)
 
 
 def test_new_runs_are_followed_also_beside_a_damaged_journal(
