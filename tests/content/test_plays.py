@@ -74,6 +74,11 @@ def is_refusal(play: dict[str, Yaml]) -> bool:
     return len(tasks) == 1 and any("intersect(ansible_play_hosts_all)" in c for c in conditions)
 
 
+def is_options_refusal(play: dict[str, Yaml]) -> bool:
+    """Tell whether a play has no task and fails in `hosts`, which no option leaves out."""
+    return not play.get("tasks") and "undef(hint=" in str(play.get("hosts"))
+
+
 def play_faults(play: dict[str, Yaml]) -> list[str]:
     """Return what a play of a restart playbook lacks to be one that stops."""
     found = []
@@ -81,7 +86,9 @@ def play_faults(play: dict[str, Yaml]) -> list[str]:
         found.append("gather_facts: false is missing")
     if "any_errors_fatal" in play:
         found.append("any_errors_fatal lets the next play run after an unreachable host")
-    if is_refusal(play):
+    if play.get("strategy") != "linear":
+        found.append("strategy: linear is missing; run_once and max_fail_percentage rest on it")
+    if is_refusal(play) or is_options_refusal(play):
         return found  # it changes no host
     if play.get("max_fail_percentage") != 0:
         found.append("max_fail_percentage: 0 is missing")
@@ -149,11 +156,17 @@ def restart_faults(plays: Sequence[dict[str, Yaml]]) -> list[str]:
 
 
 def order_faults(plays: Sequence[dict[str, Yaml]]) -> list[str]:
-    """Return a fault unless a playbook's plays are a refusal of a call without hosts, a sweep, and a roll."""
-    kinds = [
-        "refuse" if is_refusal(play) else "sweep" if is_sweep(play) else "roll" for play in plays
-    ]
-    return [] if kinds == ["refuse", "sweep", "roll"] else [f"it must refuse, sweep, roll: {kinds}"]
+    """Return a fault unless a playbook's plays are two refusals (no hosts, options), a sweep, and a roll."""
+    kinds = [kind_of(play) for play in plays]
+    wanted = ["refuse", "options", "sweep", "roll"]
+    return [] if kinds == wanted else [f"its plays must be {wanted}: {kinds}"]
+
+
+def kind_of(play: dict[str, Yaml]) -> str:
+    """Return which of a restart playbook's plays it is."""
+    if is_options_refusal(play):
+        return "options"
+    return "refuse" if is_refusal(play) else "sweep" if is_sweep(play) else "roll"
 
 
 def plays_gathering_facts(plays: Yaml) -> list[str]:
@@ -179,6 +192,16 @@ def test_every_restart_playbook_refuses_and_sweeps_before_it_rolls() -> None:
     assert_no_faults(rolls, lambda path: order_faults(list(plays_of(path))))
 
 
+def test_every_playbook_refuses_options_that_leave_out_tasks() -> None:
+    """--tags with a name that no task has would do nothing and succeed."""
+    rolls = [path for path in RESTARTS if list(plays_of(path))]
+    others = [*rolls, ROOT / "playbooks/check.yml", ROOT / "playbooks/sweep.yml"]
+    assert_no_faults(
+        others,
+        lambda path: [] if any(map(is_options_refusal, plays_of(path))) else ["it refuses none"],
+    )
+
+
 def test_nothing_hides_a_failure() -> None:
     assert_no_faults(TASK_FILES, lambda path: forbidden(yaml_of(path)))
 
@@ -194,14 +217,14 @@ def test_no_playbook_gathers_facts() -> None:
 
 def test_the_plays_of_an_imported_file_have_the_variables_of_the_import() -> None:
     plays = list(plays_of(ROOT / "playbooks/nova_api_restart.yml"))
-    assert [play["vars"]["nova_layer"] for play in plays] == ["api"] * 3
+    assert [play["vars"]["nova_layer"] for play in plays] == ["api"] * 4
 
 
-@pytest.mark.parametrize("missing", ["refuse", "sweep", "roll"])
+@pytest.mark.parametrize("missing", ["refuse", "options", "sweep", "roll"])
 def test_a_playbook_without_one_of_its_plays_is_reported(missing: str) -> None:
-    refuse, sweep, roll = plays_of(ROOT / "playbooks/rabbitmq_restart.yml")
-    plays = {"refuse": refuse, "sweep": sweep, "roll": roll}
-    assert order_faults([sweep, refuse, roll])
+    plays = {kind_of(play): play for play in plays_of(ROOT / "playbooks/rabbitmq_restart.yml")}
+    assert not order_faults(list(plays.values()))
+    assert order_faults(list(plays.values())[::-1])
     assert order_faults([play for name, play in plays.items() if name != missing])
 
 
@@ -213,6 +236,7 @@ GOOD_ROLL = """
 name: Roll
 hosts: "{{ holdfast_batch | default('rabbitmq') }}"
 gather_facts: false
+strategy: linear
 serial: 1
 max_fail_percentage: 0
 vars:
@@ -236,6 +260,8 @@ def test_a_good_roll_has_no_fault() -> None:
     ("change", "to"),
     [
         ("serial: 1", ""),
+        ("strategy: linear", ""),
+        ("strategy: linear", "strategy: free"),
         ("max_fail_percentage: 0", ""),
         ("max_fail_percentage: 0", "max_fail_percentage: 10"),
         ("serial: 1", "serial: 1\nany_errors_fatal: true"),

@@ -51,6 +51,7 @@ class Scenario:
 def scenarios(draw: st.DrawFn) -> Scenario:
     hosts = HOSTS[: draw(st.integers(1, len(HOSTS)))]
     some = st.sampled_from(hosts)
+    batch = st.integers(1, max(1, min(3, len(hosts) - 1)))  # the whole group is refused
     fault = st.builds(
         Fault,
         host=some,
@@ -63,7 +64,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     )
     return Scenario(
         hosts=hosts,
-        batches=(draw(st.integers(1, 3)), draw(st.integers(1, 3))),
+        batches=(draw(batch), draw(batch)),
         canary=draw(st.booleans()),
         limit=draw(st.just([]) | st.lists(some, unique=True, min_size=1)),
         leaders=draw(st.lists(st.integers(0, 3), min_size=len(hosts), max_size=len(hosts))),

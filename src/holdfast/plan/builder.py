@@ -140,11 +140,17 @@ class _Planner:
                 f"({policy.batch_max}): {policy.batch_max_reason}"
             )
         self._inspected_hosts(policy.survey, None)
-        hosts, selected = self._group(work.hosts), self.site.selected
+        group, selected = self._group(work.hosts), self.site.selected
+        hosts = tuple(host for host in group if selected is None or host in selected)
+        if 1 < len(group) == len(hosts) <= int(work.batch) and not work.canary:
+            raise InvalidInput(
+                f"a batch of {work.batch} is the whole group {work.hosts}: the service would be out everywhere at once",
+                remedy="use a smaller batch, or a canary",
+            )
         return PlannedRoll(
             **named,
             playbook=work.roll,
-            hosts=tuple(host for host in hosts if selected is None or host in selected),
+            hosts=hosts,
             batch=int(work.batch),
             canary=work.canary,
             variables=work.vars,

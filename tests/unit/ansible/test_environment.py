@@ -3,8 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ansible import config
 
-from holdfast.ansible.environment import filter_environment, find_project
+from holdfast.ansible.environment import _CHANGES_PLAYS, filter_environment, find_project
 from holdfast.ansible.interfaces import StopSignal
 from holdfast.errors import InvalidInput
 
@@ -28,6 +29,25 @@ def test_only_what_ansible_needs_is_passed_on() -> None:
         "PATH",
         "SSH_AUTH_SOCK",
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["STRATEGY", "RUN_TAGS", "SKIP_TAGS", "ANY_ERRORS_FATAL", "CONFIG", "ROLES_PATH", "ASK_PASS"],
+)
+def test_nothing_that_changes_what_a_play_does_is_passed_on(name: str) -> None:
+    assert filter_environment({f"ANSIBLE_{name}": "x"}) == {}
+
+
+def test_every_setting_that_is_kept_back_is_one_of_ansibles() -> None:
+    """A name that Ansible does not know, or no longer, would keep nothing back."""
+    known = (Path(config.__file__).parent / "base.yml").read_text("utf-8")
+    kept_back = sorted(_CHANGES_PLAYS - {"ANSIBLE_CONFIG"})  # this one names the file of the others
+    assert [
+        name
+        for name in kept_back
+        if f"name: {name}\n" not in known and f"name: {name}}}" not in known
+    ] == []
 
 
 def test_the_project_is_here_or_above(tmp_path: Path) -> None:

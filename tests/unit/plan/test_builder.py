@@ -57,6 +57,7 @@ def test_every_change_of_the_plan_changes_its_hash(harness: EngineHarness) -> No
         (ROLL + "\nvars: {units: x}", "no variable 'units'; did you mean unit"),
         (ROLL + "\nvars: {holdfast_phases: [restart]}", "no variable 'holdfast_phases'"),
         (ROLL + "\nbatch: 6", r"batch of 6 is larger than .* allows \(5\): the test sets it"),
+        (ROLL + "\nbatch: 3", "a batch of 3 is the whole group broker"),
         (
             ROLL + "\nsettle: {seconds: 60}\ndeadline_seconds: 60",
             "not longer than the settling time",
@@ -75,6 +76,13 @@ def test_a_wrong_name_or_value_is_refused_before_a_run(
 
     assert caught.value.exit_code == 2
     assert "broker-restart.md:" in caught.value.message
+
+
+@pytest.mark.parametrize(("more", "limit"), [("\ncanary: true", ""), ("", "h1,h2")])
+def test_a_batch_that_leaves_a_host_of_the_group_is_planned(
+    harness: EngineHarness, more: str, limit: str
+) -> None:
+    assert planned(harness, f"{ROLL}\nbatch: 3{more}", limit=limit).steps
 
 
 @pytest.mark.parametrize(
