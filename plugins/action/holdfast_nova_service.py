@@ -18,7 +18,8 @@ from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json
 from holdfast.observations.nova import SILENT_CELL
 from holdfast.play_context import Variables
-from holdfast.probes.nova.api_client import OK, SERVICES, get_from_first, put
+from holdfast.probes.nova.api_answers import SERVICES
+from holdfast.probes.nova.api_client import OK, get_from_first, put
 from holdfast.probes.nova.site import ApiSite
 
 BINARY = "nova-compute"
@@ -99,6 +100,12 @@ class ComputeService:
         via, body = get_from_first(self.sites, SERVICES, query)
         if not body["services"]:
             raise CannotTell(f"nova lists no {BINARY} on {self.host}; is nova_service_host right?")
+        if len(body["services"]) > 1:
+            ids = ", ".join(str(each["id"]) for each in body["services"])
+            raise InvalidInput(
+                f"nova lists {BINARY} on {self.host} more than once (ids {ids}), so which one to change is not known",
+                remedy="delete the stale one: openstack compute service delete ID",
+            )
         entry: dict[str, Json] = body["services"][0]
         if entry["status"] == SILENT_CELL:
             raise CannotTell("its cell's database does not answer")

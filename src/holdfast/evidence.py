@@ -14,7 +14,10 @@ LEADERS: Final = "leaders"  # int: quorum queues and streams whose leader is on 
 # Evidence of rabbitmq.load_known and rabbitmq.consumers_known, which roles/rabbitmq keeps as its baseline.
 CONNECTIONS: Final = "connections"  # int: client connections of the whole cluster
 CHURN: Final = "churn"  # float: connections opened or closed per second
-CONSUMERS: Final = "consumers"  # object: queue name to number of consumers
+CONSUMERS: Final = "consumers"  # object: virtual host to queue name to number of consumers
+
+# Evidence of nova.services_up and nova.rpc_answers; roles/nova keeps that of the first as its baseline.
+ABSENT: Final = "absent"  # object: service that people took out before, to the reason they gave
 
 # Evidence of the claims about a systemd unit; roles/holdfast_run journals it with host_done.
 INVOCATION_ID: Final = "invocation_id"  # str: the id of the unit's present start

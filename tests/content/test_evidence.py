@@ -15,12 +15,14 @@ import pytest
 from holdfast import evidence
 from holdfast.claims import bind_claim
 from holdfast.model import Verdict
+from holdfast.observations.nova import ServiceList
 from holdfast.observations.rabbitmq import (
     ClientLoad,
     ClusterViews,
     NodeView,
     QueueDepth,
     QueueDepths,
+    QueueId,
 )
 from holdfast.observations.systemd import StopTimeout, UnitState
 from tests.content.repository import assert_no_faults, files, strings, yaml_of
@@ -45,10 +47,10 @@ VIEW = NodeView.model_validate(
 )
 QUEUES = {
     "host": "ctl1",
-    "vhost": "/",
     "at": 1.0,
-    "wanted": {"orders": 1},
-    "queues": {"orders": QueueDepth(consumers=2)},
+    "vhosts": ["/"],
+    "wanted": {QueueId("/", "orders"): 1},
+    "queues": {QueueId("/", "orders"): QueueDepth(consumers=2)},
 }
 UNIT = UnitState("ctl1", "cron", "loaded", "active", "running", "simple", "success", "start0", 0)
 # Per claim whose evidence or reason is read, an observation and the parameters to judge it with.
@@ -58,6 +60,7 @@ SAMPLES: Mapping[str, tuple[Any, Mapping[str, object]]] = {
         QueueDepths.model_validate(QUEUES),
         {"queues": {"orders": 1}},
     ),
+    "nova.services_up": (ServiceList([], []), {}),
     "systemd.stays_up": (UNIT, {"unit": "cron"}),
     "nova.stop_timeout_covers": (StopTimeout("ctl1", "nova-api", 15), {"unit": "nova-api"}),
 }

@@ -115,8 +115,8 @@ CLAIMS: tuple[Claim, ...] = (
         probe=probe_rpc,
         judge=answers.rpc_answers,
         group=RPC_GROUPS[0],
-        also=RPC_GROUPS[1:],
-        needs=RPC_NEEDS,
+        also=(*RPC_GROUPS[1:], API),
+        needs=tuple(dict.fromkeys((*RPC_NEEDS, *LIST_NEEDS))),
         standing=True,
     ),
     Claim(

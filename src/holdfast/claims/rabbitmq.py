@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from holdfast.claims.base import Claim, Parameters
 from holdfast.judges.rabbitmq import cluster, drain, queues, quorum, round_trip
 from holdfast.nova_services import RPC_SERVICES, groups_of
-from holdfast.probes.nova.site import NovaHost
+from holdfast.probes.nova.site import QueuesSite
 from holdfast.probes.rabbitmq.cluster import probe_boot, probe_cluster
 from holdfast.probes.rabbitmq.drain import probe_drain
 from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
@@ -40,11 +40,11 @@ class RoundTripParameters(Parameters):
 class QueueParameters(Parameters):
     """Which queues of the virtual host ``vhost``.
 
-    ``queues``: names and the least number of consumers each must have. ``of_nova``: also those of
-    every nova service in the inventory.
+    ``queues``: names and the least number of consumers each must have; those of another virtual host below its name.
+    ``of_nova``: also those of every nova service in the inventory, in the virtual host of its transport URL.
     """
 
-    queues: dict[str, int] = Field(default_factory=dict)
+    queues: dict[str, int | dict[str, int]] = Field(default_factory=dict)
     of_nova: bool = False
     vhost: str = "/"
 
@@ -72,9 +72,14 @@ class BaselineParameters(Parameters):
     slack: float = Field(default=5.0, ge=0)
 
 
-_claim = partial(Claim, group=GROUP, needs=(*RabbitSite.needs(), *NovaHost.needs()))
+_claim = partial(Claim, group=GROUP, needs=RabbitSite.needs())
 _about_cluster = partial(_claim, probe=probe_cluster)
-_about_depths = partial(_claim, probe=probe_depths, also=groups_of(RPC_SERVICES))
+_about_depths = partial(
+    _claim,
+    probe=probe_depths,
+    also=groups_of(RPC_SERVICES),
+    needs=(*RabbitSite.needs(), *QueuesSite.needs()),
+)
 
 CLAIMS: tuple[Claim, ...] = (
     _about_cluster(name="rabbitmq.members_agree", judge=cluster.members_agree, standing=True),

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from holdfast.model import Unanswered
 from holdfast.nova_services import binary_of
 
 SILENT_CELL = "UNKNOWN"  # nova's status of a service whose cell's database does not answer
+OURS = "holdfast:"  # how the reason begins with which a run of ours disables a service
+AUTOMATIC = "AUTO:"  # how the reason begins with which nova-compute disables itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,23 @@ class ListedService:
     updated_at: str
     disabled_reason: str
     forced_down: bool
+    id: str = ""
 
     @property
     def name(self) -> str:
         """For messages, with nova's name for the host."""
         return f"{self.binary} on {self.known_as}"
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it reports heartbeats and nobody declared it down."""
+        return self.state == "up" and not self.forced_down
+
+    @property
+    def is_taken_out(self) -> bool:
+        """Whether people, or their tools, took it out of service: disabled, by no run of ours nor itself, and down."""
+        by_others = not self.disabled_reason.startswith((OURS, AUTOMATIC))
+        return self.status == "disabled" and by_others and not self.is_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +72,17 @@ class ServiceList:
     expected: Sequence[ExpectedService]
     listed: Sequence[ListedService]
 
-    def entry(self, expected: ExpectedService) -> ListedService | None:
-        """Return nova's entry for an expected service, None where it lists none."""
-        wanted = (binary_of(expected.service), expected.known_as)
-        return next((each for each in self.listed if (each.binary, each.known_as) == wanted), None)
+    def entries(self, expected: ExpectedService) -> Sequence[ListedService]:
+        """Return all entries of nova for an expected service.
+
+        There may be several: nova lists every cell's services, and what a host left in the cell that it was moved from.
+        """
+        wanted = _key(expected)
+        return [each for each in self.listed if (each.binary, each.known_as) == wanted]
+
+    def twins(self, expected: ExpectedService) -> Sequence[ExpectedService]:
+        """Return the expected services that nova knows by the same name, this one included."""
+        return [each for each in self.expected if _key(each) == _key(expected)]
 
     def expected_on(self, service: str, host: str) -> ExpectedService | None:
         """Return the service that the inventory expects on a host, None where it expects none."""
@@ -68,10 +90,19 @@ class ServiceList:
         return next((each for each in self.expected if (each.service, each.host) == wanted), None)
 
     def hides(self, expected: ExpectedService) -> bool:
-        """Return whether a cell's silent database may be why the entry is empty or missing."""
-        entry = self.entry(expected)
+        """Return whether a cell's silent database may be why an entry is empty or missing."""
+        entries = self.entries(expected)
         silent = not self.listed or any(each.status == SILENT_CELL for each in self.listed)
-        return silent if entry is None else entry.status == SILENT_CELL
+        return any(each.status == SILENT_CELL for each in entries) if entries else silent
+
+
+def _key(expected: ExpectedService) -> tuple[str, str]:
+    return binary_of(expected.service), expected.known_as
+
+
+IN_CREATION = {"BUILD", "REBUILD"}  # an instance's statuses
+ENDED = {"confirmed", "reverted", "error", "failed", "completed", "cancelled", "done"}
+WAITS_FOR_USER = "finished"  # a resize to be confirmed, perhaps days from now
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +116,22 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A migration from or to a compute."""
+    """A migration from or to a compute.
+
+    ``idle_hours``: how long nova has not written to it. ``at_rest``: what nova says of its instance where that has no
+    task, "" where it has one or was not asked about.
+    """
 
     id: str
     kind: str
     status: str
+    idle_hours: float = 0.0
+    at_rest: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its status says that it is in flight; a new status of nova's counts as in flight."""
+        return self.status not in {*ENDED, WAITS_FOR_USER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +139,14 @@ class ComputeWork:
     """What a compute has in flight, and its service as listed before and after that was read.
 
     An API whose cell's database is silent answers 200 with empty lists (seen on nova 26), so the
-    lists count only if nova listed the service both before and after.
+    lists count only if nova listed the service both before and after. ``before`` and ``after`` are all entries of it.
     """
 
     host: str
-    before: ListedService | None
+    before: Sequence[ListedService]
     instances: Sequence[Instance]
     migrations: Sequence[Migration]
-    after: ListedService | None
+    after: Sequence[ListedService]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +168,23 @@ RpcRound = Mapping[ExpectedService, RpcReplies]
 
 
 @dataclass(frozen=True, slots=True)
+class RpcAnswers:
+    """One round of pings, and nova's list of these services where one did not answer all of them."""
+
+    replies: RpcRound
+    listed: ServiceList | Unanswered | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HttpReply:
-    """``status`` 0: there was no reply; ``cause`` says why, and is "" otherwise."""
+    """``status`` 0: there was no reply; ``cause`` says why.
+
+    ``strange``: how the body differs from that of the service, "" where it does not or was not read.
+    """
 
     status: int
     cause: str = ""
+    strange: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Hosts are inventory names, nodes are the broker's own names (``rabbit@ctl1``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -102,6 +102,16 @@ class QueuePlacements(_WithMembers):
     placements: tuple[QueuePlacement, ...]
 
 
+class QueueId(NamedTuple):
+    """What tells one queue from another."""
+
+    vhost: str
+    name: str
+
+    def __str__(self) -> str:
+        return self.name if self.vhost == "/" else f"{self.name} (virtual host {self.vhost})"
+
+
 class QueueDepth(_Schema):
     """One queue's consumers and waiting messages; None until the broker has its statistics."""
 
@@ -112,14 +122,15 @@ class QueueDepth(_Schema):
 class QueueDepths(_Schema):
     """The wanted queues that exist; ``at`` is a steady clock in seconds.
 
-    ``wanted``: every wanted queue, with the least number of consumers it must have.
+    ``wanted``: every wanted queue, with the least number of consumers it must have. ``vhosts``: the virtual hosts
+    that the broker has.
     """
 
     host: str
-    vhost: str
     at: float
-    wanted: Mapping[str, int]
-    queues: Mapping[str, QueueDepth]
+    vhosts: frozenset[str]
+    wanted: Mapping[QueueId, int]
+    queues: Mapping[QueueId, QueueDepth]
 
 
 class QuorumState(_Schema):

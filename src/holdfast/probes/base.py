@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json, Unanswered
@@ -87,6 +87,25 @@ class ProbeContext:
             f"{host}: site variables are missing or invalid: {faults}",
             remedy=f"set them for {host} in the inventory's group_vars or host_vars",
         )
+
+
+def require_shape(answer: Json, shape: TypeAdapter[Json], source: str) -> None:
+    """Check that an answer has the shape in which it is going to be read; every probe checks each answer once.
+
+    An answer of another shape says nothing: it is asked for again at the next reading. ``source`` begins the
+    message: who answered, and what was asked.
+
+    Raises:
+        CannotTell: it has another shape; the message names the first difference, and no value.
+    """
+    try:
+        shape.validate_python(answer)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise CannotTell(
+            f"{source} in another shape than expected: {f'{where}: ' if where else ''}{fault['msg']}"
+        ) from None
 
 
 def ask_all(

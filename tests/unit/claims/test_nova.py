@@ -13,7 +13,7 @@ from holdfast.claims.nova import CLAIMS
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json, Outcome, Verdict
 from holdfast.probes.base import ProbeContext
-from holdfast.probes.nova.api_client import SERVICES
+from holdfast.probes.nova.api_answers import SERVICES
 from tests.unit.probes.fake_nova import PASSWORD, RECORDED, FakeNova, closed_port_url, running_nova
 from tests.unit.probes.shells import UnreachableShell
 
@@ -146,7 +146,7 @@ def test_a_variable_that_is_not_set_is_named_with_its_host(nova: FakeNova) -> No
 
 
 def test_no_secret_is_in_verdicts_and_errors(nova: FakeNova) -> None:
-    nova.routes["/"] = 200, {}
+    nova.routes["/"] = 200, {"versions": ["latest"]}
     site = context(nova, **WRONG_LOGIN)
     reported: list[Json] = [judge("nova.api_answers", site).as_json()]
     for entry in ("nova.services_up", "nova.rpc_answers"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -12,13 +13,16 @@ from holdfast.judges.nova.answers import (
     peer_remains,
     rpc_answers,
 )
-from holdfast.model import Outcome, Verdict
+from holdfast.model import Outcome, Unanswered, Verdict
 from holdfast.observations.nova import (
     ApiReplies,
     ExpectedService,
     HttpReply,
+    ListedService,
     MetadataReplies,
+    RpcAnswers,
     RpcReplies,
+    ServiceList,
 )
 from tests.unit.judges.verdicts import outcome_and_reason
 
@@ -64,7 +68,7 @@ def test_what_one_host_answers(
     replies: RpcReplies | ApiReplies | MetadataReplies, outcome: Outcome
 ) -> None:
     judges: Mapping[type, Callable[..., Verdict]] = {
-        RpcReplies: rpc_answers,
+        RpcReplies: lambda claim, replies: rpc_answers(claim, RpcAnswers(replies)),
         ApiReplies: api_answers,
         MetadataReplies: metadata_answers,
     }
@@ -76,8 +80,8 @@ def test_rpc_answers_needs_every_service() -> None:
     good = {ExpectedService("conductor", "ctl1", "ctl1"): RpcReplies(3, 3)}
     bad = {ExpectedService("scheduler", "ctl1", "ctl1"): RpcReplies(3, 1)}
     other = {COMPUTE: RpcReplies(3, 3)}
-    assert outcome_and_reason(rpc_answers("c", good | other)) == (PASS, "answers")
-    verdict = rpc_answers("c", good | bad | other)
+    assert outcome_and_reason(rpc_answers("c", RpcAnswers(good | other))) == (PASS, "answers")
+    verdict = rpc_answers("c", RpcAnswers(good | bad | other))
     assert outcome_and_reason(verdict) == (FAIL, "no_answer")
     assert "nova-scheduler on ctl1 answered 1 of 3 calls" in verdict.message
     assert verdict.hosts == {"cmp1": {"healthy": True}, "ctl1": {"healthy": False}}
@@ -87,10 +91,44 @@ def test_services_of_one_name_in_two_cells_are_judged_apart() -> None:
     """Two cells may each have a host that nova knows by the same name."""
     first, second = (ExpectedService("compute", host, "cmp") for host in ("cmp1", "cmp2"))
     replies = {first: RpcReplies(sent=3, answered=0), second: RpcReplies(sent=3, answered=3)}
-    verdict = rpc_answers("c", replies)
+    verdict = rpc_answers("c", RpcAnswers(replies))
     assert verdict.outcome is FAIL
     assert "cmp1" in verdict.message
     assert "cmp2" not in verdict.message
+
+
+def test_a_silent_compute_that_people_took_out_is_named_and_left_out() -> None:
+    conductor = ExpectedService("conductor", "ctl1", "ctl1")
+    replies = {conductor: RpcReplies(3, 3), COMPUTE: RpcReplies(3, no_queue=True)}
+    fenced = ListedService(
+        "nova-compute", "cmp1", "disabled", "down", "", "broken DIMM", forced_down=True
+    )
+    listed = ServiceList([conductor, COMPUTE], [fenced])
+    verdict = rpc_answers("c", RpcAnswers(replies, listed))
+    assert outcome_and_reason(verdict) == (PASS, "answers")
+    assert "left out: nova-compute on cmp1: disabled (broken DIMM)" in verdict.message
+    # Nobody took it out, or nova could not be asked.
+    enabled = ServiceList([conductor, COMPUTE], [replace(fenced, status="enabled")])
+    for known in (enabled, Unanswered("no token"), None):
+        verdict = rpc_answers("c", RpcAnswers(replies, known))
+        assert outcome_and_reason(verdict) == (FAIL, "no_answer")
+
+
+STRANGE = HttpReply(200, strange="in another shape than expected")
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        api_answers("c", {"ctl1": ApiReplies(HttpReply(200), STRANGE)}),
+        metadata_answers("c", {"ctl1": MetadataReplies(STRANGE, None, None)}),
+    ],
+    ids=["api", "metadata"],
+)
+def test_a_good_status_with_another_body_proves_nothing(verdict: Verdict) -> None:
+    """A proxy's login page is answered with 200 too."""
+    assert outcome_and_reason(verdict) == (UNKNOWN, "unanswered")
+    assert "in another shape than expected" in verdict.message
 
 
 def test_metadata_without_a_secret_reports_what_was_not_proved() -> None:

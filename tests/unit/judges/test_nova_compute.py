@@ -16,6 +16,7 @@ PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
 UP = ListedService(
     "nova-compute", "cmp1", "enabled", "up", "2026-11-21T00:30:05", "", forced_down=False
 )
+OTHER = replace(UP, id="of another cell")
 DISABLED = replace(UP, status="disabled", disabled_reason="disk is failing")
 SILENT_CELL = ListedService("nova-compute", "cmp1", "UNKNOWN", "", "", "", forced_down=False)
 
@@ -23,14 +24,15 @@ SILENT_CELL = ListedService("nova-compute", "cmp1", "UNKNOWN", "", "", "", force
 def work(
     instances: Sequence[Instance] = (),
     migrations: Sequence[Migration] = (),
-    before: ListedService | None = UP,
-    after: ListedService | None = UP,
+    before: Sequence[ListedService] = (UP,),
+    after: Sequence[ListedService] = (UP,),
 ) -> ComputeWork:
     return ComputeWork("cmp1", before, instances, migrations, after)
 
 
 ACTIVE = Instance("i1", "ACTIVE", "")
 LIVE = Migration("7", "live-migration", "running")
+LEFT_OVER = Migration("5", "evacuation", "accepted", 72.0, "its instance i9 is gone")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +41,7 @@ LIVE = Migration("7", "live-migration", "running")
         (work(), (PASS, "idle")),
         (work([ACTIVE]), (PASS, "idle")),
         (work([Instance("i2", "ERROR", "")]), (PASS, "idle")),
-        (work(before=DISABLED, after=DISABLED), (PASS, "idle")),
+        (work(before=[DISABLED], after=[DISABLED]), (PASS, "idle")),
         (work([ACTIVE, Instance("i2", "ACTIVE", "rebooting")]), (FAIL, "in_flight")),
         (work([Instance("i2", "BUILD", "")]), (FAIL, "in_flight")),
         (work([Instance("i2", "REBUILD", "")]), (FAIL, "in_flight")),
@@ -50,11 +52,19 @@ LIVE = Migration("7", "live-migration", "running")
         (work(migrations=[replace(LIVE, status="something new")]), (FAIL, "in_flight")),
         (work(migrations=[replace(LIVE, status="finished")]), (PASS, "idle")),
         # The lists of a silent cell are empty, and prove nothing.
-        (work(before=None), (UNKNOWN, "cell_silent")),
-        (work(after=None), (UNKNOWN, "cell_silent")),
-        (work(before=SILENT_CELL), (UNKNOWN, "cell_silent")),
-        (work(after=SILENT_CELL), (UNKNOWN, "cell_silent")),
+        (work(before=[]), (UNKNOWN, "cell_silent")),
+        (work(after=[]), (UNKNOWN, "cell_silent")),
+        (work(before=[SILENT_CELL]), (UNKNOWN, "cell_silent")),
+        (work(after=[SILENT_CELL]), (UNKNOWN, "cell_silent")),
         (work([Instance("i2", "UNKNOWN", "")]), (UNKNOWN, "cell_silent")),
+        # Which of two entries is this host's is not known, so neither is whose lists these are.
+        (work(before=[UP, OTHER], after=[UP, OTHER]), (UNKNOWN, "listed_twice")),
+        (work(after=[UP, OTHER]), (UNKNOWN, "listed_twice")),
+        # A migration row that never ends.
+        (work(migrations=[LEFT_OVER]), (PASS, "idle")),
+        (work(migrations=[replace(LEFT_OVER, at_rest="")]), (FAIL, "in_flight")),
+        (work(migrations=[replace(LEFT_OVER, idle_hours=23.0)]), (FAIL, "in_flight")),
+        (work(migrations=[LEFT_OVER, LIVE]), (FAIL, "in_flight")),
     ],
 )
 def test_compute_idle(observed: ComputeWork, verdict: tuple[Outcome, str]) -> None:
@@ -74,3 +84,10 @@ def test_what_is_in_flight_is_named() -> None:
     assert message == (
         "cmp1 has 2 in flight: instance i2 is in ACTIVE, rebooting; live-migration 7 is running"
     )
+
+
+def test_a_migration_that_never_ends_is_named_and_left_out() -> None:
+    verdict = compute_idle("c", work(migrations=[LEFT_OVER]), wait_for_users=False)
+    text = "evacuation 5 is accepted for 3 days, its instance i9 is gone"
+    assert verdict.message.endswith(f"; left out: {text}")
+    assert verdict.evidence["left_over"] == [text]

@@ -49,11 +49,92 @@ def test_services_up(listed: Sequence[ListedService], verdict: tuple[Outcome, st
 
 
 def test_services_up_names_disabled_and_unexpected_services_and_healthy_hosts() -> None:
-    listed = [CONDUCTOR, replace(DISABLED, state="down"), replace(UP, known_as="gone")]
+    down = replace(UP, status="disabled", disabled_reason="AUTO: libvirt is lost", state="down")
+    listed = [CONDUCTOR, down, replace(UP, known_as="gone")]
     verdict = services_up("c", ServiceList(EXPECTED, listed))
-    assert verdict.evidence["disabled"] == {"nova-compute on cmp1": "disk is failing"}
+    assert verdict.evidence["disabled"] == {"nova-compute on cmp1": "AUTO: libvirt is lost"}
     assert verdict.evidence["not_in_inventory"] == ["nova-compute on gone"]
     assert verdict.hosts == {"cmp1": {"healthy": False}, "ctl1": {"healthy": True}}
+
+
+TWICE = (UP, replace(UP, state="down", updated_at="2023-01-01T00:00:00", id="b"))
+
+
+@pytest.mark.parametrize(
+    ("listed", "verdict"),
+    [
+        # Super and cell conductor, or a stale entry: which one is this host's is not known.
+        (TWICE, (UNKNOWN, "listed_twice")),
+        (TWICE[::-1], (UNKNOWN, "listed_twice")),
+        ((UP, replace(UP, id="b")), (PASS, "up")),
+        ((UP, SILENT_CELL), (UNKNOWN, "cell_silent")),
+    ],
+)
+def test_one_of_two_entries_never_counts_for_both(
+    listed: Sequence[ListedService], verdict: tuple[Outcome, str]
+) -> None:
+    judged = services_up("c", ServiceList(EXPECTED, [CONDUCTOR, *listed]))
+    assert outcome_and_reason(judged) == verdict
+
+
+def test_two_entries_are_named_by_their_ids() -> None:
+    listed = [CONDUCTOR, replace(UP, id="a"), TWICE[1]]
+    message = services_up("c", ServiceList(EXPECTED, listed)).message
+    assert "nova lists it 2 times (a up, b down)" in message
+    assert "openstack compute service delete" in message
+
+
+def test_two_hosts_that_nova_lists_as_one_are_unknown() -> None:
+    expected = [*EXPECTED, ExpectedService("compute", "cmp2", "cmp1")]
+    verdict = services_up("c", ServiceList(expected, [CONDUCTOR, UP]))
+    assert outcome_and_reason(verdict) == (UNKNOWN, "listed_twice")
+    assert "cmp1, cmp2 are one host for nova (cmp1)" in verdict.message
+
+
+FENCED = replace(UP, status="disabled", disabled_reason="broken DIMM", forced_down=True)
+
+
+@pytest.mark.parametrize(
+    ("entry", "outcome"),
+    [
+        (FENCED, PASS),
+        (replace(FENCED, forced_down=False, state="down"), PASS),
+        # Down, and taken out by nobody; or by a run of ours; or by itself.
+        (replace(FENCED, status="enabled"), FAIL),
+        (replace(FENCED, disabled_reason="holdfast:20261121-2304-nova-restart-k3f9"), FAIL),
+        (replace(FENCED, disabled_reason="AUTO: Connection to libvirt lost"), FAIL),
+    ],
+)
+def test_what_people_took_out_is_named_and_left_out(entry: ListedService, outcome: Outcome) -> None:
+    verdict = services_up("c", ServiceList(EXPECTED, [CONDUCTOR, entry]))
+    assert verdict.outcome is outcome
+    named = "left out: nova-compute on cmp1: disabled (broken DIMM)" in verdict.message
+    assert named == (outcome is PASS)
+    assert list(verdict.evidence["absent"]) == (["nova-compute on cmp1"] if named else [])
+    assert ("cmp1" in verdict.hosts) != named
+
+
+def test_without_any_service_to_expect_nothing_is_proved() -> None:
+    """Groups of other names than Holdfast's, or all services taken out."""
+    assert outcome_and_reason(services_up("c", ServiceList([], [UP]))) == (UNKNOWN, "none_expected")
+    verdict = services_up("c", ServiceList(EXPECTED[1:], [FENCED]))
+    assert outcome_and_reason(verdict) == (UNKNOWN, "none_expected")
+
+
+def test_all_entries_of_a_service_must_report() -> None:
+    """The first may be another process, whose heartbeat advances while the restarted one is dead."""
+
+    def both(first: int, second: int) -> ServiceList:
+        beats = [
+            replace(UP, id=each, updated_at=f"2026-11-21T00:30:{at:02d}")
+            for each, at in (("a", first), ("b", second))
+        ]
+        return ServiceList(EXPECTED, [CONDUCTOR, *beats])
+
+    silent = heartbeat_advanced("c", [both(0, 0), both(10, 0), both(20, 0)], "compute", "cmp1", 2)
+    assert outcome_and_reason(silent) == (UNKNOWN, "listed_twice")
+    well = heartbeat_advanced("c", [both(0, 0), both(10, 9), both(20, 19)], "compute", "cmp1", 2)
+    assert outcome_and_reason(well) == (PASS, "advanced")
 
 
 def test_a_service_is_found_by_novas_name_for_its_host() -> None:

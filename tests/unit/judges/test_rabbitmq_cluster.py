@@ -174,6 +174,14 @@ def test_load_against_its_baseline(
     assert outcome_and_reason(verdict) == (outcome, reason)
 
 
+@pytest.mark.parametrize(("count", "passed"), [(0, False), (4, False), (5, True), (30, True)])
+def test_a_slack_as_large_as_the_baseline_is_not_all_of_it(count: int, *, passed: bool) -> None:
+    """With the role's default slack of 10, none of 10 clients would have been enough."""
+    verdict = connections_at_baseline("c", counted(load(count)), 10, 0.2, 10)
+    assert verdict.passed == passed
+    assert "before the first restart 10, so 5 to 30 are expected" in verdict.message
+
+
 def test_the_load_is_the_evidence_for_a_baseline() -> None:
     verdict = load_known("c", counted(load(99, 0.5), load(100, 0.0)))
     assert verdict.passed

@@ -20,6 +20,7 @@ from holdfast.observations.rabbitmq import (
     NodeView,
     QueueDepth,
     QueueDepths,
+    QueueId,
     QueuePlacement,
     QueuePlacements,
     QuorumState,
@@ -189,8 +190,9 @@ def test_mirrors_in_sync(observed: QueuePlacements, outcome: str, reason: str) -
 
 
 def depths(at: float = 0.0, wanted: int = 2, **queues: QueueDepth) -> QueueDepths:
-    names = dict.fromkeys(queues or ("conductor",), wanted)
-    return QueueDepths(host="ctl1", vhost="/", at=at, wanted=names, queues=queues)
+    names = {QueueId("/", name): wanted for name in queues or ("conductor",)}
+    found = {QueueId("/", name): depth for name, depth in queues.items()}
+    return QueueDepths(host="ctl1", at=at, vhosts=frozenset("/"), wanted=names, queues=found)
 
 
 NONE = QueueDepth(consumers=0)
@@ -217,15 +219,28 @@ def test_present_consumers_are_the_evidence_for_a_baseline() -> None:
     verdict = consumers_known("c", observed)
     assert outcome_and_reason(verdict) == ("PASS", "known")
     assert verdict.evidence == {
-        "consumers": {"conductor": 2, "scheduler": 1},  # no more than wanted
+        "consumers": {"/": {"conductor": 2, "scheduler": 1}},  # no more than wanted
         "missing": ["scheduler", "idle"],
     }
 
 
 def test_a_queue_that_is_missing_already_is_reported_and_passes() -> None:
-    verdict = consumers_known("c", depths())
+    observed = depths(conductor=QueueDepth(consumers=2))
+    wanted = {**observed.wanted, QueueId("/cell2", "compute.cmp9"): 1}
+    verdict = consumers_known("c", observed.model_copy(update={"wanted": wanted}))
     assert outcome_and_reason(verdict) == ("PASS", "known")
-    assert verdict.message == "0 of 1 queues have their consumers; missing already: conductor"
+    assert verdict.message == (
+        "1 of 2 queues have their consumers; missing already:"
+        " compute.cmp9: the broker has no virtual host /cell2"
+    )
+
+
+@pytest.mark.parametrize("observed", [depths(), depths(conductor=NONE, scheduler=NONE)])
+def test_no_consumer_at_all_is_no_baseline(observed: QueueDepths) -> None:
+    """The queues may be in another virtual host; with an empty baseline nothing would be compared ever after."""
+    verdict = consumers_known("c", observed)
+    assert outcome_and_reason(verdict) == ("UNKNOWN", "no_consumers")
+    assert "rabbitmq_consumers_vhost" in verdict.message
 
 
 def test_consumers_that_are_not_counted_yet_are_unknown() -> None:

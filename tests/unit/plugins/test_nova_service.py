@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from holdfast.errors import CannotTell
+from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json
-from holdfast.probes.nova.api_client import SERVICES
+from holdfast.probes.nova.api_answers import SERVICES
 from holdfast.probes.nova.site import ApiSite
 from plugins.action.holdfast_nova_service import ComputeService
 from tests.unit.probes.fake_nova import FakeNova, Reply, Request, closed_port_url, running_nova
@@ -82,6 +82,17 @@ def test_a_compute_that_somebody_else_disabled_stays_disabled(
         assert (found["changed"], found["ours"], found["status"]) == (False, False, "disabled")
         assert f"by somebody else ({reason or 'no reason given'})" in found["msg"]
     assert nova.entry == before
+    assert puts(stub) == []
+
+
+@pytest.mark.parametrize("first", ["7", "of another cell"])
+def test_one_that_is_listed_twice_is_not_changed(stub: FakeNova, first: str) -> None:
+    nova = FakeComputeService(stub)
+    twin = {**nova.entry, "id": "of another cell"}
+    listed = [nova.entry, twin] if first == "7" else [twin, nova.entry]
+    stub.routes[SERVICES] = 200, {"services": listed}
+    with pytest.raises(InvalidInput, match="so which one to change is not known"):
+        compute(stub).set_state("disabled", check_mode=False)
     assert puts(stub) == []
 
 

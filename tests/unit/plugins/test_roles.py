@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from holdfast.evidence import CHURN, CONNECTIONS, CONSUMERS, INVOCATION_ID
+from holdfast.evidence import ABSENT, CHURN, CONNECTIONS, CONSUMERS, INVOCATION_ID
 from holdfast.journal.events import BaselineTaken, HostDone
 from tests.unit.plugins.fake_hosts import FakeHosts
 
 RUN = {"holdfast_run": "r1", "holdfast_grant": {}}
 LOAD = {CONNECTIONS: 40, CHURN: 0.5}
-QUEUES = {CONSUMERS: {"orders": 2}, "missing": []}
+QUEUES = {CONSUMERS: {"/": {"orders": 2}}, "missing": []}
 
 
 def baseline(load: dict[str, Any], queues: dict[str, Any]) -> list[dict[str, Any]]:
@@ -38,11 +38,11 @@ def test_all_figures_of_the_baseline_are_compared_after_a_restart(hosts: FakeHos
     assert played.rc == 0, played.output
     (taken,) = hosts.journal("r1")
     assert isinstance(taken, BaselineTaken)
-    assert taken.values == {"connections": 40, "churn": 0.5, "consumers": {"orders": 2}}
+    assert taken.values == {"connections": 40, "churn": 0.5, "consumers": {"/": {"orders": 2}}}
     compared = {claim["claim"]: claim for claim in played.results["compared"]["msg"]}
     assert compared["rabbitmq.connections_at_baseline"]["baseline"] == 40
     assert compared["rabbitmq.churn_at_baseline"]["baseline"] == 0.5
-    assert compared["rabbitmq.consumers_expected"]["queues"] == {"orders": 2}
+    assert compared["rabbitmq.consumers_expected"]["queues"] == {"/": {"orders": 2}}
     assert "rabbitmq.queues_drain" in compared
 
 
@@ -54,6 +54,24 @@ def test_without_the_management_api_only_consumers_are_compared(hosts: FakeHosts
     assert played.rc == 0, played.output
     compared = [claim["claim"] for claim in played.results["compared"]["msg"]]
     assert compared == ["rabbitmq.consumers_expected", "rabbitmq.queues_drain"]
+
+
+def absences(*out: str) -> dict[str, Any]:
+    """Go on after a preflight in which these services of nova were left out."""
+    evidence = {ABSENT: dict.fromkeys(out, "disabled (broken DIMM), forced down")}
+    verdicts = [{"claim": "nova.services_up", "evidence": evidence}]
+    role = {"name": "nova", "tasks_from": "absences"}
+    return {"ansible.builtin.include_role": role, "vars": {**RUN, "_nova_verdicts": verdicts}}
+
+
+def test_a_service_that_is_out_since_the_run_began_stops_it(hosts: FakeHosts) -> None:
+    assert hosts.run_tasks(absences("nova-compute on cmp1")).rc == 0
+    assert hosts.run_tasks(absences()).rc == 0  # it is back
+    worse = hosts.run_tasks(absences("nova-compute on cmp1", "nova-compute on cmp2"))
+    assert worse.rc != 0
+    assert "out of service since this run began: nova-compute on cmp2" in worse.output
+    (taken,) = hosts.journal("r1")
+    assert isinstance(taken, BaselineTaken)
 
 
 @pytest.mark.parametrize("missing", [CONNECTIONS, CHURN, CONSUMERS])

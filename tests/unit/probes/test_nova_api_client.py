@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from holdfast.errors import CannotTell
-from holdfast.probes.nova.api_client import SERVICES, NoToken, get_from_first, get_pages, put
+from holdfast.probes.nova.api_answers import SERVICES
+from holdfast.probes.nova.api_client import NoToken, get_from_first, get_pages, put
 from holdfast.probes.nova.services import list_services
 from holdfast.probes.nova.site import ApiSite
 from tests.unit.probes.fake_nova import (

@@ -9,8 +9,8 @@ import pytest
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.probes.base import ProbeContext
-from holdfast.probes.nova.api_client import SERVICES
-from holdfast.probes.nova.compute import MIGRATIONS, SERVERS, probe_compute_work
+from holdfast.probes.nova.api_answers import MIGRATIONS, SERVERS, SERVICES
+from holdfast.probes.nova.compute import probe_compute_work
 from tests.unit.probes.fake_nova import RECORDED, FakeNova, Reply, Request, running_nova
 from tests.unit.probes.shells import NoShell
 

@@ -21,7 +21,7 @@ SECRET = "planted-shared-secret"  # noqa: S105 - planted, to be looked for
 @pytest.fixture
 def nova() -> Iterator[FakeNova]:
     with running_nova() as nova:
-        nova.routes["/"] = 200, {"versions": []}
+        nova.routes["/"] = 200, {"versions": ["latest"]}
         nova.routes["/v2.1/servers"] = 200, {"servers": []}
         yield nova
 

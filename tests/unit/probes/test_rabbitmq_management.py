@@ -27,6 +27,7 @@ from tests.unit.probes.rabbitmq.recorded_brokers import (
 )
 
 WRONG = "planted-and-wrong"
+RUNNING = '{"name":"rabbit@ctl1","running":true}'
 
 
 def answers(routes: Routes | None, *paths: str, **variables: object) -> Mapping[str, Json]:
@@ -43,8 +44,8 @@ def refusal(routes: Routes | None, **variables: object) -> str:
 
 
 def test_all_paths_are_answered() -> None:
-    found = answers({"a": (200, "[1]"), "b": (200, "{}")}, "a", "b")
-    assert found == {"a": [1], "b": {}}
+    routes = {"vhosts": (200, '[{"name":"/"}]'), "queues/%2F": (200, "[]")}
+    assert answers(routes, "vhosts", "queues/%2F") == {"vhosts": [{"name": "/"}], "queues/%2F": []}
 
 
 def test_a_failed_check_is_an_answer() -> None:
@@ -67,6 +68,11 @@ def test_a_list_that_occurs_twice_counts_as_what_both_have() -> None:
         ({"nodes": (500, "{}")}, "500 from ctl1's management API"),
         ({"nodes": (503, "{}")}, "503 from ctl1's management API"),  # a proxy's, not a check's
         ({"nodes": (200, "<html>")}, "invalid JSON"),
+        ({"nodes": (200, "{}")}, "answered /api/nodes in another shape than expected"),
+        ({"nodes": (200, "[]")}, "at least 1 item"),
+        ({"nodes": (200, "[[]]")}, "another shape than expected: 0: "),
+        ({"nodes": (200, '[{"name":"rabbit@ctl1"}]')}, "0.running: Field required"),
+        ({"nodes": (200, f"[{RUNNING},{RUNNING}]")}, "rabbit@ctl1 listed more than once"),
         (None, "Connection refused"),
     ],
 )
@@ -91,7 +97,7 @@ def test_a_node_that_hangs_costs_its_own_answer_only() -> None:
 
 def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    assert answers({"nodes": (200, "[]")}, "nodes") == {"nodes": []}
+    assert answers({"queues": (200, "[]")}, "queues") == {"queues": []}
 
 
 @pytest.mark.parametrize(

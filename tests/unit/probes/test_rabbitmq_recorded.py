@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,10 +10,12 @@ import pytest
 from holdfast.claims import bind_claim
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Observation, Unanswered, Verdict
-from holdfast.probes.base import ProbeContext
+from holdfast.observations.rabbitmq import QueueDepth, QueueId
+from holdfast.probes.base import CommandResult, ProbeContext
 from holdfast.probes.rabbitmq.cluster import probe_boot
 from holdfast.probes.rabbitmq.commands import in_maintenance
 from holdfast.probes.rabbitmq.drain import probe_drain
+from holdfast.probes.rabbitmq.queues import probe_depths
 from holdfast.probes.rabbitmq.site import brokers_of, expected
 from tests.unit.probes.rabbitmq.recorded_brokers import (
     PASSWORD,
@@ -22,6 +25,7 @@ from tests.unit.probes.rabbitmq.recorded_brokers import (
     node,
     recorded,
 )
+from tests.unit.probes.shells import ScriptedShell
 
 VERSIONS = ("3.10", "4.0")
 WAYS = {"http": True, "commands": False}
@@ -124,6 +128,41 @@ def test_consumers_are_counted(version: str, way: str) -> None:
         ):
             entry = {"claim": "rabbitmq.consumers_expected", "queues": queues}
             assert judged(context, entry).reason == reason
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nova_s_queues_are_in_the_virtual_host_of_each_host_s_transport_url(way: str) -> None:
+    """OpenStack-Ansible has one for nova, and every cell may have its own."""
+    urls = {"ctl1": "rabbit://nova:x@ctl1:5671/", "ctl2": "rabbit://nova:x@ctl1:5671/%2Fnova?ssl=1"}
+    with cluster("4.0", "healthy", rabbitmq_management_enabled=WAYS[way]) as (context, _):
+        variables = {
+            host: {**site, **({"nova_transport_url": urls[host]} if host in urls else {})}
+            for host, site in context.variables.items()
+        }
+        groups = {**context.groups, "nova_conductor": ["ctl1", "ctl2", "ctl3"]}
+        site = replace(context, groups=groups, variables=variables)
+        found = probe_depths(site, {"orders": 1}, of_nova=True, vhost="elsewhere")
+    assert found.vhosts == {"/", "holdfast"}
+    assert found.wanted == {
+        QueueId("/", "conductor"): 1,
+        QueueId("/", "conductor.ctl1"): 1,
+        QueueId("/nova", "conductor"): 1,
+        QueueId("/nova", "conductor.ctl2"): 1,
+        # No URL is known: they are looked for where the claim says.
+        QueueId("elsewhere", "conductor"): 1,
+        QueueId("elsewhere", "conductor.ctl3"): 1,
+        QueueId("elsewhere", "orders"): 1,
+    }
+    assert found.queues == {QueueId("/", "conductor"): QueueDepth(consumers=1, ready=0)}
+
+
+def test_what_a_tool_does_not_know_is_not_counted() -> None:
+    """For a queue whose node is down, the tools of 4.0 print "" for its consumers (recorded)."""
+    queues = '[{"name":"mirr","consumers":"","messages_ready":""}]'
+    shell = ScriptedShell(*(CommandResult(0, text, "") for text in ('[{"name":"/"}]', queues)))
+    context = context_of({"ctl1": 1}, RecordedShell({}), rabbitmq_management_enabled=False)
+    found = probe_depths(replace(context, shell=shell), {"mirr": 1}, of_nova=False, vhost="/")
+    assert found.queues == {QueueId("/", "mirr"): QueueDepth(consumers=None, ready=None)}
 
 
 def test_a_command_is_run_only_where_http_has_no_answer() -> None:

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from holdfast.evidence import HEALTHY
+from holdfast.evidence import ABSENT, HEALTHY
 from holdfast.judges.base import first_few
+from holdfast.judges.nova.services import absences, left_out
 from holdfast.model import Outcome, Verdict
 from holdfast.observations.nova import (
     ApiReplies,
     HttpReply,
     MetadataReplies,
     PeerReplies,
+    RpcAnswers,
     RpcReplies,
-    RpcRound,
+    ServiceList,
 )
 
 OK, BAD_REQUEST, FORBIDDEN, NOT_FOUND = 200, 400, 403, 404
 VERSIONS = {OK, 300}  # nova answers with either status to a request for its list of versions
 LOGIN_REFUSED = {401, FORBIDDEN}
 MAX_NAMED = 10  # hosts or faults named in evidence
+NONE_ASKED = "none_asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +34,31 @@ class Finding:
     text: str
 
 
-def rpc_answers(claim: str, replies: RpcRound) -> Verdict:
+def rpc_answers(claim: str, answers: RpcAnswers) -> Verdict:
     """PASS where every conductor, scheduler and compute answers calls over the broker.
 
     Each takes every ping from its own queue and answers it. Only this proves that messages flow: with a
-    frozen nova-compute, nova still listed it as up and the broker still counted a consumer (nova 26).
+    frozen nova-compute, nova still listed it as up and the broker still counted a consumer (nova 26). One that people
+    disabled before and that is down is left out and named, as in ``services_up``.
     """
-    faults = {each: _rpc_fault(answer) for each, answer in replies.items()}
+    absent = absences(answers.listed) if isinstance(answers.listed, ServiceList) else {}
+    judged = {each: reply for each, reply in answers.replies.items() if each.name not in absent}
+    faults = {each: _rpc_fault(reply) for each, reply in judged.items()}
     silent = [f"{each.name} {fault}" for each, fault in faults.items() if fault]
     hosts = {
         host: {HEALTHY: not any(fault and each.host == host for each, fault in faults.items())}
         for host in sorted({each.host for each in faults})
     }
-    evidence = {"asked": len(faults), "silent": silent[:MAX_NAMED]}
+    evidence = {"asked": len(faults), ABSENT: absent, "silent": silent[:MAX_NAMED]}
     if silent:
         answering = len(faults) - len(silent)
         message = f"{first_few(silent)} ({answering} of {len(faults)} services answer)"
         return Verdict(claim, Outcome.FAIL, "no_answer", message, evidence, hosts)
+    if not faults:
+        message = f"no service was asked; {left_out(absent) or 'the inventory has none'}"
+        return Verdict(claim, Outcome.UNKNOWN, NONE_ASKED, message, evidence)
     message = f"all {len(faults)} services answer"
+    message += f"; left out: {left_out(absent)}" if absent else ""
     return Verdict(claim, Outcome.PASS, "answers", message, evidence, hosts)
 
 
@@ -71,6 +81,9 @@ def peer_remains(
     restarted in any case: that takes nothing more away.
     """
     findings = {each: _find(answer) for each, answer in replies.items()}
+    if host not in findings:
+        message = f"{host} is not among the {service} hosts that were asked"
+        return Verdict(claim, Outcome.UNKNOWN, NONE_ASKED, message)
     others = {each: finding for each, finding in findings.items() if each != host}
     serving = [each for each, finding in others.items() if finding.outcome is Outcome.PASS]
     maybe = [each for each, finding in others.items() if finding.outcome is Outcome.UNKNOWN]
@@ -118,6 +131,8 @@ def _find_api(replies: ApiReplies) -> Finding:
     if replies.call is None:
         return Finding(Outcome.UNKNOWN, replies.no_token)
     text = f"GET /servers {_describe(replies.call)}"
+    if replies.call.strange:
+        return Finding(Outcome.UNKNOWN, text)
     if replies.call.status in LOGIN_REFUSED:
         return Finding(Outcome.UNKNOWN, f"{text}: the login of this site may not ask it")
     if replies.call.status != OK:
@@ -133,8 +148,9 @@ def _find_metadata(replies: MetadataReplies) -> Finding:
     500 (both seen on nova 26). The unsigned request shows whether signatures are read at all:
     without ``service_metadata_proxy`` a 404 would prove nothing.
     """
-    if replies.root.status != OK:
-        return Finding(Outcome.FAIL, f"GET / {_describe(replies.root)}")
+    if replies.root.status != OK or replies.root.strange:
+        outcome = Outcome.UNKNOWN if replies.root.strange else Outcome.FAIL
+        return Finding(outcome, f"GET / {_describe(replies.root)}")
     if replies.signed is None or replies.unsigned is None:
         text = "answers; its database was not asked (nova_metadata_shared_secret is not set)"
         return Finding(Outcome.PASS, text)
@@ -153,7 +169,9 @@ def _find_metadata(replies: MetadataReplies) -> Finding:
 
 
 def _describe(reply: HttpReply) -> str:
-    return f"was answered {reply.status}" if reply.status else f"had no answer: {reply.cause}"
+    if not reply.status:
+        return f"had no answer: {reply.cause}"
+    return f"was answered {reply.status}{f', {reply.strange}' if reply.strange else ''}"
 
 
 def _judge_hosts(claim: str, service: str, replies: PeerReplies) -> Verdict:
@@ -166,6 +184,9 @@ def _judge_hosts(claim: str, service: str, replies: PeerReplies) -> Verdict:
         if each.outcome is not Outcome.UNKNOWN
     }
     message = _by_text(service, bad or findings)
+    if not findings:
+        message = f"no {service} was asked: the inventory has none"
+        return Verdict(claim, Outcome.UNKNOWN, NONE_ASKED, message, evidence)
     if not bad:
         return Verdict(claim, Outcome.PASS, "answers", message, evidence, hosts)
     if any(each.outcome is Outcome.FAIL for each in bad.values()):

@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from holdfast.evidence import HEALTHY
+from holdfast.evidence import ABSENT, HEALTHY
 from holdfast.judges.base import first_few
 from holdfast.model import Json, Outcome, Verdict
-from holdfast.nova_services import binary_of
+from holdfast.nova_services import RPC_SERVICES, binary_of, groups_of
 from holdfast.observations.nova import ExpectedService, ListedService, ServiceList
 
+LISTED_TWICE = "listed_twice"
 MAX_NAMED = 10  # services named in evidence
+_NO_HOSTS = f"the inventory has no host in {', '.join(groups_of(RPC_SERVICES))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a service is not known to be up. ``UNKNOWN``: nova lists it more than once, and not all entries are up."""
+
+    outcome: Outcome
+    text: str
 
 
 def services_up(claim: str, services: ServiceList) -> Verdict:
     """PASS where nova lists every service of the inventory as up; names those that are disabled.
 
-    A disabled service is no fault. "Up" is a heartbeat within ``service_down_time``: what stopped a
+    A disabled service is no fault. One that people disabled and that is down or forced down is left out and named: in a
+    large fleet some host is always under repair. "Up" is a heartbeat within ``service_down_time``: what stopped a
     minute ago may still be up.
     """
-    hidden = [each.name for each in services.expected if services.hides(each)]
-    faults = {each: _fault(each, services.entry(each)) for each in services.expected}
-    bad = {each: fault for each, fault in faults.items() if fault}
+    absent = absences(services)
+    judged = [each for each in services.expected if each.name not in absent]
+    hidden = [each.name for each in judged if services.hides(each)]
+    bad = {each: fault for each in judged if (fault := _fault(services, each))}
     evidence: dict[str, Json] = {
-        "expected": len(faults),
+        "expected": len(services.expected),
+        ABSENT: absent,
         "disabled": _disabled(services.listed),
         "not_in_inventory": _not_in_inventory(services),
     }
     hosts = {
         host: {HEALTHY: all(each.host != host for each in bad)}
-        for host in sorted({each.host for each in faults})
+        for host in sorted({each.host for each in judged})
     }
     if hidden:
         message = (
@@ -37,11 +51,15 @@ def services_up(claim: str, services: ServiceList) -> Verdict:
         )
         return Verdict(claim, Outcome.UNKNOWN, "cell_silent", message, evidence)
     if bad:
-        message = "; ".join(list(bad.values())[:MAX_NAMED])
-        return Verdict(claim, Outcome.FAIL, "not_up", message, evidence, hosts)
-    message = f"all {len(faults)} services of the inventory are up"
-    if disabled := evidence["disabled"]:
-        message += f"; disabled: {first_few(list(disabled))}"
+        outcomes = {fault.outcome for fault in bad.values()}
+        outcome = Outcome.FAIL if Outcome.FAIL in outcomes else Outcome.UNKNOWN
+        reason = "not_up" if outcome is Outcome.FAIL else LISTED_TWICE
+        message = "; ".join([fault.text for fault in bad.values()][:MAX_NAMED])
+        return Verdict(claim, outcome, reason, message, evidence, hosts)
+    if not judged:
+        message = f"no service is expected to be up: {left_out(absent) or _NO_HOSTS}"
+        return Verdict(claim, Outcome.UNKNOWN, "none_expected", message, evidence)
+    message = f"all {len(judged)} services of the inventory are up{_remarks(evidence)}"
     return Verdict(claim, Outcome.PASS, "up", message, evidence, hosts)
 
 
@@ -53,7 +71,8 @@ def heartbeat_advanced(
     So ``times`` is two or more, with the service unchanged. The gate starts after the restart. The
     first advance may be the old process's last report, still on its way through a conductor; the second
     is the new process's. Enabling or disabling a service moves the same timestamp, so a change of its
-    status starts the count again.
+    status starts the count again. Where nova lists it more than once, all of them must advance: which of them was
+    restarted is not known.
     """
     newest = history[-1]
     expected = newest.expected_on(service, host)
@@ -63,28 +82,81 @@ def heartbeat_advanced(
     if newest.hides(expected):
         message = f"nova does not report {expected.name}: the database of its cell does not answer"
         return Verdict(claim, Outcome.UNKNOWN, "cell_silent", message)
-    fault = _fault(expected, newest.entry(expected))
-    beats = _heartbeats_since_change([each.entry(expected) for each in history])
+    fault, entries = _fault(newest, expected), newest.entries(expected)
+    beats = min((_beats(history, expected, entry.id) for entry in entries), key=len, default=[])
     evidence = {"advanced": len(beats) - 1, "wanted": times, "updated_at": beats[-1:]}
     hosts = {host: {HEALTHY: not fault}}
     if fault:
-        return Verdict(claim, Outcome.FAIL, "not_up", fault, evidence, hosts)
+        reason = "not_up" if fault.outcome is Outcome.FAIL else LISTED_TWICE
+        return Verdict(claim, fault.outcome, reason, fault.text, evidence, hosts)
     message = f"{expected.name}: heartbeat advanced {len(beats) - 1} of {times} times"
-    if len(beats) <= times:
-        return Verdict(claim, Outcome.FAIL, "not_advanced", message, evidence, hosts)
-    return Verdict(claim, Outcome.PASS, "advanced", message, evidence, hosts)
+    if len(beats) > times:
+        return Verdict(claim, Outcome.PASS, "advanced", message, evidence, hosts)
+    if len(entries) > 1:
+        message += f"; {listed_twice(entries)}"
+        return Verdict(claim, Outcome.UNKNOWN, LISTED_TWICE, message, evidence, hosts)
+    return Verdict(claim, Outcome.FAIL, "not_advanced", message, evidence, hosts)
 
 
-def _fault(expected: ExpectedService, entry: ListedService | None) -> str:
-    """Return why a service is not up, "" where it is."""
+def absences(services: ServiceList) -> dict[str, str]:
+    """Return the expected services that people took out of service before, by name, and the reason nova has."""
+    absent = {}
+    for each in services.expected:
+        entries = services.entries(each)
+        if entries and all(entry.is_taken_out for entry in entries):
+            entry = entries[0]
+            down = "forced down" if entry.forced_down else f"down since {entry.updated_at}"
+            absent[each.name] = f"disabled ({entry.disabled_reason or 'no reason'}), {down}"
+    return absent
+
+
+def left_out(absent: Mapping[str, str]) -> str:
+    """Return the absences for a message, "" where there are none."""
+    return first_few([f"{name}: {reason}" for name, reason in absent.items()])
+
+
+def listed_twice(entries: Sequence[ListedService]) -> str:
+    """Return that nova has several entries of one service, with their ids, and what to type."""
+    listed = ", ".join(f"{each.id} {each.state or each.status}" for each in entries)
+    return (
+        f"nova lists it {len(entries)} times ({listed}): delete a stale one, "
+        "openstack compute service delete ID"
+    )
+
+
+def _fault(services: ServiceList, expected: ExpectedService) -> Fault | None:
+    """Return why a service is not known to be up, None where it is."""
+    entries, twins = services.entries(expected), services.twins(expected)
+    down = [each for each in entries if not each.is_up]
+    if entries and len(entries) < len(twins):
+        names = ", ".join(each.host for each in twins)
+        text = f"{names} are one host for nova ({expected.known_as}): check nova_service_host"
+        return Fault(Outcome.UNKNOWN, text)
+    if len(entries) > 1 and down:
+        return Fault(Outcome.UNKNOWN, f"{_down(expected, down[0])}; {listed_twice(entries)}")
+    if not entries or down:
+        return Fault(Outcome.FAIL, _down(expected, down[0] if down else None))
+    return None
+
+
+def _down(expected: ExpectedService, entry: ListedService | None) -> str:
     if entry is None:
         name = f" (as {expected.known_as})" if expected.known_as != expected.host else ""
         return f"{expected.name}{name} is not in nova's service list"
     if entry.forced_down:
         return f"{expected.name} is forced down"
-    if entry.state != "up":
-        return f"{expected.name} is {entry.state}: last heartbeat {entry.updated_at or 'never'}"
-    return ""
+    return f"{expected.name} is {entry.state}: last heartbeat {entry.updated_at or 'never'}"
+
+
+def _remarks(evidence: Mapping[str, Json]) -> str:
+    """Return what a passing verdict adds: services that are left out, disabled, or in no group of the inventory."""
+    disabled = [name for name in evidence["disabled"] if name not in evidence[ABSENT]]
+    remarks = {
+        "left out": left_out(evidence[ABSENT]),
+        "disabled": first_few(disabled),
+        "not in the inventory": first_few(evidence["not_in_inventory"]),
+    }
+    return "".join(f"; {what}: {text}" for what, text in remarks.items() if text)
 
 
 def _disabled(listed: Sequence[ListedService]) -> dict[str, str]:
@@ -99,11 +171,12 @@ def _not_in_inventory(services: ServiceList) -> list[str]:
     return names[:MAX_NAMED]
 
 
-def _heartbeats_since_change(entries: Sequence[ListedService | None]) -> list[str]:
-    """Return the heartbeats since the service was last changed, each later than the one before."""
+def _beats(history: Sequence[ServiceList], expected: ExpectedService, ident: str) -> list[str]:
+    """Return the heartbeats of one entry since it was last changed, each later than the one before."""
     beats: list[str] = []
     settings: tuple[str, str, bool] | None = None
-    for entry in entries:
+    for services in history:
+        entry = next((each for each in services.entries(expected) if each.id == ident), None)
         now = (entry.status, entry.disabled_reason, entry.forced_down) if entry else None
         if entry is None or now != settings:
             beats = []

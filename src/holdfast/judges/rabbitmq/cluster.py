@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import ceil
 
 from holdfast.evidence import CHURN, CONNECTIONS, HEALTHY
 from holdfast.model import Json, Outcome, Verdict
@@ -111,7 +112,8 @@ def connections_at_baseline(
 ) -> Verdict:
     """PASS where clients are back: no fewer connections than before the first restart, no more than twice as many.
 
-    Every node must count from just below the baseline to twice as many. Fewer: clients have not come
+    Every node must count from just below the baseline to twice as many, but never less than half of it: the slack of a
+    large site must not be all clients of a small one. Fewer: clients have not come
     back. More than twice: they reconnect without closing connections. Between the two is normal: a
     client library's pool of connections grows while calls wait for a broker, and keeps what it opened
     (oslo.messaging, ``rpc_conn_pool_size``).
@@ -121,10 +123,12 @@ def connections_at_baseline(
         return loads
     counts = {host: load.connections for host, load in loads.items()}
     allowed = max(slack, baseline * tolerance)
-    fewest, most = baseline - allowed, 2 * baseline + allowed
+    fewest, most = baseline - min(allowed, baseline / 2), 2 * baseline + allowed
     evidence = {CONNECTIONS: counts, "baseline": baseline, "slack": allowed}
     off = {host: count for host, count in counts.items() if not fewest <= count <= most}
-    before = f"before the first restart {baseline:.0f}, so {max(fewest, 0):.0f} to {most:.0f} are expected"
+    before = (
+        f"before the first restart {baseline:.0f}, so {ceil(fewest)} to {most:.0f} are expected"
+    )
     if off:
         counted = ", ".join(f"{host} counts {count}" for host, count in off.items())
         message = f"{counted} client connections; {before}"

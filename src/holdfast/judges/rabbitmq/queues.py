@@ -7,9 +7,17 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from holdfast.evidence import CONSUMERS, LEADERS
+from holdfast.judges.base import first_few
 from holdfast.model import Json, Outcome, Verdict
-from holdfast.observations.rabbitmq import QueueDepth, QueueDepths, QueuePlacement, QueuePlacements
+from holdfast.observations.rabbitmq import (
+    QueueDepth,
+    QueueDepths,
+    QueueId,
+    QueuePlacement,
+    QueuePlacements,
+)
 
+TOO_FEW_SAMPLES = "too_few_samples"
 SAMPLES = 3  # of waiting messages; with two, a burst would count as growth
 
 
@@ -76,17 +84,16 @@ def consumers_expected(claim: str, depths: QueueDepths) -> Verdict:
     Necessary, not sufficient: after a half-open connection the broker counts its consumer until a
     heartbeat is missed.
     """
-    found = {name: depths.queues.get(name) for name in depths.wanted}
-    few = {name: least for name, least in depths.wanted.items() if _is_short(found[name], least)}
-    uncounted = [name for name, depth in found.items() if depth and depth.consumers is None]
+    found = {queue: depths.queues.get(queue) for queue in depths.wanted}
+    few = {q: least for q, least in depths.wanted.items() if _is_short(found[q], least)}
+    uncounted = [queue for queue, depth in found.items() if depth and depth.consumers is None]
     evidence: dict[str, Json] = {
-        "vhost": depths.vhost,
-        "too_few": {name: depth.consumers if (depth := found[name]) else None for name in few},
+        "too_few": {str(q): depth.consumers if (depth := found[q]) else None for q in few},
     }
     if few:
-        message = "; ".join(_shortage(name, found[name], least) for name, least in few.items())
+        message = "; ".join(_shortage(depths, queue, least) for queue, least in few.items())
         return Verdict(claim, Outcome.FAIL, "too_few_consumers", message, evidence)
-    if uncounted:
+    if uncounted or not found:
         return _not_counted(claim, depths, "consumers", uncounted, evidence)
     message = f"{len(found)} queues have their consumers"
     return Verdict(claim, Outcome.PASS, "consumed", message, evidence)
@@ -96,23 +103,31 @@ def consumers_known(claim: str, depths: QueueDepths) -> Verdict:
     """PASS where the consumers of the named queues, or of nova's, can be counted; the counts are for a baseline.
 
     A compute that is down for repair has no consumer before the broker's restart and must not be
-    waited for after it, so a missing consumer is named and does not fail.
+    waited for after it, so a missing consumer is named and does not fail. Where every consumer is missing there is
+    nothing to compare with afterwards: UNKNOWN, since the queues may be elsewhere.
     """
-    uncounted = [name for name, depth in depths.queues.items() if depth.consumers is None]
+    uncounted = [queue for queue, depth in depths.queues.items() if depth.consumers is None]
     if uncounted:
         return _not_counted(claim, depths, "consumers", uncounted)
-    counted = {
-        name: min(depth.consumers or 0, depths.wanted[name])
-        for name, depth in depths.queues.items()
-    }
-    missing = [name for name, least in depths.wanted.items() if counted.get(name, 0) < least]
-    wanted = len(depths.wanted)
+    counts: dict[str, dict[str, int]] = {}
+    missing = {}
+    for queue, least in depths.wanted.items():
+        count = min(depths.queues.get(queue, QueueDepth()).consumers or 0, least)
+        if count:
+            counts.setdefault(queue.vhost, {})[queue.name] = count
+        if count < least:
+            missing[str(queue)] = _shortage(depths, queue, least)
+    evidence: dict[str, Json] = {CONSUMERS: counts, "missing": list(missing)}
+    wanted, shortages = len(depths.wanted), first_few(list(missing.values()))
+    if not counts:
+        message = (
+            f"none of {wanted} queues has a consumer ({shortages or 'none is named'}), so nothing could be compared"
+            " after a restart. Are they in another virtual host (nova_transport_url, rabbitmq_consumers_vhost)?"
+            " Where nova is down: rabbitmq_consumers_of_nova: false leaves its queues out"
+        )
+        return Verdict(claim, Outcome.UNKNOWN, "no_consumers", message, evidence)
     message = f"{wanted - len(missing)} of {wanted} queues have their consumers"
-    message += f"; missing already: {', '.join(missing)}" if missing else ""
-    evidence: dict[str, Json] = {
-        CONSUMERS: {name: count for name, count in counted.items() if count},
-        "missing": missing,
-    }
+    message += f"; missing already: {shortages}" if missing else ""
     return Verdict(claim, Outcome.PASS, "known", message, evidence)
 
 
@@ -124,27 +139,23 @@ def queues_drain(claim: str, history: Sequence[QueueDepths], spacing_seconds: fl
     newest, samples = history[-1], _spaced(history, spacing_seconds)
     if len(samples) < SAMPLES:
         message = f"{len(samples)} of {SAMPLES} samples, {spacing_seconds:.0f} s apart"
-        return Verdict(claim, Outcome.UNKNOWN, "too_few_samples", message)
+        return Verdict(claim, Outcome.UNKNOWN, TOO_FEW_SAMPLES, message)
     ready = {
-        name: [sample.queues.get(name, QueueDepth()).ready for sample in samples]
-        for name in newest.wanted
+        queue: [sample.queues.get(queue, QueueDepth()).ready for sample in samples]
+        for queue in newest.wanted
     }
-    uncounted = [name for name, counts in ready.items() if None in counts]
+    uncounted = [queue for queue, counts in ready.items() if None in counts]
     growing = {
-        name: counts
-        for name, counts in ready.items()
+        str(queue): counts
+        for queue, counts in ready.items()
         if all(None not in (a, b) and (a or 0) < (b or 0) for a, b in pairwise(counts))
     }
-    evidence: dict[str, Json] = {
-        "vhost": newest.vhost,
-        "growing": growing,
-        "spacing_seconds": spacing_seconds,
-    }
+    evidence: dict[str, Json] = {"growing": growing, "spacing_seconds": spacing_seconds}
     if growing:
         queues = "; ".join(f"{name}: {' -> '.join(map(str, c))}" for name, c in growing.items())
         message = f"waiting messages grow in {queues}"
         return Verdict(claim, Outcome.FAIL, "growing", message, evidence)
-    if uncounted:
+    if uncounted or not ready:
         return _not_counted(claim, newest, "messages", uncounted, evidence)
     message = f"waiting messages grow in none of {len(ready)} queues"
     return Verdict(claim, Outcome.PASS, "not_growing", message, evidence)
@@ -163,10 +174,12 @@ def _not_counted(
     claim: str,
     depths: QueueDepths,
     what: str,
-    queues: Iterable[str],
+    queues: Iterable[QueueId],
     evidence: dict[str, Json] | None = None,
 ) -> Verdict:
-    message = f"{depths.host} has not counted the {what} yet of: {', '.join(queues)}"
+    """Return UNKNOWN for queues without statistics, or where no queue was asked about."""
+    names = ", ".join(map(str, queues)) or "no queue was named"
+    message = f"{depths.host} has not counted the {what} yet of: {names}"
     return Verdict(claim, Outcome.UNKNOWN, "not_counted", message, evidence or {})
 
 
@@ -174,8 +187,12 @@ def _is_short(depth: QueueDepth | None, least: int) -> bool:
     return depth is None or (depth.consumers is not None and depth.consumers < least)
 
 
-def _shortage(name: str, depth: QueueDepth | None, least: int) -> str:
-    return f"{name} has {depth.consumers} of {least}" if depth else f"there is no queue {name}"
+def _shortage(depths: QueueDepths, queue: QueueId, least: int) -> str:
+    if depth := depths.queues.get(queue):
+        return f"{queue} has {depth.consumers} of {least}"
+    if queue.vhost not in depths.vhosts:
+        return f"{queue.name}: the broker has no virtual host {queue.vhost}"
+    return f"there is no queue {queue}"
 
 
 def _spaced(samples: Sequence[QueueDepths], spacing: float) -> list[QueueDepths]:

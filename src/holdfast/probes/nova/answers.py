@@ -16,6 +16,7 @@ from keystoneauth1.session import Session
 from pydantic import SecretStr
 
 from holdfast.errors import CannotTell, InvalidInput
+from holdfast.model import Unanswered
 from holdfast.nova_services import groups_of
 from holdfast.observations.nova import (
     ApiReplies,
@@ -23,12 +24,16 @@ from holdfast.observations.nova import (
     HttpReply,
     MetadataReplies,
     PeerReplies,
+    RpcAnswers,
     RpcReplies,
     RpcRound,
+    ServiceList,
 )
-from holdfast.probes.base import ProbeContext, ask_all
+from holdfast.probes.base import ProbeContext, ask_all, require_shape
 from holdfast.probes.nova import api_client, rpc_client
+from holdfast.probes.nova.api_answers import BY_PATH, SERVER_NAMES
 from holdfast.probes.nova.api_client import NoToken
+from holdfast.probes.nova.services import list_services
 from holdfast.probes.nova.site import (
     ApiSite,
     MetadataSite,
@@ -40,9 +45,27 @@ from holdfast.probes.nova.site import (
 
 DEFAULT_PINGS = 3
 METADATA_PATH = "/latest/meta-data/"
+METADATA_NEWEST = "latest"  # a line of the list of versions of every metadata service
 
 
 def probe_rpc(
+    context: ProbeContext,
+    topics: Sequence[str],
+    hosts: Sequence[str] = (),
+    pings: int = DEFAULT_PINGS,
+) -> RpcAnswers:
+    """Call services as ``call_services`` does; where a whole fleet is called and one is silent, also list them."""
+    replies = call_services(context, topics, hosts, pings)
+    if hosts or all(each.answered == each.sent for each in replies.values()):
+        return RpcAnswers(replies)
+    try:
+        listed = list_services(api_sites(context))
+    except CannotTell as cause:
+        return RpcAnswers(replies, Unanswered(str(cause)))
+    return RpcAnswers(replies, ServiceList(list(replies), listed))
+
+
+def call_services(
     context: ProbeContext,
     topics: Sequence[str],
     hosts: Sequence[str] = (),
@@ -93,7 +116,7 @@ def probe_peers(context: ProbeContext, service: str, host: str) -> PeerReplies:
         return probe_apis(context)
     if service == "metadata":
         return probe_metadata(context)
-    replies = probe_rpc(context, (service,), members)
+    replies = call_services(context, (service,), members)
     return {each.host: answer for each, answer in replies.items()}
 
 
@@ -106,6 +129,8 @@ def _ping_by_cell(
         site = context.site(service.host, RpcSite)
         brokers = rpc_client.brokers_of(site.nova_transport_url.get_secret_value())
         cells.setdefault((frozenset(brokers), site.nova_ca_file), []).append(service)
+    for members in cells.values():
+        _require_one_queue_each(members)
     replies: dict[ExpectedService, RpcReplies] = {}
     for (brokers_of_cell, ca_file), members in cells.items():
         in_order = sorted(brokers_of_cell, key=lambda broker: broker.name)
@@ -113,21 +138,44 @@ def _ping_by_cell(
     return {service: replies[service] for service in services}
 
 
+def _require_one_queue_each(services: Sequence[ExpectedService]) -> None:
+    """Refuse two hosts of a cell that share a queue: one of them could answer for both."""
+    first: dict[str, ExpectedService] = {}
+    for each in services:
+        twin = first.setdefault(each.queue, each)
+        if twin is not each:
+            raise InvalidInput(
+                f"{twin.host} and {each.host} are one host for nova ({each.known_as})",
+                remedy="give each its own nova_service_host, or keep one of them in the inventory",
+            )
+
+
 def _ask_api(site: ApiSite, no_token: str = "") -> ApiReplies:
     root = _get(site.nova_api_url, "/", site.trust)
     if not root.status or no_token:
         return ApiReplies(root, None, no_token)
     try:
-        answer = api_client.get(site, "/v2.1/servers", {"limit": "1"})
+        answer = api_client.get(site, SERVER_NAMES, {"limit": "1"})
     except NoToken as cause:
         return ApiReplies(root, None, str(cause))
     except CannotTell as cause:
         return ApiReplies(root, HttpReply(0, str(cause)))
-    return ApiReplies(root, HttpReply(answer.status))
+    return ApiReplies(root, HttpReply(answer.status, strange=_strange(answer)))
+
+
+def _strange(answer: api_client.Answer) -> str:
+    """Return how a good answer differs from nova's, "" where it does not: a proxy's login page comes with 200 too."""
+    if answer.status != api_client.OK:
+        return ""
+    try:
+        require_shape(answer.body, BY_PATH[SERVER_NAMES], "")
+    except CannotTell as cause:
+        return str(cause).strip()
+    return ""
 
 
 def _ask_metadata(site: MetadataSite) -> MetadataReplies:
-    root = _get(site.nova_metadata_url, "/", site.trust)
+    root = _get(site.nova_metadata_url, "/", site.trust, expected=METADATA_NEWEST)
     known = bool(site.nova_metadata_instance and site.nova_metadata_project)
     if not root.status or site.nova_metadata_shared_secret is None:
         return MetadataReplies(root, None, None, known)
@@ -152,8 +200,13 @@ def _signed(secret: SecretStr, instance: str, project: str) -> dict[str, str]:
 
 
 def _get(
-    url: str, path: str, trust: str | bool, headers: Mapping[str, str] | None = None
+    url: str,
+    path: str,
+    trust: str | bool,
+    headers: Mapping[str, str] | None = None,
+    expected: str = "",
 ) -> HttpReply:
+    """Return the reply to one request; a good one without the line ``expected`` is strange."""
     session = Session(verify=trust)
     try:
         reply = session.get(
@@ -165,4 +218,5 @@ def _get(
         )
     except ClientException as error:
         return HttpReply(0, api_client.cause_of(error))
-    return HttpReply(reply.status_code)
+    missing = reply.ok and expected and expected not in reply.text
+    return HttpReply(reply.status_code, strange=f"without {expected!r}" if missing else "")

@@ -17,13 +17,14 @@ from keystoneauth1.session import Session
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
+from holdfast.probes.base import require_shape
+from holdfast.probes.nova.api_answers import BY_PATH
 from holdfast.probes.nova.site import ApiSite
 
 # From 2.69 on, services of a cell whose database is silent are listed as UNKNOWN instead of being
 # left out. Seen on nova 26: with the database stopped, older versions answer 200 and an empty list.
 MICROVERSION = "2.69"
 OK = 200
-SERVICES = "/v2.1/os-services"
 CONNECT_SECONDS = 3.05
 ANSWER_SECONDS = 10.0
 TOKEN_SECONDS = 20.0  # keystone hashes the password for each token, which is slow while it is busy
@@ -107,25 +108,35 @@ def log_in(site: ApiSite) -> Session:
 def get_from_first(
     sites: Mapping[str, ApiSite], path: str, query: Mapping[str, str]
 ) -> tuple[str, Json]:
-    """Return the first of these hosts whose API answers with 200, and the body.
+    """Return the first of these hosts whose API answers with 200 and a body of the shape in ``BY_PATH``, and the body.
 
     Raises:
         NoToken: keystone issued no token, and will not for the next host either.
-        CannotTell: none of them answers with 200; the message has each host's answer.
+        CannotTell: none of them answers so; the message has each host's answer.
     """
     refusals = []
     for host, site in sites.items():
         try:
-            answer = get(site, path, query)
+            return host, _body(get(site, path, query), path)
         except NoToken:
             raise
         except CannotTell as error:
             refusals.append(f"{host}: {error}")
-            continue
-        if answer.status == OK:
-            return host, answer.body
-        refusals.append(f"{host}: {answer.status} for {path}")
-    raise CannotTell(f"no API host of nova answered: {'; '.join(refusals)}")
+    raise CannotTell(
+        f"no API host of nova answered: {'; '.join(refusals) or 'the inventory has none'}"
+    )
+
+
+def _body(answer: Answer, path: str) -> Json:
+    """Return the body of a good answer.
+
+    Raises:
+        CannotTell: another status, or another shape.
+    """
+    if answer.status != OK:
+        raise CannotTell(f"{answer.status} for {path}")
+    require_shape(answer.body, BY_PATH[path], f"answered {path}")
+    return answer.body
 
 
 def get_pages(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pydantic import BaseModel, Field, TypeAdapter
+
 from holdfast.errors import CannotTell
+from holdfast.model import Json
 from holdfast.observations.nova import UnitLog
-from holdfast.probes.base import ProbeContext
+from holdfast.probes.base import ProbeContext, require_shape
 
 # $1 is the unit, $2 the log file or "journal". The file, and the one that logrotate moved aside last,
 # is read from its end back to the start of the unit, so its size does not matter. The start is the
@@ -39,32 +42,47 @@ lines | awk -v from="$from" '
 """
 
 
+class _Summary(BaseModel):
+    """What the script prints."""
+
+    since: str = Field(min_length=1)
+    lines: int
+    last: str
+    found: dict[str, int]
+
+
+_SUMMARY = TypeAdapter[Json](_Summary)
+
+
 def probe_unit_log(context: ProbeContext, unit: str, log: str) -> UnitLog:
     """Count the complaints about messaging in a unit's log that are newer than the unit's start.
 
     ``log`` is the file that the unit on the task's host logs to, or ``journal``.
 
     Raises:
-        CannotTell: the host is unreachable, the unit never ran, or the log cannot be read.
+        CannotTell: the host is unreachable, the unit never ran, the log cannot be read, or what was printed about it.
     """
     result = context.shell.run(["sh", "-c", _SCRIPT, "sh", unit, log])
     if result.rc != 0:
         cause = result.stderr.strip() or f"exit status {result.rc}, no output"
         raise CannotTell(f"{context.host}: the log of {unit} cannot be read: {cause}")
-    values: dict[str, str] = {}
-    complaints = {}
+    found: dict[str, str] = {}
+    printed: dict[str, Json] = {"found": found}
     for line in result.stdout.splitlines():
         key, _, value = line.partition(" ")
         if key == "found":
-            kind, count = value.split()
-            complaints[kind] = int(count)
-        values[key] = value
+            kind, _, count = value.partition(" ")
+            found[kind] = count
+        else:
+            printed[key] = value
+    require_shape(printed, _SUMMARY, f"{context.host}: the log of {unit} was summed up")
+    summary = _Summary.model_validate(printed)
     return UnitLog(
         host=context.host,
         unit=unit,
         log=log,
-        since=values["since"],
-        lines=int(values["lines"]),
-        complaints=complaints,
-        last=values["last"],
+        since=summary.since,
+        lines=summary.lines,
+        complaints=summary.found,
+        last=summary.last,
     )

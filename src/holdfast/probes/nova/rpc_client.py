@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
 
 import amqp
+from pydantic import BaseModel, Field, Json, ValidationError
 
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.observations.nova import ExpectedService, RpcReplies, RpcRound
@@ -138,6 +139,21 @@ def _cause_of(error: Exception) -> str:
     return str(error).partition("\n")[0].strip() or type(error).__name__
 
 
+class _Failure(BaseModel):
+    kind: str = Field("unknown", alias="class")
+
+
+class _Reply(BaseModel):
+    call: str = Field("", alias="_msg_id")
+    failure: Json[_Failure] | None = None
+
+
+class _Envelope(BaseModel):
+    """A reply as oslo.messaging 2.0 wraps it: JSON in JSON (``deserialize_msg``)."""
+
+    message: Json[_Reply] = Field(alias="oslo.message")
+
+
 @dataclass(slots=True)
 class PingRound:
     """One exchange of pings and replies on an open connection, with a reply queue of its own.
@@ -155,7 +171,7 @@ class PingRound:
         """Send every service its pings at once and listen until all are answered or the time is over.
 
         Raises:
-            CannotTell: the broker blocks publishers.
+            CannotTell: the broker blocks publishers, or a reply has another shape than oslo.messaging's.
         """
         self.connection.on_blocked = self._on_blocked
         channel = self.connection.channel()
@@ -192,14 +208,19 @@ class PingRound:
             raise CannotTell(f"the broker takes no messages (alarm): {self.blocked}")
 
     def _on_reply(self, message: Any) -> None:
-        reply = json.loads(json.loads(message.body)["oslo.message"])
-        service = self.waiting.pop(reply.get("_msg_id", ""), None)
+        try:
+            reply = _Envelope.model_validate_json(message.body).message
+        except ValidationError as error:
+            cause = error.errors()[0]["msg"]
+            raise CannotTell(
+                f"a reply to a ping has another shape than expected: {cause}"
+            ) from None
+        service = self.waiting.pop(reply.call, None)
         if service is None:
             return
         so_far = self.replies[service]
-        if reply.get("failure"):
-            error = json.loads(reply["failure"]).get("class", "unknown")
-            self.replies[service] = replace(so_far, error=error)
+        if reply.failure:
+            self.replies[service] = replace(so_far, error=reply.failure.kind)
         else:
             self.replies[service] = replace(so_far, answered=so_far.answered + 1)
 

@@ -8,7 +8,8 @@ from holdfast.model import Json
 from holdfast.nova_services import RPC_SERVICES
 from holdfast.observations.nova import ListedService, ServiceList
 from holdfast.probes.base import ProbeContext
-from holdfast.probes.nova.api_client import SERVICES, get_from_first
+from holdfast.probes.nova.api_answers import SERVICES
+from holdfast.probes.nova.api_client import get_from_first
 from holdfast.probes.nova.site import ApiSite, api_sites, expected_services
 
 
@@ -42,4 +43,5 @@ def _listed_service(entry: Json) -> ListedService:
         updated_at=entry.get("updated_at") or "",
         disabled_reason=entry.get("disabled_reason") or "",
         forced_down=bool(entry.get("forced_down")),
+        id=entry.get("id", ""),
     )

@@ -21,6 +21,12 @@ class NovaHost(SiteVariables):
     nova_service_host: str = ""
 
 
+class QueuesSite(NovaHost):
+    """What says where one host's queues are; without a transport URL that is not known here."""
+
+    nova_transport_url: SecretStr | None = None
+
+
 class RpcSite(SiteVariables):
     """What it takes to call the services of one host; every cell has brokers of its own."""
 

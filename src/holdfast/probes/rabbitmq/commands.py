@@ -11,7 +11,8 @@ import json
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
-from holdfast.probes.base import CommandResult
+from holdfast.probes.base import CommandResult, require_shape
+from holdfast.probes.rabbitmq.answers import BY_COMMAND, CHECK
 from holdfast.probes.rabbitmq.site import Broker
 
 SECONDS = 10  # after which the tool itself gives up
@@ -53,16 +54,18 @@ def check(broker: Broker, program: str, command: str, *arguments: str) -> tuple[
     """Return whether a check of the tools passed, and its JSON (None where it prints only text).
 
     Raises:
-        CannotTell: the check could not be made. A node that is down ends with the exit status of a check that
-            did not pass, so the output tells them apart.
+        CannotTell: the check could not be made, or printed another shape than ``answers.CHECK``. A node that is
+            down ends with the exit status of a check that did not pass, so the output tells them apart.
     """
     done = _run(broker, program, command, *arguments)
     if done.rc not in {0, CHECK_FAILED} or _NO_NODE in done.stderr:
         raise CannotTell(_cause(broker, f"{program} {command}", done))
     try:
-        return done.rc == 0, json.loads(done.stdout if done.rc == 0 else done.stderr)
+        printed: Json = json.loads(done.stdout if done.rc == 0 else done.stderr)
     except ValueError:
         return done.rc == 0, None
+    require_shape(printed, CHECK, f"{broker.node}: `{program} {command}` printed its answer")
+    return done.rc == 0, printed
 
 
 def _ctl(broker: Broker, command: str, *arguments: str) -> Json:
@@ -70,9 +73,11 @@ def _ctl(broker: Broker, command: str, *arguments: str) -> Json:
     if done.rc != 0:
         raise CannotTell(_cause(broker, what, done))
     try:
-        return json.loads(done.stdout)
+        answer: Json = json.loads(done.stdout)
     except ValueError:
         raise CannotTell(f"{broker.node}: `{what}` printed invalid JSON") from None
+    require_shape(answer, BY_COMMAND[command], f"{broker.node}: `{what}` printed its answer")
+    return answer
 
 
 def _run(broker: Broker, program: str, command: str, *arguments: str) -> CommandResult:

@@ -1,4 +1,4 @@
-"""A client of the management API. Owns HTTP, not the meaning of answers."""
+"""A client of the management API. Owns HTTP and the check of each answer's shape, not the meaning of answers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import httpx
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
+from holdfast.probes.base import require_shape
+from holdfast.probes.rabbitmq.answers import BY_PATH
 from holdfast.probes.rabbitmq.site import Broker
 
 FAILED_CHECK = 503  # the status of a /api/health/checks that did not pass
@@ -20,10 +22,12 @@ OVERVIEW = "overview?columns=rabbitmq_version,churn_rates,object_totals"
 
 
 def ask(broker: Broker, *paths: str) -> Mapping[str, Json]:
-    """Return the JSON answers of one node to all paths; a failed health check is an answer.
+    """Return the JSON answers of one node to all paths, each in its shape of ``answers.BY_PATH``.
+
+    A failed health check is an answer.
 
     Raises:
-        CannotTell: one of them has no answer; the message has the cause.
+        CannotTell: one of them has no answer, or one of another shape; the message has the cause.
     """
     site = broker.site
     user, password = site.rabbitmq_management_user, site.rabbitmq_management_password
@@ -57,9 +61,12 @@ def _get(client: httpx.Client, broker: Broker, path: str) -> Json:
     if response.status_code != httpx.codes.OK and not failed_check:
         raise CannotTell(f"{response.status_code} from {api} to {what}")
     try:
-        return json.loads(response.content, object_pairs_hook=_merged)
+        answer: Json = json.loads(response.content, object_pairs_hook=_merged)
     except ValueError as error:
         raise CannotTell(f"{api} answered {what} with invalid JSON") from error
+    shape = BY_PATH[path.partition("?")[0].partition("/")[0]]
+    require_shape(answer, shape, f"{api} answered {what}")
+    return answer
 
 
 def _reason(response: httpx.Response) -> str:

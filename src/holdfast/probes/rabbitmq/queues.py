@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from urllib.parse import quote
 
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json
 from holdfast.nova_services import RPC_SERVICES, groups_of
-from holdfast.observations.rabbitmq import QueueDepth, QueueDepths, QueuePlacement, QueuePlacements
+from holdfast.observations.rabbitmq import (
+    QueueDepth,
+    QueueDepths,
+    QueueId,
+    QueuePlacement,
+    QueuePlacements,
+)
 from holdfast.probes.base import ProbeContext, first_answer
-from holdfast.probes.nova.site import expected_services
+from holdfast.probes.nova import rpc_client
+from holdfast.probes.nova.site import QueuesSite, expected_services
 from holdfast.probes.rabbitmq import commands, management
 from holdfast.probes.rabbitmq.cluster import view_by_command
 from holdfast.probes.rabbitmq.management import NODES, OVERVIEW
@@ -19,6 +27,7 @@ from holdfast.probes.rabbitmq.site import Broker, brokers_of, expected
 
 EXAMPLES = 5  # names kept of queues with the same placement
 VHOSTS = "vhosts?columns=name"
+NamedQueues = Mapping[str, int | Mapping[str, int]]
 
 
 def probe_queues(context: ProbeContext) -> QueuePlacements:
@@ -38,37 +47,35 @@ def probe_queues(context: ProbeContext) -> QueuePlacements:
 
 
 def probe_depths(
-    context: ProbeContext, queues: Mapping[str, int], of_nova: bool, vhost: str
+    context: ProbeContext, queues: NamedQueues, of_nova: bool, vhost: str
 ) -> QueueDepths:
-    """Return the depths of queues of one virtual host, from the first node that answers.
+    """Return the depths of queues, from the first node that answers.
 
-    ``queues``: names, and the least number of consumers each must have. ``of_nova``: also the
-    queues of every nova service in the inventory.
+    ``queues``: names of queues in ``vhost``, and the least number of consumers each must have; a key whose value is an
+    object is a virtual host, and the object has the names there. ``of_nova``: also the queues of every nova service in
+    the inventory, in the virtual host of its host's transport URL.
 
     Raises:
         CannotTell: no node answers; the message has every cause.
-        InvalidInput: there is no queue to ask for.
+        InvalidInput: there is no queue to ask for, or a transport URL is invalid.
     """
-    wanted = {**(_nova_consumers(context) if of_nova else {}), **queues}
+    wanted = {**(_nova_consumers(context, vhost) if of_nova else {}), **_named(queues, vhost)}
     if not wanted:
         raise InvalidInput(
             "of_nova names no queue: this inventory has no host in "
             + ", ".join(groups_of(RPC_SERVICES)),
             remedy="leave the claim out",
         )
-    host, found = first_answer(brokers_of(context), lambda broker: _list_depths(broker, vhost))
+    vhosts = {queue.vhost for queue in wanted}
+    host, (existing, found) = first_answer(
+        brokers_of(context), lambda broker: _list_depths(broker, vhosts)
+    )
     return QueueDepths(
         host=host,
-        vhost=vhost,
         at=time.monotonic(),
+        vhosts=frozenset(existing),
         wanted=wanted,
-        queues={
-            queue["name"]: QueueDepth(
-                consumers=queue.get("consumers"), ready=queue.get("messages_ready")
-            )
-            for queue in found
-            if queue["name"] in wanted
-        },
+        queues={queue: depth for queue, depth in found.items() if queue in wanted},
     )
 
 
@@ -146,28 +153,64 @@ def _nodes(names: Json) -> frozenset[str] | None:
 
 
 def _name(queue: Mapping[str, Json]) -> str:
-    vhost = queue.get("vhost", "/")
-    return f"{queue['name']}" if vhost == "/" else f"{queue['name']} (virtual host {vhost})"
+    return str(QueueId(queue.get("vhost", "/"), queue["name"]))
 
 
-def _nova_consumers(context: ProbeContext) -> dict[str, int]:
-    """Return the queues of nova's services: one consumer on each host's own, one per host on the shared one.
-
-    A server listens on its topic, on topic.host and on a fanout (oslo.messaging, "RPC Server").
-    """
-    wanted: dict[str, int] = {}
-    for topic in RPC_SERVICES:
-        services = expected_services(context, (topic,))
-        wanted |= {service.queue: 1 for service in services}
-        if services:
-            wanted[topic] = len(services)
+def _named(queues: NamedQueues, vhost: str) -> dict[QueueId, int]:
+    """Return the queues that a claim names, with the least number of consumers each must have."""
+    wanted: dict[QueueId, int] = {}
+    for key, value in queues.items():
+        names = {key: value} if isinstance(value, int) else value
+        inside = vhost if isinstance(value, int) else key
+        wanted |= {QueueId(inside, name): least for name, least in names.items()}
     return wanted
 
 
-def _list_depths(broker: Broker, vhost: str) -> list[Json]:
+def _nova_consumers(context: ProbeContext, vhost: str) -> dict[QueueId, int]:
+    """Return the queues of nova's services: one consumer on each host's own, one per host on the shared one.
+
+    A server listens on its topic, on topic.host and on a fanout (oslo.messaging, "RPC Server"), all in the virtual host
+    of its transport URL: OpenStack-Ansible has one for nova, and every cell may have its own.
+    """
+    wanted: Counter[QueueId] = Counter()
+    for service in expected_services(context, RPC_SERVICES):
+        url = context.site(service.host, QueuesSite).nova_transport_url
+        inside = rpc_client.brokers_of(url.get_secret_value())[0].vhost if url else vhost
+        wanted[QueueId(inside, service.queue)] += 1
+        wanted[QueueId(inside, service.service)] += 1
+    return dict(wanted)
+
+
+def _list_depths(
+    broker: Broker, wanted: Collection[str]
+) -> tuple[list[str], dict[QueueId, QueueDepth]]:
+    """Return the node's virtual hosts, and all queues of those that are wanted."""
     columns = ("name", "consumers", "messages_ready")
     if broker.site.rabbitmq_management_enabled:
-        path = f"queues/{quote(vhost, safe='')}?columns={','.join(columns)}"
-        listed: list[Json] = management.ask(broker, path)[path]
-        return listed
-    return commands.list_queues(broker, vhost, *columns)
+        existing = [each["name"] for each in management.ask(broker, VHOSTS)[VHOSTS]]
+        paths = {
+            f"queues/{quote(vhost, safe='')}?columns={','.join(columns)}": vhost
+            for vhost in existing
+            if vhost in wanted
+        }
+        listed = {paths[path]: found for path, found in management.ask(broker, *paths).items()}
+    else:
+        existing = commands.list_vhosts(broker)
+        listed = {
+            vhost: commands.list_queues(broker, vhost, *columns)
+            for vhost in existing
+            if vhost in wanted
+        }
+    return existing, {
+        QueueId(vhost, queue["name"]): _depth(queue)
+        for vhost, queues in listed.items()
+        for queue in queues
+    }
+
+
+def _depth(queue: Mapping[str, Json]) -> QueueDepth:
+    """Return one queue's depth; commands print "" where HTTP leaves out what is not known."""
+    consumers, ready = queue.get("consumers"), queue.get("messages_ready")
+    return QueueDepth(
+        consumers=None if consumers == "" else consumers, ready=None if ready == "" else ready
+    )

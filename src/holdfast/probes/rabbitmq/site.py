@@ -67,10 +67,19 @@ def brokers_of(context: ProbeContext) -> Brokers:
     """Return every broker by its host, in the inventory's order.
 
     Raises:
-        InvalidInput: a host's variables are missing or invalid.
+        InvalidInput: a host's variables are missing or invalid, or two hosts are one node: what is asked about one of
+            them would be answered by the other.
     """
     hosts = context.groups.get(GROUP, ())
-    return {host: Broker(host, context.site(host, RabbitSite), context.shell) for host in hosts}
+    brokers = {host: Broker(host, context.site(host, RabbitSite), context.shell) for host in hosts}
+    first: dict[str, str] = {}
+    for host, broker in brokers.items():
+        if (twin := first.setdefault(broker.node, host)) != host:
+            raise InvalidInput(
+                f"{twin} and {host} are one node of the cluster: {broker.node}",
+                remedy="set rabbitmq_node_name for each host as its `rabbitmqctl status` has it",
+            )
+    return brokers
 
 
 def broker_of(brokers: Brokers, host: str) -> Broker:

@@ -1,0 +1,244 @@
+"""Every claim with the empty, the single, the doubled, the silent and the malformed answer.
+
+A new claim is in it by itself. What a probe can observe is in ``OBSERVATIONS``: a new probe fails until it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from holdfast.claims.base import BoundClaim
+from holdfast.errors import InvalidInput
+from holdfast.model import Json, Observation, Outcome, Unanswered
+from holdfast.observations.nova import (
+    ApiReplies,
+    ComputeWork,
+    ExpectedService,
+    HttpReply,
+    ListedService,
+    MetadataReplies,
+    RpcAnswers,
+    RpcReplies,
+    ServiceList,
+    UnitLog,
+)
+from holdfast.observations.rabbitmq import (
+    BootState,
+    ClientLoad,
+    ClusterViews,
+    DrainState,
+    NodeView,
+    QueueDepth,
+    QueueDepths,
+    QueueId,
+    QueuePlacement,
+    QueuePlacements,
+    QuorumState,
+    RoundTrip,
+)
+from holdfast.observations.systemd import StopTimeout, UnitState
+from holdfast.probes.nova.answers import probe_apis, probe_metadata, probe_peers, probe_rpc
+from holdfast.probes.nova.compute import probe_compute_work
+from holdfast.probes.nova.host import probe_unit_log
+from holdfast.probes.nova.services import probe_services
+from holdfast.probes.rabbitmq.cluster import probe_boot, probe_cluster
+from holdfast.probes.rabbitmq.drain import probe_drain
+from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
+from holdfast.probes.rabbitmq.quorum import probe_quorum
+from holdfast.probes.rabbitmq.round_trip import probe_round_trips
+from holdfast.probes.systemd import probe_stop_timeout, probe_unit
+from tests.unit.claims.whole_site import every_claim, reading, site_that_answers
+
+PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What one probe may observe.
+
+    ``empty``: nothing where something was asked for, None where the probe has no such answer. ``single``: the one thing
+    that there is, well. ``doubled``: two answers for one thing, of which one is ill; None where its type has no room
+    for two.
+    """
+
+    empty: Observation | None
+    single: Observation
+    doubled: Observation | None
+
+
+def _cluster(*hosts: str, running: str = "") -> ClusterViews:
+    nodes = frozenset(f"rabbit@{host}" for host in hosts)
+    load = ClientLoad(connections=10, churn=0.0)
+    view = NodeView(version="4.0.5", members=nodes, running=nodes - {running}, load=load)
+    expected = {host: f"rabbit@{host}" for host in hosts}
+    return ClusterViews(expected=expected, views=dict.fromkeys(hosts, view))
+
+
+def _queues(*placements: QueuePlacement, version: str = "3.10.8") -> QueuePlacements:
+    node = {"h1": "rabbit@h1"}
+    return QueuePlacements(expected=node, host="h1", version=version, placements=placements)
+
+
+UNSEEN = ClusterViews(expected={"h1": "rabbit@h1"}, views={})
+H1 = frozenset({"rabbit@h1"})
+WHOLE = QueuePlacement(type="quorum", leader="rabbit@h1", members=H1, online=H1, names=("orders",))
+MIRRORED = QueuePlacement(type="classic", mirrors=1, synchronised=1, names=("mail",))
+ILL = WHOLE.model_copy(update={"online": frozenset()})
+UNSYNCED = MIRRORED.model_copy(update={"synchronised": 0})
+ORDERS, OTHERS = QueueId("/", "orders"), QueueId("/other", "orders")
+
+
+def _depths(wanted: dict[QueueId, int], found: dict[QueueId, QueueDepth]) -> QueueDepths:
+    return QueueDepths(host="h1", at=0.0, vhosts=frozenset("/"), wanted=wanted, queues=found)
+
+
+CONDUCTOR = ExpectedService("conductor", "h1", "h1")
+UP = ListedService(
+    "nova-conductor", "h1", "enabled", "up", "2026-11-21T00:30:05", "", forced_down=False, id="a"
+)
+STALE = replace(UP, state="down", updated_at="2023-01-01T00:00:00", id="b")
+COMPUTE = replace(UP, binary="nova-compute")
+UNIT = UnitState("h1", "some.service", "loaded", "active", "running", "simple", "success", "a" * 32, 0)  # fmt: skip
+GOOD_API = ApiReplies(HttpReply(200), HttpReply(200))
+GOOD_METADATA = MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(404))
+LOG = UnitLog("h1", "some.service", "journal", "2026-11-21 00:00:00", 5, {}, "")
+
+OBSERVATIONS: dict[Callable[..., Json], Observed] = {
+    probe_unit: Observed(replace(UNIT, load_state="", active_state="", sub_state=""), UNIT, None),
+    probe_stop_timeout: Observed(None, StopTimeout("h1", "some.service", 90), None),
+    probe_cluster: Observed(
+        ClusterViews(expected={}, views={}), _cluster("h1"), _cluster("h1", "h2", running="rabbit@h2")
+    ),
+    probe_boot: Observed(
+        BootState(host="h1", node="rabbit@h1", running=False),
+        BootState(host="h1", node="rabbit@h1", running=True),
+        None,
+    ),
+    probe_drain: Observed(
+        DrainState(host="h1", marked={}, connections=0),
+        DrainState(host="h1", marked={"h2": True}, connections=0),
+        DrainState(host="h1", marked={"h2": True, "h3": False}, connections=0),
+    ),
+    probe_queues: Observed(_queues(version=""), _queues(WHOLE, MIRRORED), _queues(WHOLE, ILL, MIRRORED, UNSYNCED)),
+    probe_quorum: Observed(
+        QuorumState(host="h1", cluster=UNSEEN, queues=_queues(), critical=()),
+        QuorumState(host="h1", cluster=_cluster("h1", "h2", "h3"), queues=_queues(), critical=()),
+        QuorumState(host="h1", cluster=_cluster("h1", "h2", "h3"), queues=_queues(WHOLE, ILL), critical=()),
+    ),
+    probe_round_trips: Observed(
+        {},
+        {"h1": RoundTrip(ok=True)},
+        {"h1": RoundTrip(ok=True), "h2": RoundTrip(ok=False, how="silent", stage="login")},
+    ),
+    probe_depths: Observed(
+        _depths({}, {}),
+        _depths({ORDERS: 1}, {ORDERS: QueueDepth(consumers=1, ready=0)}),
+        _depths({ORDERS: 1, OTHERS: 1}, {ORDERS: QueueDepth(consumers=1, ready=0), OTHERS: QueueDepth()}),
+    ),
+    probe_services: Observed(
+        ServiceList([], []), ServiceList([CONDUCTOR], [UP]), ServiceList([CONDUCTOR], [UP, STALE])
+    ),
+    probe_rpc: Observed(
+        RpcAnswers({}),
+        RpcAnswers({CONDUCTOR: RpcReplies(3, 3)}),
+        RpcAnswers({CONDUCTOR: RpcReplies(3, 3), replace(CONDUCTOR, host="h2"): RpcReplies(3)}),
+    ),
+    probe_apis: Observed({}, {"h1": GOOD_API}, {"h1": GOOD_API, "h2": ApiReplies(HttpReply(0, "refused"), None)}),
+    probe_metadata: Observed(
+        {}, {"h1": GOOD_METADATA}, {"h1": GOOD_METADATA, "h2": MetadataReplies(HttpReply(0, "refused"), None, None)}
+    ),
+    probe_compute_work: Observed(
+        ComputeWork("h1", [], [], [], []),
+        ComputeWork("h1", [COMPUTE], [], [], [COMPUTE]),
+        ComputeWork("h1", [COMPUTE, STALE], [], [], [COMPUTE, STALE]),
+    ),
+    probe_peers: Observed({}, {"h1": GOOD_API}, {"h1": GOOD_API, "h2": ApiReplies(HttpReply(0, "refused"), None)}),
+    probe_unit_log: Observed(replace(LOG, lines=0), LOG, replace(LOG, complaints={"no_reply": 1})),
+}  # fmt: skip
+
+# The one case in which nothing found is well: nothing is expected. Each with the reason.
+MAY_BE_EMPTY: dict[str, str] = {
+    "rabbitmq.quorum_queues_whole": "a broker need not have such queues, and its list of queues was whole",
+}
+# Claims that a doubled answer does not contradict.
+NOT_ABOUT_THE_SECOND = {
+    "rabbitmq.no_alarms": "a node that is down has no alarm in effect",
+    "rabbitmq.no_partitions": "the views agree that a node is down",
+    "rabbitmq.load_known": "its count is of the whole cluster",
+    "rabbitmq.connections_at_baseline": "its count is of the whole cluster",
+    "rabbitmq.churn_at_baseline": "its count is of the whole cluster",
+}
+
+CLAIMS = every_claim()
+every = pytest.mark.parametrize("bound", CLAIMS, ids=[bound.claim.name for bound in CLAIMS])
+
+
+def judged(bound: BoundClaim, observed: Observation, readings: int = 1) -> Outcome:
+    return bound.judge([observed] * readings).outcome
+
+
+@every
+def test_nothing_found_never_passes(bound: BoundClaim) -> None:
+    empty = OBSERVATIONS[bound.claim.probe].empty
+    if empty is not None and bound.claim.name not in MAY_BE_EMPTY:
+        assert judged(bound, empty) is not PASS
+
+
+@every
+def test_one_that_is_well_is_judged(bound: BoundClaim) -> None:
+    verdict = bound.judge([OBSERVATIONS[bound.claim.probe].single])
+    assert verdict.message
+    assert verdict.reason
+
+
+@every
+def test_one_of_two_never_stands_for_both(bound: BoundClaim) -> None:
+    doubled = OBSERVATIONS[bound.claim.probe].doubled
+    if doubled is not None and bound.claim.name not in NOT_ABOUT_THE_SECOND:
+        assert judged(bound, doubled, readings=3) is not PASS
+
+
+@every
+def test_silence_is_unknown(bound: BoundClaim) -> None:
+    well = OBSERVATIONS[bound.claim.probe].single
+    verdict = bound.judge([well, well, Unanswered("no answer in 5 s")])
+    assert (verdict.outcome, verdict.reason) == (UNKNOWN, "unanswered")
+    assert verdict.message == "no answer in 5 s"
+
+
+BODIES = ["[]", "{}", "null", "[[]]", "[{}]", "[null]", '"text"', "5", "<html>", '{"services":{}}']
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["http", "commands"])
+def management(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_an_answer_of_another_shape_is_unknown_or_a_fault(body: str, *, management: bool) -> None:
+    """Neither a pass nor a Python error: the gate goes on and asks again."""
+    with site_that_answers(200, body, rabbitmq_management_enabled=management) as context:
+        passed = [each.claim.name for each in CLAIMS if reading(each, context).passed]
+    by_exit_status = (
+        [] if management else ["rabbitmq.booted"]
+    )  # what such a check prints does not count
+    assert [name for name in passed if name not in by_exit_status] == []
+
+
+@pytest.mark.parametrize("status", [404, 500, 503])
+def test_an_error_is_unknown_or_a_fault(status: int) -> None:
+    with site_that_answers(status, '{"error":"x","reason":"x"}') as context:
+        passed = [each.claim.name for each in CLAIMS if reading(each, context).passed]
+    assert passed == []
+
+
+def test_two_hosts_that_are_one_node_are_invalid_input() -> None:
+    one = {"rabbitmq_node_name": "rabbit@one", "nova_service_host": "one"}
+    with site_that_answers(200, "[]", **one) as context:
+        for each in CLAIMS:
+            if each.claim.name.startswith("rabbitmq.") or each.claim.probe is probe_rpc:
+                with pytest.raises(InvalidInput, match="h1 and h2 are one"):
+                    reading(each, context)
