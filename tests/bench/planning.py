@@ -21,7 +21,7 @@ from holdfast.plan.model import Playbook, SiteInventory
 from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
 from holdfast.store.database import open_store
-from tests.fakes.fleet import FakeFleet
+from tests.fakes.fleet import FakeFleet, deliver_at_once
 from tests.fakes.play_runner import FakeRunner
 
 GROUP = "nova_compute"
@@ -90,6 +90,7 @@ def measure(count: int, scratch: Path) -> dict[str, float]:
             ),
             wait=fleet.clock.wait,
             clock=fleet.clock,
+            delivery=deliver_at_once,
             background=fleet.clock.background,
         )
     )

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from holdfast.engine.kept_error import KeptError
 from holdfast.model import Phase
 
 
@@ -38,6 +40,24 @@ class FakeClock:
             yield
         finally:
             self.on_tick.remove(beat)
+
+
+@contextmanager
+def deliver_at_once(
+    listener: Callable[[Any], None], failed: Callable[[Exception], None]
+) -> Iterator[Callable[[Any], None]]:
+    """Call the listener in the caller's thread: the engine's ``Delivery`` without a thread."""
+    kept = KeptError()
+
+    def put(message: Any) -> None:
+        before = kept.error
+        if before is None:
+            with kept:
+                listener(message)
+            if error := kept.error:
+                failed(error)
+
+    yield put
 
 
 @dataclass

@@ -19,7 +19,7 @@ from holdfast.chat.permissions import Member
 from holdfast.chat.run_request import PlanRequest, ResumeRun, StartRun
 from holdfast.chat.transport import Location, Message
 from holdfast.engine.planner import read_text
-from holdfast.engine.run_lookup import find_run, read_run, recent_runs
+from holdfast.engine.run_lookup import find_run, read_run, recent_runs, service_leases
 from holdfast.errors import InvalidInput, Refused, StateUnusable
 from holdfast.journal.run_state import RunState, Status
 from holdfast.plan.model import Plan
@@ -128,14 +128,15 @@ class CommandHandler:
         deps = self.dependencies
         if command.get("run") or deps.delivery.run_of_thread(requester.location):
             state = self._run(command, requester, Role.VIEWER)
-            view = typeable(plain(run_view(state, driven=self._is_driven(state))), state)
+            strays = deps.engine.stray_plays(state)
+            shown = run_view(state, driven=self._is_driven(state), strays=strays)
+            view = typeable(plain(shown), state)
             return Message(f"{self._status_word(state)} [{state.run}]", view)
         seen, damaged = self._recent(requester.member)
         leases = [
             (scope, row)
-            for scope in deps.store.scopes()
+            for scope, row in service_leases(deps.store)
             if deps.permissions.may_view(requester.member, scope.partition("/")[0], "")
-            for row in deps.store.holders(scope)
         ]
         table = runs_table((state, self._status_word(state)) for state in seen)
         text = "next: holdfast status RUN"

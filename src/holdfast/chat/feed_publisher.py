@@ -215,14 +215,15 @@ class FeedPublisher:
     async def _publish_lost_driver(self, feed: Feed, state: FeedState) -> None:
         """Post once that no process drives the run any more, where its journal has no end."""
         run, now = state.progress.state, self.dependencies.clock()
-        leased = run.status is Status.RUNNING and run.grant is not None
-        if not leased or await asyncio.to_thread(self.dependencies.engine.driver, run) is not None:
+        running = run.status is Status.RUNNING and run.opened is not None
+        if not running or await asyncio.to_thread(self.dependencies.engine.driver, run) is not None:
             state.no_driver_since = None
             return
         state.no_driver_since = state.no_driver_since or now
         if now - state.no_driver_since < GRACE:
             return
-        location, message = self._thread(feed), messages.stopped_message(run)
+        strays = await asyncio.to_thread(self.dependencies.engine.stray_plays, run)
+        location, message = self._thread(feed), messages.stopped_message(run, strays)
         if feed.kind == "log":
             location, message = Location(feed.channel), Message(messages.lost_line(run))
         await self._post_once(feed, location, message, f"{feed.run}/{feed.kind}/alone/{run.seq}")

@@ -17,6 +17,7 @@ from holdfast.chat.config import Rates
 from holdfast.chat.secrets import Scrubber
 from holdfast.chat.transport import Button, Message
 from holdfast.engine.hold_report import hold_message
+from holdfast.engine.run_lookup import StrayPlays
 from holdfast.errors import HoldfastError
 from holdfast.journal import events
 from holdfast.journal.run_state import RunState, Status
@@ -129,15 +130,18 @@ def approval_message(
     return Message(f"{text}\nnext: holdfast approve {state.run}", buttons=(approve, abort))
 
 
-def stopped_message(state: RunState) -> Message:
-    """Return the command line's output for a run that ended, or has no driver any more."""
-    held = hold_message(state)
+def stopped_message(state: RunState, strays: StrayPlays | None = None) -> Message:
+    """Return the command line's output for a run that ended, or has no driver any more.
+
+    ``strays`` is what was seen of the plays of the latter.
+    """
+    held = hold_message(state, strays)
     opened = state.opened
     what = f"{opened.runbook or opened.playbook} at {opened.site}" if opened else ""
     stopped = held if _is_held(state) else state.aborted or state.refused
     status = "HELD" if _is_held(state) else str(state.status).upper()
     text = one_line(f"{status}: {what} [{state.run}]")
-    output = typeable(plain(stop_message(state)), state)
+    output = typeable(plain(stop_message(state, strays)), state)
     if stopped is None:
         return Message(text, output)
     then = [f"next: {typeable(one_line(each), state)}" for each in stopped.next_commands[:1]]

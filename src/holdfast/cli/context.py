@@ -22,13 +22,22 @@ from rich.text import Text
 from holdfast.ansible.environment import find_project
 from holdfast.ansible.interfaces import PlayRunner
 from holdfast.cli import project
-from holdfast.engine.dependencies import Background, Dependencies, Listener, every_second
+from holdfast.engine.dependencies import (
+    Background,
+    Delivery,
+    Dependencies,
+    Listener,
+    ListenerFailed,
+    every_second,
+    ignore,
+    in_a_thread,
+)
 from holdfast.engine.engine import Engine
 from holdfast.engine.planner import Planner
-from holdfast.engine.run_lookup import driver_of, find_run
+from holdfast.engine.run_lookup import StrayPlays, driver_of, find_run, stray_plays
 from holdfast.errors import HoldfastError, InvalidInput, Refused
 from holdfast.journal.events import Recorded
-from holdfast.journal.run_state import RunState
+from holdfast.journal.run_state import RunState, Status
 from holdfast.settings import Settings, load_settings
 from holdfast.store.database import Store, open_store
 
@@ -43,6 +52,7 @@ class Adapters:
     runner: Callable[[Settings], PlayRunner]
     planner: Planner
     wait: Callable[[float], object] = field(default_factory=lambda: threading.Event().wait)
+    delivery: Delivery = in_a_thread
     background: Background = every_second
 
 
@@ -87,8 +97,10 @@ class CommandContext:
         """Return the inventory of the site ``name``, else of HOLDFAST_SITE, else of the only site."""
         return project.find_site(self.root, name or self.environ.get("HOLDFAST_SITE", ""))
 
-    def engine(self, listener: Listener = lambda _: None) -> Engine:
-        """Return an engine whose events and progress go to ``listener``."""
+    def engine(
+        self, listener: Listener = ignore, listener_failed: ListenerFailed = ignore
+    ) -> Engine:
+        """Return an engine whose events and progress go to ``listener``, and its error to the other."""
         adapters = self.adapters(self)
         return Engine(
             Dependencies(
@@ -96,9 +108,11 @@ class CommandContext:
                 runner=adapters.runner(self.settings),
                 planner=adapters.planner,
                 wait=adapters.wait,
+                delivery=adapters.delivery,
                 background=adapters.background,
                 clock=self.now,
                 listener=listener,
+                listener_failed=listener_failed,
             )
         )
 
@@ -163,3 +177,8 @@ class CommandContext:
     def has_driver(self, state: RunState) -> bool:
         """Return whether a living process drives this run, as far as can be known."""
         return driver_of(self.store, state) is not None
+
+    def stray_plays(self, state: RunState) -> StrayPlays | None:
+        """Return what is seen of the plays of a run without a driver; None where it has one or has ended."""
+        running = state.status is Status.RUNNING and not self.has_driver(state)
+        return stray_plays(state) if running else None

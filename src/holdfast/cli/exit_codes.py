@@ -38,7 +38,7 @@ class ExitOnError:
         elif isinstance(error, HoldfastError):
             code = _print_error(self.context, error)
         else:
-            code = _report_bug(self.context, error)
+            code = report_bug(self.context, error)
         raise SystemExit(code) from None
 
 
@@ -56,8 +56,8 @@ def _print_error(context: CommandContext, error: HoldfastError) -> int:
     return error.exit_code
 
 
-def _report_bug(context: CommandContext, error: BaseException) -> int:
-    """Write the traceback to a file and print where it is."""
+def report_bug(context: CommandContext, error: BaseException) -> int:
+    """Write the traceback to a file and print where it is; return the exit code of a bug."""
     text = Text().append("This is a bug of Holdfast: ", style="bold red")
     text.append(strip_control(f"{type(error).__name__}: {error}"), style="red")
     context.err.print(text, soft_wrap=True)

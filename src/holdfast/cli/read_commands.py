@@ -78,7 +78,7 @@ def watch(ctx: typer.Context, run: RunArgument = "") -> None:
             advance(state, later)
             for recorded in later:
                 display.show_event(recorded)
-    context.show(stop_message(state))
+    context.show(stop_message(state, context.stray_plays(state)))
 
 
 def report(

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from holdfast.ansible.interfaces import Progress
 from holdfast.cli.context import CommandContext
+from holdfast.cli.exit_codes import report_bug
 from holdfast.cli.interrupt import interruptible
 from holdfast.cli.options import (
     InputsOption,
@@ -160,7 +161,11 @@ def _display_and_engine(
         else:
             display.show_reading(received.host, received.task, received.text)
 
-    return display, context.engine(listen)
+    def report(error: Exception) -> None:
+        report_bug(context, error)
+        context.err.print(Text("The run goes on without this display", "yellow"), soft_wrap=True)
+
+    return display, context.engine(listen, report)
 
 
 def _drive_run(

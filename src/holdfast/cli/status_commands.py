@@ -13,7 +13,8 @@ from rich.text import Text
 from holdfast.cli.context import CommandContext
 from holdfast.cli.options import JsonOption, YesOption, context_of
 from holdfast.engine.hold_report import hold_message
-from holdfast.engine.run_lookup import recent_runs
+from holdfast.engine.lease_keeper import own_scope
+from holdfast.engine.run_lookup import recent_runs, service_leases
 from holdfast.errors import InvalidInput, Refused, StateUnusable
 from holdfast.journal.fold import fold
 from holdfast.journal.run_state import RunState
@@ -38,7 +39,8 @@ def status(ctx: typer.Context, run: StatusRun = "", *, as_json: JsonOption = Fal
         if as_json:
             context.write_line(json.dumps(_state_json(context, state)))
         else:
-            context.show(run_view(state, driven=context.has_driver(state)))
+            driven, strays = context.has_driver(state), context.stray_plays(state)
+            context.show(run_view(state, driven=driven, strays=strays))
         return
     recent = [state for _, state in islice(recent_runs(context.store), _RECENT)]
     states = [state for state in recent if isinstance(state, RunState)]
@@ -87,7 +89,10 @@ def lease_release(
         context.show(leases_table([(scope, row)]))
         question = f"Is {row.holder.run} on {row.holder.controller} known to be dead?"
         context.confirm(question, yes=yes)
-        context.store.release(Grant(row.holder.run, {scope: row.token}))
+        own = next(iter(own_scope(row.holder.run)))
+        rows = [(own, each) for each in context.store.holders(own)]
+        tokens = {name: each.token for name, each in rows if each.holder == row.holder}
+        context.store.release(Grant(row.holder.run, {**tokens, scope: row.token}))
         context.show(
             Text(f"{scope} is free; the run may be resumed: holdfast resume {row.holder.run}")
         )
@@ -113,12 +118,12 @@ def _warn_of_clock(context: CommandContext) -> None:
 
 
 def _leases(context: CommandContext) -> list[tuple[str, LeaseRow]]:
-    store = context.store
-    return [(scope, row) for scope in store.scopes() for row in store.holders(scope)]
+    return list(service_leases(context.store))
 
 
 def _state_json(context: CommandContext, state: RunState) -> dict[str, object]:
-    opened, held, driven = state.opened, hold_message(state), context.has_driver(state)
+    strays, driven = context.stray_plays(state), context.has_driver(state)
+    opened, held = state.opened, hold_message(state, strays)
     names = ("runbook", "playbook", "site", "by", "reason")
     return {
         "run": state.run,
@@ -128,6 +133,7 @@ def _state_json(context: CommandContext, state: RunState) -> dict[str, object]:
         "step": state.current_step,
         "in_hand": [turn.host for _, turn in state.in_hand()],
         "done": state.done(),
+        "strays": list(strays.processes) if strays else [],
         "held": held.model_dump(mode="json") if held and not driven else None,
     }
 

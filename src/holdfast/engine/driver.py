@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from holdfast.ansible.interfaces import Play, PlayResult
+from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.engine.dependencies import Dependencies
 from holdfast.engine.hold_report import aborted_event, held_event, rerun_command
-from holdfast.engine.lease_keeper import TTL, LeaseKeeper
+from holdfast.engine.journal_follower import JournalFollower
+from holdfast.engine.kept_error import KeptError
+from holdfast.engine.lease_keeper import TTL, LeaseKeeper, own_scope
 from holdfast.engine.play_builder import inspection_play, roll_play
 from holdfast.errors import InvalidInput, LeaseHeld, LeaseLost, StateLost, StateUnusable
 from holdfast.journal import events as ev
@@ -50,11 +53,27 @@ class RunResult:
     state: RunState
 
 
+class _Beat:
+    """Calls a function that runs beside the driver, until it raises; the driver raises its error again."""
+
+    def __init__(self, beat: Callable[[], None]) -> None:
+        self._beat, self._kept = beat, KeptError()
+
+    @property
+    def error(self) -> Exception | None:
+        return self._kept.error
+
+    def __call__(self) -> None:
+        if self.error is None:
+            with self._kept:
+                self._beat()
+
+
 class Driver:
     """Drives one run from the state that its journal gives to its next end.
 
-    ``grant`` are leases that the caller took already; ``known_seq`` is the journal's last event that
-    the listener knows.
+    ``grant`` are leases that the caller took already, at least the run's own; ``known_seq`` is the
+    journal's last event that the listener knows.
     """
 
     def __init__(
@@ -63,28 +82,44 @@ class Driver:
         plan: Plan,
         holder: Holder,
         *,
-        grant: Grant | None = None,
+        grant: Grant,
         known_seq: int = 0,
     ) -> None:
         self._dependencies, self._stop = dependencies, dependencies.stop
         self._store, self._clock = dependencies.store, dependencies.clock
         self._plan, self._holder, self._grant = plan, holder, grant
-        self._run = holder.run
+        self._run, self._known_seq = holder.run, known_seq
         self._state = fold(self._store.each(self._run))
-        self._keeper = LeaseKeeper(dependencies, holder, after=known_seq)
+        self._keeper = LeaseKeeper(dependencies, grant)
+        self._beats: list[_Beat] = []
+        self._heard: Progress | None = None
 
-    def drive(self) -> RunResult:
+    def drive(self, notice: str = "") -> RunResult:
         """Drive the run until it ends, release its leases, and return the result.
+
+        A ``notice`` is the first thing that the listener is given.
+
+        The leases are released before the listener is waited for, which may be a terminal that takes
+        no output.
 
         Raises:
             StateLost: the journal can no longer be read or written.
         """
-        if self._grant is not None:
-            self._keeper.keep(self._grant)
+        dependencies = self._dependencies
         try:
-            with self._dependencies.background(self._keeper.beat):
-                code = self._drive_to_the_end()
-                self._keeper.beat()
+            with dependencies.delivery(dependencies.listener, dependencies.listener_failed) as put:
+                self._listener = put
+                if notice:
+                    put(Progress("", "notice", notice))
+                self._follower = JournalFollower(
+                    dependencies, self._holder, put, after=self._known_seq
+                )
+                self._beats = [_Beat(self._keeper.beat), _Beat(self._follower.beat)]
+                with ExitStack() as stack:
+                    for beat in self._beats:
+                        stack.enter_context(dependencies.background(beat))
+                    code = self._drive_to_the_end()
+                self._follower.beat()
                 return RunResult(self._run, code, self._state)
         except StateUnusable as error:
             raise StateLost.of(self._run, error, acting=self._state.batch is not None) from error
@@ -96,18 +131,47 @@ class Driver:
                 code = self._step()
         except LeaseLost as lost:
             code = self._stop_without_lease(lost)
-        if self._grant is not None:
-            self._store.release(self._grant)
+        self._release()
         return code
+
+    def _release(self) -> None:
+        """Release the leases, or report when they expire: how the run ended is in the journal by now."""
+        try:
+            self._store.release(self._grant)
+        except StateUnusable as error:
+            text = (
+                f"the leases of this run were not released ({error.message}): "
+                f"they expire within {TTL.total_seconds():.0f} s"
+            )
+            self._listener(Progress("", "lease", text))
 
     def _step(self) -> int | None:
         """Make one decision and carry it out; return the exit code once the run has ended."""
-        self._keeper.beat()
+        self._follower.beat()
+        self._raise_errors()
         self._read_journal()
         self._refuse_if_replaced()
         if self._state.status is Status.ABORTED:
             return 5
-        return self._carry_out(decide(self._plan, self._state, self._clock()))
+        # Known here even where the database failed when it was to be journaled.
+        stop_by = self._holder.by if self._stop.at_boundary else ""
+        return self._carry_out(decide(self._plan, self._state, self._clock(), stop_by))
+
+    def _raise_errors(self) -> None:
+        """Raise what ended the renewal of the leases, or the reading of the journal beside a play."""
+        for beat in self._beats:
+            if beat.error is not None:
+                raise beat.error
+
+    def _failed(self) -> bool:
+        return any(beat.error is not None for beat in self._beats)
+
+    def _has_bug(self) -> bool:
+        """Whether renewal ended for another reason than the loss of the lease.
+
+        The lease is still valid then, so that no intent would be refused: the play is ended instead.
+        """
+        return any(b.error is not None and not isinstance(b.error, LeaseLost) for b in self._beats)
 
     def _carry_out(self, decision: Decision) -> int | None:  # noqa: C901  # one arm for each decision
         now = self._clock()
@@ -138,7 +202,7 @@ class Driver:
             case Refuse():
                 return self._refuse(decision.failure)
             case Abort():
-                self._abort(decision.by)
+                self._record(aborted_event(self._state, decision.by, now))
             case Finish():
                 self._record(ev.Finished(at=now))
                 return 0
@@ -155,7 +219,9 @@ class Driver:
         # An inspection touches nothing, so a request to stop ends it at once. Only the observation of
         # hosts is completed: what a hard stop left on them has to be known.
         play = inspection_play(self._plan, self._state, inspection)
-        result = self._run_play(play, lambda: what != "observe" and self._stop.at_boundary)
+        result = self._run_play(
+            play, lambda: self._failed() or (what != "observe" and self._stop.at_boundary)
+        )
         status, messages = result.status, dict(result.messages)
         self._record(
             ev.InspectionEnded(
@@ -177,7 +243,8 @@ class Driver:
             )
         )
         play = roll_play(self._plan, self._state, step, roll)
-        result = self._run_play(play, lambda: self._stop.hard)
+        # Without its lease a play is refused its next intent; the act in progress is not torn apart.
+        result = self._run_play(play, lambda: self._stop.hard or self._has_bug())
         self._record(
             ev.BatchEnded(
                 at=self._clock(),
@@ -190,13 +257,18 @@ class Driver:
 
     def _run_play(self, play: Play, interrupted: Callable[[], bool]) -> PlayResult:
         try:
-            return self._dependencies.runner.run(play, self._keeper.report_progress, interrupted)
+            return self._dependencies.runner.run(play, self._pass_on, interrupted)
         except InvalidInput as error:
             return PlayResult("failed", dict.fromkeys(play.limit, "absent"), {"": str(error)})
 
+    def _pass_on(self, progress: Progress) -> None:
+        self._heard = progress
+        self._listener(progress)
+
     def _take_lease(self) -> int | None:
+        scopes = {**self._plan.leases, **own_scope(self._run)}
         try:
-            grant = self._store.take(self._holder, self._plan.leases, TTL)
+            grant = self._store.take(self._holder, scopes, TTL)
         except LeaseHeld as held:
             return self._refuse(Failure(0, "", "lease", held.message))
         self._grant = grant
@@ -221,40 +293,35 @@ class Driver:
         )
         return 3
 
-    def _abort(self, by: str) -> None:
-        """Record the abort once; without a lease, the process that requested it may record it too."""
-        aborted = aborted_event(self._state, by, self._clock())
-        if self._grant is None:
-            self._store.append_next(self._run, aborted, self._state.seq)
-        else:
-            self._record(aborted)
-
     def _stop_without_lease(self, lost: LeaseLost) -> int:
         """Return the exit code of a run that lost its lease; record the hold.
 
         Where another process has resumed the run, nothing is recorded: that process drives it now.
         """
-        self._read_journal()
-        failure = Failure(self._state.current_step, "", "lease", lost.message)
-        held = held_event(self._state, failure, self._clock())
-        tokens = dict(self._grant.tokens) if self._grant else {}
-        if self._state.grant is None or dict(self._state.grant.tokens) == tokens:
-            self._store.append(self._run, held)
+        while True:
             self._read_journal()
-        return held.code
+            failure = Failure(self._state.current_step, "", "lease", lost.message)
+            held = held_event(self._state, failure, self._clock())
+            # Only as the next entry: between the reading and this, another process may have resumed it.
+            if not self._is_mine() or self._store.append_next(self._run, held, self._state.seq):
+                self._read_journal()
+                return held.code
+
+    def _is_mine(self) -> bool:
+        """Whether the last leases in the journal are this driver's, and the run has not ended."""
+        grant = self._state.grant
+        mine = grant is None or dict(grant.tokens) == dict(self._grant.tokens)
+        return mine and self._state.status is Status.RUNNING
 
     def _refuse_if_replaced(self) -> None:
         """Raise ``LeaseLost`` where another process resumed the run, under a grant of its own."""
         grant = self._state.grant
-        if grant is not None and (self._grant is None or grant.tokens != self._grant.tokens):
+        if grant is not None and grant.tokens != self._grant.tokens:
             raise LeaseLost(f"run {self._run} was resumed by another process")
 
     def _record(self, event: Event) -> None:
-        """Append to the journal; with a lease, only while it is valid."""
-        if self._grant is None:
-            self._store.append(self._run, event)
-        else:
-            self._store.append_guarded(self._grant, event)
+        """Append to the journal, only while the lease is valid."""
+        self._store.append_guarded(self._grant, event)
         self._read_journal()
 
     def _read_journal(self) -> None:

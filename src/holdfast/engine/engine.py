@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from holdfast.ansible.interfaces import Progress
 from holdfast.engine.dependencies import Dependencies
 from holdfast.engine.driver import Driver, RunResult, run_opened
 from holdfast.engine.hold_report import aborted_event, rerun_command
-from holdfast.engine.lease_keeper import TTL
+from holdfast.engine.lease_keeper import TTL, own_scope
 from holdfast.engine.planner import Planner
-from holdfast.engine.run_lookup import driver_of, read_run
-from holdfast.errors import ClocksDiffer, InvalidInput, Refused
+from holdfast.engine.run_lookup import StrayPlays, driver_of, read_run, stray_plays
+from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld, Refused
 from holdfast.journal import events as ev
 from holdfast.journal.run_state import RunState, Status
 from holdfast.plan.model import Plan, plan_of
@@ -55,12 +54,15 @@ class Engine:
         now = self._clock()
         holder = self._dependencies.holder(run or self.new_run(plan.runbook), by, reason)
         self._store.would_take(holder, plan.leases)
+        # The run's own lease comes before its first event, so that it is known at once to be driven.
+        grant = self._store.take(holder, own_scope(holder.run), TTL)
         if self._store.read(holder.run):
+            self._store.release(grant)
             raise InvalidInput(
                 f"run {holder.run} was started already", remedy=f"holdfast status {holder.run}"
             )
-        self._store.append(holder.run, run_opened(plan, holder, now))
-        return Driver(self._dependencies, plan, holder).drive()
+        self._store.append_guarded(grant, run_opened(plan, holder, now))
+        return Driver(self._dependencies, plan, holder, grant=grant).drive()
 
     def resume(self, run: str, by: str, reason: str) -> RunResult:
         """Continue a held, aborted or dead run from its journal; repeat nothing that is done.
@@ -74,14 +76,14 @@ class Engine:
         if not reason.strip():
             raise InvalidInput("a resume needs a reason", remedy="--reason 'what was repaired'")
         state = self.state(run)
+        self._refuse_driven(state)
         plan = self._resumable(state)
         holder = self._dependencies.holder(run, by, reason)
-        ended = self._end_strays(run, plan)
-        if warning := self._store.clock_warning(self._clock):
-            # No refusal: a host may be in hand, and leases go by the database's clock alone.
-            self._dependencies.listener(Progress("", "clock", warning))
+        ended = self._dependencies.runner.end_strays(run)
+        # No refusal: a host may be in hand, and leases go by the database's clock alone.
+        notice = self._store.clock_warning(self._clock)
         now = self._clock()
-        grant = self._store.take(holder, plan.leases, TTL)
+        grant = self._store.take(holder, {**plan.leases, **own_scope(run)}, TTL)
         resumed = ev.Resumed(
             at=now,
             by=by,
@@ -92,13 +94,14 @@ class Engine:
         )
         self._store.append_guarded(grant, resumed)
         self._store.append_guarded(grant, ev.LeaseTaken(at=now, tokens=dict(grant.tokens)))
-        return Driver(self._dependencies, plan, holder, grant=grant, known_seq=state.seq).drive()
+        driver = Driver(self._dependencies, plan, holder, grant=grant, known_seq=state.seq)
+        return driver.drive(notice)
 
     def request_abort(self, run: str, by: str, *, hard: bool = False) -> RunState:
         """Request that a run stops; a run without a driver is recorded as aborted at once.
 
-        The returned state has the status ``ABORTED`` in that case. A driver without a lease yet, in
-        its first survey, finds its run aborted, and ends.
+        The returned state has the status ``ABORTED`` in that case; plays that outlived the driver on
+        this controller were ended first.
 
         Raises:
             InvalidInput: there is no such run, or it has ended already.
@@ -112,10 +115,15 @@ class Engine:
             )
         self._store.append(run, ev.AbortRequested(at=self._clock(), by=by, hard=hard))
         state = self.state(run)
-        if state.status in _OPEN and self.driver(state) is None:
-            # Only as the next event: a driver that wrote one meanwhile lives, and reads the request.
-            self._store.append_next(run, aborted_event(state, by, self._clock()), state.seq)
-        return self.state(run)
+        ended: list[int] = []
+        while state.status in _OPEN and self.driver(state) is None:
+            ended += self._dependencies.runner.end_strays(run)
+            state = self.state(run)
+            aborted = aborted_event(state, by, self._clock(), ended)
+            # Only as the next event: whoever wrote one meanwhile may be a driver, and reads the request.
+            self._store.append_next(run, aborted, state.seq)
+            state = self.state(run)
+        return state
 
     def approve(self, run: str, by: str) -> RunState:
         """Approve the step that the run waits at, for exactly the plan of its request.
@@ -140,7 +148,13 @@ class Engine:
 
     def driver(self, state: RunState) -> LeaseRow | None:
         """Return the lease of the run's driver; None for a run that stopped or whose driver died."""
-        return driver_of(self._store, state)
+        return driver_of(self._store, state, self._dependencies.driver_gone)
+
+    def stray_plays(self, state: RunState) -> StrayPlays | None:
+        """Return what is seen of the plays of a run without a driver; None where it has one or has ended."""
+        if state.status is not Status.RUNNING or self.driver(state) is not None:
+            return None
+        return stray_plays(state, self._dependencies.processes_of, self._dependencies.controller)
 
     def _resumable(self, state: RunState) -> Plan:
         """Return the run's own plan; raise ``InvalidInput`` where it cannot be resumed."""
@@ -166,13 +180,20 @@ class Engine:
             )
         return plan
 
-    def _end_strays(self, run: str, plan: Plan) -> list[int]:
-        """End the plays that outlived a dead driver; a living driver keeps its plays and its lease."""
-        rows = (row for scope in plan.leases for row in self._store.holders(scope))
-        drivers = [row.holder for row in rows if row.holder.run == run]
-        if any(not self._dependencies.driver_gone(holder) for holder in drivers):
-            return []
-        return self._dependencies.runner.end_strays(run)
+    def _refuse_driven(self, state: RunState) -> None:
+        """Refuse where a process drives the run, as far as can be known: it keeps its plays and leases.
+
+        Raises:
+            LeaseHeld: it does.
+        """
+        row = self.driver(state)
+        if row is not None:
+            raise LeaseHeld(
+                f"run {state.run} is driven by {row.holder.by}, process {row.holder.process} on "
+                f"{row.holder.controller}, because: {row.holder.reason}. Unless renewed, its lease "
+                f"expires at {row.expires:%Y-%m-%d %H:%M:%S} UTC",
+                remedy=f"holdfast watch {state.run}",
+            )
 
     def _refuse_by_hand(self, state: RunState) -> None:
         """Refuse for a play that runs by hand: it has no driver that could read the request."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from datetime import datetime
 
+from holdfast.engine.run_lookup import StrayPlays
 from holdfast.journal.events import Aborted, Held
 from holdfast.journal.run_state import Failure, RunState, Turn
 from holdfast.plan.model import readable_plan
@@ -29,15 +31,17 @@ def held_event(state: RunState, failure: Failure, at: datetime) -> Held:
     )
 
 
-def aborted_event(state: RunState, by: str, at: datetime) -> Aborted:
-    """Return the end of a run that ``by`` requested to stop."""
-    return Aborted(at=at, by=by, left=host_states(state), next_commands=next_commands(state))
+def aborted_event(state: RunState, by: str, at: datetime, ended: Sequence[int] = ()) -> Aborted:
+    """Return the end of a run that ``by`` requested to stop; ``ended`` are processes of its plays."""
+    left, commands = host_states(state), next_commands(state)
+    return Aborted(at=at, by=by, ended=list(ended), left=left, next_commands=commands)
 
 
-def hold_message(state: RunState) -> Held | None:
+def hold_message(state: RunState, strays: StrayPlays | None = None) -> Held | None:
     """Return the hold of a held run; for a run that still counts as running, one made from its last event.
 
-    The latter is for runs whose driver died. None for a run that ended otherwise, or has no events.
+    The latter is for runs whose driver died; ``strays`` is what was seen of their plays. None for a
+    run that ended otherwise, or has no events.
     """
     if state.held is not None or state.status != "running" or state.at is None:
         return state.held
@@ -45,7 +49,14 @@ def hold_message(state: RunState) -> Held | None:
     hosts = join_names(last.hosts) if last and last.ended is None else ""
     during = f" while {hosts} was in hand" if hosts else ""
     evidence = f"the run's last event is from {state.at:%Y-%m-%d %H:%M:%S} UTC{during}"
-    return held_event(state, Failure(state.current_step, hosts, "", evidence), state.at)
+    if strays is not None:
+        evidence = f"{evidence}; {strays.describe()}"
+    held = held_event(state, Failure(state.current_step, hosts, "", evidence), state.at)
+    if strays is None or not strays.processes:
+        return held
+    proceed, *rest = held.next_commands
+    both = [proceed, f"holdfast abort {shlex.quote(state.run)}", *rest]
+    return held.model_copy(update={"next_commands": both})
 
 
 def host_states(state: RunState) -> list[str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import platform
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
+from holdfast.engine.lease_keeper import OWN_SCOPE, own_scope
 from holdfast.errors import InvalidInput, StateUnusable
 from holdfast.journal.fold import fold
 from holdfast.journal.run_state import RunState, Status
+from holdfast.model import Holder
 from holdfast.store.database import Store
 from holdfast.store.leases import LeaseRow
+from holdfast.store.processes import driver_is_gone, processes_of
 from holdfast.text import did_you_mean, join_names
 
 
@@ -57,12 +62,66 @@ def recent_runs(store: Store) -> Iterator[tuple[str, RunState | StateUnusable]]:
             yield run, error
 
 
-def driver_of(store: Store, state: RunState) -> LeaseRow | None:
-    """Return the lease of the process that drives the run; None where it stopped or its driver died."""
-    if state.status is not Status.RUNNING or state.grant is None:
+def driver_of(
+    store: Store,
+    state: RunState,
+    gone: Callable[[Holder], bool] = driver_is_gone,
+) -> LeaseRow | None:
+    """Return the lease of the process that drives the run; None where it stopped or its driver died.
+
+    ``gone`` is true only for a holder whose process is known to have ended, as on its own controller.
+    """
+    if state.status is not Status.RUNNING:
         return None
-    rows = (row for scope in state.grant.tokens for row in store.holders(scope))
-    return next((row for row in rows if row.holder.run == state.run), None)
+    scopes = dict.fromkeys([*own_scope(state.run), *(state.grant.tokens if state.grant else ())])
+    rows = (row for scope in scopes for row in store.holders(scope))
+    return next((r for r in rows if r.holder.run == state.run and not gone(r.holder)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class StrayPlays:
+    """What was seen of the plays of a run without a driver.
+
+    ``processes`` are those that still run, on this controller. ``elsewhere`` is the controller where
+    the driver ran, if that is another: nobody can look there from here.
+    """
+
+    processes: tuple[int, ...] = ()
+    elsewhere: str = ""
+
+    def describe(self) -> str:
+        """Return what is known of the driver and its plays, as a sentence."""
+        if self.processes:
+            pids = ",".join(map(str, self.processes))
+            return (
+                f"its driver is gone, and its ansible-playbook still runs and may act (ps -fp {pids}); "
+                "resume and abort end it first"
+            )
+        if self.elsewhere:
+            return (
+                f"its driver on {self.elsewhere} renews no lease; whether a play of it still runs there "
+                f"cannot be seen from here (on {self.elsewhere}: pgrep -af ansible-playbook)"
+            )
+        return "its driver is gone, and no process of its plays runs"
+
+
+def stray_plays(
+    state: RunState,
+    processes: Callable[[str], Iterable[int]] = processes_of,
+    controller: Callable[[], str] = platform.node,
+) -> StrayPlays:
+    """Look for plays of a run that has no driver, on this controller."""
+    last = state.resumed[-1] if state.resumed else state.opened
+    where = last.controller if last else ""
+    found = tuple(sorted(processes(state.run)))
+    return StrayPlays(found, "" if found or where == controller() else where)
+
+
+def service_leases(store: Store) -> Iterator[tuple[str, LeaseRow]]:
+    """Yield the valid leases of services with their scopes; a run's own lease excludes nobody."""
+    for scope in store.scopes():
+        if not scope.startswith(OWN_SCOPE):
+            yield from ((scope, row) for row in store.holders(scope))
 
 
 def _no_run(name: str, runs: Sequence[str]) -> InvalidInput:

@@ -244,10 +244,14 @@ class Held(_Event):
 
 
 class Aborted(_Event):
-    """The run ended at a boundary on request; ``left`` describes the hosts as they are."""
+    """The run ended on request; ``left`` describes the hosts as they are.
+
+    ``ended`` are the processes of a dead driver's play that had to be stopped first.
+    """
 
     kind: Literal["aborted"] = "aborted"
     by: str
+    ended: list[int] = Field(default_factory=list)
     left: list[str] = Field(default_factory=list)
     next_commands: list[str] = Field(default_factory=list)
 

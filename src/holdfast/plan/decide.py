@@ -4,7 +4,8 @@ The first rule that applies:
 
 1. Hosts that were in hand when a play failed or was interrupted are observed.
 2. A failure holds the run, or refuses it where nothing was touched yet.
-3. A requested abort ends the run; no play is running at this moment.
+3. A requested abort ends the run, journaled or known to the driver alone; no play is running at
+   this moment.
 4. Before the lease is taken, the standing claims of every service that will be touched are surveyed.
 5. In the first step that has not ended: hosts in hand first (undrained if they were not restarted,
    verified if they were), then the survey, the next batch, and after the last one the sweep.
@@ -128,17 +129,22 @@ Decision = (
 )
 
 
-def decide(plan: Plan, state: RunState, now: datetime) -> Decision:
-    """Return what comes next. The last play of the run, if any, must have ended."""
-    return _observe_or_stop(state) or _before_lease(plan, state) or _next_step(plan, state, now)
+def decide(plan: Plan, state: RunState, now: datetime, stop_by: str = "") -> Decision:
+    """Return what comes next. The last play of the run, if any, must have ended.
+
+    ``stop_by`` requested the driver to stop, whether or not this could be journaled.
+    """
+    stop = _observe_or_stop(state, stop_by)
+    return stop or _before_lease(plan, state) or _next_step(plan, state, now)
 
 
-def _observe_or_stop(state: RunState) -> Decision | None:
+def _observe_or_stop(state: RunState, stop_by: str) -> Decision | None:
     if state.hosts_to_observe:
         return Inspect(state.current_step, "observe", hosts=tuple(sorted(state.hosts_to_observe)))
     if failure := state.failure or _unknown_outcome(state):
         return _stop(failure, state)
-    return Abort(state.abort_request.by) if state.abort_request else None
+    by = state.abort_request.by if state.abort_request else stop_by
+    return Abort(by) if by else None
 
 
 def _stop(failure: Failure, state: RunState) -> Decision:

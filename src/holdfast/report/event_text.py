@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import Literal
 
+from holdfast.engine.lease_keeper import OWN_SCOPE
 from holdfast.journal import events
 from holdfast.model import Json, Outcome
 from holdfast.text import count_of, format_duration, join_names, one_line
@@ -78,7 +79,9 @@ def _(event: events.RunOpened) -> tuple[Tone, str]:
 
 @_describe.register
 def _(event: events.LeaseTaken) -> tuple[Tone, str]:
-    scopes = (f"{scope} (token {token})" for scope, token in event.tokens.items())
+    # A run's own lease is always there.
+    tokens = {name: token for name, token in event.tokens.items() if not name.startswith(OWN_SCOPE)}
+    scopes = (f"{scope} (token {token})" for scope, token in (tokens or event.tokens).items())
     return "dim", f"lease taken: {', '.join(scopes)}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from holdfast.engine.run_lookup import StrayPlays
 from holdfast.journal.run_state import RunState, Status
 from holdfast.report.stop_message import run_title, stop_message
 from holdfast.report.table import columns, cut
@@ -29,8 +30,11 @@ def status_word(state: RunState, *, driven: bool) -> str:
     return str(state.status) if driven or state.status is not Status.RUNNING else "no driver"
 
 
-def run_view(state: RunState, *, driven: bool) -> RenderableType:
-    """Return the state of one run; of one that has stopped, its stop message."""
+def run_view(state: RunState, *, driven: bool, strays: StrayPlays | None = None) -> RenderableType:
+    """Return the state of one run; of one that has stopped, its stop message.
+
+    ``strays`` is what was seen of the plays of a run without a driver.
+    """
     parts: list[RenderableType] = []
     if opened := state.opened:
         parts.append(Text(run_title(state), "bold"))
@@ -39,7 +43,7 @@ def run_view(state: RunState, *, driven: bool) -> RenderableType:
     if status_word(state, driven=driven) == "running":
         parts.append(Text(f"running: holdfast watch {state.run}", "bold blue"))
     else:
-        parts.append(stop_message(state))
+        parts.append(stop_message(state, strays))
     return Group(*parts)
 
 

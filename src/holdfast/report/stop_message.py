@@ -16,6 +16,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from holdfast.engine.hold_report import BY_HAND, hold_message
+from holdfast.engine.run_lookup import StrayPlays
 from holdfast.journal import events
 from holdfast.journal.run_state import RunState, Status
 from holdfast.report.progress import RunProgress
@@ -28,16 +29,29 @@ _Stop = events.Held | events.Aborted | events.RunRefused
 _PURPOSES = {"resume": "to continue", "run": "to try again", "abort": "to give up"}
 
 
-def stop_message(state: RunState) -> RenderableType:
-    """Return the message of a run that has stopped or has no driver any more."""
-    held = hold_message(state)
-    if held is not None and state.status in {Status.HELD, Status.RUNNING}:
+def stop_message(state: RunState, strays: StrayPlays | None = None) -> RenderableType:
+    """Return the message of a run that has stopped or has no driver any more.
+
+    ``strays`` is what was seen of the plays of the latter; without it nothing is said about them.
+    """
+    held = hold_message(state, strays)
+    if held is not None and state.status is Status.HELD:
         return _stopped("HELD", "nothing more is touched", held, state)
+    if held is not None and state.status is Status.RUNNING:
+        return _stopped("HELD", _of_dead_driver(strays), held, state)
     if state.aborted is not None:
         return _stopped("ABORTED", "on request", state.aborted, state)
     if state.refused is not None:
         return _stopped("REFUSED", "nothing was touched", state.refused, state)
     return Text(f"Finished: every step ended well. holdfast report {state.run}", style="green")
+
+
+def _of_dead_driver(strays: StrayPlays | None) -> str:
+    if strays is not None and strays.processes:
+        return "its driver is gone, and its play STILL RUNS"
+    if strays is None or strays.elsewhere:
+        return "its driver is gone"
+    return "its driver is gone, and nothing more is touched"
 
 
 def run_title(state: RunState) -> str:
@@ -69,6 +83,9 @@ def _stopped(status: str, meaning: str, event: _Stop, state: RunState) -> Render
 def _rows(event: _Stop, state: RunState) -> Iterator[tuple[str, Text]]:
     if isinstance(event, events.Aborted):
         yield "requested by", Text(one_line(event.by))
+        if event.ended:
+            pids = ", ".join(map(str, event.ended))
+            yield "ended", Text(f"processes of its play, which outlived its driver: {pids}")
     else:
         if isinstance(event, events.Held) and event.host:
             yield "host", Text(one_line(event.host), style="bold")

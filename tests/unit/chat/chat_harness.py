@@ -30,7 +30,7 @@ from holdfast.model import Holder, Json
 from holdfast.settings import Settings
 from holdfast.store.database import open_store
 from tests.fakes.chat_transport import FakeTransport
-from tests.fakes.fleet import FakeClock, FakeFleet
+from tests.fakes.fleet import FakeClock, FakeFleet, deliver_at_once
 from tests.fakes.play_runner import FakeRunner
 from tests.unit.cli.cli_harness import BLOCKS, HOSTS, claim_group
 from tests.unit.engine.engine_harness import (
@@ -198,6 +198,7 @@ class ChatHarness:
                 holder=lambda run, by, reason: Holder(
                     run, by, reason, "ctl", "boot", process, process
                 ),
+                delivery=deliver_at_once,
                 background=self.clock.background,
             )
         )

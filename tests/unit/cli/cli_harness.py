@@ -20,7 +20,7 @@ from holdfast.model import Json
 from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
 from holdfast.store.database import Store, open_store
-from tests.fakes.fleet import FakeFleet
+from tests.fakes.fleet import FakeFleet, deliver_at_once
 from tests.fakes.play_runner import FakeRunner
 from tests.unit.engine.engine_harness import (
     FakeInventory,
@@ -95,6 +95,7 @@ class InMemoryProject:
             runner=lambda settings: self.runner(self.make_runner(settings)),
             planner=Planner(FakeInventory(self.groups), FakePlaybooks(self.policies), claim_group),
             wait=self.fleet.clock.wait,
+            delivery=deliver_at_once,
             background=self.fleet.clock.background,
         )
 

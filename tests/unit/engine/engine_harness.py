@@ -18,7 +18,7 @@ from holdfast.plan.model import Playbook, SiteInventory
 from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
 from holdfast.store.database import Store, open_store
-from tests.fakes.fleet import FakeFleet
+from tests.fakes.fleet import FakeFleet, deliver_at_once
 from tests.fakes.play_runner import FakeRunner
 
 RUNBOOK = """\
@@ -198,6 +198,7 @@ class EngineHarness:
                 ),
                 driver_gone=self.is_gone,
                 listener=self.notifications.append,
+                delivery=deliver_at_once,
                 background=self.fleet.clock.background,
             )
         )

@@ -216,14 +216,21 @@ def test_a_run_in_its_survey_is_not_resumed(harness: EngineHarness) -> None:
 
     def intrude() -> None:
         if not messages:
-            with pytest.raises(InvalidInput) as caught:
+            with pytest.raises(LeaseHeld) as caught:
                 resume(harness)
             messages.append(caught.value.message)
 
     harness.fleet.clock.on_tick.append(intrude)
 
     assert start(harness).code == 0
-    assert "never held its lease" in messages[0]
+    assert "is driven by ada, process 1 on ctl" in messages[0]
+
+
+def test_a_run_that_died_in_its_survey_is_started_anew(harness: EngineHarness) -> None:
+    assert crash(harness, 2, after=True)
+
+    with pytest.raises(InvalidInput, match="never held its lease"):
+        resume(harness)
 
 
 def test_a_run_is_not_driven_under_a_lease_that_another_process_took_for_it(
