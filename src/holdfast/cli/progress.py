@@ -6,7 +6,7 @@ Both show the same texts. Nothing here decides anything or calls the engine.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -36,6 +36,9 @@ class ProgressDisplay:
 
     def __exit__(self, *_: object) -> None:
         return None
+
+    def catch_up(self, journal: Iterable[Recorded]) -> None:
+        """Take in the events of a run that is resumed: what comes next follows from them."""
 
     def show_event(self, recorded: Recorded) -> None:
         """Show the next event of the journal."""
@@ -107,11 +110,16 @@ class LivePanel(ProgressDisplay):
         )
 
     def __enter__(self) -> Self:
-        self._live.start()
+        self._live.start(refresh=True)  # else its first lines are those from before `catch_up`
         return self
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+
+    def catch_up(self, journal: Iterable[Recorded]) -> None:
+        """Add the events to the panel, and print none of them."""
+        for recorded in journal:
+            self._progress.add(recorded)
 
     def show_event(self, recorded: Recorded) -> None:
         """Add the event to the panel; print it above unless it is a passed gate or an inspection."""

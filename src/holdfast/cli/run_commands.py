@@ -100,8 +100,10 @@ def resume(
     context = context_of(ctx)
     why = require_reason(reason, "resume", example="what was repaired")
     display, engine = _display_and_engine(context, as_json=as_json)
-    found = context.find_run(run)
-    _drive_run(context, engine, display, lambda: engine.resume(found, context.user, why))
+    journal = context.journal(run)
+    display.catch_up(journal)
+    found, known = context.run, journal[-1].seq
+    _drive_run(context, engine, display, lambda: engine.resume(found, context.user, why, known))
 
 
 def abort(

@@ -64,8 +64,10 @@ class Engine:
         self._store.append_guarded(grant, run_opened(plan, holder, now))
         return Driver(self._dependencies, plan, holder, grant=grant).drive()
 
-    def resume(self, run: str, by: str, reason: str) -> RunResult:
+    def resume(self, run: str, by: str, reason: str, known_seq: int | None = None) -> RunResult:
         """Continue a held, aborted or dead run from its journal; repeat nothing that is done.
+
+        The listener gets the events after ``known_seq``, by default those from the resume on.
 
         Raises:
             InvalidInput: there is no such run, it has ended for good, or its hosts are gone.
@@ -94,7 +96,8 @@ class Engine:
         )
         self._store.append_guarded(grant, resumed)
         self._store.append_guarded(grant, ev.LeaseTaken(at=now, tokens=dict(grant.tokens)))
-        driver = Driver(self._dependencies, plan, holder, grant=grant, known_seq=state.seq)
+        known = state.seq if known_seq is None else known_seq
+        driver = Driver(self._dependencies, plan, holder, grant=grant, known_seq=known)
         return driver.drive(notice)
 
     def request_abort(self, run: str, by: str, *, hard: bool = False) -> RunState:
