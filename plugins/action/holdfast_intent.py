@@ -19,6 +19,7 @@ class ActionModule(HoldfastAction):
         "unit": {"type": "str", "required": True},
         "invocation_id": {"type": "str", "default": ""},
         "undo": {"type": "str", "default": ""},
+        "ends_with_restart": {"type": "bool", "default": False},
     }
 
     def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:

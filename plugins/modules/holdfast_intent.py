@@ -10,7 +10,7 @@ options:
   act:
     description: The act that is about to happen.
     type: str
-    choices: [drain, restart, undrain]
+    choices: [drain, restart, undrain, rebalance]
     required: true
   unit:
     description: The unit that it acts on.
@@ -21,9 +21,13 @@ options:
     type: str
     default: ""
   undo:
-    description: The command that undoes the act; shown in the hold message.
+    description: The command that undoes the act; shown in the hold message while the act is in effect.
     type: str
     default: ""
+  ends_with_restart:
+    description: Whether what the act did ends with a restart of the unit, as the drain of a broker does.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""

@@ -104,6 +104,7 @@ class Act(StrEnum):
     DRAIN = "drain"
     RESTART = "restart"
     UNDRAIN = "undrain"
+    REBALANCE = "rebalance"
 
 
 class Phase(StrEnum):

@@ -126,13 +126,19 @@ class Fault:
 
 @dataclass
 class FakeFleet:
-    """Hosts, the faults that will happen to them, and the record of the acts on them."""
+    """Hosts, the faults that will happen to them, and the record of the acts on them.
+
+    ``brokers``: they behave as roles/rabbitmq and its service do, otherwise as roles/nova: a restart ends a drain, the
+    others are proved again just before it, and a doubt gives the host back.
+    """
 
     hosts: dict[str, FakeHost]
+    brokers: bool = False
     clock: FakeClock = field(default_factory=FakeClock)
     faults: list[Fault] = field(default_factory=list)
     history: list[FleetEvent] = field(default_factory=list)
     restart_fails: set[str] = field(default_factory=set)
+    drain_fails: set[str] = field(default_factory=set)
     answer_unknown: set[str] = field(default_factory=set)
     _phases_begun: dict[tuple[str, Phase], int] = field(default_factory=dict)
 
@@ -160,6 +166,7 @@ class FakeFleet:
     def repair(self) -> None:
         """Make every host reachable, started and healthy, as an operator does before a resume."""
         self.restart_fails.clear()
+        self.drain_fails.clear()
         self.answer_unknown.clear()
         for host in self.hosts.values():
             host.reachable = host.healthy = True

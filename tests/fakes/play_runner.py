@@ -185,19 +185,34 @@ class _FakePlay:
         elif phase is Phase.DRAIN:
             self._drain(host)
         elif phase is Phase.RESTART:
+            self._prove_again(host)
             self._restart(host)
         elif phase is Phase.VERIFY:
             self._judge(host, phase, [self._verdict("fake.serves_again", [host], drained=True)])
-        else:
+        elif not (self._fleet.brokers and Phase.VERIFY.value in self._variables["holdfast_phases"]):
             self._undrain(host)
 
     def _drain(self, host: str) -> None:
         self._intend(host, Act.DRAIN, undo=f"fake undrain {host}")
-        changed = not self._fleet.hosts[host].drained_by
+        changed = not self._fleet.hosts[host].drained_by and host not in self._fleet.drain_fails
         if changed:
             self._fleet.hosts[host].drained_by = self._play.run
             self._fleet.record(host, "drain", self._play.run, self._unit)
         self._finish(host, Act.DRAIN, changed=changed)
+        if host in self._fleet.drain_fails:
+            self._undrain(host)
+            raise _Failed(f"`fake drain {host}` ended with status 1; {host} is not drained")
+
+    def _prove_again(self, host: str) -> None:
+        """As roles/rabbitmq does before a restart: a doubt gives the host back."""
+        if not self._fleet.brokers:
+            return
+        others = [name for name in self._fleet.hosts if name not in self._batch]
+        try:
+            self._judge(host, Phase.RESTART, [self._verdict("fake.others_serve", others)])
+        except _Failed:
+            self._undrain(host)
+            raise
 
     def _restart(self, host: str) -> None:
         """Compare and swap: restart the unit only if its InvocationID is the one of the intent (adr/0003)."""
@@ -207,17 +222,22 @@ class _FakePlay:
         if found.invocation_id(self._unit) == expected:
             unit = found.unit(self._unit)
             unit.active, unit.started = host not in self._fleet.restart_fails, unit.started + 1
+            if self._fleet.brokers:
+                found.drained_by = ""  # a boot ends the drain
             self._fleet.record(host, "restart", self._play.run, self._unit)
         if not found.unit(self._unit).active:
             raise _Failed(f"{self._unit} did not start")
         self._finish(host, Act.RESTART)
 
     def _undrain(self, host: str) -> None:
-        if self._fleet.hosts[host].drained_by == self._play.run:
+        """Give back what this run has taken; where nothing is to be given back, that is journaled too."""
+        drained = self._fleet.hosts[host].drained_by == self._play.run
+        if drained or not self._fleet.brokers:
             self._intend(host, Act.UNDRAIN)
+        if drained:
             self._fleet.hosts[host].drained_by = ""
             self._fleet.record(host, "undrain", self._play.run, self._unit)
-        self._finish(host, Act.UNDRAIN)
+        self._finish(host, Act.UNDRAIN, changed=drained)
 
     # --- gates --------------------------------------------------------------------------------
 
@@ -289,7 +309,13 @@ class _FakePlay:
         grant = Grant(self._play.run, self._variables["holdfast_grant"])
         found = self._fleet.hosts[host].invocation_id(self._unit)
         intent = ActIntended(
-            at=self._now, host=host, act=act, unit=self._unit, invocation_id=found, undo=undo
+            at=self._now,
+            host=host,
+            act=act,
+            unit=self._unit,
+            invocation_id=found,
+            undo=undo,
+            ends_with_restart=act is Act.DRAIN and self._fleet.brokers,
         )
         self._journal.append_guarded(grant, intent)
 

@@ -8,11 +8,12 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from holdfast.claims.base import Claim, Parameters
-from holdfast.judges.rabbitmq import cluster, drain, queues, quorum, round_trip
+from holdfast.judges.rabbitmq import cluster, drain, place, queues, quorum, round_trip
 from holdfast.nova_services import RPC_SERVICES, groups_of
 from holdfast.probes.nova.site import QueuesSite
-from holdfast.probes.rabbitmq.cluster import probe_boot, probe_cluster
+from holdfast.probes.rabbitmq.cluster import probe_boot, probe_clients, probe_cluster
 from holdfast.probes.rabbitmq.drain import probe_drain
+from holdfast.probes.rabbitmq.place import probe_place
 from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
 from holdfast.probes.rabbitmq.quorum import probe_quorum
 from holdfast.probes.rabbitmq.round_trip import probe_round_trips
@@ -25,10 +26,32 @@ class NodeParameters(Parameters):
     host: str = ""
 
 
+class PlaceParameters(Parameters):
+    """``unit``: the unit in which the node of the task's host must run."""
+
+    unit: str = "rabbitmq-server"
+
+
+class ClusterParameters(Parameters):
+    """``drained``: the host whose node is in maintenance, so that a command asks it instead of its API."""
+
+    drained: str = ""
+
+
+class WholeParameters(Parameters):
+    """``without``: the host whose node does not count, since it is in maintenance."""
+
+    without: str = ""
+
+
 class QuorumParameters(NodeParameters):
-    """``accepted``: why a person takes the loss of a majority; recorded, and never covers an unknown."""
+    """``accepted``: why a person takes the loss of a majority; recorded, and never covers an unknown.
+
+    ``drained``: the node is in maintenance already, where the broker's own check always passes.
+    """
 
     accepted: str = ""
+    drained: bool = False
 
 
 class RoundTripParameters(Parameters):
@@ -73,7 +96,8 @@ class BaselineParameters(Parameters):
 
 
 _claim = partial(Claim, group=GROUP, needs=RabbitSite.needs())
-_about_cluster = partial(_claim, probe=probe_cluster)
+_about_cluster = partial(_claim, probe=probe_cluster, parameters=ClusterParameters, standing=True)
+_about_clients = partial(_claim, probe=probe_clients)
 _about_depths = partial(
     _claim,
     probe=probe_depths,
@@ -82,9 +106,11 @@ _about_depths = partial(
 )
 
 CLAIMS: tuple[Claim, ...] = (
-    _about_cluster(name="rabbitmq.members_agree", judge=cluster.members_agree, standing=True),
-    _about_cluster(name="rabbitmq.no_alarms", judge=cluster.no_alarms, standing=True),
-    _about_cluster(name="rabbitmq.no_partitions", judge=cluster.no_partitions, standing=True),
+    _about_cluster(
+        name="rabbitmq.members_agree", judge=cluster.members_agree, final=(cluster.ANOTHER_NODE,)
+    ),
+    _about_cluster(name="rabbitmq.no_alarms", judge=cluster.no_alarms),
+    _about_cluster(name="rabbitmq.no_partitions", judge=cluster.no_partitions),
     _claim(
         name="rabbitmq.amqp_round_trip",
         probe=probe_round_trips,
@@ -96,6 +122,7 @@ CLAIMS: tuple[Claim, ...] = (
         name="rabbitmq.quorum_queues_whole",
         probe=probe_queues,
         judge=queues.quorum_queues_whole,
+        parameters=WholeParameters,
         standing=True,
     ),
     _claim(
@@ -109,6 +136,13 @@ CLAIMS: tuple[Claim, ...] = (
         probe=probe_quorum,
         judge=quorum.quorum_holds_without,
         parameters=QuorumParameters,
+    ),
+    _claim(
+        name="rabbitmq.node_is_local",
+        probe=probe_place,
+        judge=place.node_is_local,
+        parameters=PlaceParameters,
+        final=(place.ELSEWHERE,),
     ),
     _claim(
         name="rabbitmq.drained", probe=probe_drain, judge=drain.drained, parameters=NodeParameters
@@ -130,13 +164,13 @@ CLAIMS: tuple[Claim, ...] = (
         judges_history=True,
         parameters=QueueGrowthParameters,
     ),
-    _about_cluster(name="rabbitmq.load_known", judge=cluster.load_known),
-    _about_cluster(
+    _about_clients(name="rabbitmq.load_known", judge=cluster.load_known),
+    _about_clients(
         name="rabbitmq.connections_at_baseline",
         judge=cluster.connections_at_baseline,
         parameters=BaselineParameters,
     ),
-    _about_cluster(
+    _about_clients(
         name="rabbitmq.churn_at_baseline",
         judge=cluster.churn_at_baseline,
         parameters=BaselineParameters,

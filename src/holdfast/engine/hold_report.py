@@ -62,6 +62,9 @@ def hold_message(state: RunState, strays: StrayPlays | None = None) -> Held | No
 def host_states(state: RunState) -> list[str]:
     """Return one sentence for each host in hand, then which hosts are done and which not touched."""
     sentences = [f"{turn.host}: {describe_turn(turn)}" for _, turn in state.in_hand()]
+    given_back = [turn.host for turn in state.step.turns.values() if _given_back(turn)]
+    if given_back:
+        sentences.append(f"drained and given back, not restarted: {join_names(given_back)}")
     if done := state.done():
         sentences.append(f"done and proved healthy: {join_names(done)}")
     if untouched := _untouched(state):
@@ -76,7 +79,7 @@ def next_commands(state: RunState) -> list[str]:
         proceed = BY_HAND
     elif state.grant is None:
         proceed = rerun_command(state)
-    undos = [turn.drain.undo for _, turn in state.in_hand() if turn.drain and turn.drain.undo]
+    undos = [turn.undo for _, turn in state.in_hand() if turn.undo]
     return [proceed, *undos, f"holdfast log {shlex.quote(state.run)}"]
 
 
@@ -101,10 +104,14 @@ def describe_turn(turn: Turn) -> str:
     """Return what this run did to a host in hand, as far as it is known."""
     restarts = [_describe_restart(each.unit, each.happened) for each in turn.restarts.values()]
     parts = restarts or ["not restarted"]
-    if turn.drain is not None:
-        before = "drained before the restart"
-        parts.append(before if turn.restarted else "left drained by this run")
+    if turn.undo:
+        unsure = "a drain was begun, and it is not known whether it is in effect"
+        parts.append("left drained by this run" if turn.drain_seen else unsure)
     return "; ".join(parts)
+
+
+def _given_back(turn: Turn) -> bool:
+    return turn.given_back and not turn.done and not turn.in_hand
 
 
 def _describe_restart(unit: str, happened: bool | None) -> str:
@@ -118,5 +125,7 @@ def _untouched(state: RunState) -> list[str]:
     if plan is None or step.finished:
         return []
     hosts: tuple[str, ...] = getattr(plan.step(step.number), "hosts", ())
-    begun = {turn.host for turn in step.turns.values() if turn.done or turn.in_hand}
+    begun = {
+        turn.host for turn in step.turns.values() if turn.done or turn.in_hand or _given_back(turn)
+    }
     return [host for host in hosts if host not in begun]

@@ -131,7 +131,10 @@ class GateJudged(_Event):
 
 
 class ActIntended(_Event):
-    """Written before an act, in the transaction that proved the lease; ``undo`` is a command."""
+    """Written before an act, in the transaction that proved the lease; ``undo`` is a command.
+
+    ``ends_with_restart``: what the act did is not in effect any more once the unit was restarted.
+    """
 
     kind: Literal["act_intended"] = "act_intended"
     host: str
@@ -139,6 +142,7 @@ class ActIntended(_Event):
     unit: str
     invocation_id: str
     undo: str = ""
+    ends_with_restart: bool = False
 
 
 class ActDone(_Event):

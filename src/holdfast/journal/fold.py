@@ -146,7 +146,7 @@ def _(event: ev.ActIntended, state: RunState) -> None:
     turn = _current(state).turn(event.host)
     turn.done = False
     if event.act is Act.DRAIN:
-        turn.drain = event
+        turn.drain, turn.drain_seen, turn.given_back = event, False, False
     elif event.act is Act.RESTART:
         turn.restarts[event.unit] = Restart(event.unit, event.invocation_id)
         state.done_units.get(event.host, {}).pop(event.unit, None)
@@ -161,9 +161,12 @@ def _(event: ev.ActDone, state: RunState) -> None:
     act.done, act.ended, act.changed = event, event.at, event.changed
     turn = _current(state).turn(event.host)
     if event.act is Act.DRAIN and not event.changed:
-        # It was drained already, not by this run: this run undrains it neither.
+        # It was drained already, not by this run, or the act had no effect: this run undrains nothing.
         turn.drain = None
+    elif event.act is Act.DRAIN:
+        turn.drain_seen = True
     elif event.act is Act.UNDRAIN:
+        turn.given_back = turn.drain is not None and event.changed and not turn.restarts
         turn.drain = None
     elif event.act is Act.RESTART and event.unit in turn.restarts:
         turn.restarts[event.unit].after = event.invocation_id

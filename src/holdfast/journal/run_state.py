@@ -76,10 +76,16 @@ class ActRecord:
 
 @dataclass(slots=True)
 class Turn:
-    """One host's turn within a step. A turn restarts each unit at most once."""
+    """One host's turn within a step. A turn restarts each unit at most once.
+
+    ``drain`` is the intent of a drain that was not undone; ``drain_seen``: that it is in effect was read from the
+    service after the act. ``given_back``: the play that drained it has undrained it, before any restart.
+    """
 
     host: str
     drain: ActIntended | None = None
+    drain_seen: bool = False
+    given_back: bool = False
     restarts: dict[str, Restart] = field(default_factory=dict)
     done: bool = False
 
@@ -92,6 +98,13 @@ class Turn:
     def restarted(self) -> bool:
         """Whether a unit of the host is known to have been restarted."""
         return any(restart.happened for restart in self.restarts.values())
+
+    @property
+    def undo(self) -> str:
+        """The command that undoes the drain, "" where none is in effect."""
+        if self.drain is None or (self.restarted and self.drain.ends_with_restart):
+            return ""
+        return self.drain.undo
 
     @property
     def outcome_unknown(self) -> bool:

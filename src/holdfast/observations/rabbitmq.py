@@ -37,15 +37,19 @@ class ClientLoad(_Schema):
 class NodeView(_Schema):
     """The cluster as one node sees it: members, which of them run, partitions and alarms.
 
-    ``partitions`` are the nodes that this one reports to be cut off from, always empty under
-    Khepri. ``load`` is None where only the command line was asked.
+    ``node`` is the name of the node that answered, "" where it was asked by that name. ``partitions``
+    are the nodes that this one reports to be cut off from, always empty under Khepri.
+    ``maintenance`` are the drained nodes, None where that was not reported. ``load`` is None where
+    it was not asked for, or only the command line was asked.
     """
 
     version: str = ""
+    node: str = ""
     members: frozenset[str]
     running: frozenset[str]
     partitions: frozenset[str] = frozenset()
     alarms: tuple[str, ...] = ()
+    maintenance: frozenset[str] | None = None
     load: ClientLoad | None = None
 
 
@@ -146,11 +150,15 @@ class QuorumState(_Schema):
 
 
 class DrainState(_Schema):
-    """The node of ``host`` as its peers see it: per peer whether in maintenance; connections left."""
+    """The node of ``host`` as its peers see it: per peer whether in maintenance; clients left.
+
+    ``silent``: per peer that did not answer, the cause.
+    """
 
     host: str
     marked: Mapping[str, bool]
     connections: int
+    silent: Mapping[str, str] = {}
 
 
 class BootState(_Schema):
@@ -160,6 +168,19 @@ class BootState(_Schema):
     node: str
     running: bool
     faults: tuple[str, ...] = ()
+
+
+class NodePlace(_Schema):
+    """Where the node of ``host`` runs: ``runs_in`` is the start (InvocationID) that the node's own process reports.
+
+    ``unit_start`` is the present start of ``unit`` on the host. Either is "" where there is none.
+    """
+
+    host: str
+    node: str
+    unit: str
+    runs_in: str
+    unit_start: str
 
 
 class RoundTrip(_Schema):

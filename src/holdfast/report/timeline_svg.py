@@ -20,7 +20,12 @@ from holdfast.text import count_of, format_date_and_clock, format_duration
 LEFT, RIGHT = 224.0, 1104.0  # of the time axis
 _CHARACTER = 6.3  # the width of one, in the texts over the axis
 
-ACTS = {Act.DRAIN: "#f2b84b", Act.RESTART: "#2f66b5", Act.UNDRAIN: "#5fb3b3"}
+ACTS = {
+    Act.DRAIN: "#f2b84b",
+    Act.RESTART: "#2f66b5",
+    Act.UNDRAIN: "#5fb3b3",
+    Act.REBALANCE: "#8c7ac9",
+}
 GATES = {Outcome.PASS: "#bfe3c8", Outcome.FAIL: "#f3b6b1", Outcome.UNKNOWN: "#d9cbe6"}
 VERDICTS = {Outcome.PASS: "#2e8b50", Outcome.FAIL: "#c4342b", Outcome.UNKNOWN: "#7a4fa3"}
 RED = VERDICTS[Outcome.FAIL]

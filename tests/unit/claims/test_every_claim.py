@@ -30,6 +30,7 @@ from holdfast.observations.rabbitmq import (
     ClientLoad,
     ClusterViews,
     DrainState,
+    NodePlace,
     NodeView,
     QueueDepth,
     QueueDepths,
@@ -44,8 +45,9 @@ from holdfast.probes.nova.answers import probe_apis, probe_metadata, probe_peers
 from holdfast.probes.nova.compute import probe_compute_work
 from holdfast.probes.nova.host import probe_unit_log
 from holdfast.probes.nova.services import probe_services
-from holdfast.probes.rabbitmq.cluster import probe_boot, probe_cluster
+from holdfast.probes.rabbitmq.cluster import probe_boot, probe_clients, probe_cluster
 from holdfast.probes.rabbitmq.drain import probe_drain
+from holdfast.probes.rabbitmq.place import probe_place
 from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
 from holdfast.probes.rabbitmq.quorum import probe_quorum
 from holdfast.probes.rabbitmq.round_trip import probe_round_trips
@@ -106,11 +108,22 @@ GOOD_API = ApiReplies(HttpReply(200), HttpReply(200))
 GOOD_METADATA = MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(404))
 LOG = UnitLog("h1", "some.service", "journal", "2026-11-21 00:00:00", 5, {}, "")
 
+VIEWS = Observed(
+    ClusterViews(expected={}, views={}), _cluster("h1"), _cluster("h1", "h2", running="rabbit@h2")
+)
+PLACE = NodePlace(
+    host="h1", node="rabbit@h1", unit="some.service", runs_in="a" * 32, unit_start="a" * 32
+)
+
 OBSERVATIONS: dict[Callable[..., Json], Observed] = {
     probe_unit: Observed(replace(UNIT, load_state="", active_state="", sub_state=""), UNIT, None),
     probe_stop_timeout: Observed(None, StopTimeout("h1", "some.service", 90), None),
-    probe_cluster: Observed(
-        ClusterViews(expected={}, views={}), _cluster("h1"), _cluster("h1", "h2", running="rabbit@h2")
+    probe_cluster: VIEWS,
+    probe_clients: VIEWS,
+    probe_place: Observed(
+        PLACE.model_copy(update={"runs_in": "", "unit_start": ""}),
+        PLACE,
+        PLACE.model_copy(update={"unit_start": "b" * 32}),
     ),
     probe_boot: Observed(
         BootState(host="h1", node="rabbit@h1", running=False),

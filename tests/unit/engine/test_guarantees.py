@@ -218,7 +218,7 @@ def test_a_hold_reports_host_evidence_states_and_next_commands(harness: EngineHa
     assert (held.host, held.step, held.claim, held.code) == ("h2", 1, "fake.serves_again", 4)
     assert "FAIL not_serving: h2 does not serve" in held.evidence
     assert held.left == [
-        "h2: broker was restarted, not yet proved healthy; drained before the restart",
+        "h2: broker was restarted, not yet proved healthy; left drained by this run",
         "done and proved healthy: h1",
         "not touched in step 1: h3",
     ]

@@ -13,14 +13,17 @@ from holdfast.engine.hold_report import hold_message
 from holdfast.errors import InvalidInput, LeaseHeld
 from holdfast.journal.events import (
     AbortRequested,
+    ActIntended,
     BatchStarted,
+    Event,
     InspectionStarted,
     LeaseTaken,
     Observed,
+    Recorded,
     RunOpened,
 )
 from holdfast.journal.run_state import Status
-from holdfast.model import Holder, LeaseMode, Phase
+from holdfast.model import Grant, Holder, LeaseMode, Phase
 from tests.fakes.fleet import Fault
 from tests.unit.engine.engine_harness import DriverKilled, EngineHarness, make_policy
 
@@ -400,3 +403,91 @@ def test_a_host_with_only_one_of_two_units_restarted_holds(harness: EngineHarnes
     assert again.code == 4
     assert again.state.held is not None
     assert "by hand" in again.state.held.evidence
+
+
+# --- brokers: a drain that is not in effect, or is not in effect any more
+
+
+@pytest.fixture
+def brokers(harness: EngineHarness) -> EngineHarness:
+    harness.fleet.brokers = True
+    return harness
+
+
+@pytest.mark.parametrize("given_back", [True, False])
+def test_a_drain_that_was_given_back_by_hand_is_given_back(
+    brokers: EngineHarness, given_back: bool
+) -> None:
+    """The hold itself prints the command; without a word in the journal no resume would ever go on."""
+    brokers.fleet.faults.append(Fault("h1", "unreachable", before=("h1", Phase.RESTART)))
+    ended = start(brokers, ROLL)
+    assert ended.state.held is not None
+    assert ended.state.held.left[0] == "h1: not restarted; left drained by this run"
+    assert "fake undrain h1" in ended.state.held.next_commands
+    brokers.fleet.repair()
+    if given_back:
+        brokers.fleet.hosts["h1"].drained_by = ""
+
+    assert resume(brokers).code == 0
+    assert brokers.restarted() == ["h1", "h2"]
+
+
+def test_a_drain_that_a_restart_ended_is_not_to_be_undone(brokers: EngineHarness) -> None:
+    brokers.fleet.faults.append(Fault("h1", "unhealthy", before=("h1", Phase.VERIFY)))
+
+    held = start(brokers, ROLL).state.held
+
+    assert held is not None
+    assert held.left[0] == "h1: broker was restarted, not yet proved healthy"
+    assert not [command for command in held.next_commands if "undrain" in command]
+
+
+def test_a_drain_that_fails_leaves_nothing_to_undo(brokers: EngineHarness) -> None:
+    brokers.fleet.drain_fails.add("h1")
+
+    held = start(brokers, ROLL).state.held
+
+    assert held is not None
+    assert held.left == ["not touched in step 1: h1, h2"]
+    assert held.evidence == "`fake drain h1` ended with status 1; h1 is not drained"
+    assert not [command for command in held.next_commands if "undrain" in command]
+    brokers.fleet.repair()
+    assert resume(brokers).code == 0
+    assert brokers.restarted() == ["h1", "h2"]
+
+
+def test_a_drain_of_which_no_result_is_known_is_called_so(
+    brokers: EngineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_and_die(grant: Grant, event: Event) -> Recorded:
+        recorded = brokers.store.append_guarded(grant, event)
+        if isinstance(event, ActIntended):
+            raise DriverKilled
+        return recorded
+
+    monkeypatch.setattr(brokers.crashing_store, "append_guarded", write_and_die)
+    with pytest.raises(DriverKilled):
+        start(brokers, ROLL)
+
+    message = hold_message(brokers.engine().state(brokers.store.runs()[0]))
+    assert message is not None
+    assert message.left[0] == (
+        "h1: not restarted; a drain was begun, and it is not known whether it is in effect"
+    )
+    assert "fake undrain h1" in message.next_commands
+
+
+def test_a_doubt_just_before_the_restart_gives_the_host_back(brokers: EngineHarness) -> None:
+    """Seen: one broker froze while another was drained, which was restarted beside it."""
+    brokers.fleet.faults.append(Fault("h2", "unknown", before=("h1", Phase.RESTART)))
+
+    held = start(brokers, ROLL).state.held
+
+    assert held is not None
+    assert held.claim == "fake.others_serve"
+    assert held.left == ["drained and given back, not restarted: h1", "not touched in step 1: h2"]
+    assert brokers.restarted() == []
+    assert brokers.fleet.hosts["h1"].drained_by == ""
+    brokers.fleet.repair()
+    assert resume(brokers).code == 0
+    assert brokers.restarted() == ["h1", "h2"]

@@ -172,7 +172,7 @@ def test_a_hard_stop_ends_the_play_and_observes_the_host(harness: EngineHarness)
     assert [(o.host, o.invocation_id) for o in observed] == [("h1", "h1-broker-2")]
     assert ended.state.aborted is not None
     assert ended.state.aborted.left[0] == (
-        "h1: broker was restarted, not yet proved healthy; drained before the restart"
+        "h1: broker was restarted, not yet proved healthy; left drained by this run"
     )
 
 

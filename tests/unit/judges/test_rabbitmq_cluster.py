@@ -16,8 +16,16 @@ from holdfast.judges.rabbitmq.cluster import (
     no_partitions,
 )
 from holdfast.judges.rabbitmq.drain import drained
+from holdfast.judges.rabbitmq.place import node_is_local
 from holdfast.model import Outcome, Unanswered, Verdict
-from holdfast.observations.rabbitmq import BootState, ClientLoad, ClusterViews, DrainState, NodeView
+from holdfast.observations.rabbitmq import (
+    BootState,
+    ClientLoad,
+    ClusterViews,
+    DrainState,
+    NodePlace,
+    NodeView,
+)
 from tests.unit.judges.verdicts import cases, outcome_and_reason
 
 Judge = Callable[..., Verdict]
@@ -79,12 +87,33 @@ def test_members_agree_names_which_view_misses_a_node() -> None:
     assert verdict.message == "ctl2 not running in the view of ctl1, ctl3"
 
 
-def test_a_silent_node_that_runs_may_be_drained() -> None:
-    verdict = members_agree("c", cluster(ctl2=SILENT))
+def test_a_silent_node_is_called_drained_only_where_others_report_it() -> None:
+    """A refused connection alone is no drain: pause_minority stops a broker too."""
+    sees_drain = view().model_copy(update={"maintenance": nodes("2")})
+    verdict = members_agree("c", cluster(ctl2=SILENT, ctl3=sees_drain))
     assert verdict.message.endswith(
-        "Peers see ctl2 running, so it may still be drained;"
-        " `rabbitmq-upgrade revive` on that host ends a drain"
+        "ctl2 is drained in the view of ctl3; to end that, on ctl2: rabbitmq-upgrade -n rabbit@ctl2 revive"
     )
+    for maintenance in (None, nodes("")):
+        known = view().model_copy(update={"maintenance": maintenance})
+        message = members_agree("c", cluster(ctl1=known, ctl2=SILENT, ctl3=known)).message
+        assert "drained" not in message
+        assert "revive" not in message
+        assert "ctl1, ctl3 see ctl2 running" in message
+
+
+@pytest.mark.parametrize("running", ["123", "23"])
+def test_another_node_at_a_host_s_address_is_a_fault_of_the_inventory(running: str) -> None:
+    exchanged = {
+        host: view(running=running).model_copy(update={"node": f"rabbit@{other}"})
+        for host, other in (("ctl1", "ctl2"), ("ctl2", "ctl1"), ("ctl3", "ctl3"))
+    }
+    verdict = members_agree("c", cluster(**exchanged))
+    assert outcome_and_reason(verdict) == ("FAIL", "another_node")
+    assert (
+        "rabbit@ctl2 answers at the address of ctl1, whose node is rabbit@ctl1" in verdict.message
+    )
+    assert "ctl3" not in verdict.message
 
 
 def test_where_no_node_answers_no_drain_is_suspected() -> None:
@@ -132,6 +161,37 @@ def test_booted(running: bool, faults: tuple[str, ...], outcome: str, reason: st
 def test_drained(marked: Mapping[str, bool], connections: int, outcome: str, reason: str) -> None:
     state = DrainState(host="ctl1", marked=marked, connections=connections)
     assert outcome_and_reason(drained("c", state)) == (outcome, reason)
+
+
+@pytest.mark.parametrize(
+    ("marked", "outcome"), [({"ctl2": True}, "UNKNOWN"), ({"ctl2": False}, "FAIL"), ({}, "UNKNOWN")]
+)
+def test_a_silent_peer_is_a_doubt_about_a_drain(marked: Mapping[str, bool], outcome: str) -> None:
+    """Seen: one broker froze while another was drained, and the drained one was restarted beside it."""
+    silent = {"ctl3": "ctl3's management API gave no answer"}
+    state = DrainState(host="ctl1", marked=marked, connections=0, silent=silent)
+    assert drained("c", state).outcome == outcome
+
+
+PLACES = [
+    ("the same start", "abc", "abc", "PASS", "local"),
+    ("another host's unit", "abc", "def", "FAIL", "elsewhere"),
+    ("the unit does not run here", "abc", "", "FAIL", "elsewhere"),
+    ("the node does not know", "", "abc", "UNKNOWN", "not_reported"),
+    ("neither is known", "", "", "UNKNOWN", "not_reported"),
+]
+
+
+@pytest.mark.parametrize(("runs_in", "unit_start", "outcome", "reason"), cases(PLACES))
+def test_node_is_local(runs_in: str, unit_start: str, outcome: str, reason: str) -> None:
+    place = NodePlace(
+        host="ctl2",
+        node="rabbit@ctl2",
+        unit="rabbitmq-server",
+        runs_in=runs_in,
+        unit_start=unit_start,
+    )
+    assert outcome_and_reason(node_is_local("c", place)) == (outcome, reason)
 
 
 def counted(*loads: ClientLoad | Unanswered | None) -> ClusterViews:

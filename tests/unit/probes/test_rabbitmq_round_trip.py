@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 
 import pytest
 
@@ -43,6 +44,17 @@ def test_a_message_goes_through_and_its_queue_is_deleted() -> None:
         assert trip(broker.port).ok
         assert broker.methods[-4:] == [amqp.CONSUME, amqp.CANCEL, amqp.DELETE, amqp.CLOSE]
         assert broker.published.startswith(b"holdfast.round-trip.ctl1.")
+
+
+def test_a_connection_that_an_alarm_keeps_has_our_name_and_a_heartbeat_that_ends_it() -> None:
+    with running_broker({amqp.PUBLISH: amqp.block_publishers}) as broker:
+        trip(broker.port, rabbitmq_answer_seconds=0.3)
+        assert (
+            b"connection_nameS\x00\x00\x00\x14holdfast: round trip"
+            in broker.arguments[amqp.START_OK]
+        )
+        *_, heartbeat = struct.unpack(">HIH", broker.arguments[amqp.TUNE_OK])
+    assert heartbeat / 2 > 0.3  # how often a broker sends one: never while an answer is awaited
 
 
 ENDS = [

@@ -9,6 +9,8 @@ from holdfast.evidence import CHURN, CONNECTIONS, HEALTHY
 from holdfast.model import Json, Outcome, Verdict
 from holdfast.observations.rabbitmq import BootState, ClientLoad, ClusterViews, NodeView
 
+ANOTHER_NODE = "another_node"
+
 
 def members_agree(claim: str, cluster: ClusterViews) -> Verdict:
     """PASS where in every node's own view the running members are exactly the inventory's group.
@@ -16,12 +18,19 @@ def members_agree(claim: str, cluster: ClusterViews) -> Verdict:
     Every node is asked: one that knows only itself would pass every check of quorum (RabbitMQ, "Clustering and
     Network Partitions"; observed on 3.10.8). Not running in any one view fails, even where another node is silent.
     """
+    facts = _host_facts(cluster)
+    evidence = {"views": _views(cluster), "unanswered": dict(cluster.silent)}
+    if strangers := _strangers(cluster):
+        message = "; ".join(
+            f"{node} answers at the address of {host}, whose node is {cluster.expected[host]}"
+            for host, node in strangers.items()
+        )
+        message += "; compare their ansible_host and rabbitmq_node_name in the inventory"
+        return Verdict(claim, Outcome.FAIL, ANOTHER_NODE, message, evidence)
     faults: dict[tuple[str, str], list[str]] = {}
     for host, view in cluster.answered.items():
         for fault in _faults(cluster, view):
             faults.setdefault(fault, []).append(host)
-    facts = _host_facts(cluster)
-    evidence = {"views": _views(cluster), "unanswered": dict(cluster.silent)}
     if faults:
         reason = next(iter(faults))[0]
         message = "; ".join(
@@ -161,6 +170,15 @@ def churn_at_baseline(
     return Verdict(claim, Outcome.PASS, "at_baseline", message, evidence)
 
 
+def _strangers(cluster: ClusterViews) -> dict[str, str]:
+    """Return, per host at whose address another node answers, that node: addresses exchanged in the inventory."""
+    return {
+        host: view.node
+        for host, view in cluster.answered.items()
+        if view.node and view.node != cluster.expected[host]
+    }
+
+
 def _faults(cluster: ClusterViews, view: NodeView) -> Iterator[tuple[str, str]]:
     """Yield how one view differs from the inventory: reason code and text, the worst first."""
     expected = frozenset(cluster.expected.values())
@@ -192,22 +210,27 @@ def _incomplete(
 ) -> Verdict:
     """Return UNKNOWN, with every cause, where no fault was found and a node did not answer.
 
-    A drained node closes its management API and still runs. The message names that as a possible cause, because it
-    is easily taken for a firewall (seen on 3.10.8).
+    A drained node closes its management API and still runs; that is easily taken for a firewall (seen on 3.10.8). But a
+    node that refuses connections need not be drained: ``pause_minority`` stops its broker as well. So the message
+    says that it is drained only where other nodes report so.
     """
     message = "; ".join(cluster.silent.values()) or "the inventory has no broker"
-    views = list(cluster.answered.values())
-    running = [
-        host
-        for host in cluster.silent
-        if views and all(cluster.expected[host] in view.running for view in views)
-    ]
-    if running:
-        message += (
-            f". Peers see {', '.join(running)} running, so it may still be drained;"
-            " `rabbitmq-upgrade revive` on that host ends a drain"
-        )
+    message += "".join(_what_peers_see(cluster, host) for host in cluster.silent)
     return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence, facts or {})
+
+
+def _what_peers_see(cluster: ClusterViews, host: str) -> str:
+    """Return what the nodes that answered report of a silent one."""
+    views, node = cluster.answered, cluster.expected[host]
+    drained = [peer for peer, view in views.items() if node in (view.maintenance or ())]
+    if drained:
+        return (
+            f". {host} is drained in the view of {', '.join(drained)};"
+            f" to end that, on {host}: rabbitmq-upgrade -n {node} revive"
+        )
+    if views and all(node in view.running for view in views.values()):
+        return f". {', '.join(views)} see {host} running: the node is up, and its management API does not answer"
+    return ""
 
 
 def _views(cluster: ClusterViews) -> dict[str, Json]:

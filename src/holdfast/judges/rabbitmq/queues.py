@@ -21,14 +21,20 @@ TOO_FEW_SAMPLES = "too_few_samples"
 SAMPLES = 3  # of waiting messages; with two, a burst would count as growth
 
 
-def quorum_queues_whole(claim: str, queues: QueuePlacements) -> Verdict:
-    """PASS where every quorum queue and stream has a leader and all its members online."""
+def quorum_queues_whole(claim: str, queues: QueuePlacements, without: str = "") -> Verdict:
+    """PASS where every quorum queue and stream has a leader and all its members online.
+
+    A node in maintenance (``without``) is left out: its members are stopped. A queue that has no other member is
+    left to ``quorum_holds_without``.
+    """
+    apart = frozenset({queues.expected[without]} if without else ())
     replicated = [each for each in queues.placements if each.replicated]
     unreported = [each for each in replicated if each.members is None or each.online is None]
-    faults = [f"no leader: {each}" for each in replicated if not each.leader]
+    asked = [each for each in replicated if each.members is None or each.members - apart]
+    faults = [f"no leader: {each}" for each in asked if not each.leader or each.leader in apart]
     offline: dict[str, list[QueuePlacement]] = {}
-    for each in replicated:
-        if nodes := (each.members or frozenset()) - (each.online or frozenset()):
+    for each in asked:
+        if nodes := (each.members or frozenset()) - (each.online or frozenset()) - apart:
             hosts = ", ".join(sorted(queues.host_of(node) for node in nodes))
             offline.setdefault(hosts, []).append(each)
     faults += [

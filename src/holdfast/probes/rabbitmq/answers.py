@@ -68,8 +68,9 @@ class Totals(_Answer):
 
 
 class Overview(_Answer):
-    """A node's version and its statistics of the cluster."""
+    """A node's name and version, and its statistics of the cluster."""
 
+    node: str = ""
     rabbitmq_version: str = Field(min_length=1)
     churn_rates: Churn | None = None
     object_totals: Totals | None = None
@@ -128,6 +129,8 @@ class Connection(_Answer):
 
     node: str | None = None
     state: str | None = None
+    type: str | None = None
+    user_provided_name: str | None = None
 
 
 class Version(_Answer):
@@ -161,6 +164,12 @@ class NodeStatus(_Answer):
     totals: NodeTotals
 
 
+class Evaluated(_Answer):
+    """What ``rabbitmqctl eval`` prints of a binary."""
+
+    value: str
+
+
 CHECK = TypeAdapter[Json](ToolCheck)
 
 
@@ -189,6 +198,7 @@ BY_PATH: Mapping[str, TypeAdapter[Json]] = {
 BY_COMMAND: Mapping[str, TypeAdapter[Json]] = {
     "cluster_status": TypeAdapter(ClusterStatus),
     "status": TypeAdapter(NodeStatus),
+    "eval": TypeAdapter(Evaluated),
     "list_vhosts": _SOME_NAMED,
     "list_queues": _QUEUES,
 }

@@ -4,21 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from holdfast.model import Json
+from holdfast.model import Json, Unanswered
 from holdfast.observations.rabbitmq import BootState, ClientLoad, ClusterViews, NodeView
 from holdfast.probes.base import ProbeContext, ask_all, or_unanswered
 from holdfast.probes.rabbitmq import commands, management
-from holdfast.probes.rabbitmq.management import NODES, OVERVIEW
-from holdfast.probes.rabbitmq.site import Broker, broker_of, brokers_of, expected
+from holdfast.probes.rabbitmq.management import CONNECTIONS, NODES, OVERVIEW, client_count
+from holdfast.probes.rabbitmq.site import Broker, Brokers, broker_of, brokers_of, expected
 
 ALARMS = "health/checks/alarms"
 VHOSTS_UP = "health/checks/virtual-hosts"
 
 
-def probe_cluster(context: ProbeContext) -> ClusterViews:
-    """Return every node's own view, or why there is none; raises nothing for a silent node."""
+def probe_cluster(context: ProbeContext, drained: str = "") -> ClusterViews:
+    """Return every node's own view, or why there is none; raises nothing for a silent node.
+
+    ``drained``: the host whose node is known to be in maintenance, so that its API is off; a command asks it.
+
+    Raises:
+        InvalidInput: ``drained`` is no broker of the inventory.
+    """
     brokers = brokers_of(context)
-    views = ask_all(brokers, lambda broker: or_unanswered(_view, broker))
+    apart = broker_of(brokers, drained) if drained else None
+    ask = {host: view_by_command if each is apart else _view for host, each in brokers.items()}
+    views = ask_all(brokers, lambda broker: or_unanswered(ask[broker.host], broker))
+    return ClusterViews(expected=expected(brokers), views=_with_maintenance(brokers, views))
+
+
+def probe_clients(context: ProbeContext) -> ClusterViews:
+    """Return every node's own view with its count of clients, or why there is none.
+
+    The list of all connections is long on a large site, so only claims about clients ask for it.
+    """
+    brokers = brokers_of(context)
+    views = ask_all(brokers, lambda broker: or_unanswered(_view_with_load, broker))
     return ClusterViews(expected=expected(brokers), views=views)
 
 
@@ -51,7 +69,32 @@ def view_by_command(broker: Broker) -> NodeView:
         running=frozenset(status["running_nodes"]),
         partitions=frozenset(partitions.get(broker.node, ())),
         alarms=_alarms(status["alarms"]),
+        maintenance=commands.maintenance_in(status),
     )
+
+
+def _with_maintenance(
+    brokers: Brokers, views: Mapping[str, NodeView | Unanswered]
+) -> Mapping[str, NodeView | Unanswered]:
+    """Add which nodes are drained, where one is silent and an answer lacks that: the API of 3.10 does not report it."""
+    answered = {host: view for host, view in views.items() if isinstance(view, NodeView)}
+    lacking = [host for host, view in answered.items() if view.maintenance is None]
+    if not lacking or len(answered) == len(views):
+        return views
+    asked = or_unanswered(commands.cluster_status, brokers[lacking[0]])
+    if isinstance(asked, Unanswered):
+        return views
+    drained = {"maintenance": commands.maintenance_in(asked)}
+    return {**views, lacking[0]: answered[lacking[0]].model_copy(update=drained)}
+
+
+def _view_with_load(broker: Broker) -> NodeView:
+    view = _view(broker)
+    if not broker.site.rabbitmq_management_enabled:
+        return view
+    answers = management.ask(broker, OVERVIEW, CONNECTIONS)
+    load = _load(answers[OVERVIEW], client_count(answers[CONNECTIONS]))
+    return view.model_copy(update={"load": load})
 
 
 def _view(broker: Broker) -> NodeView:
@@ -62,12 +105,21 @@ def _view(broker: Broker) -> NodeView:
     own = members.get(broker.node, {})
     return NodeView(
         version=answers[OVERVIEW].get("rabbitmq_version", ""),
+        node=answers[OVERVIEW].get("node", ""),
         members=frozenset(members),
         running=frozenset(name for name, each in members.items() if each.get("running")),
         partitions=frozenset(own.get("partitions") or ()),
         alarms=_alarms(answers[ALARMS].get("alarms") or ()) or _unnamed_alarm(answers[ALARMS]),
-        load=_load(answers[OVERVIEW]),
+        maintenance=_maintenance(members),
     )
+
+
+def _maintenance(members: Mapping[str, Mapping[str, Json]]) -> frozenset[str] | None:
+    """Return the drained nodes, None where the API does not report them for every node that runs."""
+    running = {name: each for name, each in members.items() if each.get("running")}
+    if any("being_drained" not in each for each in running.values()):
+        return None
+    return frozenset(name for name, each in running.items() if each["being_drained"])
 
 
 def _alarms(alarms: Iterable[Mapping[str, Json]]) -> tuple[str, ...]:
@@ -79,14 +131,14 @@ def _unnamed_alarm(check: Mapping[str, Json]) -> tuple[str, ...]:
     return () if check.get("status") == "ok" else (str(check.get("reason", "unnamed alarm")),)
 
 
-def _load(overview: Mapping[str, Json]) -> ClientLoad | None:
+def _load(overview: Mapping[str, Json], connections: int) -> ClientLoad | None:
     churn, totals = overview.get("churn_rates") or {}, overview.get("object_totals") or {}
     rates = [
         churn.get(f"connection_{what}_details", {}).get("rate") for what in ("created", "closed")
     ]
     if None in rates or "connections" not in totals:
         return None
-    return ClientLoad(connections=totals["connections"], churn=sum(rates))
+    return ClientLoad(connections=connections, churn=sum(rates))
 
 
 def _boot_by_http(broker: Broker) -> tuple[bool, list[str]]:

@@ -30,13 +30,24 @@ def cluster_status(broker: Broker) -> Json:
 
 def in_maintenance(broker: Broker, node: str) -> bool:
     """Return whether ``node`` is in maintenance mode, as the broker sees it."""
-    reported = cluster_status(broker).get("maintenance_status", {})
-    return _MAINTENANCE in reported.get(node, "")
+    return node in maintenance_in(cluster_status(broker))
+
+
+def maintenance_in(status: Json) -> frozenset[str]:
+    """Return the nodes that are in maintenance mode by this ``cluster_status``."""
+    reported = status.get("maintenance_status", {})
+    return frozenset(node for node, text in reported.items() if _MAINTENANCE in text)
 
 
 def node_status(broker: Broker) -> Json:
     """Return the node's status: ``is_under_maintenance``, ``totals`` and more."""
     return _ctl(broker, "status")
+
+
+def unit_start(broker: Broker) -> str:
+    """Return the InvocationID that the node's own process has from systemd (systemd.exec(5)), "" without one."""
+    asked = 'list_to_binary(os:getenv("INVOCATION_ID", "")).'
+    return str(_ctl(broker, "eval", asked)["value"])
 
 
 def list_queues(broker: Broker, vhost: str, *columns: str) -> list[Json]:

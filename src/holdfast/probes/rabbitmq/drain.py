@@ -2,68 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from functools import partial
 
-from holdfast.errors import CannotTell
 from holdfast.model import Json, Unanswered
 from holdfast.observations.rabbitmq import DrainState
-from holdfast.probes.base import ProbeContext, ask_all, first_answer, or_unanswered
+from holdfast.probes.base import ProbeContext, ask_all, or_unanswered
 from holdfast.probes.rabbitmq import commands, management
-from holdfast.probes.rabbitmq.management import NODES
-from holdfast.probes.rabbitmq.site import Broker, Brokers, broker_of, brokers_of
+from holdfast.probes.rabbitmq.management import CONNECTIONS, NODES, client_count
+from holdfast.probes.rabbitmq.site import Broker, broker_of, brokers_of
 
-CONNECTIONS = "connections?columns=node,state"
+_Answer = tuple[bool, int]  # in maintenance, and how many clients it still has
 
 
 def probe_drain(context: ProbeContext, host: str) -> DrainState:
-    """Return the maintenance mode and the connections of a node; a drained node's own API is off.
+    """Return the maintenance mode and the clients of a node in the view of every peer, and why a peer has none.
+
+    A drained node's own API is off; in a cluster of one the node itself is asked, by command.
 
     ``host``: whose node; "" for the task's host.
 
     Raises:
-        CannotTell: no peer answers.
+        CannotTell: the node is alone and does not answer.
         InvalidInput: ``host`` is no broker of the inventory.
     """
     brokers = brokers_of(context)
     broker = broker_of(brokers, host or context.host)
     peers = {peer: each for peer, each in brokers.items() if each is not broker}
-    by_http = {h: peer for h, peer in peers.items() if peer.site.rabbitmq_management_enabled}
-    found = _ask_by_http(broker.node, by_http) if by_http else _ask_by_command(broker, peers)
-    marked, connections = found
-    return DrainState(host=broker.host, marked=marked, connections=connections)
-
-
-def _ask_by_http(node: str, peers: Brokers) -> tuple[dict[str, bool], int]:
-    """Ask all peers; a command adds the maintenance mode where no API has it, as in 3.10."""
-    asked = ask_all(peers, partial(or_unanswered, lambda p: management.ask(p, NODES, CONNECTIONS)))
-    causes = [each.cause for each in asked.values() if isinstance(each, Unanswered)]
-    found = {peer: each for peer, each in asked.items() if not isinstance(each, Unanswered)}
-    if not found:
-        raise CannotTell("; ".join(causes))
-    marked = {}
-    for peer, answers in found.items():
-        entry: Json = next((each for each in answers[NODES] if each["name"] == node), {})
-        if "being_drained" in entry:
-            marked[peer] = bool(entry["being_drained"])
-    if not marked:
-        peer = next(iter(found))
-        marked = {peer: commands.in_maintenance(peers[peer], node)}
-    return marked, max(_connections_on(node, each[CONNECTIONS]) for each in found.values())
-
-
-def _ask_by_command(broker: Broker, peers: Brokers) -> tuple[dict[str, bool], int]:
-    """Ask one peer, or the node itself in a cluster of one; the node counts its connections."""
-    status = commands.node_status(broker)
-    connections = status["totals"]["connection_count"]
     if not peers:
-        return {broker.host: bool(status["is_under_maintenance"])}, connections
-    peer, marked = first_answer(peers, lambda p: commands.in_maintenance(p, broker.node))
-    return {peer: marked}, connections
+        status = commands.node_status(broker)
+        marked = bool(status["is_under_maintenance"])
+        return _state(broker, {broker.host: (marked, status["totals"]["connection_count"])})
+    return _state(broker, ask_all(peers, partial(or_unanswered, partial(_ask, broker))))
 
 
-def _connections_on(node: str, connections: Iterable[Mapping[str, Json]]) -> int:
-    """Count a node's connections but for closed ones, which stay in the list for up to 30 s."""
-    return sum(
-        1 for each in connections if each.get("node") == node and each.get("state") != "closed"
+def _ask(broker: Broker, peer: Broker) -> _Answer:
+    """Ask one peer; a command adds the maintenance mode where its API does not report it, as in 3.10."""
+    if not peer.site.rabbitmq_management_enabled:
+        connections = commands.node_status(broker)["totals"]["connection_count"]
+        return commands.in_maintenance(peer, broker.node), connections
+    answers = management.ask(peer, NODES, CONNECTIONS)
+    entry: Json = next((each for each in answers[NODES] if each["name"] == broker.node), {})
+    reported = entry.get("being_drained")
+    marked = commands.in_maintenance(peer, broker.node) if reported is None else bool(reported)
+    return marked, client_count(answers[CONNECTIONS], broker.node)
+
+
+def _state(broker: Broker, asked: dict[str, _Answer | Unanswered]) -> DrainState:
+    found = {host: each for host, each in asked.items() if not isinstance(each, Unanswered)}
+    return DrainState(
+        host=broker.host,
+        marked={host: marked for host, (marked, _) in found.items()},
+        connections=max((count for _, count in found.values()), default=0),
+        silent={host: each.cause for host, each in asked.items() if isinstance(each, Unanswered)},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import httpx
 
@@ -12,13 +12,14 @@ from holdfast.errors import CannotTell
 from holdfast.model import Json
 from holdfast.probes.base import require_shape
 from holdfast.probes.rabbitmq.answers import BY_PATH
-from holdfast.probes.rabbitmq.site import Broker
+from holdfast.probes.rabbitmq.site import OWN_CONNECTIONS, Broker
 
 FAILED_CHECK = 503  # the status of a /api/health/checks that did not pass
 
 # Paths that more than one probe asks.
 NODES = "nodes?columns=name,running,being_drained,partitions"
-OVERVIEW = "overview?columns=rabbitmq_version,churn_rates,object_totals"
+OVERVIEW = "overview?columns=node,rabbitmq_version,churn_rates,object_totals"
+CONNECTIONS = "connections?columns=node,state,type,user_provided_name"
 
 
 def ask(broker: Broker, *paths: str) -> Mapping[str, Json]:
@@ -41,6 +42,22 @@ def ask(broker: Broker, *paths: str) -> Mapping[str, Json]:
         trust_env=False,
     ) as client:
         return {path: _get(client, broker, path) for path in paths}
+
+
+def client_count(connections: Iterable[Mapping[str, Json]], node: str = "") -> int:
+    """Return how many of the connections are clients, of one node or of the whole cluster.
+
+    Left out: closed ones, which stay in the list for up to 30 s; ``direct`` ones, which links of federation and shovels
+    have inside the broker; and those of our own gates, told by the name they give themselves.
+    """
+    return sum(
+        1
+        for each in connections
+        if (not node or each.get("node") == node)
+        and each.get("state") != "closed"
+        and each.get("type") != "direct"
+        and not str(each.get("user_provided_name") or "").startswith(OWN_CONNECTIONS)
+    )
 
 
 def _get(client: httpx.Client, broker: Broker, path: str) -> Json:

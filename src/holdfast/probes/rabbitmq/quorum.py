@@ -15,24 +15,25 @@ from holdfast.probes.rabbitmq.site import Broker, broker_of, brokers_of
 CRITICAL = "health/checks/node-is-quorum-critical"
 
 
-def probe_quorum(context: ProbeContext, host: str) -> QuorumState:
+def probe_quorum(context: ProbeContext, host: str, drained: bool = False) -> QuorumState:
     """Return all that has to be known before a node may be stopped, asked at the same time.
 
-    ``host``: whose node; "" for the task's host.
+    ``host``: whose node; "" for the task's host. ``drained``: it is in maintenance, so a command asks it instead of its
+    API, and the broker's own check, which always passes then, is not made.
 
     Raises:
         InvalidInput: ``host`` is no broker of the inventory.
     """
     broker = broker_of(brokers_of(context), host or context.host)
     with ThreadPoolExecutor() as pool:
-        cluster = pool.submit(probe_cluster, context)
+        cluster = pool.submit(probe_cluster, context, broker.host if drained else "")
         queues = pool.submit(or_unanswered, probe_queues, context)
-        critical = pool.submit(or_unanswered, _critical, broker)
+        critical = None if drained else pool.submit(or_unanswered, _critical, broker)
     return QuorumState(
         host=broker.host,
         cluster=cluster.result(),
         queues=queues.result(),
-        critical=critical.result(),
+        critical=critical.result() if critical else (),
     )
 
 

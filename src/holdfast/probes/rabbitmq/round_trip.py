@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import socket
 import ssl
 import time
@@ -16,7 +17,7 @@ from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 from holdfast.errors import InvalidInput
 from holdfast.observations.rabbitmq import RoundTrip, RoundTrips
 from holdfast.probes.base import ProbeContext, ask_all
-from holdfast.probes.rabbitmq.site import GROUP, Broker, brokers_of
+from holdfast.probes.rabbitmq.site import GROUP, OWN_CONNECTIONS, Broker, brokers_of
 
 PREFIX = "holdfast.round-trip."
 
@@ -96,6 +97,12 @@ class _Trip:
         channel.queue_delete(self._name)
 
     def _connection(self) -> Any:
+        """Return the connection, not yet open.
+
+        While an alarm is in effect the broker reads nothing more from a connection that has published, so it does not
+        notice that we close it. Only its own heartbeat, which it cannot send any more, ends such a connection (seen on
+        3.10.8). The heartbeat is so long that none comes while an answer is awaited: it would count as one.
+        """
         site = self._site
         tls = {
             "server_hostname": site.rabbitmq_tls_name or self._broker.address,
@@ -112,6 +119,8 @@ class _Trip:
             read_timeout=self._timeout,
             write_timeout=self._timeout,
             on_blocked=self._on_blocked,
+            client_properties={"connection_name": f"{OWN_CONNECTIONS}round trip"},
+            heartbeat=2 * math.ceil(self._timeout) + 2,
         )
 
     def _on_blocked(self, _: str) -> None:

@@ -14,6 +14,7 @@ from holdfast.errors import InvalidInput
 from holdfast.probes.base import ProbeContext, Shell, SiteVariables
 
 GROUP = "rabbitmq"
+OWN_CONNECTIONS = "holdfast: "  # how the names begin that connections of our gates give themselves
 
 
 class RabbitSite(SiteVariables):

@@ -86,7 +86,10 @@ NORMAL: Script = {
 
 
 class ScriptedBroker:
-    """Serves one connection after another until closed; ``methods`` keeps what it was sent."""
+    """Serves one connection after another until closed.
+
+    ``methods`` keeps what it was sent, ``arguments`` the newest of each.
+    """
 
     def __init__(self, script: Script, greeting: bool) -> None:
         self._script, self._greeting = {**NORMAL, **script}, greeting
@@ -95,6 +98,7 @@ class ScriptedBroker:
         self.published = b""
         self.properties = b""
         self.methods: list[Method] = []
+        self.arguments: dict[Method, bytes] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
@@ -143,6 +147,7 @@ class ScriptedBroker:
             return b""
         code = struct.unpack(">HH", payload[:4])
         self.methods.append(code)
+        self.arguments[code] = payload[4:]
         # A published message is answered when its body has come.
         return b"" if code == PUBLISH else self._script.get(code, no_answer)(self)
 

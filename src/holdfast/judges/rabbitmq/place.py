@@ -1,0 +1,33 @@
+"""Judge whether a node runs on the host that the inventory says."""
+
+from __future__ import annotations
+
+from holdfast.model import Outcome, Verdict
+from holdfast.observations.rabbitmq import NodePlace
+
+ELSEWHERE = "elsewhere"
+
+
+def node_is_local(claim: str, place: NodePlace) -> Verdict:
+    """PASS where the node of this host's name runs in this host's unit.
+
+    A drain goes to a node by its name and a restart to a unit by its host's address. Where the inventory has two
+    addresses exchanged, one would be drained and another restarted.
+    """
+    evidence = {"node": place.node, "runs_in": place.runs_in, "unit_start": place.unit_start}
+    if not place.runs_in:
+        message = (
+            f"{place.node} does not report in which start of a unit it runs"
+            " (its process has no INVOCATION_ID in its environment)"
+        )
+        return Verdict(claim, Outcome.UNKNOWN, "not_reported", message, evidence)
+    if place.runs_in != place.unit_start:
+        message = (
+            f"{place.node} does not run in {place.unit} on the host that is reached as {place.host}:"
+            f" the node reports the start {place.runs_in}, the unit has"
+            f" {place.unit_start or 'none'}; compare ansible_host and rabbitmq_node_name of"
+            f" {place.host} in the inventory"
+        )
+        return Verdict(claim, Outcome.FAIL, ELSEWHERE, message, evidence)
+    message = f"{place.node} runs in {place.unit} on {place.host}"
+    return Verdict(claim, Outcome.PASS, "local", message, evidence)
