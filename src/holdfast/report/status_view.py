@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from holdfast.engine.run_lookup import StrayPlays
 from holdfast.journal.run_state import RunState, Status
 from holdfast.report.stop_message import run_title, stop_message
-from holdfast.report.table import columns, cut
+from holdfast.report.table import WideOrNarrow, columns, cut
 from holdfast.runbook.model import Runbook
 from holdfast.store.leases import LeaseRow
 from holdfast.text import format_clock, format_date_and_clock, format_short, one_line
 
+_REASON_WIDTH = 40
 _STYLES = {
     "finished": "green",
     "running": "bold blue",
@@ -48,25 +50,47 @@ def run_view(state: RunState, *, driven: bool, strays: StrayPlays | None = None)
 
 
 def runs_table(states: Iterable[tuple[RunState, str]]) -> RenderableType:
-    """Return a table of runs, each given with its status."""
+    """Return the runs, each given with its status: a table where it fits, else two lines for each."""
     table = columns("run", "state", "site", "by", ">began", "reason", whole="state")
+    lines: list[RenderableType] = []
     for state, status in states:
         if opened := state.opened:
             names = (Text(state.run, "bold"), Text(status, _STYLES.get(status, "")))
-            cells = _cells(opened.site, opened.by, format_short(opened.at))
-            table.add_row(*names, *cells, cut(opened.reason))
-    return table if table.row_count else Text("There are no runs yet.", "dim")
+            began = format_short(opened.at)
+            table.add_row(*names, *_cells(opened.site, opened.by, began), _reason(opened.reason))
+            lines += [
+                Text("  ").join(names),
+                _indented(cut(f"{opened.site}, {opened.by}, {began}: {opened.reason}", "dim")),
+            ]
+    return WideOrNarrow(table, Group(*lines)) if lines else Text("There are no runs yet.", "dim")
 
 
 def leases_table(leases: Iterable[tuple[str, LeaseRow]]) -> RenderableType:
-    """Return a table of leases and their holders."""
+    """Return the leases and their holders: a table where it fits, else two lines for each."""
     names = ("lease", "mode", "held by", "who", ">since", ">until", "reason")
     table = columns(*names, whole="held by")
+    lines: list[RenderableType] = []
     for scope, row in leases:
-        since, until = format_short(row.since), format_clock(row.expires)
-        cells = _cells(row.mode, row.holder.run, row.holder.by, since, until)
-        table.add_row(Text(scope, "bold"), *cells, cut(row.holder.reason))
-    return table if table.row_count else Text("Nobody holds a lease.", "dim")
+        holder, since, until = row.holder, format_short(row.since), format_clock(row.expires)
+        cells = _cells(row.mode, holder.run, holder.by, since, until)
+        table.add_row(Text(scope, "bold"), *cells, _reason(holder.reason))
+        lines += [
+            Text().append(scope, "bold").append(f"  {row.mode}  until {until}"),
+            _indented(Text(f"held by {one_line(holder.run)}", no_wrap=True, overflow="ignore")),
+            _indented(cut(f"{holder.by}, since {since}: {holder.reason}", "dim")),
+        ]
+    return WideOrNarrow(table, Group(*lines)) if lines else Text("Nobody holds a lease.", "dim")
+
+
+def _indented(text: Text) -> Padding:
+    return Padding(text, (0, 0, 0, 2))
+
+
+def _reason(text: str) -> Text:
+    """Return a reason for the last column: it may be long, and then does not make the table wide."""
+    reason = cut(text)
+    reason.truncate(_REASON_WIDTH, overflow="ellipsis")
+    return reason
 
 
 def runbooks_table(books: Iterable[Runbook]) -> RenderableType:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from holdfast.report.model import Report, RunSummary
 from holdfast.text import format_duration, one_line
 
+_UNLIMITED = 10_000
 _ENDING_STYLE = {"finished": "green", "held": "bold red", "aborted": "yellow"}
 
 
@@ -71,6 +74,20 @@ def columns(*names: str, whole: str | None = None) -> Table:
             overflow="fold",
         )
     return table
+
+
+@dataclass(frozen=True, slots=True)
+class WideOrNarrow:
+    """Shows ``wide`` where it fits into the width of the terminal, else ``narrow``."""
+
+    wide: RenderableType
+    narrow: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the one that is shown (rich's console protocol)."""
+        unlimited = options.update(max_width=_UNLIMITED)
+        fits = Measurement.get(console, unlimited, self.wide).maximum <= options.max_width
+        yield self.wide if fits else self.narrow
 
 
 def labelled_rows(rows: Iterable[tuple[str, Text]]) -> Table:

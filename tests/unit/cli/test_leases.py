@@ -75,6 +75,15 @@ def test_lease_of_a_living_holder_is_not_released(project: InMemoryProject) -> N
     assert "R2" in project.call("lease", "list").out
 
 
+def test_leases_are_whole_on_a_terminal_of_80_columns(project: InMemoryProject) -> None:
+    holder = holder_for("20261121-2304-broker-restart-spcz", "ada", "why " * 50, os.getpid())
+    take_lease(project, holder)
+    lease, held_by, why = project.call("lease", "list", width=80).out.splitlines()
+    assert lease.split()[:3] == ["lab/broker", "exclusive", "until"]
+    assert held_by.split() == ["held", "by", holder.run]
+    assert why.startswith("  ada, since 11-21 23:04: why why")
+
+
 def test_unknown_lease_names_the_nearest(project: InMemoryProject) -> None:
     take_lease(project, holder_elsewhere())
     result = project.call("lease", "release", "lab/brocker", "--yes")
