@@ -24,14 +24,25 @@ SETTLED = "gate.settled"
 class GateTiming:
     """How long a gate must hold, its deadline, and the pause between its readings.
 
-    Probes that are running at the deadline have ``grace`` to end; after it they count as unanswered.
-    Every probe has a timeout of its own, so this is the last resort.
+    A reading that begins by the deadline counts; with a deadline of 0 it is the only one. Its probes have ``grace``
+    from the deadline on, and count as unanswered after it. No reading begins after the deadline, and one that ends
+    after its grace, because this process was stopped meanwhile, never counts as a pass.
     """
 
     settle: Settle
     deadline: timedelta
     poll: timedelta
     grace: timedelta = timedelta(seconds=30)
+
+    @property
+    def last_begin(self) -> timedelta:
+        """Until when a reading may begin: the deadline, and a wait that ends a little late."""
+        return self.deadline + self.poll
+
+    @property
+    def last_end(self) -> timedelta:
+        """Until when a reading may end."""
+        return self.deadline + self.grace
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +65,16 @@ class Streak:
     since: timedelta = timedelta(0)
     span: timedelta = timedelta(0)
 
-    def after(self, passed: bool, elapsed: timedelta) -> Streak:
-        """Return the streak after one more reading; ``elapsed`` and ``since`` are since the gate began."""
+    def after(self, passed: bool, begun: timedelta, ended: timedelta) -> Streak:
+        """Return the streak after one more reading; all times are since the gate began.
+
+        The span is from the end of the first reading to the beginning of the last: within a reading, what was asked
+        first is older than its end.
+        """
         if not passed:
             return Streak()
-        since = self.since if self.readings else elapsed
-        return Streak(self.readings + 1, since, elapsed - since)
+        since = self.since if self.readings else ended
+        return Streak(self.readings + 1, since, max(begun - since, timedelta(0)))
 
     def settles(self, settle: Settle) -> bool:
         """Return whether both the number of readings and the span are reached; never without a reading."""
@@ -140,28 +155,37 @@ def run_gate(
 ) -> GateResult:
     """Take readings until the gate settles, its deadline passes or a FAIL is final; at least one.
 
+    The last reading may begin at the deadline; ``GateTiming`` says which readings count.
+
     Raises:
         InvalidInput: no claims, a claim about a group without hosts, or invalid site variables.
     """
     _require_claims(claims, context)
     history: dict[Question, list[Observation]] = {bound.question: [] for bound in claims}
-    streak, last_bad, number, began = Streak(), None, 0, timer.clock()
+    streak, last_bad, number, start = Streak(), None, 0, timer.clock()
+
+    def now() -> timedelta:
+        return timedelta(seconds=timer.clock() - start)
+
     with ThreadPool(len(history)) as pool:
+        begun = timedelta(0)
         while True:
-            left = timing.deadline - timedelta(seconds=timer.clock() - began)
-            timeout = max(left, timedelta(0)) + timing.grace
-            _observe(pool, claims, context, timeout, history)
+            _observe(pool, claims, context, lambda: timing.last_end - now(), history)
             verdicts = [bound.judge(history[bound.question]) for bound in claims]
-            elapsed, number = timedelta(seconds=timer.clock() - began), number + 1
-            streak = streak.after(overall(verdicts) is Outcome.PASS, elapsed)
+            elapsed, number = now(), number + 1
+            passed = overall(verdicts) is Outcome.PASS
+            streak = streak.after(passed and elapsed <= timing.last_end, begun, elapsed)
             reading = Reading(number, verdicts, streak, elapsed)
             on_reading(reading)
             if streak.settles(timing.settle):
                 return GateResult(verdicts, number, elapsed.total_seconds())
-            last_bad = last_bad if streak.readings else reading
+            last_bad = last_bad if passed else reading
             if elapsed >= timing.deadline or _is_final(claims, verdicts):
-                return _result_at_deadline(reading, last_bad, timing.settle)
+                return _result_at_deadline(reading, last_bad, timing)
             timer.wait(min(timing.poll, timing.deadline - elapsed).total_seconds())
+            begun = now()
+            if begun > timing.last_begin:
+                return _result_at_deadline(reading, last_bad, timing)
 
 
 def _require_claims(claims: Sequence[BoundClaim], context: ProbeContext) -> None:
@@ -181,19 +205,23 @@ def _observe(
     pool: ThreadPool,
     claims: Sequence[BoundClaim],
     context: ProbeContext,
-    timeout: timedelta,
+    left: Callable[[], timedelta],
     history: Mapping[Question, list[Observation]],
 ) -> None:
-    """Ask every distinct question at the same time, and append what was observed to its history."""
+    """Ask every distinct question at the same time, and append what was observed to its history.
+
+    ``left``: how long all of them together may still take.
+    """
     probes = {bound.question: bound.probe for bound in claims}
     results = {question: pool.apply_async(probe, (context,)) for question, probe in probes.items()}
+    timeout = left()
     for question, result in results.items():
-        history[question].append(_observation(result, timeout))
+        history[question].append(_observation(result, max(left(), timedelta(0)), timeout))
 
 
-def _observation(result: AsyncResult[Json], timeout: timedelta) -> Observation:
+def _observation(result: AsyncResult[Json], left: timedelta, timeout: timedelta) -> Observation:
     try:
-        return result.get(timeout.total_seconds())
+        return result.get(left.total_seconds())
     except CannotTell as cause:
         return Unanswered(str(cause))
     except PoolTimeout:
@@ -207,16 +235,20 @@ def _is_final(claims: Sequence[BoundClaim], verdicts: Sequence[Verdict]) -> bool
     )
 
 
-def _result_at_deadline(last: Reading, last_bad: Reading | None, settle: Settle) -> GateResult:
+def _result_at_deadline(last: Reading, last_bad: Reading | None, timing: GateTiming) -> GateResult:
     """Return the last reading's verdicts, and one more where it passed too late to settle."""
     verdicts = list(last.verdicts)
     if last.outcome is Outcome.PASS:
-        verdicts.append(_not_settled(last, last_bad, settle))
+        verdicts.append(_not_settled(last, last_bad, timing))
     return GateResult(verdicts, last.number, last.elapsed.total_seconds())
 
 
-def _not_settled(last: Reading, last_bad: Reading | None, settle: Settle) -> Verdict:
-    progress = settling(last, settle)
+def _not_settled(last: Reading, last_bad: Reading | None, timing: GateTiming) -> Verdict:
+    if last.elapsed > timing.last_end:
+        late = (last.elapsed - timing.deadline).total_seconds()
+        message = f"the last reading ended {late:.0f} s after the deadline, so what it saw is old"
+        return Verdict(SETTLED, Outcome.UNKNOWN, "too_late", message)
+    progress = settling(last, timing.settle)
     if last_bad is None:
         message = f"passed in every reading, but the deadline came before it settled ({progress})"
         return Verdict(SETTLED, Outcome.UNKNOWN, "deadline_too_short", message)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -137,6 +138,74 @@ def test_the_last_reading_is_at_the_deadline() -> None:
 def test_without_a_deadline_there_is_one_reading() -> None:
     assert gate(BAD, at=timing(deadline=0)).readings == 1
     assert gate(GOOD, at=timing(deadline=0)).outcome is Outcome.PASS
+
+
+def slow(time: FakeTime, *seconds: float) -> Callable[[ProbeContext], Json]:
+    """Return a probe whose readings are good and take so long, one after another."""
+    left = list(seconds)
+
+    def probe(_: ProbeContext) -> Json:
+        time.now += left.pop(0)
+        return GOOD
+
+    return probe
+
+
+def test_a_reading_that_begins_by_the_deadline_counts() -> None:
+    """A slow answer is not a late one; with a deadline of 0 no other rule would let a check pass."""
+    time = FakeTime()
+    at = timing(readings=3, deadline=5)
+    result = gate_of(claim(slow(time, 0, 0, 25)), at=at, time=time)
+    assert (result.outcome, result.seconds) == (Outcome.PASS, 29)
+
+
+def test_a_reading_that_ends_after_its_grace_never_passes() -> None:
+    """As when the process was stopped meanwhile: what it saw is old."""
+    time = FakeTime()
+    result = gate_of(claim(slow(time, 600)), at=timing(deadline=0), time=time)
+    assert result.outcome is Outcome.UNKNOWN
+    assert [verdict.reason for verdict in result.verdicts] == [GOOD, "too_late"]
+
+
+def test_no_reading_begins_after_the_deadline() -> None:
+    time = FakeTime()
+    wait = time.wait
+    time.wait = lambda seconds: wait(seconds + 600)  # type: ignore[method-assign]  # the process was stopped
+    probe = ScriptedProbe([BAD, GOOD])
+    result = gate_of(claim(probe.probe), at=timing(deadline=5), time=time)
+    assert (result.outcome, probe.calls) == (Outcome.FAIL, 1)
+
+
+def test_the_span_ends_where_the_last_reading_begins() -> None:
+    """Within a slow reading, what was asked first is older than its end."""
+    time = FakeTime()
+    at = timing(readings=2, seconds=10, deadline=60)
+    result = gate_of(claim(slow(time, 0, 12, 0, 0, 0)), at=at, time=time)
+    assert (result.outcome, result.readings, result.seconds) == (Outcome.PASS, 3, 16)
+
+
+def test_probes_that_never_end_share_one_time_limit() -> None:
+    release = threading.Event()
+
+    def hanging(number: int) -> BoundClaim:
+        def probe(_: ProbeContext) -> Json:
+            release.wait(30)
+            return number
+
+        return claim(probe)
+
+    short = replace(timing(deadline=0), grace=timedelta(seconds=0.1))
+    try:
+        claims = [hanging(number) for number in range(10)]
+        result = run_gate(claims, CONTEXT, short, Timer(monotonic, time_passes), lambda _: None)
+    finally:
+        release.set()
+    assert result.outcome is Outcome.UNKNOWN
+    assert result.seconds < 0.8
+
+
+def time_passes(_: float) -> None:
+    """Wait for nothing."""
 
 
 def test_good_readings_that_come_too_late_do_not_pass() -> None:
@@ -320,7 +389,7 @@ SETTLE = Settle(readings=3, span=timedelta(seconds=10))
 def streak_of(*readings: tuple[float, bool]) -> Streak:
     streak = Streak()
     for at, passed in readings:
-        streak = streak.after(passed, timedelta(seconds=at))
+        streak = streak.after(passed, timedelta(seconds=at), timedelta(seconds=at))
     return streak
 
 
