@@ -35,11 +35,26 @@ class ActionModule(HoldfastAction):
 
     def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
         """Return ``run``, ``grant`` and ``by_hand``."""
+        if arguments["state"] == "held":
+            self._require_one_site(variables)
         change = _hold if arguments["state"] == "held" else _release
         result = change(variables, self.check_mode)
         if result.get("by_hand"):
             self.show(result["msg"])
         return result
+
+    def _require_one_site(self, variables: Variables) -> None:
+        """Refuse a play over hosts of several sites: its leases would exclude nobody at the others."""
+        names: dict[str, str] = {}
+        for host in variables.get("ansible_play_hosts_all", ()):
+            of_host = self.variables_of(host, variables)
+            names.setdefault(str(of_host.get("holdfast_site", "")), host)
+        if len(names) > 1:
+            found = ", ".join(f"{name or 'none'} ({host})" for name, host in names.items())
+            raise InvalidInput(
+                f"the hosts of this play have several names of a site (holdfast_site): {found}",
+                remedy="use one name, or --limit to the hosts of one",
+            )
 
 
 def _hold(variables: Variables, check_mode: bool) -> dict[str, Json]:

@@ -40,16 +40,6 @@ class AnsibleInventory:
                 f"there is no inventory {path}", remedy="--site with a directory of inventories/"
             )
         listing = self._listing(path, limit)
-        if not listing["site"]:
-            raise InvalidInput(
-                f"{path} does not name its site: holdfast_site is not set",
-                remedy=f"set holdfast_site in {path}/group_vars/all.yml",
-            )
-        if not _NAME.fullmatch(listing["site"]):
-            raise InvalidInput(
-                f"{path}: {listing['site']!r} (holdfast_site) is not a valid name of a site",
-                remedy="use letters, digits, `.`, `_` and `-`: leases are named <site>/<service>",
-            )
         selected, unmatched = listing["selected"], listing["unmatched"]
         if selected == []:
             part = f": {unmatched!r}" if unmatched else ""
@@ -58,7 +48,7 @@ class AnsibleInventory:
                 remedy=f"see its hosts: ansible-inventory -i {path} --graph",
             )
         return SiteInventory(
-            name=listing["site"],
+            name=_site_name(path, listing["sites"]),
             path=str(path),
             groups={group: tuple(hosts) for group, hosts in listing["groups"].items()},
             selected=None if selected is None else frozenset(selected),
@@ -81,6 +71,32 @@ class AnsibleInventory:
                 f"{path}: the inventory was not read within {_TIMEOUT_SECONDS} s"
             ) from None
         return _parse_listing(path, limit, answer)
+
+
+def _site_name(path: Path, names: Mapping[str, str]) -> str:
+    """Return the name of the site, which is the same for all selected hosts.
+
+    Raises:
+        InvalidInput: it is not, or is no name. Leases are named after it, so two names would not exclude each other.
+    """
+    if len(names) > 1:
+        found = ", ".join(f"{name} ({host})" for name, host in names.items())
+        raise InvalidInput(
+            f"{path}: these hosts have several names of a site (holdfast_site): {found}",
+            remedy="use one name, or --limit to the hosts of one",
+        )
+    name = next(iter(names), "")
+    if not name:
+        raise InvalidInput(
+            f"{path} does not name its site: holdfast_site is not set",
+            remedy=f"set holdfast_site in {path}/group_vars/all.yml",
+        )
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{path}: {name!r} (holdfast_site) is not a valid name of a site",
+            remedy="use letters, digits, `.`, `_` and `-`: leases are named <site>/<service>",
+        )
+    return name
 
 
 def _parse_listing(

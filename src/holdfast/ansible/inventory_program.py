@@ -47,7 +47,7 @@ def _listing(source: str, limit: str) -> dict[str, Any]:
         if name != "ungrouped"
     }
     return {
-        "site": _site_name(loader, variables, hosts),
+        "sites": _site_names(loader, variables, _chosen(hosts, selected)),
         "groups": groups,
         "selected": selected,
         "unmatched": unmatched,
@@ -78,11 +78,19 @@ def _load(source: str) -> tuple[Any, Any, Any]:
     return loader, inventory, VariableManager(loader=loader, inventory=inventory)
 
 
-def _site_name(loader: Any, variables: Any, hosts: list[Any]) -> str:
-    known = variables.get_vars(host=hosts[0], include_hostvars=False) if hosts else {}
-    if "holdfast_site" not in known:
-        return ""
-    return str(Templar(loader, variables=known).template(known["holdfast_site"]))
+def _chosen(hosts: list[Any], selected: list[str] | None) -> list[Any]:
+    return [host for host in hosts if selected is None or host.name in selected]
+
+
+def _site_names(loader: Any, variables: Any, hosts: list[Any]) -> dict[str, str]:
+    """Return every name that these hosts have for their site, and the first host that has it."""
+    names: dict[str, str] = {}
+    for host in hosts:
+        known = variables.get_vars(host=host, include_hostvars=False)
+        name = Templar(loader, variables=known).template(known.get("holdfast_site", ""))
+        if name:
+            names.setdefault(str(name), host.name)
+    return names
 
 
 def _decrypt_everything(loader: Any, source: str, entities: list[Any]) -> None:

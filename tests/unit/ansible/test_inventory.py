@@ -66,6 +66,17 @@ def test_a_limit_is_ansibles_own_pattern(site: Path) -> None:
     assert found.groups["rabbitmq"] == ("ctl2", "ctl1", "ctl3")
 
 
+def test_two_names_of_a_site_are_refused_unless_the_limit_selects_one(site: Path) -> None:
+    """Leases are named after it: two names for the same hosts would not exclude each other."""
+    (site / "host_vars").mkdir()
+    (site / "host_vars" / "cmp2.yml").write_text("holdfast_site: porto\n")
+
+    with pytest.raises(InvalidInput, match=r"lisbon \(\w+\), porto \(cmp2\)"):
+        inventory().read(site, "")
+    assert inventory().read(site, "cmp2").name == "porto"
+    assert inventory().read(site, "all,!cmp2").name == "lisbon"
+
+
 @pytest.mark.parametrize("limit", ["nobody", "ctl9*", "rabbitmq:&nova_compute"])
 def test_a_limit_that_matches_nothing_is_refused(site: Path, limit: str) -> None:
     with pytest.raises(InvalidInput, match="matches no host"):

@@ -222,3 +222,16 @@ def test_a_baseline_is_taken_once_in_a_run(hosts: FakeHosts) -> None:
     results = hosts.run_tasks(first, second).results
     assert results["one"]["values"] == results["two"]["values"] == {"connections": 40}
     assert len(hosts.journal("r1")) == 1
+
+
+def test_a_play_over_hosts_of_two_sites_is_refused(hosts: FakeHosts) -> None:
+    """The engine would take other leases for the same hosts than a play by hand."""
+    (hosts.directory / "host_vars").mkdir()
+    (hosts.directory / "host_vars" / "b.yml").write_text("holdfast_site: west\n")
+    both = hosts.run(hosts.playbook_command([roll(INTENT)]))
+    assert both.returncode == 2
+    assert "several names of a site (holdfast_site): east (a), west (b)" in both.stdout
+    assert hosts.store().scopes() == []
+    one = hosts.run(hosts.playbook_command([roll(INTENT)], "--limit", "b"))
+    assert one.returncode == 0, one.stdout
+    assert sorted(hosts.store().scopes()) == ["west/bus", "west/cron"]
