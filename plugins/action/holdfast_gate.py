@@ -62,6 +62,7 @@ class ActionModule(HoldfastAction):
         "settle_seconds": {"type": "float", "default": 0.0},
         "settle_readings": {"type": "int", "default": 1},
         "deadline_seconds": {"type": "float"},
+        "grace_seconds": {"type": "float", "default": 30.0},
         "poll_seconds": {"type": "float"},
         "since_restart": {"type": "bool", "default": False},
         "spread": {"type": "bool", "default": False},
@@ -88,7 +89,7 @@ class ActionModule(HoldfastAction):
             self.show(f"gate {host} {message}")
             return {"skipped": True, "msg": message}
         if self.check_mode:
-            timing = GateTiming(Settle(), timedelta(0), timing.poll)
+            timing = GateTiming(Settle(), timedelta(0), timing.poll, timing.grace)
         context = ProbeContext(
             host=host,
             groups=variables["groups"],
@@ -189,7 +190,8 @@ def _timing(arguments: dict[str, Any], variables: Variables) -> GateTiming:
     if poll is None:
         poll = float(variables.get("holdfast_poll_seconds", POLL_SECONDS))
     settle = Settle(arguments["settle_readings"], timedelta(seconds=arguments["settle_seconds"]))
-    return GateTiming(settle, timedelta(seconds=deadline), timedelta(seconds=poll))
+    grace = timedelta(seconds=arguments["grace_seconds"])
+    return GateTiming(settle, timedelta(seconds=deadline), timedelta(seconds=poll), grace)
 
 
 def _site_variables(

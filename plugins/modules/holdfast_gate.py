@@ -33,6 +33,10 @@ options:
   deadline_seconds:
     description: When to give up. Default C(holdfast_gate_deadline_seconds), else 300.
     type: float
+  grace_seconds:
+    description: How long the probes of the last reading have after the deadline, before they count as unanswered.
+    type: float
+    default: 30
   poll_seconds:
     description: The pause between readings. Default C(holdfast_poll_seconds), else 2.
     type: float

@@ -46,6 +46,19 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def parse_duration(text: str) -> int:
+    """Return the seconds of a typed duration: ``90``, ``90s``, ``5m`` or ``2h``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    units = {"s": 1, "m": 60, "h": 3600}
+    number = text.removesuffix(text[-1:]) if text[-1:] in units else text
+    if not (number.isascii() and number.isdigit()):
+        raise ValueError(f"{text!r} is no duration: 90s, 5m and 2h are")
+    return int(number) * units.get(text[-1:], 1)
+
+
 def format_clock(then: datetime) -> str:
     """Return the time of day in the reader's own time zone, to the second."""
     return then.astimezone().strftime("%H:%M:%S")

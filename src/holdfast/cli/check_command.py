@@ -1,4 +1,4 @@
-"""``holdfast check``: takes one reading of all standing claims, or of named ones.
+"""``holdfast check``: takes one reading of all standing claims, or of named ones; waits or watches if asked to.
 
 It touches nothing and takes no lease. The gates are those of a run and are asked through the same
 plugins; their verdicts go to a temporary journal, so that frequent checks do not hide the runs.
@@ -10,6 +10,7 @@ import json
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,11 +34,61 @@ from holdfast.report.progress_text import STYLES
 from holdfast.report.table import columns
 from holdfast.settings import Settings
 from holdfast.store.database import open_store
-from holdfast.text import count_of, format_duration, one_line
+from holdfast.text import count_of, format_duration, one_line, parse_duration
 
 STANDING = "standing"
 NOT_PASS = 3
+ANSWER_SECONDS = 10  # for one reading: less than any monitoring waits for its plugin
+START_SECONDS = 30  # for Ansible itself, on a busy controller
 NAGIOS = {Outcome.PASS: (0, "OK"), Outcome.FAIL: (2, "CRITICAL"), Outcome.UNKNOWN: (3, "UNKNOWN")}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTiming:
+    """For how many seconds to ask again (``wait``), and how long the claims must hold (``hold``)."""
+
+    wait: int = 0
+    hold: int = 0
+
+    @property
+    def limit(self) -> timedelta:
+        """When the play is ended in any case."""
+        seconds = self._deadline + ANSWER_SECONDS + START_SECONDS
+        return timedelta(seconds=seconds)
+
+    def variables(self) -> dict[str, Value]:
+        """Return the variables of the check's play."""
+        return {
+            "holdfast_check_wait_seconds": self._deadline,
+            "holdfast_check_answer_seconds": ANSWER_SECONDS,
+            "holdfast_settle_seconds": self.hold,
+        }
+
+    @property
+    def _deadline(self) -> int:
+        return self.wait + (self.hold + ANSWER_SECONDS if self.hold else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """What was typed."""
+
+    site: str
+    claims: Sequence[str]
+    limit: str
+    wait: str
+    hold: str
+
+    def timing(self) -> CheckTiming:
+        """Return the durations.
+
+        Raises:
+            InvalidInput: one is none.
+        """
+        try:
+            return CheckTiming(parse_duration(self.wait), parse_duration(self.hold))
+        except ValueError as error:
+            raise InvalidInput(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -75,6 +126,23 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
     *,
     site: SiteOption = "",
     limit: LimitOption = "",
+    wait: Annotated[
+        str,
+        typer.Option(
+            "--wait",
+            metavar="DURATION",
+            help="Ask again until everything passes, for so long, such as 30s or 5m. Default: one "
+            f"reading, in which what gives no answer within {ANSWER_SECONDS} s is UNKNOWN.",
+        ),
+    ] = "0",
+    hold: Annotated[
+        str,
+        typer.Option(
+            "--for",
+            metavar="DURATION",
+            help="Watch: pass only if everything holds for so long, such as 60s.",
+        ),
+    ] = "0",
     listing: Annotated[bool, typer.Option("--list", metavar="", help="List all claims.")] = False,
     nagios: Annotated[
         bool,
@@ -92,9 +160,10 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
     if listing:
         _list(context, as_json=as_json)
         return
+    request = CheckRequest(site, claims or [], limit, wait, hold)
     if nagios:
-        _nagios(context, site, claims or [], limit)
-    found = _run_check(context, site, claims or [], limit)
+        _nagios(context, request)
+    found = _run_check(context, request)
     _print_result(context, found, as_json=as_json)
     raise typer.Exit(0 if found.outcome is Outcome.PASS else NOT_PASS)
 
@@ -117,12 +186,11 @@ def parse_claim(text: str) -> Value:
     return entry
 
 
-def _run_check(
-    context: CommandContext, site_name: str, typed: Sequence[str], limit: str
-) -> CheckResult:
+def _run_check(context: CommandContext, request: CheckRequest) -> CheckResult:
     """Run the check's play, with a journal of its own that is deleted afterwards."""
+    timing, limit = request.timing(), request.limit
     adapters, run = context.adapters(context), f"check-{secrets.token_hex(4)}"
-    site, claims = context.site(site_name), [parse_claim(text) for text in typed]
+    site, claims = context.site(request.site), [parse_claim(text) for text in request.claims]
     per_host = _asked_per_host(claims, adapters.planner.claim_group, limit)
     began = context.now()
     with TemporaryDirectory(prefix="holdfast-check-") as directory:
@@ -142,21 +210,22 @@ def _run_check(
                 "holdfast_grant": {},
                 "holdfast_site": inventory.name,
                 "holdfast_check_claims": claims or [STANDING],
+                **timing.variables(),
                 **({"holdfast_check_hosts": list(hosts)} if hosts else {}),
             },
         )
-        stop = StopSignal()
+        stop, latest = StopSignal(), context.now() + timing.limit
         with context.status_line("Checking") as show, interruptible(stop, show):
 
             def listen(at: Progress) -> None:
                 show(one_line(f"{at.host} {at.text or at.task}"))
 
-            ended = runner.run(play, listen, lambda: stop.at_boundary)
+            ended = runner.run(play, listen, lambda: stop.at_boundary or context.now() > latest)
         recorded = store.read(run)
     judged = [entry.event for entry in recorded if isinstance(entry.event, GateJudged)]
     return CheckResult(
         verdicts=tuple(verdict for gate in judged for verdict in gate.verdicts),
-        messages=_messages(ended, judged),
+        messages=_messages(ended, judged, timing),
         seconds=(context.now() - began).total_seconds(),
     )
 
@@ -181,11 +250,15 @@ def _hosts(site: SiteInventory) -> list[str]:
     return [host for host in every if site.selected is None or host in site.selected]
 
 
-def _messages(ended: PlayResult, judged: Sequence[GateJudged]) -> tuple[str, ...]:
+def _messages(
+    ended: PlayResult, judged: Sequence[GateJudged], timing: CheckTiming
+) -> tuple[str, ...]:
     """Return the messages of the play's hosts, without hosts of which a gate has failed."""
     failed = {gate.host for gate in judged if gate.outcome is not Outcome.PASS}
     texts = [f"{host}: {text}" for host, text in ended.messages.items() if host not in failed]
-    if ended.status != "ok" and not texts and not failed:
+    if ended.status == "interrupted":
+        texts.append(f"the check was ended; it may take {timing.limit.total_seconds():.0f} s")
+    elif ended.status != "ok" and not texts and not failed:
         texts = [f"the play ended: {ended.status}"]
     return tuple(one_line(text.removeprefix(": ")) for text in texts)
 
@@ -209,12 +282,12 @@ def _print_result(context: CommandContext, found: CheckResult, *, as_json: bool)
     context.show(Text(total, STYLES[TONES[found.outcome]]))
 
 
-def _nagios(context: CommandContext, site: str, claims: Sequence[str], limit: str) -> NoReturn:
+def _nagios(context: CommandContext, request: CheckRequest) -> NoReturn:
     """Print one line and exit with 0 to 3, also on errors (Monitoring Plugins Development Guidelines)."""
     code, status = NAGIOS[Outcome.UNKNOWN]
     context.bug_code = code
     try:
-        found = _run_check(context, site, claims, limit)
+        found = _run_check(context, request)
         code, status = NAGIOS[found.outcome]
         counts = " ".join(f"{outcome.lower()}={found.count(outcome)}" for outcome in Outcome)
         text = f"{_plugin_text(_headline(found))} | {counts} time={found.seconds:.2f}s"

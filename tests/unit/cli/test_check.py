@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from tests.unit.cli.cli_harness import HOSTS, CliResult, InMemoryProject
 from tests.unit.cli.test_steering import FailingRunner
 
@@ -114,6 +116,58 @@ def test_nagios_reports_invalid_input_as_unknown(project: InMemoryProject) -> No
 def test_nagios_reports_a_bug_as_unknown(project: InMemoryProject) -> None:
     project.runner = lambda _: FailingRunner()
     assert project.call("check", "--nagios").code == 3
+
+
+class SlowRunner:
+    """A runner whose play ends only when it is ended; ``play`` is what it was given."""
+
+    def __init__(self, pass_time: Callable[[float], object]) -> None:
+        self._pass_time = pass_time
+        self.play: Play | None = None
+
+    def run(
+        self, play: Play, on_progress: Callable[[Progress], None], interrupted: Callable[[], bool]
+    ) -> PlayResult:
+        self.play = play
+        while not interrupted():
+            self._pass_time(1)
+        return PlayResult("interrupted", {})
+
+    def end_strays(self, run: str) -> list[int]:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("options", "wait", "hold", "limit"),
+    [
+        # A check is one reading, whatever the site's deadline for gates is.
+        ([], 0, 0, 40),
+        (["--wait", "30s"], 30, 0, 70),
+        (["--for", "1m"], 70, 60, 110),
+        (["--for", "60", "--wait", "20"], 90, 60, 130),
+    ],
+)
+def test_a_check_waits_only_where_it_is_asked_to_and_is_bounded(
+    project: InMemoryProject, options: list[str], wait: int, hold: int, limit: int
+) -> None:
+    slow = SlowRunner(project.fleet.clock.wait)
+    project.runner = lambda _: slow
+    began = project.fleet.clock()
+    result = project.call("check", "--nagios", *options)
+    assert slow.play is not None
+    assert slow.play.variables["holdfast_check_wait_seconds"] == wait
+    assert slow.play.variables["holdfast_check_answer_seconds"] == 10
+    assert slow.play.variables["holdfast_settle_seconds"] == hold
+    assert limit < (project.fleet.clock() - began).total_seconds() < limit + 5
+    assert result.code == 3
+    assert f"the check was ended; it may take {limit} s" in result.out
+
+
+@pytest.mark.parametrize("duration", ["", "-1", "1.5", "60 s", "1d", "s", "٣"])
+def test_a_wrong_duration_is_invalid_input(project: InMemoryProject, duration: str) -> None:
+    result = project.call("check", "--wait", duration)
+    assert result.code == 2
+    assert "is no duration" in " ".join(result.err.split())
 
 
 @pytest.mark.parametrize("claim", ["fake.all_serve:", "fake.all_serve:x", "fake.all_serve:claim=y"])

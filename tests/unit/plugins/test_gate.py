@@ -7,9 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, Self
 
+import pytest
+
 from holdfast.journal.events import GateJudged
 from holdfast.model import Outcome
-from tests.unit.plugins.fake_hosts import BIN, FakeHosts, VaultedText
+from tests.unit.plugins.fake_hosts import BIN, ROOT, FakeHosts, VaultedText
 
 RUN = {"holdfast_run": "r1", "holdfast_grant": {"east/cron": 1}}
 ACTIVE = {"claim": "systemd.active", "unit": "cron"}
@@ -217,3 +219,25 @@ def test_a_variable_of_the_wrong_type_is_named_without_its_value(hosts: FakeHost
     played = hosts.run_tasks(gate("it", "rabbitmq.members_agree"), arguments=["-vvv"])
     assert "rabbitmq_management_port: " in played.results["it"]["msg"]
     assert SECRET not in played.results["it"]["msg"]
+
+
+@pytest.mark.parametrize(
+    ("given", "readings"),
+    [
+        # By hand and from monitoring a check is one reading, however patient the site's gates are.
+        ({}, "1 reading in"),
+        # In a run it is as patient as they are.
+        (RUN, "2 readings in"),
+    ],
+)
+def test_a_check_waits_only_in_a_run(
+    hosts: FakeHosts, given: dict[str, Any], readings: str
+) -> None:
+    hosts.set_unit(ActiveState="failed", SubState="failed", Result="signal")
+    site = {"holdfast_gate_deadline_seconds": 1, "holdfast_check_claims": [ACTIVE]}
+    tasks = str(ROOT / "playbooks/tasks/check.yml")
+    played = hosts.run_tasks(
+        {"ansible.builtin.include_tasks": tasks, "vars": {**site, **given}},
+    )
+    assert played.rc != 0
+    assert readings in played.output, played.output
