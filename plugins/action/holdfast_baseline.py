@@ -26,7 +26,7 @@ class ActionModule(HoldfastAction):
             return {"values": values, "msg": f"would keep the baseline {name}"}
         run = require_lease(PlayContext.of(variables))
         taken = BaselineTaken(at=datetime.now(UTC), name=name, values=values)
-        kept = baseline(open_state(), run.run, taken)
+        kept = baseline(open_state(run.run), run.run, taken)
         when = "taken now" if kept == taken else f"as taken at {kept.at:%H:%M:%S} UTC"
         return {"values": kept.values, "msg": f"baseline {name} {when}"}
 

@@ -97,7 +97,7 @@ class ActionModule(HoldfastAction):
             shell=_ConnectionShell(self),
         )
         run = None if self.check_mode else PlayContext.of(variables)
-        renewal = LeaseRenewal(open_state(), run, datetime.now(UTC)) if run else None
+        renewal = LeaseRenewal(open_state(run.run), run, datetime.now(UTC)) if run else None
         timer = Timer(time.monotonic, threading.Event().wait)
         reporter = _ReadingReporter(self, host, timing, renewal)
         result = run_gate(claims, context, timing, timer, reporter)

@@ -30,7 +30,7 @@ class ActionModule(HoldfastAction):
             self.show(message)
             return {"msg": message}
         run, now = require_lease(PlayContext.of(variables)), datetime.now(UTC)
-        open_state().append_guarded(run.grant, ActIntended(at=now, host=host, **arguments))
+        open_state(run.run).append_guarded(run.grant, ActIntended(at=now, host=host, **arguments))
         return {"run": run.run, "msg": f"{host}: about to {what}"}
 
     def failed(self) -> str:

@@ -59,7 +59,7 @@ class ActionModule(HoldfastAction):
 
 def _hold(variables: Variables, check_mode: bool) -> dict[str, Json]:
     run = PlayContext.of(variables)
-    store = open_state()
+    store = open_state(run.run if run else "")
     if run and not run.by_hand:
         store.check(run.grant)
         return _result(run, "holds its leases")
@@ -79,7 +79,7 @@ def _release(variables: Variables, check_mode: bool) -> dict[str, Json]:
     run = PlayContext.of(variables)
     if run is None or check_mode:
         return {"msg": "nothing to release: this play took no lease"}
-    if release_by_hand(open_state(), run, _now()):
+    if release_by_hand(open_state(run.run), run, _now()):
         return _result(run, "is finished; its leases are released")
     return {"msg": f"run {run.run} continues; the engine ends it"}
 

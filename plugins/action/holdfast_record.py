@@ -43,7 +43,7 @@ class ActionModule(HoldfastAction):
         if self.check_mode:
             return {"msg": f"{self._subject} would be journaled"}
         run = require_lease(PlayContext.of(variables))
-        open_state().append(run.run, kind(at=datetime.now(UTC), host=self.host, **given))
+        open_state(run.run).append(run.run, kind(at=datetime.now(UTC), host=self.host, **given))
         return {"msg": f"{self._subject} journaled"}
 
     def failed(self) -> str:

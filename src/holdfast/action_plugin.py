@@ -17,7 +17,7 @@ from holdfast.errors import HoldfastError
 from holdfast.model import Json
 from holdfast.play_context import Variables
 from holdfast.settings import load_settings
-from holdfast.store.database import Store, open_store
+from holdfast.store.database import Store, open_store, open_store_of
 
 ArgumentSpec = Mapping[str, Mapping[str, Json]]
 """A task's arguments in Ansible's form: ``{"unit": {"type": "str", "required": True}}``."""
@@ -81,6 +81,14 @@ class HoldfastAction(ActionBase):
         self._display.display(line)
 
 
-def open_state() -> Store:
-    """Open the state database that the settings name."""
-    return open_store(load_settings(os.environ))
+def open_state(run: str = "") -> Store:
+    """Open the state database that the settings name; for the run of a play, only one that has its journal.
+
+    Without ``run``, for a play that begins a run of its own, the database is made where it is missing.
+
+    Raises:
+        JournalGone: the run's journal is not there any more; nothing was made.
+        StateUnusable: the database cannot be used.
+    """
+    settings = load_settings(os.environ)
+    return open_store_of(settings, run) if run else open_store(settings)

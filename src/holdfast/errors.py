@@ -70,10 +70,36 @@ class StateUnusable(InvalidInput):
     """The state database, or a journal in it, cannot be read or written; nothing was touched."""
 
 
+class JournalGone(StateUnusable):
+    """The database, or the journal in it, of a run that is under way was deleted, replaced or made anew.
+
+    What the run did is no longer written anywhere but in the output of its plays.
+    """
+
+    exit_code = 6
+
+    @classmethod
+    def told(cls, where: str, found: str) -> JournalGone:
+        """Return the error for what was found of the state database ``where``."""
+        return cls(
+            f"the state database {where} {found}",
+            remedy=f"stop what still runs, restore {where} from a backup, and look at every host before anything is"
+            " restarted: without its journal a run cannot be resumed",
+        )
+
+    @classmethod
+    def of(cls, run: str, where: str, found: str) -> JournalGone:
+        """Return the error for a run whose journal is not in that database any more."""
+        error = cls.told(where, found)
+        error.message = f"the journal of run {run} is gone: {error.message}"
+        return error
+
+
 class StateLost(HoldfastError):
     """The journal failed during a run; no further act is attempted.
 
-    Exit code 6 where a play was running, whose outcome cannot be recorded; 4 otherwise.
+    Exit code 6 where a play was running, whose outcome cannot be recorded, or where the journal is
+    gone; 4 otherwise.
     """
 
     exit_code = 4
@@ -82,11 +108,13 @@ class StateLost(HoldfastError):
     def of(cls, run: str, cause: HoldfastError, *, acting: bool) -> StateLost:
         """Return the error for a run whose journal failed with ``cause``."""
         during = "while a play was running" if acting else "between two plays"
+        gone = isinstance(cause, JournalGone)
+        resume = f"repair the state database, then: holdfast resume {run} --reason '…'"
         error = cls(
             f"run {run} stopped {during}: {cause.message}; nothing more is touched",
-            remedy=f"repair the state database, then: holdfast resume {run} --reason '…'",
+            remedy=cause.remedy if gone else resume,
         )
-        error.exit_code = 6 if acting else 4
+        error.exit_code = 6 if acting or gone else 4
         return error
 
 

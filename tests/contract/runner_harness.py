@@ -18,6 +18,7 @@ from holdfast.store.database import Store, open_store
 from holdfast.store.processes import processes_of
 from tests.contract.local_site import UNIT, LocalSite
 from tests.fakes.fleet import FakeFleet
+from tests.fakes.journal import opened
 from tests.fakes.play_runner import FakeRunner
 
 PROJECT = Path(__file__).parents[2]
@@ -107,6 +108,7 @@ class PlayStarter:
         # Unique, since a runner ends every process that carries its run's name.
         self.run = f"contract-{uuid4().hex}"
         self.started = 0
+        harness.store.append(self.run, opened(harness.now()))
         holder = Holder(self.run, "ada", "a test", "ctl", "boot", 1, 1)
         scopes = {"contract/toy": LeaseMode.EXCLUSIVE}
         self.grant = harness.store.take(holder, scopes, timedelta(hours=1))

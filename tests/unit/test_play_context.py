@@ -30,6 +30,7 @@ from holdfast.settings import Settings
 from holdfast.store.database import Store, open_store
 from holdfast.store.processes import holder_for
 from tests.fakes.fleet import FakeClock
+from tests.fakes.journal import opened
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 
@@ -255,6 +256,8 @@ def test_variables_are_resolved_when_read_and_raw_values_stay_available() -> Non
 
 
 def test_the_first_baseline_of_a_name_is_kept(store: Store) -> None:
+    for run in ("r1", "r2"):
+        store.append(run, opened())
     first = BaselineTaken(at=NOW, name="rabbitmq", values={"connections": 40})
     later = BaselineTaken(at=NOW, name="rabbitmq", values={"connections": 3})
     other = BaselineTaken(at=NOW, name="nova", values={"queues": 9})
@@ -262,4 +265,4 @@ def test_the_first_baseline_of_a_name_is_kept(store: Store) -> None:
     assert baseline(store, "r1", later) == first
     assert baseline(store, "r1", other) == other
     assert baseline(store, "r2", later) == later
-    assert events(store, "r1") == [first, other]
+    assert events(store, "r1") == [opened(), first, other]

@@ -7,6 +7,8 @@ plugins; their verdicts go to a temporary journal, so that frequent checks do no
 from __future__ import annotations
 
 import json
+import os
+import platform
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +27,7 @@ from holdfast.cli.context import CommandContext
 from holdfast.cli.interrupt import interruptible
 from holdfast.cli.options import JsonOption, LimitOption, SiteOption, context_of
 from holdfast.errors import HoldfastError, InvalidInput
-from holdfast.journal.events import GateJudged
+from holdfast.journal.events import GateJudged, RunOpened
 from holdfast.model import Json as Value
 from holdfast.model import Outcome
 from holdfast.plan.model import SiteInventory
@@ -199,6 +201,7 @@ def _run_check(context: CommandContext, request: CheckRequest) -> CheckResult:
         with context.status_line("Reading inventory"):
             inventory = adapters.planner.inventories.read(site, limit)
         hosts = tuple(_hosts(inventory)) if per_host else ()
+        store.append(run, _opened(context, inventory.name))
         play = Play(
             run=run,
             ident="check",
@@ -227,6 +230,21 @@ def _run_check(context: CommandContext, request: CheckRequest) -> CheckResult:
         verdicts=tuple(verdict for gate in judged for verdict in gate.verdicts),
         messages=_messages(ended, judged, timing),
         seconds=(context.now() - began).total_seconds(),
+    )
+
+
+def _opened(context: CommandContext, site: str) -> RunOpened:
+    """Return the first event of a check's own journal."""
+    return RunOpened(
+        at=context.now(),
+        runbook="",
+        runbook_hash="",
+        playbook="check.yml",
+        site=site,
+        by="",
+        reason="holdfast check",
+        controller=platform.node(),
+        process=os.getpid(),
     )
 
 

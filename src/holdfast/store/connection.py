@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, NullPool, StaticPool, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from holdfast.errors import StateUnusable
+from holdfast.errors import JournalGone, StateUnusable
 
 _BUSY_SECONDS = 5
 """How long SQLite waits for another writer; a write of Holdfast takes milliseconds."""
@@ -29,6 +30,13 @@ _TIME = {
     "postgresql": "SELECT clock_timestamp() AT TIME ZONE 'UTC'",
 }
 
+_NO_TABLE = {
+    1049,  # MariaDB: there is no such database
+    1146,  # MariaDB: there is no such table
+    "3D000",  # PostgreSQL: there is no such database
+    "42P01",  # PostgreSQL: there is no such table
+}
+
 _LOST_RACES = {
     1020,  # MariaDB 11.6 and later: the row changed since this transaction read it
     1205,  # MariaDB: waited too long for a row's lock
@@ -38,8 +46,10 @@ _LOST_RACES = {
 }
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str, *, create: bool = True) -> Engine:
     """Return an SQL engine; its SQLite connections are durable (WAL, full sync).
+
+    ``create`` makes the file and the directory of SQLite where they are missing.
 
     Raises:
         StateUnusable: it is of another kind than SQLite, MariaDB and PostgreSQL.
@@ -55,7 +65,7 @@ def make_engine(url: str) -> Engine:
     if backend != "sqlite":
         return create_engine(target, poolclass=NullPool)
     path = sqlite_path(target)
-    if path is not None:
+    if path is not None and create:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # `sqlite://` names a database in memory, which lives as long as its one connection: for tests.
     pool = NullPool if target.database else StaticPool
@@ -63,6 +73,8 @@ def make_engine(url: str) -> Engine:
     engine = create_engine(target, poolclass=pool, connect_args=arguments)
     event.listen(engine, "connect", _durable)
     event.listen(engine, "begin", _begin_immediate)
+    if not create:
+        never_create(engine)
     return engine
 
 
@@ -96,11 +108,40 @@ def _begin_immediate(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def never_create(engine: Engine) -> None:
+    """Let the engine open only a file that is there; a new one in its place would be an empty state."""
+    path = sqlite_path(engine.url)
+    if path is None:
+        return
+
+    @event.listens_for(engine, "do_connect")
+    def open_existing(*told: Any) -> sqlite3.Connection:
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        connection: sqlite3.Connection = sqlite3.connect(uri, uri=True, **told[3])
+        return connection
+
+
 def lost_race(error: DBAPIError) -> bool:
     """Return whether the error means that another writer was first, and nothing was changed."""
+    return _code(error) in _LOST_RACES
+
+
+def _vanished(error: SQLAlchemyError, where: str) -> bool:
+    """Return whether the error means that a database or its tables, which were there, are gone."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if isinstance(error.orig, sqlite3.Error):
+        return "no such table" in str(error.orig) or (
+            "unable to open" in str(error.orig) and not Path(where).exists()
+        )
+    return _code(error) in _NO_TABLE
+
+
+def _code(error: DBAPIError) -> object:
+    """Return the error's SQLSTATE (psycopg, psycopg2) or its number (MariaDB)."""
     origin = error.orig
-    code = getattr(origin, "sqlstate", None) or (origin.args[0] if origin and origin.args else None)
-    return code in _LOST_RACES
+    state = getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None)
+    return state or (origin.args[0] if origin and origin.args else None)
 
 
 def describe(url: str) -> str:
@@ -111,13 +152,18 @@ def describe(url: str) -> str:
 
 
 @contextmanager
-def unusable(where: str) -> Iterator[None]:
-    """Turn the errors of the database and its driver into ``StateUnusable`` with a remedy."""
+def unusable(where: str, *, opened: bool = True) -> Iterator[None]:
+    """Turn the errors of the database and its driver into ``StateUnusable`` with a remedy.
+
+    Into ``JournalGone`` where a database that had been opened, or its tables, are not there any more.
+    """
     try:
         yield
     except SQLAlchemyError as error:
         # The driver's message alone: SQLAlchemy's adds the statement and its values.
         message = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+        if opened and _vanished(error, where):
+            raise JournalGone.told(where, f"was deleted or made anew: {message}") from error
         raise StateUnusable(
             f"the state database {where} cannot be used: {message}", remedy=_remedy(where, message)
         ) from error
@@ -133,7 +179,7 @@ def unusable(where: str) -> Iterator[None]:
 def unopenable(where: str) -> Iterator[None]:
     """As ``unusable``, and for a driver that is not installed or a directory that cannot be made."""
     try:
-        with unusable(where):
+        with unusable(where, opened=False):
             yield
     except ModuleNotFoundError as error:
         raise StateUnusable(

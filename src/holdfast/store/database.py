@@ -18,9 +18,9 @@ from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.schema import CreateTable
 
-from holdfast.errors import StateUnusable
+from holdfast.errors import JournalGone, StateUnusable
 from holdfast.journal.events import EVENTS as EVENT
-from holdfast.journal.events import Event, Recorded
+from holdfast.journal.events import Event, Recorded, RunOpened
 from holdfast.journal.upgrades import upgrade_event
 from holdfast.model import Grant, Holder, Json, LeaseMode
 from holdfast.retry import RetryPolicy, wait_seconds
@@ -31,6 +31,7 @@ from holdfast.store.connection import (
     describe,
     lost_race,
     make_engine,
+    never_create,
     unopenable,
     unusable,
 )
@@ -61,14 +62,32 @@ class _LostRace(Exception):
     """Another writer changed what this transaction read; it must begin again."""
 
 
+def open_store_of(settings: Settings, run: str) -> Store:
+    """Open the state database for a run that is under way; make nothing.
+
+    For everything that acts or records for a run that exists: a play's tasks (``action_plugin.open_state``).
+
+    Raises:
+        JournalGone: the database does not exist, or has no event of this run.
+        StateUnusable: it cannot be reached, read or written; the error has a remedy.
+    """
+    where = describe(settings.state_url)
+    with unopenable(where):
+        engine = make_engine(settings.state_url, create=False)
+    store = Store(engine, where, is_gone, database_time)
+    store.require(run)
+    return store
+
+
 def open_store(
     settings: Settings,
     gone: Callable[[Holder], bool] = is_gone,
     clock: Clock = database_time,
 ) -> Store:
-    """Open the state database and make its tables where they are missing.
+    """Open the state database and make what is missing, the database's file included.
 
-    ``gone`` returns whether a lease's holder is known to be dead. ``clock`` is what leases are judged
+    Afterwards the store makes nothing: where the database is deleted or replaced, its methods raise
+    ``JournalGone``. ``gone`` returns whether a lease's holder is known to be dead. ``clock`` is what leases are judged
     by; only tests replace it.
 
     Raises:
@@ -84,13 +103,20 @@ def open_store(
             # before anything else happens (SQLite begins a transaction even on a read-only file).
             no_row = LEASES.c.scope == ""
             connection.execute(update(LEASES).where(no_row).values(version=LEASES.c.version))
+        never_create(engine)
     return Store(engine, where, gone, clock)
 
 
 class Store:
     """The journal and the leases. Safe to use from several threads, processes and controllers.
 
-    Every method raises ``StateUnusable`` where the database cannot be read or written.
+    Every method raises ``StateUnusable`` where the database cannot be read or written, and its
+    subclass ``JournalGone`` where the database was deleted since it was opened.
+
+    A run's journal begins with ``run_opened``; any other event is appended only to a journal that is
+    there, and whoever reads on after an event that is not there is told (``JournalGone`` as well). So a
+    driver or a play whose database was replaced by another, an empty or an older one, learns it from
+    its next call, and writes nothing into it.
     """
 
     def __init__(
@@ -114,17 +140,44 @@ class Store:
             if not self.read(run):
                 return run
 
+    def require(self, run: str) -> None:
+        """Return only if the database has the run's journal.
+
+        Raises:
+            JournalGone: it has no event of this run.
+        """
+        try:
+            with self._reading() as connection:
+                last = _last(connection, run)
+        except JournalGone as gone:
+            raise JournalGone.of(run, self._where, "was deleted or made anew") from gone
+        if not last:
+            raise JournalGone.of(run, self._where, "has no event of it")
+
     def append(self, run: str, event: Event) -> Recorded:
-        """Append the event to the run's journal; it is durable when this returns."""
-        return self._change(lambda connection: _append(connection, run, event))
+        """Append the event to the run's journal; it is durable when this returns.
+
+        Raises:
+            JournalGone: the run has no journal, and the event opens none.
+        """
+        return self._change(lambda connection: self._append(connection, run, event))
 
     def append_next(self, run: str, event: Event, after: int) -> bool:
-        """Append the event only if ``after`` is the run's last one; return whether it was appended."""
+        """Append the event only if ``after`` is the run's last one; return whether it was appended.
+
+        For a writer without a lease whose event is right only after what it has read: where this
+        returns False, read on and decide again.
+
+        Raises:
+            JournalGone: the journal is gone, or ends before ``after``.
+        """
 
         def append_if_next(connection: Connection) -> bool:
-            if _last(connection, run) != after:
+            last = _last(connection, run)
+            if last > after:
                 return False
-            _append(connection, run, event)
+            self._require_seq(run, last, after)
+            self._append(connection, run, event)
             return True
 
         return self._change(append_if_next)
@@ -138,24 +191,28 @@ class Store:
 
         Raises:
             LeaseLost: a token is no longer valid; nothing was written.
+            JournalGone: the run has no journal in this database; nothing was written.
         """
 
         def append_if_valid(connection: Connection) -> Recorded:
             scopes = _scopes(connection, grant.tokens)
             for scope in scopes:
                 _swap(connection, scope, scope)
-            recorded = _append(connection, grant.run, event)
+            recorded = self._append(connection, grant.run, event)
             now = self._clock(connection)
             for scope in scopes:
-                leases.prove(scope, grant, now)
+                self._prove(scope, grant, now)
             return recorded
 
         return self._change(append_if_valid)
 
     def read(self, run: str, after: int = 0) -> Sequence[Recorded]:
-        """Return the run's events with ``seq`` greater than ``after``, in order; none for an unknown run.
+        """Return the run's events with ``seq`` greater than ``after``, in order.
+
+        None for an unknown run, if ``after`` is 0; otherwise it is an event that the caller has read.
 
         Raises:
+            JournalGone: the event ``after`` is not there any more.
             StateUnusable: also for an event that is damaged, or that a newer Holdfast wrote.
         """
         return list(self.each(run, after))
@@ -171,12 +228,16 @@ class Store:
     def _rows(self, run: str, after: int) -> Sequence[Row[int, str]]:
         query = (
             select(EVENTS.c.seq, EVENTS.c.body)
-            .where(EVENTS.c.run == run, EVENTS.c.seq > after)
+            .where(EVENTS.c.run == run, EVENTS.c.seq >= after)  # with the one that must be there
             .order_by(EVENTS.c.seq)
-            .limit(_PAGE)
+            .limit(_PAGE + 1)
         )
         with self._reading() as connection:
-            return connection.execute(query).all()
+            rows = connection.execute(query).all()
+        if after == 0:
+            return rows[:_PAGE]
+        self._require_seq(run, rows[0].seq if rows else 0, after)
+        return rows[1:]
 
     def runs(self) -> Sequence[str]:
         """Return all runs, the one opened last first."""
@@ -226,6 +287,7 @@ class Store:
         def renew_all(connection: Connection) -> None:
             now = self._clock(connection)
             for scope in _scopes(connection, grant.tokens):
+                self._prove(scope, grant, now)
                 _swap(connection, scope, leases.renew(scope, grant, ttl, now))
 
         self._change(renew_all)
@@ -240,14 +302,15 @@ class Store:
             scopes = _scopes(connection, grant.tokens)
             now = self._clock(connection)
         for scope in scopes:
-            leases.prove(scope, grant, now)
+            self._prove(scope, grant, now)
 
     def release(self, grant: Grant) -> None:
         """Give back what the grant still holds; what is gone already is no error."""
 
         def release_all(connection: Connection) -> None:
             for scope in _scopes(connection, grant.tokens):
-                _swap(connection, scope, leases.release(scope, grant))
+                if scope.version:
+                    _swap(connection, scope, leases.release(scope, grant))
 
         self._change(release_all)
 
@@ -309,6 +372,33 @@ class Store:
         ):
             yield connection
 
+    def _append(self, connection: Connection, run: str, event: Event) -> Recorded:
+        last = _last(connection, run)
+        if not last and not isinstance(event, RunOpened):
+            raise JournalGone.of(run, self._where, "has no event of it")
+        # Two writers that read the same last event conflict in the primary key: one of them begins again.
+        connection.execute(
+            insert(EVENTS).values(
+                run=run,
+                seq=last + 1,
+                at=to_ticks(event.at),
+                kind=event.kind,
+                body=event.model_dump_json(),
+            )
+        )
+        return Recorded(run=run, seq=last + 1, event=event)
+
+    def _require_seq(self, run: str, found: int, after: int) -> None:
+        """Raise ``JournalGone`` unless the event that was found is the one that was read before."""
+        if found != after:
+            raise JournalGone.of(run, self._where, f"no longer has its event {after}")
+
+    def _prove(self, scope: Scope, grant: Grant, now: datetime) -> None:
+        """As ``leases.prove``; a scope that was never taken in this database was taken in another."""
+        if not scope.version:
+            raise JournalGone.of(grant.run, self._where, f"does not know the lease {scope.name}")
+        leases.prove(scope, grant, now)
+
     def _recorded(self, run: str, seq: int, body: str) -> Recorded:
         with unusable(f"{self._where} (run {run}, event {seq})"):
             written = _BODY.validate_json(body)
@@ -327,17 +417,6 @@ def _races() -> Iterator[None]:
         if lost_race(error):
             raise _LostRace from error
         raise
-
-
-def _append(connection: Connection, run: str, event: Event) -> Recorded:
-    seq = _last(connection, run) + 1
-    # Two writers that read the same last event conflict in the primary key: one of them begins again.
-    connection.execute(
-        insert(EVENTS).values(
-            run=run, seq=seq, at=to_ticks(event.at), kind=event.kind, body=event.model_dump_json()
-        )
-    )
-    return Recorded(run=run, seq=seq, event=event)
 
 
 def _last(connection: Connection, run: str) -> int:

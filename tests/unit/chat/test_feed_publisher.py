@@ -21,6 +21,7 @@ from holdfast.engine.driver import run_opened
 from holdfast.journal import events
 from holdfast.model import Holder, Json, LeaseMode, Phase
 from tests.fakes.fleet import Fault
+from tests.fakes.journal import opened
 from tests.unit.chat.chat_harness import ADA, BOB, CHANNEL, RUN, ChatHarness, replace_dependencies
 from tests.unit.chat.test_commands import run_scenario
 from tests.unit.cli.cli_harness import HOSTS
@@ -179,7 +180,7 @@ def damage(harness: ChatHarness, run: str) -> None:
 
 def broken_run(harness: ChatHarness) -> str:
     run, now = "20261121-2303-broker-restart-bad2", harness.clock()
-    harness.store.append(run, events.AbortRequested(at=now, by="zoe"))
+    harness.store.append(run, opened(now))
     damage(harness, run)
     return run
 
@@ -238,10 +239,7 @@ def test_new_runs_are_followed_also_beside_a_damaged_journal(
     engine, began = harness.engine(), harness.clock()
     path, inventory = harness.path / "runbooks/broker-restart.md", harness.path / "inventories/lab"
     ended = engine.start(engine.planner.plan(path, inventory, {}), "zoe", "by hand")
-    damage(
-        harness,
-        harness.store.append("newer", events.AbortRequested(at=harness.clock(), by="zoe")).run,
-    )
+    damage(harness, harness.store.append("newer", opened(harness.clock())).run)
 
     async def scenario(bot: Bot) -> None:
         await harness.until_posted("FINISHED: ")

@@ -20,6 +20,7 @@ from holdfast.journal.events import Event
 from holdfast.model import Json
 from holdfast.settings import Settings
 from holdfast.store.database import Store, open_store
+from tests.fakes.journal import opened
 
 ROOT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
@@ -144,9 +145,14 @@ class FakeHosts:
             Settings(f"sqlite:///{self.directory}/state/state.db", self.directory / "state")
         )
 
+    def open_run(self, run: str) -> None:
+        """Open the journal of a run, as an engine does before its plays."""
+        self.store().append(run, opened())
+
     def journal(self, run: str) -> list[Event]:
-        """Return a run's events."""
-        return [recorded.event for recorded in self.store().read(run)]
+        """Return what plays wrote into a run's journal."""
+        events = [recorded.event for recorded in self.store().read(run)]
+        return [event for event in events if event != opened()]
 
     def playbook_command(self, plays: Sequence[Json], *arguments: str) -> list[str]:
         """Return the command that runs these plays."""

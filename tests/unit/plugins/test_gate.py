@@ -47,6 +47,12 @@ class FakeManagementApi:
         self._server.server_close()
 
 
+@pytest.fixture
+def hosts(hosts: FakeHosts) -> FakeHosts:
+    hosts.open_run("r1")
+    return hosts
+
+
 def gate(register: str, *claims: Any, **more: Any) -> dict[str, Any]:
     return {
         "name": "Cron is healthy",

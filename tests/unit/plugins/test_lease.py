@@ -129,7 +129,20 @@ def test_without_a_valid_lease_there_is_no_intent(hosts: FakeHosts) -> None:
     assert hosts.store().runs() == []
 
 
+def test_a_play_whose_database_was_deleted_acts_no_more_and_makes_no_other(
+    hosts: FakeHosts,
+) -> None:
+    state = hosts.directory / "state"
+    delete = {"ansible.builtin.command": f"rm -r {state}", "run_once": True}
+    done = hosts.run(hosts.playbook_command([roll(delete, INTENT)]))
+    assert done.returncode == 2
+    assert "a: may not restart cron, nothing was done: the journal of run" in done.stdout
+    assert "is gone" in done.stdout
+    assert not state.exists()
+
+
 def test_a_grant_of_the_engine_is_checked_and_not_released(hosts: FakeHosts) -> None:
+    hosts.open_run("r1")
     holder = holder_for("r1", "ada", "why", os.getpid())
     ttl = timedelta(minutes=5)
     grant = hosts.store().take(holder, {"east/cron": LeaseMode.EXCLUSIVE}, ttl)
@@ -215,6 +228,7 @@ def test_a_baseline_is_taken_once_in_a_run(hosts: FakeHosts) -> None:
         values = {"connections": value}
         return {"holdfast_baseline": {"name": "bus", "values": values}, "register": register}
 
+    hosts.open_run("r1")
     run = {"holdfast_run": "r1", "holdfast_grant": {}}
     first, second = (
         {**baseline(name, value), "vars": run} for name, value in (("one", 40), ("two", 3))

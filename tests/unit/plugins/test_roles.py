@@ -15,6 +15,12 @@ LOAD = {CONNECTIONS: 40, CHURN: 0.5}
 QUEUES = {CONSUMERS: {"/": {"orders": 2}}, "missing": []}
 
 
+@pytest.fixture
+def hosts(hosts: FakeHosts) -> FakeHosts:
+    hosts.open_run("r1")
+    return hosts
+
+
 def baseline(load: dict[str, Any], queues: dict[str, Any]) -> list[dict[str, Any]]:
     """Take a baseline from these verdicts, then keep the claims that compare with it."""
     verdicts = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -22,8 +23,12 @@ from holdfast.store.connection import unusable
         ("database disk image is malformed", "backup"),
     ],
 )
-def test_every_failure_has_a_remedy(words: str, remedy: str) -> None:
-    with pytest.raises(StateUnusable, match=words) as caught, unusable("state.db"):
+def test_every_failure_has_a_remedy(words: str, remedy: str, tmp_path: Path) -> None:
+    (tmp_path / "state.db").touch()
+    with (
+        pytest.raises(StateUnusable, match=words) as caught,
+        unusable(str(tmp_path / "state.db")),
+    ):
         raise OperationalError("SELECT 1", {}, sqlite3.OperationalError(words))
     assert remedy in caught.value.remedy
     assert "SELECT" not in str(caught.value)

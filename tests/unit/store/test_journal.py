@@ -12,6 +12,7 @@ from holdfast.journal.events import AbortRequested, Finished
 from holdfast.settings import Settings
 from holdfast.store.connection import make_engine
 from holdfast.store.database import open_store
+from tests.fakes.journal import opened
 from tests.unit.journal.recorded import STATES, bodies, read_recorded
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
@@ -20,6 +21,7 @@ NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 def test_events_come_back_as_they_were_written_in_order(settings: Settings) -> None:
     store = open_store(settings)
     written = [
+        store.append("one", opened()),
         store.append("one", AbortRequested(at=NOW, by="Ada Lovelace ☃ {{ 1 }}", hard=True)),
         store.append("one", Finished(at=NOW + timedelta(microseconds=1))),
     ]
@@ -33,7 +35,7 @@ def test_events_come_back_as_they_were_written_in_order(settings: Settings) -> N
 def test_the_run_opened_last_comes_first(settings: Settings) -> None:
     store = open_store(settings)
     for number, run in enumerate(["b", "c", "a"]):
-        store.append(run, Finished(at=NOW + timedelta(seconds=number)))
+        store.append(run, opened(NOW + timedelta(seconds=number)))
     store.append("b", Finished(at=NOW + timedelta(hours=1)))
 
     assert list(store.runs()) == ["a", "c", "b"]
@@ -48,7 +50,7 @@ def test_a_run_id_has_the_time_and_the_runbook(settings: Settings) -> None:
 
 def test_an_event_of_an_unknown_kind_is_an_error(settings: Settings) -> None:
     store = open_store(settings)
-    store.append("one", Finished(at=NOW))
+    store.append("one", opened())
     with make_engine(settings.state_url).begin() as connection:
         connection.execute(text('UPDATE holdfast_events SET body = \'{"kind": "teleported"}\''))
 
@@ -143,10 +145,10 @@ def test_sqlite_writes_are_durable(tmp_path: Path) -> None:
 
 def test_append_next_appends_only_after_the_given_event(settings: Settings) -> None:
     store = open_store(settings)
-    first = store.append("one", Finished(at=NOW))
+    first = store.append("one", opened())
     assert store.append_next("one", AbortRequested(at=NOW, by="ada"), first.seq)
     assert not store.append_next("one", AbortRequested(at=NOW, by="eve"), first.seq)
-    assert [each.event.kind for each in store.read("one")] == ["finished", "abort_requested"]
+    assert [each.event.kind for each in store.read("one")] == ["run_opened", "abort_requested"]
 
 
 def write_body(settings: Settings, run: str, seq: int, body: str) -> None:
@@ -179,7 +181,7 @@ def test_a_damaged_event_is_named(settings: Settings, body: str) -> None:
 def test_an_event_of_a_newer_holdfast_is_named_and_other_runs_are_read(settings: Settings) -> None:
     store = open_store(settings)
     write_body(settings, "newer", 1, '{"schema": 3, "kind": "teleported"}')
-    written = store.append("one", Finished(at=NOW))
+    written = store.append("one", opened())
 
     with pytest.raises(StateUnusable, match="event 1 of run newer has schema 3") as caught:
         store.read("newer")

@@ -13,6 +13,7 @@ from holdfast.model import Act, Grant, Holder, LeaseMode
 from holdfast.settings import Settings
 from holdfast.store.connection import make_engine
 from holdfast.store.database import Store, _LostRace, open_store
+from tests.fakes.journal import opened
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 TTL = timedelta(seconds=60)
@@ -197,16 +198,18 @@ def intent(host: str = "ctl1") -> ActIntended:
 
 def test_an_intent_is_written_only_with_every_lease(store: Store) -> None:
     grant = store.take(ONE, {**RABBITMQ, "lab/nova": SHARED}, TTL)
-    assert store.append_guarded(grant, intent()).seq == 1
+    store.append("one", opened())
+    assert store.append_guarded(grant, intent()).seq == 2
 
     store.release(Grant("one", {"lab/nova": grant.tokens["lab/nova"]}))
 
     with pytest.raises(LeaseLost, match="lab/nova"):
         store.append_guarded(grant, intent())
-    assert len(store.read("one")) == 1
+    assert len(store.read("one")) == 2
 
 
 def test_an_intent_with_an_old_token_is_not_written(store: Store) -> None:
+    store.append("one", opened())
     old = store.take(ONE, RABBITMQ, TTL)
     store.release(old)
     store.take(ONE, RABBITMQ, TTL)
@@ -216,6 +219,7 @@ def test_an_intent_with_an_old_token_is_not_written(store: Store) -> None:
 
 
 def test_another_runs_token_is_no_grant(store: Store) -> None:
+    store.append("two", opened())
     theirs = store.take(ONE, RABBITMQ, TTL)
 
     with pytest.raises(LeaseLost):
@@ -223,7 +227,8 @@ def test_another_runs_token_is_no_grant(store: Store) -> None:
 
 
 def test_an_entry_of_the_engine_goes_without_a_lease(store: Store) -> None:
-    assert store.append("one", Finished(at=NOW)).seq == 1
+    store.append("one", opened())
+    assert store.append("one", Finished(at=NOW)).seq == 2
 
 
 # --- the clock
@@ -241,6 +246,7 @@ def test_a_lease_that_expires_while_its_owner_waits_for_another_writer_is_worth_
     store = Store(engine, "the database", lambda _: False, clock, wait=wait)
     open_store(settings)
     grant = store.take(ONE, RABBITMQ, TTL)
+    store.append("one", opened())
 
     @event.listens_for(engine, "before_cursor_execute")
     def lose_once(*told: object) -> None:
@@ -250,7 +256,7 @@ def test_a_lease_that_expires_while_its_owner_waits_for_another_writer_is_worth_
     with pytest.raises(LeaseLost, match="expired"):
         store.append_guarded(grant, intent())
     assert len(waits) == 1
-    assert not store.read("one")
+    assert len(store.read("one")) == 1
 
 
 def test_without_another_clock_leases_go_by_the_database_s(settings: Settings) -> None:

@@ -17,6 +17,7 @@ from holdfast.settings import Settings
 from holdfast.store.connection import database_time, make_engine
 from holdfast.store.database import Store, _LostRace, _scopes, _swap, open_store
 from holdfast.store.processes import is_gone
+from tests.fakes.journal import opened
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 SCOPES = {"lab/rabbitmq": LeaseMode.EXCLUSIVE}
@@ -69,20 +70,23 @@ def test_one_of_many_takes_the_lease(settings: Settings) -> None:
 
 
 def test_events_of_many_writers_are_numbered_without_gap(settings: Settings) -> None:
+    open_store(settings).append("shared", opened())
     numbers = sorted(seq for seqs in race(append, settings) for seq in seqs)
 
-    assert numbers == list(range(1, 10 * WORKERS + 1))
-    assert [entry.seq for entry in open_store(settings).read("shared")] == numbers
+    assert numbers == list(range(2, 10 * WORKERS + 2))
+    assert [entry.seq for entry in open_store(settings).read("shared")] == [1, *numbers]
 
 
 def test_after_a_stolen_lease_its_former_owner_appends_nothing(settings: Settings) -> None:
-    open_store(settings).take(holder(0), SCOPES, TTL)
+    store = open_store(settings)
+    store.append("run0", opened())
+    store.take(holder(0), SCOPES, TTL)
 
     owner, *thieves = race(steal, settings)
 
     assert sum("took" in said for said in thieves) == 1
     assert owner == ["LeaseLost"] * len(owner)
-    assert len(open_store(settings).read("run0")) == 20 - len(owner)
+    assert len(store.read("run0")) == 1 + 20 - len(owner)
 
 
 def test_a_change_of_another_version_than_the_one_read_is_a_lost_race(settings: Settings) -> None:
