@@ -22,7 +22,7 @@ from holdfast.engine.planner import Planner
 from holdfast.errors import HoldfastError
 from holdfast.settings import Settings
 from holdfast.store.database import open_store
-from holdfast.store.processes import processes_of
+from holdfast.store.processes import strays_of
 
 PROJECT = Path(__file__).parents[2]
 
@@ -32,7 +32,7 @@ def engine(state_dir: Path) -> Engine:
     return Engine(
         Dependencies(
             store=open_store(settings),
-            runner=AnsibleRunner(PROJECT, os.environ, settings.state_url, state_dir, processes_of),
+            runner=AnsibleRunner(PROJECT, os.environ, settings.state_url, state_dir, strays_of),
             planner=Planner(
                 inventories=AnsibleInventory(PROJECT, os.environ),
                 playbooks=AnsiblePlaybooks(PROJECT),

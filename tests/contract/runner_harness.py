@@ -15,7 +15,7 @@ from holdfast.journal.events import Event
 from holdfast.model import Holder, Json, LeaseMode
 from holdfast.settings import Settings
 from holdfast.store.database import Store, open_store
-from holdfast.store.processes import processes_of
+from holdfast.store.processes import strays_of
 from tests.contract.local_site import UNIT, LocalSite
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.journal import opened
@@ -67,8 +67,8 @@ class FakeRunnerHarness:
 
 
 class AnsibleRunnerHarness:
-    def __init__(self, path: Path) -> None:
-        settings = Settings(f"sqlite:///{path / 'state' / 'state.db'}", path / "state")
+    def __init__(self, path: Path, state: str = "state") -> None:
+        settings = Settings(f"sqlite:///{path / state / 'state.db'}", path / state)
         self.store = open_store(settings)
         self.site = LocalSite.make(path / "site", "a", "b", "c", unreachable=("c",))
         self.state_dir = settings.state_dir
@@ -78,7 +78,7 @@ class AnsibleRunnerHarness:
             os.environ | {"PLANTED": "hunter2-environment"},
             settings.state_url,
             self.state_dir,
-            processes_of,
+            strays_of,
         )
 
     def now(self) -> datetime:

@@ -241,6 +241,16 @@ def test_a_play_whose_files_cannot_be_written_is_not_started(real: PlayStarter) 
 
 
 @ROOT
+def test_a_state_directory_with_a_space_starts_plays(tmp_path: Path) -> None:
+    plays = PlayStarter(AnsibleRunnerHarness(tmp_path, "my state: 1"))
+
+    result = plays.play("observe.yml", ["a"], holdfast_observe={"a": [UNIT]})
+
+    assert result.status == "ok", result.messages
+    assert [event.host for event in plays.events(Observed)] == ["a"]
+
+
+@ROOT
 def test_live_readings_are_progress(real: PlayStarter) -> None:
     real.roll("a", holdfast_phases=["verify"])
 

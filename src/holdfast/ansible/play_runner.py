@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -128,8 +129,9 @@ class AnsibleRunner:
             ident="play",
             playbook=f"playbooks/{play.playbook}",
             inventory=play.inventory,
-            limit=f"@{place.limit}" if play.limit else None,
-            cmdline=f"-e @{place.variables}",
+            # With the comma Ansible does not split the path at spaces and colons.
+            limit=f"@{place.limit}," if play.limit else None,
+            cmdline=shlex.join(["-e", f"@{place.variables}"]),  # it is split like in a shell
             quiet=True,
             suppress_env_files=True,
             event_handler=enqueue,
@@ -206,12 +208,13 @@ class _PlayDirectory:
 
 @contextmanager
 def _writable(directory: Path) -> Iterator[None]:
+    """Name the directory that cannot be written; another one would have other leases, which exclude nobody."""
     try:
         yield
     except OSError as error:
         raise InvalidInput(
             f"the directory of the play cannot be made: {error.strerror}: {directory}",
-            remedy="set HOLDFAST_STATE_DIR to a directory you may write, with free space",
+            remedy=f"make {directory.parent} writable for you, with free space (ls -ld, df -h)",
         ) from error
 
 

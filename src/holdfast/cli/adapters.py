@@ -9,7 +9,7 @@ from holdfast.claims import bind_claim
 from holdfast.cli.context import Adapters, CommandContext
 from holdfast.engine.planner import Planner
 from holdfast.settings import Settings
-from holdfast.store.processes import processes_of
+from holdfast.store.processes import strays_of
 
 
 def ansible_adapters(context: CommandContext) -> Adapters:
@@ -24,7 +24,7 @@ def ansible_adapters(context: CommandContext) -> Adapters:
             environ=context.environ,
             state_url=settings.state_url,
             state_dir=settings.state_dir,
-            processes_of=processes_of,
+            processes_of=strays_of,
         )
 
     return Adapters(

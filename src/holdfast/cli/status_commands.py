@@ -54,7 +54,8 @@ def status(ctx: typer.Context, run: StatusRun = "", *, as_json: JsonOption = Fal
         context.show(Text())
         context.show(leases_table(_leases(context)))
     if damaged := [state for state in recent if isinstance(state, StateUnusable)]:
-        raise damaged[-1]
+        every = "\n".join(error.message for error in damaged)
+        raise StateUnusable(every, remedy=damaged[0].remedy)
 
 
 def lease_list(ctx: typer.Context, *, as_json: JsonOption = False) -> None:

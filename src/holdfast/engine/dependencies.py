@@ -17,7 +17,7 @@ from holdfast.engine.planner import Planner
 from holdfast.journal.events import Recorded
 from holdfast.model import Holder
 from holdfast.store.database import Store
-from holdfast.store.processes import driver_is_gone, holder_for, processes_of
+from holdfast.store.processes import driver_is_gone, holder_for, strays_of
 
 Listener = Callable[[Progress | Recorded], None]
 ListenerFailed = Callable[[Exception], None]
@@ -116,7 +116,7 @@ class Dependencies:
     clock: Callable[[], datetime] = wall_clock
     holder: Callable[[str, str, str], Holder] = this_process
     driver_gone: Callable[[Holder], bool] = driver_is_gone
-    processes_of: Callable[[str], Iterable[int]] = processes_of
+    processes_of: Callable[[str], Iterable[int]] = strays_of
     controller: Callable[[], str] = platform.node
     listener: Listener = ignore
     listener_failed: ListenerFailed = ignore

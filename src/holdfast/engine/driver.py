@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import platform
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import assert_never
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.engine.dependencies import Dependencies
-from holdfast.engine.hold_report import aborted_event, held_event, rerun_command
+from holdfast.engine.hold_report import aborted_event, held_event, host_states, rerun_command
 from holdfast.engine.journal_follower import JournalFollower
 from holdfast.engine.kept_error import KeptError
 from holdfast.engine.lease_keeper import TTL, LeaseKeeper, own_scope
@@ -112,7 +113,7 @@ class Driver:
                 if notice:
                     put(Progress("", "notice", notice))
                 self._follower = JournalFollower(
-                    dependencies, self._holder, put, after=self._known_seq
+                    dependencies, self._holder, put, copy.deepcopy(self._state), self._known_seq
                 )
                 self._beats = [_Beat(self._keeper.beat), _Beat(self._follower.beat)]
                 with ExitStack() as stack:
@@ -122,7 +123,17 @@ class Driver:
                 self._follower.beat()
                 return RunResult(self._run, code, self._state)
         except StateUnusable as error:
-            raise StateLost.of(self._run, error, acting=self._state.batch is not None) from error
+            lost = StateLost.of(self._run, error, acting=self._state.batch is not None)
+            lost.message = "\n".join([lost.message, *self._last_known()])
+            raise lost from error
+
+    def _last_known(self) -> list[str]:
+        """Return what is known of the hosts without the journal: what was read of it, and what the play said last."""
+        sentences = host_states(self._follower.state)
+        if self._heard is not None:
+            said = self._heard.text or f"task {self._heard.task!r}"
+            sentences.append(f"heard last from the play: {self._heard.host}: {said}")
+        return sentences
 
     def _drive_to_the_end(self) -> int:
         code = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from holdfast.engine.run_lookup import StrayPlays
@@ -25,7 +25,7 @@ def held_event(state: RunState, failure: Failure, at: datetime) -> Held:
         step=failure.step,
         claim=failure.claim,
         evidence=failure.evidence,
-        left=host_states(state),
+        left=host_states(state, {*failure.ill, failure.host}),
         next_commands=next_commands(state),
         code=6 if unknown else 4,
     )
@@ -59,14 +59,30 @@ def hold_message(state: RunState, strays: StrayPlays | None = None) -> Held | No
     return held.model_copy(update={"next_commands": both})
 
 
-def host_states(state: RunState) -> list[str]:
-    """Return one sentence for each host in hand, then which hosts are done and which not touched."""
-    sentences = [f"{turn.host}: {describe_turn(turn)}" for _, turn in state.in_hand()]
+def host_states(state: RunState, ill: Collection[str] = ()) -> list[str]:
+    """Return one sentence for each host that is ill or in hand, then which are done and which not touched.
+
+    ``ill`` are hosts that were found broken: what was proved of them earlier is not true any more.
+    """
+    done = state.done()
+    sentences = [
+        f"{host}: restarted and proved healthy earlier in this run, and not well now"
+        for host in done
+        if host in ill
+    ]
+    in_hand = {turn.host: describe_turn(turn) for _, turn in state.in_hand()}
+    sentences += [f"{host}: {text}" for host, text in in_hand.items()]
     given_back = [turn.host for turn in state.step.turns.values() if _given_back(turn)]
+    known = {*in_hand, *given_back, *state.step.done()}
+    sentences += [
+        f"{host}: its turn had begun; no act on it is in the journal"
+        for host in (state.batch.hosts if state.batch else ())
+        if host not in known
+    ]
     if given_back:
         sentences.append(f"drained and given back, not restarted: {join_names(given_back)}")
-    if done := state.done():
-        sentences.append(f"done and proved healthy: {join_names(done)}")
+    if well := [host for host in done if host not in ill]:
+        sentences.append(f"done and proved healthy: {join_names(well)}")
     if untouched := _untouched(state):
         sentences.append(f"not touched in step {state.current_step}: {join_names(untouched)}")
     return sentences
@@ -128,4 +144,5 @@ def _untouched(state: RunState) -> list[str]:
     begun = {
         turn.host for turn in step.turns.values() if turn.done or turn.in_hand or _given_back(turn)
     }
+    begun |= set(state.batch.hosts) if state.batch else set()
     return [host for host in hosts if host not in begun]

@@ -12,22 +12,30 @@ from holdfast.ansible.interfaces import Progress
 from holdfast.engine.dependencies import Dependencies, Listener
 from holdfast.errors import StateUnusable
 from holdfast.journal.events import AbortRequested
+from holdfast.journal.fold import advance
+from holdfast.journal.run_state import RunState
 from holdfast.model import Holder
 
 
 class JournalFollower:
     """Follows one run's journal; ``beat`` is called once a second and before each decision.
 
-    ``after`` is the last event that the listener knows. The listener returns at once.
+    ``after`` is the last event that the listener knows. The listener returns at once. ``state`` is
+    the follower's own, and has every event that was read: if the journal is lost, it is what is known.
     """
 
     def __init__(
-        self, dependencies: Dependencies, holder: Holder, listener: Listener, *, after: int
+        self,
+        dependencies: Dependencies,
+        holder: Holder,
+        listener: Listener,
+        state: RunState,
+        after: int,
     ) -> None:
         self._store, self._clock = dependencies.store, dependencies.clock
         self._stop, self._listener = dependencies.stop, listener
         self._run, self._by = holder.run, holder.by
-        self._last_seq = after
+        self.state, self._last_seq = state, after
         # Of which kinds a request to stop is in the journal: hard or not.
         self._journaled: set[bool] = set()
         self._lock = threading.Lock()
@@ -54,6 +62,7 @@ class JournalFollower:
     def _read_events(self) -> None:
         for recorded in self._store.read(self._run, self._last_seq):
             self._last_seq = recorded.seq
+            advance(self.state, [recorded])
             if isinstance(recorded.event, AbortRequested):
                 self._pass_on(recorded.event)
             self._listener(recorded)

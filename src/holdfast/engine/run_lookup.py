@@ -13,7 +13,7 @@ from holdfast.journal.run_state import RunState, Status
 from holdfast.model import Holder
 from holdfast.store.database import Store
 from holdfast.store.leases import LeaseRow
-from holdfast.store.processes import driver_is_gone, processes_of
+from holdfast.store.processes import driver_is_gone, strays_of
 from holdfast.text import did_you_mean, join_names
 
 
@@ -107,7 +107,7 @@ class StrayPlays:
 
 def stray_plays(
     state: RunState,
-    processes: Callable[[str], Iterable[int]] = processes_of,
+    processes: Callable[[str], Iterable[int]] = strays_of,
     controller: Callable[[], str] = platform.node,
 ) -> StrayPlays:
     """Look for plays of a run that has no driver, on this controller."""

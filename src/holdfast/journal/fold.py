@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import singledispatch
 
+from holdfast.errors import StateUnusable
+from holdfast.evidence import HEALTHY
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
 from holdfast.journal.run_state import (
@@ -62,7 +64,7 @@ def _(event: ev.StepStarted, state: RunState) -> None:
 
 @_apply.register
 def _(event: ev.StepFinished, state: RunState) -> None:
-    step = state.steps[event.step]
+    step = _begun(state, event)
     step.finished, step.ended = True, event.at
 
 
@@ -209,7 +211,7 @@ def _(_event: ev.BaselineTaken, _state: RunState) -> None:
 
 @_apply.register
 def _(event: ev.ApprovalRequested, state: RunState) -> None:
-    step = state.steps[event.step]
+    step = _begun(state, event)
     step.approval_plan_hash, step.approval_requested_at = event.plan_hash, event.at
     # Approvals given for an earlier request, which has expired, count no more.
     step.approvals.clear()
@@ -217,7 +219,7 @@ def _(event: ev.ApprovalRequested, state: RunState) -> None:
 
 @_apply.register
 def _(event: ev.Approved, state: RunState) -> None:
-    step = state.steps[event.step]
+    step = _begun(state, event)
     if event.plan_hash == step.approval_plan_hash:
         step.approvals.append(event)
 
@@ -262,6 +264,24 @@ def _(event: ev.Aborted, state: RunState) -> None:
 @_apply.register
 def _(_event: ev.Finished, state: RunState) -> None:
     state.status = Status.FINISHED
+
+
+def _begun(
+    state: RunState, event: ev.StepFinished | ev.ApprovalRequested | ev.Approved
+) -> StepState:
+    """Return the step of an event that only a step can have.
+
+    Raises:
+        StateUnusable: no event has begun it: the journal is damaged.
+    """
+    step = state.steps.get(event.step)
+    if step is None:
+        raise StateUnusable(
+            f"the journal of run {state.run} is damaged: event {state.seq} ({event.kind}) is about step "
+            f"{event.step}, which no event has begun",
+            remedy="restore the state database from a backup; other runs in it are not affected",
+        )
+    return step
 
 
 def _current(state: RunState) -> StepState:
@@ -379,7 +399,20 @@ def _failure(
         evidence.append(f"also not PASS on {join_names(others)}")
     decisive = Outcome.FAIL if failed else Outcome.UNKNOWN
     claim = next((v["claim"] for v in gate.verdicts if v["outcome"] == decisive), "")
-    return Failure(step, host or gate.host, claim, "; ".join(evidence))
+    asked, ill = host or gate.host, _ill(gate)
+    if asked in ill or not ill:
+        return Failure(step, asked, claim, "; ".join(evidence), ill)
+    # The hosts of a gate vouch for each other: the one that is ill need not be the one that asked.
+    if host:
+        evidence.append(f"seen by the gate {gate.gate!r} of {asked}")
+    return Failure(step, ill[0], claim, "; ".join(evidence), ill)
+
+
+def _ill(gate: ev.GateJudged) -> tuple[str, ...]:
+    """Return the hosts that the gate's failed verdicts found broken."""
+    bad = (verdict for verdict in gate.verdicts if verdict["outcome"] == Outcome.FAIL)
+    facts = ((host, each) for verdict in bad for host, each in verdict.get("hosts", {}).items())
+    return tuple(dict.fromkeys(host for host, each in facts if each.get(HEALTHY) is False))
 
 
 def _describe(gate: ev.GateJudged, outcome: Outcome) -> list[str]:

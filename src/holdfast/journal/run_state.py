@@ -179,12 +179,16 @@ class StepState:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why the run cannot go on; a resume clears it."""
+    """Why the run cannot go on; a resume clears it.
+
+    ``ill`` are the hosts that the evidence says are not well; ``host`` may be the one that asked.
+    """
 
     step: int
     host: str
     claim: str
     evidence: str
+    ill: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ neither a reused pid nor the same pid in another container is mistaken for it.
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,12 +56,34 @@ def processes_of(run: str) -> Iterator[int]:
             yield int(entry.name)
 
 
+def strays_of(run: str) -> Iterator[int]:
+    """Yield those of ``processes_of`` that this process did not come from.
+
+    A shell with the mark in its environment, from which somebody resumes or aborts the run, is no play.
+    """
+    own = set(_ancestry(os.getpid()))
+    return (process for process in processes_of(run) if process not in own)
+
+
+def _ancestry(process: int) -> Iterator[int]:
+    """Yield the process, its parent, and so on."""
+    while process:
+        yield process
+        stat = _stat(process)
+        process = int(stat[1]) if len(stat) > 1 else 0
+
+
 def start_time(process: int) -> int | None:
     """Return the process's start time in clock ticks since boot; None when it has ended."""
+    fields = _stat(process)
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def _stat(process: int) -> list[str]:
+    """Return the fields of its ``stat`` from the third on, its state; of one that has ended only Z."""
     text = _read(_PROC / str(process) / "stat").decode(errors="replace")
     # The command name is in parentheses and may contain spaces and parentheses; the third field follows.
-    fields = text[text.rindex(")") + 1 :].split() if text else ["Z"]
-    return None if fields[0] == "Z" else int(fields[19])
+    return text[text.rindex(")") + 1 :].split() if text else ["Z"]
 
 
 def _acts(entry: Path) -> bool:

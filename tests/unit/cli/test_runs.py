@@ -194,6 +194,25 @@ def test_status_lists_other_runs_beside_a_damaged_one(project: InMemoryProject) 
     assert project.call("status", "--json").code == 2
 
 
+def test_status_names_every_run_that_cannot_be_read(project: InMemoryProject) -> None:
+    project.call(*RUN, "--yes")
+    project.call(*RUN, "--yes")
+    with closing(sqlite3.connect(project.state / "state.db")) as database:
+        # Without the event that begins its first step, a journal is damaged as well.
+        database.execute(
+            "UPDATE holdfast_events SET kind = 'finished', body = (SELECT body FROM holdfast_events"
+            " WHERE kind = 'finished' LIMIT 1) WHERE kind = 'step_started'"
+        )
+        runs = [run for (run,) in database.execute("SELECT DISTINCT run FROM holdfast_events")]
+        database.commit()
+    result = project.call("status")
+    assert result.code == 2
+    assert len(runs) == 2
+    assert all(f"the journal of run {run} is damaged" in result.err for run in runs)
+    single = project.call("status", runs[0])
+    assert (single.code, "is about step 1" in single.err) == (2, True)
+
+
 def test_plan_needs_no_state(project: InMemoryProject) -> None:
     """A plan is wanted most when something is broken, and it touches nothing."""
     result = project.call("plan", "broker-restart")

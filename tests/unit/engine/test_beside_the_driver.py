@@ -17,7 +17,7 @@ from holdfast.engine.driver import RunResult
 from holdfast.engine.engine import Engine
 from holdfast.engine.hold_report import hold_message
 from holdfast.engine.run_lookup import StrayPlays
-from holdfast.errors import StateUnusable
+from holdfast.errors import StateLost, StateUnusable
 from holdfast.journal.events import Aborted, AbortRequested, BatchEnded, Event, Recorded
 from holdfast.journal.run_state import Status
 from holdfast.model import Grant, Json
@@ -384,3 +384,59 @@ def test_a_hold_without_a_lease_is_not_recorded_over_a_resume(harness: EngineHar
     assert ended.code == 4
     state = harness.engine().state(ended.run)
     assert (state.status, state.held) == (Status.FINISHED, None)
+
+
+# --- a journal that is gone
+
+
+def test_a_run_whose_journal_is_gone_names_what_its_play_did_and_said_last(
+    harness: EngineHarness,
+) -> None:
+    gone, ticks = list[bool](), list[bool]()
+
+    def read(run: str, after: int = 0) -> Json:
+        if gone:
+            raise StateUnusable("the state database was deleted")
+        return harness.store.read(run, after)
+
+    class StoreThatIsDeleted:
+        def __getattr__(self, name: str) -> Json:
+            return read if name == "read" else getattr(harness.crashing_store, name)
+
+        def append_guarded(self, grant: Grant, event: Event) -> Json:
+            if gone:
+                raise StateUnusable("the state database was deleted")
+            return harness.store.append_guarded(grant, event)
+
+    def delete() -> None:
+        # The second tick after the restart: the follower has read by then that it is done.
+        if harness.restarted() == ["h1", "h2"]:
+            ticks.append(True)
+            gone.extend(ticks[1:])
+
+    harness.fleet.clock.on_tick.append(delete)
+
+    with pytest.raises(StateLost) as caught:
+        harness.start(modified(harness, store=StoreThatIsDeleted()), ROLL)
+
+    assert caught.value.exit_code == 6
+    lines = caught.value.message.splitlines()
+    assert lines[1].startswith("h2: broker was restarted, not yet proved healthy")
+    assert "done and proved healthy: h1" in lines
+    assert "not touched in step 1: h3" in lines
+    assert lines[-1] == "heard last from the play: h2: task 'undrain'"
+
+
+def test_a_host_whose_turn_has_begun_is_not_called_untouched(harness: EngineHarness) -> None:
+    """The driver died right after it had journaled the batch: nobody knows what its play did."""
+    harness.crashing_store.crash_at = 8
+    with pytest.raises(DriverKilled):
+        harness.start(harness.engine(), ROLL)
+
+    message = hold_message(harness.engine().state(harness.store.runs()[0]))
+
+    assert message is not None
+    assert message.left == [
+        "h1: its turn had begun; no act on it is in the journal",
+        "not touched in step 1: h2, h3",
+    ]

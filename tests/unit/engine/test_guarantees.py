@@ -66,6 +66,24 @@ def test_an_unhealthy_host_outside_the_batch_holds_the_run(harness: EngineHarnes
     assert harness.restarted() == ["h1"]
 
 
+def test_a_hold_names_the_host_that_is_ill_and_not_the_one_that_asked(
+    harness: EngineHarness,
+) -> None:
+    harness.fleet.faults.append(Fault("h1", "unhealthy", before=("h2", Phase.PREFLIGHT)))
+
+    ended = run(harness)
+
+    assert ended.code == 4
+    assert ended.state.held is not None
+    held = ended.state.held
+    assert held.host == "h1"
+    assert "preflight of h2" in held.evidence
+    assert held.left == [
+        "h1: restarted and proved healthy earlier in this run, and not well now",
+        "not touched in step 1: h2, h3",
+    ]
+
+
 def test_hosts_done_earlier_are_swept_with_every_batch(harness: EngineHarness) -> None:
     harness.fleet.faults.append(Fault("h1", "stopped", before=("h2", Phase.VERIFY)))
 
@@ -75,6 +93,8 @@ def test_hosts_done_earlier_are_swept_with_every_batch(harness: EngineHarness) -
     assert harness.restarted() == ["h1", "h2"]
     assert ended.state.held is not None
     assert (ended.state.held.host, ended.state.held.claim) == ("h1", "systemd.unchanged_since")
+    assert ended.state.held.left[0].startswith("h1: restarted and proved healthy earlier")
+    assert "done and proved healthy: h2" in ended.state.held.left
 
 
 def test_the_last_batch_is_followed_by_a_sweep(harness: EngineHarness) -> None:

@@ -57,7 +57,7 @@ def describe_state(state: RunState) -> dict[str, Json]:
         "proved": sorted(state.proved_claims),
         "done_units": state.done_units,
         "to_observe": sorted(state.hosts_to_observe),
-        "failure": {name: getattr(failure, name) for name in failure.__slots__}
+        "failure": {name: getattr(failure, name) for name in ("step", "host", "claim", "evidence")}
         if failure
         else None,
         "abort": [state.abort_request.by, state.abort_request.hard]
@@ -71,7 +71,11 @@ def describe_state(state: RunState) -> dict[str, Json]:
 
 
 def _describe_event(event: Json) -> Json:
-    return event.model_dump(mode="json", exclude={"schema_number"}) if event else None
+    if not event:
+        return None
+    # What schema 1 did not have has its default.
+    later = {"ended"} if not getattr(event, "ended", True) and event.kind == "aborted" else set()
+    return event.model_dump(mode="json", exclude={"schema_number", *later})
 
 
 def _describe_step(step: Json) -> dict[str, Json]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -76,6 +77,18 @@ def test_a_play_that_outlives_its_driver_keeps_the_lease(
     sleeper.kill()
     sleeper.wait()
     assert is_gone(dead)
+
+
+def test_a_process_and_those_it_came_from_are_no_strays() -> None:
+    """As where somebody resumes a run in a shell that has the mark in its environment."""
+    program = "from holdfast.store.processes import processes_of, strays_of; import sys; "
+    program += f"print(len(list(processes_of({RUN!r}))), list(strays_of({RUN!r})))"
+    shell = ["/bin/sh", "-c", f"{sys.executable} -c {shlex.quote(program)}; true"]
+    environ = os.environ | {RUN_VARIABLE: RUN}
+
+    ended = subprocess.run(shell, env=environ, capture_output=True, text=True, check=True)
+
+    assert ended.stdout == "2 []\n"
 
 
 def test_a_shared_ssh_connection_belongs_to_no_play() -> None:
