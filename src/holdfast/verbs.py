@@ -51,6 +51,11 @@ _VERBS = (
         ("run", "hard"),
     ),
     Verb("approve", "Approve the step at which a run waits, for its present plan alone.", ("run",)),
+    Verb(
+        "reject",
+        "Say no to what a run asks, with a reason: it ends, and touches nothing more.",
+        ("run", "reason"),
+    ),
     Verb("check", "Ask whether every claim holds. Touches nothing.", ("site", "claim")),
 )
 VERBS: Final[Mapping[str, Verb]] = {verb.name: verb for verb in _VERBS}

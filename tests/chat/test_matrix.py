@@ -15,10 +15,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.chat.transport import Button, Location, Message, ReceivedMessage, Unreachable
+from holdfast.chat.transport import (
+    Button,
+    Location,
+    Message,
+    Posted,
+    ReceivedMessage,
+    Unreachable,
+)
 from holdfast.chat.transports.matrix import Matrix, MatrixSettings
 from holdfast.chat.transports.matrix_format import (
     BUTTONS,
+    edit_content,
     message_content,
     message_text,
     thread_of,
@@ -430,3 +438,14 @@ def test_every_button_has_an_emoji_of_its_own() -> None:
     assert list(tokens({"content": message_content(Message("x", "", buttons))}).values()) == [
         f"t{n}" for n in range(8)
     ]
+
+
+def test_people_who_are_needed_are_mentioned_once_and_not_by_an_edit() -> None:
+    content = message_content(Message("Approve?", mentions=("matrix:@bob:example.org",)))
+    assert content["m.mentions"] == {"user_ids": ["@bob:example.org"]}
+    assert content["body"] == "Approve?\n@bob:example.org"
+    assert '<a href="https://matrix.to/#/%40bob%3Aexample.org">' in content["formatted_body"]
+    edit = edit_content(content, Posted(Location("!r"), "$1"))
+    assert edit["m.mentions"] == {}
+    assert edit["m.new_content"]["m.mentions"] == content["m.mentions"]
+    assert message_content(Message("Approve?"))["m.mentions"] == {}

@@ -321,3 +321,18 @@ def test_the_server_closes_a_connection_that_is_made_while_it_stops(passes: int)
             await server.stop()
 
     run_scenario(scenario())
+
+
+def test_people_who_are_needed_are_mentioned() -> None:
+    async def scenario() -> None:
+        async with serving() as (server, slack):
+            await slack.post(
+                CHANNEL, Message("Approve?", mentions=("slack:T1/U2", "slack:T1/U3")), "k"
+            )
+            [message] = posted_messages(server)
+            (section,) = message["blocks"][0]["elements"]
+            named = [each["user_id"] for each in section["elements"] if each["type"] == "user"]
+            assert named == ["U2", "U3"]
+            assert message["text"] == "Approve? <@U2> <@U3>"
+
+    run_scenario(scenario())

@@ -126,7 +126,7 @@ class Workspace:
 def shown(message: dict[str, Any]) -> str:
     """Return a message's text and code."""
     return "\n".join(
-        part["text"]
+        part["text"] if part["type"] == "text" else f"<@{part['user_id']}>"
         for block in message.get("blocks", ())
         if block["type"] == "rich_text"
         for element in block["elements"]
@@ -168,7 +168,7 @@ def test_a_run_is_planned_approved_by_button_and_posted_with_its_picture(
                 f"broker-restart at lab [{harness.run}]\nada (slack:T1/U2ADA)"
             )
             assert question["thread_ts"] == root["ts"]
-            assert workspace.labels(question) == ["Approve", "Abort"]
+            assert workspace.labels(question) == ["Approve", "Reject"]
             server.press(ADA, question["ts"], "Approve")
             await until(lambda: workspace.texts_with("ada asked for run"), "the refusal")
             assert harness.restarts == []

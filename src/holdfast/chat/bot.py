@@ -100,7 +100,7 @@ class Bot:
     ) -> None:
         requester = Requester(member, publisher.transport.name, received.location)
         LOG.info("%s (%s) asks: %s", member.name, member.id, one_line(text)[:200])
-        urgent = text.lower().startswith(("abort", "approve"))
+        urgent = text.lower().startswith(("abort", "approve", "reject"))
         workers = self._urgent_workers if urgent else self._workers
         try:
             loop = asyncio.get_running_loop()

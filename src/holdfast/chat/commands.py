@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from holdfast.chat.approvals import approve, site_and_runbook
+from holdfast.chat.approvals import approve, reject, site_and_runbook
 from holdfast.chat.command_parser import CHAT_VERBS, Command, find_verb, usage
 from holdfast.chat.config import Role
 from holdfast.chat.dependencies import BotDependencies
@@ -84,6 +84,8 @@ class CommandHandler:
         if run in self.dependencies.store.runs():
             if verb == "approve" and question:
                 return self._approve(run, requester, question)
+            if verb == "reject" and question:
+                return self._reject(run, requester, "by button, without a reason", question)
             if verb == "abort" and not question:
                 return self.abort(Command("abort", {"run": run}), requester)
         raise InvalidInput("This button is not known", remedy="holdfast help")
@@ -190,6 +192,7 @@ class CommandHandler:
                     plan_hash=plan.hash,
                     by=requester.member.id,
                     reason=command.reason,
+                    approvers=self.dependencies.permissions.approvers(request.site, plan.runbook),
                 )
             )
         return Message(f"Starting [{run}], plan {plan.hash}\nnext: holdfast status {run}")
@@ -202,7 +205,10 @@ class CommandHandler:
             raise Refused(f"Run {run} is running already", remedy=f"holdfast status {run}")
         with self._acting:
             self.dependencies.follow(run, requester.transport, requester.location.channel)
-            self.dependencies.launcher.launch(ResumeRun(run=run, by=by, reason=command.reason))
+            approvers = self.dependencies.permissions.approvers(*site_and_runbook(state))
+            self.dependencies.launcher.launch(
+                ResumeRun(run=run, by=by, reason=command.reason, approvers=approvers)
+            )
         return Message(f"Resuming [{run}]\nnext: holdfast status {run}")
 
     def abort(self, command: Command, requester: Requester) -> Message:
@@ -228,6 +234,19 @@ class CommandHandler:
             given = approve(self.dependencies, member, run, question)
         more = f"; {count_of(given.left, 'approval')} more needed" * bool(given.left)
         return Message(f"Approved by {member.name}: step {given.step} [{given.run}]{more}")
+
+    def reject(self, command: Command, requester: Requester) -> Message:
+        """Say no to what a run waits for."""
+        run = self._run(command, requester, Role.APPROVER).run
+        return self._reject(run, requester, command.reason)
+
+    def _reject(self, run: str, requester: Requester, reason: str, question: str = "") -> Message:
+        member = requester.member
+        with self._acting:
+            step = reject(self.dependencies, member, run, reason, question)
+        return Message(
+            f"Rejected by {member.name}: step {step} [{run}]\nnext: holdfast status {run}"
+        )
 
     # --- names --------------------------------------------------------------------------------
 

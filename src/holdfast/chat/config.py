@@ -17,18 +17,18 @@ from pydantic import (
     Field,
     StrictInt,
     StrictStr,
+    ValidationError,
     model_validator,
 )
 
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
+from holdfast.people import Name, People, PeopleSection
 from holdfast.runbook.model import ApprovalPolicy
 from holdfast.settings import read_config
 from holdfast.text import did_you_mean
 
-Name = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
 Names = Annotated[tuple[Name, ...], Field(min_length=1)]
-Id = Annotated[StrictStr, Field(pattern=r"^[a-z]+:\S+$", max_length=255)]
 EVERY = "*"
 Which = Annotated[tuple[Annotated[StrictStr, Field(min_length=1)], ...], Field(min_length=1)]
 
@@ -97,11 +97,10 @@ class Rates(StrictModel):
     edit_seconds: Annotated[StrictInt, Field(ge=1)] = 5
 
 
-class Config(StrictModel):
-    """The file of ``holdfast chat serve --config``."""
+class Config(PeopleSection):
+    """The file of ``holdfast chat serve --config``; ``people`` are added to those of the project."""
 
     transports: Annotated[dict[Name, dict[str, Json]], Field(min_length=1)]
-    people: dict[Name, Annotated[tuple[Id, ...], Field(min_length=1)]]
     roles: tuple[RoleGrant, ...]
     sites: Annotated[dict[Name, SiteConfig], Field(min_length=1)]
     approvals: tuple[ApprovalRule, ...] = ()
@@ -115,14 +114,21 @@ class Config(StrictModel):
                 raise ValueError(f"there is no {kind} {name!r}; {did_you_mean(name, known)}")
         return self
 
-    @model_validator(mode="after")
-    def _ids_are_one_persons(self) -> Config:
-        owners: dict[str, str] = {}
-        for name, ids in self.people.items():
-            for person in ids:
-                if owners.setdefault(person, name) != name:
-                    raise ValueError(f"{person} is both {owners[person]} and {name}")
-        return self
+    def joined_by(self, people: People) -> Config:
+        """Return this configuration with the project's people as well.
+
+        Raises:
+            ValueError: an id is two people's, or a role names nobody.
+        """
+        every = {name: (*people.get(name, ()), *self.people.get(name, ())) for name in people}
+        joined = PeopleSection(people={**self.people, **every}).people
+        for grant in self.roles:
+            for name in grant.people:
+                if name not in joined:
+                    raise ValueError(
+                        f"roles: there is no person {name!r}; {did_you_mean(name, joined)}"
+                    )
+        return self.model_copy(update={"people": joined})
 
     def require_runbooks(self, known: Collection[str]) -> None:
         """Return only if every runbook that is named exists: a rule with a typo would never apply.
@@ -140,9 +146,8 @@ class Config(StrictModel):
                 )
 
     def _named(self) -> Iterator[tuple[str, str, list[str]]]:
-        people, sites = list(self.people), list(self.sites)
+        sites = list(self.sites)
         for grant in self.roles:
-            yield from (("person", name, people) for name in grant.people)
             yield from (("site", name, sites) for name in grant.sites)
         for rule in self.approvals:
             yield from (("site", name, sites) for name in rule.sites)
@@ -151,18 +156,23 @@ class Config(StrictModel):
             yield "transport", channel.transport, list(self.transports)
 
 
-def load_config(path: Path) -> Config:
-    """Read the file.
+def load_config(path: Path, people: People | None = None) -> Config:
+    """Read the file; ``people`` are the project's.
 
     Raises:
         InvalidInput: it cannot be read, or something in it is wrong; names the key, never a value.
     """
-    return read_config(
-        path,
-        Config,
-        unreadable="--config FILE; docs/chat.md describes it",
-        wrong="see docs/chat.md",
+    remedy = "see docs/chat.md"
+    config = read_config(
+        path, Config, unreadable="--config FILE; docs/chat.md describes it", wrong=remedy
     )
+    try:
+        return config.joined_by(people or {})
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise InvalidInput(f"{path}: people: {first['msg']}", remedy=remedy) from None
+    except ValueError as error:
+        raise InvalidInput(f"{path}: {error}", remedy=remedy) from None
 
 
 def _among(name: str, names: tuple[str, ...]) -> bool:

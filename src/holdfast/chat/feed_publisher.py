@@ -13,21 +13,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from holdfast.chat import messages
 from holdfast.chat.backoff import Backoff
-from holdfast.chat.config import Role
 from holdfast.chat.delivery_state import Feed
 from holdfast.chat.dependencies import BotDependencies
 from holdfast.chat.transport import Location, Message, Posted, Unreachable
 from holdfast.chat.transports.base import Transport
+from holdfast.engine.run_lookup import StrayPlays
 from holdfast.errors import StateUnusable
 from holdfast.journal import events
 from holdfast.journal.events import Recorded
 from holdfast.journal.run_state import RunState, Status
+from holdfast.plan.approval import open_approval
 from holdfast.report import build_report, timeline_svg
 from holdfast.report.progress import RunProgress
 from holdfast.report.progress_text import plain
@@ -148,13 +149,15 @@ class FeedPublisher:
                 await self._post_once(feed, Location(feed.channel), message, key, _root(feed.run))
             case events.ApprovalRequested():
                 message, kept = self._question(run, event.step), _question(feed.run, event.step)
+                asked = open_approval(run)
+                message = self._mentioning(message, asked.may if asked else ())
                 await self._post_once(feed, self._thread(feed), message, key, kept)
-            case events.Approved() | events.StepFinished():
+            case events.Approved() | events.Rejected() | events.StepFinished():
                 await self._update_question(feed, run, event.step)
                 return False
             case events.Held() | events.Aborted() | events.RunRefused():
                 await self._update_question(feed, run, run.current_step)
-                await self.post(self._thread(feed), messages.stopped_message(run), key)
+                await self.post(self._thread(feed), self._stopped_message(run), key)
             case events.Finished():
                 await self._publish_finished(feed, run, key)
             case events.Resumed():
@@ -204,11 +207,18 @@ class FeedPublisher:
             await self.transport.edit(posted, self._fit(self._question(run, step)))
 
     def _question(self, run: RunState, step: int) -> Message:
-        people: Sequence[str] = ()
-        if opened := run.opened:
-            permissions = self.dependencies.permissions
-            people = permissions.people(Role.APPROVER, opened.site, opened.runbook)
-        return messages.approval_message(run, step, people, self._name_of)
+        return messages.approval_message(run, step, self._name_of)
+
+    def _stopped_message(self, run: RunState, strays: StrayPlays | None = None) -> Message:
+        """Return the message of a run that stopped: who started or resumed it has to know."""
+        by = [run.opened.by] if run.opened else []
+        by += [each.by for each in run.resumed[-1:]]
+        names = dict.fromkeys(map(self.dependencies.permissions.person, by))
+        return self._mentioning(messages.stopped_message(run, strays), names)
+
+    def _mentioning(self, message: Message, names: Iterable[str]) -> Message:
+        ids = self.dependencies.permissions.ids_on(self.transport.name, names)
+        return replace(message, mentions=ids)
 
     # --- runs without a driver, runs that are over --------------------------------------------
 
@@ -223,7 +233,7 @@ class FeedPublisher:
         if now - state.no_driver_since < GRACE:
             return
         strays = await asyncio.to_thread(self.dependencies.engine.stray_plays, run)
-        location, message = self._thread(feed), messages.stopped_message(run, strays)
+        location, message = self._thread(feed), self._stopped_message(run, strays)
         if feed.kind == "log":
             location, message = Location(feed.channel), Message(messages.lost_line(run))
         await self._post_once(feed, location, message, f"{feed.run}/{feed.kind}/alone/{run.seq}")

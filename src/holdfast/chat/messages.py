@@ -7,7 +7,7 @@ terminal would show, and is cut first.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from itertools import accumulate
@@ -21,7 +21,8 @@ from holdfast.engine.run_lookup import StrayPlays
 from holdfast.errors import HoldfastError
 from holdfast.journal import events
 from holdfast.journal.run_state import RunState, Status
-from holdfast.plan.model import Plan, PlannedApprove, plan_of
+from holdfast.plan.approval import awaits, may_approve, open_approval, planned_approval
+from holdfast.plan.model import Plan, plan_of
 from holdfast.report.plan_view import plan_view, summary
 from holdfast.report.progress import RunProgress
 from holdfast.report.progress_text import plain, progress_lines
@@ -101,7 +102,7 @@ def opening_message(state: RunState, by: str) -> Message:
 def progress_message(board: RunProgress, now: datetime) -> Message:
     """Return the one message that is edited as the run proceeds."""
     state = board.state
-    status = str(state.status) if state.status is not Status.RUNNING else "running"
+    status = "waiting for approval" if open_approval(state) else str(state.status)
     lines = plain(*progress_lines(board, now))
     buttons: tuple[Button, ...] = ()
     if state.status is Status.RUNNING and state.abort_request is None:
@@ -109,9 +110,7 @@ def progress_message(board: RunProgress, now: datetime) -> Message:
     return Message(f"{status} [{state.run}]", lines, buttons)
 
 
-def approval_message(
-    state: RunState, step: int, people: Sequence[str], display_name: Callable[[str], str]
-) -> Message:
+def approval_message(state: RunState, step: int, display_name: Callable[[str], str]) -> Message:
     """Return the question that a run waits with; once it is answered: by whom, and no buttons."""
     planned, known = planned_approval(state, step), state.steps[step]
     given = join_names(display_name(each.by) for each in known.approvals)
@@ -119,15 +118,26 @@ def approval_message(
     if planned is None:
         return Message(head)
     others = ", other than who asked for the run" * planned.by_others
-    terms = f"{planned.count} of {join_names(people) or 'nobody'}{others}"
+    terms = f"{planned.count} of {join_names(may_approve(planned, known)) or 'nobody'}{others}"
     within = f"within {format_duration(planned.deadline_seconds or 0)}"
-    text = f"{head}\n{one_line(planned.question)}\nby: {terms}; {within}, for plan {known.approval_plan_hash}"
-    if not awaits(state, step):
+    asked = open_approval(state) if awaits(state, step) else None
+    until = f" (until {asked.until:%H:%M:%S} UTC)" if asked else ""
+    text = (
+        f"{head}\n{one_line(planned.question)}\n"
+        f"by: {terms}; {within}{until}, for plan {known.approval_plan_hash}"
+    )
+    if known.rejected is not None:
+        no = known.rejected
+        return Message(f"{text}\nrejected by {display_name(no.by)}: {one_line(no.reason)}")
+    if asked is None:
         return Message(text if known.finished else f"{text}\nno longer needed")
     token = f"{state.run}:{step}:{known.approval_plan_hash}"
-    approve = Button("Approve", f"approve:{token}", "good")
-    abort = Button("Abort", f"abort:{state.run}", "bad")
-    return Message(f"{text}\nnext: holdfast approve {state.run}", buttons=(approve, abort))
+    buttons = (
+        Button("Approve", f"approve:{token}", "good"),
+        Button("Reject", f"reject:{token}", "bad"),
+    )
+    following = f"next: holdfast approve {state.run}, or holdfast reject {state.run} --reason '…'"
+    return Message(f"{text}\n{following}", buttons=buttons)
 
 
 def stopped_message(state: RunState, strays: StrayPlays | None = None) -> Message:
@@ -155,20 +165,6 @@ def typeable(text: str, state: RunState) -> str:
     if opened is None or not path:
         return text
     return text.replace(f"--site {shlex.quote(path)}", f"--site {opened.site}")
-
-
-def awaits(state: RunState, step: int) -> bool:
-    """Return whether the run waits for an approval at that step now."""
-    known = state.steps.get(step)
-    waits = known is not None and known.approval_requested_at is not None and not known.finished
-    return waits and state.status is Status.RUNNING and state.current_step == step
-
-
-def planned_approval(state: RunState, step: int) -> PlannedApprove | None:
-    """Return the plan's approval step, if that step is one."""
-    plan = plan_of(state)
-    found = plan.step(step) if plan else None
-    return found if isinstance(found, PlannedApprove) else None
 
 
 def _is_held(state: RunState) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from holdfast.chat.config import Config, Rates, Role
 from holdfast.chat.transport import Person
 from holdfast.errors import Refused
+from holdfast.people import Approvers, person_of
 from holdfast.runbook.model import ApprovalPolicy
 from holdfast.text import join_names
 
@@ -23,17 +24,10 @@ class Member:
 
     Attributes:
         id: the id that they use now; the journal records it.
-        ids: all of theirs, also a login at the console (``login:ada``): they decide whether two
-            approvals are one person's.
     """
 
     name: str
     id: str
-    ids: frozenset[str]
-
-    def is_same_person(self, by: str) -> bool:
-        """Return whether ``by`` in the journal is this person: an id of theirs, or a login."""
-        return by in self.ids or f"login:{by}" in self.ids
 
 
 class NotAllowed(Refused):
@@ -46,9 +40,7 @@ class Permissions:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._members = {
-            person: Member(name, person, frozenset(ids))
-            for name, ids in config.people.items()
-            for person in ids
+            person: Member(name, person) for name, ids in config.people.items() for person in ids
         }
 
     def member(self, person: Person) -> Member | None:
@@ -57,8 +49,8 @@ class Permissions:
 
     def display_name(self, by: str) -> str:
         """Return the name in the configuration with the id, or the id alone."""
-        known = self._members.get(by)
-        return f"{known.name} ({by})" if known else by
+        name = person_of(self._config.people, by)
+        return f"{name} ({by})" if name else by
 
     def require(self, member: Member, role: Role, site: str, runbook: str) -> None:
         """Return only if the member has the role there; every role includes the viewer's.
@@ -85,6 +77,20 @@ class Permissions:
         """Return the names of those who have the role there."""
         grants = (g for g in self._config.roles if g.role is role and g.covers(site, runbook))
         return sorted({name for grant in grants for name in grant.people})
+
+    def approvers(self, site: str, runbook: str) -> Approvers:
+        """Return everybody who is known, and who may approve a run there."""
+        names = self.people(Role.APPROVER, site, runbook)
+        return Approvers(self._config.people, tuple(names))
+
+    def ids_on(self, transport: str, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the ids of these people on one platform: whom a message there can mention."""
+        ids = (each for name in names for each in self._config.people.get(name, ()))
+        return tuple(each for each in ids if each.startswith(f"{transport}:"))
+
+    def person(self, by: str) -> str:
+        """Return the name of the person who has this id, or a login; "" for nobody's."""
+        return person_of(self._config.people, by)
 
     def required_approval(self, site: str, runbook: str) -> ApprovalPolicy | None:
         """Return the approval without which no run begins there: of several rules, the strictest."""

@@ -15,6 +15,7 @@ from holdfast.engine.driver import RunResult
 from holdfast.engine.engine import Engine
 from holdfast.engine.planner import Planner
 from holdfast.errors import InvalidInput, Refused
+from holdfast.people import Approvers
 from holdfast.plan.model import Plan
 from holdfast.runbook.model import ApprovalPolicy
 
@@ -56,6 +57,7 @@ class StartRun(StrictModel):
     plan_hash: str
     by: str
     reason: str
+    approvers: Approvers = Approvers()
 
 
 class ResumeRun(StrictModel):
@@ -65,6 +67,7 @@ class ResumeRun(StrictModel):
     run: str
     by: str
     reason: str
+    approvers: Approvers = Approvers()
 
 
 RunRequest = StartRun | ResumeRun
@@ -92,7 +95,7 @@ def drive(request: RunRequest, engine: Engine) -> RunResult:
         HoldfastError: as ``Engine.start`` and ``Engine.resume``.
     """
     if isinstance(request, ResumeRun):
-        return engine.resume(request.run, request.by, request.reason)
+        return engine.resume(request.run, request.by, request.reason, approvers=request.approvers)
     plan = request.plan_request.plan(engine.planner, request.runbook_path, request.inventory)
     if plan.hash != request.plan_hash:
         raise Refused(
@@ -101,4 +104,4 @@ def drive(request: RunRequest, engine: Engine) -> RunResult:
             remedy=f"holdfast plan {plan.runbook} {plan.site}; where that shows plan {request.plan_hash} "
             "again, the bot is of another version than the project: restart it",
         )
-    return engine.start(plan, request.by, request.reason, request.run)
+    return engine.start(plan, request.by, request.reason, request.run, request.approvers)

@@ -81,11 +81,15 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """``text`` is plain and the transport escapes it; ``code`` is shown in fixed width."""
+    """``text`` is plain and the transport escapes it; ``code`` is shown in fixed width.
+
+    ``mentions`` are ids on this platform of people who are needed: it notifies them.
+    """
 
     text: str
     code: str = ""
     buttons: tuple[Button, ...] = ()
+    mentions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

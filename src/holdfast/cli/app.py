@@ -48,6 +48,7 @@ CHECK_CODES = (
     "0 all PASS · 2 invalid input · 3 not all PASS. With --nagios: 0 OK · 2 CRITICAL · 3 UNKNOWN"
 )
 ABORT_CODES = "0 requested, or closed · 2 invalid input · 3 refused: a play run by hand"
+ANSWER_CODES = "0 journaled · 2 invalid input · 3 refused: too late, or not yours to answer"
 WATCH_CODES = f"{READ_CODES} · 5 Ctrl-C, which does not affect the run"
 RELEASE_CODES = "0 released · 2 invalid input · 3 refused: its holder is alive · 5 not confirmed"
 
@@ -62,7 +63,8 @@ COMMANDS: dict[str, list[tuple[Callable[..., None], str, str]]] = {
         (run_commands.run, RUN_CODES, "run rabbitmq-restart --site lab --reason 'openssl update'"),
         (run_commands.resume, RUN_CODES, "resume k3f9 --reason 'disk replaced on ctl2'"),
         (run_commands.abort, ABORT_CODES, "abort k3f9"),
-        (run_commands.approve, "0 approved · 2 invalid input", "approve k3f9"),
+        (run_commands.approve, ANSWER_CODES, "approve k3f9"),
+        (run_commands.reject, ANSWER_CODES, "reject k3f9 --reason 'ctl2 is on battery'"),
     ],
     "Runs and leases": [
         (status_commands.status, READ_CODES, "status"),

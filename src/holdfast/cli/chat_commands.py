@@ -42,7 +42,7 @@ def serve(
     What could not be posted meanwhile is posted afterwards.
     """
     context = context_of(ctx)
-    settings = load_config(config)
+    settings = load_config(config, project.people(context.root))
     settings.require_runbooks(project.runbooks(context.root))
     opened = {
         name: open_tokens(section, context.environ) for name, section in settings.transports.items()

@@ -5,7 +5,8 @@ Tests build a context of their own; no command reads the environment or the cloc
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ from holdfast.engine.run_lookup import StrayPlays, driver_of, find_run, stray_pl
 from holdfast.errors import HoldfastError, InvalidInput, Refused
 from holdfast.journal.events import Recorded
 from holdfast.journal.run_state import RunState, Status
+from holdfast.people import Approvers
 from holdfast.settings import Settings, load_settings
 from holdfast.store.database import Store, open_store
 
@@ -62,6 +64,18 @@ class Declined(Refused):
     exit_code = 5
 
 
+def login_name(environ: Mapping[str, str]) -> str:
+    """Return the login name of this process's user; of who called sudo, where it is root's.
+
+    Of the environment only sudo's variable is believed, and only by root: everybody can set USER.
+    """
+    name = environ.get("SUDO_USER", "") if os.getuid() == 0 else ""
+    try:
+        return name or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a user without an entry, as in a container
+        return f"uid-{os.getuid()}"
+
+
 @dataclass
 class CommandContext:
     """One invocation of the program."""
@@ -74,6 +88,7 @@ class CommandContext:
     now: Callable[[], datetime]
     adapters: Callable[[CommandContext], Adapters]
     state: Callable[[Settings], Store] = open_store
+    login: Callable[[Mapping[str, str]], str] = login_name
     program: Sequence[str] = (sys.executable, "-m", "holdfast.cli")  # starts this program again
     run: str = field(default="", init=False)  # named in the message about a bug
     bug_code: int = field(default=HoldfastError.exit_code, init=False)
@@ -113,6 +128,7 @@ class CommandContext:
                 clock=self.now,
                 listener=listener,
                 listener_failed=listener_failed,
+                approvers=Approvers(project.people(self.root)),
             )
         )
 
@@ -128,7 +144,7 @@ class CommandContext:
     @property
     def user(self) -> str:
         """The login name of the person at the terminal, also behind sudo."""
-        return self.environ.get("SUDO_USER") or getpass.getuser()
+        return self.login(self.environ)
 
     def show(self, content: RenderableType) -> None:
         """Print for a person."""

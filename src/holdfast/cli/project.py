@@ -1,6 +1,6 @@
 """Finds the runbooks and sites of the project by name.
 
-Reads names of files and directories only, neither inventories nor runbooks.
+Reads names of files and directories, and who people are; neither inventories nor runbooks.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from holdfast.errors import InvalidInput
+from holdfast.people import People, PeopleSection
+from holdfast.settings import read_config
 from holdfast.text import did_you_mean, join_names
 
 SKELETON = "example"
+_PEOPLE_REMEDY = "see docs/chat.md, \u201cWho may do what\u201d"
 
 
 def find_site(root: Path, name: str) -> Path:
@@ -47,6 +50,19 @@ def sites(root: Path) -> dict[str, Path]:
         return {}
     found = sorted(path for path in directory.iterdir() if not path.name.startswith("."))
     return {path.name: path for path in found if path.name != SKELETON}
+
+
+def people(root: Path) -> People:
+    """Return who is known, by name: the file ``people.yml`` of the project; nobody without it.
+
+    Raises:
+        InvalidInput: it cannot be read, or is wrong.
+    """
+    path = root / "people.yml"
+    if not path.exists():
+        return {}
+    section = read_config(path, PeopleSection, unreadable=_PEOPLE_REMEDY, wrong=_PEOPLE_REMEDY)
+    return section.people
 
 
 def runbooks(root: Path) -> dict[str, Path]:

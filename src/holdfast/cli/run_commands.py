@@ -32,9 +32,11 @@ from holdfast.engine.driver import RunResult
 from holdfast.engine.engine import Engine
 from holdfast.journal.events import Recorded
 from holdfast.journal.run_state import Status
+from holdfast.plan.approval import open_approval
 from holdfast.plan.model import Plan
 from holdfast.report.plan_view import plan_view, summary
 from holdfast.report.stop_message import stop_message
+from holdfast.text import count_of
 
 Reason = Annotated[
     str,
@@ -137,8 +139,24 @@ def approve(ctx: typer.Context, run: RunArgument = "") -> None:
     """Journal the approval of the person at the terminal."""
     context = context_of(ctx)
     found = context.find_run(run)
-    context.engine().approve(found, context.user)
-    context.show(Text(f"Approved by {context.user}: {found}", "green"))
+    state = context.engine().approve(found, context.user)
+    asked = open_approval(state)
+    more = f"; {count_of(asked.left, 'approval')} more needed" if asked and asked.left else ""
+    context.show(Text(f"Approved by {context.user}: {found}{more}", "green"))
+    context.show(Text(f"next: holdfast watch {found}", "dim"))
+
+
+def reject(ctx: typer.Context, run: RunArgument = "", *, reason: Reason = "") -> None:
+    """Journal the no of the person at the terminal.
+
+    The run ends: refused where it has touched nothing yet, else held at this boundary.
+    """
+    context = context_of(ctx)
+    why = require_reason(reason, "reject", example="why not")
+    found = context.find_run(run)
+    context.engine().reject(found, context.user, why)
+    context.show(Text(f"Rejected by {context.user}: {found}", "yellow"))
+    context.show(Text(f"next: holdfast status {found}", "dim"))
 
 
 def _plan(context: CommandContext, runbook: str, site: str, limit: str, inputs: list[str]) -> Plan:

@@ -19,6 +19,7 @@ from holdfast.errors import InvalidInput, Refused, StateUnusable
 from holdfast.journal.fold import fold
 from holdfast.journal.run_state import RunState
 from holdfast.model import Grant
+from holdfast.plan.approval import OpenApproval, open_approval
 from holdfast.report.status_view import leases_table, run_view, runs_table, status_word
 from holdfast.store.leases import LeaseRow
 from holdfast.text import did_you_mean
@@ -136,6 +137,21 @@ def _state_json(context: CommandContext, state: RunState) -> dict[str, object]:
         "done": state.done(),
         "strays": list(strays.processes) if strays else [],
         "held": held.model_dump(mode="json") if held and not driven else None,
+        "waiting_for": _approval_json(open_approval(state)) if driven else None,
+    }
+
+
+def _approval_json(asked: OpenApproval | None) -> dict[str, object] | None:
+    if asked is None:
+        return None
+    return {
+        "step": asked.step,
+        "question": asked.question,
+        "plan_hash": asked.plan_hash,
+        "until": asked.until.isoformat(),
+        "needed": asked.left,
+        "may_approve": list(asked.may),
+        "approved_by": list(asked.given),
     }
 
 

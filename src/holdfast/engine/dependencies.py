@@ -16,6 +16,7 @@ from holdfast.engine.kept_error import KeptError
 from holdfast.engine.planner import Planner
 from holdfast.journal.events import Recorded
 from holdfast.model import Holder
+from holdfast.people import Approvers
 from holdfast.store.database import Store
 from holdfast.store.processes import driver_is_gone, holder_for, strays_of
 
@@ -107,6 +108,7 @@ class Dependencies:
     ``delivery``; if it raises, the run goes on without it, and ``listener_failed`` gets the error.
     ``background`` calls a function repeatedly beside the driver. ``stop`` may be used in a signal
     handler.
+    ``approvers`` are who may approve a run; without any, no approval counts.
     """
 
     store: Store
@@ -123,3 +125,4 @@ class Dependencies:
     delivery: Delivery = in_a_thread
     background: Background = every_second
     stop: StopSignal = field(default_factory=StopSignal)
+    approvers: Approvers = field(default_factory=Approvers)

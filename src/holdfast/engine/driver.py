@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import assert_never
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
+from holdfast.engine.approvals import approval_requested
 from holdfast.engine.dependencies import Dependencies
 from holdfast.engine.hold_report import aborted_event, held_event, host_states, rerun_command
 from holdfast.engine.journal_follower import JournalFollower
@@ -198,14 +199,8 @@ class Driver:
             case Roll():
                 self._roll(decision)
             case RequestApproval():
-                self._record(
-                    ev.ApprovalRequested(
-                        at=now,
-                        step=decision.step,
-                        question=decision.question,
-                        plan_hash=self._plan.hash,
-                    )
-                )
+                approvers = self._dependencies.approvers
+                self._record(approval_requested(decision, self._plan, self._state, approvers, now))
             case AwaitApproval():
                 self._dependencies.wait(_POLL_SECONDS)
             case Hold():

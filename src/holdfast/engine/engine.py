@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from holdfast.engine.approvals import approved, rejected, require_approvers
 from holdfast.engine.dependencies import Dependencies
 from holdfast.engine.driver import Driver, RunResult, run_opened
 from holdfast.engine.hold_report import aborted_event, rerun_command
@@ -13,6 +15,7 @@ from holdfast.engine.run_lookup import StrayPlays, driver_of, read_run, stray_pl
 from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld, Refused
 from holdfast.journal import events as ev
 from holdfast.journal.run_state import RunState, Status
+from holdfast.people import Approvers
 from holdfast.plan.model import Plan, plan_of
 from holdfast.store.leases import LeaseRow
 
@@ -36,19 +39,25 @@ class Engine:
         """Return a run id that is not used yet."""
         return self._store.new_run(runbook, self._clock())
 
-    def start(self, plan: Plan, by: str, reason: str, run: str = "") -> RunResult:
+    def start(
+        self, plan: Plan, by: str, reason: str, run: str = "", approvers: Approvers | None = None
+    ) -> RunResult:
         """Run the plan and return when the run has ended, in whichever way.
 
-        ``run`` is an id from ``new_run``, for a caller that has to know it beforehand.
+        ``run`` is an id from ``new_run``, for a caller that has to know it beforehand; ``approvers``
+        replace those of the dependencies.
 
         Raises:
             InvalidInput: there is no reason, or there is such a run already.
+            Refused: an approval of the plan can be given by nobody.
             LeaseHeld: another run holds a scope; nothing was touched, nothing journaled.
             ClocksDiffer: the controller's clock differs from the database's; the same.
             StateLost: the journal can no longer be read or written.
         """
         if not reason.strip():
             raise InvalidInput("a run needs a reason", remedy="--reason 'why this is done now'")
+        dependencies = self._with(approvers)
+        require_approvers(plan, by, dependencies.approvers)
         if warning := self._store.clock_warning(self._clock):
             raise ClocksDiffer.of(warning)
         now = self._clock()
@@ -62,9 +71,16 @@ class Engine:
                 f"run {holder.run} was started already", remedy=f"holdfast status {holder.run}"
             )
         self._store.append_guarded(grant, run_opened(plan, holder, now))
-        return Driver(self._dependencies, plan, holder, grant=grant).drive()
+        return Driver(dependencies, plan, holder, grant=grant).drive()
 
-    def resume(self, run: str, by: str, reason: str, known_seq: int | None = None) -> RunResult:
+    def resume(
+        self,
+        run: str,
+        by: str,
+        reason: str,
+        known_seq: int | None = None,
+        approvers: Approvers | None = None,
+    ) -> RunResult:
         """Continue a held, aborted or dead run from its journal; repeat nothing that is done.
 
         The listener gets the events after ``known_seq``, by default those from the resume on.
@@ -97,7 +113,7 @@ class Engine:
         self._store.append_guarded(grant, resumed)
         self._store.append_guarded(grant, ev.LeaseTaken(at=now, tokens=dict(grant.tokens)))
         known = state.seq if known_seq is None else known_seq
-        driver = Driver(self._dependencies, plan, holder, grant=grant, known_seq=known)
+        driver = Driver(self._with(approvers), plan, holder, grant=grant, known_seq=known)
         return driver.drive(notice)
 
     def request_abort(self, run: str, by: str, *, hard: bool = False) -> RunState:
@@ -128,22 +144,37 @@ class Engine:
             state = self.state(run)
         return state
 
-    def approve(self, run: str, by: str) -> RunState:
+    def approve(self, run: str, by: str, question: str = "") -> RunState:
         """Approve the step that the run waits at, for exactly the plan of its request.
 
+        ``question`` is ``step:hash`` of a button.
+
         Raises:
-            InvalidInput: there is no such run, or it waits for no approval.
+            InvalidInput: there is no such run, or it waits for no approval, or for another one.
+            Refused: ``by`` may not approve it, it is too late, or no process drives the run any more.
         """
         state = self.state(run)
-        step = state.step
-        waits = step.approval_requested_at is not None and not step.finished
-        if state.status is not Status.RUNNING or not waits:
-            raise InvalidInput(f"run {run} does not wait for an approval")
-        approved = ev.Approved(
-            at=self._clock(), step=step.number, by=by, plan_hash=step.approval_plan_hash
-        )
-        self._store.append(run, approved)
-        return self.state(run)
+        event = approved(state, by, question, self._clock())
+        return self._answer(state, event)
+
+    def reject(self, run: str, by: str, reason: str, question: str = "") -> RunState:
+        """Say no to what the run asks: it ends, refused where nothing was touched, else held.
+
+        Raises:
+            InvalidInput, Refused: as ``approve``; also without a reason.
+        """
+        state = self.state(run)
+        event = rejected(state, by, reason, question, self._clock())
+        return self._answer(state, event)
+
+    def _answer(self, state: RunState, event: ev.Approved | ev.Rejected) -> RunState:
+        if self.driver(state) is None:
+            raise Refused(
+                f"Run {state.run} waits for no approval: it has no driver any more",
+                remedy=f"holdfast resume {state.run} --reason '…'",
+            )
+        self._store.append(state.run, event)
+        return self.state(state.run)
 
     def state(self, run: str) -> RunState:
         """Return the state of a run, as ``run_lookup.read_run`` does."""
@@ -158,6 +189,11 @@ class Engine:
         if state.status is not Status.RUNNING or self.driver(state) is not None:
             return None
         return stray_plays(state, self._dependencies.processes_of, self._dependencies.controller)
+
+    def _with(self, approvers: Approvers | None) -> Dependencies:
+        if approvers is None:
+            return self._dependencies
+        return replace(self._dependencies, approvers=approvers)
 
     def _resumable(self, state: RunState) -> Plan:
         """Return the run's own plan; raise ``InvalidInput`` where it cannot be resumed."""

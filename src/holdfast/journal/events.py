@@ -185,21 +185,39 @@ class BaselineTaken(_Event):
 
 
 class ApprovalRequested(_Event):
-    """The run waits at an ``approve`` step for an approval of this plan."""
+    """The run waits at an ``approve`` step for an approval of this plan.
+
+    ``people`` are those who may give it, with all their ids; ``starter`` is the name of the person who
+    asked for the run, empty where that is not known. Older journals have neither.
+    """
 
     kind: Literal["approval_requested"] = "approval_requested"
     step: int
     question: str
     plan_hash: str
+    people: dict[str, list[str]] = Field(default_factory=dict)
+    starter: str = ""
 
 
 class Approved(_Event):
-    """A person approved the step, for exactly this plan."""
+    """A person approved the step, for exactly this plan: ``person``, known by the id ``by``."""
 
     kind: Literal["approved"] = "approved"
     step: int
     by: str
     plan_hash: str
+    person: str = ""
+
+
+class Rejected(_Event):
+    """A person who may approve the step said no to this plan."""
+
+    kind: Literal["rejected"] = "rejected"
+    step: int
+    by: str
+    plan_hash: str
+    person: str
+    reason: str
 
 
 class AbortRequested(_Event):
@@ -283,6 +301,7 @@ Event = Annotated[
     | BaselineTaken
     | ApprovalRequested
     | Approved
+    | Rejected
     | AbortRequested
     | Resumed
     | RunRefused

@@ -213,8 +213,10 @@ def _(_event: ev.BaselineTaken, _state: RunState) -> None:
 def _(event: ev.ApprovalRequested, state: RunState) -> None:
     step = _begun(state, event)
     step.approval_plan_hash, step.approval_requested_at = event.plan_hash, event.at
-    # Approvals given for an earlier request, which has expired, count no more.
+    step.approvers, step.starter = dict(event.people), event.starter
+    # Answers to an earlier request, which has expired, count no more.
     step.approvals.clear()
+    step.rejected = None
 
 
 @_apply.register
@@ -222,6 +224,13 @@ def _(event: ev.Approved, state: RunState) -> None:
     step = _begun(state, event)
     if event.plan_hash == step.approval_plan_hash:
         step.approvals.append(event)
+
+
+@_apply.register
+def _(event: ev.Rejected, state: RunState) -> None:
+    step = state.steps[event.step]
+    if event.plan_hash == step.approval_plan_hash:
+        step.rejected = event
 
 
 @_apply.register
@@ -241,7 +250,7 @@ def _(event: ev.Resumed, state: RunState) -> None:
     state.proved_claims.clear()
     # An approval that was not given in time is requested again, and the survey is repeated.
     step = _current(state)
-    step.approval_requested_at, step.surveyed = None, False
+    step.approval_requested_at, step.surveyed, step.rejected = None, False, None
     in_hand = {turn.host for _, turn in state.in_hand()}
     _forget_observations(state, in_hand | set(state.done_units))
 

@@ -18,6 +18,7 @@ from holdfast.journal.events import (
     Held,
     InspectionKind,
     Observed,
+    Rejected,
     Resumed,
     RunOpened,
     RunRefused,
@@ -148,7 +149,8 @@ class StepState:
 
     ``passed`` is about a check or wait; ``surveyed`` and ``swept`` are about a roll: a survey is not
     needed any more, and the sweep after its last batch has passed. ``approval_plan_hash`` is the
-    plan that approvals are requested for, since ``approval_requested_at``.
+    plan that approvals are requested for, since ``approval_requested_at``; ``approvers`` the ids of those
+    who may approve it, by name, and ``starter`` the name of the person who asked for the run.
     """
 
     number: int
@@ -163,6 +165,9 @@ class StepState:
     approval_plan_hash: str = ""
     approvals: list[Approved] = field(default_factory=list)
     approval_requested_at: datetime | None = None
+    approvers: dict[str, list[str]] = field(default_factory=dict)
+    starter: str = ""
+    rejected: Rejected | None = None
 
     def turn(self, host: str) -> Turn:
         """Return the host's turn, and begin it if it has not begun."""

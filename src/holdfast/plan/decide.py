@@ -20,9 +20,11 @@ from datetime import datetime, timedelta
 from holdfast.journal.events import InspectionKind
 from holdfast.journal.run_state import Failure, RunState, StepState
 from holdfast.model import ALL_PHASES, Json, Phase
+from holdfast.plan.approval import approved_by, may_approve
 from holdfast.plan.model import Plan, PlannedApprove, PlannedRoll, PlannedStep
 from holdfast.plan.next_batch import next_batch
 from holdfast.runbook.model import SettleSpec
+from holdfast.text import count_of, join_names
 
 # Before the lease a survey is one reading, so that a person who starts a run sees the result at once.
 # Between steps clients may still be reconnecting.
@@ -233,14 +235,21 @@ def _in_hand(step: PlannedRoll, known: StepState, swept: tuple[str, ...]) -> Dec
 def _in_approval(
     step: PlannedApprove, known: StepState, state: RunState, now: datetime
 ) -> Decision:
-    starter = state.opened.by if state.opened else ""
-    people = {approval.by for approval in known.approvals} - (
-        {starter} if step.by_others else set()
-    )
+    if known.approval_requested_at is not None and known.rejected is not None:
+        no = known.rejected
+        evidence = f"{step.question}: rejected by {no.person} ({no.by}): {no.reason}"
+        return _stop(Failure(step.number, "", "", evidence), state)
+    people = approved_by(step, known)
     if len(people) >= step.count:
         return EndStep(step.number)
     if known.approval_requested_at is None:
         return RequestApproval(step.number, step.question)
+    may = may_approve(step, known)
+    if len(may) < step.count:
+        evidence = (
+            f"needs {count_of(step.count, 'approval')}; those who may: {join_names(may) or 'none'}"
+        )
+        return _stop(Failure(step.number, "", "", f"{step.question}: {evidence}"), state)
     if now - known.approval_requested_at >= timedelta(seconds=step.deadline_seconds or 0):
         evidence = f"{len(people)} of {step.count} approvals in {step.deadline_seconds} s"
         return _stop(Failure(step.number, "", "", f"{step.question}: {evidence}"), state)

@@ -13,6 +13,7 @@ from typing import Literal
 from holdfast.engine.lease_keeper import OWN_SCOPE
 from holdfast.journal import events
 from holdfast.model import Json, Outcome
+from holdfast.plan.approval import OpenApproval
 from holdfast.text import count_of, format_duration, join_names, one_line
 
 Tone = Literal["plain", "dim", "good", "act", "warn", "bad"]
@@ -40,6 +41,15 @@ def describe_event(event: events.Event) -> EventText:
     return EventText(one_line(text), tone, one_line(getattr(event, "host", "")))
 
 
+def waiting_text(asked: OpenApproval) -> str:
+    """Return what a run waits for: the question, who may answer, until when, and what they type."""
+    who = f"{asked.left} of {join_names(asked.may)}" if asked.may else "nobody may give it"
+    return one_line(
+        f"waits for approval of step {asked.step} ({asked.question}): {who}, "
+        f"until {asked.until:%H:%M:%S} UTC; they type: holdfast approve {asked.run}"
+    )
+
+
 def deciding_verdict(verdicts: Sequence[Mapping[str, Json]]) -> Mapping[str, Json] | None:
     """Return the verdict that decided a gate: the first FAIL, else the first UNKNOWN, else None."""
     for outcome in (Outcome.FAIL, Outcome.UNKNOWN):
@@ -55,8 +65,10 @@ _SENTENCES: dict[type[events.Event], tuple[Tone, str]] = {
     events.ActIntended: ("act", "{event.act} of {event.unit} begins"),
     events.HostDone: ("good", "{event.unit} is done and proved healthy"),
     events.BaselineTaken: ("dim", "baseline {event.name} recorded"),
-    events.ApprovalRequested: ("warn", "step {event.step} waits for approval: {event.question}"),
-    events.Approved: ("good", "step {event.step} approved by {event.by}"),
+    events.Rejected: (
+        "bad",
+        "step {event.step} rejected by {event.person} ({event.by}): {event.reason}",
+    ),
     events.Resumed: ("warn", "resumed by {event.by}: {event.reason}"),
     events.RunRefused: ("bad", "REFUSED, nothing was touched: {event.evidence}"),
     events.Held: ("bad", "HELD: {event.evidence}"),
@@ -75,6 +87,19 @@ def _describe(event: events.Event) -> tuple[Tone, str]:
 def _(event: events.RunOpened) -> tuple[Tone, str]:
     what = event.runbook or event.playbook
     return "plain", f"{what} at {event.site}, started by {event.by}: {event.reason}"
+
+
+@_describe.register
+def _(event: events.ApprovalRequested) -> tuple[Tone, str]:
+    may = [name for name in event.people if name != event.starter]
+    people = f" ({join_names(may)} may give it)" if may else ""
+    return "warn", f"step {event.step} waits for approval: {event.question}{people}"
+
+
+@_describe.register
+def _(event: events.Approved) -> tuple[Tone, str]:
+    who = f"{event.person} ({event.by})" if event.person else event.by
+    return "good", f"step {event.step} approved by {who}"
 
 
 @_describe.register

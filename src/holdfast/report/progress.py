@@ -14,7 +14,7 @@ from holdfast.journal import events
 from holdfast.journal.events import Recorded
 from holdfast.journal.fold import advance
 from holdfast.journal.run_state import RunState
-from holdfast.plan.model import Plan, readable_plan
+from holdfast.model import Json
 from holdfast.report.event_text import EventText, describe_event
 from holdfast.text import count_of, join_names, one_line
 
@@ -37,7 +37,6 @@ class RunProgress:
 
     state: RunState = field(default_factory=RunState)
     latest: dict[str, tuple[EventText, datetime]] = field(default_factory=dict)
-    _plan: Plan | None = field(default=None, init=False)
 
     def add(self, recorded: Recorded) -> None:
         """Add the next event of the journal."""
@@ -54,12 +53,10 @@ class RunProgress:
 
     def steps(self) -> Iterator[StepRow]:
         """Yield the steps of the plan; of a run without a plan that can be read, those that have begun."""
-        if self._plan is None:
-            self._plan = readable_plan(self.state)
-        for step in self._plan.steps if self._plan else ():
-            hosts = tuple(one_line(host) for host in getattr(step, "hosts", ()))
-            yield StepRow(step.number, one_line(step.title), hosts)
-        if not self._plan or not self._plan.steps:
+        plan = self.state.opened.plan if self.state.opened else {}
+        rows = list(_step_rows(plan.get("steps")))
+        yield from rows
+        if not rows:
             yield from (
                 StepRow(step.number, one_line(step.title)) for step in self.state.steps.values()
             )
@@ -80,3 +77,12 @@ class RunProgress:
             if row.number > self.state.current_step:
                 return f"step {row.number}: {row.title}"
         return ""
+
+
+def _step_rows(steps: Json) -> Iterator[StepRow]:
+    """Yield the steps of a journaled plan; one of another version may have any shape."""
+    for step in steps if isinstance(steps, list) else ():
+        if isinstance(step, dict) and isinstance(step.get("number"), int):
+            hosts = step.get("hosts") or ()
+            names = tuple(one_line(str(host)) for host in hosts) if isinstance(hosts, list) else ()
+            yield StepRow(step["number"], one_line(str(step.get("title") or "")), names)

@@ -11,9 +11,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from holdfast.journal.events import Recorded
+from holdfast.journal.events import ApprovalRequested, Recorded
 from holdfast.journal.run_state import StepState
-from holdfast.report.event_text import EventText, describe_event
+from holdfast.plan.approval import open_approval
+from holdfast.report.event_text import EventText, describe_event, waiting_text
 from holdfast.report.progress import RunProgress, StepRow
 from holdfast.report.table import cut
 from holdfast.text import count_of, format_clock, format_duration, one_line
@@ -50,7 +51,10 @@ def log_line(text: EventText, at: datetime) -> Text:
 
 def event_line(recorded: Recorded) -> Text:
     """Return one line of a log about an event of the journal."""
-    return log_line(describe_event(recorded.event), recorded.event.at)
+    line = log_line(describe_event(recorded.event), recorded.event.at)
+    if isinstance(recorded.event, ApprovalRequested):
+        line.append(f"; next: holdfast approve {recorded.run}")
+    return line
 
 
 def progress_lines(
@@ -99,6 +103,9 @@ def _step_lines(
 def _hand_lines(
     progress: RunProgress, now: datetime, spinner: Spinner | None
 ) -> Iterator[RenderableType]:
+    if asked := open_approval(progress.state):
+        yield _spinning(spinner, Text(waiting_text(asked), STYLES["warn"]), now)
+        return
     for host in progress.in_hand() or ("",):
         text, at = progress.latest.get(host) or progress.latest.get("") or (EventText("…"), now)
         line = Text().append(f"{one_line(host)} " if host else "", style="bold")

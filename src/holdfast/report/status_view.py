@@ -10,6 +10,8 @@ from rich.text import Text
 
 from holdfast.engine.run_lookup import StrayPlays
 from holdfast.journal.run_state import RunState, Status
+from holdfast.plan.approval import open_approval
+from holdfast.report.event_text import waiting_text
 from holdfast.report.stop_message import run_title, stop_message
 from holdfast.report.table import WideOrNarrow, columns, cut
 from holdfast.runbook.model import Runbook
@@ -20,6 +22,7 @@ _REASON_WIDTH = 40
 _STYLES = {
     "finished": "green",
     "running": "bold blue",
+    "waiting": "bold yellow",
     "held": "bold red",
     "no driver": "bold red",
     "aborted": "yellow",
@@ -28,8 +31,13 @@ _STYLES = {
 
 
 def status_word(state: RunState, *, driven: bool) -> str:
-    """Return the status of a run; ``no driver`` if it has neither stopped nor a living driver."""
-    return str(state.status) if driven or state.status is not Status.RUNNING else "no driver"
+    """Return the status of a run; ``no driver`` if it has neither stopped nor a living driver.
+
+    ``waiting``: for an approval.
+    """
+    if state.status is Status.RUNNING and not driven:
+        return "no driver"
+    return "waiting" if open_approval(state) else str(state.status)
 
 
 def run_view(state: RunState, *, driven: bool, strays: StrayPlays | None = None) -> RenderableType:
@@ -42,7 +50,10 @@ def run_view(state: RunState, *, driven: bool, strays: StrayPlays | None = None)
         parts.append(Text(run_title(state), "bold"))
         parts.append(Text(one_line(f"{opened.by}: {opened.reason}"), "dim"))
         parts.append(Text(f"started {format_date_and_clock(opened.at)}", "dim"))
-    if status_word(state, driven=driven) == "running":
+    asked = open_approval(state)
+    if asked is not None and driven:
+        parts.append(Text(waiting_text(asked), "bold yellow"))
+    elif status_word(state, driven=driven) == "running":
         parts.append(Text(f"running: holdfast watch {state.run}", "bold blue"))
     else:
         parts.append(stop_message(state, strays))

@@ -340,7 +340,8 @@ class SlackServer:
         for block in asked["blocks"]:
             for element in block["elements"]:
                 if block["type"] == "rich_text":
-                    good = all(part["text"] for part in element["elements"])
+                    parts = element["elements"]
+                    good = all(part.get("text") or part.get("user_id") for part in parts)
                 else:
                     good = len(element["text"]["text"]) <= 75 and len(element["value"]) <= 2000
                 if not good:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from holdfast.errors import Refused
 from holdfast.journal import events
 from holdfast.journal.events import Approved
 from holdfast.model import Holder
+from holdfast.people import Approvers
 from holdfast.runbook.model import ApprovalPolicy
 from tests.unit.chat.chat_harness import (
     ADA,
@@ -133,6 +133,7 @@ def test_who_asked_for_the_run_in_a_terminal_does_not_approve_it_in_chat(
             plan_hash=plan.hash,
             by="dot",
             reason="by hand",
+            approvers=Approvers({"dot": ("login:dot", "memory:dot"), "bob": ("memory:bob",)}),
         )
         harness.launcher.launch(start)
         await harness.until_posted("Approval needed")
@@ -215,15 +216,24 @@ def test_an_approval_after_the_deadline_is_refused_before_the_driver_notices(
     for event in (
         events.LeaseTaken(at=now, tokens=dict(grant.tokens)),
         events.StepStarted(at=now, step=0, title="Approval"),
-        events.ApprovalRequested(at=now, step=0, question="May it?", plan_hash=plan.hash),
+        events.ApprovalRequested(
+            at=now,
+            step=0,
+            question="May it?",
+            plan_hash=plan.hash,
+            people={"bob": ["memory:bob"]},
+            starter="ada",
+        ),
     ):
         harness.store.append("r-late", event)
     dependencies = harness.bot().dependencies
-    bob = Member("bob", "memory:bob", frozenset({"memory:bob"}))
+    bob = Member("bob", "memory:bob")
+    harness.clock.now += timedelta(hours=1)
     with pytest.raises(Refused, match="Too late"):
-        approve(replace(dependencies, clock=lambda: now + timedelta(hours=1)), bob, "r-late")
+        approve(dependencies, bob, "r-late")
     assert approvals_in(harness) == []
-    approve(replace(dependencies, clock=lambda: now + timedelta(minutes=59)), bob, "r-late")
+    harness.clock.now -= timedelta(minutes=1)
+    approve(dependencies, bob, "r-late")
     assert [approval.by for approval in approvals_in(harness)] == ["memory:bob"]
 
 
@@ -296,5 +306,74 @@ def test_of_several_rules_the_strictest_applies(harness: ChatHarness) -> None:
         answer = await harness.ask(ADA, "holdfast plan broker-restart", bot)
         assert "2 people, not the one who starts the run" in answer
         assert "deadline     1 min 00 s" in answer
+
+    run_scenario(harness, scenario)
+
+
+def test_who_asked_in_chat_does_not_approve_in_a_terminal_and_nobody_unknown_does(
+    harness: ChatHarness,
+) -> None:
+    async def scenario(bot: Bot) -> None:
+        await asked(harness, bot, DOT)
+        engine = harness.engine()
+        for login, expected in (("dot", "somebody else"), ("zoe", "nobody"), ("cat", "nobody")):
+            with pytest.raises(Refused, match=expected):
+                engine.approve(harness.run, login)
+        engine.approve(harness.run, "bob")
+        await harness.until_posted("FINISHED: ")
+
+    run_scenario(harness, scenario)
+    assert [(each.person, each.by) for each in approvals_in(harness)] == [("bob", "bob")]
+    assert "given by bob (bob)" in harness.texts_with("Approval needed")[0]
+
+
+def test_approvers_and_the_starter_are_mentioned_when_they_are_needed(harness: ChatHarness) -> None:
+    harness.config["approvals"] = [{"sites": ["lab"], "deadline_seconds": 900}]
+
+    async def scenario(bot: Bot) -> None:
+        await asked(harness, bot, DOT)
+        assert "Rejected by fox: step 0" in await harness.ask(
+            FOX, f"holdfast reject {harness.run} reason not tonight", bot
+        )
+        await harness.until_posted("REFUSED: ")
+
+    run_scenario(harness, scenario)
+    (question,) = [m for m in harness.platform.messages if "Approval needed" in m.message.text]
+    first = (*question.before, question.message)[0]
+    assert first.mentions == ("memory:bob", "memory:fox")
+    assert " UTC), for plan" in first.text
+    assert "rejected by fox (memory:fox): not tonight" in question.message.text
+    (stopped,) = [m for m in harness.platform.messages if m.message.text.startswith("REFUSED: ")]
+    assert stopped.message.mentions == ("memory:dot",)
+    assert "rejected by fox (memory:fox): not tonight" in stopped.message.code
+    assert harness.restarts == []
+
+
+def test_an_approver_says_no_with_a_button_and_others_may_not(harness: ChatHarness) -> None:
+    async def scenario(bot: Bot) -> None:
+        await asked(harness, bot)
+        assert "is no approver" in await harness.press(CAT, "Reject", bot)
+        assert "Rejected by bob" in await harness.press(BOB, "Reject", bot)
+        await harness.until_posted("REFUSED: ")
+        assert "does not wait" in await harness.press(BOB, "Reject", bot)
+
+    run_scenario(harness, scenario)
+    assert harness.restarts == []
+
+
+def test_a_run_that_waits_says_so_everywhere_in_chat(harness: ChatHarness) -> None:
+    async def scenario(bot: Bot) -> None:
+        await asked(harness, bot)
+        await harness.until_posted(f"waiting for approval [{harness.run}]")
+        expected = "waits for approval of step 0 (May this run begin?): 1 of bob, dot, fox, until "
+        for text in (f"holdfast status {harness.run}",):
+            answer = await harness.ask(CAT, text, bot)
+            assert answer.startswith("waiting ")
+            assert expected in answer
+            assert f"holdfast approve {harness.run}" in answer
+        assert "  waiting  " in await harness.ask(CAT, "holdfast status", bot)
+        (progress,) = [m for m in harness.platform.messages if m.key.endswith("/progress")]
+        assert expected in progress.message.code
+        await harness.ask(ADA, f"holdfast abort {harness.run}", bot)
 
     run_scenario(harness, scenario)

@@ -182,7 +182,8 @@ def test_an_abort_is_accepted_above_the_rate(harness: ChatHarness) -> None:
         answer = await harness.ask(ADA, "holdfast status", bot)
         assert "at most 2 in 10 h 00 min; this one was not done" in answer
         assert "next: " in answer
-        assert "to stop at the next boundary" in await harness.press(ADA, "Abort", bot)
+        stop = "Stop at the next boundary"
+        assert "to stop at the next boundary" in await harness.press(ADA, stop, bot)
         assert harness.run in await harness.ask(ADA, f"holdfast abort {harness.run}", bot)
         assert await harness.ask(ADA, f"holdfast abort {harness.run}", bot) == ""
         await harness.until_posted("ABORTED: ")

@@ -35,6 +35,7 @@ BLOCKS = (
     "roll: broker_restart.yml\nhosts: broker",
     "wait: {gates: [fake.all_serve], seconds: 10}",
 )
+PEOPLE = "people: {ada: ['login:ada'], bob: ['login:bob', 'memory:bob'], eve: ['login:eve']}\n"
 
 
 class FakeTerminalInput(StringIO):
@@ -76,6 +77,7 @@ class InMemoryProject:
             (self.path / directory).mkdir(parents=True)
         (self.path / "ansible.cfg").touch()
         self.write(*BLOCKS)
+        (self.path / "people.yml").write_text(PEOPLE)
         self.environ |= {"HOLDFAST_STATE_DIR": str(self.state), "SUDO_USER": "ada"}
 
     @property
@@ -133,6 +135,7 @@ class InMemoryProject:
             now=lambda: self.fleet.clock() + self.clock_ahead,
             adapters=self.adapters,
             state=self.open_store,
+            login=lambda environ: environ["SUDO_USER"],
         )
         try:
             main(arguments, context)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pwd
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
+from holdfast.cli.context import login_name
 from tests.unit.cli.cli_harness import BLOCKS, HOSTS, CliResult, InMemoryProject
 
 RUN = ("run", "broker-restart", "--reason", "openssl update", "--yes")
@@ -122,8 +125,66 @@ def test_run_waits_for_an_approval_and_continues_with_it(project: InMemoryProjec
     result = project.call(*RUN)
     assert result.code == 0, result.output
     assert "waits for approval: Really?" in result.out
+    assert "; next: holdfast approve 2" in result.out
     assert "approved by bob" in result.out
     assert asked[1].code == 0
+
+
+def test_a_run_that_waits_is_shown_as_waiting_and_can_be_rejected(project: InMemoryProject) -> None:
+    project.write("approve: Really?", *BLOCKS[1:2])
+    answers: dict[str, CliResult] = {}
+
+    def answer() -> None:
+        if answers or project.fleet.clock.now.minute < 5:
+            return
+        answers["status"] = CliResult(0, "", "")
+        for name, command in {
+            "status": ("status", "broker"),
+            "list": ("status",),
+            "json": ("status", "broker", "--json"),
+            "own": ("approve", "broker"),
+        }.items():
+            answers[name] = project.call(*command)
+        project.environ["SUDO_USER"] = "zoe"
+        answers["zoe"] = project.call("approve", "broker")
+        project.environ["SUDO_USER"] = "bob"
+        answers["no reason"] = project.call("reject", "broker")
+        answers["bob"] = project.call("reject", "broker", "--reason", "not tonight")
+
+    project.fleet.clock.on_tick.append(answer)
+    result = project.call(*RUN)
+    assert result.code == 3, result.output
+    assert "rejected by bob (bob): not tonight" in result.out
+    assert project.acts == []
+    assert "waits for approval of step 1 (Really?): 1 of bob, eve, until " in answers["status"].out
+    assert " waiting " in answers["list"].out
+    told = json.loads(answers["json"].out)
+    assert told["state"] == "waiting"
+    assert told["waiting_for"]["may_approve"] == ["bob", "eve"]
+    assert told["waiting_for"]["until"].startswith("2026-")
+    assert (answers["own"].code, answers["zoe"].code) == (3, 3)
+    assert (answers["no reason"].code, answers["bob"].code) == (2, 0)
+
+
+def test_a_run_by_somebody_unknown_that_needs_an_approval_is_refused(
+    project: InMemoryProject,
+) -> None:
+    (project.path / "people.yml").unlink()
+    project.write("approve: Really?", *BLOCKS[1:2])
+    result = project.call(*RUN)
+    assert result.code == 3
+    assert "add login:ada to its person in people.yml" in result.err
+
+
+def test_only_root_is_believed_who_called_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = pwd.getpwuid(os.getuid()).pw_name
+    given = {"SUDO_USER": "bob", "USER": "bob", "LOGNAME": "bob"}
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    assert login_name(given) == "bob"
+    monkeypatch.setattr(os, "getuid", lambda: 1)
+    assert login_name(given) == pwd.getpwuid(1).pw_name
+    monkeypatch.undo()
+    assert login_name({"USER": "bob", "LOGNAME": "bob"}) == name
 
 
 def test_approval_of_a_run_that_needs_none_is_refused(project: InMemoryProject) -> None:

@@ -14,6 +14,7 @@ from holdfast.engine.planner import Planner
 from holdfast.errors import InvalidInput, StateUnusable
 from holdfast.journal.events import Event, Recorded
 from holdfast.model import Holder, Json
+from holdfast.people import Approvers
 from holdfast.plan.model import Playbook, SiteInventory
 from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
@@ -45,6 +46,10 @@ Because.
 {block}
 ```
 """
+
+
+PEOPLE = ("ada", "bob", "eve")
+"""Who is known, each by a login of that name and an id on Slack."""
 
 
 def write_runbook(
@@ -200,6 +205,7 @@ class EngineHarness:
                 listener=self.notifications.append,
                 delivery=deliver_at_once,
                 background=self.fleet.clock.background,
+                approvers=Approvers({p: (f"login:{p}", f"slack:T1/{p}") for p in PEOPLE}),
             )
         )
 

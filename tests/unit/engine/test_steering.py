@@ -12,7 +12,7 @@ import pytest
 from holdfast.ansible.interfaces import Progress
 from holdfast.engine.driver import RunResult
 from holdfast.engine.engine import Engine
-from holdfast.errors import InvalidInput, StateLost, StateUnusable
+from holdfast.errors import InvalidInput, Refused, StateLost, StateUnusable
 from holdfast.journal.events import (
     Aborted,
     AbortRequested,
@@ -245,10 +245,15 @@ def test_a_run_waits_for_the_approval_of_another_person(harness: EngineHarness) 
     assert len(harness.restarted()) == 3
 
 
-def test_an_approval_by_the_starter_does_not_count_and_the_request_expires(
-    harness: EngineHarness,
+@pytest.mark.parametrize("by", ["ada", "slack:T1/U9", "zoe", "login:ada"])
+def test_no_approval_of_the_starter_or_of_an_unknown_id_is_taken_and_the_request_expires(
+    harness: EngineHarness, by: str
 ) -> None:
-    when(harness, approval_is_requested(harness), approve(harness, "ada"))
+    def refused() -> None:
+        with pytest.raises(Refused, match=r"somebody else has to approve|nobody who may approve"):
+            approve(harness, by)()
+
+    when(harness, approval_is_requested(harness), refused)
 
     ended = start(harness, harness.engine(), ASK, ROLL)
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from holdfast.engine.hold_report import hold_message
 from holdfast.engine.run_lookup import find_run, recent_runs
-from holdfast.errors import StateUnusable
+from holdfast.errors import Refused, StateUnusable
 from holdfast.journal.events import ApprovalRequested, Approved
 from holdfast.journal.run_state import RunState, Status
 from holdfast.model import Json
@@ -72,14 +72,13 @@ def test_a_run_that_waited_for_approval_across_an_upgrade_is_approved_and_resume
     assert (len(asked), bool(approved)) == (2, True)
 
 
-def test_an_approval_of_a_schema_1_run_counts_without_being_asked_again(
+def test_a_request_of_an_older_version_names_nobody_and_has_to_be_asked_again(
     harness: EngineHarness,
 ) -> None:
     write_journal(harness, WAITING, bodies("waiting_for_approval"))
 
-    state = harness.engine().approve(WAITING, "bob")
-
-    assert [approval.by for approval in state.step.approvals] == ["bob"]
+    with pytest.raises(Refused, match="names nobody who may approve"):
+        harness.engine().approve(WAITING, "bob")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ VALUES: dict[str, Any] = {
     "inputs": {},
     "plan": {},
     "messages": {},
+    "people": {HOSTILE: ["x:y"]},
     "sweep": [],
     "claims": [],
     "ended": [],

@@ -10,6 +10,7 @@ import html
 import mimetypes
 import re
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from holdfast.chat.transport import Button, Location, Message, Posted
 from holdfast.chat.transports.base import replace_mention
@@ -32,7 +33,7 @@ def plain_emoji(emoji: str) -> str:
 
 
 def message_content(message: Message) -> dict[str, Json]:
-    """Return the content of a message; nothing in it is markup, and nobody is mentioned by it."""
+    """Return the content of a message; nothing in it is markup, and it mentions nobody but ``mentions``."""
     offered = _offered(message.buttons)
     labels = [f"{emoji} {button.label}" for emoji, button in offered]
     text, below = (
@@ -40,12 +41,16 @@ def message_content(message: Message) -> dict[str, Json]:
     )
     code = f"<pre><code>{html.escape(message.code)}</code></pre>" if message.code else ""
     gap = "<br>" if text and below and not code else ""
+    people = [each.removeprefix("matrix:") for each in message.mentions]
+    pills = " ".join(
+        f'<a href="https://matrix.to/#/{quote(each)}">{html.escape(each)}</a>' for each in people
+    )
     return {
         "msgtype": "m.text",
-        "body": "\n".join(filter(None, (message.text, message.code, *labels))),
+        "body": "\n".join(filter(None, (message.text, message.code, *labels, " ".join(people)))),
         "format": "org.matrix.custom.html",
-        "formatted_body": f"{text}{code}{gap}{below}",
-        "m.mentions": {},
+        "formatted_body": f"{text}{code}{gap}{below}{'<br>' * bool(pills)}{pills}",
+        "m.mentions": {"user_ids": people} if people else {},
         **({BUTTONS: {emoji: button.token for emoji, button in offered}} if offered else {}),
     }
 
@@ -81,6 +86,7 @@ def edit_content(content: dict[str, Json], posted: Posted) -> dict[str, Json]:
     """Return the content of the event that replaces a message; clients without edits show a star."""
     return {
         **{key: value for key, value in content.items() if key != BUTTONS},
+        "m.mentions": {},
         "body": f"* {content['body']}",
         "m.new_content": content,
         "m.relates_to": {"rel_type": "m.replace", "event_id": posted.message_id},

@@ -57,8 +57,11 @@ def button_press(body: dict[str, Json]) -> ButtonPress:
 def message_arguments(message: Message) -> dict[str, Json]:
     """Return a message as arguments of ``chat.postMessage`` and ``chat.update``."""
     elements: list[Json] = []
+    people = [each.rpartition("/")[2] for each in message.mentions]
     if message.text:
-        elements.append({"type": "rich_text_section", "elements": [_literal(message.text)]})
+        named = [{"type": "user", "user_id": each} for each in people]
+        parts = [_literal(message.text), *([_literal("\n"), *named] if named else [])]
+        elements.append({"type": "rich_text_section", "elements": parts})
     if message.code:
         elements.append({"type": "rich_text_preformatted", "elements": [_literal(message.code)]})
     blocks: list[Json] = [{"type": "rich_text", "elements": elements}] if elements else []
@@ -67,6 +70,7 @@ def message_arguments(message: Message) -> dict[str, Json]:
         blocks.append({"type": "actions", "elements": drawn})
     # For notifications and screen readers; Slack reads it as markup.
     plain = html.escape(message.text or message.code, quote=False)
+    plain += "".join(f" <@{each}>" for each in people)
     return {"text": plain, "blocks": blocks, "parse": "none", "link_names": False}
 
 
