@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -58,6 +59,7 @@ class ActionModule(HoldfastAction):
 
     ARGUMENTS: ClassVar[ArgumentSpec] = {
         "claims": {"type": "list", "elements": "raw", "required": True},
+        "can_be_told": {"type": "list", "elements": "raw", "default": []},
         "phase": {"type": "str", "choices": [*Phase, "sweep", "check"], "required": True},
         "settle_seconds": {"type": "float", "default": 0.0},
         "settle_readings": {"type": "int", "default": 1},
@@ -171,15 +173,16 @@ def _gate_judged(host: str, gate: str, phase: str, result: GateResult) -> GateJu
 
 
 def _claims(arguments: dict[str, Any], variables: Variables) -> list[BoundClaim]:
+    told = [replace(bind_claim(entry), only_told=True) for entry in arguments["can_be_told"]]
     if arguments["claims"] != [STANDING]:
-        return [bind_claim(entry) for entry in arguments["claims"]]
+        return [*map(bind_claim, arguments["claims"]), *told]
     claims = standing(variables["groups"])
     if not claims:
         raise InvalidInput(
             "there is nothing to check: no claim is about any group of this inventory",
             remedy="compare its groups with inventories/example",
         )
-    return claims
+    return [*claims, *told]
 
 
 def _timing(arguments: dict[str, Any], variables: Variables) -> GateTiming:

@@ -17,6 +17,13 @@ options:
     type: list
     elements: raw
     required: true
+  can_be_told:
+    description:
+      - Claims that a later gate asks after an act, in the same form. Only an UNKNOWN counts here, such as a log that is
+        elsewhere, so that it is found out before the act.
+    type: list
+    elements: raw
+    default: []
   phase:
     description: The part of the host's turn that this gate belongs to; recorded in the journal.
     type: str

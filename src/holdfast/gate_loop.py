@@ -229,6 +229,7 @@ def _observation(result: AsyncResult[Json], left: timedelta, timeout: timedelta)
 
 
 def _is_final(claims: Sequence[BoundClaim], verdicts: Sequence[Verdict]) -> bool:
+    """Return whether waiting cannot change one of the verdicts; one that says what can be told is never FAIL."""
     return any(
         verdict.outcome is Outcome.FAIL and verdict.reason in bound.claim.final
         for bound, verdict in zip(claims, verdicts, strict=True)

@@ -39,6 +39,7 @@ class Claim:
     listed by an API that runs on other hosts); the groups in ``also`` may be empty.
 
     ``final`` are the reason codes of a FAIL that waiting cannot change; it ends the gate at once.
+    ``in_time`` are the reason codes of an UNKNOWN that more readings, or the act before the gate, change by themselves.
     ``standing`` claims are true of a healthy fleet at any time: checks and surveys ask them.
     """
 
@@ -51,6 +52,7 @@ class Claim:
     parameters: type[Parameters] = Parameters
     needs: tuple[str, ...] = ()
     final: tuple[str, ...] = ()
+    in_time: tuple[str, ...] = ()
     standing: bool = False
 
     @property
@@ -72,10 +74,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class BoundClaim:
-    """A claim with checked parameters, as one gate asks it."""
+    """A claim with checked parameters, as one gate asks it.
+
+    ``only_told``: the gate asks beforehand whether the claim can be told, so PASS unless it is UNKNOWN.
+    """
 
     claim: Claim
     parameters: Parameters
+    only_told: bool = False
 
     @property
     def question(self) -> Question:
@@ -96,6 +102,18 @@ class BoundClaim:
 
         A newest reading without an answer is UNKNOWN. Earlier ones without an answer are left out.
         """
+        verdict = self._judge(history)
+        return self._told(verdict) if self.only_told else verdict
+
+    def _told(self, verdict: Verdict) -> Verdict:
+        """Return whether the claim can be told; without evidence, which a later gate is about."""
+        name, now = self.claim.name, f"now {verdict.outcome}: {verdict.message}"
+        if verdict.outcome is Outcome.UNKNOWN and verdict.reason not in self.claim.in_time:
+            message = f"cannot be told, and is asked for after the act: {verdict.message}"
+            return Verdict(name, Outcome.UNKNOWN, "cannot_be_told", message)
+        return Verdict(name, Outcome.PASS, "can_be_told", now)
+
+    def _judge(self, history: Sequence[Observation]) -> Verdict:
         name, newest = self.claim.name, history[-1]
         if isinstance(newest, Unanswered):
             return Verdict(name, Outcome.UNKNOWN, "unanswered", newest.cause)

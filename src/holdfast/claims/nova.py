@@ -158,6 +158,7 @@ CLAIMS: tuple[Claim, ...] = (
         probe=probe_unit_log,
         judge=host.no_messaging_timeouts,
         final=(host.MESSAGING_TIMEOUT,),
+        in_time=(host.SILENT_LOG, host.LONG_LOG),
     ),
     Claim(
         name="nova.stop_timeout_covers",

@@ -162,6 +162,7 @@ CLAIMS: tuple[Claim, ...] = (
         name="rabbitmq.queues_drain",
         judge=queues.queues_drain,
         judges_history=True,
+        in_time=(queues.TOO_FEW_SAMPLES,),
         parameters=QueueGrowthParameters,
     ),
     _about_clients(name="rabbitmq.load_known", judge=cluster.load_known),

@@ -223,7 +223,8 @@ class UnitLog:
     """What a unit logged since its start: all lines, and complaints about messaging by kind.
 
     ``since`` and ``last`` (the newest complaint) are in the host's local time; ``last`` is ""
-    without any complaint.
+    without any complaint. ``undated``: the log has lines, and none of them begins with a time that can be read.
+    ``cut``: it has more lines than were read, none of them older than the start.
     """
 
     host: str
@@ -233,3 +234,5 @@ class UnitLog:
     lines: int
     complaints: Mapping[str, int]
     last: str
+    undated: bool = False
+    cut: bool = False

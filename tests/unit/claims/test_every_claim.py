@@ -255,3 +255,20 @@ def test_two_hosts_that_are_one_node_are_invalid_input() -> None:
             if each.claim.name.startswith("rabbitmq.") or each.claim.probe is probe_rpc:
                 with pytest.raises(InvalidInput, match="h1 and h2 are one"):
                     reading(each, context)
+
+
+@every
+def test_what_cannot_be_told_is_found_out_before_the_act(bound: BoundClaim) -> None:
+    """A gate in preflight asks whether the claims of a later gate can be told: FAIL is an answer, silence is none."""
+    told = replace(bound, only_told=True)
+    observed = OBSERVATIONS[bound.claim.probe]
+    for each in (observed.single, observed.doubled, observed.empty):
+        if each is None:
+            continue
+        plain, asked = bound.judge([each]), told.judge([each])
+        can = plain.outcome is not UNKNOWN or plain.reason in bound.claim.in_time
+        assert asked.outcome is (PASS if can else UNKNOWN)
+        assert asked.claim == plain.claim
+        assert plain.message in asked.message
+        assert (dict(asked.evidence), dict(asked.hosts)) == ({}, {})
+    assert told.judge([Unanswered("no answer in 5 s")]).outcome is UNKNOWN

@@ -25,6 +25,8 @@ QUIET = UnitLog(
         (replace(QUIET, complaints={"no_reply": 2}, last="00:31:00"), (FAIL, "messaging_timeout")),
         # Every nova service logs its start: a log without a line is not this unit's.
         (replace(QUIET, lines=0), (UNKNOWN, "silent_log")),
+        (replace(QUIET, lines=0, undated=True), (UNKNOWN, "undated_log")),
+        (replace(QUIET, lines=1000000, cut=True), (UNKNOWN, "long_log")),
     ],
 )
 def test_no_messaging_timeouts(observed: UnitLog, verdict: tuple[Outcome, str]) -> None:

@@ -247,3 +247,16 @@ def test_a_check_waits_only_in_a_run(
     )
     assert played.rc != 0
     assert readings in played.output, played.output
+
+
+def test_what_cannot_be_told_after_the_act_fails_before_it(hosts: FakeHosts) -> None:
+    log = {"claim": "nova.no_messaging_timeouts", "unit": "cron", "log": "/no/such.log"}
+    down = {**ACTIVE, "claim": "systemd.unchanged_since", "invocation_id": "of-no-start"}
+    played = hosts.run_tasks(
+        gate("told", ACTIVE, can_be_told=[down]), gate("untold", ACTIVE, can_be_told=[log, down])
+    )
+    assert played.results["told"]["holdfast"]["outcome"] == "PASS"
+    untold = played.results["untold"]
+    assert untold["failed"]
+    assert "nova.no_messaging_timeouts UNKNOWN (cannot_be_told)" in untold["msg"]
+    assert "is asked for after the act" in untold["msg"]

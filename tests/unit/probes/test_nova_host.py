@@ -12,6 +12,7 @@ import pytest
 
 from holdfast.errors import CannotTell
 from holdfast.probes.base import CommandResult, ProbeContext
+from holdfast.probes.nova import host
 from holdfast.probes.nova.host import probe_unit_log
 
 STARTED = "Sat 2026-11-21 00:22:06.050000 UTC"
@@ -112,3 +113,38 @@ def test_the_log_is_read_in_the_hosts_time_zone(tmp_path: Path) -> None:
 def test_a_missing_log_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(CannotTell, match="is not there or cannot be read"):
         probe_unit_log(context(tmp_path), "u", str(tmp_path / "none.log"))
+
+
+JSON_LINE = '{"message": "Starting compute node", "asctime": "2026-11-21 00:22:06"}\n'
+SYSLOG_LINE = (
+    "Nov 21 00:22:07 cmp1 nova-compute: 2026-11-21 00:22:07.100 2 INFO nova.service [-] x\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "undated"),
+    [
+        ([JSON_LINE], True),
+        ([SYSLOG_LINE, SYSLOG_LINE], True),
+        ([], False),
+        ([BEFORE, "  a line of a traceback\n"], False),
+        ([START, "  a line of a traceback\n"], False),
+    ],
+)
+def test_a_log_without_times_that_can_be_read(
+    tmp_path: Path, lines: Sequence[str], *, undated: bool
+) -> None:
+    assert probe_unit_log(context(tmp_path), "u", write(tmp_path, *lines)).undated is undated
+
+
+@pytest.mark.parametrize(
+    ("lines", "cut"), [([START] * 3, True), ([BEFORE, START, START], False), ([START], False)]
+)
+def test_of_a_long_log_only_the_newest_lines_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: Sequence[str], *, cut: bool
+) -> None:
+    script = host._SCRIPT.replace("limit=1000000", "limit=3")  # a million lines take seconds
+    monkeypatch.setattr(host, "_SCRIPT", script)
+    found = probe_unit_log(context(tmp_path), "u", write(tmp_path, NO_REPLY, *lines))
+    complaints = {"no_reply": 1} if len(lines) == 1 else {}
+    assert (found.complaints, found.cut) == (complaints, cut)

@@ -8,6 +8,8 @@ from holdfast.observations.nova import UnitLog
 from holdfast.observations.systemd import StopTimeout
 
 MESSAGING_TIMEOUT = "messaging_timeout"
+SILENT_LOG = "silent_log"
+LONG_LOG = "long_log"
 
 
 def no_messaging_timeouts(claim: str, log: UnitLog) -> Verdict:
@@ -23,15 +25,25 @@ def no_messaging_timeouts(claim: str, log: UnitLog) -> Verdict:
         "lines": log.lines,
         "complaints": dict(log.complaints),
     }
+    if log.undated:
+        message = (
+            f"no line of {where} begins with a time like {log.since}; can it log to the journal?"
+        )
+        return Verdict(claim, Outcome.UNKNOWN, "undated_log", message, evidence)
     if not log.lines:
         message = f"{where} has no line since {log.unit} started at {log.since}"
-        return Verdict(claim, Outcome.UNKNOWN, "silent_log", message, evidence)
+        return Verdict(claim, Outcome.UNKNOWN, SILENT_LOG, message, evidence)
     if log.complaints:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(log.complaints.items()))
         message = (
             f"{where} has messaging timeouts since {log.since}: {kinds}; the last at {log.last}"
         )
         return Verdict(claim, Outcome.FAIL, MESSAGING_TIMEOUT, message, evidence)
+    if log.cut:
+        message = (
+            f"{where}: only the newest {log.lines} lines were read, no messaging timeout in them"
+        )
+        return Verdict(claim, Outcome.UNKNOWN, LONG_LOG, message, evidence)
     message = f"{where}: {log.lines} lines since {log.since}, no messaging timeout"
     return Verdict(claim, Outcome.PASS, "quiet", message, evidence)
 

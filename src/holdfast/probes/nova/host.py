@@ -10,12 +10,13 @@ from holdfast.observations.nova import UnitLog
 from holdfast.probes.base import ProbeContext, require_shape
 
 # $1 is the unit, $2 the log file or "journal". The file, and the one that logrotate moved aside last,
-# is read from its end back to the start of the unit, so its size does not matter. The start is the
+# is read from its end back to the start of the unit, so its size does not matter; a million lines at most, where the
+# start is months ago: then it is asked only whether the log can be read. The start is the
 # moment before the unit's first process, by the host's own clock; logs are in the host's time zone.
 _SCRIPT = r"""
 set -eu
 show() { systemctl show --timestamp=us+utc --value --property "$1" -- "$unit"; }
-unit=$1 log=$2
+unit=$1 log=$2 limit=1000000
 since=$(show InactiveExitTimestamp)
 [ -n "$since" ] || { echo "$unit has never been started" >&2; exit 3; }
 since=$(date --date "$since" '+%Y-%m-%d %H:%M:%S.%3N') from=$since
@@ -27,16 +28,18 @@ else
   lines() { tac -- "$log"; [ ! -r "$log.1" ] || tac -- "$log.1"; }
 fi
 echo "since $since"
-lines | awk -v from="$from" '
-  from != "" && !/^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9]/ { next }
-  from != "" && ($1 " " $2) < from { exit }
+lines | head --lines "$limit" | awk -v from="$from" -v limit="$limit" '
+  from != "" && !/^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9]/ { undated++; next }
+  { dated++ }
+  from != "" && ($1 " " $2) < from { reached = 1; exit }
   { lines++ }
   /MessagingTimeout: Timed out waiting for a reply/ { found("no_reply") }
   /failed to send after .* missing queue \(reply_/ { found("reply_abandoned") }
   /Timed out waiting for nova-conductor/ { found("no_conductor") }
   function found(kind) { count[kind]++; if (!last) last = $1 " " $2 }
   END {
-    print "lines", lines + 0; print "last", last
+    print "lines", lines + 0; print "last", last; print "undated", (undated && !dated) + 0
+    print "cut", (NR >= limit && !reached) + 0
     for (kind in count) print "found", kind, count[kind]
   }'
 """
@@ -48,6 +51,8 @@ class _Summary(BaseModel):
     since: str = Field(min_length=1)
     lines: int
     last: str
+    undated: bool
+    cut: bool
     found: dict[str, int]
 
 
@@ -85,4 +90,6 @@ def probe_unit_log(context: ProbeContext, unit: str, log: str) -> UnitLog:
         lines=summary.lines,
         complaints=summary.found,
         last=summary.last,
+        undated=summary.undated,
+        cut=summary.cut,
     )
