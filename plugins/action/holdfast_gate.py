@@ -105,7 +105,7 @@ class ActionModule(HoldfastAction):
         result = run_gate(claims, context, timing, timer, reporter)
         if renewal:
             event = _gate_judged(host, self._task.name, arguments["phase"], result)
-            renewal.store.append(renewal.run.run, event)
+            renewal.store.append_guarded(renewal.run.grant, event)
         message = _message(host, arguments["phase"], result, timing)
         return {
             "failed": result.outcome is not Outcome.PASS,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from holdfast.action_plugin import ArgumentSpec, HoldfastAction, open_state
+from holdfast.errors import LeaseLost
 from holdfast.journal.events import ActIntended
 from holdfast.model import Act, Json
 from holdfast.play_context import PlayContext, Variables, require_lease
@@ -20,22 +22,49 @@ class ActionModule(HoldfastAction):
         "invocation_id": {"type": "str", "default": ""},
         "undo": {"type": "str", "default": ""},
         "ends_with_restart": {"type": "bool", "default": False},
+        "clock": {"type": "dict", "default": {}},
     }
 
     def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
-        """Return ``run``; fail, with nothing journaled, when a lease is lost."""
+        """Return ``run`` and ``not_after``; fail, with nothing journaled, when a lease is lost."""
         host, what = self.host, _act_on(arguments)
+        clock = arguments.pop("clock")
         if self.check_mode:
             message = f"{host}: would {what}"
             self.show(message)
-            return {"msg": message}
+            return {"msg": message, "not_after": {}}
         run, now = require_lease(PlayContext.of(variables)), datetime.now(UTC)
-        open_state(run.run).append_guarded(run.grant, ActIntended(at=now, host=host, **arguments))
-        return {"run": run.run, "msg": f"{host}: about to {what}"}
+        if not run.grant.tokens:
+            raise LeaseLost(f"run {run.run} holds no lease", remedy=f"holdfast status {run.run}")
+        store = open_state(run.run)
+        # Asked before the transaction that proves the leases, so never later than these really expire.
+        left = store.check(run.grant)
+        store.append_guarded(run.grant, ActIntended(at=now, host=host, **arguments))
+        return {
+            "run": run.run,
+            "not_after": not_after(clock, left) if clock else {},
+            "msg": f"{host}: about to {what}",
+        }
 
     def failed(self) -> str:
         """Return what may not happen."""
         return f"{self.host}: may not {_act_on(self.arguments)}, nothing was done"
+
+
+def not_after(clock: Mapping[str, Json], left: timedelta) -> dict[str, Json]:
+    """Return until when the act may begin, by the host's own clock.
+
+    Args:
+        clock: what M(holdfast_unit) read on the host before this task: ``boot_id`` and ``seconds``.
+        left: how long the leases are still valid. It is known later than the clock was read, so the sum
+            is never after their expiry, whatever time anybody's clock shows (docs/adr/0022).
+    """
+    read = float(clock["seconds"])
+    return {
+        "boot_id": clock["boot_id"],
+        "read": read,
+        "seconds": round(read + left.total_seconds(), 3),
+    }
 
 
 def _act_on(arguments: dict[str, Json]) -> str:

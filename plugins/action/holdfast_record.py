@@ -34,7 +34,10 @@ class ActionModule(HoldfastAction):
     REQUIRED_IF: ClassVar = (("event", "act_done", ["act"]), ("event", "observed", ["active"]))
 
     def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
-        """Return a message. A record needs a run but no valid lease: what has happened is always recorded."""
+        """Return a message; fail, with nothing journaled, when a lease is lost.
+
+        Another run may have acted since. What was really done is observed when this run is resumed.
+        """
         given = {name: value for name, value in arguments.items() if value is not None}
         kind = EVENTS[given.pop("event")]
         if unknown := given.keys() - kind.model_fields.keys():
@@ -42,8 +45,8 @@ class ActionModule(HoldfastAction):
             raise AnsibleActionFail(f"event {arguments['event']} takes no {names}")
         if self.check_mode:
             return {"msg": f"{self._subject} would be journaled"}
-        run = require_lease(PlayContext.of(variables))
-        open_state(run.run).append(run.run, kind(at=datetime.now(UTC), host=self.host, **given))
+        run, now = require_lease(PlayContext.of(variables)), datetime.now(UTC)
+        open_state(run.run).append_guarded(run.grant, kind(at=now, host=self.host, **given))
         return {"msg": f"{self._subject} journaled"}
 
     def failed(self) -> str:

@@ -16,6 +16,9 @@ PROPERTIES = {
     "Job": "job",
 }
 
+ANSWER_SECONDS = 30
+"""How long a question to systemd may take; a healthy one answers in milliseconds."""
+
 _SECRETS = (
     # transport_url = rabbit://nova:secret@ctl1, and the like
     (re.compile(r"(://[^\s:/@]*:)[^\s@]+@"), r"\1***@"),
@@ -29,27 +32,32 @@ _SECRETS = (
 # The host's PATH finds systemctl and journalctl; no shell interprets the arguments.
 def _run(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - a unit's name is an argument of ours, never a program
-        argv, capture_output=True, text=True, check=False, timeout=30, errors="replace"
+        argv, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS, errors="replace"
     )
 
 
-class NoSuchUnit(Exception):
-    """The unit cannot run: systemd does not know it, or it is masked or its file is broken."""
+class CannotRead(Exception):
+    """The unit's state cannot be read, or the unit cannot run: unknown to systemd, masked, its file broken."""
 
 
 def read_unit(unit: str) -> dict[str, str]:
     """Return the unit's state under the short names of PROPERTIES; ``unit`` may be an alias.
 
     Raises:
-        NoSuchUnit: the unit cannot run; the message has its load state.
+        CannotRead: systemd gives no answer, or the unit cannot run; the message has its load state.
     """
-    done = _run("systemctl", "show", "--property", ",".join(PROPERTIES), "--", unit)
+    try:
+        done = _run("systemctl", "show", "--property", ",".join(PROPERTIES), "--", unit)
+    except subprocess.TimeoutExpired:
+        raise CannotRead(f"`systemctl show {unit}` gave no answer in {ANSWER_SECONDS} s") from None
+    except OSError as error:
+        raise CannotRead(f"systemctl cannot be run: {error.strerror}") from None
     shown = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
     if done.returncode != 0 or "ActiveState" not in shown:
-        raise NoSuchUnit(f"systemd shows no state of {unit}: {done.stderr.strip() or 'no output'}")
+        raise CannotRead(f"systemd shows no state of {unit}: {done.stderr.strip() or 'no output'}")
     state = {short: shown.get(name, "") for name, short in PROPERTIES.items()}
     if state["load_state"] != "loaded":
-        raise NoSuchUnit(
+        raise CannotRead(
             f"the unit {unit} cannot run here: its load state is {state['load_state']}"
         )
     return state
@@ -63,7 +71,10 @@ def describe(state: dict[str, str]) -> str:
 
 def last_journal_lines(unit: str) -> list[str]:
     """Return the last lines of the unit's journal, with anything that looks like a secret masked."""
-    done = _run("journalctl", "-u", unit, "-n", "8", "-o", "cat", "--no-pager", "--quiet")
+    try:
+        done = _run("journalctl", "-u", unit, "-n", "8", "-o", "cat", "--no-pager", "--quiet")
+    except (subprocess.TimeoutExpired, OSError) as error:
+        return [f"(its journal cannot be read: {error})"]
     return [without_secrets(line)[:300] for line in done.stdout.splitlines() if line.strip()]
 
 

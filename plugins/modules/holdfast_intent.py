@@ -28,6 +28,12 @@ options:
     description: Whether what the act did ends with a restart of the unit, as the drain of a broker does.
     type: bool
     default: false
+  clock:
+    description: >-
+      The host's clock as M(holdfast_unit) read it just before this task. Needed for an act by a module on the host,
+      which then refuses to begin after the leases have expired.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -36,6 +42,8 @@ EXAMPLES = r"""
     act: restart
     unit: cron
     invocation_id: "{{ cron.unit.invocation_id }}"
+    clock: "{{ cron.clock }}"
+  register: intent
 """
 
 RETURN = r"""
@@ -43,4 +51,10 @@ run:
   description: The run whose journal has the intent.
   returned: success
   type: str
+not_after:
+  description: >-
+    Until when the act may begin, for M(holdfast_restart) and M(holdfast_command); C(boot_id), C(read) and C(seconds) of
+    the host's clock. Empty in check mode and without O(clock).
+  returned: success
+  type: dict
 """

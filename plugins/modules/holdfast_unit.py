@@ -6,13 +6,19 @@ DOCUMENTATION = r"""
 module: holdfast_unit
 short_description: Read the state of a systemd unit
 description:
-  - Returns a unit's state as systemd shows it, with the InvocationID, which identifies the unit's present start.
-  - Never changes anything.
+  - Returns a unit's state as systemd shows it, with the InvocationID, which identifies the unit's present start, and
+    the host's steady clock, by which M(holdfast_intent) says until when an act may begin.
+  - Never changes the unit.
 options:
   name:
     description: The unit, by name or alias; C(.service) may be left out.
     type: str
     required: true
+  observe_seconds:
+    description: >-
+      With it, the state is one that stays true. Waits up to this long for an act in progress on the unit (its lock),
+      and no act begins any more whose intent is from before the reading. Writes the time into the lock's file.
+    type: int
 """
 
 EXAMPLES = r"""
@@ -29,20 +35,46 @@ unit:
     (empty unless systemd has a job in progress for the unit), all text.
   returned: success
   type: dict
+clock:
+  description: C(boot_id), and C(seconds) since the host's boot (CLOCK_BOOTTIME), from before the unit was read.
+  returned: success
+  type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.holdfast_systemd import NoSuchUnit, describe, read_unit
+from ansible.module_utils.holdfast_act import NotBegun, read_clock, unit_lock
+from ansible.module_utils.holdfast_systemd import CannotRead, describe, read_unit
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule({"name": {"type": "str", "required": True}}, supports_check_mode=True)
+    module = AnsibleModule(
+        {
+            "name": {"type": "str", "required": True},
+            "observe_seconds": {"type": "int"},
+        },
+        supports_check_mode=True,
+    )
     try:
-        unit = read_unit(module.params["name"])
-        module.exit_json(changed=False, unit=unit, msg=describe(unit))
-    except NoSuchUnit as error:
+        clock = read_clock()
+        unit = observe(module) if observes(module) else read_unit(module.params["name"])
+        module.exit_json(changed=False, unit=unit, clock=clock, msg=describe(unit))
+    except (CannotRead, NotBegun) as error:
         module.fail_json(msg=str(error))
+
+
+def observes(module: AnsibleModule) -> bool:
+    """Return whether earlier intents end with this reading; never in check mode, which writes nothing."""
+    return module.params["observe_seconds"] is not None and not module.check_mode
+
+
+def observe(module: AnsibleModule) -> dict[str, str]:
+    """Return the unit's state under its lock, and end the intents from before."""
+    unit = read_unit(module.params["name"])["id"]
+    with unit_lock(unit, module.params["observe_seconds"]) as lock:
+        lock.end_earlier_intents()
+        state: dict[str, str] = read_unit(unit)
+        return state
 
 
 if __name__ == "__main__":

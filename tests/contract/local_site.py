@@ -6,10 +6,12 @@ the path; it keeps units in files and records every restart, and tests check tha
 
 from __future__ import annotations
 
+import fcntl
 import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 UNIT = "toy"
 
@@ -34,7 +36,7 @@ esac
 
 PYTHON = """\
 #!/bin/sh
-PATH={place}:$PATH exec {python} "$@"
+PATH={place}:$PATH HOLDFAST_HOST_DIRECTORY={place}/run exec {python} "$@"
 """
 
 SHELL = """\
@@ -94,6 +96,14 @@ class LocalSite:
     def make_slow(self, host: str) -> None:
         """Make every later restart take a minute."""
         (self.place(host) / "slow").touch()
+
+    def lock(self, host: str) -> TextIO:
+        """Hold the host's lock on the unit until the file is closed, as an act in progress does."""
+        path = self.place(host) / "run" / f"{UNIT}.service.lock"
+        path.parent.mkdir(exist_ok=True)
+        file = path.open("a+")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return file
 
     def stop_unit(self, host: str) -> None:
         """Stop the unit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from uuid import uuid4
 
 from holdfast.ansible.interfaces import Play, PlayResult, PlayRunner, Progress
 from holdfast.ansible.play_runner import AnsibleRunner
+from holdfast.errors import LeaseLost
 from holdfast.journal.events import Event
 from holdfast.model import Holder, Json, LeaseMode
 from holdfast.settings import Settings
@@ -158,6 +160,19 @@ class PlayStarter:
             "holdfast_settle_seconds": 0,
             "holdfast_gate_deadline_seconds": 1,
         }
+
+    def renew_until(self, condition: Callable[[], Json], ttl: timedelta) -> None:
+        """Renew the lease for a short time until the condition holds, and let it expire then."""
+        while not condition():
+            self.harness.store.renew(self.grant, ttl)
+            threading.Event().wait(0.05)
+
+    def lease_has_expired(self) -> bool:
+        try:
+            self.harness.store.check(self.grant)
+        except LeaseLost:
+            return True
+        return False
 
     def lose_lease(self) -> None:
         """Release the lease: the run's tokens are not valid any more."""

@@ -25,10 +25,6 @@ from holdfast.store.database import open_store
 from holdfast.store.processes import processes_of
 from tests.contract.local_site import LocalSite
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="modules keep their locks in /run/holdfast, which is root's"
-)
-
 HOSTS = ("a", "b", "c")
 E = TypeVar("E")
 DRIVER = Path(__file__).with_name("driver.py")

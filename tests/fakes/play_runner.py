@@ -30,10 +30,6 @@ from tests.fakes.fleet import FakeFleet
 class Journal(Protocol):
     """The part of the store that plays write to."""
 
-    def append(self, run: str, event: Event) -> Recorded:
-        """Append the event."""
-        ...
-
     def append_guarded(self, grant: Grant, event: Event) -> Recorded:
         """Append the event only with a valid lease."""
         ...
@@ -171,8 +167,11 @@ class _FakePlay:
                 return
         if Phase.VERIFY.value in phases:
             for host in self._batch:
-                found = self._fleet.hosts[host].invocation_id(self._unit)
-                self._write(HostDone(at=self._now, host=host, unit=self._unit, invocation_id=found))
+                self._on_host(host, partial(self._host_done, host))
+
+    def _host_done(self, host: str) -> None:
+        found = self._fleet.hosts[host].invocation_id(self._unit)
+        self._write(HostDone(at=self._now, host=host, unit=self._unit, invocation_id=found))
 
     # --- phases -------------------------------------------------------------------------------
 
@@ -306,7 +305,6 @@ class _FakePlay:
             raise _Unreachable(f"{host} is unreachable")
 
     def _intend(self, host: str, act: Act, undo: str = "") -> None:
-        grant = Grant(self._play.run, self._variables["holdfast_grant"])
         found = self._fleet.hosts[host].invocation_id(self._unit)
         intent = ActIntended(
             at=self._now,
@@ -317,7 +315,7 @@ class _FakePlay:
             undo=undo,
             ends_with_restart=act is Act.DRAIN and self._fleet.brokers,
         )
-        self._journal.append_guarded(grant, intent)
+        self._write(intent)
 
     def _finish(self, host: str, act: Act, *, changed: bool = True) -> None:
         found = self._fleet.hosts[host].invocation_id(self._unit)
@@ -327,7 +325,9 @@ class _FakePlay:
         self._write(done)
 
     def _write(self, event: Event) -> None:
-        self._journal.append(self._play.run, event)
+        """Append the event as plays do: only while the run's leases are valid."""
+        grant = Grant(self._play.run, self._variables["holdfast_grant"])
+        self._journal.append_guarded(grant, event)
 
     @property
     def _unit(self) -> str:

@@ -292,8 +292,8 @@ class Store:
 
         self._change(renew_all)
 
-    def check(self, grant: Grant) -> None:
-        """Return only if every lease of the grant is valid now.
+    def check(self, grant: Grant) -> timedelta:
+        """Return how long every lease of the grant is still valid; no time for a grant without leases.
 
         Raises:
             LeaseLost: one of them expired or was taken.
@@ -301,8 +301,8 @@ class Store:
         with self._reading() as connection:
             scopes = _scopes(connection, grant.tokens)
             now = self._clock(connection)
-        for scope in scopes:
-            self._prove(scope, grant, now)
+        valid = [self._prove(scope, grant, now).expires - now for scope in scopes]
+        return min(valid, default=timedelta(0))
 
     def release(self, grant: Grant) -> None:
         """Give back what the grant still holds; what is gone already is no error."""
@@ -393,11 +393,11 @@ class Store:
         if found != after:
             raise JournalGone.of(run, self._where, f"no longer has its event {after}")
 
-    def _prove(self, scope: Scope, grant: Grant, now: datetime) -> None:
+    def _prove(self, scope: Scope, grant: Grant, now: datetime) -> LeaseRow:
         """As ``leases.prove``; a scope that was never taken in this database was taken in another."""
         if not scope.version:
             raise JournalGone.of(grant.run, self._where, f"does not know the lease {scope.name}")
-        leases.prove(scope, grant, now)
+        return leases.prove(scope, grant, now)
 
     def _recorded(self, run: str, seq: int, body: str) -> Recorded:
         with unusable(f"{self._where} (run {run}, event {seq})"):

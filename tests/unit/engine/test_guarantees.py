@@ -171,13 +171,10 @@ def test_a_play_that_succeeds_without_recording_host_done_holds(harness: EngineH
     class JournalWithoutHostDone:
         """A journal that loses every host_done."""
 
-        def append(self, run: str, event: Json) -> Json:
-            if event.kind != "host_done":
-                return harness.store.append(run, event)
-            return None
-
         def append_guarded(self, grant: Json, event: Json) -> Json:
-            return harness.store.append_guarded(grant, event)
+            if event.kind != "host_done":
+                return harness.store.append_guarded(grant, event)
+            return None
 
     engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutHostDone()))
     ended = harness.start(engine, ROLL)
@@ -283,12 +280,12 @@ def test_a_run_without_a_reason_is_refused(harness: EngineHarness) -> None:
 
 def test_a_check_whose_play_judged_nothing_does_not_pass(harness: EngineHarness) -> None:
     class JournalWithoutGates:
-        def append(self, run: str, event: Json) -> Json:
-            return None if event.kind == "gate_judged" else harness.store.append(run, event)
+        def append_guarded(self, grant: Json, event: Json) -> Json:
+            if event.kind != "gate_judged":
+                return harness.store.append_guarded(grant, event)
+            return None
 
-        append_guarded = None
-
-    engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutGates()))  # type: ignore[arg-type]  # by design
+    engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutGates()))
     assert harness.start(engine, ROLL).code == 3
 
 

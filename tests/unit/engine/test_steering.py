@@ -184,14 +184,11 @@ def test_a_hard_stop_whose_host_does_not_answer_has_an_unknown_outcome(
     class JournalWithoutTheRestart:
         """The outcome of the restart never reaches the journal."""
 
-        def append(self, run: str, event: Event) -> Json:
+        def append_guarded(self, grant: Json, event: Event) -> Json:
             if event.kind == "act_done" and event.act == "restart":
                 engine.stop.request(hard=True)
                 harness.fleet.hosts["h1"].reachable = False
                 return None
-            return harness.store.append(run, event)
-
-        def append_guarded(self, grant: Json, event: Event) -> Json:
             return harness.store.append_guarded(grant, event)
 
     engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutTheRestart()))
@@ -301,12 +298,9 @@ def test_a_journal_lost_in_a_play_stops_everything(harness: EngineHarness) -> No
     class JournalThatFails:
         """A journal that becomes unusable with the result of the restart."""
 
-        def append(self, run: str, event: Event) -> Json:
+        def append_guarded(self, grant: Json, event: Event) -> Json:
             if event.kind == "act_done" and event.act == "restart":
                 harness.crashing_store.unusable = True
-            return harness.crashing_store.append(run, event)
-
-        def append_guarded(self, grant: Json, event: Event) -> Json:
             return harness.crashing_store.append_guarded(grant, event)
 
     with pytest.raises((StateLost, StateUnusable)) as caught:

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,10 +29,11 @@ BIN = Path(sys.executable).parent
 SYSTEMCTL = """#!/bin/sh
 cd "$(dirname "$0")"
 case $1 in
-  show) cat unit ;;
+  show) [ ! -e slow_show_after_restart ] || [ ! -e restarts ] || exec sleep 30; cat unit ;;
   restart)
     echo "$3" >> restarts
     sleep "$(cat duration)"
+    [ ! -e unit_after ] || cp unit_after unit
     if [ -e broken ]; then
       sed -i 's/^ActiveState=.*/ActiveState=failed/; s/^SubState=.*/SubState=failed/' unit
       sed -i 's/^Result=.*/Result=exit-code/' unit
@@ -60,11 +62,20 @@ UP = {
 MODULE = """
 import runpy, sys
 import ansible.module_utils.basic as basic
-ours, module, arguments = sys.argv[1:]
+ours, module, arguments, answer_seconds = sys.argv[1:]
 sys.modules["ansible.module_utils"].__path__.append(ours)
+import ansible.module_utils.holdfast_systemd as systemd
+systemd.ANSWER_SECONDS = float(answer_seconds)
 basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = arguments.encode(), "legacy"
 runpy.run_path(module, run_name="__main__")
 """
+
+
+def in_time(seconds: float = 60.0, *, read: float = -0.5) -> dict[str, Json]:
+    """Return a ``not_after`` of this machine, ``seconds`` from now; the clock was read ``read`` seconds from now."""
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    return {"boot_id": boot, "read": now + read, "seconds": now + seconds}
 
 
 class VaultedText(str):
@@ -118,10 +129,20 @@ class FakeHosts:
         shown = {**UP, **changed}
         self.set_output(unit="".join(f"{name}={value}\n" for name, value in shown.items()))
 
+    def set_unit_after_restart(self, **changed: str) -> None:
+        """Set the properties that the unit has after its next restart."""
+        shown = {**UP, **changed}
+        self.set_output(unit_after="".join(f"{name}={value}\n" for name, value in shown.items()))
+
     def set_output(self, **files: str) -> None:
         """Write the files that the host's programs print or read."""
         for name, text in files.items():
             (self.directory / "bin" / name).write_text(text)
+
+    @property
+    def locks(self) -> Path:
+        """The directory of the hosts' locks."""
+        return self.directory / "locks"
 
     @property
     def restarts(self) -> list[str]:
@@ -137,6 +158,7 @@ class FakeHosts:
             "LANG": "C.UTF-8",
             "PATH": f"{self.directory / 'bin'}:{BIN}:{os.environ['PATH']}",
             "HOLDFAST_STATE_DIR": str(self.directory / "state"),
+            "HOLDFAST_HOST_DIRECTORY": str(self.locks),
         }
 
     def store(self) -> Store:
@@ -182,13 +204,22 @@ class FakeHosts:
         return PlayOutput(done.returncode, done.stdout + done.stderr, results)
 
     def module_command(
-        self, named: str, /, *, check_mode: bool = False, **arguments: Json
+        self,
+        named: str,
+        /,
+        *,
+        check_mode: bool = False,
+        answer_seconds: float = 30,
+        **arguments: Json,
     ) -> list[str]:
-        """Return the command that runs one of the modules on the host; it prints its result as JSON."""
+        """Return the command that runs one of the modules on the host; it prints its result as JSON.
+
+        ``answer_seconds`` is how long systemd may take to answer.
+        """
         given = {"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check_mode}}
         plugins = ROOT / "plugins"
         paths = [str(plugins / "module_utils"), str(plugins / "modules" / f"{named}.py")]
-        return [sys.executable, "-c", MODULE, *paths, json.dumps(given)]
+        return [sys.executable, "-c", MODULE, *paths, json.dumps(given), str(answer_seconds)]
 
     def run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run a command in the hosts' environment and wait for it."""

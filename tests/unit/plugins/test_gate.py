@@ -13,7 +13,7 @@ from holdfast.journal.events import GateJudged
 from holdfast.model import Outcome
 from tests.unit.plugins.fake_hosts import BIN, ROOT, FakeHosts, VaultedText
 
-RUN = {"holdfast_run": "r1", "holdfast_grant": {"east/cron": 1}}
+RUN = {"holdfast_run": "r1", "holdfast_grant": {}}
 ACTIVE = {"claim": "systemd.active", "unit": "cron"}
 SECRET = "planted-Hunter2"  # noqa: S105 - what a leak would look like
 

@@ -121,9 +121,11 @@ def test_without_a_valid_lease_there_is_no_intent(hosts: FakeHosts) -> None:
     lost = {"holdfast_run": "r1", "holdfast_grant": {"east/cron": 1}}
     task = {**INTENT, "ignore_errors": True}
     played = hosts.run_tasks(
-        {**task, "vars": lost, "register": "lost"}, {**task, "register": "never"}
+        {**task, "vars": lost, "register": "lost"},
+        {**task, "vars": {**lost, "holdfast_grant": {}}, "register": "empty"},
+        {**task, "register": "never"},
     )
-    for name in ("lost", "never"):
+    for name in ("lost", "empty", "never"):
         assert played.results[name]["failed"]
         assert "a: may not restart cron, nothing was done" in played.results[name]["msg"]
     assert hosts.store().runs() == []
@@ -139,6 +141,49 @@ def test_a_play_whose_database_was_deleted_acts_no_more_and_makes_no_other(
     assert "a: may not restart cron, nothing was done: the journal of run" in done.stdout
     assert "is gone" in done.stdout
     assert not state.exists()
+
+
+def test_an_intent_says_until_when_the_act_may_begin_by_the_clock_of_its_host(
+    hosts: FakeHosts,
+) -> None:
+    """The database's clock says how long the leases last; the host's clock is read on the host alone."""
+    hosts.open_run("r1")
+    store, holder = hosts.store(), holder_for("r1", "ada", "why", os.getpid())
+    short, long = timedelta(minutes=1), timedelta(minutes=9)
+    tokens = {
+        scope: store.take(holder, {scope: LeaseMode.EXCLUSIVE}, ttl).tokens[scope]
+        for scope, ttl in (("east/cron", short), ("east/bus", long))
+    }
+    given = {"holdfast_run": "r1", "holdfast_grant": tokens}
+    intent = {**INTENT["holdfast_intent"], "clock": {"boot_id": "b", "seconds": 1000}}  # type: ignore[dict-item]
+    played = hosts.run_tasks({"holdfast_intent": intent, "vars": given, "register": "intent"})
+    assert played.rc == 0, played.output
+    not_after = played.results["intent"]["not_after"]
+    assert (not_after["boot_id"], not_after["read"]) == ("b", 1000)
+    assert 1000 < not_after["seconds"] < 1060, "the first lease to expire counts"
+
+
+def test_after_a_lost_lease_nothing_more_is_journaled(hosts: FakeHosts) -> None:
+    """Another run may have acted since: what was really done is observed by the resume."""
+    hosts.open_run("r1")
+    holder = holder_for("r1", "ada", "why", os.getpid())
+    scopes = {"east/cron": LeaseMode.EXCLUSIVE}
+    grant = hosts.store().take(holder, scopes, timedelta(minutes=1))
+    hosts.store().release(grant)
+    lost = {"holdfast_run": "r1", "holdfast_grant": dict(grant.tokens)}
+    observed = {"event": "observed", "unit": "cron", "invocation_id": "x", "active": True}
+    tasks = [
+        {**task, "vars": lost, "ignore_errors": True, "register": name}
+        for name, task in (
+            ("done", DONE),
+            ("host_done", HOST_DONE),
+            ("observed", {"holdfast_record": observed}),
+        )
+    ]
+    played = hosts.run_tasks(*tasks)
+    for name in ("done", "host_done", "observed"):
+        assert "could not be journaled: run r1 no longer holds" in played.results[name]["msg"]
+    assert hosts.journal("r1") == []
 
 
 def test_a_grant_of_the_engine_is_checked_and_not_released(hosts: FakeHosts) -> None:
