@@ -131,7 +131,8 @@ class CommandHandler:
         if command.get("run") or deps.delivery.run_of_thread(requester.location):
             state = self._run(command, requester, Role.VIEWER)
             strays = deps.engine.stray_plays(state)
-            shown = run_view(state, driven=self._is_driven(state), strays=strays)
+            driven = self._is_driven(state)
+            shown = run_view(state, deps.clock(), driven=driven, strays=strays)
             view = typeable(plain(shown), state)
             return Message(f"{self._status_word(state)} [{state.run}]", view)
         seen, damaged = self._recent(requester.member)

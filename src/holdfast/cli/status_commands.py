@@ -41,7 +41,7 @@ def status(ctx: typer.Context, run: StatusRun = "", *, as_json: JsonOption = Fal
             context.write_line(json.dumps(_state_json(context, state)))
         else:
             driven, strays = context.has_driver(state), context.stray_plays(state)
-            context.show(run_view(state, driven=driven, strays=strays))
+            context.show(run_view(state, context.now(), driven=driven, strays=strays))
         return
     recent = [state for _, state in islice(recent_runs(context.store), _RECENT)]
     states = [state for state in recent if isinstance(state, RunState)]

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from holdfast.engine.hold_report import describe_turn
 from holdfast.engine.run_lookup import StrayPlays
 from holdfast.journal.run_state import RunState, Status
 from holdfast.plan.approval import open_approval
-from holdfast.report.event_text import waiting_text
+from holdfast.plan.model import readable_plan
+from holdfast.report.event_text import EventText, describe_event
+from holdfast.report.progress import RunProgress
+from holdfast.report.progress_text import progress_lines
 from holdfast.report.stop_message import run_title, stop_message
-from holdfast.report.table import WideOrNarrow, columns, cut
+from holdfast.report.table import WideOrNarrow, columns, cut, labelled_rows
 from holdfast.runbook.model import Runbook
 from holdfast.store.leases import LeaseRow
-from holdfast.text import format_clock, format_date_and_clock, format_short, one_line
+from holdfast.text import format_clock, format_date_and_clock, format_short, join_names, one_line
 
 _REASON_WIDTH = 40
 _STYLES = {
@@ -40,24 +45,52 @@ def status_word(state: RunState, *, driven: bool) -> str:
     return "waiting" if open_approval(state) else str(state.status)
 
 
-def run_view(state: RunState, *, driven: bool, strays: StrayPlays | None = None) -> RenderableType:
-    """Return the state of one run; of one that has stopped, its stop message.
+def run_view(
+    state: RunState, now: datetime, *, driven: bool, strays: StrayPlays | None = None
+) -> RenderableType:
+    """Return the state of one run: what it does and waits for, or of one that has stopped its stop message.
 
     ``strays`` is what was seen of the plays of a run without a driver.
     """
+    opened = state.opened
+    if driven and opened is not None and state.status is Status.RUNNING:
+        return Group(*_under_way(state, now))
     parts: list[RenderableType] = []
-    if opened := state.opened:
+    if opened is not None:
         parts.append(Text(run_title(state), "bold"))
         parts.append(Text(one_line(f"{opened.by}: {opened.reason}"), "dim"))
         parts.append(Text(f"started {format_date_and_clock(opened.at)}", "dim"))
-    asked = open_approval(state)
-    if asked is not None and driven:
-        parts.append(Text(waiting_text(asked), "bold yellow"))
-    elif status_word(state, driven=driven) == "running":
-        parts.append(Text(f"running: holdfast watch {state.run}", "bold blue"))
-    else:
-        parts.append(stop_message(state, strays))
-    return Group(*parts)
+    return Group(*parts, stop_message(state, strays))
+
+
+def _under_way(state: RunState, now: datetime) -> Iterator[RenderableType]:
+    """Yield the steps, what happens at each host in hand, and the commands to follow and to stop the run."""
+    progress, begun = RunProgress(state), {turn.host: turn for _, turn in state.in_hand()}
+    for host in progress.in_hand():
+        act = next(state.acts_of(host), None)
+        text = describe_turn(begun[host]) if host in begun else "in preflight, not touched yet"
+        progress.latest[host] = (EventText(text), act.event.at if act else now)
+    if state.inspection is not None:
+        hosts = join_names(state.inspection.hosts)
+        text = f"{state.inspection.what}{f' at {hosts}' if hosts else ''}: touches nothing"
+        progress.latest[""] = (EventText(text), state.at or now)
+    yield from progress_lines(progress, now)
+    rows: list[tuple[str, Text]] = []
+    if state.abort_request is not None:
+        rows.append(("stop", Text(describe_event(state.abort_request).text, "yellow")))
+    plan = readable_plan(state)
+    if plan is not None and state.opened is not None:
+        end = state.opened.at + timedelta(seconds=plan.estimate_seconds)
+        rows.append(("planned end", Text(f"{format_clock(end)}, by the estimate of the plan")))
+    rows.append(("to follow", _command("watch", state)))
+    if state.abort_request is None:
+        rows.append(("to stop", _command("abort", state)))
+    yield Text()
+    yield labelled_rows(rows)
+
+
+def _command(verb: str, state: RunState) -> Text:
+    return Text(f"holdfast {verb} {state.run}", "bold", no_wrap=True, overflow="ignore")
 
 
 def runs_table(states: Iterable[tuple[RunState, str]]) -> RenderableType:

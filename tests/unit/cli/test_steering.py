@@ -83,11 +83,26 @@ def test_abort_from_another_terminal(project: InMemoryProject) -> None:
     assert project.acts == ["drain ctl1", "restart ctl1", "undrain ctl1"]
 
 
-def test_status_of_a_run_under_way_names_the_command_to_watch_it(project: InMemoryProject) -> None:
-    seen: list[CliResult] = []
-    after_act(project, "undrain ctl3", lambda: seen.append(project.call("status", "broker")))
-    assert project.call(*RUN).code == 0
-    assert "running: holdfast watch" in seen[0].out
+def test_status_of_a_run_under_way_is_one_screen(project: InMemoryProject) -> None:
+    """Who is out, what happens there, what is next, until when, and whether a stop was asked for."""
+    seen: list[str] = []
+
+    def look() -> None:
+        seen.append(project.call("status", "broker", width=80).out)
+        project.call("abort", "broker")
+        seen.append(project.call("status", "broker", width=80).out)
+
+    after_act(project, "drain ctl2", look)
+    assert project.call(*RUN).code == 5
+    before, after = seen
+    assert "▸ 2. Step 2  1 of 3 hosts" in before
+    assert "ctl2 not restarted; left drained by this run" in before
+    assert "next: 1 host left: ctl3" in before
+    assert "planned end  23:07" in before
+    assert "to follow    holdfast watch 2026" in before
+    assert "to stop      holdfast abort 2026" in before
+    assert "at the next boundary" in after
+    assert "holdfast abort" not in after
 
 
 class Killed(BaseException):
