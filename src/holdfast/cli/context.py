@@ -10,7 +10,7 @@ import pwd
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -36,12 +36,12 @@ from holdfast.engine.dependencies import (
 from holdfast.engine.engine import Engine
 from holdfast.engine.planner import Planner
 from holdfast.engine.run_lookup import StrayPlays, driver_of, find_run, stray_plays
-from holdfast.errors import HoldfastError, InvalidInput, Refused
+from holdfast.errors import HoldfastError, InvalidInput, Refused, StateUnusable
 from holdfast.journal.events import Recorded
 from holdfast.journal.run_state import RunState, Status
 from holdfast.people import Approvers
 from holdfast.settings import Settings, load_settings
-from holdfast.store.database import Store, open_store
+from holdfast.store.database import Store, open_store, open_to_read
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,23 @@ class CommandContext:
     def store(self) -> Store:
         """The journal and the leases."""
         return self.state(self.settings)
+
+    @cached_property
+    def readable_store(self) -> Store:
+        """The journal and the leases, for commands that only read: also where they cannot be written.
+
+        What cannot be written can mostly be read, and is read most when something is broken.
+        """
+        try:
+            return self.store
+        except StateUnusable as error:
+            with suppress(StateUnusable):
+                store = open_to_read(self.settings)
+                text = f"{error.message}. It is only read: entries of the last moments may be missing, "
+                text += f"and no run can be started, resumed or aborted. next: {error.remedy}"
+                self.err.print(Text(text, "yellow"), soft_wrap=True)
+                return store
+            raise
 
     @cached_property
     def root(self) -> Path:
@@ -183,16 +200,16 @@ class CommandContext:
         Raises:
             InvalidInput: no run, or more than one, has this name.
         """
-        self.run = find_run(self.store, name)
+        self.run = find_run(self.readable_store, name)
         return self.run
 
     def journal(self, name: str) -> Sequence[Recorded]:
         """Return the events of the run with this name; raises as ``find_run``."""
-        return self.store.read(self.find_run(name))
+        return self.readable_store.read(self.find_run(name))
 
     def has_driver(self, state: RunState) -> bool:
         """Return whether a living process drives this run, as far as can be known."""
-        return driver_of(self.store, state) is not None
+        return driver_of(self.readable_store, state) is not None
 
     def stray_plays(self, state: RunState) -> StrayPlays | None:
         """Return what is seen of the plays of a run without a driver; None where it has one or has ended."""

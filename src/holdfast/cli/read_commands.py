@@ -74,7 +74,7 @@ def watch(ctx: typer.Context, run: RunArgument = "") -> None:
             display.show_event(recorded)
         while context.has_driver(state) and not context.stdout_closed:
             wait(1.0)
-            later = context.store.read(state.run, state.seq)
+            later = context.readable_store.read(state.run, state.seq)
             advance(state, later)
             for recorded in later:
                 display.show_event(recorded)

@@ -43,7 +43,7 @@ def status(ctx: typer.Context, run: StatusRun = "", *, as_json: JsonOption = Fal
             driven, strays = context.has_driver(state), context.stray_plays(state)
             context.show(run_view(state, context.now(), driven=driven, strays=strays))
         return
-    recent = [state for _, state in islice(recent_runs(context.store), _RECENT)]
+    recent = [state for _, state in islice(recent_runs(context.readable_store), _RECENT)]
     states = [state for state in recent if isinstance(state, RunState)]
     if as_json:
         runs = [_state_json(context, state) for state in states]
@@ -115,12 +115,12 @@ def _refuse_if_alive(row: LeaseRow, scope: str) -> None:
 
 def _warn_of_clock(context: CommandContext) -> None:
     """Print a warning where the clocks of this controller and of the state database differ."""
-    if warning := context.store.clock_warning(context.now):
+    if warning := context.readable_store.clock_warning(context.now):
         context.err.print(Text(f"{warning}; no run can be started", "yellow"), soft_wrap=True)
 
 
 def _leases(context: CommandContext) -> list[tuple[str, LeaseRow]]:
-    return list(service_leases(context.store))
+    return list(service_leases(context.readable_store))
 
 
 def _state_json(context: CommandContext, state: RunState) -> dict[str, object]:

@@ -26,9 +26,10 @@ from holdfast.plan.next_batch import next_batch
 from holdfast.runbook.model import SettleSpec
 from holdfast.text import count_of, join_names
 
-# Before the lease a survey is one reading, so that a person who starts a run sees the result at once.
-# Between steps clients may still be reconnecting.
-_SURVEY_DEADLINE_SECONDS = 120
+SURVEY_DEADLINE_SECONDS = 120
+"""How long a survey waits for the fleet to pass, before the lease as well as between steps and after a
+resume: one lost answer refuses no run, and between steps clients may still be reconnecting. A fleet that
+is well passes with the first reading."""
 
 _UNDRAIN_ONLY = (Phase.UNDRAIN,)
 _VERIFY_AND_UNDRAIN = (Phase.VERIFY, Phase.UNDRAIN)
@@ -157,7 +158,11 @@ def _before_lease(plan: Plan, state: RunState) -> Decision | None:
     if state.grant is not None:
         return None
     survey = plan.survey()
-    return TakeLease() if state.proves(survey) else Inspect(0, "survey", survey)
+    return TakeLease() if state.proves(survey) else _survey(0, survey)
+
+
+def _survey(step: int, claims: tuple[Json, ...]) -> Inspect:
+    return Inspect(step, "survey", claims, deadline_seconds=SURVEY_DEADLINE_SECONDS)
 
 
 def _next_step(plan: Plan, state: RunState, now: datetime) -> Decision:
@@ -209,9 +214,7 @@ def _in_roll(step: PlannedRoll, known: StepState, state: RunState) -> Decision:
             return Inspect(step.number, "sweep", hosts=swept)
         return EndStep(step.number)
     if not known.surveyed and not state.proves(step.policy.survey):
-        return Inspect(
-            step.number, "survey", step.policy.survey, deadline_seconds=_SURVEY_DEADLINE_SECONDS
-        )
+        return _survey(step.number, step.policy.survey)
     hosts, why = next_batch(step, done, state.facts)
     return Roll(step.number, hosts, ALL_PHASES, why, swept)
 

@@ -14,6 +14,7 @@ from holdfast.engine.lease_keeper import OWN_SCOPE
 from holdfast.journal import events
 from holdfast.model import Json, Outcome
 from holdfast.plan.approval import OpenApproval
+from holdfast.plan.decide import SURVEY_DEADLINE_SECONDS
 from holdfast.text import count_of, format_duration, join_names, one_line
 
 Tone = Literal["plain", "dim", "good", "act", "warn", "bad"]
@@ -127,7 +128,8 @@ def _(event: events.BatchEnded) -> tuple[Tone, str]:
 @_describe.register
 def _(event: events.InspectionStarted) -> tuple[Tone, str]:
     where = f" at {join_names(event.hosts)}" if event.hosts else ""
-    return "dim", f"{event.what} started{where}"
+    patience = f", for up to {SURVEY_DEADLINE_SECONDS} s" if event.what == "survey" else ""
+    return "dim", f"{event.what} started{where}{patience}"
 
 
 @_describe.register

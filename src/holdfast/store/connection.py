@@ -78,6 +78,37 @@ def make_engine(url: str, *, create: bool = True) -> Engine:
     return engine
 
 
+def make_reader(url: str) -> Engine:
+    """Return an SQL engine that only reads, also an SQLite file on a read-only disk or of another user.
+
+    Raises:
+        StateUnusable, sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError: as ``make_engine``.
+    """
+    target = make_url(url)
+    path = sqlite_path(target)
+    if path is None:
+        return make_engine(url, create=False)
+    engine = create_engine(target, poolclass=NullPool)
+
+    @event.listens_for(engine, "do_connect")
+    def open_to_read(*_: Any) -> sqlite3.Connection:
+        return _connect_to_read(path)
+
+    return engine
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open the file to read; where nothing can be created beside it, without what is in its log alone."""
+    uri = path.absolute().as_uri()
+    connection = sqlite3.connect(f"{uri}?mode=ro", uri=True)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
+    except sqlite3.OperationalError:
+        connection.close()
+        connection = sqlite3.connect(f"{uri}?immutable=1", uri=True)
+    return connection
+
+
 def database_time(connection: Connection) -> datetime:
     """Return the present time by the clock that all users of this database share.
 
@@ -189,7 +220,8 @@ def unopenable(where: str) -> Iterator[None]:
     except OSError as error:
         raise StateUnusable(
             f"the state directory of {where} cannot be made: {error.strerror}: {error.filename}",
-            remedy="set HOLDFAST_STATE_DIR to a directory you may write",
+            remedy="make it writable for you; while a run is in hand keep HOLDFAST_STATE_DIR as it is: "
+            "another directory has other leases, which exclude nobody",
         ) from error
 
 
@@ -197,7 +229,7 @@ def _remedy(where: str, message: str) -> str:
     if "locked" in message:
         return f"see who holds it open (fuser -v {where}), then repeat the command"
     if "readonly" in message or "read-only" in message:
-        return f"make it writable for you (ls -l {where}), or set HOLDFAST_STATE_DIR elsewhere"
+        return f"make it writable for you (ls -l {where}): another database has other leases, which exclude nobody"
     if "malformed" in message or "not a database" in message:
         return (
             f"move {where} away and restore it from a backup; without one, read the runs' own "

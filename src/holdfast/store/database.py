@@ -31,6 +31,7 @@ from holdfast.store.connection import (
     describe,
     lost_race,
     make_engine,
+    make_reader,
     never_create,
     unopenable,
     unusable,
@@ -105,6 +106,19 @@ def open_store(
             connection.execute(update(LEASES).where(no_row).values(version=LEASES.c.version))
         never_create(engine)
     return Store(engine, where, gone, clock)
+
+
+def open_to_read(settings: Settings) -> Store:
+    """Open the state database where it can be read and not written; every change fails, nothing is made.
+
+    Raises:
+        StateUnusable: it cannot be read either.
+    """
+    where = describe(settings.state_url)
+    with unopenable(where):
+        store = Store(make_reader(settings.state_url), where, is_gone, database_time)
+    store.scopes()
+    return store
 
 
 class Store:

@@ -15,7 +15,7 @@ from holdfast.cli import main
 from holdfast.cli.context import Adapters, CommandContext
 from holdfast.cli.output_stream import OutputStream
 from holdfast.engine.planner import Planner
-from holdfast.errors import InvalidInput
+from holdfast.errors import InvalidInput, StateUnusable
 from holdfast.model import Json
 from holdfast.policy import PlaybookPolicy
 from holdfast.settings import Settings
@@ -69,6 +69,7 @@ class InMemoryProject:
         default_factory=lambda: {"broker_restart.yml": make_policy()}
     )
     environ: dict[str, str] = field(default_factory=dict)
+    writable: bool = True  # the state database
     runner: Callable[[PlayRunner], PlayRunner] = lambda runner: runner
     clock_ahead: timedelta = timedelta(0)  # of the controller's clock before the database's
 
@@ -106,6 +107,8 @@ class InMemoryProject:
 
     def open_store(self, settings: Settings) -> Store:
         """Open the state; its leases go by the fleet's clock."""
+        if not self.writable:
+            raise StateUnusable("attempt to write a readonly database", remedy="make it writable")
         return open_store(settings, clock=lambda _: self.fleet.clock())
 
     def call(

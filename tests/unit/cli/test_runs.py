@@ -213,6 +213,20 @@ def test_status_names_every_run_that_cannot_be_read(project: InMemoryProject) ->
     assert (single.code, "is about step 1" in single.err) == (2, True)
 
 
+def test_a_state_that_cannot_be_written_is_read(project: InMemoryProject) -> None:
+    """As on a disk that became read-only, or in another user's directory."""
+    project.call(*RUN, "--yes")
+    project.writable = False
+    for command in ("status", "log", "report", "watch"):
+        result = project.call(command)
+        assert result.code == 0, result.output
+        assert "openssl update" in result.out or command == "watch"
+        assert "It is only read" in result.err
+    assert "only read" in project.call("lease", "list").err
+    assert project.call(*RUN, "--yes").code == 2
+    assert project.call("abort").code == 2
+
+
 def test_plan_needs_no_state(project: InMemoryProject) -> None:
     """A plan is wanted most when something is broken, and it touches nothing."""
     result = project.call("plan", "broker-restart")
