@@ -36,7 +36,7 @@ from holdfast.journal.events import GateJudged
 from holdfast.model import GATE_DEADLINE_SECONDS, Json, Outcome, Phase, Settle
 from holdfast.play_context import LeaseRenewal, PlayContext, Variables
 from holdfast.probes.base import CommandResult, ProbeContext
-from holdfast.text import count_of
+from holdfast.text import count_of, host_key_advice
 
 STANDING = "standing"
 POLL_SECONDS = 2
@@ -134,10 +134,16 @@ class _ConnectionShell:
             try:
                 answer = self._context.run(self._action.execute, bounded)
             except AnsibleConnectionFailure as error:
-                raise CannotTell(f"the host is unreachable: {error}") from error
+                raise _unreachable(str(error)) from error
         if answer["rc"] in {124, 137}:
             raise CannotTell(f"`{shlex.join(argv)}` gave no answer in {COMMAND_SECONDS} s")
         return CommandResult(answer["rc"], answer["stdout"], answer["stderr"])
+
+
+def _unreachable(text: str) -> CannotTell:
+    """Return the error for a failed connection; no waiting mends a host key that is not the known one."""
+    advice = host_key_advice(text)
+    return CannotTell(f"the host is unreachable: {advice or text}", final=bool(advice))
 
 
 class _ReadingReporter:

@@ -119,4 +119,11 @@ class StateLost(HoldfastError):
 
 
 class CannotTell(HoldfastError):
-    """A probe got no usable answer; the judge turns it into UNKNOWN, never into PASS."""
+    """A probe got no usable answer; the judge turns it into UNKNOWN, never into PASS.
+
+    ``final`` where waiting cannot bring one: the gate ends at once.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "", final: bool = False) -> None:
+        super().__init__(message, remedy=remedy)
+        self.final = final

@@ -153,7 +153,7 @@ def run_gate(
     timer: Timer,
     on_reading: Callable[[Reading], None],
 ) -> GateResult:
-    """Take readings until the gate settles, its deadline passes or a FAIL is final; at least one.
+    """Take readings until the gate settles, its deadline passes or waiting is of no use; at least one.
 
     The last reading may begin at the deadline; ``GateTiming`` says which readings count.
 
@@ -180,7 +180,7 @@ def run_gate(
             if streak.settles(timing.settle):
                 return GateResult(verdicts, number, elapsed.total_seconds())
             last_bad = last_bad if passed else reading
-            if elapsed >= timing.deadline or _is_final(claims, verdicts):
+            if elapsed >= timing.deadline or _is_final(claims, verdicts, history):
                 return _result_at_deadline(reading, last_bad, timing)
             timer.wait(min(timing.poll, timing.deadline - elapsed).total_seconds())
             begun = now()
@@ -223,14 +223,19 @@ def _observation(result: AsyncResult[Json], left: timedelta, timeout: timedelta)
     try:
         return result.get(left.total_seconds())
     except CannotTell as cause:
-        return Unanswered(str(cause))
+        return Unanswered(str(cause), cause.final)
     except PoolTimeout:
         return Unanswered(f"the probe did not end within {timeout.total_seconds():.0f} s")
 
 
-def _is_final(claims: Sequence[BoundClaim], verdicts: Sequence[Verdict]) -> bool:
+def _is_final(
+    claims: Sequence[BoundClaim],
+    verdicts: Sequence[Verdict],
+    history: Mapping[Question, Sequence[Observation]],
+) -> bool:
     """Return whether waiting cannot change one of the verdicts; one that says what can be told is never FAIL."""
-    return any(
+    newest = (observations[-1] for observations in history.values())
+    return any(isinstance(each, Unanswered) and each.final for each in newest) or any(
         verdict.outcome is Outcome.FAIL and verdict.reason in bound.claim.final
         for bound, verdict in zip(claims, verdicts, strict=True)
     )

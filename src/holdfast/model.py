@@ -77,9 +77,13 @@ def overall(verdicts: Sequence[Verdict]) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """Stands in a gate's history for the observation that a probe could not make; ``cause`` says why not."""
+    """Stands in a gate's history for the observation that a probe could not make; ``cause`` says why not.
+
+    ``final`` where waiting cannot change that.
+    """
 
     cause: str
+    final: bool = False
 
 
 Observation = Json | Unanswered

@@ -34,6 +34,25 @@ def one_line(text: str) -> str:
     return " ".join(strip_control(text).split())
 
 
+def host_key_advice(text: str) -> str:
+    """Return what to do where ``text`` is ssh's refusal of a host key; the empty string otherwise.
+
+    ssh itself advises to remove the known key, which is right only once it is known what answers there.
+    """
+    if "HOST IDENTIFICATION HAS CHANGED" in text:
+        return (
+            "its SSH host key is not the one in known_hosts: the host was installed anew, or something else "
+            "answers at its address. Compare the key at the host's console "
+            "(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub) with what ssh shows before you replace it"
+        )
+    if "Host key verification failed" in text:
+        return (
+            "its SSH host key is not in known_hosts: compare it at the host's console "
+            "(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), connect once with ssh and accept it"
+        )
+    return ""
+
+
 def format_duration(seconds: float) -> str:
     """Return a duration as text: ``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
     if seconds < 9.95:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from holdfast.ansible.interfaces import PlayResult, Progress
 from holdfast.journal.events import HostEnd, PlayEnd
 from holdfast.model import Json
-from holdfast.text import strip_control
+from holdfast.text import host_key_advice, strip_control
 
 _KINDS = ("processed", "dark", "failures")  # of Ansible's final statistics
 _READING = re.compile(r"gate (\S+) ")
@@ -98,4 +98,5 @@ def _output(res: Mapping[str, Json]) -> str:
     if failed:
         return "; ".join(dict.fromkeys(failed))
     output = [str(res[key]) for key in ("msg", "module_stderr", "stderr") if res.get(key)]
-    return strip_control("\n".join(dict.fromkeys(output))).strip() or "failed, no output"
+    text = strip_control("\n".join(dict.fromkeys(output))).strip()
+    return host_key_advice(text) or text or "failed, no output"

@@ -92,6 +92,19 @@ def test_the_message_is_the_output_of_the_failed_task(res: Json, words: str) -> 
     assert ended.messages == {"h1": words}
 
 
+def test_a_changed_host_key_has_our_advice_and_not_that_of_ssh() -> None:
+    ssh = (
+        "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\n  ssh-keygen -f known_hosts -R cmp2"
+    )
+    unreachable = event("runner_on_unreachable", host="h1", res={"msg": ssh, "unreachable": True})
+
+    ended = result(unreachable, stats(h1="dark"), well=False)
+
+    assert "its SSH host key is not the one in known_hosts" in ended.messages["h1"]
+    assert "Compare the key at the host's console" in ended.messages["h1"]
+    assert "-R" not in ended.messages["h1"]
+
+
 def test_an_ignored_failure_has_no_message() -> None:
     ignored = event("runner_on_failed", host="h1", ignore_errors=True, res={"msg": "never mind"})
 

@@ -236,6 +236,18 @@ def test_a_final_reason_does_not_end_a_gate_that_could_not_tell() -> None:
     assert gate_of(bound, at=timing(deadline=10)).readings == 6
 
 
+def test_an_answer_that_waiting_cannot_bring_ends_the_gate_at_once() -> None:
+    def refused(_: ProbeContext) -> Json:
+        raise CannotTell("its SSH host key is not the one in known_hosts", final=True)
+
+    def unknown(claim: str, observation: Json) -> Verdict:
+        return Verdict(claim, Outcome.UNKNOWN, "unanswered", observation.cause)
+
+    result = gate_of(claim(refused, judge=unknown), at=timing(deadline=300))
+
+    assert (result.outcome, result.readings, result.seconds) == (Outcome.UNKNOWN, 1, 0)
+
+
 def test_every_reading_is_reported_when_it_is_taken() -> None:
     read: list[Reading] = []
     gate(BAD, GOOD, at=timing(readings=2), read=read)

@@ -121,7 +121,7 @@ def decided(*events: Event) -> Decision:
 
 
 def test_the_survey_then_the_lease_then_the_first_step() -> None:
-    assert decided() == Inspect(0, "survey", ("s.well",))
+    assert decided() == Inspect(0, "survey", ("s.well",), deadline_seconds=120)
     assert decided(*survey(step=0)) == TakeLease()
     assert decided(*survey(step=0), LEASE) == BeginStep(1, "Roll")
     assert isinstance(decided(*survey(Outcome.FAIL, step=0)), Refuse)
