@@ -105,6 +105,36 @@ def test_status_of_a_run_under_way_is_one_screen(project: InMemoryProject) -> No
     assert "holdfast abort" not in after
 
 
+def test_a_run_in_its_first_survey_is_running_and_no_lease_is_shown(
+    project: InMemoryProject,
+) -> None:
+    seen: list[CliResult] = []
+
+    def look() -> None:
+        if not seen:
+            seen.extend(project.call(*words) for words in (("status", "broker"), ("status",)))
+
+    project.fleet.clock.on_tick.append(look)
+    assert project.call(*RUN).code == 0
+    assert "running: holdfast watch" in seen[0].out
+    assert "HELD" not in seen[0].out
+    assert "Nobody holds a lease" in seen[1].out
+
+
+def test_a_display_with_a_bug_is_reported_and_the_run_goes_on(
+    project: InMemoryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("this cannot be drawn")
+
+    monkeypatch.setattr("holdfast.cli.progress.LogLines.show_event", fail)
+    result = project.call(*RUN)
+    assert result.code == 0, result.output
+    assert "This is a bug of Holdfast: ValueError: this cannot be drawn" in result.err
+    assert "The run goes on without this display" in result.err
+    assert len([act for act in project.acts if act.startswith("restart")]) == 3
+
+
 class Killed(BaseException):
     """Ends the driver without any cleanup."""
 

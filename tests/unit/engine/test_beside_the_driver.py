@@ -17,7 +17,7 @@ from holdfast.engine.driver import RunResult
 from holdfast.engine.engine import Engine
 from holdfast.engine.hold_report import hold_message
 from holdfast.engine.run_lookup import StrayPlays
-from holdfast.errors import StateLost, StateUnusable
+from holdfast.errors import LeaseHeld, StateLost, StateUnusable
 from holdfast.journal.events import Aborted, AbortRequested, BatchEnded, Event, Recorded
 from holdfast.journal.run_state import Status
 from holdfast.model import Grant, Json
@@ -262,6 +262,8 @@ def test_a_living_run_is_known_to_be_driven_from_its_first_event(
             state = other.state(harness.store.runs()[0])
             if state.status is Status.RUNNING:
                 driven.append(other.driver(state) is not None)
+                with pytest.raises(LeaseHeld, match="is driven by ada, process 1 on ctl"):
+                    other.resume(state.run, "bob", "it looks dead")
 
     harness.fleet.clock.on_tick.append(look)
 
