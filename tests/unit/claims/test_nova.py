@@ -12,7 +12,9 @@ from holdfast.claims import bind_claim
 from holdfast.claims.nova import CLAIMS
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json, Outcome, Verdict
+from holdfast.observations.nova import ExpectedService, RpcReplies
 from holdfast.probes.base import ProbeContext
+from holdfast.probes.nova import rpc_client
 from holdfast.probes.nova.api_answers import SERVICES
 from tests.unit.probes.fake_nova import PASSWORD, RECORDED, FakeNova, closed_port_url, running_nova
 from tests.unit.probes.shells import UnreachableShell
@@ -189,3 +191,31 @@ def test_each_cell_is_called_once_through_its_own_brokers(nova: FakeNova) -> Non
             {"claim": "nova.rpc_answers", "hosts": ["c"]},
             ProbeContext("a", groups, variables, UnreachableShell()),
         )
+
+
+def test_a_silent_compute_is_looked_up_in_the_service_list(
+    nova: FakeNova, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that people took out is left out of the fleet; not where this very host is asked, as after its restart."""
+
+    def ping(
+        _: Any, pings: dict[ExpectedService, int], __: str
+    ) -> dict[ExpectedService, RpcReplies]:
+        return {
+            each: RpcReplies(count, 0 if each.service == "compute" else count)
+            for each, count in pings.items()
+        }
+
+    monkeypatch.setattr(rpc_client, "ping", ping)
+    listed = RECORDED["services"]["services"]
+    fenced = {"status": "disabled", "disabled_reason": "broken DIMM", "forced_down": True}
+    nova.routes[SERVICES] = 200, {"services": [*listed[:2], listed[2] | fenced]}
+    verdict = judge("nova.rpc_answers", context(nova))
+    assert verdict.passed, verdict.message
+    assert list(verdict.evidence["absent"]) == ["nova-compute on cmp1"]
+    own = judge(
+        {"claim": "nova.rpc_answers", "topics": ["compute"], "hosts": ["cmp1"]}, context(nova)
+    )
+    assert own.outcome is Outcome.FAIL
+    nova.routes[SERVICES] = 503, {}
+    assert judge("nova.rpc_answers", context(nova)).outcome is Outcome.FAIL

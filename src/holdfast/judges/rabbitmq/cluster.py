@@ -254,7 +254,8 @@ def _loads(claim: str, cluster: ClusterViews) -> Mapping[str, ClientLoad] | Verd
     causes = list(cluster.silent.values())
     loads = {host: view.load for host, view in cluster.answered.items() if view.load}
     causes += [
-        f"{host}: connections and churn are counted by the management API, which is off or not ready"
+        f"{host}: connections and churn are counted by the management API, which is off, not"
+        " ready, or without statistics (management_agent.disable_metrics_collector)"
         for host in cluster.answered
         if host not in loads
     ]
