@@ -100,14 +100,19 @@ def join_names(names: Iterable[str], limit: int = 8) -> str:
     return f"{shown} and {len(known) - limit} more" if len(known) > limit else shown
 
 
+def gives_reason(text: str) -> bool:
+    """Return whether a reason says anything: not the ``…`` or ``WHY`` of a suggestion that was pasted as it is."""
+    return any(character.isalnum() for character in text) and text.strip() != "WHY"
+
+
 def count_of(number: int, noun: str) -> str:
     """Return ``1 host``, ``3 hosts``, ``2 batches``."""
     return f"{number} {noun if number == 1 else _PLURALS.get(noun, f'{noun}s')}"
 
 
-def closest(name: str, known: Iterable[str]) -> str:
+def closest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
     """Return the known name that is nearest to ``name``, or the empty string."""
-    return next(iter(get_close_matches(name, list(known), n=1, cutoff=0.5)), "")
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), "")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -16,8 +16,8 @@ class Verb:
     """A command that a person types.
 
     ``parameters`` are named in the order in which chat takes them: ``runbook``, ``site``, ``limit``
-    and ``run`` have one value, ``claim`` and ``input`` may be repeated, ``hard`` is a flag and
-    ``reason`` is free text.
+    and ``run`` have one value, ``claim`` and ``input`` may be repeated, ``hard`` and ``list`` are
+    flags, and ``reason`` is free text.
     """
 
     name: str
@@ -56,7 +56,14 @@ _VERBS = (
         "Say no to what a run asks, with a reason: it ends, and touches nothing more.",
         ("run", "reason"),
     ),
-    Verb("check", "Ask whether every claim holds. Touches nothing.", ("site", "claim")),
+    Verb("watch", "Follow a run until it ends, without any effect on it.", ("run",)),
+    Verb("log", "Show the journal of a run, one line for each event.", ("run",)),
+    Verb(
+        "report",
+        "Report on a run: what was done to each host and when, who decided what, where the time went.",
+        ("run",),
+    ),
+    Verb("check", "Ask whether every claim holds. Touches nothing.", ("site", "claim", "list")),
 )
 VERBS: Final[Mapping[str, Verb]] = {verb.name: verb for verb in _VERBS}
 """By name, in the order in which help lists them."""

@@ -16,15 +16,15 @@ from functools import partial
 from typing import Any
 
 from holdfast.chat.backoff import Backoff
-from holdfast.chat.command_parser import addressed, parse
+from holdfast.chat.command_parser import addressed, mistyped, parse
 from holdfast.chat.commands import CommandHandler, Requester
 from holdfast.chat.dependencies import BotDependencies
 from holdfast.chat.feed_publisher import FeedPublisher, follow_new_runs
 from holdfast.chat.messages import error_message, stranger_message, too_many_message
 from holdfast.chat.permissions import Member, RateLimit
-from holdfast.chat.transport import ButtonPress, Message, Received, Unreachable
+from holdfast.chat.transport import ButtonPress, Message, Received, ReceivedMessage, Unreachable
 from holdfast.chat.transports.base import Transport
-from holdfast.errors import HoldfastError, StateUnusable
+from holdfast.errors import HoldfastError, InvalidInput, StateUnusable
 from holdfast.text import one_line
 
 LOG = logging.getLogger("holdfast.chat")
@@ -75,6 +75,7 @@ class Bot:
         """Take what somebody wrote or pressed; returns before it is answered."""
         text = received.token if isinstance(received, ButtonPress) else addressed(received.text)
         if text is None:
+            self._answer_typo(publisher, received)
             return
         deps, transport = self.dependencies, publisher.transport
         known = transport.capabilities.authenticates
@@ -114,6 +115,15 @@ class Bot:
         if isinstance(received, ButtonPress):
             return self.commands.press(text, requester)
         return self.commands.answer(parse(text), requester)
+
+    def _answer_typo(self, publisher: FeedPublisher, received: Received) -> None:
+        """Say what was probably meant by a message that begins almost with the bot's name."""
+        meant = mistyped(received.text) if isinstance(received, ReceivedMessage) else ""
+        known = publisher.transport.capabilities.authenticates
+        member = self.dependencies.permissions.member(received.person) if known else None
+        if meant and member is not None and self._limit.allows(member.name):
+            error = InvalidInput("A command begins with holdfast; nothing was done", remedy=meant)
+            self._reply(publisher, received, error_message(error))
 
     def _refuse_stranger(self, publisher: FeedPublisher, received: Received) -> None:
         transport, person = publisher.transport, received.person

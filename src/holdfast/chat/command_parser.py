@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from holdfast.errors import InvalidInput
-from holdfast.text import did_you_mean, one_line
+from holdfast.text import closest, did_you_mean, gives_reason, one_line
 from holdfast.verbs import VERBS, Verb
 
 NAME: Final = "holdfast"
@@ -35,9 +35,10 @@ _USAGE = {
     "claim": "[CLAIM …]",
     "input": "[NAME=VALUE …]",
     "hard": "[--hard]",
+    "list": "[--list]",
     "reason": "reason WHY",
 }
-_NOT_SINGLE_WORDS = {"claim", "input", "hard", "reason"}
+_NOT_SINGLE_WORDS = {"claim", "input", "hard", "list", "reason"}
 
 _ADDRESSED = re.compile(rf"^[!@/]?{NAME}[:,]?(?=\s|$)", re.IGNORECASE)
 _QUOTES = {"'": "'", '"': '"', "\u2018": "\u2019", "\u201c": "\u201d", "`": "`"}
@@ -72,6 +73,7 @@ class Command:
     claims: list[str] = field(default_factory=list)
     inputs: dict[str, str] = field(default_factory=dict)
     hard: bool = False
+    listed: bool = False
     reason: str = ""
 
     def get(self, name: str) -> str:
@@ -83,6 +85,14 @@ def addressed(text: str) -> str | None:
     """Return what follows the bot's name at the beginning of a message; None without the name."""
     found = _ADDRESSED.match(text.lstrip())
     return text.lstrip()[found.end() :].strip() if found else None
+
+
+def mistyped(text: str) -> str:
+    """Return what was probably meant by a message that begins almost with the bot's name; else ""."""
+    name, _, rest = text.lstrip().partition(" ")
+    verb = rest.split(maxsplit=1)[0].lower() if rest.strip() else ""
+    near = closest(name.lstrip("!@/").rstrip(":,").lower(), [NAME], cutoff=0.75)
+    return f"{NAME} {one_line(rest)}" if near and verb in CHAT_VERBS else ""
 
 
 def usage(verb: Verb) -> str:
@@ -114,6 +124,11 @@ def parse(text: str) -> Command:
             f"A command has at most {LONGEST} characters, this one {len(text)}",
             remedy=f"{NAME} help",
         )
+    if (lines := len([line for line in text.splitlines() if line.strip()])) > 1:
+        raise InvalidInput(
+            f"A message is one command, in one line; this one has {lines} lines, and nothing was done",
+            remedy="send each command as a message of its own",
+        )
     name, rest = (*text.split(maxsplit=1), "", "")[:2]
     verb = find_verb(name.lower() or "help")
     before, reason, after = _split_reason(rest, verb)
@@ -142,8 +157,9 @@ def _split_reason(rest: str, verb: Verb) -> tuple[str, str, str]:
 
 def _check_reason(text: str, verb: Verb) -> str:
     reason = one_line(unicodedata.normalize("NFC", text))
-    if not reason:
-        raise InvalidInput(f"A {verb.name} needs a reason", remedy=usage(verb))
+    if not gives_reason(reason):
+        instead = f", in place of {_shorten(reason)!r}" if reason else ""
+        raise InvalidInput(f"A {verb.name} needs a reason{instead}", remedy=usage(verb))
     if len(reason) > LONGEST_REASON:
         raise InvalidInput(
             f"A reason has at most {LONGEST_REASON} characters, this one {len(reason)}",
@@ -172,6 +188,8 @@ class _Parser:
         name, equals, value = option.partition("=")
         if name == "hard" and name in self._verb.parameters and not equals:
             self.command.hard = True
+        elif name == "list" and name in self._verb.parameters and not equals:
+            self.command.listed = True
         elif name == "input" and name in self._verb.parameters:
             self._input(value or next(following, ""))
         elif name in self._single:
@@ -191,8 +209,11 @@ class _Parser:
             raise self._invalid(f"{self._verb.name} takes no {_shorten(word)!r}")
 
     def _positional(self, word: str) -> None:
-        if name := next((name for name in self._single if name not in self.command.values), ""):
-            self._set(name, word)
+        free = [name for name in self._single if name not in self.command.values]
+        if free[:2] == ["site", "limit"] and ("," in word or "*" in word):
+            self._set("limit", word)  # no site has such a name
+        elif free:
+            self._set(free[0], word)
         elif "claim" in self._verb.parameters:
             self.command.claims.append(_check("claim", word))
         else:

@@ -23,7 +23,9 @@ from holdfast.engine.run_lookup import find_run, read_run, recent_runs, service_
 from holdfast.errors import InvalidInput, Refused, StateUnusable
 from holdfast.journal.run_state import RunState, Status
 from holdfast.plan.model import Plan
-from holdfast.report.progress_text import plain
+from holdfast.report import build_report
+from holdfast.report.progress import RunProgress
+from holdfast.report.progress_text import event_line, plain, progress_lines
 from holdfast.report.status_view import (
     leases_table,
     run_view,
@@ -31,13 +33,16 @@ from holdfast.report.status_view import (
     runs_table,
     status_word,
 )
+from holdfast.report.table import report_tables
 from holdfast.runbook.model import Runbook
 from holdfast.runbook.parser import parse_runbook
-from holdfast.text import count_of, did_you_mean, join_names
+from holdfast.text import closest, count_of, did_you_mean, join_names
 
 _SHOWN = 15
 _MOST_READ = 5 * _SHOWN
 _CHECKS_AT_ONCE = 2
+_LINES, _LONGEST_LINE = 20, 130
+"""What one message holds of a log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,8 @@ class CommandHandler:
                 seen.append(parse_runbook(str(path), read_text(path)))
             except InvalidInput:
                 broken.append(name)
-        text = f"{count_of(len(seen), 'runbook')}. next: holdfast plan RUNBOOK"
+        follow = f"plan {seen[0].name}" if seen else "help"
+        text = f"{count_of(len(seen), 'runbook')}. next: holdfast {follow}"
         if broken:
             text = f"Not listed, because they are invalid: {join_names(broken)}\n{text}"
         return Message(text, plain(runbooks_table(seen)))
@@ -142,7 +148,7 @@ class CommandHandler:
             if deps.permissions.may_view(requester.member, scope.partition("/")[0], "")
         ]
         table = runs_table((state, self._status_word(state)) for state in seen)
-        text = "next: holdfast status RUN"
+        text = f"next: holdfast status {seen[0].run}" if seen else "next: holdfast runbooks"
         if damaged:
             text = f"Not listed, because they cannot be read: {join_names(damaged)}\nnext: holdfast status {damaged[0]}"
         warning = deps.store.clock_warning(deps.clock)
@@ -162,6 +168,32 @@ class CommandHandler:
                 break
         return seen, damaged
 
+    def watch(self, command: Command, requester: Requester) -> Message:
+        """Return how far a run is; it is followed here, unless it is posted somewhere already."""
+        deps = self.dependencies
+        state = self._run(command, requester, Role.VIEWER)
+        if not deps.delivery.is_followed(state.run):
+            deps.follow(state.run, requester.transport, requester.location.channel)
+        progress = RunProgress()
+        for recorded in deps.store.read(state.run):
+            progress.add(recorded)
+        text = f"{self._status_word(state)} [{state.run}]: its thread is updated as the run goes on"
+        return Message(text, plain(*progress_lines(progress, deps.clock())))
+
+    def log(self, command: Command, requester: Requester) -> Message:
+        """Return the newest events of a run."""
+        state = self._run(command, requester, Role.VIEWER)
+        journal = self.dependencies.store.read(state.run)
+        lines = [plain(event_line(recorded))[:_LONGEST_LINE] for recorded in journal[-_LINES:]]
+        count = f"newest {len(lines)} of {count_of(len(journal), 'event')}"
+        return Message(f"log [{state.run}], {count}", "\n".join(lines))
+
+    def report(self, command: Command, requester: Requester) -> Message:
+        """Return the report on a run."""
+        state = self._run(command, requester, Role.VIEWER)
+        report = build_report([self.dependencies.store.read(state.run)])
+        return Message(f"report [{state.run}]", plain(report_tables(report)))
+
     def check(self, command: Command, requester: Requester) -> Message:
         """Return whether claims hold, as the command line reports it."""
         site = self._site(command.get("site"), requester)
@@ -170,7 +202,8 @@ class CommandHandler:
         if not self._checks.acquire(blocking=False):
             raise Refused(f"{_CHECKS_AT_ONCE} checks are running already; ask again in a minute")
         try:
-            output = self.dependencies.launcher.check(inventory, command.claims)
+            asked = ["--list"] if command.listed else command.claims
+            output = self.dependencies.launcher.check(inventory, asked)
         finally:
             self._checks.release()
         return Message(f"check at {site}", output.replace(str(inventory), site))
@@ -255,11 +288,12 @@ class CommandHandler:
         """Return what is asked for and its plan, if the requester has the role there."""
         deps = self.dependencies
         name, path = self._runbook(command, requester)
-        site = self._site(command.get("site"), requester)
+        named, limit = self._site_and_limit(command, requester)
+        site = self._site(named, requester)
         request = PlanRequest(
             runbook=name,
             site=site,
-            limit=command.get("limit"),
+            limit=limit,
             inputs=command.inputs,
             approval=deps.permissions.required_approval(site, name),
         )
@@ -278,15 +312,29 @@ class CommandHandler:
         sites, permissions = self.dependencies.config.sites, self.dependencies.permissions
         return any(permissions.may_view(requester.member, site, runbook) for site in sites)
 
+    def _site_and_limit(self, command: Command, requester: Requester) -> tuple[str, str]:
+        """Return both; one word that is near no site's name is the limit, where there is one site."""
+        site, limit = command.get("site"), command.get("limit")
+        known = self._sites(requester)
+        if site and not limit and len(known) == 1 and not closest(site, known):
+            return "", site
+        return site, limit
+
+    def _sites(self, requester: Requester) -> list[str]:
+        permissions = self.dependencies.permissions
+        sites = self.dependencies.config.sites
+        return [site for site in sites if permissions.may_view(requester.member, site, "")]
+
     def _site(self, name: str, requester: Requester) -> str:
-        sites, permissions = self.dependencies.config.sites, self.dependencies.permissions
-        known = [site for site in sites if permissions.may_view(requester.member, site, "")]
+        known = self._sites(requester)
         if not name and len(known) == 1:
             return known[0]
         if name in known:
             return name
         near = did_you_mean(name, known)
-        raise InvalidInput(f"No site {name!r}: {near}" if name else f"Which site? {near}")
+        if not name:
+            raise InvalidInput(f"Which site? {near}")
+        raise InvalidInput(f"No site {name!r}: {near}", remedy=f"a limit: --limit {name}")
 
     def _inventory(self, site: str) -> Path:
         name = self.dependencies.config.sites[site].inventory or site

@@ -59,7 +59,7 @@ def stranger_message(platform: str, who: str, person: str, *, authenticates: boo
     """Return who is refused, and what would change that; ``person`` is the proved id, or ""."""
     if not authenticates:
         reason = f"{platform} does not authenticate people: it shows runs, and takes no commands."
-        following = "holdfast in a terminal, or a channel of another platform"
+        following = "type it in a terminal, or in a channel of another platform"
     elif not person:
         reason = f"{platform} does not prove who {who} is."
         following = "log in to your account there, then type it again"
@@ -136,7 +136,9 @@ def approval_message(state: RunState, step: int, display_name: Callable[[str], s
         Button("Approve", f"approve:{token}", "good"),
         Button("Reject", f"reject:{token}", "bad"),
     )
-    following = f"next: holdfast approve {state.run}, or holdfast reject {state.run} --reason '…'"
+    following = (
+        f"to say no: holdfast reject {state.run} --reason '…'\nnext: holdfast approve {state.run}"
+    )
     return Message(f"{text}\n{following}", buttons=buttons)
 
 

@@ -100,8 +100,8 @@ def drive(request: RunRequest, engine: Engine) -> RunResult:
     if plan.hash != request.plan_hash:
         raise Refused(
             f"The plan of {plan.runbook} at {plan.site} changed since it was shown "
-            f"({request.plan_hash}, now {plan.hash}); nothing was touched",
-            remedy=f"holdfast plan {plan.runbook} {plan.site}; where that shows plan {request.plan_hash} "
-            "again, the bot is of another version than the project: restart it",
+            f"({request.plan_hash}, now {plan.hash}); nothing was touched. If this happens again, the bot is "
+            "of another version than the project: restart it",
+            remedy=f"holdfast plan {plan.runbook} {plan.site}",
         )
     return engine.start(plan, request.by, request.reason, request.run, request.approvers)

@@ -8,6 +8,7 @@ import typer
 
 from holdfast.cli.context import CommandContext
 from holdfast.errors import InvalidInput
+from holdfast.text import gives_reason
 
 
 def _not_empty(ctx: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
@@ -88,8 +89,9 @@ def require_reason(text: str, verb: str, *, example: str) -> str:
         InvalidInput: it is missing, or not UTF-8.
     """
     remedy = f"--reason '{example}'"
-    if not text.strip():
-        raise InvalidInput(f"A {verb} needs a reason", remedy=remedy)
+    if not gives_reason(text):
+        instead = f", in place of {text.strip()!r}" if text.strip() else ""
+        raise InvalidInput(f"A {verb} needs a reason{instead}", remedy=remedy)
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,12 +1,13 @@
 """Finds the runbooks and sites of the project by name.
 
-Reads names of files and directories, and who people are; neither inventories nor runbooks.
+Reads names of files and directories, who people are, and what inventories call themselves; no runbook.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from holdfast.ansible.playbooks import load_yaml
 from holdfast.errors import InvalidInput
 from holdfast.people import People, PeopleSection
 from holdfast.settings import read_config
@@ -18,6 +19,8 @@ _PEOPLE_REMEDY = "see docs/chat.md, \u201cWho may do what\u201d"
 
 def find_site(root: Path, name: str) -> Path:
     """Return the inventory of the site called ``name``; of the only site, if the name is empty.
+
+    A site is called by its directory, or by the name that it calls itself, which chat uses.
 
     Raises:
         InvalidInput: there is no such site, or none is named and there is not exactly one.
@@ -32,6 +35,13 @@ def find_site(root: Path, name: str) -> Path:
         )
     if name in known:
         return known[name]
+    if own := [path for path in known.values() if _own_name(path) == name]:
+        if len(own) > 1:
+            raise InvalidInput(
+                f"Several inventories call themselves {name}: {join_names(map(str, own))}",
+                remedy="--site DIRECTORY",
+            )
+        return own[0]
     if Path(name).exists():
         return Path(name).resolve()
     if name == SKELETON:
@@ -41,6 +51,22 @@ def find_site(root: Path, name: str) -> Path:
         )
     hint = did_you_mean(name, known)
     raise InvalidInput(f"No site {name!r}: {hint}", remedy="--site NAME or --site DIRECTORY")
+
+
+def _own_name(inventory: Path) -> str:
+    """Return what an inventory calls itself (``holdfast_site``), as far as plain files of all hosts say."""
+    files = [
+        inventory / "group_vars" / "all.yml",
+        *(inventory / "group_vars" / "all").glob("*.yml"),
+    ]
+    for file in files:
+        try:
+            content = load_yaml(file)
+        except InvalidInput:  # whoever uses this inventory is told
+            continue
+        if isinstance(content, dict) and "holdfast_site" in content:
+            return str(content["holdfast_site"])
+    return ""
 
 
 def sites(root: Path) -> dict[str, Path]:

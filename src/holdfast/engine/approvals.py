@@ -14,7 +14,7 @@ from holdfast.people import Approvers, person_of
 from holdfast.plan.approval import OpenApproval, open_approval
 from holdfast.plan.decide import RequestApproval
 from holdfast.plan.model import Plan, PlannedApprove
-from holdfast.text import count_of, join_names
+from holdfast.text import count_of, gives_reason, join_names
 
 PEOPLE_FILE = "people.yml of the project (docs/chat.md)"
 
@@ -83,7 +83,7 @@ def rejected(state: RunState, by: str, reason: str, question: str, at: datetime)
     Raises:
         InvalidInput, Refused: as ``approved``; also without a reason.
     """
-    if not reason.strip():
+    if not gives_reason(reason):
         raise InvalidInput("A reject needs a reason", remedy="--reason 'why not'")
     asked, person = _question(state, by, question, at)
     return ev.Rejected(
@@ -113,7 +113,7 @@ def _question(state: RunState, by: str, question: str, at: datetime) -> tuple[Op
     if not state.step.approvers:
         raise Refused(
             f"The request of run {state.run} names nobody who may approve: an older version wrote it",
-            remedy=f"holdfast abort {state.run}, then holdfast resume {state.run} --reason '…'",
+            remedy=f"holdfast abort {state.run}; a resume asks again",
         )
     person = person_of(state.step.approvers, by)
     if not person:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.chat.bot import Bot
+from holdfast.chat.command_parser import addressed, parse
 from holdfast.chat.config import Config
 from holdfast.chat.delivery_state import DeliveryState
 from holdfast.chat.dependencies import BotDependencies
@@ -25,7 +27,7 @@ from holdfast.chat.transports.base import Transport
 from holdfast.engine.dependencies import Dependencies
 from holdfast.engine.engine import Engine
 from holdfast.engine.planner import Planner
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, InvalidInput
 from holdfast.model import Holder, Json
 from holdfast.settings import Settings
 from holdfast.store.database import open_store
@@ -139,6 +141,17 @@ class ThreadLauncher(ProcessLauncher):
             self._outputs[request.run] = ProcessOutput(str(error), self.clock())
 
 
+_SUGGESTION = re.compile(
+    r"(?:(?:next|to say no|type): |(?:to continue|to try again|to give up|for details|see also) {2,})"
+    r"(holdfast [^\n,;(]+)"
+)
+
+
+def suggestions(text: str) -> list[str]:
+    """Return the commands that a message tells people to type."""
+    return [found.strip() for found in _SUGGESTION.findall(text)]
+
+
 def replace_dependencies(bot: Bot, **changed: Any) -> None:
     """Give a bot and its parts other dependencies."""
     bot.dependencies = bot.commands.dependencies = replace(bot.dependencies, **changed)
@@ -242,11 +255,24 @@ class ChatHarness:
             yield bot
             if task.done():
                 task.result()
+            self.assert_suggestions_can_be_typed()
         finally:
             for pause in self.pauses:
                 pause.set()
             task.cancel()
             await asyncio.wait([task])
+
+    def assert_suggestions_can_be_typed(self) -> None:
+        """Fail if a message names a command that chat does not take as it stands."""
+        for text in self.platform.texts():
+            for suggestion in suggestions(text):
+                typed = addressed(suggestion)
+                assert typed is not None, suggestion
+                try:
+                    parse(typed)
+                except InvalidInput as error:
+                    if "needs a reason" not in error.message:
+                        raise AssertionError(f"{suggestion!r} of {text!r}: {error}") from error
 
     async def ask(
         self, person: Person, text: str, bot: Bot, location: Location = CHANNEL, event_id: str = ""

@@ -12,6 +12,7 @@ from holdfast.chat.command_parser import (
     LONGEST_REASON,
     Command,
     addressed,
+    mistyped,
     parse,
 )
 from holdfast.errors import InvalidInput
@@ -53,6 +54,23 @@ PAYLOADS = {
 )
 def test_a_command_begins_with_the_bots_name(text: str, rest: str | None) -> None:
     assert addressed(text) == rest
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("holdfats abort k3f9", "holdfast abort k3f9"),
+        ("Holdfst: status", "holdfast status"),
+        ("!holfdast run r-1 reason x", "holdfast run r-1 reason x"),
+        ("holdfastly yours", ""),
+        ("holdfats", ""),
+        ("manifest status", ""),
+        ("hold that run", ""),
+    ],
+)
+def test_a_name_that_is_almost_the_bots_is_noticed_before_a_command(text: str, meant: str) -> None:
+    assert addressed(text) is None
+    assert mistyped(text) == meant
 
 
 @pytest.mark.parametrize(
@@ -102,6 +120,10 @@ def test_a_command_begins_with_the_bots_name(text: str, rest: str | None) -> Non
         ),
         ("abort k3f9 --hard", Command("abort", {"run": "k3f9"}, hard=True)),
         ("check lab a.b c.d", Command("check", {"site": "lab"}, claims=["a.b", "c.d"])),
+        ("check --list", Command("check", listed=True)),
+        ("plan r-1 ctl1,ctl2", Command("plan", {"runbook": "r-1", "limit": "ctl1,ctl2"})),
+        ("plan r-1 ctl* lab", Command("plan", {"runbook": "r-1", "limit": "ctl*", "site": "lab"})),
+        ("reject k3f9 reason no", Command("reject", {"run": "k3f9"}, reason="no")),
     ],
 )
 def test_commands_are_parsed_as_people_type_them(text: str, expected: Command | None) -> None:
@@ -126,7 +148,12 @@ def test_commands_are_parsed_as_people_type_them(text: str, expected: Command | 
         ("plan r-1 --limt x", "did you mean --limit?"),
         ("plan r-1 lab --site lab", "given twice"),
         ("plan r-1 a=1 a=2", "given twice"),
-        ("status\nholdfast run r-1 reason x", "one too many"),
+        ("status\nholdfast run r-1 reason x", "in one line; this one has 2 lines"),
+        ("run r-1 reason x\nholdfast abort r-1", "in one line; this one has 2 lines"),
+        ("run r-1 lab\rctl1 reason x", "in one line; this one has 2 lines"),
+        ("resume k3f9 --reason '\u2026'", "needs a reason, in place of '\u2026'"),
+        ("resume k3f9 reason WHY", "needs a reason, in place of 'WHY'"),
+        ("reject k3f9", "needs a reason"),
         ("run r-1 reason update --limit ctl1", "part of the reason or an option"),
         ("run r-1 reason update limit=ctl1", "part of the reason or an option"),
         ("approve " + "a" * LONGEST, f"at most {LONGEST}"),
@@ -178,7 +205,7 @@ def test_a_reason_is_not_changed(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "kept"),
-    [("a\x1b[2Jb", "ab"), ("a\nb\r\nc", "a b c"), ("a\u202eb\u200bc", "abc"), ("a\x00b", "ab")],
+    [("a\x1b[2Jb", "ab"), ("a\u202eb\u200bc", "abc"), ("a\x00b", "ab")],
 )
 def test_a_reason_becomes_one_line_without_control_characters(typed: str, kept: str) -> None:
     assert parse(f"run r-1 reason {typed}").reason == kept

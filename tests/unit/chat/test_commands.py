@@ -13,17 +13,21 @@ import pytest
 
 from holdfast.chat.bot import Bot
 from holdfast.chat.transport import Button, Capabilities, Location, Person
+from holdfast.model import Phase
 from tests.fakes.chat_transport import CAPABILITIES
+from tests.fakes.fleet import Fault
 from tests.unit.chat.chat_harness import (
     ADA,
     BOB,
     CAT,
     CHANNEL,
+    DOT,
     EVE,
     RUN,
     TOKEN,
     ChatHarness,
     replace_dependencies,
+    suggestions,
 )
 from tests.unit.chat.test_command_parser import PAYLOADS
 from tests.unit.cli.cli_harness import BLOCKS
@@ -56,11 +60,17 @@ def run_scenario(
         ("holdfast show broker-restart", "## 2. Step 2"),
         ("holdfast plan broker-restart", "3 restarts on 3 hosts"),
         ("holdfast plan broker-restart lab ctl1,ctl3", "2 restarts on 2 hosts"),
+        ("holdfast plan broker-restart ctl1,ctl3", "2 restarts on 2 hosts"),
+        ("holdfast plan broker-restart ctl2", "1 restart on 1 host"),
+        ("holdfast plan broker-restart xyz", "matches no host"),
+        ("holdfast check --list", "1 of 1 claim passed"),
+        ("holdfats status", "nothing was done\nnext: holdfast status"),
         ("holdfast status", "Nobody holds a lease."),
         ("holdfast check lab fake.all_serve", "1 of 1 claim passed"),
         ("holdfast shwo broker-restart", "did you mean show?"),
         ("holdfast plan broker-restrat", "did you mean broker-restart?"),
         ("holdfast plan broker-restart lob", "did you mean lab?"),
+        ("holdfast plan broker-restart lob", "a limit: --limit lob"),
         ("holdfast status nothing", "There is no run 'nothing'"),
         ("holdfast plan broker-restart x=1", "no input 'x'"),
         ("holdfast plan broker-restart lab ctl9", "matches no host"),
@@ -437,3 +447,59 @@ async def _status(harness: ChatHarness) -> str:
     await harness.platform.say(CAT, "holdfast status", CHANNEL)
     await harness.until_posted("Nobody holds a lease")
     return harness.texts_with("Nobody holds a lease")[0]
+
+
+def test_every_suggestion_of_a_run_works_where_it_is_shown(harness: ChatHarness) -> None:
+    """A run is asked for, waits, is approved, holds and is repaired: each message's command is typed."""
+    harness.config["approvals"] = [
+        {"sites": ["lab"], "by_others": False, "deadline_seconds": 36_000}
+    ]
+    harness.fleet.faults.append(Fault("ctl2", "restart_fails", ("ctl2", Phase.RESTART)))
+    seen = set[str]()
+
+    async def type_all(bot: Bot, person: Person) -> None:
+        told = [each for text in harness.platform.texts() for each in suggestions(text)]
+        for suggestion in dict.fromkeys(told):
+            if (person.name + suggestion) in seen or " approve " in suggestion:
+                continue
+            seen.add(person.name + suggestion)
+            answer = await harness.ask(person, suggestion, bot)
+            wrong = (
+                "no command",
+                "cannot be",
+                "too many",
+                "has no",
+                "No site",
+                "No runbook",
+                "No run ",
+            )
+            assert answer, suggestion
+            assert not any(part in answer for part in wrong), (suggestion, answer)
+            if "\u2026" in suggestion or "WHY" in suggestion:
+                assert "needs a reason, in place of" in answer, (suggestion, answer)
+
+    async def scenario(bot: Bot) -> None:
+        await harness.ask(DOT, "holdfast plan broker-restart", bot)
+        await harness.ask(DOT, RUN, bot)
+        await harness.until_posted("Approval needed")
+        await harness.ask(DOT, "holdfast status", bot)
+        await harness.ask(DOT, f"holdfast status {harness.run}", bot)
+        await type_all(bot, DOT)
+        await harness.ask(DOT, f"holdfast approve {harness.run}", bot)
+        await harness.until_posted("HELD: ")
+        await type_all(bot, DOT)
+        await asyncio.to_thread(harness.launcher.join)
+        harness.fleet.repair()
+        await harness.ask(DOT, f"holdfast resume {harness.run} reason repaired", bot)
+        await harness.until_posted("FINISHED: ")
+        for verb in ("watch", "log", "report"):
+            answer = await harness.ask(CAT, f"holdfast {verb} {harness.run}", bot)
+            assert harness.run in answer, answer
+        thread = next(m.location for m in harness.platform.messages if m.location.thread)
+        assert "finished: every step ended well" in await harness.ask(
+            CAT, "holdfast log", bot, thread
+        )
+        await type_all(bot, DOT)
+
+    run_scenario(harness, scenario)
+    assert harness.restarts == ["ctl1", "ctl2", "ctl3"]

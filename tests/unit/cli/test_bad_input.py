@@ -17,6 +17,8 @@ import pytest
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.cli.adapters import ansible_adapters
 from holdfast.cli.context import Adapters, CommandContext
+from holdfast.cli.project import find_site
+from holdfast.errors import InvalidInput
 from tests.unit.cli.cli_harness import CliResult, InMemoryProject
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -291,3 +293,28 @@ def test_state_directory_that_is_a_file(project: ProjectOnDisk) -> None:
     write_roll(project)
     project.state.write_text("")
     assert_refused(project.runs(), str(project.state), "next:")
+
+
+def test_a_site_is_found_by_the_name_that_it_calls_itself(project: InMemoryProject) -> None:
+    """Chat, and what it suggests, calls a site by that name alone."""
+    inventories = project.path / "inventories"
+    for directory, name in (("prod", "eqiad"), ("old", "twin"), ("new", "twin")):
+        (inventories / directory / "group_vars" / "all").mkdir(parents=True)
+        (inventories / directory / "group_vars" / "all" / "main.yml").write_text(
+            f"holdfast_site: {name}\n"
+        )
+    (inventories / "old" / "group_vars" / "all" / "broken.yml").write_text("a: [")
+    assert find_site(project.path, "eqiad") == inventories / "prod"
+    assert find_site(project.path, "prod") == inventories / "prod"
+    with pytest.raises(InvalidInput, match="Several inventories call themselves twin"):
+        find_site(project.path, "twin")
+
+
+@pytest.mark.parametrize("verb", ["run", "resume", "reject"])
+def test_the_reason_of_a_suggestion_that_was_pasted_as_it_is_is_refused(
+    project: InMemoryProject, verb: str
+) -> None:
+    name = {"run": "broker-restart"}.get(verb, "k3f9")
+    assert_refused(
+        project.call(verb, name, "--reason", "\u2026"), "needs a reason, in place of '\u2026'"
+    )
