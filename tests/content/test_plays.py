@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.claims import all_claims
 from tests.content.repository import ROOT, Yaml, assert_no_faults, files, walk, yaml_in, yaml_of
 
 PLAYBOOKS = files("playbooks/*.yml")
@@ -306,3 +307,9 @@ def test_each_forbidden_thing_is_reported(task: str) -> None:
 )
 def test_a_handler_that_restarts_is_reported(handler: str) -> None:
     assert restarting_handlers([yaml_in(handler)])
+
+
+def test_a_check_asks_the_first_host_of_every_group_that_a_claim_is_about() -> None:
+    (check,) = (play for play in yaml_of(ROOT / "playbooks/check.yml") if "tasks" in play)
+    about = {claim.group for claim in all_claims().values()} - {""}
+    assert set(check["vars"]["_check_groups"]) == about

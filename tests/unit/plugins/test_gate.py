@@ -260,3 +260,12 @@ def test_what_cannot_be_told_after_the_act_fails_before_it(hosts: FakeHosts) -> 
     assert untold["failed"]
     assert "nova.no_messaging_timeouts UNKNOWN (cannot_be_told)" in untold["msg"]
     assert "is asked for after the act" in untold["msg"]
+
+
+def test_a_check_asks_no_host_of_a_group_that_no_claim_is_about(hosts: FakeHosts) -> None:
+    """It may be a switch, whose connection plugin is not even installed."""
+    check = ["-i", str(hosts.directory / "hosts.yml"), "playbooks/check.yml", "--check"]
+    claims = '{"holdfast_check_claims": ["rabbitmq.no_alarms"]}'
+    played = hosts.run([str(BIN / "ansible-playbook"), *check, "-e", claims])
+    assert "rabbitmq.no_alarms" in played.stdout, played.stdout
+    assert "away" not in played.stdout
