@@ -7,17 +7,19 @@ One request to nova's API, never repeated: where its answer is lost, nova is ask
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
 from typing import ClassVar
 
 from pydantic import ValidationError
 
-from holdfast.action_plugin import ArgumentSpec, HoldfastAction
-from holdfast.errors import CannotTell, InvalidInput
+from holdfast.action_plugin import ArgumentSpec, HoldfastAction, open_state
+from holdfast.errors import CannotTell, InvalidInput, LeaseLost
 from holdfast.model import Json
 from holdfast.observations.nova import SILENT_CELL
-from holdfast.play_context import Variables
+from holdfast.play_context import PlayContext, Variables, require_lease
 from holdfast.probes.nova.api_answers import SERVICES
 from holdfast.probes.nova.api_client import OK, get_from_first, put
 from holdfast.probes.nova.site import ApiSite
@@ -39,12 +41,17 @@ class ActionModule(HoldfastAction):
 
     def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
         """Return ``changed``, ``ours``, ``status``, ``disabled_reason`` and ``seconds``."""
-        compute = ComputeService(self._sites(variables), arguments["host"], arguments["token"])
+        compute = ComputeService(
+            self._sites(variables),
+            arguments["host"],
+            arguments["token"],
+            lambda: _prove_lease(PlayContext.of(variables)),
+        )
         return compute.set_state(arguments["state"], check_mode=self.check_mode)
 
     def failed(self) -> str:
-        """Return what was not done."""
-        return f"{self.host}: {BINARY} was not {self.arguments['state']}"
+        """Return what is not known to be true; the error says what was done."""
+        return f"{self.host}: {BINARY} is not known to be {self.arguments['state']}"
 
     def _sites(self, variables: Variables) -> Mapping[str, ApiSite]:
         """Return the API hosts' variables, each resolved as that host has them."""
@@ -58,6 +65,17 @@ class ActionModule(HoldfastAction):
         return sites
 
 
+def _prove_lease(context: PlayContext | None) -> None:
+    """Return only while every lease of the play is valid.
+
+    Raises:
+        LeaseLost: one of them expired or was taken, or the play has none.
+    """
+    run = require_lease(context)
+    if open_state(run.run).check(run.grant) <= timedelta(0):
+        raise LeaseLost(f"run {run.run} holds no lease", remedy=f"holdfast status {run.run}")
+
+
 def _site(host: str, given: Mapping[str, Json]) -> ApiSite:
     try:
         return ApiSite.model_validate(given)
@@ -68,17 +86,24 @@ def _site(host: str, given: Mapping[str, Json]) -> ApiSite:
 
 @dataclass(frozen=True, slots=True)
 class ComputeService:
-    """One nova-compute as nova lists it, read through the first API that answers."""
+    """One nova-compute as nova lists it, read through the first API that answers.
+
+    ``prove_lease`` is called right before a change, and raises where it must not be made any more: the
+    play may have been frozen since its intent (docs/adr/0022).
+    """
 
     sites: Mapping[str, ApiSite]
     host: str
     token: str
+    prove_lease: Callable[[], None]
 
     def set_state(self, state: str, *, check_mode: bool) -> dict[str, Json]:
         """Disable it unless it is disabled; enable it only where the disabled reason is our token.
 
         Raises:
-            CannotTell: nova did not answer, or did not do it; the message has the present state.
+            CannotTell: nova did not answer, or did not do it; the message says what was sent and the present
+                state, or that this is not known.
+            LeaseLost: another run may act; nothing was sent.
         """
         via, now = self._entry()
         ours = now.get("disabled_reason") == self.token
@@ -89,10 +114,16 @@ class ComputeService:
             wanted["disabled_reason"] = self.token
         if check_mode:
             return self._result({**now, **wanted}, 0.0, changed=True)
-        seconds = self._put(via, now["id"], wanted)
-        _, now = self._entry()
+        said, seconds = self._put(via, now["id"], wanted)
+        try:
+            _, now = self._entry()
+        except (CannotTell, InvalidInput) as error:
+            raise CannotTell(
+                f"the request was sent, and {said}. Whether it took effect is not known: {error.message}",
+                remedy=f"openstack compute service list --service {BINARY} --host {self.host}",
+            ) from None
         if now["status"] != state:
-            raise CannotTell(f"after the request {self.host} is still {now['status']}")
+            raise CannotTell(f"the request was sent, and {said}; {self.host} is {now['status']}")
         return self._result(now, seconds, changed=True)
 
     def _entry(self) -> tuple[str, dict[str, Json]]:
@@ -111,18 +142,19 @@ class ComputeService:
             raise CannotTell("its cell's database does not answer")
         return via, entry
 
-    def _put(self, via: str, service: str, wanted: Json) -> float:
-        """Send the request once and return its seconds; raise CannotTell if nova refuses.
+    def _put(self, via: str, service: str, wanted: Json) -> tuple[str, float]:
+        """Send the request once; return what nova-api answered and after how many seconds.
 
-        Without an answer the caller reads the state to learn what happened.
+        The answer is evidence: the caller reads the state to learn what happened.
         """
+        began = monotonic()
+        self.prove_lease()
         try:
             answer = put(self.sites[via], f"{SERVICES}/{service}", wanted, ANSWER_SECONDS)
-        except CannotTell:
-            return ANSWER_SECONDS
-        if answer.status != OK:
-            raise CannotTell(f"nova-api on {via} answered {answer.status}: {answer.body}")
-        return answer.seconds
+        except CannotTell as error:
+            return f"nova-api on {via} gave no answer ({error.message})", monotonic() - began
+        said = f"nova-api on {via} answered {answer.status}"
+        return said if answer.status == OK else f"{said}: {answer.body}", answer.seconds
 
     def _result(self, now: Mapping[str, Json], seconds: float, *, changed: bool) -> dict[str, Json]:
         ours = now["status"] == "disabled" and now.get("disabled_reason") == self.token

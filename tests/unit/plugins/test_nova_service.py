@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from holdfast.errors import CannotTell, InvalidInput
+from holdfast.errors import CannotTell, InvalidInput, LeaseLost
 from holdfast.model import Json
 from holdfast.probes.nova.api_answers import SERVICES
 from holdfast.probes.nova.site import ApiSite
@@ -54,7 +55,8 @@ def site(stub: FakeNova, url: str = "") -> ApiSite:
 
 
 def compute(stub: FakeNova, host: str = "cmp1") -> ComputeService:
-    return ComputeService({"ctl1": site(stub, closed_port_url()), "ctl2": site(stub)}, host, OURS)
+    sites = {"ctl1": site(stub, closed_port_url()), "ctl2": site(stub)}
+    return ComputeService(sites, host, OURS, lambda: None)
 
 
 def puts(stub: FakeNova) -> list[Json]:
@@ -114,7 +116,7 @@ def test_check_mode_reports_the_change_and_does_not_make_it(stub: FakeNova) -> N
 
 def test_a_refusal_is_not_repeated_and_names_the_api_that_refused(stub: FakeNova) -> None:
     FakeComputeService(stub).refuses = True
-    with pytest.raises(CannotTell, match="nova-api on ctl2 answered 403"):
+    with pytest.raises(CannotTell, match=r"nova-api on ctl2 answered 403: .*; cmp1 is enabled"):
         compute(stub).set_state("disabled", check_mode=False)
     assert len(puts(stub)) == 1
 
@@ -135,5 +137,47 @@ def test_nothing_is_changed_while_the_cell_does_not_answer(stub: FakeNova) -> No
 def test_a_change_that_nova_accepted_and_did_not_make_is_an_error(stub: FakeNova) -> None:
     FakeComputeService(stub)
     stub.routes[f"{SERVICES}/7"] = 200, {}
-    with pytest.raises(CannotTell, match="cmp1 is still enabled"):
+    with pytest.raises(CannotTell, match="cmp1 is enabled"):
         compute(stub).set_state("disabled", check_mode=False)
+
+
+def test_an_error_whose_change_took_effect_is_no_failure(stub: FakeNova) -> None:
+    nova = FakeComputeService(stub)
+
+    def change_and_fail(asked: Request) -> Reply:
+        nova.change(asked)
+        return 500, {}
+
+    stub.routes[f"{SERVICES}/7"] = change_and_fail
+    found = compute(stub).set_state("disabled", check_mode=False)
+    assert (found["changed"], found["ours"]) == (True, True)
+    assert len(puts(stub)) == 1
+
+
+def test_a_change_after_which_nova_answers_no_more_was_sent(stub: FakeNova) -> None:
+    """That the compute "was not disabled" would be an assertion that nobody has looked at."""
+    nova = FakeComputeService(stub)
+
+    def change_and_fall_silent(asked: Request) -> Reply:
+        nova.change(asked)
+        stub.routes[SERVICES] = 503, {}
+        return 500, {}
+
+    stub.routes[f"{SERVICES}/7"] = change_and_fall_silent
+    with pytest.raises(CannotTell) as caught:
+        compute(stub).set_state("disabled", check_mode=False)
+    for part in ("the request was sent", "answered 500", "Whether it took effect is not known"):
+        assert part in caught.value.message
+    assert caught.value.remedy.startswith("openstack compute service list")
+
+
+def test_after_a_lost_lease_nothing_is_sent(stub: FakeNova) -> None:
+    nova = FakeComputeService(stub)
+
+    def lost() -> None:
+        raise LeaseLost("the lease of run r1 expired")
+
+    with pytest.raises(LeaseLost):
+        replace(compute(stub), prove_lease=lost).set_state("disabled", check_mode=False)
+    assert puts(stub) == []
+    assert nova.entry["status"] == "enabled"
