@@ -72,7 +72,9 @@ def _hold(variables: Variables, check_mode: bool) -> dict[str, Json]:
     dead = dead_holders(store, all_leases, request)
     run = take_by_hand(store, request, holder, _now)
     held = f"holds {', '.join(sorted(run.grant.tokens))} by hand"
-    return _result(run, "".join([held, *(_taken_over_from(holder) for holder in dead)]))
+    warning = load_settings(os.environ).warning
+    notes = [*(_taken_over_from(holder) for holder in dead), *([f"; {warning}"] if warning else [])]
+    return _result(run, "".join([held, *notes]))
 
 
 def _release(variables: Variables, check_mode: bool) -> dict[str, Json]:

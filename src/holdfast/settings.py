@@ -6,6 +6,7 @@ artifacts contain the environment, and a URL may contain a password.
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,10 @@ class Settings:
 
     state_url: str = field(repr=False)
     state_dir: Path
+    others: tuple[Path, ...] = ()
+    """Other default directories of this machine that hold state; none where the directory was named."""
+    warning: str = ""
+    """A sentence, where the leases exclude nobody but this user's own runs."""
 
     @property
     def runs_dir(self) -> Path:
@@ -44,11 +49,18 @@ class _File(BaseModel):
     state_dir: Annotated[str, Field(min_length=1)] | None = None
 
 
-def load_settings(environ: Mapping[str, str]) -> Settings:
+MACHINE_DIRECTORY = Path("/var/lib/holdfast")
+"""Where state is kept by default, for all users of a machine: their runs then exclude each other."""
+
+_STATE = ("XDG_STATE_HOME", ".local/state")
+
+
+def load_settings(environ: Mapping[str, str], machine: Path = MACHINE_DIRECTORY) -> Settings:
     """Return the settings of the file ``HOLDFAST_CONFIG``, or of the user's configuration directory.
 
-    ``HOLDFAST_STATE_DIR`` moves the directory, and with it the default SQLite file; it wins over
-    the file's ``state_dir`` (docs/architecture.md, "Interfaces").
+    The state's directory is the first of: ``HOLDFAST_STATE_DIR``; the file's ``state_dir``;
+    ``$XDG_STATE_HOME/holdfast``; ``machine``, where this user can write it; ``~/.local/state/holdfast``.
+    The default SQLite file is in it (docs/architecture.md, "Interfaces").
 
     Raises:
         InvalidInput: the named file is missing, or a file cannot be read, is wrong, or contains a
@@ -56,10 +68,36 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     """
     configured = _from_file(environ)
     named = environ.get("HOLDFAST_STATE_DIR") or configured.state_dir
-    directory = Path(named or _xdg(environ, "XDG_STATE_HOME", ".local/state"))
-    directory = directory.expanduser().absolute()
+    own = _xdg(environ, *_STATE)
+    default = own if environ.get("XDG_STATE_HOME") or not _can_write(machine) else machine
+    directory = Path(named or default).expanduser().absolute()
+    places = dict.fromkeys((machine, own, _xdg({**environ, "XDG_STATE_HOME": ""}, *_STATE)))
+    others = (each for each in places if each != directory and not named and _has_state(each))
     url = configured.state_url.get_secret_value() if configured.state_url else ""
-    return Settings(url or f"sqlite:///{directory / 'state.db'}", directory)
+    return Settings(
+        url or f"sqlite:///{directory / 'state.db'}",
+        directory,
+        tuple(others),
+        "" if url or named or directory == machine else _only_yours(directory, machine),
+    )
+
+
+def _can_write(directory: Path) -> bool:
+    """Return whether this user can write the directory, or make it."""
+    place = directory if directory.exists() else directory.parent
+    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+
+
+def _has_state(directory: Path) -> bool:
+    """Return whether there is a default database; not one that this user cannot even see."""
+    return os.path.exists(directory / "state.db")  # noqa: PTH110 - Path.exists raises in a forbidden directory
+
+
+def _only_yours(directory: Path, machine: Path) -> str:
+    return (
+        f"journal and leases are in {directory}, which other users of this machine do not share: their runs do "
+        f"not exclude yours. To share them: install -d -m 2770 -g GROUP {machine}"
+    )
 
 
 def read_config(path: Path, shape: type[_M], *, unreadable: str, wrong: str) -> _M:

@@ -15,12 +15,49 @@ def config(path: Path, text: str, mode: int = 0o600) -> dict[str, str]:
     return {"HOLDFAST_CONFIG": str(file), "HOME": str(path)}
 
 
-def test_by_default_state_is_a_file_under_the_users_home(tmp_path: Path) -> None:
-    settings = load_settings({"HOME": str(tmp_path)})
+def test_by_default_all_users_of_a_machine_share_the_state(tmp_path: Path) -> None:
+    machine = tmp_path / "machine"
+
+    settings = load_settings({"HOME": str(tmp_path)}, machine)
+
+    assert settings.state_dir == machine
+    assert settings.state_url == f"sqlite:///{machine}/state.db"
+    assert settings.runs_dir == machine / "runs"
+    assert settings.warning == ""
+    assert not machine.exists(), "reading the settings makes nothing"
+
+
+def test_who_cannot_write_it_has_state_of_his_own_and_is_told_so(tmp_path: Path) -> None:
+    settings = load_settings({"HOME": str(tmp_path)}, tmp_path / "missing" / "machine")
 
     assert settings.state_dir == tmp_path / ".local/state/holdfast"
-    assert settings.state_url == f"sqlite:///{settings.state_dir}/state.db"
-    assert settings.runs_dir == settings.state_dir / "runs"
+    assert f"are in {settings.state_dir}, which other users" in settings.warning
+    assert "install -d -m 2770 -g GROUP" in settings.warning
+
+
+@pytest.mark.parametrize("named", ["HOLDFAST_STATE_DIR", "XDG_STATE_HOME"])
+def test_a_directory_that_is_named_wins_over_that_of_the_machine(
+    tmp_path: Path, named: str
+) -> None:
+    environ = {"HOME": "/nowhere", named: str(tmp_path / "named")}
+
+    settings = load_settings(environ, tmp_path)
+
+    assert settings.state_dir.is_relative_to(tmp_path / "named")
+
+
+def test_other_directories_with_state_are_known(tmp_path: Path) -> None:
+    """A run that was held where state was kept before is not forgotten."""
+    before, machine = tmp_path / ".local/state/holdfast", tmp_path / "machine"
+    for directory in (before, machine):
+        directory.mkdir(parents=True)
+        (directory / "state.db").touch()
+
+    assert load_settings({"HOME": str(tmp_path)}, machine).others == (before,)
+    own = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "x")}
+    assert load_settings(own, machine).others == (machine, before)
+    named = {"HOME": str(tmp_path), "HOLDFAST_STATE_DIR": str(tmp_path / "x")}
+    assert load_settings(named, machine).others == ()
 
 
 def test_the_users_own_directories_hold_configuration_and_state(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import os
 import shlex
 import shutil
 import signal
+import stat
 import sys
 import threading
 import time
@@ -188,8 +189,12 @@ class _PlayDirectory:
 
     def make(self, state_dir: Path) -> None:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # What other users of a shared state directory resume, they must be able to write beside.
+        shared = state_dir.stat().st_mode & stat.S_IWGRP
         for parent in (self.directory.parent.parent, self.directory.parent):
-            parent.mkdir(mode=0o700, exist_ok=True)
+            if not parent.exists():
+                parent.mkdir(mode=0o700)
+                parent.chmod(0o2770 if shared else 0o700)
         self.directory.mkdir(mode=0o700)
 
     def write(self, play: Play, state_url: str, state_dir: Path) -> None:

@@ -200,8 +200,23 @@ class CommandContext:
         Raises:
             InvalidInput: no run, or more than one, has this name.
         """
-        self.run = find_run(self.readable_store, name)
+        try:
+            self.run = find_run(self.readable_store, name)
+        except InvalidInput as error:
+            note = self.other_state(f"status {name}".strip())
+            if not note:
+                raise
+            raise InvalidInput(f"{error.message}. {note}", remedy=error.remedy) from None
         return self.run
+
+    def other_state(self, command: str) -> str:
+        """Return a sentence that names other directories of this machine with runs and leases; "" without any."""
+        others = [f"HOLDFAST_STATE_DIR={each} holdfast {command}" for each in self.settings.others]
+        if not others:
+            return ""
+        return (
+            f"This is {self.settings.state_dir}; there is state elsewhere too: {'; '.join(others)}"
+        )
 
     def journal(self, name: str) -> Sequence[Recorded]:
         """Return the events of the run with this name; raises as ``find_run``."""

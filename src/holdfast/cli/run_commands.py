@@ -85,6 +85,8 @@ def run(  # noqa: PLR0913  # the same
     why = require_reason(reason, "run", example="why this is done now")
     display, engine = _display_and_engine(context, as_json=as_json)
     planned = _plan(context, runbook, site, limit, inputs)
+    if context.settings.warning:
+        context.err.print(Text(context.settings.warning, "yellow"), soft_wrap=True)
     if not yes:
         context.err.print(plan_view(planned))
     context.confirm(f"Run {summary(planned)}?", yes=yes)

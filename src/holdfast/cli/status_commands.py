@@ -35,6 +35,8 @@ def status(ctx: typer.Context, run: StatusRun = "", *, as_json: JsonOption = Fal
     """
     context = context_of(ctx)
     _warn_of_clock(context)
+    if not run:
+        _name_other_state(context, "status")
     if run:
         state = fold(context.journal(run))
         if as_json:
@@ -63,6 +65,7 @@ def lease_list(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     """List who holds which lease, since when, until when and why."""
     context = context_of(ctx)
     _warn_of_clock(context)
+    _name_other_state(context, "lease list")
     if as_json:
         listed = [_lease_json(scope, row) for scope, row in _leases(context)]
         context.write_line(json.dumps(listed))
@@ -117,6 +120,12 @@ def _warn_of_clock(context: CommandContext) -> None:
     """Print a warning where the clocks of this controller and of the state database differ."""
     if warning := context.readable_store.clock_warning(context.now):
         context.err.print(Text(f"{warning}; no run can be started", "yellow"), soft_wrap=True)
+
+
+def _name_other_state(context: CommandContext, command: str) -> None:
+    """Print that runs and leases are kept elsewhere on this machine too, where they are."""
+    if note := context.other_state(command):
+        context.err.print(Text(note, "yellow"), soft_wrap=True)
 
 
 def _leases(context: CommandContext) -> list[tuple[str, LeaseRow]]:

@@ -7,6 +7,7 @@ be shared across a fork.
 from __future__ import annotations
 
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -67,6 +68,7 @@ def make_engine(url: str, *, create: bool = True) -> Engine:
     path = sqlite_path(target)
     if path is not None and create:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _share(path)
     # `sqlite://` names a database in memory, which lives as long as its one connection: for tests.
     pool = NullPool if target.database else StaticPool
     arguments = {} if "timeout" in target.query else {"timeout": _BUSY_SECONDS}
@@ -107,6 +109,13 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
         connection.close()
         connection = sqlite3.connect(f"{uri}?immutable=1", uri=True)
     return connection
+
+
+def _share(path: Path) -> None:
+    """Make a new database file writable for the group, where its directory is; SQLite would not."""
+    if path.parent.stat().st_mode & stat.S_IWGRP and not path.exists():
+        path.touch(mode=0o600)
+        path.chmod(0o660)
 
 
 def database_time(connection: Connection) -> datetime:

@@ -55,6 +55,24 @@ def test_list_without_leases_says_so(project: InMemoryProject) -> None:
     assert "Nobody holds a lease" in project.call("lease", "list").out
 
 
+def test_other_directories_with_state_are_named(project: InMemoryProject) -> None:
+    """A run that was held where state was kept before an upgrade does not vanish."""
+    home = project.path / "home"
+    before = home / ".local/state/holdfast"
+    project.environ |= {"HOME": str(home), "XDG_STATE_HOME": str(project.path / "new")}
+    del project.environ["HOLDFAST_STATE_DIR"]
+    assert "elsewhere" not in project.call("status").err
+    before.mkdir(parents=True)
+    (before / "state.db").touch()
+    for command in (["status"], ["lease", "list"], ["lease", "list", "--json"]):
+        assert f"HOLDFAST_STATE_DIR={before} holdfast {command[0]}" in project.call(*command).err
+    missed = project.call("status", "k3f9")
+    assert missed.code == 2
+    assert f"HOLDFAST_STATE_DIR={before} holdfast status k3f9" in " ".join(missed.err.split())
+    planned = project.call("run", "broker-restart", "--reason", "x", typed="n\n")
+    assert "other users of this machine do not share" in " ".join(planned.err.split())
+
+
 def test_lease_of_a_dead_holder_elsewhere_is_released_after_confirmation(
     project: InMemoryProject,
 ) -> None:
