@@ -6,14 +6,17 @@ import gc
 import os
 import resource
 import signal
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from holdfast.errors import InvalidInput
+from holdfast.ansible.play_runner import AnsibleRunner
+from holdfast.errors import InvalidInput, Refused
 from holdfast.journal.events import ActDone, ActIntended, GateJudged, HostDone, Observed
 from holdfast.model import Act, Outcome
 from holdfast.store.processes import processes_of
@@ -267,6 +270,20 @@ def test_a_state_directory_with_a_space_starts_plays(tmp_path: Path) -> None:
 
     assert result.status == "ok", result.messages
     assert [event.host for event in plays.events(Observed)] == ["a"]
+
+
+def test_a_play_of_another_user_is_named_and_not_ended(real: PlayStarter) -> None:
+    assert isinstance(real.harness.runner, AnsibleRunner)
+    with subprocess.Popen(["sleep", "60"]) as stray:
+        runner = replace(real.harness.runner, processes_of=lambda _: [stray.pid])
+        os.setresuid(65534, 65534, 0)
+        try:
+            with pytest.raises(Refused, match=f"process {stray.pid}"):
+                runner.end_strays(real.run)
+        finally:
+            os.setresuid(0, 0, 0)
+            assert stray.poll() is None
+            stray.kill()
 
 
 def test_live_readings_are_progress(real: PlayStarter) -> None:

@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -34,7 +34,7 @@ import ansible_runner  # noqa: TID251  # the one module that may import it
 from holdfast.ansible.environment import filter_environment
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.ansible.play_outcome import PlayOutcome
-from holdfast.errors import InvalidInput
+from holdfast.errors import InvalidInput, Refused
 from holdfast.model import RUN_VARIABLE, Json
 
 Events = SimpleQueue[Mapping[str, Json]]
@@ -162,11 +162,14 @@ class AnsibleRunner:
         )
 
     def _end(self, run: str) -> None:
-        """Send SIGTERM to every process of the run, SIGKILL to those that remain; return when all have ended."""
+        """Send SIGTERM to every process of the run, SIGKILL to those that remain; return when all have ended.
+
+        Raises:
+            Refused: one is another user's.
+        """
         for number, timeout in _END:
             for process in self.processes_of(run):
-                with suppress(ProcessLookupError):
-                    os.kill(process, number)
+                _send(process, number, run)
             if self._all_ended(run, timeout):
                 return
 
@@ -177,6 +180,18 @@ class AnsibleRunner:
                 return False
             pause.wait(0.05)
         return True
+
+
+def _send(process: int, number: int, run: str) -> None:
+    try:
+        os.kill(process, number)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        raise Refused(
+            f"a play of run {run} still runs as another user, and you may not end it: process {process}",
+            remedy=f"repeat the command as that user or root (ps -fp {process})",
+        ) from None
 
 
 class _PlayDirectory:

@@ -48,12 +48,24 @@ def driver_is_gone(holder: Holder) -> bool:
 
 
 def processes_of(run: str) -> Iterator[int]:
-    """Yield the running processes of this machine that belong to plays of this run."""
-    variable = f"{RUN_VARIABLE}={run}".encode()
-    for entry in _PROC.iterdir():
-        environment = _read(entry / "environ").split(b"\0") if entry.name.isdigit() else []
-        if variable in environment and _acts(entry):
-            yield int(entry.name)
+    """Yield the running processes of this machine that belong to plays of this run.
+
+    Those of other users are known by their command line, since their environment cannot be read.
+    """
+    entries = (entry for entry in _PROC.iterdir() if entry.name.isdigit())
+    return (int(each.name) for each in entries if _belongs_to(each, run) and _acts(each))
+
+
+def _belongs_to(entry: Path, run: str) -> bool:
+    try:
+        environment = (entry / "environ").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    except PermissionError:
+        arguments = _read(entry / "cmdline").split(b"\0")
+        is_play = any(each.endswith(b"ansible-playbook") for each in arguments)
+        return is_play and any(f"/runs/{run}/".encode() in each for each in arguments)
+    return f"{RUN_VARIABLE}={run}".encode() in environment.split(b"\0")
 
 
 def strays_of(run: str) -> Iterator[int]:
@@ -93,7 +105,7 @@ def _acts(entry: Path) -> bool:
 
 
 def _read(path: Path) -> bytes:
-    """Return the content; nothing if the process has ended, or is another user's (not our play)."""
+    """Return the content; nothing if the process has ended, or may not be read."""
     try:
         return path.read_bytes()
     except (FileNotFoundError, ProcessLookupError, PermissionError):

@@ -135,6 +135,25 @@ def test_a_display_with_a_bug_is_reported_and_the_run_goes_on(
     assert len([act for act in project.acts if act.startswith("restart")]) == 3
 
 
+def test_a_state_deleted_under_a_run_is_never_made_anew(project: InMemoryProject) -> None:
+    """What is printed then is what the journal and the play said last; nothing else knows of the run."""
+
+    def delete() -> None:
+        for path in project.state.glob("state.db*"):
+            path.unlink()
+
+    after_act(project, "restart ctl2", delete)
+    result = project.call(*RUN)
+
+    assert result.code == 6, result.output
+    assert "is gone" in result.err or "was deleted" in result.err
+    assert "done and proved healthy: ctl1" in result.err
+    assert "not touched in step 2: ctl3" in result.err
+    assert "heard last from the play: ctl2" in result.err
+    assert "restart ctl3" not in project.acts
+    assert not list(project.state.glob("state.db*"))
+
+
 class Killed(BaseException):
     """Ends the driver without any cleanup."""
 

@@ -91,6 +91,22 @@ def test_a_process_and_those_it_came_from_are_no_strays() -> None:
     assert ended.stdout == "2 []\n"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_play_of_another_user_keeps_the_lease_of_its_dead_driver() -> None:
+    """Two users of one controller share its state; what one's play does, the other must not overlook."""
+    dead = dataclasses.replace(holder_for(RUN, "ada", "", os.getpid()), process_started=1)
+    arguments = ["/x/bin/ansible-playbook", "-e", f"@/state/runs/{RUN}/0001-roll/variables.json"]
+    program = [sys.executable, "-c", "import sys; sys.stdin.read()", *arguments]
+    with subprocess.Popen(program, stdin=subprocess.PIPE) as play:
+        os.seteuid(65534)
+        try:
+            assert list(processes_of(RUN)) == [play.pid]
+            assert not is_gone(dead)
+        finally:
+            os.seteuid(0)
+            play.kill()
+
+
 def test_a_shared_ssh_connection_belongs_to_no_play() -> None:
     """Its process carries the environment of the play that happened to open it."""
     program = ["/bin/sh", "-c", 'exec -a "ssh: /x/cp/1234 [mux]" cat']
