@@ -56,8 +56,17 @@ class TimeShares(_Part):
     overhead_seconds: float
 
 
+class HumanDecision(_Part):
+    """What a person decided about a run: an approval, a rejection, an abort or a resume, and why."""
+
+    at: float
+    what: Literal["approved", "rejected", "abort requested", "hard stop requested", "resumed"]
+    by: str
+    reason: str = ""
+
+
 class RunSummary(_Part):
-    """One run: who started it and why, how it ended, how its time was spent."""
+    """One run: who started it and why, who decided what, how it ended, how its time was spent."""
 
     run: str
     site: str
@@ -70,6 +79,7 @@ class RunSummary(_Part):
     end: float
     shares: TimeShares
     in_hand_at_most: int
+    decisions: tuple[HumanDecision, ...] = ()
 
 
 class Report(_Part):

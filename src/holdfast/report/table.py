@@ -30,6 +30,11 @@ def _headline(run: RunSummary) -> Text:
     line.append(f" {run.ending}", style=_ENDING_STYLE.get(run.ending, "bold"))
     line.append(f" after {format_duration(run.end - run.start)} ({run.run})\n")
     line.append(one_line(f"{run.by}: {run.reason}"), style="dim")
+    for each in run.decisions:
+        because = f": {each.reason}" if each.reason else ""
+        after = format_duration(each.at - run.start)
+        told = one_line(f"{each.what} by {each.by} after {after}{because}")
+        line.append(f"\n{told}", style="dim")
     if run.held_because:
         line.append(f"\n{one_line(run.held_because)}", style="red")
     return line

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate, chain
+from typing import Literal
 
 from holdfast.errors import InvalidInput
 from holdfast.journal import events
@@ -16,8 +17,9 @@ from holdfast.journal.events import Recorded
 from holdfast.journal.fold import fold
 from holdfast.journal.run_state import ActRecord, Status
 from holdfast.model import Act, Phase
-from holdfast.report.model import Bar, RunSummary, TimeShares
+from holdfast.report.model import Bar, HumanDecision, RunSummary, TimeShares
 
+_What = Literal["approved", "rejected", "abort requested", "hard stop requested", "resumed"]
 Interval = tuple[float, float]
 
 
@@ -60,6 +62,11 @@ class RunTimeline:
         self._opened = opened
         self.start = self._seconds(opened.at)
         self.end = self._seconds(max(recorded.event.at for recorded in journal))
+        self._decisions = [
+            HumanDecision(at=self._seconds(each.event.at), what=what, by=by, reason=reason)
+            for each in journal
+            for what, by, reason in _decided(each.event)
+        ]
         self._place_all(journal)
         for host in list(self._open):
             self._close(host, self.end, done=False)
@@ -80,6 +87,7 @@ class RunTimeline:
             end=self.end,
             shares=self._time_shares(),
             in_hand_at_most=at_most_at_once(turn.in_hand for turn in self.turns if turn.in_hand),
+            decisions=tuple(self._decisions),
         )
 
     def _seconds(self, moment: datetime) -> float:
@@ -154,13 +162,30 @@ class RunTimeline:
         )
 
 
+def _decided(event: events.Event) -> Iterator[tuple[_What, str, str]]:
+    """Yield what a person decided with this event, who, and why."""
+    match event:
+        case events.Approved():
+            yield "approved", _name(event.person, event.by), ""
+        case events.Rejected():
+            yield "rejected", _name(event.person, event.by), event.reason
+        case events.AbortRequested():
+            yield ("hard stop requested" if event.hard else "abort requested"), event.by, ""
+        case events.Resumed():
+            yield "resumed", event.by, event.reason
+
+
+def _name(person: str, by: str) -> str:
+    return f"{person} ({by})" if person else by
+
+
 def waits(journal: Iterable[Recorded]) -> Iterator[tuple[datetime, datetime]]:
     """Yield when the run waited: for an approval or, stopped or without a driver, for a resume."""
     since = previous = None
     for recorded in journal:
         event = recorded.event
         match event:
-            case events.Resumed() | events.Approved():
+            case events.Resumed() | events.Approved() | events.Rejected():
                 if isinstance(event, events.Resumed):
                     since = since or previous
                 if since:

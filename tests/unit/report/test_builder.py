@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from holdfast.errors import InvalidInput
 from holdfast.journal import events
 from holdfast.model import Act, Outcome, Phase
-from holdfast.report import build_report
+from holdfast.report import build_report, timeline_svg
+from holdfast.report.progress_text import plain
+from holdfast.report.table import report_tables
 from holdfast.report.timeline import at_most_at_once, covered
 from tests.unit.report.journals import JournalBuilder, at, nova_journal, rabbitmq_journal
 
@@ -217,3 +221,36 @@ def test_run_without_a_journal_is_refused() -> None:
 def test_overlap(intervals: list[tuple[float, float]], seconds: float, most: int) -> None:
     assert covered(intervals) == seconds
     assert at_most_at_once(intervals) == most
+
+
+def test_a_report_names_who_approved_rejected_aborted_and_resumed_and_why() -> None:
+    journal = JournalBuilder()
+    asked: dict[str, Any] = {"step": 1, "plan_hash": "0"}
+    resumed: dict[str, Any] = {"controller": "ctl", "process": 1}
+    for event in (
+        events.StepStarted(at=at(1), step=1, title="x"),
+        events.ApprovalRequested(at=at(2), question="?", **asked),
+        events.Rejected(at=at(10), by="login:eve", person="eve", reason="not now", **asked),
+        events.Resumed(at=at(20), by="bob", reason="it is time", **resumed),
+        events.ApprovalRequested(at=at(30), question="?", **asked),
+        events.Approved(at=at(40), by="slack:T1/U2", person="cat", **asked),
+        events.AbortRequested(at=at(50), by="dot"),
+        events.AbortRequested(at=at(60), by="dot", hard=True),
+    ):
+        journal.add(event)
+    report = build_report([journal.recorded])
+    expected = [
+        ("rejected", "eve (login:eve)", "not now"),
+        ("resumed", "bob", "it is time"),
+        ("approved", "cat (slack:T1/U2)", ""),
+        ("abort requested", "dot", ""),
+        ("hard stop requested", "dot", ""),
+    ]
+    assert [(each.what, each.by, each.reason) for each in report.runs[0].decisions] == expected
+    table, picture = plain(report_tables(report)), timeline_svg(report)
+    for what, by, reason in expected:
+        assert f"{what} by {by} after " in table
+        assert f"{what} by {by}" in picture
+        assert reason in table
+        assert reason in picture
+    assert report.model_dump(mode="json")["runs"][0]["decisions"][0]["at"] == 10.0
