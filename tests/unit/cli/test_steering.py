@@ -116,7 +116,7 @@ def test_a_run_in_its_first_survey_is_running_and_no_lease_is_shown(
 
     project.fleet.clock.on_tick.append(look)
     assert project.call(*RUN).code == 0
-    assert "running: holdfast watch" in seen[0].out
+    assert "holdfast watch" in seen[0].out
     assert "HELD" not in seen[0].out
     assert "Nobody holds a lease" in seen[1].out
 
