@@ -18,10 +18,11 @@ from holdfast.engine.run_lookup import recent_runs, service_leases
 from holdfast.errors import InvalidInput, Refused, StateUnusable
 from holdfast.journal.fold import fold
 from holdfast.journal.run_state import RunState
-from holdfast.model import Grant
+from holdfast.model import Grant, Holder
 from holdfast.plan.approval import OpenApproval, open_approval
 from holdfast.report.status_view import leases_table, run_view, runs_table, status_word
 from holdfast.store.leases import LeaseRow
+from holdfast.store.processes import driver_is_gone, lives_here, processes_of
 from holdfast.text import did_you_mean
 
 _RECENT = 15
@@ -81,8 +82,10 @@ def lease_release(
 ) -> None:
     """Release the lease of a holder that is known to be dead, before it expires.
 
-    Needed only for a holder on another controller that has died: on its own controller a dead
-    holder is recognised. A holder that is alive after all cannot act any more without its lease.
+    Needed only for a holder that cannot be seen from here and has died: on another controller, in
+    another container, or, where the state is on a database server, before this controller's last
+    boot. Otherwise a dead holder is recognised. A holder that is alive after all cannot act any more
+    without its lease.
     """
     context = context_of(ctx)
     scopes = context.store.scopes()
@@ -92,7 +95,7 @@ def lease_release(
     for row in context.store.holders(scope):
         _refuse_if_alive(row, scope)
         context.show(leases_table([(scope, row)]))
-        question = f"Is {row.holder.run} on {row.holder.controller} known to be dead?"
+        question = f"Is {_process(row.holder)} known to be dead?"
         context.confirm(question, yes=yes)
         own = next(iter(own_scope(row.holder.run)))
         rows = [(own, each) for each in context.store.holders(own)]
@@ -104,16 +107,27 @@ def lease_release(
 
 
 def _refuse_if_alive(row: LeaseRow, scope: str) -> None:
-    """Refuse if the holder is on this controller: ``holders`` lists it only while its process lives.
+    """Refuse if the holder or one of its plays is seen to run on this controller.
 
     Raises:
-        Refused: it is on this controller.
+        Refused: it is.
     """
-    if row.holder.controller == platform.node():
-        raise Refused(
-            f"{scope} is held by process {row.holder.process} of this controller, which is alive",
-            remedy=f"holdfast abort {row.holder.run}",
-        )
+    holder = row.holder
+    if not lives_here(holder):
+        return
+    alive = f"process {holder.process} of this controller, which is alive"
+    if driver_is_gone(holder):
+        plays = ", ".join(map(str, sorted(processes_of(holder.run))))
+        alive = f"a play of run {holder.run}, which still runs on this controller: process {plays}"
+    raise Refused(f"{scope} is held by {alive}", remedy=f"holdfast abort {holder.run}")
+
+
+def _process(holder: Holder) -> str:
+    """Return what a person must look for, such as ``process 42 of run R on ctl9``."""
+    process = f"process {holder.process} of run {holder.run} on {holder.controller}"
+    if holder.controller == platform.node():
+        return f"{process}, from before its last boot or from another container,"
+    return process
 
 
 def _warn_of_clock(context: CommandContext) -> None:

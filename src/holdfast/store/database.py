@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.schema import CreateTable
 
@@ -33,11 +34,12 @@ from holdfast.store.connection import (
     make_engine,
     make_reader,
     never_create,
+    sqlite_path,
     unopenable,
     unusable,
 )
 from holdfast.store.leases import LeaseRow, Scope
-from holdfast.store.processes import is_gone
+from holdfast.store.processes import is_gone, is_gone_on_one_machine
 from holdfast.store.tables import EVENTS, LEASES, METADATA, to_ticks
 
 _RACES = RetryPolicy(first_seconds=0.005, most_seconds=0.1, attempts=50)
@@ -63,6 +65,12 @@ class _LostRace(Exception):
     """Another writer changed what this transaction read; it must begin again."""
 
 
+def _gone_for(settings: Settings) -> Callable[[Holder], bool]:
+    """Return how a dead holder is known in this state: a file of SQLite is on one machine."""
+    is_file = sqlite_path(make_url(settings.state_url)) is not None
+    return is_gone_on_one_machine if is_file else is_gone
+
+
 def open_store_of(settings: Settings, run: str) -> Store:
     """Open the state database for a run that is under way; make nothing.
 
@@ -75,14 +83,14 @@ def open_store_of(settings: Settings, run: str) -> Store:
     where = describe(settings.state_url)
     with unopenable(where):
         engine = make_engine(settings.state_url, create=False)
-    store = Store(engine, where, is_gone, database_time)
+    store = Store(engine, where, _gone_for(settings), database_time)
     store.require(run)
     return store
 
 
 def open_store(
     settings: Settings,
-    gone: Callable[[Holder], bool] = is_gone,
+    gone: Callable[[Holder], bool] | None = None,
     clock: Clock = database_time,
 ) -> Store:
     """Open the state database and make what is missing, the database's file included.
@@ -105,7 +113,7 @@ def open_store(
             no_row = LEASES.c.scope == ""
             connection.execute(update(LEASES).where(no_row).values(version=LEASES.c.version))
         never_create(engine)
-    return Store(engine, where, gone, clock)
+    return Store(engine, where, gone or _gone_for(settings), clock)
 
 
 def open_to_read(settings: Settings) -> Store:

@@ -37,10 +37,28 @@ def is_gone(holder: Holder) -> bool:
     return driver_is_gone(holder) and not any(processes_of(holder.run))
 
 
+def is_gone_on_one_machine(holder: Holder) -> bool:
+    """As ``is_gone``, for a state that only this machine can reach: a file of SQLite.
+
+    There a holder of this controller's name and of another boot was on this machine before it was
+    booted again. With a database server it may be on another machine of the same name, alive; and one
+    of this boot in another pid namespace is in another container, whose processes are not seen here.
+    """
+    before_boot = holder.controller == platform.node() and _boot_id(holder) != _this_boot_id()
+    return is_gone(holder) or (before_boot and not any(processes_of(holder.run)))
+
+
+def lives_here(holder: Holder) -> bool:
+    """Return whether the holder or one of its plays is known to run on this machine."""
+    here = (holder.controller, holder.boot_id) == (platform.node(), _boot())
+    return here and not is_gone(holder)
+
+
 def driver_is_gone(holder: Holder) -> bool:
     """Return whether the holder's own process is known to have ended.
 
-    False for a holder on another controller, or from before a reboot: its lease expires.
+    False for a holder that is not seen from here, on another controller, in another container or from
+    before a reboot: its lease expires.
     """
     if (holder.controller, holder.boot_id) != (platform.node(), _boot()):
         return False
@@ -114,5 +132,13 @@ def _read(path: Path) -> bytes:
 
 def _boot() -> str:
     """Return the id of this boot and of this pid namespace: containers share only the former."""
-    boot = (_PROC / "sys/kernel/random/boot_id").read_text("ascii").strip()
-    return f"{boot} {(_PROC / 'self/ns/pid').readlink()}"
+    return f"{_this_boot_id()} {(_PROC / 'self/ns/pid').readlink()}"
+
+
+def _this_boot_id() -> str:
+    return (_PROC / "sys/kernel/random/boot_id").read_text("ascii").strip()
+
+
+def _boot_id(holder: Holder) -> str:
+    """Return the kernel's part of what ``_boot`` returned in the holder's process."""
+    return holder.boot_id.partition(" ")[0]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from holdfast.journal.events import LeaseTaken, RunOpened
-from holdfast.model import Grant, Holder, LeaseMode
+from holdfast.model import RUN_VARIABLE, Grant, Holder, LeaseMode
 from holdfast.settings import load_settings
 from holdfast.store.database import Store
 from holdfast.store.processes import holder_for
@@ -100,6 +102,41 @@ def test_leases_are_whole_on_a_terminal_of_80_columns(project: InMemoryProject) 
     assert lease.split()[:3] == ["lab/broker", "exclusive", "until"]
     assert held_by.split() == ["held", "by", holder.run]
     assert why.startswith("  ada, since 11-21 23:04: why why")
+
+
+def test_lease_of_a_holder_from_before_a_reboot_is_free(project: InMemoryProject) -> None:
+    """The state is a file of this machine, so no other machine can have this name."""
+    holder = holder_for("R2", "ada", "mine", os.getpid())
+    take_lease(project, replace(holder, boot_id="before the reboot"))
+    assert "Nobody holds a lease" in project.call("lease", "list").out
+
+
+def test_lease_of_a_holder_in_another_container_is_released_after_confirmation(
+    project: InMemoryProject,
+) -> None:
+    holder = holder_for("R2", "ada", "mine", os.getpid())
+    boot = holder.boot_id.split(" ")[0]
+    take_lease(project, replace(holder, boot_id=f"{boot} pid:[1]"))
+    asked = project.call("lease", "release", "lab/broker", typed="n\n")
+    assert asked.code == 5
+    assert "from before its last boot or from another container" in asked.err
+    assert project.call("lease", "release", "lab/broker", "--yes").code == 0
+    assert "Nobody holds a lease" in project.call("lease", "list").out
+
+
+def test_lease_of_a_play_that_outlived_its_driver_is_not_released(
+    project: InMemoryProject,
+) -> None:
+    holder = replace(holder_for("R2", "ada", "mine", os.getpid()), process_started=1)
+    take_lease(project, holder)
+    environ = os.environ | {RUN_VARIABLE: "R2"}
+    with subprocess.Popen(["/bin/cat"], env=environ, stdin=subprocess.PIPE) as play:
+        result = project.call("lease", "release", "lab/broker", "--yes")
+        play.kill()
+    assert result.code == 3
+    assert (
+        f"a play of run R2, which still runs on this controller: process {play.pid}" in result.err
+    )
 
 
 def test_unknown_lease_names_the_nearest(project: InMemoryProject) -> None:

@@ -13,7 +13,14 @@ from uuid import uuid4
 import pytest
 
 from holdfast.model import RUN_VARIABLE
-from holdfast.store.processes import driver_is_gone, holder_for, is_gone, processes_of
+from holdfast.store.processes import (
+    driver_is_gone,
+    holder_for,
+    is_gone,
+    is_gone_on_one_machine,
+    lives_here,
+    processes_of,
+)
 
 RUN = f"test-{uuid4().hex}"
 SLEEP = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
@@ -62,6 +69,28 @@ def test_a_holder_on_another_controller_is_not_known_to_be_gone() -> None:
     assert is_gone(ended)
     assert not is_gone(dataclasses.replace(ended, controller="another"))
     assert not is_gone(dataclasses.replace(ended, boot_id="before the reboot"))
+
+
+def test_a_holder_from_before_a_reboot_is_gone_where_the_state_is_on_this_machine_alone() -> None:
+    holder = holder_for(RUN, "ada", "", os.getpid())
+    boot, namespace = holder.boot_id.split(" ")
+    before = dataclasses.replace(holder, boot_id=f"before-the-reboot {namespace}")
+
+    assert is_gone_on_one_machine(before)
+    assert not is_gone(before), "with a database server it may be another machine of this name"
+    assert not is_gone_on_one_machine(dataclasses.replace(before, controller="another"))
+    other_container = dataclasses.replace(holder, boot_id=f"{boot} pid:[1]", process_started=1)
+    assert not is_gone_on_one_machine(other_container), "its processes are not seen here"
+    assert not is_gone_on_one_machine(holder)
+
+
+def test_only_a_process_that_is_seen_lives_here() -> None:
+    holder = holder_for(RUN, "ada", "", os.getpid())
+
+    assert lives_here(holder)
+    assert not lives_here(dataclasses.replace(holder, process_started=1))
+    assert not lives_here(dataclasses.replace(holder, boot_id="before the reboot"))
+    assert not lives_here(dataclasses.replace(holder, controller="another"))
 
 
 @pytest.mark.parametrize("sleeper", [{RUN_VARIABLE: RUN}], indirect=True)
