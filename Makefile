@@ -28,7 +28,7 @@ help: ## List the targets
 .PHONY: venv
 venv: $(VENV)/.project ## Make .venv with the locked dependencies (only when a lock changed)
 
-CHECKS := check-ruff check-imports check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest check-chat
+CHECKS := check-ruff check-imports check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest check-store check-chat
 .PHONY: check $(CHECKS)
 check: venv ## All that needs no lab: linters, types, playbook syntax, unit to content tests
 	@.ci/phase start
@@ -64,6 +64,11 @@ check-playbooks: ## Syntax of every playbook, with no deprecation
 SUITES := tests/unit tests/properties tests/contract tests/content
 check-pytest: ## The tests that need no lab
 	@$(PHASE) pytest pytest -n $(JOBS) --dist worksteal $(SUITES)
+
+# Servers of their own, on Unix sockets; one that cannot be started fails the phase.
+check-store: ## The state on MariaDB and on PostgreSQL, each through its driver (SQLite: check-pytest)
+	@$(PHASE) store bash -euc 'tests/unit/store/servers-unpacked; \
+	  HOLDFAST_TEST_DATABASES="mariadb postgresql psycopg2" exec pytest -q tests/unit/store'
 
 # One server for each file of tests.
 check-chat: venv $(VENV)-synapse/.locked ## Chat against real servers on loopback: Matrix, IRC, and one that speaks Slack
@@ -154,7 +159,7 @@ lock: venv ## Write requirements/*.txt from pyproject.toml
 
 .PHONY: clean
 clean: ## Remove what make and the tools wrote, but no lab and no run's state
-	@rm -rf $(VENV) $(VENV)-bench $(VENV)-synapse .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible .phases .ngircd dist
+	@rm -rf $(VENV) $(VENV)-bench $(VENV)-synapse .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible .phases .ngircd .databases dist
 
 # flock: two people who type `make` in one checkout must not install over each other.
 # $(1): the virtual environment, $(2): the lock it is installed from

@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from holdfast.errors import JournalGone, StateUnusable
+from holdfast.store.time_limits import SERVER_SECONDS, connect_arguments, end_silent_connections
 
 _BUSY_SECONDS = 5
 """How long SQLite waits for another writer; a write of Holdfast takes milliseconds."""
@@ -40,20 +41,21 @@ _NO_TABLE = {
 
 _LOST_RACES = {
     1020,  # MariaDB 11.6 and later: the row changed since this transaction read it
-    1205,  # MariaDB: waited too long for a row's lock
     1213,  # MariaDB: deadlock; on Galera also "certification failed" (another node committed first)
     "40001",  # PostgreSQL: serialization failure
     "40P01",  # PostgreSQL: deadlock
 }
 
 
-def make_engine(url: str, *, create: bool = True) -> Engine:
+def make_engine(url: str, *, create: bool = True, seconds: float = SERVER_SECONDS) -> Engine:
     """Return an SQL engine; its SQLite connections are durable (WAL, full sync).
 
-    ``create`` makes the file and the directory of SQLite where they are missing.
+    ``create`` makes the file and the directory of SQLite where they are missing. ``seconds`` is how long
+    a server may take to accept a connection or to answer.
 
     Raises:
-        StateUnusable: it is of another kind than SQLite, MariaDB and PostgreSQL.
+        StateUnusable: it is of another kind than SQLite, MariaDB and PostgreSQL, or used through a driver
+            that cannot be limited in time.
         sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError, OSError: see ``unopenable``.
     """
     target = make_url(url)
@@ -64,7 +66,11 @@ def make_engine(url: str, *, create: bool = True) -> Engine:
             remedy="use SQLite, MariaDB or PostgreSQL for state_url",
         )
     if backend != "sqlite":
-        return create_engine(target, poolclass=NullPool)
+        limits = connect_arguments(target, seconds)
+        engine = create_engine(target, poolclass=NullPool, connect_args=limits)
+        if backend == "postgresql":
+            end_silent_connections(engine, seconds)
+        return engine
     path = sqlite_path(target)
     if path is not None and create:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -163,7 +169,7 @@ def never_create(engine: Engine) -> None:
 
 def lost_race(error: DBAPIError) -> bool:
     """Return whether the error means that another writer was first, and nothing was changed."""
-    return _code(error) in _LOST_RACES
+    return not _LOST_RACES.isdisjoint(_codes(error))
 
 
 def _vanished(error: SQLAlchemyError, where: str) -> bool:
@@ -174,14 +180,17 @@ def _vanished(error: SQLAlchemyError, where: str) -> bool:
         return "no such table" in str(error.orig) or (
             "unable to open" in str(error.orig) and not Path(where).exists()
         )
-    return _code(error) in _NO_TABLE
+    return not _NO_TABLE.isdisjoint(_codes(error))
 
 
-def _code(error: DBAPIError) -> object:
-    """Return the error's SQLSTATE (psycopg, psycopg2) or its number (MariaDB)."""
+def _codes(error: DBAPIError) -> set[object]:
+    """Return the error's SQLSTATE (psycopg, PyMySQL; psycopg2 has ``pgcode``) and its number (MariaDB).
+
+    Both, since MariaDB has one SQLSTATE for many errors.
+    """
     origin = error.orig
-    state = getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None)
-    return state or (origin.args[0] if origin and origin.args else None)
+    number = origin.args[0] if origin and origin.args else None
+    return {getattr(origin, "sqlstate", None), getattr(origin, "pgcode", None), number}
 
 
 def describe(url: str) -> str:
@@ -237,6 +246,11 @@ def unopenable(where: str) -> Iterator[None]:
 def _remedy(where: str, message: str) -> str:
     if "locked" in message:
         return f"see who holds it open (fuser -v {where}), then repeat the command"
+    if "lock" in message.lower():
+        return (
+            "see which transaction is held open (MariaDB: SHOW FULL PROCESSLIST; PostgreSQL: "
+            "pg_stat_activity), then repeat the command"
+        )
     if "readonly" in message or "read-only" in message:
         return f"make it writable for you (ls -l {where}): another database has other leases, which exclude nobody"
     if "malformed" in message or "not a database" in message:

@@ -161,20 +161,19 @@ def test_append_next_appends_only_after_the_given_event(settings: Settings) -> N
     assert [each.event.kind for each in store.read("one")] == ["run_opened", "abort_requested"]
 
 
-def write_body(settings: Settings, run: str, seq: int, body: str) -> None:
-    """Write an event into the database as another Holdfast would have written it."""
+def write_bodies(settings: Settings, run: str, *written: str) -> None:
+    """Write a journal into the database as another Holdfast would have written it."""
     with make_engine(settings.state_url).begin() as connection:
         connection.execute(
             text("INSERT INTO holdfast_events VALUES (:run, :seq, 0, 'kind', :body)"),
-            {"run": run, "seq": seq, "body": body},
+            [{"run": run, "seq": seq, "body": body} for seq, body in enumerate(written, 1)],
         )
 
 
 @pytest.mark.parametrize("name", STATES)
 def test_a_journal_of_schema_1_is_read_from_the_database(settings: Settings, name: str) -> None:
     store = open_store(settings)
-    for seq, body in enumerate(bodies(name), 1):
-        write_body(settings, STATES[name]["run"], seq, body)
+    write_bodies(settings, STATES[name]["run"], *bodies(name))
 
     assert list(store.read(STATES[name]["run"])) == read_recorded(name)
 
@@ -182,7 +181,7 @@ def test_a_journal_of_schema_1_is_read_from_the_database(settings: Settings, nam
 @pytest.mark.parametrize("body", ["", "{", "[]", '"x"', '{"schema": 2}', '{"schema": {}}'])
 def test_a_damaged_event_is_named(settings: Settings, body: str) -> None:
     store = open_store(settings)
-    write_body(settings, "one", 1, body)
+    write_bodies(settings, "one", body)
 
     with pytest.raises(StateUnusable, match=r"run one, event 1.*unreadable"):
         store.read("one")
@@ -190,7 +189,7 @@ def test_a_damaged_event_is_named(settings: Settings, body: str) -> None:
 
 def test_an_event_of_a_newer_holdfast_is_named_and_other_runs_are_read(settings: Settings) -> None:
     store = open_store(settings)
-    write_body(settings, "newer", 1, '{"schema": 3, "kind": "teleported"}')
+    write_bodies(settings, "newer", '{"schema": 3, "kind": "teleported"}')
     written = store.append("one", opened())
 
     with pytest.raises(StateUnusable, match="event 1 of run newer has schema 3") as caught:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from multiprocessing.pool import Pool
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import make_url
 
 from holdfast.errors import LeaseHeld, LeaseLost, StateUnusable
 from holdfast.journal.events import Finished
@@ -23,6 +25,8 @@ NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 SCOPES = {"lab/rabbitmq": LeaseMode.EXCLUSIVE}
 TTL = timedelta(seconds=60)
 WORKERS = 6
+
+Race = Callable[[Callable[[Settings, int], Any]], list[Any]]
 
 
 def holder(number: int) -> Holder:
@@ -58,35 +62,84 @@ def steal(settings: Settings, number: int) -> list[str]:
     return said
 
 
-def race(work: Callable[[Settings, int], Any], settings: Settings) -> list[Any]:
+@pytest.fixture(scope="session")
+def workers() -> Iterator[Pool]:
+    """Processes that are started once: each imports most of Holdfast."""
     with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
-        return pool.starmap(work, [(settings, number) for number in range(WORKERS)], chunksize=1)
+        yield pool
 
 
-def test_one_of_many_takes_the_lease(settings: Settings) -> None:
-    tokens = race(take, settings)
+@pytest.fixture
+def race(workers: Pool, settings: Settings) -> Race:
+    """Return a function that lets all workers do the same at once."""
+    given = [(settings, number) for number in range(WORKERS)]
+    return lambda work: workers.starmap(work, given, chunksize=1)
+
+
+def test_one_of_many_takes_the_lease(race: Race) -> None:
+    tokens = race(take)
 
     assert [token for token in tokens if token is not None] == [1]
 
 
-def test_events_of_many_writers_are_numbered_without_gap(settings: Settings) -> None:
+def test_events_of_many_writers_are_numbered_without_gap(settings: Settings, race: Race) -> None:
     open_store(settings).append("shared", opened())
-    numbers = sorted(seq for seqs in race(append, settings) for seq in seqs)
+    numbers = sorted(seq for seqs in race(append) for seq in seqs)
 
     assert numbers == list(range(2, 10 * WORKERS + 2))
     assert [entry.seq for entry in open_store(settings).read("shared")] == [1, *numbers]
 
 
-def test_after_a_stolen_lease_its_former_owner_appends_nothing(settings: Settings) -> None:
+def test_after_a_stolen_lease_its_former_owner_appends_nothing(
+    settings: Settings, race: Race
+) -> None:
     store = open_store(settings)
     store.append("run0", opened())
     store.take(holder(0), SCOPES, TTL)
 
-    owner, *thieves = race(steal, settings)
+    owner, *thieves = race(steal)
 
     assert sum("took" in said for said in thieves) == 1
     assert owner == ["LeaseLost"] * len(owner)
     assert len(store.read("run0")) == 1 + 20 - len(owner)
+
+
+def test_a_lease_stolen_while_its_owner_writes_fences_the_entry(settings: Settings) -> None:
+    """The thief commits between the owner's reading of the leases and its writing."""
+    if make_url(settings.state_url).get_backend_name() == "sqlite":
+        return  # one writer at a time: nothing can happen in between
+    thief = open_store(settings, gone=lambda who: who.process == 0)
+    thief.append("run0", opened())
+    grant = thief.take(holder(0), SCOPES, TTL)
+    stolen: list[Grant] = []
+    engine = make_engine(settings.state_url)
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def steal(*told: Any) -> None:
+        if "FROM holdfast_leases" in told[2] and not stolen:
+            stolen.append(thief.take(holder(1), SCOPES, TTL))
+
+    owner = Store(engine, "the database", lambda _: False, database_time)
+    with pytest.raises(LeaseLost, match="run1"):
+        owner.append_guarded(grant, Finished(at=NOW))
+
+    assert len(stolen) == 1
+    assert len(owner.read("run0")) == 1, "the journal has only its opening"
+
+
+def test_a_guarded_entry_writes_its_leases(settings: Settings) -> None:
+    """So that it conflicts with a concurrent take on every node of a cluster."""
+    store = open_store(settings)
+    store.append("run1", opened())
+    grant = store.take(holder(1), SCOPES, TTL)
+
+    def version() -> int:
+        with make_engine(settings.state_url).begin() as connection:
+            return _scopes(connection, SCOPES)[0].version
+
+    before = version()
+    store.append_guarded(grant, Finished(at=NOW))
+    assert version() == before + 1
 
 
 def test_a_change_of_another_version_than_the_one_read_is_a_lost_race(settings: Settings) -> None:

@@ -1,0 +1,171 @@
+"""A database server that takes the connection and says nothing is waited for a few seconds, not for ever."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import insert, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.errors import StateUnusable
+from holdfast.model import Holder, LeaseMode
+from holdfast.settings import Settings
+from holdfast.store.connection import lost_race, make_engine, unusable
+from holdfast.store.database import open_store
+from holdfast.store.tables import LEASES
+from holdfast.store.time_limits import connect_arguments
+
+
+@contextmanager
+def silent_server(greeting: bytes = b"") -> Iterator[int]:
+    """Yield the port of a server that takes connections, greets, and says nothing more."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken: list[socket.socket] = []
+
+        def take() -> None:
+            try:
+                while True:
+                    connection, _ = server.accept()
+                    taken.append(connection)
+                    connection.sendall(greeting)
+            except OSError:
+                return
+
+        thread = threading.Thread(target=take, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for connection in taken:
+            connection.close()
+
+
+# A server of MariaDB begins: version 10, its name, thread id, salt, capabilities, character set, status.
+GREETING = b"\x0a5.5.5-10.11\0\1\0\0\0saltsalt\0\xff\xf7\x2d\2\0\xff\x81\x15" + b"\0" * 10
+GREETING += b"saltsaltsalt\0mysql_native_password\0"
+
+
+@pytest.mark.parametrize(
+    ("driver", "greeting", "seconds"),
+    [
+        ("mysql+pymysql", b"", 0.2),
+        ("mysql+pymysql", len(GREETING).to_bytes(3, "little") + b"\0" + GREETING, 0.2),
+        ("postgresql+psycopg", b"", 2),  # the least that it knows
+    ],
+)
+def test_a_server_that_says_nothing_is_an_error(
+    driver: str, greeting: bytes, seconds: float
+) -> None:
+    began = time.monotonic()
+    with silent_server(greeting) as port:
+        engine = make_engine(f"{driver}://u:p@127.0.0.1:{port}/holdfast", seconds=seconds)
+        with pytest.raises(StateUnusable), unusable("the database"), engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    assert time.monotonic() - began < seconds + 5
+
+
+SLOW = {"mysql": "SELECT SLEEP(30)", "postgresql": "SELECT pg_sleep(30)"}
+# Without its own limit on the server, so that the client's is seen.
+UNLIMITED = {"mysql": {}, "postgresql": {"options": "-c statement_timeout=0"}}
+
+
+def test_an_answer_that_does_not_come_is_an_error(settings: Settings) -> None:
+    url = make_url(settings.state_url)
+    backend = url.get_backend_name()
+    if backend not in SLOW:  # SQLite has no server
+        return
+    unlimited = url.update_query_dict(UNLIMITED[backend]).render_as_string(hide_password=False)
+    began = time.monotonic()
+    with (
+        pytest.raises(StateUnusable),
+        unusable("the database"),
+        make_engine(unlimited, seconds=1).connect() as connection,
+    ):
+        connection.execute(text(SLOW[backend]))
+    assert time.monotonic() - began < 10
+
+
+def test_a_row_that_another_writer_holds_is_not_waited_for_without_end(settings: Settings) -> None:
+    """The other is frozen in its transaction. The wait is the server's, shortened here."""
+    url = make_url(settings.state_url)
+    short = {
+        "sqlite": {"timeout": "0.1"},
+        "mysql": {"init_command": "SET SESSION innodb_lock_wait_timeout=1"},
+        "postgresql": {"options": "-c lock_timeout=100ms"},
+    }[url.get_backend_name()]
+    open_store(settings)
+    impatient = url.update_query_dict(short).render_as_string(hide_password=False)
+    with make_engine(settings.state_url).begin() as frozen:
+        frozen.execute(insert(LEASES).values(scope="lab/x", version=1, token=1, holders="[]"))
+        with pytest.raises(StateUnusable, match="lock"):
+            open_store(Settings(impatient, settings.state_dir)).take(
+                Holder("one", "ada", "x", "ctl", "boot", 1, 1),
+                {"lab/x": LeaseMode.EXCLUSIVE},
+                timedelta(seconds=60),
+            )
+
+
+@pytest.mark.parametrize("driver", ["mysql+pymysql", "mysql+mysqldb"])
+def test_mariadb_is_limited_where_the_url_does_not_say_otherwise(driver: str) -> None:
+    limits = connect_arguments(make_url(f"{driver}://db/holdfast?read_timeout=3"))
+    assert (limits["connect_timeout"], limits["write_timeout"]) == (10, 10)
+    assert "read_timeout" not in limits
+    assert "innodb_lock_wait_timeout=5" in limits["init_command"]
+
+
+@pytest.mark.parametrize("driver", ["postgresql+psycopg", "postgresql+psycopg2", "postgresql"])
+def test_postgresql_is_limited(driver: str) -> None:
+    limits = connect_arguments(make_url(f"{driver}://db/holdfast"))
+    assert (limits["connect_timeout"], limits["tcp_user_timeout"]) == (10, 10000)
+    for limit in ("lock_timeout=5s", "statement_timeout=10000ms"):
+        assert limit in limits["options"]
+
+
+@pytest.mark.parametrize("url", ["mysql+mysqlconnector://db/x", "postgresql+pg8000://db/x"])
+def test_a_driver_without_limits_is_refused(url: str) -> None:
+    with pytest.raises(StateUnusable, match="limited in time") as caught:
+        make_engine(url)
+    assert "mysql+pymysql" in caught.value.remedy
+
+
+def test_another_kind_of_database_is_refused() -> None:
+    with pytest.raises(StateUnusable, match="oracle"):
+        make_engine("oracle://db/x")
+
+
+class PostgresError(Exception):
+    """As psycopg2 raises it: ``pgcode``, no ``sqlstate``."""
+
+    pgcode = "40001"
+
+
+class Psycopg3Error(Exception):
+    sqlstate = "40P01"
+
+
+class NumberedError(Exception):
+    """As PyMySQL raises it: a number, and an SQLSTATE that many errors have."""
+
+    sqlstate = "HY000"
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (NumberedError(1020, "Record has changed since last read"), True),
+        (NumberedError(1205, "Lock wait timeout exceeded"), False),
+        (PostgresError(), True),
+        (Psycopg3Error(), True),
+        (Exception(1213, "Deadlock found"), True),
+        (Exception(2013, "Lost connection"), False),
+    ],
+)
+def test_a_lost_race_is_known_from_each_driver(error: Exception, lost: bool) -> None:
+    assert lost_race(DBAPIError("SELECT 1", {}, error)) is lost
