@@ -97,6 +97,7 @@ class ActionModule(HoldfastAction):
             groups=variables["groups"],
             variables=_site_variables(claims, host, variables, self.variables_of),
             shell=_ConnectionShell(self),
+            reach=_Shells(self, variables),
         )
         run = None if self.check_mode else PlayContext.of(variables)
         renewal = LeaseRenewal(open_state(run.run), run, datetime.now(UTC)) if run else None
@@ -122,11 +123,11 @@ class ActionModule(HoldfastAction):
 class _ConnectionShell:
     """``Shell`` over the task's connection, which serves one thread at a time."""
 
-    def __init__(self, action: ActionModule) -> None:
+    def __init__(self, action: ActionModule, context: contextvars.Context | None = None) -> None:
         self._action = action
         self._lock = threading.Lock()
         # Ansible keeps the current task in context variables, which new threads do not have.
-        self._context = contextvars.copy_context()
+        self._context = context or contextvars.copy_context()
 
     def run(self, argv: Sequence[str]) -> CommandResult:
         bounded = ["timeout", "--kill-after=2", str(COMMAND_SECONDS), *argv]
@@ -144,6 +145,23 @@ def _unreachable(text: str) -> CannotTell:
     """Return the error for a failed connection; no waiting mends a host key that is not the known one."""
     advice = host_key_advice(text)
     return CannotTell(f"the host is unreachable: {advice or text}", final=bool(advice))
+
+
+class _Shells:
+    """The shell of any host, each made when it is first asked for. Templates are resolved one at a time."""
+
+    def __init__(self, action: ActionModule, variables: Variables) -> None:
+        self._action, self._variables = action, variables
+        self._shells: dict[str, _ConnectionShell] = {}
+        self._lock = threading.Lock()
+        self._context = contextvars.copy_context()
+
+    def __call__(self, host: str) -> _ConnectionShell:
+        with self._lock:
+            if host not in self._shells:
+                action = self._context.run(self._action.on_host, host, self._variables)
+                self._shells[host] = _ConnectionShell(action, self._context.copy())
+            return self._shells[host]
 
 
 class _ReadingReporter:

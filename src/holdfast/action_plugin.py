@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from copy import copy
+from typing import Any, ClassVar, Self
 
 from ansible.errors import AnsibleActionFail
+from ansible.executor.task_executor import TaskExecutor
 from ansible.plugins.action import ActionBase
 
 from holdfast.errors import HoldfastError
@@ -75,6 +77,31 @@ class HoldfastAction(ActionBase):
         hostvars = variables.raw["hostvars"]
         raw = {**hostvars.raw_get(host), "hostvars": hostvars}
         return Variables(raw, self._templar.copy_with_new_env(available_variables=raw).template)
+
+    def on_host(self, host: str, variables: Variables) -> Self:
+        """Return this action with a connection to another host, as for a task that is delegated to it.
+
+        The host need not be in the play or in its ``--limit``. The connection is Ansible's own, made as its
+        task executor makes it: no public interface makes one.
+        """
+        hostvars = variables.raw["hostvars"]
+        raw = {**hostvars.raw_get(host), "hostvars": hostvars}
+        templar = self._templar.copy_with_new_env(available_variables=raw)
+        task = self._task.copy()
+        executor = TaskExecutor(
+            None, task, raw, self._play_context, self._loader, self._shared_loader_obj, None, None
+        )
+        context = self._play_context.set_task_and_variable_override(task, raw, templar)
+        context.post_validate(templar)
+        context.remote_addr = templar.template(raw.get("ansible_host", host))
+        executor._play_context = context  # noqa: SLF001 - see above
+        kind = templar.template(raw.get("ansible_connection", task.connection))
+        connection = executor._get_connection(raw, templar, kind)  # noqa: SLF001
+        executor._connection = connection  # noqa: SLF001
+        executor._set_connection_options(raw, templar)  # noqa: SLF001
+        other = copy(self)
+        other._task, other._play_context, other._connection = task, context, connection  # noqa: SLF001
+        return other
 
     def show(self, line: str) -> None:
         """Print a line at once: Ansible shows no message of a task that succeeds."""

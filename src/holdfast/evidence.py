@@ -21,6 +21,8 @@ ABSENT: Final = "absent"  # object: service that people took out before, to the 
 
 # Evidence of the claims about a systemd unit; roles/holdfast_run journals it with host_done.
 INVOCATION_ID: Final = "invocation_id"  # str: the id of the unit's present start
+# What roles/systemd_unit and roles/nova ask of systemd.stays_up after a restart, from systemd.active before it.
+OUTLIVE: Final = "outlive"  # float: seconds that the next start must last; 0 where systemd restarted nothing lately
 
 # Reason codes. roles/nova shows the message of a verdict with this one, even where it is a PASS.
 STOP_TIMEOUT_TOO_SHORT: Final = "stop_timeout_too_short"

@@ -61,6 +61,7 @@ SAMPLES: Mapping[str, tuple[Any, Mapping[str, object]]] = {
         {"queues": {"orders": 1}},
     ),
     "nova.services_up": (ServiceList([], []), {}),
+    "systemd.active": (UNIT, {"unit": "cron"}),
     "systemd.stays_up": (UNIT, {"unit": "cron"}),
     "nova.stop_timeout_covers": (StopTimeout("ctl1", "nova-api", 15), {"unit": "nova-api"}),
 }

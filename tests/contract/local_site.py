@@ -24,8 +24,10 @@ read -r starts < "$here/starts" || starts=1
 state=active; [ ! -e "$here/down" ] || state=failed
 case $1 in
   show)
-    printf 'Id=%s.service\\nActiveState=%s\\nSubState=%s\\n' {unit} $state $state
-    printf 'LoadState=loaded\\nType=simple\\nResult=\\nInvocationID=%s\\nNRestarts=0\\nJob=\\n' "{host}-$starts" ;;
+    printf 'Id=%s.service\\nActiveState=%s\\nSubState=%s\\n' "${{last%.service}}" $state $state
+    printf 'LoadState=loaded\\nType=simple\\nResult=\\nInvocationID=%s\\nJob=\\n' "{host}-$starts"
+    [ ! -e "$here/flaps" ] || TZ=UTC date '+ActiveEnterTimestamp=%a %Y-%m-%d %H:%M:%S UTC'
+    [ ! -e "$here/flaps" ] && echo NRestarts=0 || echo NRestarts=5 ;;
   restart)
     echo restart >> {place}/record
     starts=$((starts + 1)); echo "$starts" > "$here/starts"
@@ -34,8 +36,21 @@ case $1 in
 esac
 """
 
+# `busctl … get-property …`: no unit is killed before a minute and a half.
+BUSCTL = """\
+#!/bin/sh
+echo '{{"type":"t","data":90000000}}'
+"""
+
+# What the host says it is.
+UNAME = """\
+#!/bin/sh
+cat {place}/hostname
+"""
+
 PYTHON = """\
 #!/bin/sh
+touch {place}/called
 PATH={place}:$PATH HOLDFAST_HOST_DIRECTORY={place}/run exec {python} "$@"
 """
 
@@ -43,6 +58,15 @@ SHELL = """\
 #!/bin/sh
 PATH={place}:$PATH exec /bin/sh "$@"
 """
+
+
+PROGRAMS = (
+    ("systemctl", SYSTEMCTL),
+    ("busctl", BUSCTL),
+    ("uname", UNAME),
+    ("python", PYTHON),
+    ("sh", SHELL),
+)
 
 
 @dataclass(frozen=True)
@@ -68,9 +92,9 @@ class LocalSite:
         self._write(dict.fromkeys(unreachable, _NOWHERE))
 
     def make_unreachable_in_mid_turn(self, host: str) -> None:
-        """Make the host unreachable after the first call of its systemctl."""
-        called = self.place(host) / UNIT
-        connection = f"{{{{ 'ssh' if '{called}' is directory else 'local' }}}}"
+        """Make the host unreachable after its first module, which reads the unit for the intent."""
+        called = self.place(host) / "called"
+        connection = f"{{{{ 'ssh' if '{called}' is file else 'local' }}}}"
         self._write({host: self._variables(host) | _NOWHERE | {"ansible_connection": connection}})
 
     def _write(self, others: dict[str, dict[str, object]]) -> None:
@@ -110,6 +134,15 @@ class LocalSite:
         (self.place(host) / UNIT).mkdir(exist_ok=True)
         (self.place(host) / UNIT / "down").touch()
 
+    def flap(self, host: str) -> None:
+        """Let systemd have restarted the unit five times, just now for the last time."""
+        (self.place(host) / UNIT).mkdir(exist_ok=True)
+        (self.place(host) / UNIT / "flaps").touch()
+
+    def call_itself(self, host: str, name: str) -> None:
+        """Let the host say that this is its hostname."""
+        (self.place(host) / "hostname").write_text(f"{name}\n")
+
     def repair(self, host: str) -> None:
         """Undo the faults, and start a unit that is down."""
         for name in ("broken", "slow"):
@@ -123,7 +156,8 @@ class LocalSite:
     def _make_host(self, host: str) -> None:
         place = self.place(host)
         place.mkdir(parents=True)
-        for name, text in (("systemctl", SYSTEMCTL), ("python", PYTHON), ("sh", SHELL)):
+        self.call_itself(host, host)
+        for name, text in PROGRAMS:
             program = place / name
             program.write_text(
                 text.format(host=host, place=place, unit=UNIT, python=sys.executable)

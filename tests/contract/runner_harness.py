@@ -27,7 +27,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 class RunnerHarness(Protocol):
-    """A runner, a journal, and three hosts a, b and c, of which c is unreachable."""
+    """A runner, a journal, and three hosts a, b and c."""
 
     store: Store
     runner: PlayRunner
@@ -39,13 +39,13 @@ class RunnerHarness(Protocol):
     def break_restart(self, host: str) -> None: ...
     def stop_unit(self, host: str) -> None: ...
     def make_slow(self, host: str) -> None: ...
+    def make_unreachable(self, host: str) -> None: ...
 
 
 class FakeRunnerHarness:
     def __init__(self, path: Path) -> None:
         self.store = open_store(Settings("sqlite://", path))
         self.fleet = FakeFleet.of(["a", "b", "c"])
-        self.fleet.hosts["c"].reachable = False
         self.runner: PlayRunner = FakeRunner(self.fleet, self.store)
         self.inventory = str(path)
 
@@ -53,7 +53,7 @@ class FakeRunnerHarness:
         return self.fleet.clock()
 
     def restarts(self, host: str) -> int:
-        return self.fleet.restarts().get((host, UNIT), 0)
+        return sum(times for (name, _), times in self.fleet.restarts().items() if name == host)
 
     def invocation_id(self, host: str) -> str:
         return self.fleet.hosts[host].invocation_id(UNIT)
@@ -67,12 +67,15 @@ class FakeRunnerHarness:
     def make_slow(self, host: str) -> None:
         """Do nothing: every task takes a second of the fake clock, which is slow enough."""
 
+    def make_unreachable(self, host: str) -> None:
+        self.fleet.hosts[host].reachable = False
+
 
 class AnsibleRunnerHarness:
     def __init__(self, path: Path, state: str = "state") -> None:
         settings = Settings(f"sqlite:///{path / state / 'state.db'}", path / state)
         self.store = open_store(settings)
-        self.site = LocalSite.make(path / "site", "a", "b", "c", unreachable=("c",))
+        self.site = LocalSite.make(path / "site", "a", "b", "c")
         self.state_dir = settings.state_dir
         self.inventory = str(self.site.path)
         self.runner: PlayRunner = AnsibleRunner(
@@ -101,18 +104,21 @@ class AnsibleRunnerHarness:
     def make_slow(self, host: str) -> None:
         self.site.make_slow(host)
 
+    def make_unreachable(self, host: str) -> None:
+        self.site.make_unreachable(host)
+
 
 class PlayStarter:
     """Starts plays as the engine does, and reads what they journaled."""
 
-    def __init__(self, harness: RunnerHarness) -> None:
+    def __init__(self, harness: RunnerHarness, service: str = UNIT) -> None:
         self.harness = harness
         # Unique, since a runner ends every process that carries its run's name.
         self.run = f"contract-{uuid4().hex}"
         self.started = 0
         harness.store.append(self.run, opened(harness.now()))
         holder = Holder(self.run, "ada", "a test", "ctl", "boot", 1, 1)
-        scopes = {"contract/toy": LeaseMode.EXCLUSIVE}
+        scopes = {f"contract/{service}": LeaseMode.EXCLUSIVE}
         self.grant = harness.store.take(holder, scopes, timedelta(hours=1))
         self.progress: list[Progress] = []
 

@@ -149,6 +149,47 @@ def test_a_layer_of_nova_has_the_policy_and_the_batch_of_its_own_playbook(tmp_pa
     assert journaled(tmp_path / "state") == []
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("stop_unit", "toy.service on c is failed"),
+        ("flap", "systemd has restarted it 5 times since somebody last started it"),
+        ("make_unreachable", "c: the host is unreachable"),
+    ],
+)
+def test_hosts_outside_of_the_limit_are_looked_at(tmp_path: Path, fault: str, said: str) -> None:
+    site = LocalSite.make(tmp_path / "site", "a", "b", "c")
+    getattr(site, fault)("c")
+
+    answer = roll(site, tmp_path / "state", 1, "a", given={"holdfast_gate_deadline_seconds": 0})
+
+    assert answer.returncode == 2
+    assert said in words(answer)
+    assert [site.restarts(host) for host in site.hosts] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ({"b": "a"}, "a and b are one machine"),
+        ({"a": "b", "b": "a"}, "the machine at the address of a says that it is b"),
+    ],
+)
+def test_a_host_that_is_another_is_not_touched(
+    tmp_path: Path, names: Mapping[str, str], said: str
+) -> None:
+    """Two names of one machine, or two addresses exchanged: the acts would reach another host than the one proved."""
+    site = LocalSite.make(tmp_path / "site", "a", "b", "c")
+    for host, name in names.items():
+        site.call_itself(host, name)
+
+    answer = roll(site, tmp_path / "state", 1)
+
+    assert answer.returncode == 2
+    assert said in words(answer)
+    assert [site.restarts(host) for host in site.hosts] == [0, 0, 0]
+
+
 def test_a_run_in_which_a_host_became_unreachable_is_not_finished(tmp_path: Path) -> None:
     """Ansible continues with the other hosts of a batch when one is unreachable."""
     site = LocalSite.make(tmp_path / "site", "first", "a", "b")

@@ -234,6 +234,19 @@ def test_a_host_done_earlier_that_dies_holds_before_the_next(harness: DriverHarn
     assert harness.restarts() == [1, 1, 1]
 
 
+def test_a_host_not_touched_yet_that_dies_holds_before_the_next(harness: DriverHarness) -> None:
+    driver = harness.start()
+    harness.until(lambda: harness.intended("a"))
+    harness.site.stop_unit("c")
+
+    assert code_of(driver) == 4
+    assert harness.restarts() == [1, 0, 0]
+    held = harness.state.held
+    assert held is not None
+    assert held.claim == "systemd.active_everywhere"
+    assert "toy.service on c is failed" in held.evidence
+
+
 def test_a_second_operator_is_refused_with_the_holder_of_the_lease(harness: DriverHarness) -> None:
     harness.site.make_slow("a")
     first = harness.start()

@@ -66,6 +66,8 @@ def test_a_restart_that_does_not_come_back_fails_its_host(plays: PlayStarter) ->
 
 
 def test_an_unreachable_host_is_a_failure(plays: PlayStarter) -> None:
+    plays.harness.make_unreachable("c")
+
     result = plays.roll("c")
 
     # A gate that cannot reach its host fails there as UNKNOWN; any other task is unreachable.
@@ -96,6 +98,29 @@ def test_a_good_sweep_lets_the_batch_go_on(plays: PlayStarter) -> None:
 
     assert (result.status, result.hosts) == ("ok", {"a": "ok", "b": "ok"})
     assert [plays.harness.restarts(host) for host in ("a", "b")] == [0, 1]
+
+
+@pytest.mark.parametrize("fault", ["stop_unit", "make_unreachable"])
+def test_nothing_is_touched_while_a_host_that_is_not_in_hand_is_out(
+    plays: PlayStarter, fault: str
+) -> None:
+    """Whether it was done earlier or not touched at all: it would be the first of two that are out."""
+    getattr(plays.harness, fault)("c")
+
+    result = plays.roll("a")
+
+    assert (result.status, result.hosts) == ("failed", {"a": "failed"})
+    assert "c" in result.messages["a"]
+    assert not plays.events(ActIntended)
+    assert plays.harness.restarts("a") == 0
+
+
+def test_a_batch_of_all_hosts_is_not_restarted(plays: PlayStarter) -> None:
+    result = plays.roll("a", "b", "c")
+
+    assert result.status == "failed"
+    assert not plays.events(ActIntended)
+    assert [plays.harness.restarts(host) for host in "abc"] == [0, 0, 0]
 
 
 def test_without_the_lease_nothing_is_restarted(plays: PlayStarter) -> None:
@@ -171,6 +196,8 @@ def test_observing_journals_what_runs(plays: PlayStarter) -> None:
 
 
 def test_observing_an_unreachable_host_journals_nothing(plays: PlayStarter) -> None:
+    plays.harness.make_unreachable("c")
+
     result = plays.play("observe.yml", ["c"], holdfast_observe={"c": [UNIT]})
 
     assert (result.status, result.hosts) == ("failed", {"c": "unreachable"})

@@ -140,6 +140,7 @@ class FakeFleet:
     restart_fails: set[str] = field(default_factory=set)
     drain_fails: set[str] = field(default_factory=set)
     answer_unknown: set[str] = field(default_factory=set)
+    never_idle: set[str] = field(default_factory=set)
     _phases_begun: dict[tuple[str, Phase], int] = field(default_factory=dict)
 
     @classmethod

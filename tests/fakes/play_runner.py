@@ -69,6 +69,16 @@ class FakeRunner:
         return []
 
 
+_WORK_MOVES = (Phase.DRAIN, Phase.UNDRAIN)
+_UNITS = {
+    "nova_conductor": "nova-conductor",
+    "nova_scheduler": "nova-scheduler",
+    "nova_api": "nova-api",
+    "nova_metadata": "nova-api-metadata",
+    "nova_compute": "nova-compute",
+}
+
+
 class _FakePlay:
     """One play while it runs."""
 
@@ -179,8 +189,9 @@ class _FakePlay:
         self._fleet.begin_phase(host, phase)
         self._task(host, phase.value)
         if phase is Phase.PREFLIGHT:
-            others = [name for name in self._fleet.hosts if name not in self._batch]
-            self._judge(host, phase, [self._verdict("fake.others_serve", others)])
+            self._preflight(host)
+        elif phase in _WORK_MOVES and not self._drains:
+            return
         elif phase is Phase.DRAIN:
             self._drain(host)
         elif phase is Phase.RESTART:
@@ -191,13 +202,22 @@ class _FakePlay:
         elif not (self._fleet.brokers and Phase.VERIFY.value in self._variables["holdfast_phases"]):
             self._undrain(host)
 
+    def _preflight(self, host: str) -> None:
+        others = [name for name in self._fleet.hosts if name not in self._batch]
+        if not others and len(self._fleet.hosts) > 1:
+            raise _Failed("the batch is the whole group")
+        if silent := [name for name in others if not self._fleet.hosts[name].reachable]:
+            raise _Failed(f"no answer from {', '.join(silent)}")
+        self._judge(host, Phase.PREFLIGHT, [self._verdict("fake.others_serve", others)])
+
     def _drain(self, host: str) -> None:
         self._intend(host, Act.DRAIN, undo=f"fake undrain {host}")
-        changed = not self._fleet.hosts[host].drained_by and host not in self._fleet.drain_fails
-        if changed:
+        if not self._fleet.hosts[host].drained_by and host not in self._fleet.drain_fails:
             self._fleet.hosts[host].drained_by = self._play.run
             self._fleet.record(host, "drain", self._play.run, self._unit)
-        self._finish(host, Act.DRAIN, changed=changed)
+        self._finish(host, Act.DRAIN, changed=self._fleet.hosts[host].drained_by == self._play.run)
+        if host in self._fleet.never_idle:
+            raise _Failed(f"{host} has 1 in flight")
         if host in self._fleet.drain_fails:
             self._undrain(host)
             raise _Failed(f"`fake drain {host}` ended with status 1; {host} is not drained")
@@ -333,7 +353,14 @@ class _FakePlay:
     def _unit(self) -> str:
         """The unit that is named; otherwise each playbook restarts a unit of its own name."""
         named = self._variables.get("systemd_unit_name", "")
-        return str(named) or self._play.playbook.removesuffix("_restart.yml")
+        of_playbook = self._play.playbook.removesuffix("_restart.yml")
+        return str(named) or _UNITS.get(of_playbook, of_playbook)
+
+    @property
+    def _drains(self) -> bool:
+        """Whether the playbook has the phases drain and undrain; of nova's only that of the computes has."""
+        playbook = self._play.playbook
+        return playbook == "nova_compute_restart.yml" or not playbook.startswith(("nova_", "unit_"))
 
     @property
     def _batch(self) -> list[str]:

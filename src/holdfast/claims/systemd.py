@@ -6,7 +6,9 @@ from pydantic import Field
 
 from holdfast.claims.base import Claim, Parameters
 from holdfast.judges import systemd
-from holdfast.probes.systemd import probe_unit
+from holdfast.probes.systemd import probe_group, probe_unit
+
+CALM_SECONDS = 120
 
 
 class UnitParameters(Parameters):
@@ -15,10 +17,30 @@ class UnitParameters(Parameters):
     unit: str = Field(min_length=1)
 
 
-class StaysUpParameters(UnitParameters):
-    """``invocation_id``: the start that must still be running; by default the first one seen."""
+class CalmParameters(UnitParameters):
+    """``calm_seconds``: how long a start by systemd itself must have lasted to count."""
+
+    calm_seconds: float = Field(CALM_SECONDS, ge=0)
+
+
+class StaysUpParameters(CalmParameters):
+    """``invocation_id``: the start that must still be running; by default the first one seen.
+
+    ``outlive_seconds``: the interval after which the unit was seen to fail before; 0 if it was not.
+    """
 
     invocation_id: str = ""
+    outlive_seconds: float = Field(0, ge=0)
+
+
+class HostsParameters(UnitParameters):
+    """``hosts``: their names in the inventory; they need not be in the play."""
+
+    hosts: tuple[str, ...] = Field(min_length=1)
+
+
+class CalmHostsParameters(HostsParameters, CalmParameters):
+    """Both."""
 
 
 class UnchangedParameters(UnitParameters):
@@ -30,7 +52,7 @@ class UnchangedParameters(UnitParameters):
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         name="systemd.active",
-        parameters=UnitParameters,
+        parameters=CalmParameters,
         probe=probe_unit,
         judge=systemd.is_active,
         final=(systemd.NO_SUCH_UNIT,),
@@ -42,6 +64,19 @@ CLAIMS: tuple[Claim, ...] = (
         judge=systemd.stays_up,
         judges_history=True,
         final=(systemd.NO_SUCH_UNIT, systemd.RESTARTED, systemd.DIED),
+    ),
+    Claim(
+        name="systemd.active_everywhere",
+        parameters=CalmHostsParameters,
+        probe=probe_group,
+        judge=systemd.active_everywhere,
+    ),
+    Claim(
+        name="systemd.machines_distinct",
+        parameters=HostsParameters,
+        probe=probe_group,
+        judge=systemd.machines_distinct,
+        final=(systemd.ONE_MACHINE, systemd.ANOTHER_HOST),
     ),
     Claim(
         name="systemd.unchanged_since",

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from holdfast.evidence import HEALTHY, INVOCATION_ID
-from holdfast.model import Json, Outcome, Verdict
-from holdfast.observations.systemd import UnitState
+from holdfast.evidence import HEALTHY, INVOCATION_ID, OUTLIVE
+from holdfast.judges.base import first_few
+from holdfast.model import Json, Outcome, Unanswered, Verdict
+from holdfast.observations.systemd import GroupState, Machine, UnitState
 
 NO_SUCH_UNIT = "no_such_unit"
 NOT_ACTIVE = "not_active"
 RESTARTED = "restarted_meanwhile"
 CHANGED = "restarted_since"
 DIED = "died"
+JUST_RESTARTED = "just_restarted"
+ONE_MACHINE = "one_machine"
+ANOTHER_HOST = "another_host"
 
 # systemctl(1), "is-active": a unit does its work while it reloads.
 _WORKING = {"active", "reloading", "refreshing"}
@@ -21,17 +25,29 @@ _WORKING = {"active", "reloading", "refreshing"}
 _ENDED = {"inactive", "failed", "deactivating"}
 
 
-def is_active(claim: str, unit: UnitState) -> Verdict:
-    """PASS where the unit is active on this host (a one-shot: ran and ended with success)."""
-    return _judge_state(claim, unit)
+def is_active(claim: str, unit: UnitState, calm_seconds: float) -> Verdict:
+    """PASS where the unit is active on this host, and systemd has not just restarted it (a one-shot: ran to success).
+
+    One that systemd restarts every 20 s is active nearly always. So a start by systemd itself counts only
+    when it has lasted for ``calm_seconds``. One that is not twice as old has its age as ``outlive`` in the
+    evidence: so long the start that follows must last at least.
+    """
+    return _calm(_judge_state(claim, unit), unit, calm_seconds)
 
 
-def stays_up(claim: str, history: Sequence[UnitState], invocation_id: str) -> Verdict:
+def stays_up(
+    claim: str,
+    history: Sequence[UnitState],
+    invocation_id: str,
+    calm_seconds: float,
+    outlive_seconds: float,
+) -> Verdict:
     """PASS where the unit is active and is not started again during the gate.
 
     With ``invocation_id``, that start must still run; else the first one seen. The services of
     2015-08-12 came up and failed minutes later; systemd had started them again by the time somebody
-    checked, so "active" alone proved nothing.
+    checked, so "active" alone proved nothing. ``calm_seconds`` as in ``is_active``. The start must have
+    lasted for ``outlive_seconds``: the interval after which the unit was seen to fail before.
     """
     unit = history[-1]
     first = next((each.invocation_id for each in history if each.invocation_id), "")
@@ -41,7 +57,8 @@ def stays_up(claim: str, history: Sequence[UnitState], invocation_id: str) -> Ve
     more = unit.restarts - history[0].restarts
     if more > 0:
         return _restarted(claim, unit, RESTARTED, expected, f"systemd restarted it {more} times")
-    return _judge_start(claim, unit) if expected else _judge_state(claim, unit)
+    verdict = _judge_start(claim, unit) if expected else _judge_state(claim, unit)
+    return _outlived(_calm(verdict, unit, calm_seconds), unit, outlive_seconds)
 
 
 def unchanged_since(claim: str, unit: UnitState, invocation_id: str) -> Verdict:
@@ -49,6 +66,129 @@ def unchanged_since(claim: str, unit: UnitState, invocation_id: str) -> Verdict:
     if unit.invocation_id != invocation_id:
         return _restarted(claim, unit, CHANGED, invocation_id)
     return _judge_start(claim, unit)
+
+
+def active_everywhere(claim: str, group: GroupState, calm_seconds: float) -> Verdict:
+    """PASS where the unit is active on every one of the named hosts, and on none just restarted by systemd.
+
+    Asked before each batch about all hosts of the group: one that died since it was last looked at
+    would be the second that is out.
+    """
+    verdicts = {
+        host: is_active(claim, each[0], calm_seconds)
+        for host, each in group.hosts.items()
+        if not isinstance(each, Unanswered)
+    }
+    silent = _silent(group)
+    bad = [each for each in verdicts.values() if each.outcome is Outcome.FAIL]
+    doubts = [each.message for each in verdicts.values() if each.outcome is Outcome.UNKNOWN]
+    evidence: dict[str, Json] = {"unit": group.unit, "hosts": len(group.hosts)}
+    facts = {host: {HEALTHY: each.passed} for host, each in verdicts.items()}
+    if bad:
+        message = first_few([*(each.message for each in bad), *doubts, *silent])
+        return Verdict(claim, Outcome.FAIL, bad[0].reason, message, evidence, facts)
+    if doubts or silent or not verdicts:
+        message = first_few([*doubts, *silent]) or "no host was named"
+        return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence, facts)
+    message = f"{group.unit} is active on {first_few(list(verdicts), separator=', ')}"
+    return Verdict(claim, Outcome.PASS, "active", message, evidence, facts)
+
+
+def machines_distinct(claim: str, group: GroupState) -> Verdict:
+    """PASS where each of the named hosts is a machine of its own, and none says that it is another of the inventory.
+
+    Else an act meant for one host would reach another: two names of one machine are restarted twice, and
+    with two addresses exchanged the host that was drained is not the one that is restarted.
+    """
+    machines = {
+        host: each[1] for host, each in group.hosts.items() if not isinstance(each, Unanswered)
+    }
+    evidence: dict[str, Json] = {host: machine.hostname for host, machine in machines.items()}
+    if fault := _one_machine(machines):
+        return Verdict(claim, Outcome.FAIL, ONE_MACHINE, fault, evidence)
+    if fault := _another_host(machines, group.names):
+        return Verdict(claim, Outcome.FAIL, ANOTHER_HOST, fault, evidence)
+    mute = [
+        f"{host} says nothing of itself"
+        for host, machine in machines.items()
+        if not machine.boot_id
+    ]
+    if (silent := _silent(group) + mute) or not machines:
+        message = first_few(silent) or "no host was named"
+        return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence)
+    message = f"{len(machines)} hosts of the inventory are as many machines"
+    return Verdict(claim, Outcome.PASS, "distinct", message, evidence)
+
+
+def _one_machine(machines: Mapping[str, Machine]) -> str:
+    """Return which two hosts are one machine, "" where none are."""
+    owners: dict[Machine, str] = {}
+    for host, machine in machines.items():
+        other = owners.setdefault(machine, host)
+        if other != host and machine.boot_id:
+            known_by = f"hostname {machine.hostname}, machine id {machine.machine_id}"
+            return f"{other} and {host} are one machine ({known_by})"
+    return ""
+
+
+def _another_host(machines: Mapping[str, Machine], names: Sequence[str]) -> str:
+    """Return which host says that it is another of the inventory, "" where none does."""
+    for host, machine in machines.items():
+        if named := _other_name(host, machine.hostname, names):
+            says = f"the machine at the address of {host} says that it is {machine.hostname}"
+            return f"{says}, and {named} is another host of the inventory"
+    return ""
+
+
+def _silent(group: GroupState) -> list[str]:
+    return [
+        f"{host}: {each.cause.removeprefix(f'{host}: ')}"
+        for host, each in group.hosts.items()
+        if isinstance(each, Unanswered)
+    ]
+
+
+def _other_name(host: str, hostname: str, names: Sequence[str]) -> str:
+    """Return which other host of the inventory a host says it is, by the part before the first dot; "" if none."""
+
+    def short(name: str) -> str:
+        return name.partition(".")[0].lower()
+
+    if short(hostname) == short(host):
+        return ""
+    return next((name for name in names if short(name) == short(hostname)), "")
+
+
+def _calm(verdict: Verdict, unit: UnitState, seconds: float) -> Verdict:
+    """Return the verdict, as a FAIL where systemd itself started the unit less than so many seconds ago."""
+    if not verdict.passed or not unit.restarts:
+        return verdict
+    times = "once" if unit.restarts == 1 else f"{unit.restarts} times"
+    history = f"systemd has restarted it {times} since somebody last started it"
+    if unit.age is None:
+        message = f"{verdict.message}; {history}, and how long ago is not known"
+        return replace(
+            verdict, outcome=Outcome.UNKNOWN, reason="age_unknown", message=message, hosts={}
+        )
+    message = f"{verdict.message}, started {unit.age:.0f} s ago; {history}"
+    if unit.age >= seconds:
+        outlive = unit.age if unit.age <= 2 * seconds else 0
+        return replace(verdict, message=message, evidence={**verdict.evidence, OUTLIVE: outlive})
+    message += f", so this start must last for {seconds:.0f} s to count"
+    facts = {unit.host: {HEALTHY: False}}
+    return replace(
+        verdict, outcome=Outcome.FAIL, reason=JUST_RESTARTED, message=message, hosts=facts
+    )
+
+
+def _outlived(verdict: Verdict, unit: UnitState, seconds: float) -> Verdict:
+    """Return the verdict, as a FAIL where the start has not lasted for so many seconds."""
+    if not verdict.passed or not seconds or (unit.age is not None and unit.age >= seconds):
+        return verdict
+    age = "an unknown time" if unit.age is None else f"{unit.age:.0f} s"
+    before = f"systemd itself had started it {seconds:.0f} s before this run took the host"
+    message = f"{verdict.message}, for {age}; {before}, so it must last longer"
+    return replace(verdict, outcome=Outcome.FAIL, reason="too_young", message=message)
 
 
 def _judge_start(claim: str, unit: UnitState) -> Verdict:
@@ -101,4 +241,6 @@ def _evidence(unit: UnitState) -> dict[str, Json]:
         "result": unit.result,
         INVOCATION_ID: unit.invocation_id,
         "restarts": unit.restarts,
+        "age": unit.age,
+        OUTLIVE: 0,
     }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from holdfast.model import Unanswered
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +13,8 @@ class UnitState:
     """A unit's state (systemctl(1), "show").
 
     ``invocation_id`` is the id that systemd gives the unit at every start, "" where it never ran.
-    ``restarts`` counts the starts that systemd made on its own.
+    ``restarts`` counts the starts that systemd made on its own since somebody last started the unit.
+    ``age`` is how many seconds ago it became active, by the host's own clock; None where that is not known.
     """
 
     host: str
@@ -22,6 +26,35 @@ class UnitState:
     result: str
     invocation_id: str
     restarts: int
+    age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a host says it is, whatever the inventory calls it.
+
+    ``hostname`` is the kernel's (uname(1)), ``machine_id`` that of machine-id(5), ``boot_id`` the kernel's,
+    ``booted`` the start of its first process in clock ticks, ``namespace`` that of its processes.
+    Machines of one image share some of them, and containers others; one machine under two names shares all.
+    """
+
+    hostname: str
+    machine_id: str
+    boot_id: str
+    booted: str
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """One unit on several hosts: per host its state and the machine, or why there is no answer.
+
+    ``names`` are all hosts of the inventory.
+    """
+
+    unit: str
+    hosts: Mapping[str, tuple[UnitState, Machine] | Unanswered]
+    names: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,18 +58,24 @@ class SiteVariables(BaseModel):
 SiteVariablesT = TypeVar("SiteVariablesT", bound=SiteVariables)
 
 
+def _reach_none(host: str) -> Shell:
+    raise CannotTell(f"{host}: this gate reaches no other host")
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeContext:
     """The inventory as one gate's probes see it; ``host`` is the task's host, by its inventory name.
 
     ``variables`` has, for every host of the claims' groups, the needed variables that are defined
-    there. ``shell`` reaches the task's host alone.
+    there. ``shell`` reaches the task's host alone, ``reach(host)`` returns the shell of any host, whether
+    or not it is in the play; it raises CannotTell where there is none.
     """
 
     host: str
     groups: Mapping[str, Sequence[str]]
     variables: Mapping[str, Mapping[str, Json]]
     shell: Shell
+    reach: Callable[[str], Shell] = _reach_none
 
     def site(self, host: str, model: type[SiteVariablesT]) -> SiteVariablesT:
         """Return the host's variables as a checked model.

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
 
 from holdfast.errors import CannotTell
-from holdfast.observations.systemd import StopTimeout, UnitState
-from holdfast.probes.base import CommandResult, ProbeContext
+from holdfast.observations.systemd import GroupState, Machine, StopTimeout, UnitState
+from holdfast.probes.base import CommandResult, ProbeContext, Shell, ask_all, or_unanswered
 
 # The properties of a unit's state, by the field of UnitState; a unit that is no service lacks some.
 _STATE = {
@@ -20,6 +23,27 @@ _STATE = {
     "result": "Result",
     "invocation_id": "InvocationID",
 }
+_SINCE = "ActiveEnterTimestamp"
+_MACHINE = {
+    "hostname": "Hostname",
+    "machine_id": "MachineId",
+    "boot_id": "BootId",
+    "booted": "Booted",
+    "namespace": "Namespace",
+}
+# $1 are the properties, $2 the unit. systemctl prints a time in the zone of the process that calls it, and
+# its age is told by the same host's clock. The rest is what the host says it is.
+_SCRIPT = r"""
+export TZ=UTC LC_ALL=C
+date '+Now=%a %Y-%m-%d %H:%M:%S UTC'
+echo "Hostname=$(uname -n)"
+echo "MachineId=$(cat /etc/machine-id)"
+echo "BootId=$(cat /proc/sys/kernel/random/boot_id)"
+echo "Booted=$(cut -d ' ' -f 22 /proc/1/stat)"
+echo "Namespace=$(readlink /proc/self/ns/pid)"
+exec systemctl show --property "$1" -- "$2"
+"""
+_TIME = "%Y-%m-%d %H:%M:%S UTC"
 _INFINITE = 2**64 - 1  # microseconds: systemd's value for "never" (USEC_INFINITY)
 _BUSCTL = ("busctl", "--json=short", "get-property", "org.freedesktop.systemd1")
 _STOP_TIMEOUT = ("org.freedesktop.systemd1.Service", "TimeoutStopUSec")
@@ -31,9 +55,41 @@ def probe_unit(context: ProbeContext, unit: str) -> UnitState:
     Raises:
         CannotTell: the host is unreachable, or systemd on it does not answer.
     """
-    shown = _show(context, unit, *_STATE.values(), "NRestarts")
-    state = {field: shown.get(name, "") for field, name in _STATE.items()}
-    return UnitState(host=context.host, **state, restarts=int(shown.get("NRestarts", 0)))
+    return _ask(context.host, context.shell, unit)[0]
+
+
+def probe_group(context: ProbeContext, unit: str, hosts: Sequence[str]) -> GroupState:
+    """Return the unit's state on each of the hosts, and what each says it is; all are asked at the same time.
+
+    A host that does not answer has its cause in the place of an answer.
+    """
+
+    def ask(host: str) -> tuple[UnitState, Machine]:
+        return _ask(host, context.reach(host), unit)
+
+    answers = ask_all({host: host for host in hosts}, partial(or_unanswered, ask))
+    return GroupState(unit, answers, context.groups.get("all", ()))
+
+
+def _ask(host: str, shell: Shell, unit: str) -> tuple[UnitState, Machine]:
+    properties = ",".join([*_STATE.values(), "NRestarts", _SINCE])
+    shown = _shown(host, unit, shell.run(["sh", "-c", _SCRIPT, "sh", properties, unit]))
+    state = UnitState(
+        host=host,
+        **{field: shown.get(name, "") for field, name in _STATE.items()},
+        restarts=int(shown.get("NRestarts", 0)),
+        age=_seconds_between(shown.get(_SINCE, ""), shown.get("Now", "")),
+    )
+    return state, Machine(**{field: shown.get(name, "") for field, name in _MACHINE.items()})
+
+
+def _seconds_between(earlier: str, later: str) -> float | None:
+    """Return the seconds between two times as systemctl prints them in UTC, never below 0; None without both."""
+    try:
+        times = [datetime.strptime(each.partition(" ")[2], _TIME) for each in (earlier, later)]  # noqa: DTZ007  # both in UTC
+    except ValueError:
+        return None
+    return max((times[1] - times[0]).total_seconds(), 0.0)
 
 
 def probe_stop_timeout(context: ProbeContext, unit: str) -> StopTimeout:
@@ -67,10 +123,15 @@ def _show(context: ProbeContext, unit: str, *properties: str) -> dict[str, str]:
     result = context.shell.run(
         ["systemctl", "show", "--property", ",".join(properties), "--", unit]
     )
+    return _shown(context.host, unit, result)
+
+
+def _shown(host: str, unit: str, result: CommandResult) -> dict[str, str]:
+    """Return the properties in the output of ``systemctl show``; raise CannotTell where it has none."""
     shown = dict(line.split("=", 1) for line in result.stdout.splitlines() if "=" in line)
     if result.rc != 0 or "ActiveState" not in shown:
         cause = result.stderr.strip() or f"exit status {result.rc}, no output"
-        raise CannotTell(f"{context.host}: systemd did not report the state of {unit}: {cause}")
+        raise CannotTell(f"{host}: systemd did not report the state of {unit}: {cause}")
     return shown
 
 

@@ -40,7 +40,7 @@ from holdfast.observations.rabbitmq import (
     QuorumState,
     RoundTrip,
 )
-from holdfast.observations.systemd import StopTimeout, UnitState
+from holdfast.observations.systemd import GroupState, Machine, StopTimeout, UnitState
 from holdfast.probes.nova.answers import probe_apis, probe_metadata, probe_peers, probe_rpc
 from holdfast.probes.nova.compute import probe_compute_work
 from holdfast.probes.nova.host import probe_unit_log
@@ -51,7 +51,7 @@ from holdfast.probes.rabbitmq.place import probe_place
 from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
 from holdfast.probes.rabbitmq.quorum import probe_quorum
 from holdfast.probes.rabbitmq.round_trip import probe_round_trips
-from holdfast.probes.systemd import probe_stop_timeout, probe_unit
+from holdfast.probes.systemd import probe_group, probe_stop_timeout, probe_unit
 from tests.unit.claims.whole_site import every_claim, reading, site_that_answers
 
 PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
@@ -104,6 +104,7 @@ UP = ListedService(
 STALE = replace(UP, state="down", updated_at="2023-01-01T00:00:00", id="b")
 COMPUTE = replace(UP, binary="nova-compute")
 UNIT = UnitState("h1", "some.service", "loaded", "active", "running", "simple", "success", "a" * 32, 0)  # fmt: skip
+MACHINE = Machine("h1", "m", "b", "7", "n")
 GOOD_API = ApiReplies(HttpReply(200), HttpReply(200))
 GOOD_METADATA = MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(404))
 LOG = UnitLog("h1", "some.service", "journal", "2026-11-21 00:00:00", 5, {}, "")
@@ -117,6 +118,15 @@ PLACE = NodePlace(
 
 OBSERVATIONS: dict[Callable[..., Json], Observed] = {
     probe_unit: Observed(replace(UNIT, load_state="", active_state="", sub_state=""), UNIT, None),
+    probe_group: Observed(
+        GroupState("some.service", {}, []),
+        GroupState("some.service", {"h1": (UNIT, MACHINE)}, ["h1"]),
+        GroupState(
+            "some.service",
+            {"h1": (UNIT, MACHINE), "h2": (replace(UNIT, active_state="failed"), MACHINE)},
+            ["h1", "h2"],
+        ),
+    ),
     probe_stop_timeout: Observed(None, StopTimeout("h1", "some.service", 90), None),
     probe_cluster: VIEWS,
     probe_clients: VIEWS,

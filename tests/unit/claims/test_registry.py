@@ -106,7 +106,7 @@ def test_an_invalid_entry_is_refused_and_the_closest_name_suggested(
 def test_a_claim_is_found_with_its_parameters() -> None:
     bound = bind_claim({"claim": "systemd.stays_up", "unit": "cron", "invocation_id": "aaa"})
     assert bound.claim is find_claim("systemd.stays_up")
-    assert bound.parameters.model_dump() == {"unit": "cron", "invocation_id": "aaa"}
+    assert bound.parameters.model_dump().items() >= {"unit": "cron", "invocation_id": "aaa"}.items()
 
 
 def test_claims_share_a_question_where_probe_and_its_arguments_are_the_same() -> None:

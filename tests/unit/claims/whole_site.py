@@ -19,6 +19,7 @@ HOSTS = ("h1", "h2")
 # A value for each parameter without a default, by its name: a claim with a new one needs a line here.
 PARAMETERS: dict[str, Json] = {
     "host": "h1",
+    "hosts": ["h1", "h2"],
     "service": "conductor",
     "unit": "some.service",
     "log": "journal",
@@ -89,7 +90,8 @@ def site_that_answers(status: int, body: str, **variables: Json) -> Iterator[Pro
         }
         groups = dict.fromkeys(_groups(), HOSTS)
         shell = PrintingShell(0 if status == 200 else 69, body)
-        yield ProbeContext("h1", groups, dict.fromkeys(HOSTS, of_host), shell)
+        variables_of = dict.fromkeys(HOSTS, of_host)
+        yield ProbeContext("h1", groups, variables_of, shell, reach=lambda _: shell)
 
 
 def _groups() -> set[str]:

@@ -8,8 +8,8 @@ import pytest
 
 from holdfast.claims.systemd import CLAIMS
 from holdfast.judges import systemd
-from holdfast.model import Outcome, Verdict
-from holdfast.observations.systemd import UnitState
+from holdfast.model import Outcome, Unanswered, Verdict
+from holdfast.observations.systemd import GroupState, Machine, UnitState
 from tests.unit.judges.verdicts import outcome_and_reason
 
 UP = UnitState(
@@ -22,6 +22,7 @@ UP = UnitState(
     result="success",
     invocation_id="aaa",
     restarts=0,
+    age=4000.0,
 )
 STARTING = replace(UP, active_state="activating", sub_state="auto-restart", result="exit-code")
 FAILED = replace(UP, active_state="failed", sub_state="failed", result="exit-code")
@@ -46,11 +47,11 @@ AGAIN = replace(UP, invocation_id="bbb")
     ],
 )
 def test_active(unit: UnitState, outcome: Outcome, reason: str) -> None:
-    assert outcome_and_reason(systemd.is_active("c", unit)) == (outcome, reason)
+    assert outcome_and_reason(systemd.is_active("c", unit, 120)) == (outcome, reason)
 
 
 def test_a_verdict_names_host_unit_and_state() -> None:
-    verdict = systemd.is_active("systemd.active", FAILED)
+    verdict = systemd.is_active("systemd.active", FAILED, 120)
     assert verdict == Verdict(
         claim="systemd.active",
         outcome=Outcome.FAIL,
@@ -63,6 +64,8 @@ def test_a_verdict_names_host_unit_and_state() -> None:
             "result": "exit-code",
             "invocation_id": "aaa",
             "restarts": 0,
+            "age": 4000.0,
+            "outlive": 0,
         },
         hosts={"ctl1": {"healthy": False}},
     )
@@ -89,12 +92,12 @@ def test_a_verdict_names_host_unit_and_state() -> None:
     ],
 )
 def test_stays_up(history: list[UnitState], outcome: Outcome, reason: str) -> None:
-    assert outcome_and_reason(systemd.stays_up("c", history, "")) == (outcome, reason)
+    assert outcome_and_reason(systemd.stays_up("c", history, "", 120, 0)) == (outcome, reason)
 
 
 def test_stays_up_as_the_start_that_the_restart_made() -> None:
-    assert systemd.stays_up("c", [UP], "aaa").passed
-    verdict = systemd.stays_up("c", [AGAIN], "aaa")
+    assert systemd.stays_up("c", [UP], "aaa", 120, 0).passed
+    verdict = systemd.stays_up("c", [AGAIN], "aaa", 120, 0)
     assert outcome_and_reason(verdict) == (Outcome.FAIL, systemd.RESTARTED)
     assert "expected aaa" in verdict.message
     assert verdict.evidence["expected_invocation_id"] == "aaa"
@@ -115,11 +118,161 @@ def test_unchanged_since(unit: UnitState, outcome: Outcome, reason: str) -> None
     assert outcome_and_reason(systemd.unchanged_since("c", unit, "aaa")) == (outcome, reason)
 
 
+FLAPPING = replace(UP, restarts=5, age=7.0)
+
+
+@pytest.mark.parametrize(
+    ("unit", "outcome", "reason"),
+    [
+        (FLAPPING, Outcome.FAIL, "just_restarted"),
+        (replace(FLAPPING, restarts=1, age=119.0), Outcome.FAIL, "just_restarted"),
+        (replace(FLAPPING, age=120.0), Outcome.PASS, "active"),
+        (replace(FLAPPING, age=None), Outcome.UNKNOWN, "age_unknown"),
+        # Somebody's own restart is no fault, however young.
+        (replace(UP, age=0.0), Outcome.PASS, "active"),
+        (replace(STARTING, restarts=5), Outcome.FAIL, "not_active"),
+    ],
+)
+def test_a_start_that_systemd_made_itself_counts_when_it_has_lasted(
+    unit: UnitState, outcome: Outcome, reason: str
+) -> None:
+    """A unit that systemd restarts every 20 s is active nearly always."""
+    for verdict in (
+        systemd.is_active("c", unit, 120),
+        systemd.stays_up("c", [unit], "", 120, 0),
+        systemd.stays_up("c", [unit], "aaa", 120, 0),
+        systemd.active_everywhere("c", group(ctl1=unit), 120),
+    ):
+        assert outcome_and_reason(verdict)[0] == outcome
+    assert systemd.is_active("c", unit, 120).reason == reason
+
+
+def test_it_says_how_long_it_has_run_and_how_often_it_was_restarted() -> None:
+    said = systemd.is_active("c", FLAPPING, 120)
+    assert said.message == (
+        "cron.service on ctl1 is active (running), started 7 s ago; systemd has restarted it 5 times "
+        "since somebody last started it, so this start must last for 120 s to count"
+    )
+    assert said.hosts == {"ctl1": {"healthy": False}}
+
+
+@pytest.mark.parametrize(
+    ("restarts", "age", "outlive"),
+    [(5, 120.0, 120.0), (5, 239.0, 239.0), (5, 241.0, 0), (0, 150.0, 0), (5, 7.0, 0)],
+)
+def test_a_start_must_outlive_the_interval_seen_before_it(
+    restarts: int, age: float, outlive: float
+) -> None:
+    before = systemd.is_active("c", replace(UP, restarts=restarts, age=age), 120)
+    assert before.evidence["outlive"] == outlive
+
+
+@pytest.mark.parametrize(("age", "passes"), [(149.0, False), (150.0, True), (None, False)])
+def test_a_unit_stays_up_when_it_has_lasted_longer_than_before(
+    age: float | None, passes: bool
+) -> None:
+    verdict = systemd.stays_up("c", [replace(AGAIN, age=age)], "bbb", 120, 150)
+    assert verdict.passed is passes
+    assert (
+        passes or "150 s before this run took the host, so it must last longer" in verdict.message
+    )
+
+
+def machine(hostname: str, **other: str) -> Machine:
+    same = {"machine_id": "m", "boot_id": "b", "booted": "7", "namespace": "n"}
+    return Machine(hostname=hostname, **(same | other))
+
+
+def group(*silent: str, **states: UnitState) -> GroupState:
+    hosts: dict[str, tuple[UnitState, Machine] | Unanswered] = {
+        host: (replace(unit, host=host), machine(host)) for host, unit in states.items()
+    }
+    hosts |= {host: Unanswered(f"{host}: unreachable") for host in silent}
+    return GroupState("cron", hosts, list(hosts))
+
+
+@pytest.mark.parametrize(
+    ("asked", "outcome", "said"),
+    [
+        (group(ctl1=UP, ctl2=UP), Outcome.PASS, "cron is active on ctl1, ctl2"),
+        (group(ctl1=UP, ctl2=FAILED), Outcome.FAIL, "cron.service on ctl2 is failed"),
+        (group("ctl2", ctl1=UP), Outcome.UNKNOWN, "ctl2: unreachable"),
+        (group("ctl1", "ctl2"), Outcome.UNKNOWN, "ctl1: unreachable; ctl2: unreachable"),
+        (group("ctl3", ctl1=UP, ctl2=FAILED), Outcome.FAIL, "ctl3: unreachable"),
+        (group(), Outcome.UNKNOWN, "no host was named"),
+    ],
+)
+def test_active_everywhere(asked: GroupState, outcome: Outcome, said: str) -> None:
+    verdict = systemd.active_everywhere("c", asked, 120)
+    assert verdict.outcome is outcome
+    assert said in verdict.message
+
+
+def machines(*silent: str, **hostnames: Machine | str) -> GroupState:
+    hosts: dict[str, tuple[UnitState, Machine] | Unanswered] = {
+        host: (UP, machine(each) if isinstance(each, str) else each)
+        for host, each in hostnames.items()
+    }
+    hosts |= {host: Unanswered("unreachable") for host in silent}
+    return GroupState("cron", hosts, ["db1", *hosts])
+
+
+@pytest.mark.parametrize(
+    ("asked", "outcome", "reason", "said"),
+    [
+        (machines(a="a", b="b"), Outcome.PASS, "distinct", "2 hosts"),
+        (machines(a="vm7", b="vm8"), Outcome.PASS, "distinct", ""),
+        (machines(a="vm7", b="vm7"), Outcome.FAIL, "one_machine", "a and b are one machine"),
+        # Made from one image.
+        (
+            machines(a=machine("x", boot_id="1"), b=machine("x", boot_id="2")),
+            Outcome.PASS,
+            "distinct",
+            "",
+        ),
+        # Containers of one kernel.
+        (
+            machines(a=machine("x", namespace="1"), b=machine("x", namespace="2")),
+            Outcome.PASS,
+            "distinct",
+            "",
+        ),
+        (
+            machines(a="b", b="a"),
+            Outcome.FAIL,
+            "another_host",
+            "at the address of a says that it is b",
+        ),
+        (
+            machines(a="DB1.example"),
+            Outcome.FAIL,
+            "another_host",
+            "db1 is another host of the inventory",
+        ),
+        (machines("b", a="a"), Outcome.UNKNOWN, "unanswered", "b: unreachable"),
+        (machines("c", a="x", b="x"), Outcome.FAIL, "one_machine", ""),
+        (
+            machines(a=machine("", boot_id="")),
+            Outcome.UNKNOWN,
+            "unanswered",
+            "a says nothing of itself",
+        ),
+        (machines(), Outcome.UNKNOWN, "unanswered", "no host was named"),
+    ],
+)
+def test_machines_distinct(asked: GroupState, outcome: Outcome, reason: str, said: str) -> None:
+    verdict = systemd.machines_distinct("c", asked)
+    assert outcome_and_reason(verdict) == (outcome, reason)
+    assert said in verdict.message
+
+
 def test_a_fault_that_waiting_cannot_change_ends_the_gate() -> None:
     """A start that has ended does not come back, so a gate does not wait for it."""
     final = {
         "systemd.active": {"no_such_unit"},
         "systemd.stays_up": {"no_such_unit", "restarted_meanwhile", "died"},
+        "systemd.active_everywhere": set(),
+        "systemd.machines_distinct": {"one_machine", "another_host"},
         "systemd.unchanged_since": {"no_such_unit", "restarted_since", "died"},
     }
     assert {claim.name: set(claim.final) for claim in CLAIMS} == final

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
 from holdfast.errors import CannotTell
+from holdfast.model import Unanswered
 from holdfast.observations.systemd import StopTimeout, UnitState
-from holdfast.probes.base import CommandResult, ProbeContext
-from holdfast.probes.systemd import bus_label, probe_stop_timeout, probe_unit
-from tests.unit.probes.shells import ScriptedShell
+from holdfast.probes.base import CommandResult, ProbeContext, Shell
+from holdfast.probes.systemd import bus_label, probe_group, probe_stop_timeout, probe_unit
+from tests.unit.probes.shells import NoShell, ScriptedShell, UnreachableShell
 
-SHOWN = """Type=simple
+SHOWN = """Now=Thu 2026-11-26 12:14:28 UTC
+Hostname=ctl1
+MachineId=3d1219c7
+BootId=77aa
+Booted=12
+Namespace=pid:[4026531836]
+ActiveEnterTimestamp=Thu 2026-11-26 12:14:08 UTC
+Type=simple
 NRestarts=2
 Result=success
 Id=cron.service
@@ -37,8 +50,74 @@ def test_the_state_of_a_unit_is_what_systemctl_prints() -> None:
         result="success",
         invocation_id="1f0cf2fa4ca6439cbbbd4d5d4bf0a9ba",
         restarts=2,
+        age=20.0,
     )
-    assert shell.commands[0][-2:] == ["--", "cron"]
+    assert shell.commands[0][-1] == "cron"
+
+
+@pytest.mark.parametrize(
+    ("since", "age"),
+    [
+        ("Thu 2026-11-26 12:14:28 UTC", 0.0),
+        ("Thu 2026-11-26 12:14:30 UTC", 0.0),  # the clock was set back: as young as can be
+        ("Tue 2026-11-24 12:14:28 UTC", 172800.0),
+        ("", None),
+        ("n/a", None),
+        ("Thu 2026-11-26 13:14:08 CET", None),
+    ],
+)
+def test_the_age_of_a_start_is_by_the_hosts_own_clock(since: str, age: float | None) -> None:
+    shown = SHOWN.replace("Thu 2026-11-26 12:14:08 UTC", since)
+    assert probe_unit(context(ScriptedShell(CommandResult(0, shown, ""))), "cron").age == age
+
+
+def test_a_real_host_says_when_a_unit_started_and_what_it_is(tmp_path: Path) -> None:
+    """Run by a real shell, with a systemctl that prints a time in the zone that it is given."""
+    program = tmp_path / "systemctl"
+    program.write_text(
+        "#!/bin/sh\n[ $1.$2.$4.$5 = show.--property.--.cron ] || exit 9\n"
+        "date --date '-90 seconds' '+ActiveEnterTimestamp=%a %Y-%m-%d %H:%M:%S %Z'\n"
+        "echo ActiveState=active; echo NRestarts=3\n"
+    )
+    program.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+
+    class RealShell:
+        def run(self, argv: Sequence[str]) -> CommandResult:
+            done = subprocess.run(
+                argv,
+                capture_output=True,
+                text=True,
+                check=False,
+                env={"PATH": path, "TZ": "America/New_York", "LC_ALL": "de_DE.UTF-8"},
+            )
+            return CommandResult(done.returncode, done.stdout, done.stderr)
+
+    both = probe_group(
+        ProbeContext("ctl1", {"all": ["ctl1", "ctl2"]}, {}, NoShell(), reach=lambda _: RealShell()),
+        "cron",
+        ["ctl1", "ctl2"],
+    )
+    answers = [each for each in both.hosts.values() if not isinstance(each, Unanswered)]
+    assert [(unit.host, unit.restarts) for unit, _ in answers] == [("ctl1", 3), ("ctl2", 3)]
+    assert all(unit.age is not None and 89 <= unit.age <= 95 for unit, _ in answers)
+    assert answers[0][1] == answers[1][1]
+    assert (answers[0][1].hostname, answers[0][1].boot_id) == (
+        os.uname().nodename,
+        Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+    )
+    assert both.names == ["ctl1", "ctl2"]
+
+
+def test_a_host_that_does_not_answer_is_not_left_out() -> None:
+    shells: dict[str, Shell] = {
+        "ctl1": ScriptedShell(CommandResult(0, SHOWN, "")),
+        "ctl2": UnreachableShell(),
+    }
+    asked = ProbeContext("ctl1", {}, {}, NoShell(), reach=lambda host: shells[host])
+    found = probe_group(asked, "cron", ["ctl1", "ctl2"])
+    assert found.hosts["ctl2"] == Unanswered("the host is unreachable")
+    assert list(found.hosts) == ["ctl1", "ctl2"]
 
 
 def test_a_unit_of_another_kind_has_no_restart_counter() -> None:

@@ -1,0 +1,183 @@
+"""Nova for the two runners: what its list of services has, and what was done to it, by the list's own record.
+
+The real plays talk to a keystone and nova on the loopback. What asks over RPC is left out there: it needs a
+broker, and no task rests on it. The claims, tasks and conditions of the role are otherwise its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from holdfast.ansible.interfaces import PlayResult
+from holdfast.model import Json
+from tests.contract.runner_harness import (
+    AnsibleRunnerHarness,
+    FakeRunnerHarness,
+    PlayStarter,
+)
+from tests.unit.probes.fake_nova import FakeNova, Reply, Request, running_nova
+
+HOSTS = ("a", "b", "c")
+SERVICES = ("conductor", "scheduler", "compute")
+LAYERS = (*SERVICES, "api", "metadata")
+# What these ask needs a broker; `heartbeat_advanced` stays.
+WITHOUT_RPC: dict[str, Json] = {
+    "nova_broker_claims": [],
+    "_nova_listed_claims": ["nova.services_up", "nova.api_answers"],
+    "_nova_peer_claims": [],
+    "_nova_quiet_log": [],
+}
+
+
+class NovaHarness(Protocol):
+    """A runner whose hosts a, b and c run all of nova."""
+
+    def play_starter(self) -> PlayStarter: ...
+    def disable(self, host: str, reason: str) -> None: ...
+    def make_busy(self, host: str) -> None: ...
+    def disabled(self, host: str) -> str: ...
+    def changes(self) -> list[tuple[str, str, int]]: ...
+
+
+class RealNova:
+    """Answers as keystone and nova, and keeps which change was made when so many restarts had happened."""
+
+    def __init__(self, path: Path, stub: FakeNova) -> None:
+        self.harness = AnsibleRunnerHarness(path)
+        self._entries: dict[str, dict[str, Json]] = {}
+        self._beats = 0
+        self._busy: set[str] = set()
+        self._changes: list[tuple[str, str, int]] = []
+        self._serve(stub)
+        site = self.harness.site
+        groups: Json = {f"nova_{layer}": {"children": {"toys": {}}} for layer in LAYERS}
+        (site.path / "nova.yml").write_text(json.dumps(groups))
+        metadata = {"nova_metadata_url": stub.url, "nova_metadata_shared_secret": "s"}
+        variables = {
+            **stub.login(),
+            "nova_api_url": stub.url,
+            **metadata,
+            "holdfast_site": "contract",
+        }
+        (site.path / "group_vars" / "all.yml").write_text(json.dumps(variables))
+
+    def play_starter(self) -> PlayStarter:
+        return PlayStarter(self.harness, service="nova")
+
+    def disable(self, host: str, reason: str) -> None:
+        self._entries[f"compute-{host}"] |= {"status": "disabled", "disabled_reason": reason}
+
+    def make_busy(self, host: str) -> None:
+        self._busy.add(host)
+
+    def disabled(self, host: str) -> str:
+        return str(self._entries[f"compute-{host}"]["disabled_reason"] or "")
+
+    def changes(self) -> list[tuple[str, str, int]]:
+        return self._changes
+
+    def _serve(self, stub: FakeNova) -> None:
+        for service in SERVICES:
+            for host in HOSTS:
+                ident = f"{service}-{host}"
+                entry: dict[str, Json] = {
+                    "id": ident,
+                    "binary": f"nova-{service}",
+                    "host": host,
+                    "state": "up",
+                }
+                entry |= {"status": "enabled", "disabled_reason": None, "forced_down": False}
+                self._entries[ident] = entry | {"zone": "x"}
+                stub.routes[f"/v2.1/os-services/{ident}"] = self._changer(ident, host)
+        stub.routes["/v2.1/os-services"] = self._list
+        stub.routes["/v2.1/servers/detail"] = self._servers
+        stub.routes["/v2.1/os-migrations"] = (200, {"migrations": []})
+        stub.routes["/v2.1/servers"] = (200, {"servers": []})
+        stub.routes["/"] = (200, {"versions": [], "latest": ""})
+        stub.routes["/latest/meta-data/"] = lambda asked: (
+            (404 if "X-Instance-ID" in asked.headers else 400),
+            {},
+        )
+
+    def _list(self, asked: Request) -> Reply:
+        self._beats += 1
+        beat = f"2026-11-26T12:{self._beats // 60:02d}:{self._beats % 60:02d}.000000"
+        entries = [
+            entry | {"updated_at": beat}
+            for entry in self._entries.values()
+            if all(entry[key] == value for key, value in asked.query.items() if key in entry)
+        ]
+        return 200, {"services": entries}
+
+    def _changer(self, ident: str, host: str) -> Callable[[Request], Reply]:
+        def change(asked: Request) -> Reply:
+            self._changes.append((host, asked.body["status"], self.harness.restarts(host)))
+            self._entries[ident] |= {"disabled_reason": None, **asked.body}
+            return 200, {"service": self._entries[ident]}
+
+        return change
+
+    def _servers(self, asked: Request) -> Reply:
+        building = {"id": "vm", "status": "BUILD", "OS-EXT-STS:task_state": "spawning"}
+        return 200, {"servers": [building] if asked.query["host"] in self._busy else []}
+
+
+class FakedNova:
+    """The same over the fleet in memory."""
+
+    def __init__(self, path: Path, _stub: FakeNova) -> None:
+        self.harness = FakeRunnerHarness(path)
+
+    def play_starter(self) -> PlayStarter:
+        return PlayStarter(self.harness, service="nova")
+
+    def disable(self, host: str, reason: str) -> None:
+        self.harness.fleet.hosts[host].drained_by = reason
+
+    def make_busy(self, host: str) -> None:
+        self.harness.fleet.never_idle.add(host)
+
+    def disabled(self, host: str) -> str:
+        by = self.harness.fleet.hosts[host].drained_by
+        return f"holdfast:{by}" if by.startswith("contract-") else by
+
+    def changes(self) -> list[tuple[str, str, int]]:
+        found, restarts = [], 0
+        for event in self.harness.fleet.history:
+            restarts += event.action == "restart"
+            if event.action in {"drain", "undrain"}:
+                state = "disabled" if event.action == "drain" else "enabled"
+                found.append((event.host, state, restarts))
+        return found
+
+
+MAKERS: dict[str, Callable[[Path, FakeNova], NovaHarness]] = {"fake": FakedNova, "real": RealNova}
+
+
+@contextmanager
+def nova(kind: str, path: Path) -> Iterator[NovaHarness]:
+    """Yield the nova of a runner, ``fake`` or ``real``."""
+    with running_nova() as stub:
+        yield MAKERS[kind](path, stub)
+
+
+def roll(plays: PlayStarter, layer: str, *batch: str, **given: Json) -> PlayResult:
+    """Run a layer's playbook for a batch."""
+    variables: dict[str, Json] = {
+        "holdfast_batch": list(batch),
+        "holdfast_phases": ["preflight", "drain", "restart", "verify", "undrain"],
+        "holdfast_done": [],
+        "holdfast_done_units": {},
+        "holdfast_gate_deadline_seconds": 2,
+        "holdfast_poll_seconds": 0,
+        "nova_idle_deadline_seconds": 2,
+        "nova_stop_timeout_required": False,
+    }
+    heartbeat = {"claim": "nova.heartbeat_advanced", "service": layer, "host": batch[0]}
+    variables["_nova_rpc_answers"] = [heartbeat]
+    playbook = f"nova_{layer}_restart.yml"
+    return plays.play(playbook, batch, **(variables | WITHOUT_RPC | given))

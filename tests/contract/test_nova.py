@@ -1,0 +1,117 @@
+"""The role nova, run: what its plays do to computes and units, for the fake and for real plays alike.
+
+What happened is read from nova's own list and record, and from the units, never from our journal alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.journal.events import ActDone, ActIntended, HostDone
+from holdfast.model import Act
+from tests.contract.nova_harness import LAYERS, NovaHarness, nova, roll
+from tests.contract.runner_harness import PlayStarter
+
+ROOT = pytest.mark.skipif(
+    os.geteuid() != 0, reason="modules keep their locks in /run/holdfast, which is root's"
+)
+OURS, SOMEBODY = "holdfast:", "disk is failing"
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=ROOT)])
+def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NovaHarness]:
+    with nova(request.param, tmp_path) as harness:
+        yield harness
+
+
+@pytest.fixture
+def plays(fleet: NovaHarness) -> PlayStarter:
+    return fleet.play_starter()
+
+
+def acts(plays: PlayStarter) -> list[tuple[str, Act, bool]]:
+    return [(done.host, done.act, done.changed) for done in plays.events(ActDone)]
+
+
+def test_a_compute_is_disabled_restarted_and_enabled_again(
+    fleet: NovaHarness, plays: PlayStarter
+) -> None:
+    result = roll(plays, "compute", "b")
+
+    assert (result.status, result.messages) == ("ok", {})
+    assert fleet.changes() == [("b", "disabled", 0), ("b", "enabled", 1)]
+    assert [fleet.disabled(host) for host in "abc"] == ["", "", ""]
+    assert [plays.harness.restarts(host) for host in "abc"] == [0, 1, 0]
+    every = [("b", Act.DRAIN, True), ("b", Act.RESTART, True), ("b", Act.UNDRAIN, True)]
+    assert acts(plays) == every
+    assert [intent.act for intent in plays.events(ActIntended)] == [act for _, act, _ in every]
+    assert [done.host for done in plays.events(HostDone)] == ["b"]
+
+
+def test_a_compute_that_somebody_disabled_is_restarted_and_stays_disabled(
+    fleet: NovaHarness, plays: PlayStarter
+) -> None:
+    fleet.disable("b", SOMEBODY)
+
+    result = roll(plays, "compute", "b")
+
+    assert (result.status, result.messages) == ("ok", {})
+    assert fleet.changes() == []
+    assert fleet.disabled("b") == SOMEBODY
+    assert plays.harness.restarts("b") == 1
+    assert acts(plays) == [
+        ("b", Act.DRAIN, False),
+        ("b", Act.RESTART, True),
+        ("b", Act.UNDRAIN, False),
+    ]
+
+
+def test_a_compute_at_work_is_not_restarted_and_stays_ours(
+    fleet: NovaHarness, plays: PlayStarter
+) -> None:
+    fleet.make_busy("b")
+
+    result = roll(plays, "compute", "b")
+
+    assert (result.status, result.hosts) == ("failed", {"b": "failed"})
+    assert plays.harness.restarts("b") == 0
+    assert fleet.disabled("b") == f"{OURS}{plays.run}"
+    assert acts(plays) == [("b", Act.DRAIN, True)]
+
+
+@pytest.mark.parametrize("reason", ["", "holdfast:another-run"])
+def test_an_undrain_alone_enables_only_what_this_run_disabled(
+    fleet: NovaHarness, plays: PlayStarter, reason: str
+) -> None:
+    ours = not reason
+    if reason:
+        fleet.disable("b", reason)
+    else:
+        fleet.make_busy("b")
+        roll(plays, "compute", "b", holdfast_phases=["drain"])
+
+    result = roll(plays, "compute", "b", holdfast_phases=["undrain"])
+
+    assert result.status == "ok"
+    assert fleet.disabled("b") == reason
+    assert acts(plays)[-1] == ("b", Act.UNDRAIN, ours)
+    assert plays.harness.restarts("b") == 0
+
+
+@pytest.mark.parametrize("layer", [layer for layer in LAYERS if layer != "compute"])
+def test_another_layer_is_restarted_without_a_drain(
+    fleet: NovaHarness, plays: PlayStarter, layer: str
+) -> None:
+    result = roll(plays, layer, "b")
+
+    assert (result.status, result.messages) == ("ok", {})
+    assert fleet.changes() == []
+    assert acts(plays) == [("b", Act.RESTART, True)]
+    assert [plays.harness.restarts(host) for host in "abc"] == [0, 1, 0]
+    assert [done.unit for done in plays.events(HostDone)] == [
+        "nova-api-metadata" if layer == "metadata" else f"nova-{layer}"
+    ]
