@@ -17,7 +17,14 @@ import typer
 from rich.console import Console
 
 from holdfast import __version__
-from holdfast.cli import chat_commands, check_command, read_commands, run_commands, status_commands
+from holdfast.cli import (
+    chat_commands,
+    check_command,
+    prune_command,
+    read_commands,
+    run_commands,
+    status_commands,
+)
 from holdfast.cli.adapters import ansible_adapters
 from holdfast.cli.context import CommandContext
 from holdfast.cli.exit_codes import ExitOnError
@@ -50,6 +57,7 @@ CHECK_CODES = (
 ABORT_CODES = "0 requested, or closed · 2 invalid input · 3 refused: a play run by hand"
 ANSWER_CODES = "0 journaled · 2 invalid input · 3 refused: too late, or not yours to answer"
 WATCH_CODES = f"{READ_CODES} · 5 Ctrl-C, which does not affect the run"
+PRUNE_CODES = "0 deleted, or nothing to delete · 2 invalid input · 5 not confirmed"
 RELEASE_CODES = "0 released · 2 invalid input · 3 refused: its holder is alive · 5 not confirmed"
 
 COMMANDS: dict[str, list[tuple[Callable[..., None], str, str]]] = {
@@ -71,6 +79,7 @@ COMMANDS: dict[str, list[tuple[Callable[..., None], str, str]]] = {
         (read_commands.watch, WATCH_CODES, "watch k3f9"),
         (read_commands.log, READ_CODES, "log k3f9 --json"),
         (read_commands.report, READ_CODES, "report k3f9 --svg run.svg"),
+        (prune_command.prune, PRUNE_CODES, "prune --keep-days 180 --dry-run"),
     ],
 }
 """The commands of each panel of the help: their functions, exit codes and an example."""

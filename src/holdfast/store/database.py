@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Engine, Row, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, inspect, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from holdfast.errors import JournalGone, StateUnusable
 from holdfast.journal.events import EVENTS as EVENT
@@ -40,7 +40,7 @@ from holdfast.store.connection import (
 )
 from holdfast.store.leases import LeaseRow, Scope
 from holdfast.store.processes import is_gone, is_gone_on_one_machine
-from holdfast.store.tables import EVENTS, LEASES, METADATA, to_ticks
+from holdfast.store.tables import EVENTS, LEASES, METADATA, RUNS, to_ticks
 
 _RACES = RetryPolicy(first_seconds=0.005, most_seconds=0.1, attempts=50)
 """How often a transaction that lost a race is begun again; every race that one writer lost, another won."""
@@ -106,8 +106,7 @@ def open_store(
     with unopenable(where):
         engine = make_engine(settings.state_url)
         with engine.begin() as connection:
-            for table in METADATA.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
+            _make_tables(connection)
             # A write even where the tables exist, so that a database that cannot be written fails here,
             # before anything else happens (SQLite begins a transaction even on a read-only file).
             no_row = LEASES.c.scope == ""
@@ -271,6 +270,22 @@ class Store:
         with self._reading() as connection:
             return list(connection.execute(query).scalars())
 
+    def delete(self, run: str, after: int, scope: str) -> bool:
+        """Delete the run's journal if ``after`` is its last event; return whether it was deleted.
+
+        ``scope`` is the run's own, which no other run takes: it goes with the journal. Those of services
+        stay, so that their tokens only grow.
+        """
+
+        def delete_if_last(connection: Connection) -> bool:
+            if _last(connection, run) != after:
+                return False
+            connection.execute(delete(EVENTS).where(EVENTS.c.run == run))
+            connection.execute(delete(LEASES).where(LEASES.c.scope == scope))
+            return True
+
+        return self._change(delete_if_last)
+
     # --- leases -------------------------------------------------------------------------------
 
     def take(self, holder: Holder, scopes: Mapping[str, LeaseMode], ttl: timedelta) -> Grant:
@@ -426,6 +441,18 @@ class Store:
             written = _BODY.validate_json(body)
             event = EVENT.validate_python(upgrade_event(written, f"event {seq} of run {run}"))
             return Recorded(run=run, seq=seq, event=event)
+
+
+def _make_tables(connection: Connection) -> None:
+    """Make the tables and the index that are missing; on a cluster, each statement would stop all writers."""
+    found = inspect(connection)
+    tables = set(found.get_table_names())
+    for table in METADATA.sorted_tables:
+        if table.name not in tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+    indexes = found.get_indexes(EVENTS.name) if EVENTS.name in tables else []
+    if RUNS.name not in {index["name"] for index in indexes}:
+        connection.execute(CreateIndex(RUNS, if_not_exists=True))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from holdfast.model import RUN_VARIABLE, Holder
@@ -54,13 +54,18 @@ def lives_here(holder: Holder) -> bool:
     return here and not is_gone(holder)
 
 
-def driver_is_gone(holder: Holder) -> bool:
+def sees_others(proc: Path = _PROC) -> bool:
+    """Return whether other users' processes are seen: where /proc is mounted with hidepid they are not."""
+    return bool(_read(proc / "1" / "stat"))
+
+
+def driver_is_gone(holder: Holder, seen: Callable[[], bool] = sees_others) -> bool:
     """Return whether the holder's own process is known to have ended.
 
-    False for a holder that is not seen from here, on another controller, in another container or from
-    before a reboot: its lease expires.
+    False for a holder that is not seen from here, on another controller, in another container, from
+    before a reboot or hidden from this user: its lease expires.
     """
-    if (holder.controller, holder.boot_id) != (platform.node(), _boot()):
+    if (holder.controller, holder.boot_id) != (platform.node(), _boot()) or not seen():
         return False
     return start_time(holder.process) != holder.process_started
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
 
 METADATA = MetaData()
@@ -30,8 +30,11 @@ EVENTS = Table(
     **_OPTIONS,
 )
 
-# One row per scope, never deleted: `token` must not become smaller. `holders` is the JSON list of rows
-# (leases.LeaseRow); every change must replace the `version` that was read.
+# The runs, in the order of their first events, without reading the others (`Store.runs`).
+RUNS = Index("holdfast_events_runs", EVENTS.c.seq, EVENTS.c.at, EVENTS.c.run)
+
+# One row per scope, never deleted (but for a run's own, with the run): `token` must not become smaller.
+# `holders` is the JSON list of rows (leases.LeaseRow); every change must replace the `version` that was read.
 LEASES = Table(
     "holdfast_leases",
     METADATA,

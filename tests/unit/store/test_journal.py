@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from holdfast.errors import StateUnusable
 from holdfast.journal.events import AbortRequested, Finished
 from holdfast.settings import Settings
 from holdfast.store.connection import make_engine
 from holdfast.store.database import open_store
+from holdfast.store.tables import RUNS
 from tests.fakes.journal import opened
 from tests.unit.journal.recorded import STATES, bodies, read_recorded
 
@@ -39,6 +40,44 @@ def test_the_run_opened_last_comes_first(settings: Settings) -> None:
     store.append("b", Finished(at=NOW + timedelta(hours=1)))
 
     assert list(store.runs()) == ["a", "c", "b"]
+
+
+def test_runs_are_found_without_reading_all_events(settings: Settings) -> None:
+    store = open_store(settings)
+    with make_engine(settings.state_url).connect() as connection:
+        indexes = inspect(connection).get_indexes("holdfast_events")
+    assert [index["column_names"] for index in indexes] == [["seq", "at", "run"]]
+    if "sqlite" in settings.state_url:
+        with store._reading() as connection:
+            plan = connection.exec_driver_sql(
+                "EXPLAIN QUERY PLAN SELECT run FROM holdfast_events WHERE seq = 1 ORDER BY at DESC, run DESC"
+            ).all()
+        assert "USING COVERING INDEX holdfast_events_runs (seq=?)" in str(plan)
+        assert "TEMP B-TREE" not in str(plan)
+
+
+def test_a_database_of_an_older_version_gets_its_index(settings: Settings) -> None:
+    store = open_store(settings)
+    store.append("one", opened())
+    with make_engine(settings.state_url).begin() as connection:
+        RUNS.drop(connection)
+
+    assert open_store(settings).runs() == ["one"]
+
+    with make_engine(settings.state_url).connect() as connection:
+        assert inspect(connection).get_indexes("holdfast_events")
+
+
+def test_a_run_is_deleted_only_as_it_was_read(settings: Settings) -> None:
+    store = open_store(settings)
+    for run in ("one", "two"):
+        store.append(run, opened())
+    last = store.append("one", Finished(at=NOW)).seq
+
+    assert not store.delete("one", last - 1, "run:one")
+    assert len(store.read("one")) == 2
+    assert store.delete("one", last, "run:one")
+    assert store.runs() == ["two"]
 
 
 def test_a_run_id_has_the_time_and_the_runbook(settings: Settings) -> None:

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -20,6 +21,7 @@ from holdfast.store.processes import (
     is_gone_on_one_machine,
     lives_here,
     processes_of,
+    sees_others,
 )
 
 RUN = f"test-{uuid4().hex}"
@@ -82,6 +84,16 @@ def test_a_holder_from_before_a_reboot_is_gone_where_the_state_is_on_this_machin
     other_container = dataclasses.replace(holder, boot_id=f"{boot} pid:[1]", process_started=1)
     assert not is_gone_on_one_machine(other_container), "its processes are not seen here"
     assert not is_gone_on_one_machine(holder)
+
+
+def test_a_process_that_is_hidden_from_this_user_is_not_known_to_be_gone(tmp_path: Path) -> None:
+    """With hidepid, /proc has only one's own processes: those of others look like ended ones."""
+    ended = dataclasses.replace(holder_for(RUN, "ada", "", os.getpid()), process_started=1)
+
+    assert driver_is_gone(ended)
+    assert not driver_is_gone(ended, seen=lambda: False)
+    assert sees_others()
+    assert not sees_others(tmp_path)
 
 
 def test_only_a_process_that_is_seen_lives_here() -> None:
