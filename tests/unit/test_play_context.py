@@ -212,6 +212,16 @@ def test_a_lease_by_hand_is_renewed_while_a_gate_waits(store: Store, clock: Fake
     store.check(run.grant)
 
 
+def test_a_clock_that_is_set_back_does_not_put_the_renewal_off(
+    store: Store, clock: FakeClock
+) -> None:
+    run = take_by_hand(store, RABBIT, this_process(), clock)
+    renewal = LeaseRenewal(store, run, NOW + BY_HAND_TTL / 3)
+    clock.now += BY_HAND_TTL / 2
+    renewal.at(NOW - timedelta(hours=1))
+    assert store.holders("east/rabbitmq")[0].expires == clock() + BY_HAND_TTL
+
+
 def test_renewing_a_lost_lease_fails(store: Store, clock: FakeClock) -> None:
     run = take_by_hand(store, RABBIT, this_process(), clock)
     clock.now += 2 * BY_HAND_TTL

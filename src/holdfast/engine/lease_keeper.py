@@ -46,7 +46,8 @@ class LeaseKeeper:
             LeaseLost: one of them expired or was taken.
         """
         now = self._clock()
-        if now < self._due:
+        # A clock that was set back must not put the renewal off.
+        if timedelta(0) < self._due - now <= TTL / 3:
             return
         try:
             self._store.renew(self._grant, TTL)

@@ -336,6 +336,25 @@ def test_the_lease_is_renewed_while_the_driver_runs(harness: EngineHarness) -> N
     )
 
 
+def test_a_clock_that_is_set_back_does_not_put_the_renewal_off(harness: EngineHarness) -> None:
+    """The controller's; leases go by the database's."""
+    engine, ahead = harness.engine(), timedelta(hours=1)
+    harness.store._clock = lambda _: harness.fleet.clock() + ahead
+
+    def slowly() -> None:
+        nonlocal ahead
+        harness.fleet.clock.now += timedelta(seconds=19)
+        if len(harness.fleet.history) == 1 and ahead == timedelta(hours=1):
+            harness.fleet.clock.now -= timedelta(hours=1)
+            ahead *= 2
+
+    own = engine._dependencies
+    engine = Engine(replace(own, clock=lambda: harness.fleet.clock() + timedelta(hours=1)))
+    harness.fleet.clock.on_tick.append(slowly)
+
+    assert harness.start(engine, ROLL).code == 0
+
+
 @pytest.mark.parametrize("stolen", [True, False])
 def test_a_lost_lease_stops_the_play_at_its_next_act_and_holds(
     harness: EngineHarness, stolen: bool
