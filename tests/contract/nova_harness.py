@@ -74,6 +74,20 @@ class RealNova:
     def make_busy(self, host: str) -> None:
         self._busy.add(host)
 
+    def printed(self, text: str) -> bool:
+        """Tell whether a task of the plays showed this."""
+        events = (self.harness.state_dir / "runs").rglob("job_events/*.json")
+        return any(text in path.read_text() for path in events)
+
+    def take_out(self, host: str) -> None:
+        """Switch a compute's host off, disabled in nova as people do it."""
+        self._entries[f"compute-{host}"] |= {
+            "status": "disabled",
+            "disabled_reason": "fenced",
+            "state": "down",
+        }
+        self.harness.make_unreachable(host)
+
     def disabled(self, host: str) -> str:
         return str(self._entries[f"compute-{host}"]["disabled_reason"] or "")
 

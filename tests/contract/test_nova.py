@@ -13,8 +13,9 @@ import pytest
 
 from holdfast.journal.events import ActDone, ActIntended, HostDone
 from holdfast.model import Act
-from tests.contract.nova_harness import LAYERS, NovaHarness, nova, roll
+from tests.contract.nova_harness import LAYERS, NovaHarness, RealNova, nova, roll
 from tests.contract.runner_harness import PlayStarter
+from tests.unit.probes.fake_nova import running_nova
 
 ROOT = pytest.mark.skipif(
     os.geteuid() != 0, reason="modules keep their locks in /run/holdfast, which is root's"
@@ -50,6 +51,10 @@ def test_a_compute_is_disabled_restarted_and_enabled_again(
     assert acts(plays) == every
     assert [intent.act for intent in plays.events(ActIntended)] == [act for _, act, _ in every]
     assert [done.host for done in plays.events(HostDone)] == ["b"]
+    if isinstance(fleet, RealNova):
+        assert not fleet.printed(
+            "so it stays disabled. To enable it: openstack compute service set --enable b"
+        )
 
 
 def test_a_compute_that_somebody_disabled_is_restarted_and_stays_disabled(
@@ -68,6 +73,10 @@ def test_a_compute_that_somebody_disabled_is_restarted_and_stays_disabled(
         ("b", Act.RESTART, True),
         ("b", Act.UNDRAIN, False),
     ]
+    if isinstance(fleet, RealNova):
+        assert fleet.printed(
+            "so it stays disabled. To enable it: openstack compute service set --enable b"
+        )
 
 
 def test_a_compute_at_work_is_not_restarted_and_stays_ours(
@@ -81,6 +90,21 @@ def test_a_compute_at_work_is_not_restarted_and_stays_ours(
     assert plays.harness.restarts("b") == 0
     assert fleet.disabled("b") == f"{OURS}{plays.run}"
     assert acts(plays) == [("b", Act.DRAIN, True)]
+
+
+@ROOT
+def test_a_compute_that_people_took_out_before_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    """Its host is off. It is left out of what is asked of all hosts of the layer too."""
+    with running_nova() as stub:
+        fleet = RealNova(tmp_path, stub)
+        fleet.take_out("c")
+        plays = fleet.play_starter()
+
+        result = roll(plays, "compute", "b")
+
+        assert (result.status, result.messages) == ("ok", {})
+        assert [plays.harness.restarts(host) for host in "abc"] == [0, 1, 0]
+        assert fleet.disabled("c") == "fenced"
 
 
 @pytest.mark.parametrize("reason", ["", "holdfast:another-run"])
