@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from holdfast.engine.kept_error import KeptError
-from holdfast.model import Phase
+from holdfast.model import Act, Phase
 
 
 @dataclass
@@ -138,7 +138,7 @@ class FakeFleet:
     faults: list[Fault] = field(default_factory=list)
     history: list[FleetEvent] = field(default_factory=list)
     restart_fails: set[str] = field(default_factory=set)
-    drain_fails: set[str] = field(default_factory=set)
+    act_fails: set[tuple[str, Act]] = field(default_factory=set)
     answer_unknown: set[str] = field(default_factory=set)
     never_idle: set[str] = field(default_factory=set)
     _phases_begun: dict[tuple[str, Phase], int] = field(default_factory=dict)
@@ -167,7 +167,7 @@ class FakeFleet:
     def repair(self) -> None:
         """Make every host reachable, started and healthy, as an operator does before a resume."""
         self.restart_fails.clear()
-        self.drain_fails.clear()
+        self.act_fails.clear()
         self.answer_unknown.clear()
         for host in self.hosts.values():
             host.reachable = host.healthy = True

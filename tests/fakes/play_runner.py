@@ -176,6 +176,9 @@ class _FakePlay:
             if any(self._ends[host] != "ok" for host in self._batch):
                 return
         if Phase.VERIFY.value in phases:
+            self._on_host(self._batch[-1], self._rebalance)
+            if self._ends[self._batch[-1]] != "ok":
+                return
             for host in self._batch:
                 self._on_host(host, partial(self._host_done, host))
 
@@ -212,13 +215,14 @@ class _FakePlay:
 
     def _drain(self, host: str) -> None:
         self._intend(host, Act.DRAIN, undo=f"fake undrain {host}")
-        if not self._fleet.hosts[host].drained_by and host not in self._fleet.drain_fails:
+        failed = (host, Act.DRAIN) in self._fleet.act_fails
+        if not self._fleet.hosts[host].drained_by and not failed:
             self._fleet.hosts[host].drained_by = self._play.run
             self._fleet.record(host, "drain", self._play.run, self._unit)
         self._finish(host, Act.DRAIN, changed=self._fleet.hosts[host].drained_by == self._play.run)
         if host in self._fleet.never_idle:
             raise _Failed(f"{host} has 1 in flight")
-        if host in self._fleet.drain_fails:
+        if failed:
             self._undrain(host)
             raise _Failed(f"`fake drain {host}` ended with status 1; {host} is not drained")
 
@@ -250,13 +254,28 @@ class _FakePlay:
 
     def _undrain(self, host: str) -> None:
         """Give back what this run has taken; where nothing is to be given back, that is journaled too."""
-        drained = self._fleet.hosts[host].drained_by == self._play.run
+        by = self._fleet.hosts[host].drained_by
+        # A broker does not know who has drained it.
+        drained = bool(by) if self._fleet.brokers else by == self._play.run
         if drained or not self._fleet.brokers:
             self._intend(host, Act.UNDRAIN)
+        if (host, Act.UNDRAIN) in self._fleet.act_fails:
+            raise _Failed(f"`fake undrain {host}` ended with status 1; {host} is still drained")
         if drained:
             self._fleet.hosts[host].drained_by = ""
             self._fleet.record(host, "undrain", self._play.run, self._unit)
         self._finish(host, Act.UNDRAIN, changed=drained)
+
+    def _rebalance(self) -> None:
+        """After the last broker, spread the leaders again."""
+        host, done = self._batch[-1], {*self._variables["holdfast_done"], *self._batch}
+        if not self._fleet.brokers or done != set(self._fleet.hosts):
+            return
+        self._intend(host, Act.REBALANCE)
+        if (host, Act.REBALANCE) in self._fleet.act_fails:
+            raise _Failed(f"`fake rebalance {host}` ended with status 1")
+        self._fleet.record(host, "rebalance", self._play.run, self._unit)
+        self._finish(host, Act.REBALANCE)
 
     # --- gates --------------------------------------------------------------------------------
 

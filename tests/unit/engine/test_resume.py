@@ -23,7 +23,7 @@ from holdfast.journal.events import (
     RunOpened,
 )
 from holdfast.journal.run_state import Status
-from holdfast.model import Grant, Holder, LeaseMode, Phase
+from holdfast.model import Act, Grant, Holder, LeaseMode, Phase
 from tests.fakes.fleet import Fault
 from tests.unit.engine.engine_harness import DriverKilled, EngineHarness, make_policy
 
@@ -443,7 +443,7 @@ def test_a_drain_that_a_restart_ended_is_not_to_be_undone(brokers: EngineHarness
 
 
 def test_a_drain_that_fails_leaves_nothing_to_undo(brokers: EngineHarness) -> None:
-    brokers.fleet.drain_fails.add("h1")
+    brokers.fleet.act_fails.add(("h1", Act.DRAIN))
 
     held = start(brokers, ROLL).state.held
 
