@@ -45,14 +45,16 @@ case $command in
   eval)
     read -r starts < {unit}/starts || starts=1
     printf '{{"node": "rabbit@%s", "result": "ok", "value": "%s"}}\\n' "$node" "$node-$starts" ;;
+  check_port_connectivity) [ ! -e closed ] || exit 69 ;;
   cluster_status)
     printf '{{"disk_nodes": [{members}], "running_nodes": [{members}], "partitions": {{}}, "alarms": [],'
     printf ' "versions": {{"rabbit@%s": {{"rabbitmq_version": "4.0.5"}}}}}}\\n' "$node" ;;
   drain | revive | rebalance)
     [ "$fault" != fails ] || fail
     echo "$command" >> record
-    [ "$command" != drain ] || touch maintenance
-    [ "$command" != revive ] || rm -f maintenance
+    [ "$command" != drain ] || touch closed
+    [ "$command $fault" = "drain unmarked" ] || [ "$command" != drain ] || touch maintenance
+    [ "$command" != revive ] || rm -f maintenance closed
     [ "$fault" != late ] || fail ;;
 esac
 """
@@ -99,19 +101,19 @@ class LocalBrokers(LocalSite):
         return record.read_text().split() if record.exists() else []
 
     def drained(self, host: str) -> bool:
-        """Return whether the host's node is in maintenance."""
-        return (self.place(host) / "maintenance").exists()
+        """Return whether the listeners of the host's node are closed."""
+        return (self.place(host) / "closed").exists()
 
-    def set_drained(self, host: str, drained: bool) -> None:
-        """Drain or revive the host's node, as a person does."""
-        mark = self.place(host) / "maintenance"
-        if drained:
-            mark.touch()
-        else:
-            mark.unlink(missing_ok=True)
+    def drain(self, host: str) -> None:
+        """Drain the host's node, as a person does."""
+        for mark in ("maintenance", "closed"):
+            (self.place(host) / mark).touch()
 
     def break_act(self, host: str, act: str, how: str) -> None:
-        """Make a command fail: ``fails`` without an effect, ``late`` after it."""
+        """Make a command fail: ``fails`` without an effect, ``late`` after it.
+
+        A drain that is ``unmarked`` succeeds, and the node is not reported to be in maintenance.
+        """
         (self.place(host) / f"fault-{act}").write_text(f"{how}\n")
 
     def make_ill(self, host: str, how: str) -> None:
@@ -137,6 +139,9 @@ class LocalBrokers(LocalSite):
             else (200, json.dumps(self._answers(host)[kind]()).encode())
         )
 
+    def _is_marked(self, host: str) -> bool:
+        return (self.place(host) / "maintenance").exists()
+
     def _is_ill(self, host: str, how: str) -> bool:
         ill = (self.place(host) / f"fault-{how}").exists()
         return ill and any(map(self.drained, self.hosts))
@@ -147,7 +152,7 @@ class LocalBrokers(LocalSite):
         rates = {f"connection_{what}_details": {"rate": 0.0} for what in ("created", "closed")}
         return {
             "nodes": lambda: [
-                {"name": f"rabbit@{each}", "running": True, "being_drained": self.drained(each), "partitions": []}
+                {"name": f"rabbit@{each}", "running": True, "being_drained": self._is_marked(each), "partitions": []}
                 for each in self.hosts
             ],
             "overview": lambda: {
@@ -170,7 +175,7 @@ class LocalBrokers(LocalSite):
         (place / UNIT).mkdir(parents=True)
         # A boot ends a drain.
         restart = SYSTEMCTL.replace(
-            "starts=$((starts", "rm -f {place}/maintenance; starts=$((starts"
+            "starts=$((starts", "rm -f {place}/maintenance {place}/closed; starts=$((starts"
         )
         members = ", ".join(f'"rabbit@{each}"' for each in self.hosts)
         texts = {"systemctl": restart, "python": PYTHON, "sh": SHELL} | dict.fromkeys(TOOLS, TOOL)

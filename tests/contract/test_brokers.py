@@ -12,7 +12,7 @@ import pytest
 
 from holdfast.ansible.interfaces import PlayResult
 from holdfast.journal.events import ActDone, ActIntended, GateJudged, HostDone
-from holdfast.model import Act, Json, Outcome
+from holdfast.model import Act, Outcome
 from tests.contract.local_brokers import UNIT, LocalBrokers
 from tests.contract.runner_harness import (
     AnsibleRunnerHarness,
@@ -38,7 +38,7 @@ class Brokers(RunnerHarness, Protocol):
     def record(self, host: str) -> list[str]: ...
     def start_of(self, host: str) -> str: ...
     def drained(self, host: str) -> bool: ...
-    def set_drained(self, host: str, drained: bool) -> None: ...
+    def drain(self, host: str) -> None: ...
     def break_act(self, host: str, act: Act, how: str) -> None: ...
     def make_ill(self, host: str, how: str) -> None: ...
     def repair(self) -> None: ...
@@ -62,8 +62,8 @@ class FakeBrokers(FakeRunnerHarness):
     def drained(self, host: str) -> bool:
         return bool(self.fleet.hosts[host].drained_by)
 
-    def set_drained(self, host: str, drained: bool) -> None:
-        self.fleet.hosts[host].drained_by = "somebody" if drained else ""
+    def drain(self, host: str) -> None:
+        self.fleet.hosts[host].drained_by = "somebody"
 
     def break_act(self, host: str, act: Act, how: str) -> None:
         if how == "fails":
@@ -92,8 +92,8 @@ class RealBrokers(AnsibleRunnerHarness):
     def drained(self, host: str) -> bool:
         return self.brokers.drained(host)
 
-    def set_drained(self, host: str, drained: bool) -> None:
-        self.brokers.set_drained(host, drained)
+    def drain(self, host: str) -> None:
+        self.brokers.drain(host)
 
     def break_act(self, host: str, act: Act, how: str) -> None:
         self.brokers.break_act(host, {Act.UNDRAIN: "revive"}.get(act, act), how)
@@ -170,7 +170,7 @@ def test_a_drain_without_an_effect_is_journaled_as_such_and_nothing_is_restarted
 
     assert result.status == "failed"
     assert "drain" in result.messages["a"]
-    assert "ended with status" in result.messages["a"]
+    assert "ended with" in result.messages["a"]
     assert "not drained" in result.messages["a"]
     assert plays.harness.record("a") == []
     assert plays.acts() == [(Act.DRAIN, False), (Act.UNDRAIN, False)]
@@ -205,7 +205,7 @@ def test_giving_back_what_is_not_taken_is_done(plays: BrokerPlays) -> None:
 def test_a_node_that_cannot_be_given_back_is_not_journaled_as_given_back(
     plays: BrokerPlays,
 ) -> None:
-    plays.harness.set_drained("a", True)
+    plays.harness.drain("a")
     plays.harness.break_act("a", Act.UNDRAIN, "fails")
 
     result = plays.turn("a", ["undrain"])
@@ -222,7 +222,7 @@ def test_the_leaders_are_spread_after_the_last_broker_and_again_where_that_faile
 
     failed = plays.turn("c", VERIFY_AND_UNDRAIN, done=["a", "b"])
     assert failed.status == "failed"
-    assert "ended with status" in failed.messages["c"]
+    assert "ended with" in failed.messages["c"]
     assert (plays.harness.record("c"), plays.acts(), plays.events(HostDone)) == ([], [], [])
 
     plays.harness.repair()
@@ -230,6 +230,22 @@ def test_the_leaders_are_spread_after_the_last_broker_and_again_where_that_faile
     assert plays.harness.record("c") == ["rebalance"]
     assert plays.acts() == [(Act.REBALANCE, True)]
     assert [done.host for done in plays.events(HostDone)] == ["c"]
+
+
+@ROOT
+def test_a_node_whose_listeners_are_closed_is_given_back_without_being_marked(
+    tmp_path: Path,
+) -> None:
+    """Seen on 3.10.8: drained while another node was frozen, a node reported no maintenance and refused its clients."""
+    with real_brokers(tmp_path) as plays:
+        plays.harness.break_act("a", Act.DRAIN, "unmarked")
+
+        result = plays.turn("a", DRAIN_AND_RESTART)
+
+        assert result.status == "failed"
+        assert plays.harness.record("a") == ["drain", "revive"]
+        assert not plays.harness.drained("a")
+        assert plays.acts() == [(Act.DRAIN, True), (Act.UNDRAIN, True)]
 
 
 @ROOT
@@ -244,10 +260,10 @@ def test_with_two_addresses_exchanged_nothing_is_touched(tmp_path: Path) -> None
         assert result.status == "failed"
         assert [plays.harness.record(host) for host in HOSTS] == [[], [], []]
         assert not plays.events(ActIntended)
-        reasons = _reasons(plays.events(GateJudged))
-        assert reasons["rabbitmq.members_agree"] == "another_node"
-        assert reasons["rabbitmq.node_is_local"] == "elsewhere"
-
-
-def _reasons(gates: list[Json]) -> dict[str, str]:
-    return {each["claim"]: each["reason"] for gate in gates for each in gate.verdicts}
+        judged = {
+            (each["claim"], each["reason"])
+            for gate in plays.events(GateJudged)
+            for each in gate.verdicts
+        }
+        assert ("rabbitmq.members_agree", "another_node") in judged
+        assert ("rabbitmq.node_is_local", "elsewhere") in judged
