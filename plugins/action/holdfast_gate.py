@@ -67,6 +67,7 @@ class ActionModule(HoldfastAction):
         "grace_seconds": {"type": "float", "default": 30.0},
         "poll_seconds": {"type": "float"},
         "since_restart": {"type": "bool", "default": False},
+        "otherwise": {"type": "str", "default": ""},
         "spread": {"type": "bool", "default": False},
     }
 
@@ -107,7 +108,8 @@ class ActionModule(HoldfastAction):
         if renewal:
             event = _gate_judged(host, self._task.name, arguments["phase"], result)
             renewal.store.append_guarded(renewal.run.grant, event)
-        message = _message(host, arguments["phase"], result, timing)
+        left = arguments["otherwise"] or f"Nothing further is touched; {host} stays as it is."
+        message = _message(host, arguments["phase"], result, timing, left)
         return {
             "failed": result.outcome is not Outcome.PASS,
             "msg": message + _next_command(result, host, variables),
@@ -249,14 +251,14 @@ def _would_wait(claims: Sequence[BoundClaim], timing: GateTiming) -> str:
     return f"would wait up to {deadline} for {names} to hold for {settle}"
 
 
-def _message(host: str, phase: str, result: GateResult, timing: GateTiming) -> str:
+def _message(host: str, phase: str, result: GateResult, timing: GateTiming, left: str) -> str:
     took = f"{count_of(result.readings, 'reading')} in {result.seconds:.1f} s"
     bad = [verdict for verdict in result.verdicts if not verdict.passed]
     if not bad:
         return f"{host}, {phase}: {count_of(len(result.verdicts), 'claim')} passed ({took})"
     faults = "\n".join(f"  {v.claim} {v.outcome} ({v.reason}): {v.message}" for v in bad)
     deadline = f"{timing.deadline.total_seconds():.0f} s"
-    left = f" Nothing further is touched; {host} stays as it is." if phase in list(Phase) else ""
+    left = f" {left}" if phase in list(Phase) else ""
     return f"{host}, {phase}: the gate did not pass ({took}, deadline {deadline}).{left}\n{faults}"
 
 

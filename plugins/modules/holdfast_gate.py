@@ -51,6 +51,12 @@ options:
     description: The claims are about an act of this play. In check mode the task only reports what it would wait for.
     type: bool
     default: false
+  otherwise:
+    description: >-
+      What the play does where the gate does not pass, for its message; if empty, that nothing further is touched and
+      the host stays as it is.
+    type: str
+    default: ""
   spread:
     description: >-
       The hosts of the play share the claims. A claim about a group is checked once, at the group's first host, and

@@ -170,7 +170,9 @@ def test_a_silent_peer_is_a_doubt_about_a_drain(marked: Mapping[str, bool], outc
     """Seen: one broker froze while another was drained, and the drained one was restarted beside it."""
     silent = {"ctl3": "ctl3's management API gave no answer"}
     state = DrainState(host="ctl1", marked=marked, connections=0, silent=silent)
-    assert drained("c", state).outcome == outcome
+    verdict = drained("c", state)
+    assert verdict.outcome == outcome
+    assert verdict.message.endswith("ctl3's management API gave no answer")
 
 
 PLACES = [

@@ -17,16 +17,18 @@ def drained(claim: str, drain: DrainState) -> Verdict:
         "connections": drain.connections,
         "unanswered": dict(drain.silent),
     }
+    silent = "".join(f"; {cause}" for cause in drain.silent.values())
     if not all(drain.marked.values()):
         peers = ", ".join(host for host, marked in drain.marked.items() if not marked)
-        message = f"{drain.host} is not in maintenance in the view of {peers}"
+        message = f"{drain.host} is not in maintenance in the view of {peers}{silent}"
         return Verdict(claim, Outcome.FAIL, "not_in_maintenance", message, evidence)
     if drain.connections:
-        message = f"{drain.connections} client connections are left on {drain.host}"
+        message = f"{drain.connections} client connections are left on {drain.host}{silent}"
         return Verdict(claim, Outcome.FAIL, "connections_left", message, evidence)
     if drain.silent or not drain.marked:
-        causes = "; ".join(drain.silent.values())
-        message = causes or f"no peer reported whether {drain.host} is in maintenance"
+        message = (
+            silent.removeprefix("; ") or f"no peer reported whether {drain.host} is in maintenance"
+        )
         return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence)
     peers = ", ".join(drain.marked)
     message = f"{drain.host} is in maintenance in the view of {peers}, no connection is left"
