@@ -20,7 +20,7 @@ from tests.unit.probes.http_server import Received, running_server
 from tests.unit.probes.rabbitmq.scripted_broker import running_broker
 
 UNIT = "rabbitmq-server"
-ANSWER_SECONDS = 0.5
+ANSWER_SECONDS = 2
 
 # Every tool: `TOOL … -n rabbit@NODE … COMMAND …`, on the files of NODE.
 TOOL = """\

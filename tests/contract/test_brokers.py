@@ -120,6 +120,7 @@ class BrokerPlays(PlayStarter):
             "rabbitmq_restart.yml",
             [*done, host],
             holdfast_batch=[host],
+            holdfast_gate_deadline_seconds=3,
             holdfast_phases=list(phases),
             holdfast_done=list(done),
             holdfast_done_units={each: {UNIT: self.harness.start_of(each)} for each in done},
