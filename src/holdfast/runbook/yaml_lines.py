@@ -65,16 +65,17 @@ def load_located(path: str, text: str, first_line: int) -> LocatedYaml:
     """Read a YAML mapping that starts on line ``first_line`` of the file ``path``.
 
     Raises:
-        RunbookError: it is not YAML, not a mapping, or names a key twice.
+        RunbookError: it is not YAML, not a mapping, has an alias, or names a key twice.
     """
     try:
+        _refuse_aliases(path, text, first_line)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         value = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = first_line + (mark.line if mark else 0)
         raise RunbookError(path, line, f"not YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-45
         raise RunbookError(path, first_line, f"not YAML: {error}") from None
     if not isinstance(node, yaml.MappingNode):
         raise RunbookError(path, first_line, "expected `key: value` lines")
@@ -84,6 +85,17 @@ def load_located(path: str, text: str, first_line: int) -> LocatedYaml:
             raise RunbookError(path, first_line + line, f"{location[-1]} is given twice")
         lines[location] = first_line + line
     return LocatedYaml(path, value, lines)
+
+
+def _refuse_aliases(path: str, text: str, first_line: int) -> None:
+    """Refuse ``*name``: such a value may contain itself, and a person reads it in another place."""
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            mark = event.start_mark
+            line = first_line + (mark.line if mark else 0)
+            raise RunbookError(
+                path, line, f"*{event.anchor}: write the value out, without an alias"
+            )
 
 
 def _locations(node: yaml.Node, at: Location) -> Iterator[tuple[Location, int]]:

@@ -120,6 +120,7 @@ def test_every_change_of_the_text_changes_the_hash() -> None:
         ("hosts: $group", "hosts: $grupo", r"\$grupo is no input"),
         ("hosts: $group", "hosts: a\nhosts: b", "hosts is given twice"),
         ("hosts: $group", "hosts: ]", "not YAML"),
+        ("hosts: $group", "hosts: &all [*all]", r"\*all: write the value out, without an alias"),
         ("roll: rabbitmq_restart.yml", "canary: true", "exactly one of these keys"),
         ("approve: Go on?", "approve: Go on?\ncheck: [a.b]", "exactly one of these keys"),
         ("  gates: [rabbitmq.no_alarms]", "  gates: []", "wait.gates"),
@@ -154,6 +155,7 @@ def test_a_mistake_names_file_and_line(line: str, instead: str, complaint: str) 
         ("Look around.", "```step\ncheck: [a.b]\n```", "belongs under a heading"),
         ("What it does.", "```step\ncheck: [a.b]\n```", "above the first heading"),
         ("batch: $size", "batch: 1", "no step uses the input size"),
+        ("batch: $size", "batch: 2026-13-45", "not YAML: month must be in 1..12"),
     ],
 )
 def test_a_violation_of_the_format_is_refused(old: str, new: str, complaint: str) -> None:
