@@ -51,6 +51,17 @@ def test_every_api_is_asked_directly(nova: FakeNova) -> None:
     assert found["ctl2"].call is None
 
 
+def test_no_proxy_of_the_environment_is_used(
+    nova: FakeNova, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be asked instead of the host, and would be sent keystone's password."""
+    for variable in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert ask_apis({"ctl1": api(nova)})["ctl1"] == ApiReplies(HttpReply(200), HttpReply(200))
+    assert ask_metadata({"ctl1": metadata(nova)})["ctl1"].root.status
+
+
 def test_an_api_whose_root_answers_may_fail_the_call(nova: FakeNova) -> None:
     nova.routes["/v2.1/servers"] = 500, {}
     assert ask_apis({"ctl1": api(nova)})["ctl1"] == ApiReplies(HttpReply(200), HttpReply(500))

@@ -12,7 +12,6 @@ from functools import partial
 from uuid import uuid4
 
 from keystoneauth1.exceptions import ClientException
-from keystoneauth1.session import Session
 from pydantic import SecretStr
 
 from holdfast.errors import CannotTell, InvalidInput
@@ -207,7 +206,7 @@ def _get(
     expected: str = "",
 ) -> HttpReply:
     """Return the reply to one request; a good one without the line ``expected`` is strange."""
-    session = Session(verify=trust)
+    session = api_client.open_session(trust)
     try:
         reply = session.get(
             f"{url.rstrip('/')}{path}",

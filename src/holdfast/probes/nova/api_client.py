@@ -93,7 +93,7 @@ def log_in(site: ApiSite) -> Session:
         NoToken: keystone issued none; the message names keystone and the cause.
     """
     login = _login(site.model_copy(update={"nova_api_url": ""}))  # the same one for every host
-    session = Session(auth=login, verify=site.trust, timeout=TOKEN_SECONDS)
+    session = open_session(site.trust, login)
     try:
         session.get_token()
     except Unauthorized:
@@ -103,6 +103,16 @@ def log_in(site: ApiSite) -> Session:
     else:
         return session
     raise NoToken(f"no token from keystone at {site.nova_auth_url}: {cause}")
+
+
+def open_session(trust: str | bool, login: v3.Password | None = None) -> Session:
+    """Return a session that goes to each host itself.
+
+    No proxy from the environment: it would be asked instead of the host, and would be sent the password.
+    """
+    session = Session(auth=login, verify=trust, timeout=TOKEN_SECONDS)
+    session.session.trust_env = False
+    return session
 
 
 def get_from_first(
