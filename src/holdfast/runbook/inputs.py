@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
@@ -29,14 +29,31 @@ def references(
     value: Json, at: tuple[str | int, ...] = ()
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield every reference inside a value: its location and the input's name."""
+    for location, text in _texts(value, at):
+        if found := REFERENCE.fullmatch(text):
+            yield location, found[1]
+
+
+def embedded_references(
+    value: Json, declared: Iterable[str]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield every text that names a declared input inside a longer text, where it is not replaced."""
+    names = set(declared)
+    for location, text in _texts(value, ()):
+        found = (each[1] for each in REFERENCE.finditer(text) if not REFERENCE.fullmatch(text))
+        if name := next((each for each in found if each in names), ""):
+            yield location, name
+
+
+def _texts(value: Json, at: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from references(inner, (*at, str(key)))
+            yield from _texts(inner, (*at, str(key)))
     elif isinstance(value, (list, tuple)):
         for index, inner in enumerate(value):
-            yield from references(inner, (*at, index))
-    elif isinstance(value, str) and (found := REFERENCE.fullmatch(value)):
-        yield at, found[1]
+            yield from _texts(inner, (*at, index))
+    elif isinstance(value, str):
+        yield at, value
 
 
 def fill(work: WorkStep, inputs: Mapping[str, Json]) -> WorkStep:
@@ -81,5 +98,9 @@ def _integer(name: str, spec: Input, given: str) -> int:
     value = int(given)
     low, high = spec.minimum, spec.maximum
     if (low is not None and value < low) or (high is not None and value > high):
-        raise InvalidInput(f"input {name}: {value} is not between {low} and {high}")
+        bounds = {"at least": low, "at most": high}
+        limits = " and ".join(
+            f"{word} {bound}" for word, bound in bounds.items() if bound is not None
+        )
+        raise InvalidInput(f"input {name}: {value} is not {limits}")
     return value

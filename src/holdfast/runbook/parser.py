@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from holdfast.errors import InvalidInput, RunbookError
-from holdfast.runbook.inputs import read_inputs, references
+from holdfast.runbook.inputs import embedded_references, read_inputs, references
 from holdfast.runbook.model import KINDS, FrontMatter, Runbook, Step, WorkStep
 from holdfast.runbook.yaml_lines import LocatedYaml, load_located
 
@@ -125,6 +125,11 @@ def _step(path: str, section: _Section, number: int, title: str, head: FrontMatt
     for location, name in references(located.value):
         if name not in head.inputs:
             raise located.error(location, f"${name} is no input of this runbook")
+    for location, name in embedded_references(located.value, head.inputs):
+        if location[0] != "approve":  # a question is text for people
+            raise located.error(
+                location, f"${name} is not replaced inside a longer text: an input is a whole value"
+            )
     line, work = _line(block), _work(located)
     return Step(number=number, title=title, prose=section.text, line=line, work=work)
 

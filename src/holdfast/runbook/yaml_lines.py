@@ -52,13 +52,20 @@ class LocatedYaml:
         if fault["type"] == "missing":
             message = f"{name} is missing"
         elif fault["type"] == "extra_forbidden":
-            hint = (
-                f"; {did_you_mean(str(location[0]), model.model_fields)}"
-                if len(location) == 1
-                else ""
-            )
+            hint = _hint(name, model) if len(location) == 1 else ""
             message = f"unknown key {name!r}{hint}"
         return self.error(location, message)
+
+
+_OF_ANSIBLE = {"serial": "batch", "playbook": "roll", "limit": "hosts", "variables": "vars"}
+"""What a key is called in Ansible or elsewhere, and here."""
+
+
+def _hint(name: str, model: type[BaseModel]) -> str:
+    here = _OF_ANSIBLE.get(name)
+    if here in model.model_fields:
+        return f"; here it is called {here}"
+    return f"; {did_you_mean(name, model.model_fields)}"
 
 
 def load_located(path: str, text: str, first_line: int) -> LocatedYaml:

@@ -113,6 +113,8 @@ def test_every_change_of_the_text_changes_the_hash() -> None:
         ("batch: $size", "bach: $size", "unknown key 'bach'; did you mean batch"),
         ("summary: Restart every broker", "summary: x\nlease: {}", "unknown key 'lease'"),
         ("settle: {seconds: 30, readings: 3}", "settle: {reading: 3}", "settle.reading"),
+        ("batch: $size", "serial: $size", "unknown key 'serial'; here it is called batch"),
+        ("hosts: $group", "hosts: '{{ $group }}'", r"\$group is not replaced inside a longer text"),
         ("batch: $size", "batch: 0", "batch: "),
         ("batch: $size", "batch: several", "batch: "),
         ("batch: $size", "batch: 1.5", "batch: "),
@@ -125,7 +127,7 @@ def test_every_change_of_the_text_changes_the_hash() -> None:
         ("approve: Go on?", "approve: Go on?\ncheck: [a.b]", "exactly one of these keys"),
         ("  gates: [rabbitmq.no_alarms]", "  gates: []", "wait.gates"),
         ("  seconds: 300", "  second: 300", "wait.second"),
-        ("    maximum: 5", "    maximum: 5\n    default: 7", "7 is not between 1 and 5"),
+        ("    maximum: 5", "    maximum: 5\n    default: 7", "7 is not at least 1 and at most 5"),
         ("    maximum: 5", "    max: 5", "inputs.size.max"),
     ],
 )
@@ -180,7 +182,7 @@ def test_inputs_are_typed_and_have_defaults() -> None:
     [
         ({}, "needs the input size"),
         ({"size": "three"}, "not a whole number"),
-        ({"size": "6"}, "not between 1 and 5"),
+        ({"size": "6"}, "not at least 1 and at most 5"),
         ({"size": "1", "group": "a b"}, "does not match"),
         ({"size": "1", "group": "{{ x }}"}, "does not match"),
         ({"size": "1", "group": "broker\n"}, "does not match"),
