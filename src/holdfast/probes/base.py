@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import Annotated, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json, Unanswered
@@ -93,6 +94,16 @@ class ProbeContext:
             f"{host}: site variables are missing or invalid: {faults}",
             remedy=f"set them for {host} in the inventory's group_vars or host_vars",
         )
+
+
+def _existing(path: str) -> str:
+    if path and not Path(path).is_file():
+        raise ValueError(f"there is no file {path} on this machine")
+    return path
+
+
+CaFile = Annotated[str, AfterValidator(_existing)]
+"""A site variable: a file of trusted authorities on the controller; empty for the system's own."""
 
 
 def require_shape(answer: Json, shape: TypeAdapter[Json], source: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -10,6 +11,7 @@ from pydantic import SecretStr, ValidationError
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.probes.base import ProbeContext, SiteVariables
+from holdfast.probes.nova.site import MetadataSite
 from tests.unit.probes.shells import NoShell
 
 
@@ -63,3 +65,15 @@ def test_pydantic_s_own_message_would_not_show_the_value_either() -> None:
 def test_a_host_that_the_inventory_does_not_have_is_missing_everything() -> None:
     with pytest.raises(InvalidInput, match="ctl9"):
         context({}).site("ctl9", Broker)
+
+
+def test_a_missing_file_of_authorities_is_named_with_its_variable(tmp_path: Path) -> None:
+    """It is read deep inside of a library, whose error names the file alone, or not even that."""
+    there = tmp_path / "ca.pem"
+    with pytest.raises(InvalidInput, match=f"nova_ca_file: .*no file {there} on this machine"):
+        context({"nova_metadata_url": "x", "nova_ca_file": str(there)}).site("ctl2", MetadataSite)
+    there.touch()
+    found = context({"nova_metadata_url": "x", "nova_ca_file": str(there)}).site(
+        "ctl2", MetadataSite
+    )
+    assert found.trust == str(there)

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from holdfast.errors import InvalidInput
 from holdfast.nova_services import group_of
 from holdfast.observations.nova import ExpectedService
-from holdfast.probes.base import ProbeContext, SiteVariables
+from holdfast.probes.base import CaFile, ProbeContext, SiteVariables
 
 
 class NovaHost(SiteVariables):
@@ -31,13 +31,13 @@ class RpcSite(SiteVariables):
     """What it takes to call the services of one host; every cell has brokers of its own."""
 
     nova_transport_url: SecretStr
-    nova_ca_file: str = ""
+    nova_ca_file: CaFile = ""
 
 
 class _HttpSite(SiteVariables):
     """``nova_ca_file``: the authority that signed the endpoints' certificates."""
 
-    nova_ca_file: str = ""
+    nova_ca_file: CaFile = ""
 
     @property
     def trust(self) -> str | bool:

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from holdfast.errors import InvalidInput
-from holdfast.probes.base import ProbeContext, Shell, SiteVariables
+from holdfast.probes.base import CaFile, ProbeContext, Shell, SiteVariables
 
 GROUP = "rabbitmq"
 OWN_CONNECTIONS = "holdfast: "  # how the names begin that connections of our gates give themselves
@@ -30,7 +30,7 @@ class RabbitSite(SiteVariables):
     rabbitmq_management_ca_file: str = ""
     rabbitmq_amqp_port: int = Field(default=5672, ge=1, le=65535)
     rabbitmq_amqp_tls: bool = False
-    rabbitmq_amqp_ca_file: str = ""
+    rabbitmq_amqp_ca_file: CaFile = ""
     rabbitmq_tls_name: str = ""
     rabbitmq_answer_seconds: float = Field(default=5.0, gt=0)
     rabbitmq_probe_user: str = ""
