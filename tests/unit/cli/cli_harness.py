@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
+import typer
 from rich.console import Console
 
 from holdfast.ansible.interfaces import PlayRunner
 from holdfast.cli import main
+from holdfast.cli.app import app
 from holdfast.cli.context import Adapters, CommandContext
 from holdfast.cli.output_stream import OutputStream
 from holdfast.engine.planner import Planner
@@ -143,7 +148,27 @@ class InMemoryProject:
         try:
             main(arguments, context)
         except SystemExit as end:
-            return CliResult(int(end.code or 0), out.getvalue(), err.getvalue())
+            result = CliResult(int(end.code or 0), out.getvalue(), err.getvalue())
+        assert_suggestions_can_be_typed(result.output)
+        return result
+
+
+_SUGGESTION = re.compile(
+    r"^\s*(?:next:|to (?:continue|try again|give up|follow|stop)|for details)?\s+(holdfast [a-z].*)$",
+    re.MULTILINE,
+)
+
+
+def assert_suggestions_can_be_typed(output: str) -> None:
+    """Parse every command that an output suggests on a line of its own, as the program itself would."""
+    program: Any = typer.main.get_command(app)
+    for found in _SUGGESTION.finditer(output):
+        command, (name, *arguments) = program, shlex.split(found[1])
+        with program.context_class(program, info_name="holdfast") as context:
+            while hasattr(command, "resolve_command"):
+                assert arguments, f"not a whole command: {found[1]}"
+                name, command, arguments = command.resolve_command(context, arguments)
+            command.make_context(name, arguments, parent=context)
 
 
 def claim_group(entry: Json) -> str:
