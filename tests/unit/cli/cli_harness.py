@@ -149,7 +149,8 @@ class InMemoryProject:
             main(arguments, context)
         except SystemExit as end:
             result = CliResult(int(end.code or 0), out.getvalue(), err.getvalue())
-        assert_suggestions_can_be_typed(result.output)
+        if arguments[0] != "chat":  # what its runs say is shown in chat, where it is typed
+            assert_suggestions_can_be_typed(result.output)
         return result
 
 

@@ -137,8 +137,11 @@ def test_a_play_of_another_user_keeps_the_lease_of_its_dead_driver() -> None:
     """Two users of one controller share its state; what one's play does, the other must not overlook."""
     dead = dataclasses.replace(holder_for(RUN, "ada", "", os.getpid()), process_started=1)
     arguments = ["/x/bin/ansible-playbook", "-e", f"@/state/runs/{RUN}/0001-roll/variables.json"]
-    program = [sys.executable, "-c", "import sys; sys.stdin.read()", *arguments]
-    with subprocess.Popen(program, stdin=subprocess.PIPE) as play:
+    # Until it says so, its command line may still be empty: the kernel sets it late in `execve`.
+    program = [sys.executable, "-uc", "print('up'); input()", *arguments]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as play:
+        assert play.stdout is not None
+        assert play.stdout.readline() == b"up\n"
         os.seteuid(65534)
         try:
             assert list(processes_of(RUN)) == [play.pid]
