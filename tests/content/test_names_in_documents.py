@@ -189,3 +189,10 @@ def test_a_path_in_prose_is_reported() -> None:
 def test_a_function_in_prose_is_reported() -> None:
     text = "`src/a.py` `go()`, `stop()` and `src/b.py`, where `here()` stands alone, not `src/c.py`"
     assert list(functions_in(text)) == [("src/a.py", "go"), ("src/a.py", "stop")]
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    """Documents and docstrings cite decisions by number."""
+    numbers = [path.name.split("-")[0] for path in files("docs/adr/0*.md")]
+    assert len(numbers) > 10
+    assert sorted(set(numbers)) == sorted(numbers)
