@@ -11,7 +11,7 @@ from rich.text import Text
 
 from holdfast.engine.hold_report import describe_turn
 from holdfast.engine.run_lookup import StrayPlays
-from holdfast.journal.run_state import RunState, Status
+from holdfast.journal.run_state import RunState, Status, Turn
 from holdfast.plan.approval import open_approval
 from holdfast.plan.model import readable_plan
 from holdfast.report.event_text import EventText, describe_event
@@ -65,10 +65,10 @@ def run_view(
 
 def _under_way(state: RunState, now: datetime) -> Iterator[RenderableType]:
     """Yield the steps, what happens at each host in hand, and the commands to follow and to stop the run."""
-    progress, begun = RunProgress(state), {turn.host: turn for _, turn in state.in_hand()}
+    progress = RunProgress(state)
     for host in progress.in_hand():
         act = next(state.acts_of(host), None)
-        text = describe_turn(begun[host]) if host in begun else "in preflight, not touched yet"
+        text = _describe(state.step.turns.get(host))
         progress.latest[host] = (EventText(text), act.event.at if act else now)
     if state.inspection is not None:
         hosts = join_names(state.inspection.hosts)
@@ -81,12 +81,21 @@ def _under_way(state: RunState, now: datetime) -> Iterator[RenderableType]:
     plan = readable_plan(state)
     if plan is not None and state.opened is not None:
         end = state.opened.at + timedelta(seconds=plan.estimate_seconds)
-        rows.append(("planned end", Text(f"{format_clock(end)}, by the estimate of the plan")))
+        if end > now:
+            rows.append(("planned end", Text(f"{format_clock(end)}, by the estimate of the plan")))
     rows.append(("to follow", _command("watch", state)))
-    if state.abort_request is None:
+    if state.opened is not None and not state.opened.plan:
+        rows.append(("to stop", Text("Ctrl-C in the terminal where it was started")))
+    elif state.abort_request is None:
         rows.append(("to stop", _command("abort", state)))
     yield Text()
     yield labelled_rows(rows)
+
+
+def _describe(turn: Turn | None) -> str:
+    if turn is None:
+        return "not touched yet"
+    return "done and proved healthy" if turn.done else describe_turn(turn)
 
 
 def _command(verb: str, state: RunState) -> Text:

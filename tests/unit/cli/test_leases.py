@@ -170,6 +170,9 @@ def test_abort_of_a_play_by_hand_is_refused(project: InMemoryProject) -> None:
     holder = holder_for("R3", "bob", "mine", os.getpid())
     grant = take_lease(project, holder)
     store = append_play_by_hand(project, "R3", holder, grant.tokens["lab/broker"])
+    under_way = project.call("status", "R3").out
+    assert "to stop    Ctrl-C in the terminal where it was started" in under_way
+    assert "holdfast abort" not in under_way
     result = project.call("abort", "R3")
     assert result.code == 3
     assert "bob started by hand" in result.err

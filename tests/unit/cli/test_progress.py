@@ -14,9 +14,11 @@ from holdfast.cli.output_stream import OutputStream
 from holdfast.cli.progress import LivePanel, LogLines, shorten_reading
 from holdfast.journal import events
 from holdfast.journal.events import Recorded
+from holdfast.journal.fold import fold
 from holdfast.model import Act, Outcome, Phase
 from holdfast.report.progress import RunProgress
-from holdfast.report.progress_text import progress_lines
+from holdfast.report.progress_text import plain, progress_lines
+from holdfast.report.status_view import run_view
 from tests.unit.report.journals import JournalBuilder, at
 
 PLAN = {
@@ -79,6 +81,14 @@ def test_progress_names_the_next_step_when_the_last_host_is_in_hand() -> None:
         events.BatchStarted(at=at(61), step=2, hosts=["ctl1"], phases=list(Phase), why="last")
     )
     assert "next: step 3: See that it stays" in drawn(progress_of(journal.recorded), 62)
+
+
+def test_status_of_a_host_that_is_done_while_its_batch_goes_on_says_so() -> None:
+    journal = half_done_journal()
+    journal.done("ctl3", "rabbitmq-server")
+    shown = plain(run_view(fold(journal.recorded), at(60), driven=True))
+    assert "ctl3 done and proved healthy" in shown
+    assert "not touched" not in shown
 
 
 def test_progress_before_the_first_event_is_preparing() -> None:
