@@ -23,6 +23,7 @@ from rich.text import Text
 from holdfast.ansible.environment import find_project
 from holdfast.ansible.interfaces import PlayRunner
 from holdfast.cli import project
+from holdfast.cli.progress import ProgressDisplay, progress_display
 from holdfast.engine.dependencies import (
     Background,
     Delivery,
@@ -64,16 +65,17 @@ class Declined(Refused):
     exit_code = 5
 
 
-def login_name(environ: Mapping[str, str]) -> str:
-    """Return the login name of this process's user; of who called sudo, where it is root's.
+def login_name(environ: Mapping[str, str], uid: int | None = None) -> str:
+    """Return the login name of this process's user, or of ``uid``; of who called sudo, where it is root's.
 
     Of the environment only sudo's variable is believed, and only by root: everybody can set USER.
     """
-    name = environ.get("SUDO_USER", "") if os.getuid() == 0 else ""
+    own = os.getuid() if uid is None else uid
+    name = environ.get("SUDO_USER", "") if own == 0 else ""
     try:
-        return name or pwd.getpwuid(os.getuid()).pw_name
+        return name or pwd.getpwuid(own).pw_name
     except KeyError:  # a user without an entry, as in a container
-        return f"uid-{os.getuid()}"
+        return f"uid-{own}"
 
 
 @dataclass
@@ -89,6 +91,7 @@ class CommandContext:
     adapters: Callable[[CommandContext], Adapters]
     state: Callable[[Settings], Store] = open_store
     login: Callable[[Mapping[str, str]], str] = login_name
+    display: Callable[[Console, Callable[[], datetime]], ProgressDisplay] = progress_display
     program: Sequence[str] = (sys.executable, "-m", "holdfast.cli")  # starts this program again
     run: str = field(default="", init=False)  # named in the message about a bug
     bug_code: int = field(default=HoldfastError.exit_code, init=False)

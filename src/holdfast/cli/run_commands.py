@@ -26,7 +26,7 @@ from holdfast.cli.options import (
     parse_inputs,
     require_reason,
 )
-from holdfast.cli.progress import JsonLines, ProgressDisplay, progress_display
+from holdfast.cli.progress import JsonLines, ProgressDisplay
 from holdfast.cli.project import find_runbook
 from holdfast.engine.driver import RunResult
 from holdfast.engine.engine import Engine
@@ -172,7 +172,7 @@ def _display_and_engine(
     context: CommandContext, *, as_json: bool
 ) -> tuple[ProgressDisplay, Engine]:
     """Return a display, and an engine whose events and readings it shows."""
-    display = progress_display(context.out, context.now)
+    display = context.display(context.out, context.now)
     if as_json:
         display = JsonLines(context.write_line)
 

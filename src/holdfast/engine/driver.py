@@ -94,7 +94,7 @@ class Driver:
         self._state = fold(self._store.each(self._run))
         self._keeper = LeaseKeeper(dependencies, grant)
         self._beats: list[_Beat] = []
-        self._heard: Progress | None = None
+        self._last_progress: Progress | None = None
 
     def drive(self, notice: str = "") -> RunResult:
         """Drive the run until it ends, release its leases, and return the result.
@@ -131,9 +131,10 @@ class Driver:
     def _last_known(self) -> list[str]:
         """Return what is known of the hosts without the journal: what was read of it, and what the play said last."""
         sentences = host_states(self._follower.state)
-        if self._heard is not None:
-            said = self._heard.text or f"task {self._heard.task!r}"
-            sentences.append(f"heard last from the play: {self._heard.host}: {said}")
+        if self._last_progress is not None:
+            progress = self._last_progress
+            text = progress.text or f"task {progress.task!r}"
+            sentences.append(f"the last output of the play: {progress.host}: {text}")
         return sentences
 
     def _drive_to_the_end(self) -> int:
@@ -268,7 +269,7 @@ class Driver:
             return PlayResult("failed", dict.fromkeys(play.limit, "absent"), {"": str(error)})
 
     def _pass_on(self, progress: Progress) -> None:
-        self._heard = progress
+        self._last_progress = progress
         self._listener(progress)
 
     def _take_lease(self) -> int | None:

@@ -55,10 +55,10 @@ _BODY: TypeAdapter[dict[str, Json]] = TypeAdapter(dict[str, Json])
 _T = TypeVar("_T")
 
 Clock = Callable[[Connection], datetime]
-"""Tells the present time to a transaction."""
+"""Returns the present time, for a transaction."""
 
 _SAME_TIME = timedelta(seconds=5)
-"""How far the clocks of a controller and of the database may differ without a word: far more than with NTP."""
+"""A larger difference between a controller's and the database's clock is reported; with NTP it is far smaller."""
 
 
 class _LostRace(Exception):

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from holdfast.cli import main
 from holdfast.cli.app import app
 from holdfast.cli.context import Adapters, CommandContext
 from holdfast.cli.output_stream import OutputStream
+from holdfast.cli.progress import ProgressDisplay, progress_display
 from holdfast.engine.planner import Planner
 from holdfast.errors import InvalidInput, StateUnusable
 from holdfast.model import Json
@@ -76,6 +77,7 @@ class InMemoryProject:
     environ: dict[str, str] = field(default_factory=dict)
     writable: bool = True  # the state database
     runner: Callable[[PlayRunner], PlayRunner] = lambda runner: runner
+    display: Callable[[Console, Callable[[], datetime]], ProgressDisplay] = progress_display
     clock_ahead: timedelta = timedelta(0)  # of the controller's clock before the database's
 
     def __post_init__(self) -> None:
@@ -144,6 +146,7 @@ class InMemoryProject:
             adapters=self.adapters,
             state=self.open_store,
             login=lambda environ: environ["SUDO_USER"],
+            display=self.display,
         )
         try:
             main(arguments, context)

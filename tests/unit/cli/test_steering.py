@@ -13,6 +13,8 @@ import pytest
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.cli.context import login_name
+from holdfast.cli.progress import ProgressDisplay
+from holdfast.journal.events import Recorded
 from tests.unit.cli.cli_harness import BLOCKS, HOSTS, CliResult, InMemoryProject
 
 RUN = ("run", "broker-restart", "--reason", "openssl update", "--yes")
@@ -121,13 +123,15 @@ def test_a_run_in_its_first_survey_is_running_and_no_lease_is_shown(
     assert "Nobody holds a lease" in seen[1].out
 
 
-def test_a_display_with_a_bug_is_reported_and_the_run_goes_on(
-    project: InMemoryProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
+class FailingDisplay(ProgressDisplay):
+    """A display with a bug."""
+
+    def show_event(self, recorded: Recorded) -> None:
         raise ValueError("this cannot be drawn")
 
-    monkeypatch.setattr("holdfast.cli.progress.LogLines.show_event", fail)
+
+def test_a_display_with_a_bug_is_reported_and_the_run_goes_on(project: InMemoryProject) -> None:
+    project.display = lambda _console, _now: FailingDisplay()
     result = project.call(*RUN)
     assert result.code == 0, result.output
     assert "This is a bug of Holdfast: ValueError: this cannot be drawn" in result.err
@@ -149,7 +153,7 @@ def test_a_state_deleted_under_a_run_is_never_made_anew(project: InMemoryProject
     assert "is gone" in result.err or "was deleted" in result.err
     assert "done and proved healthy: ctl1" in result.err
     assert "not touched in step 2: ctl3" in result.err
-    assert "heard last from the play: ctl2" in result.err
+    assert "the last output of the play: ctl2" in result.err
     assert "restart ctl3" not in project.acts
     assert not list(project.state.glob("state.db*"))
 
@@ -240,14 +244,11 @@ def test_a_run_by_somebody_unknown_that_needs_an_approval_is_refused(
     assert "add login:ada to its person in people.yml" in result.err
 
 
-def test_only_root_is_believed_who_called_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_root_is_believed_who_called_sudo() -> None:
     name = pwd.getpwuid(os.getuid()).pw_name
     given = {"SUDO_USER": "bob", "USER": "bob", "LOGNAME": "bob"}
-    monkeypatch.setattr(os, "getuid", lambda: 0)
-    assert login_name(given) == "bob"
-    monkeypatch.setattr(os, "getuid", lambda: 1)
-    assert login_name(given) == pwd.getpwuid(1).pw_name
-    monkeypatch.undo()
+    assert login_name(given, 0) == "bob"
+    assert login_name(given, 1) == pwd.getpwuid(1).pw_name
     assert login_name({"USER": "bob", "LOGNAME": "bob"}) == name
 
 

@@ -115,11 +115,12 @@ class DriverKilled(BaseException):
 
 @dataclass
 class CrashingStore:
-    """A store that kills the driver immediately before or after its ``crash_at``-th write."""
+    """A store that kills the driver immediately before or after its ``crash_at``-th write, or after an event."""
 
     store: Store
     crash_at: int = 0
     crash_after_write: bool = True
+    crash_after: type[Event] | None = None
     writes: int = 0
     unusable: bool = False
 
@@ -130,7 +131,10 @@ class CrashingStore:
         if self.writes == self.crash_at and not self.crash_after_write:
             raise DriverKilled
         recorded = write()
-        if self.writes == self.crash_at and self.crash_after_write:
+        at_this_event = self.crash_after is not None and isinstance(
+            recorded.event, self.crash_after
+        )
+        if at_this_event or (self.writes == self.crash_at and self.crash_after_write):
             raise DriverKilled
         return recorded
 

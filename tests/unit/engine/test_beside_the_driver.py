@@ -426,7 +426,7 @@ def test_a_run_whose_journal_is_gone_names_what_its_play_did_and_said_last(
     assert lines[1].startswith("h2: broker was restarted, not yet proved healthy")
     assert "done and proved healthy: h1" in lines
     assert "not touched in step 1: h3" in lines
-    assert lines[-1] == "heard last from the play: h2: task 'undrain'"
+    assert lines[-1] == "the last output of the play: h2: task 'undrain'"
 
 
 def test_a_host_whose_turn_has_begun_is_not_called_untouched(harness: EngineHarness) -> None:

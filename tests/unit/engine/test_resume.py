@@ -15,15 +15,13 @@ from holdfast.journal.events import (
     AbortRequested,
     ActIntended,
     BatchStarted,
-    Event,
     InspectionStarted,
     LeaseTaken,
     Observed,
-    Recorded,
     RunOpened,
 )
 from holdfast.journal.run_state import Status
-from holdfast.model import Act, Grant, Holder, LeaseMode, Phase
+from holdfast.model import Act, Holder, LeaseMode, Phase
 from tests.fakes.fleet import Fault
 from tests.unit.engine.engine_harness import DriverKilled, EngineHarness, make_policy
 
@@ -456,16 +454,8 @@ def test_a_drain_that_fails_leaves_nothing_to_undo(brokers: EngineHarness) -> No
     assert brokers.restarted() == ["h1", "h2"]
 
 
-def test_a_drain_of_which_no_result_is_known_is_called_so(
-    brokers: EngineHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def write_and_die(grant: Grant, event: Event) -> Recorded:
-        recorded = brokers.store.append_guarded(grant, event)
-        if isinstance(event, ActIntended):
-            raise DriverKilled
-        return recorded
-
-    monkeypatch.setattr(brokers.crashing_store, "append_guarded", write_and_die)
+def test_a_drain_of_which_no_result_is_known_is_called_so(brokers: EngineHarness) -> None:
+    brokers.crashing_store.crash_after = ActIntended
     with pytest.raises(DriverKilled):
         start(brokers, ROLL)
 

@@ -16,7 +16,7 @@ from holdfast.probes.base import ProbeContext, require_shape
 _SCRIPT = r"""
 set -eu
 show() { systemctl show --timestamp=us+utc --value --property "$1" -- "$unit"; }
-unit=$1 log=$2 limit=1000000
+unit=$1 log=$2 limit=$3
 since=$(show InactiveExitTimestamp)
 [ -n "$since" ] || { echo "$unit has never been started" >&2; exit 3; }
 since=$(date --date "$since" '+%Y-%m-%d %H:%M:%S.%3N') from=$since
@@ -59,15 +59,20 @@ class _Summary(BaseModel):
 _SUMMARY = TypeAdapter[Json](_Summary)
 
 
-def probe_unit_log(context: ProbeContext, unit: str, log: str) -> UnitLog:
+MOST_LINES = 1_000_000
+"""How many of the newest lines of a log are read; more would take longer than a gate may."""
+
+
+def probe_unit_log(context: ProbeContext, unit: str, log: str, limit: int = MOST_LINES) -> UnitLog:
     """Count the complaints about messaging in a unit's log that are newer than the unit's start.
 
-    ``log`` is the file that the unit on the task's host logs to, or ``journal``.
+    ``log`` is the file that the unit on the task's host logs to, or ``journal``. Of a
+    longer log the newest ``limit`` lines are read.
 
     Raises:
         CannotTell: the host is unreachable, the unit never ran, the log cannot be read, or what was printed about it.
     """
-    result = context.shell.run(["sh", "-c", _SCRIPT, "sh", unit, log])
+    result = context.shell.run(["sh", "-c", _SCRIPT, "sh", unit, log, str(limit)])
     if result.rc != 0:
         cause = result.stderr.strip() or f"exit status {result.rc}, no output"
         raise CannotTell(f"{context.host}: the log of {unit} cannot be read: {cause}")
