@@ -12,7 +12,7 @@ import pytest
 
 from holdfast.errors import CannotTell
 from holdfast.probes.base import CommandResult, ProbeContext
-from holdfast.probes.nova.host import probe_unit_log
+from holdfast.probes.nova.host import probe_unit_log, read_unit_log
 
 STARTED = "Sat 2026-11-21 00:22:06.050000 UTC"
 SYSTEMCTL = """#!/bin/sh
@@ -143,6 +143,6 @@ def test_of_a_long_log_only_the_newest_lines_are_read(
     tmp_path: Path, lines: Sequence[str], *, cut: bool
 ) -> None:
     log = write(tmp_path, NO_REPLY, *lines)
-    found = probe_unit_log(context(tmp_path), "u", log, limit=3)  # a million lines take seconds
+    found = read_unit_log(context(tmp_path), "u", log, limit=3)  # a million lines take seconds
     complaints = {"no_reply": 1} if len(lines) == 1 else {}
     assert (found.complaints, found.cut) == (complaints, cut)

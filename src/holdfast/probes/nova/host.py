@@ -63,11 +63,19 @@ MOST_LINES = 1_000_000
 """How many of the newest lines of a log are read; more would take longer than a gate may."""
 
 
-def probe_unit_log(context: ProbeContext, unit: str, log: str, limit: int = MOST_LINES) -> UnitLog:
+def probe_unit_log(context: ProbeContext, unit: str, log: str) -> UnitLog:
     """Count the complaints about messaging in a unit's log that are newer than the unit's start.
 
-    ``log`` is the file that the unit on the task's host logs to, or ``journal``. Of a
-    longer log the newest ``limit`` lines are read.
+    ``log`` is the file that the unit on the task's host logs to, or ``journal``.
+
+    Raises:
+        CannotTell: as ``read_unit_log``.
+    """
+    return read_unit_log(context, unit, log, MOST_LINES)
+
+
+def read_unit_log(context: ProbeContext, unit: str, log: str, limit: int) -> UnitLog:
+    """Return what ``probe_unit_log`` does, from the newest ``limit`` lines of the log.
 
     Raises:
         CannotTell: the host is unreachable, the unit never ran, the log cannot be read, or what was printed about it.
