@@ -5,6 +5,7 @@ The plan is made from it before a run, and the play itself takes its leases by i
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
@@ -21,7 +22,9 @@ class PlaybookPolicy(BaseModel):
     """A playbook's service, the leases it needs, its largest batch, its order and its survey.
 
     ``batch_max_reason`` is shown to whoever asks for a larger batch. ``estimate_seconds`` is what
-    one host's turn usually takes; only the plan's estimate uses it.
+    one host's turn usually takes; only the plan's estimate uses it. ``not_for`` has, by runbook, a
+    regular expression for services that this playbook must not restart, because that runbook has
+    gates for them; it is checked here and is no part of a plan.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +37,7 @@ class PlaybookPolicy(BaseModel):
     order: tuple[Order, ...] = ()
     survey: tuple[ClaimEntry, ...] = ()
     estimate_seconds: Annotated[StrictInt, Field(ge=1)] = 60
+    not_for: dict[StrictStr, re.Pattern[str]] = Field(default_factory=dict, exclude=True)
 
     @classmethod
     def parse(cls, declared: Json) -> PlaybookPolicy:
@@ -41,13 +45,21 @@ class PlaybookPolicy(BaseModel):
 
         Raises:
             InvalidInput: a key is missing, unknown or has a wrong value; the message names the key.
+                Or the service has a runbook of its own; the message names it.
         """
         try:
-            return cls.model_validate(declared)
+            policy = cls.model_validate(declared)
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
             place = [POLICY_VARIABLE, ".".join(str(part) for part in fault["loc"]), fault["msg"]]
             raise InvalidInput(": ".join(part for part in place if part)) from None
+        for runbook, pattern in policy.not_for.items():
+            if pattern.fullmatch(policy.service):
+                raise InvalidInput(
+                    f"{policy.service} has a runbook with gates of its own, {runbook}; nothing was touched",
+                    remedy=f"holdfast show {runbook}",
+                )
+        return policy
 
     def leases(self) -> dict[str, LeaseMode]:
         """Return the services to lease: the shared ones, and the playbook's own exclusively."""

@@ -8,6 +8,8 @@ from types import ModuleType
 
 import pytest
 
+from holdfast.ansible.playbooks import AnsiblePlaybooks
+from holdfast.errors import InvalidInput
 from holdfast.model import GATE_DEADLINE_SECONDS, Phase
 from holdfast.nova_services import RPC_SERVICES, SERVICES, binary_of, groups_of
 from plugins.action.holdfast_gate import POLL_SECONDS
@@ -50,14 +52,16 @@ def test_the_role_knows_the_groups_whose_services_have_queues() -> None:
     ]
 
 
-def test_unit_restart_refuses_every_unit_that_has_a_playbook_of_its_own() -> None:
+def test_unit_restart_refuses_every_unit_that_has_a_runbook_of_its_own() -> None:
     broker = yaml_of(ROOT / "roles/rabbitmq/defaults/main.yml")
     nova = yaml_of(ROOT / "roles/nova/defaults/main.yml")
-    reserved = yaml_of(ROOT / "roles/systemd_unit/defaults/main.yml")["systemd_unit_reserved"]
-    playbooks = {
-        nova[f"nova_{service}_unit"]: f"nova_{service}_restart.yml" for service in SERVICES
-    }
-    assert reserved == {broker["rabbitmq_unit"]: "rabbitmq_restart.yml", **playbooks}
+    units = {broker["rabbitmq_unit"]: "rabbitmq-restart"}
+    units |= {nova[f"nova_{service}_unit"]: "nova-restart" for service in SERVICES}
+    for unit, runbook in units.items():
+        given = {"systemd_unit_name": f"{unit}.service", "systemd_unit_group": "all"}
+        with pytest.raises(InvalidInput, match=f"{unit} has a runbook .* of its own, {runbook};"):
+            AnsiblePlaybooks(ROOT).read("unit_restart.yml", given)
+        assert (ROOT / f"runbooks/{runbook}.md").is_file()
 
 
 def test_the_role_nova_has_every_service_and_no_other() -> None:

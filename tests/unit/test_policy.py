@@ -62,3 +62,28 @@ def test_the_own_service_is_leased_exclusively_even_if_it_is_listed_as_shared() 
     policy = PlaybookPolicy.parse({**DECLARED, "shared": ["rabbitmq", "nova"]})
 
     assert policy.leases() == {"rabbitmq": LeaseMode.SHARED, "nova": LeaseMode.EXCLUSIVE}
+
+
+PATTERNS = {"broker": "rabbitmq(-server)?(@.+)?"}
+
+
+@pytest.mark.parametrize("service", ["rabbitmq", "rabbitmq-server", "rabbitmq-server@a"])
+def test_a_service_that_has_a_runbook_of_its_own_is_refused(service: str) -> None:
+    with pytest.raises(InvalidInput, match=f"^{service} has a runbook .*, broker;") as caught:
+        PlaybookPolicy.parse({**DECLARED, "service": service, "not_for": PATTERNS})
+    assert caught.value.remedy == "holdfast show broker"
+
+
+@pytest.mark.parametrize("service", ["rabbitmq-exporter", "my-rabbitmq-server"])
+def test_another_service_is_not_and_its_plan_is_the_same(service: str) -> None:
+    plain = PlaybookPolicy.parse({**DECLARED, "service": service})
+    policy = PlaybookPolicy.parse({**DECLARED, "service": service, "not_for": PATTERNS})
+
+    assert policy.model_dump() == plain.model_dump()
+
+
+def test_a_pattern_that_is_none_is_named() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"^holdfast_policy: not_for.broker: .* regular expression"
+    ):
+        PlaybookPolicy.parse({**DECLARED, "not_for": {"broker": "("}})

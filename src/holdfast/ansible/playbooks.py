@@ -132,7 +132,7 @@ def _policy(name: str, declared: Json, variables: Mapping[str, Json]) -> Playboo
             remedy="give it under vars: in the step",
         ) from None
     except InvalidInput as error:
-        raise InvalidInput(f"{name}: {error.message}") from None
+        raise InvalidInput(f"{name}: {error.message}", remedy=error.remedy) from None
 
 
 def _rendered(value: Json, variables: Mapping[str, Json]) -> Json:

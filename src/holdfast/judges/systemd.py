@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from holdfast.evidence import HEALTHY, INVOCATION_ID, OUTLIVE
+from holdfast.evidence import HEALTHY, INVOCATION_ID, OUTLIVE, UNIT
 from holdfast.judges.base import first_few
 from holdfast.model import Json, Outcome, Unanswered, Verdict
 from holdfast.observations.systemd import GroupState, Machine, UnitState
@@ -235,7 +235,7 @@ def _verdict(
 
 def _evidence(unit: UnitState) -> dict[str, Json]:
     return {
-        "unit": unit.name,
+        UNIT: unit.name,
         "active_state": unit.active_state,
         "sub_state": unit.sub_state,
         "result": unit.result,

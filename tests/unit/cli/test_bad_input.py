@@ -136,13 +136,17 @@ HAPROXY = "vars: {{systemd_unit_name: haproxy, systemd_unit_group: {}}}"
          ["has no group 'haproxi'", "did you mean haproxy?"]),
         ({"playbook": "unit_restart.yml", "group": "haproxy", "more": HAPROXY.format("haproxy")},
          ["the group haproxy", "has no hosts"]),
+        ({"playbook": "unit_restart.yml", "group": "rabbitmq",
+          "more": "vars: {systemd_unit_name: rabbitmq-server.service, systemd_unit_group: rabbitmq}"},
+         ["rabbitmq-server has a runbook with gates of its own", "touched", "holdfast show rabbitmq-restart"]),
         ({"group": "rabbitmq"}, ["acts on nova_compute, not on rabbitmq"]),
         ({"batch": 6}, ["a batch of 6 is larger", "(5): each start opens many connections"]),
         ({"playbook": "rabbitmq_restart.yml", "group": "rabbitmq", "batch": 2},
          ["a batch of 2 is larger", "(1): quorum queues"]),
         ({"more": "vars: {nova_layr: api}"}, ["no variable 'nova_layr'", "did you mean nova_layer?"]),
     ],
-    ids=["playbook", "group", "group without hosts", "group of another playbook",
+    ids=["playbook", "group", "group without hosts",
+         "unit with a runbook of its own", "group of another playbook",
          "batch above the maximum", "RabbitMQ batch above one", "variable"],
 )  # fmt: skip
 def test_fault_in_a_roll(project: ProjectOnDisk, faulty: dict[str, Any], words: list[str]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from holdfast.evidence import ABSENT, CHURN, CONNECTIONS, CONSUMERS, INVOCATION_ID
 from holdfast.journal.events import BaselineTaken, HostDone
+from tests.content.repository import ROOT, yaml_of
 from tests.unit.plugins.fake_hosts import FakeHosts
 
 RUN = {"holdfast_run": "r1", "holdfast_grant": {}}
@@ -108,3 +109,33 @@ def test_a_host_is_done_only_with_the_invocation_id_that_was_proved(
     played = hosts.run_tasks({"ansible.builtin.include_role": role, "vars": variables})
     done = [event.invocation_id for event in hosts.journal("r1") if isinstance(event, HostDone)]
     assert (played.rc, done) == ((0, ["start7"]) if INVOCATION_ID in evidence else (2, []))
+
+
+@pytest.mark.parametrize(
+    ("known_as", "runbook"),
+    [("nova-compute@a", "nova-restart"), ("cron", "")],
+)
+def test_an_alias_of_a_unit_that_has_a_runbook_is_refused_before_an_act(
+    hosts: FakeHosts, known_as: str, runbook: str
+) -> None:
+    """The name that was given is refused by the policy; only the host knows the unit's own."""
+    hosts.set_unit(Id=f"{known_as}.service")
+    roll = next(
+        play
+        for play in yaml_of(ROOT / "playbooks/unit_restart.yml")
+        if "vars" in play and "hosts" in play
+    )
+    variables = {
+        **RUN,
+        "systemd_unit_name": "vmhost",
+        "systemd_unit_group": "web",
+        "holdfast_policy": {"not_for": roll["vars"]["holdfast_policy"]["not_for"]},
+    }
+    role = {"name": "systemd_unit", "tasks_from": "preflight"}
+    played = hosts.run_tasks({"ansible.builtin.include_role": role, "vars": variables})
+    said = f"{known_as}.service, which has a runbook with gates of its own, {runbook};"
+    assert (said in " ".join(played.output.split())) == bool(runbook)
+    assert (played.rc != 0, hosts.restarts) == (
+        True,
+        [],
+    )  # cron: the group's two hosts are one machine
