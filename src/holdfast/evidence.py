@@ -19,6 +19,9 @@ CONSUMERS: Final = "consumers"  # object: virtual host to queue name to number o
 # Evidence of nova.services_up and nova.rpc_answers; roles/nova keeps that of the first as its baseline.
 ABSENT: Final = "absent"  # object: service that people took out before, to the reason they gave
 
+# Evidence of nova.none_left_disabled and rabbitmq.none_left_drained; `holdfast check` looks the runs up in the journal.
+LEFT: Final = "left"  # object: host to the run that took it out of service; "" where the service does not record that
+
 # Evidence of the claims about a systemd unit; roles/holdfast_run journals it with host_done.
 INVOCATION_ID: Final = "invocation_id"  # str: the id of the unit's present start
 UNIT: Final = (

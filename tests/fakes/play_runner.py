@@ -13,6 +13,7 @@ from typing import Protocol
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.errors import LeaseLost
+from holdfast.evidence import LEFT
 from holdfast.journal.events import (
     ActDone,
     ActIntended,
@@ -281,6 +282,8 @@ class _FakePlay:
 
     def _verdict(self, claim: Json, hosts: Iterable[str], *, drained: bool = False) -> Verdict:
         name = claim if isinstance(claim, str) else claim["claim"]
+        if name == "fake.none_left":
+            return self._none_left(name)
         every = [self._fleet.hosts[host] for host in hosts]
         bad = [host.name for host in every if not (host.operational if drained else host.serving)]
         facts = {
@@ -294,6 +297,13 @@ class _FakePlay:
             message = f"no answer from {', '.join(sorted(unanswered))}"
             return Verdict(name, Outcome.UNKNOWN, "no_answer", message, hosts=facts)
         return Verdict(name, Outcome.PASS, "ok", "all serve", hosts=facts)
+
+    def _none_left(self, name: str) -> Verdict:
+        """As nova's and the broker's claim: a broker does not say who has drained it."""
+        drained = {host.name: host.drained_by for host in self._fleet.hosts.values()}
+        left = {host: "" if self._fleet.brokers else by for host, by in drained.items() if by}
+        outcome = Outcome.FAIL if left else Outcome.PASS
+        return Verdict(name, outcome, "left", f"{', '.join(left)} left", {LEFT: left})
 
     def _unchanged(self, host: str, unit: str, invocation_id: str) -> Verdict:
         found = self._fleet.hosts[host]

@@ -40,12 +40,14 @@ class Claim:
 
     ``final`` are the reason codes of a FAIL that waiting cannot change; it ends the gate at once.
     ``in_time`` are the reason codes of an UNKNOWN that more readings, or the act before the gate, change by themselves.
-    ``standing`` claims are true of a healthy fleet at any time: checks and surveys ask them.
+    ``remedy`` is what a person types or reads when it does not hold: a command, or a runbook's section with the command
+    that shows it. ``standing`` claims are true of a healthy fleet at any time: checks and surveys ask them.
     """
 
     name: str
     probe: Callable[..., Json]
     judge: Callable[..., Verdict]
+    remedy: str
     judges_history: bool = False
     group: str = ""
     also: tuple[str, ...] = ()

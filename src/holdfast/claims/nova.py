@@ -29,6 +29,7 @@ from holdfast.probes.nova.services import probe_services
 from holdfast.probes.nova.site import ApiSite, MetadataSite, NovaHost, RpcSite
 from holdfast.probes.systemd import probe_stop_timeout
 
+IF_IT_HOLDS = "section “If it holds”: holdfast show nova-restart"
 API, METADATA = group_of("api"), group_of("metadata")
 RPC_GROUPS = groups_of(RPC_SERVICES)
 LIST_NEEDS = (*NovaHost.needs(), *ApiSite.needs())
@@ -92,6 +93,7 @@ class StopTimeoutParameters(UnitParameters):
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         name="nova.services_up",
+        remedy="openstack compute service list --long",
         probe=probe_services,
         judge=services.services_up,
         group=API,
@@ -100,7 +102,18 @@ CLAIMS: tuple[Claim, ...] = (
         standing=True,
     ),
     Claim(
+        name="nova.none_left_disabled",
+        remedy="if no run is under way (holdfast status): openstack compute service set --enable HOST nova-compute",
+        probe=probe_services,
+        judge=services.none_left_disabled,
+        group=group_of("compute"),
+        also=(API, *RPC_GROUPS),
+        needs=LIST_NEEDS,
+        standing=True,
+    ),
+    Claim(
         name="nova.heartbeat_advanced",
+        remedy=IF_IT_HOLDS,
         parameters=HeartbeatParameters,
         probe=probe_services,
         judge=services.heartbeat_advanced,
@@ -111,6 +124,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.rpc_answers",
+        remedy=IF_IT_HOLDS,
         parameters=RpcParameters,
         probe=probe_rpc,
         judge=answers.rpc_answers,
@@ -121,6 +135,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.api_answers",
+        remedy="on the host: systemctl status nova-api",
         probe=probe_apis,
         judge=answers.api_answers,
         group=API,
@@ -129,6 +144,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.metadata_answers",
+        remedy="on the host: systemctl status nova-api-metadata",
         probe=probe_metadata,
         judge=answers.metadata_answers,
         group=METADATA,
@@ -137,6 +153,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.compute_idle",
+        remedy="openstack server migration list; openstack server list --all-projects --host HOST",
         parameters=ComputeIdleParameters,
         probe=probe_compute_work,
         judge=compute.compute_idle,
@@ -146,6 +163,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.peer_remains",
+        remedy=IF_IT_HOLDS,
         parameters=PeerParameters,
         probe=probe_peers,
         judge=answers.peer_remains,
@@ -154,6 +172,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.no_messaging_timeouts",
+        remedy=IF_IT_HOLDS,
         parameters=UnitLogParameters,
         probe=probe_unit_log,
         judge=host.no_messaging_timeouts,
@@ -162,6 +181,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.stop_timeout_covers",
+        remedy="on the host: systemctl edit UNIT",
         parameters=StopTimeoutParameters,
         probe=probe_stop_timeout,
         judge=host.stop_timeout_covers,

@@ -19,6 +19,8 @@ from holdfast.probes.rabbitmq.quorum import probe_quorum
 from holdfast.probes.rabbitmq.round_trip import probe_round_trips
 from holdfast.probes.rabbitmq.site import GROUP, RabbitSite
 
+IF_IT_HOLDS = "section “If it holds”: holdfast show rabbitmq-restart"
+
 
 class NodeParameters(Parameters):
     """``host``: whose node, by its inventory name; the task's own by default."""
@@ -107,12 +109,29 @@ _about_depths = partial(
 
 CLAIMS: tuple[Claim, ...] = (
     _about_cluster(
-        name="rabbitmq.members_agree", judge=cluster.members_agree, final=(cluster.ANOTHER_NODE,)
+        name="rabbitmq.members_agree",
+        remedy=IF_IT_HOLDS,
+        judge=cluster.members_agree,
+        final=(cluster.ANOTHER_NODE,),
     ),
-    _about_cluster(name="rabbitmq.no_alarms", judge=cluster.no_alarms),
-    _about_cluster(name="rabbitmq.no_partitions", judge=cluster.no_partitions),
+    _about_cluster(
+        name="rabbitmq.none_left_drained",
+        remedy="if no run is under way (holdfast status), on the broker: rabbitmq-upgrade revive",
+        judge=cluster.none_left_drained,
+    ),
+    _about_cluster(
+        name="rabbitmq.no_alarms",
+        remedy="on a broker: rabbitmq-diagnostics alarms",
+        judge=cluster.no_alarms,
+    ),
+    _about_cluster(
+        name="rabbitmq.no_partitions",
+        remedy="section “Before you begin”: holdfast show rabbitmq-recover",
+        judge=cluster.no_partitions,
+    ),
     _claim(
         name="rabbitmq.amqp_round_trip",
+        remedy="on the broker: rabbitmq-diagnostics check_port_connectivity",
         probe=probe_round_trips,
         judge=round_trip.amqp_round_trip,
         parameters=RoundTripParameters,
@@ -120,6 +139,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     _claim(
         name="rabbitmq.quorum_queues_whole",
+        remedy="on a broker: rabbitmq-queues quorum_status QUEUE",
         probe=probe_queues,
         judge=queues.quorum_queues_whole,
         parameters=WholeParameters,
@@ -127,52 +147,74 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     _claim(
         name="rabbitmq.mirrors_in_sync",
+        remedy="on a broker: rabbitmqctl list_queues name slave_pids synchronised_slave_pids",
         probe=probe_queues,
         judge=queues.mirrors_in_sync,
         standing=True,
     ),
     _claim(
         name="rabbitmq.quorum_holds_without",
+        remedy=IF_IT_HOLDS,
         probe=probe_quorum,
         judge=quorum.quorum_holds_without,
         parameters=QuorumParameters,
     ),
     _claim(
         name="rabbitmq.node_is_local",
+        remedy=IF_IT_HOLDS,
         probe=probe_place,
         judge=place.node_is_local,
         parameters=PlaceParameters,
         final=(place.ELSEWHERE,),
     ),
     _claim(
-        name="rabbitmq.drained", probe=probe_drain, judge=drain.drained, parameters=NodeParameters
+        name="rabbitmq.drained",
+        remedy=IF_IT_HOLDS,
+        probe=probe_drain,
+        judge=drain.drained,
+        parameters=NodeParameters,
     ),
     _claim(
-        name="rabbitmq.booted", probe=probe_boot, judge=cluster.booted, parameters=NodeParameters
+        name="rabbitmq.booted",
+        remedy="on the broker: journalctl -u rabbitmq-server",
+        probe=probe_boot,
+        judge=cluster.booted,
+        parameters=NodeParameters,
     ),
     _about_depths(
         name="rabbitmq.consumers_expected",
+        remedy=IF_IT_HOLDS,
         judge=queues.consumers_expected,
         parameters=QueueParameters,
     ),
     _about_depths(
-        name="rabbitmq.consumers_known", judge=queues.consumers_known, parameters=QueueParameters
+        name="rabbitmq.consumers_known",
+        remedy=IF_IT_HOLDS,
+        judge=queues.consumers_known,
+        parameters=QueueParameters,
     ),
     _about_depths(
         name="rabbitmq.queues_drain",
+        remedy="on a broker: rabbitmqctl list_queues name messages consumers",
         judge=queues.queues_drain,
         judges_history=True,
         in_time=(queues.TOO_FEW_SAMPLES,),
         parameters=QueueGrowthParameters,
     ),
-    _about_clients(name="rabbitmq.load_known", judge=cluster.load_known),
+    _about_clients(
+        name="rabbitmq.load_known",
+        remedy="on a broker: rabbitmq-plugins list --enabled",
+        judge=cluster.load_known,
+    ),
     _about_clients(
         name="rabbitmq.connections_at_baseline",
+        remedy=IF_IT_HOLDS,
         judge=cluster.connections_at_baseline,
         parameters=BaselineParameters,
     ),
     _about_clients(
         name="rabbitmq.churn_at_baseline",
+        remedy=IF_IT_HOLDS,
         judge=cluster.churn_at_baseline,
         parameters=BaselineParameters,
     ),

@@ -9,6 +9,8 @@ from holdfast.judges import systemd
 from holdfast.probes.systemd import probe_group, probe_unit
 
 CALM_SECONDS = 120
+READ_ITS_STATE = "on the host: systemctl status UNIT; journalctl -u UNIT"
+IF_IT_HOLDS = "section “If it holds”: holdfast show unit-restart"
 
 
 class UnitParameters(Parameters):
@@ -52,6 +54,7 @@ class UnchangedParameters(UnitParameters):
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         name="systemd.active",
+        remedy=READ_ITS_STATE,
         parameters=CalmParameters,
         probe=probe_unit,
         judge=systemd.is_active,
@@ -59,6 +62,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="systemd.stays_up",
+        remedy=READ_ITS_STATE,
         parameters=StaysUpParameters,
         probe=probe_unit,
         judge=systemd.stays_up,
@@ -67,12 +71,14 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="systemd.active_everywhere",
+        remedy=READ_ITS_STATE,
         parameters=CalmHostsParameters,
         probe=probe_group,
         judge=systemd.active_everywhere,
     ),
     Claim(
         name="systemd.machines_distinct",
+        remedy=IF_IT_HOLDS,
         parameters=HostsParameters,
         probe=probe_group,
         judge=systemd.machines_distinct,
@@ -80,6 +86,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="systemd.unchanged_since",
+        remedy=READ_ITS_STATE,
         parameters=UnchangedParameters,
         probe=probe_unit,
         judge=systemd.unchanged_since,

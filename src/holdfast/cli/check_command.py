@@ -23,20 +23,20 @@ from rich.text import Text
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress, StopSignal
 from holdfast.claims import all_claims
+from holdfast.cli.check_result import CheckResult, print_result
 from holdfast.cli.context import CommandContext
 from holdfast.cli.interrupt import interruptible
 from holdfast.cli.options import JsonOption, LimitOption, SiteOption, context_of
+from holdfast.engine.left_behind import explain
 from holdfast.errors import HoldfastError, InvalidInput
 from holdfast.journal.events import GateJudged, RunOpened
 from holdfast.model import Json as Value
 from holdfast.model import Outcome
 from holdfast.plan.model import SiteInventory
-from holdfast.report.event_text import MARKS, TONES, deciding_verdict
-from holdfast.report.progress_text import STYLES
 from holdfast.report.table import columns
 from holdfast.settings import Settings
 from holdfast.store.database import open_store
-from holdfast.text import count_of, format_duration, one_line, parse_duration
+from holdfast.text import one_line, parse_duration
 
 STANDING = "standing"
 NOT_PASS = 3
@@ -93,27 +93,6 @@ class CheckRequest:
             raise InvalidInput(str(error)) from None
 
 
-@dataclass(frozen=True)
-class CheckResult:
-    """The verdicts of every gate, and messages of the play where it failed otherwise."""
-
-    verdicts: tuple[dict[str, Value], ...]
-    messages: tuple[str, ...]
-    seconds: float
-
-    @property
-    def outcome(self) -> Outcome:
-        """PASS only if something was judged, all of it passed and the play did not fail."""
-        outcomes = {Outcome(verdict["outcome"]) for verdict in self.verdicts}
-        if Outcome.FAIL in outcomes:
-            return Outcome.FAIL
-        return Outcome.PASS if outcomes == {Outcome.PASS} and not self.messages else Outcome.UNKNOWN
-
-    def count(self, outcome: Outcome) -> int:
-        """Return how many verdicts have this outcome."""
-        return sum(verdict["outcome"] == outcome for verdict in self.verdicts)
-
-
 def check(  # noqa: PLR0913  # one parameter for each option of the command
     ctx: typer.Context,
     claims: Annotated[
@@ -166,7 +145,10 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
     if nagios:
         _nagios(context, request)
     found = _run_check(context, request)
-    _print_result(context, found, as_json=as_json)
+    if as_json:
+        context.write_line(json.dumps(found.as_json()))
+    else:
+        print_result(context, found)
     raise typer.Exit(0 if found.outcome is Outcome.PASS else NOT_PASS)
 
 
@@ -226,8 +208,11 @@ def _run_check(context: CommandContext, request: CheckRequest) -> CheckResult:
             ended = runner.run(play, listen, lambda: stop.at_boundary or context.now() > latest)
         recorded = store.read(run)
     judged = [entry.event for entry in recorded if isinstance(entry.event, GateJudged)]
+    verdicts = chain.from_iterable(gate.verdicts for gate in judged)
     return CheckResult(
-        verdicts=tuple(verdict for gate in judged for verdict in gate.verdicts),
+        verdicts=tuple(
+            explain(verdict, inventory.name, lambda: context.readable_store) for verdict in verdicts
+        ),
         messages=_messages(ended, judged, timing),
         seconds=(context.now() - began).total_seconds(),
     )
@@ -281,25 +266,6 @@ def _messages(
     return tuple(one_line(text.removeprefix(": ")) for text in texts)
 
 
-def _print_result(context: CommandContext, found: CheckResult, *, as_json: bool) -> None:
-    if as_json:
-        printed = {"outcome": found.outcome, "verdicts": found.verdicts, "messages": found.messages}
-        context.write_line(json.dumps(printed | {"seconds": found.seconds}))
-        return
-    table = columns("", "claim", "")
-    for verdict in found.verdicts:
-        outcome = Outcome(verdict["outcome"])
-        marked = Text(f"{MARKS[outcome]} {outcome}", STYLES[TONES[outcome]])
-        claim = Text(one_line(str(verdict["claim"])), "bold")
-        table.add_row(marked, claim, Text(one_line(str(verdict["message"]))))
-    context.show(table)
-    for message in found.messages:
-        context.show(Text(message, "red"))
-    passed = f"{found.count(Outcome.PASS)} of {count_of(len(found.verdicts), 'claim')} passed"
-    total = f"\n{found.outcome}: {passed} ({format_duration(found.seconds)})"
-    context.show(Text(total, STYLES[TONES[found.outcome]]))
-
-
 def _nagios(context: CommandContext, request: CheckRequest) -> NoReturn:
     """Print one line and exit with 0 to 3, also on errors (Monitoring Plugins Development Guidelines)."""
     code, status = NAGIOS[Outcome.UNKNOWN]
@@ -308,22 +274,11 @@ def _nagios(context: CommandContext, request: CheckRequest) -> NoReturn:
         found = _run_check(context, request)
         code, status = NAGIOS[found.outcome]
         counts = " ".join(f"{outcome.lower()}={found.count(outcome)}" for outcome in Outcome)
-        text = f"{_plugin_text(_headline(found))} | {counts} time={found.seconds:.2f}s"
+        text = f"{_plugin_text(found.headline())} | {counts} time={found.seconds:.2f}s"
     except HoldfastError as error:
         text = _plugin_text(error.message)
     context.write_line(f"HOLDFAST {status} - {text}")
     raise typer.Exit(code)
-
-
-def _headline(found: CheckResult) -> str:
-    if decided := deciding_verdict(found.verdicts):
-        others = found.count(Outcome(decided["outcome"])) - 1
-        more = f" and {others} more" if others else ""
-        return f"{decided['claim']}: {decided['message']}{more}"
-    if found.messages:
-        return found.messages[0]
-    passed = f"{count_of(len(found.verdicts), 'claim')} passed"
-    return passed if found.verdicts else "nothing was judged"
 
 
 def _plugin_text(text: str) -> str:

@@ -189,6 +189,7 @@ MAY_BE_EMPTY: dict[str, str] = {
 # Claims that a doubled answer does not contradict.
 NOT_ABOUT_THE_SECOND = {
     "rabbitmq.no_alarms": "a node that is down has no alarm in effect",
+    "rabbitmq.none_left_drained": "a node that is down is not drained",
     "rabbitmq.no_partitions": "the views agree that a node is down",
     "rabbitmq.load_known": "its count is of the whole cluster",
     "rabbitmq.connections_at_baseline": "its count is of the whole cluster",

@@ -62,6 +62,7 @@ def judge(entry: Json, context: ProbeContext, readings: int = 1) -> Verdict:
 def test_the_standing_claims() -> None:
     assert [claim.name for claim in CLAIMS if claim.standing] == [
         "nova.services_up",
+        "nova.none_left_disabled",
         "nova.rpc_answers",
         "nova.api_answers",
         "nova.metadata_answers",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,9 @@ from holdfast.claims import SYSTEMS, all_claims, bind_claim, claims_of, find_cla
 from holdfast.claims.base import BoundClaim, Claim, Parameters
 from holdfast.errors import InvalidInput
 from holdfast.model import Json, Outcome, Unanswered, Verdict
+
+ROOT = Path(__file__).parents[3]
+TOOLS = "systemctl|journalctl|openstack|rabbitmqctl|rabbitmq-[a-z]+"
 
 
 @pytest.mark.parametrize("claim", all_claims().values(), ids=lambda claim: claim.name)
@@ -22,6 +27,15 @@ class TestEveryClaim:
         assert claim.summary
         assert claim.judge.__doc__
         assert claim.judge.__doc__.partition("\n")[0] == f"PASS where {claim.summary}."
+
+    def test_says_what_to_type_or_read_where_it_does_not_hold(self, claim: Claim) -> None:
+        """A runbook's section exists in that runbook; anything else has the command of a tool."""
+        section = re.fullmatch(r"section “(.+)”: holdfast show ([a-z-]+)", claim.remedy)
+        if section:
+            runbook = (ROOT / "runbooks" / f"{section[2]}.md").read_text()
+            assert f"\n## {section[1]}\n" in runbook
+        else:
+            assert re.search(rf"(^|: |; )({TOOLS}) [a-z-]", claim.remedy)
 
     def test_forbids_parameters_it_does_not_know(self, claim: Claim) -> None:
         assert issubclass(claim.parameters, Parameters)
@@ -47,7 +61,7 @@ def judge(*history: object, judges_history: bool = False) -> Verdict:
     def show(claim: str, observed: object) -> Verdict:
         return Verdict(claim, Outcome.PASS, "shown", repr(observed))
 
-    claim = Claim(name="a.c", probe=all, judge=show, judges_history=judges_history)
+    claim = Claim(name="a.c", probe=all, judge=show, remedy="", judges_history=judges_history)
     return BoundClaim(claim, Parameters()).judge(history)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
+from holdfast.model import Act
 from tests.unit.cli.cli_harness import HOSTS, CliResult, InMemoryProject
 from tests.unit.cli.test_steering import FailingRunner
 
@@ -50,6 +51,37 @@ def test_unknown_is_never_pass(project: InMemoryProject) -> None:
 
 def verdicts(result: CliResult) -> list[str]:
     return [verdict["message"] for verdict in json.loads(result.out)["verdicts"]]
+
+
+def test_every_line_that_is_no_pass_ends_with_what_to_do(project: InMemoryProject) -> None:
+    project.fleet.hosts["ctl2"].healthy = False
+    assert "next: holdfast check --wait 1m" in project.call("check", "fake.all_serve").out
+    (verdict,) = json.loads(project.call("check", "--json").out)["verdicts"]
+    assert verdict["next"] == "holdfast check --wait 1m"
+    assert "next: holdfast check" in project.call("check", "--nagios").out
+    project.fleet.hosts["ctl1"].reachable = False
+    lines = project.call("check", "fake.all_serve").out.splitlines()
+    assert "ctl1: ctl1 is unreachable; next: holdfast check --wait 1m" in lines
+
+
+@pytest.mark.parametrize("brokers", [True, False], ids=["broker", "compute"])
+def test_what_a_run_left_out_of_service_is_found_with_the_run_and_its_state(
+    project: InMemoryProject, *, brokers: bool
+) -> None:
+    """A broker does not record who drained it: its run is found in the journal."""
+    project.fleet.brokers = brokers
+    project.fleet.never_idle.add("ctl1")
+    project.fleet.act_fails.add(("ctl1", Act.UNDRAIN))
+    assert project.call("check", "fake.none_left").code == 0
+    assert project.call("run", "broker-restart", "--yes", "--reason", "x").code == 4
+
+    result = project.call("check", "fake.none_left", width=200)
+
+    assert project.acts == ["drain ctl1"]
+    assert result.code == 3
+    run = json.loads(project.call("status", "--json").out)["runs"][0]["run"]
+    assert f"ctl1 left; run {run}: it is held" in result.out
+    assert f"next: holdfast status {run}" in result.out
 
 
 def test_claim_about_single_hosts_is_asked_at_every_host(project: InMemoryProject) -> None:

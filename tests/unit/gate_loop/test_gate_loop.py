@@ -60,7 +60,9 @@ def judge(claim: str, latest: str) -> Verdict:
 
 
 def claim(probe: Callable[[ProbeContext], Json], **more: Json) -> BoundClaim:
-    return BoundClaim(Claim(name="a.c", probe=probe, **{"judge": judge, **more}), Parameters())
+    return BoundClaim(
+        Claim(name="a.c", probe=probe, remedy="", **{"judge": judge, **more}), Parameters()
+    )
 
 
 @dataclass
@@ -287,11 +289,12 @@ def test_a_question_is_asked_once_a_reading_for_all_claims_that_share_it() -> No
         tolerances.append(tolerance)
         return judge(claim, latest)
 
-    plain = Claim(name="a.c", probe=probe, judge=judge, parameters=NodeParameters)
+    plain = Claim(name="a.c", probe=probe, judge=judge, remedy="", parameters=NodeParameters)
     tolerant = Claim(
         name="a.d",
         probe=probe,
         judge=judge_with_tolerance,
+        remedy="",
         parameters=ToleranceParameters,
     )
     claims = [

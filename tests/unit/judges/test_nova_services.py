@@ -7,7 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.judges.nova.services import heartbeat_advanced, services_up
+from holdfast.judges.nova.services import (
+    heartbeat_advanced,
+    none_left_disabled,
+    services_up,
+)
 from holdfast.model import Outcome
 from holdfast.observations.nova import ExpectedService, ListedService, ServiceList
 from tests.unit.judges.verdicts import outcome_and_reason
@@ -186,3 +190,27 @@ def test_heartbeat_advanced(history: Sequence[ServiceList], verdict: tuple[Outco
 def test_a_heartbeat_of_a_host_outside_the_inventory_is_unknown() -> None:
     verdict = heartbeat_advanced("c", [beat(0)], "compute", "cmp9", 2)
     assert outcome_and_reason(verdict) == (UNKNOWN, "not_in_inventory")
+
+
+@pytest.mark.parametrize(
+    ("listed", "verdict"),
+    [
+        ([CONDUCTOR, UP], (PASS, "none_left")),
+        ([CONDUCTOR, DISABLED], (PASS, "none_left")),
+        ([CONDUCTOR, BY_HOLDFAST], (FAIL, "left_by_run")),
+        ([BY_HOLDFAST, replace(SILENT_CELL, known_as="cmp2")], (FAIL, "left_by_run")),
+        ([CONDUCTOR, SILENT_CELL], (UNKNOWN, "unlisted")),
+        ([CONDUCTOR], (UNKNOWN, "unlisted")),
+        ([], (UNKNOWN, "unlisted")),
+    ],
+)
+def test_none_left_disabled(listed: Sequence[ListedService], verdict: tuple[Outcome, str]) -> None:
+    assert outcome_and_reason(none_left_disabled("c", ServiceList(EXPECTED, listed))) == verdict
+
+
+def test_what_a_run_left_disabled_is_named_by_its_host_and_no_remark_of_a_pass() -> None:
+    known_as = [ExpectedService("compute", "c1", "cmp1")]
+    verdict = none_left_disabled("c", ServiceList(known_as, [BY_HOLDFAST]))
+    assert verdict.message == "nova-compute on c1 is disabled by run run"
+    assert verdict.evidence == {"left": {"c1": "run"}}
+    assert "disabled" not in services_up("c", ServiceList(known_as, [BY_HOLDFAST])).message

@@ -14,6 +14,7 @@ from holdfast.judges.rabbitmq.cluster import (
     members_agree,
     no_alarms,
     no_partitions,
+    none_left_drained,
 )
 from holdfast.judges.rabbitmq.drain import drained
 from holdfast.judges.rabbitmq.place import node_is_local
@@ -54,6 +55,7 @@ def cluster(**views: NodeView | Unanswered) -> ClusterViews:
     return ClusterViews(expected=EXPECTED, views={**{host: view() for host in EXPECTED}, **views})
 
 
+DRAINED = view().model_copy(update={"maintenance": nodes("2")})
 CTL2_DOWN = view(running="13")
 CTL2_GONE: Views = {"ctl1": CTL2_DOWN, "ctl2": SILENT, "ctl3": CTL2_DOWN}
 VERDICTS = [
@@ -264,3 +266,19 @@ def test_the_greater_of_tolerance_and_slack_is_allowed(
     verdict = connections_at_baseline("c", counted(load(90)), 100, tolerance, slack)
     assert verdict.passed is passed
     assert verdict.evidence["slack"] == max(slack, 100 * tolerance)
+
+
+@pytest.mark.parametrize(
+    ("views", "verdict"),
+    [
+        ({}, (Outcome.PASS, "none_drained")),
+        ({"ctl1": DRAINED, "ctl2": SILENT}, (Outcome.FAIL, "left_drained")),
+        # Asked by command it answers itself, drained or not.
+        ({"ctl2": DRAINED}, (Outcome.FAIL, "left_drained")),
+        ({"ctl2": SILENT}, (Outcome.UNKNOWN, "unanswered")),
+    ],
+)
+def test_none_left_drained(views: Views, verdict: tuple[Outcome, str]) -> None:
+    judged = none_left_drained("c", cluster(**views))
+    assert outcome_and_reason(judged) == verdict
+    assert judged.evidence.get("left", {}) == ({"ctl2": ""} if verdict[0] is Outcome.FAIL else {})

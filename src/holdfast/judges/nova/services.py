@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from holdfast.evidence import ABSENT, HEALTHY
+from holdfast.evidence import ABSENT, HEALTHY, LEFT
 from holdfast.judges.base import first_few
 from holdfast.model import Json, Outcome, Verdict
 from holdfast.nova_services import RPC_SERVICES, binary_of, groups_of
-from holdfast.observations.nova import ExpectedService, ListedService, ServiceList
+from holdfast.observations.nova import OURS, ExpectedService, ListedService, ServiceList
 
 LISTED_TWICE = "listed_twice"
+LEFT_BY_RUN = "left_by_run"
 MAX_NAMED = 10  # services named in evidence
 _NO_HOSTS = f"the inventory has no host in {', '.join(groups_of(RPC_SERVICES))}"
 
@@ -61,6 +62,33 @@ def services_up(claim: str, services: ServiceList) -> Verdict:
         return Verdict(claim, Outcome.UNKNOWN, "none_expected", message, evidence)
     message = f"all {len(judged)} services of the inventory are up{_remarks(evidence)}"
     return Verdict(claim, Outcome.PASS, "up", message, evidence, hosts)
+
+
+def none_left_disabled(claim: str, services: ServiceList) -> Verdict:
+    """PASS where no compute is disabled by a run of Holdfast.
+
+    A run disables a compute for the time of its turn, with its id as the reason. Where the run ended in between, the
+    compute stays disabled and gets no new instance. Whether the run is under way is not known here.
+    """
+    expected = [each for each in services.expected if each.service == "compute"]
+    unlisted = [each for each in expected if services.hides(each) or not services.entries(each)]
+    names = {each.known_as: each.host for each in expected}
+    left = {
+        names.get(each.known_as, each.known_as): each.disabled_reason.removeprefix(OURS)
+        for each in services.listed
+        if each.status == "disabled" and each.disabled_reason.startswith(OURS)
+    }
+    if left:
+        message = first_few(
+            [f"nova-compute on {host} is disabled by run {run}" for host, run in left.items()]
+        )
+        return Verdict(claim, Outcome.FAIL, LEFT_BY_RUN, message, {LEFT: left})
+    if unlisted or not expected:
+        missing = first_few([each.name for each in unlisted])
+        message = f"nova does not list {missing}" if missing else "no compute is expected"
+        return Verdict(claim, Outcome.UNKNOWN, "unlisted", message)
+    message = f"none of {len(expected)} computes is disabled by a run"
+    return Verdict(claim, Outcome.PASS, "none_left", message)
 
 
 def heartbeat_advanced(
@@ -149,8 +177,15 @@ def _down(expected: ExpectedService, entry: ListedService | None) -> str:
 
 
 def _remarks(evidence: Mapping[str, Json]) -> str:
-    """Return what a passing verdict adds: services that are left out, disabled, or in no group of the inventory."""
-    disabled = [name for name in evidence["disabled"] if name not in evidence[ABSENT]]
+    """Return what a passing verdict adds: services that are left out, disabled, or in no group of the inventory.
+
+    Those that a run disabled are ``none_left_disabled``'s.
+    """
+    disabled = [
+        name
+        for name, reason in evidence["disabled"].items()
+        if name not in evidence[ABSENT] and not reason.startswith(OURS)
+    ]
     remarks = {
         "left out": left_out(evidence[ABSENT]),
         "disabled": first_few(disabled),

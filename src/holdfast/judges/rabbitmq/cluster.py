@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import ceil
 
-from holdfast.evidence import CHURN, CONNECTIONS, HEALTHY
+from holdfast.evidence import CHURN, CONNECTIONS, HEALTHY, LEFT
 from holdfast.model import Json, Outcome, Verdict
 from holdfast.observations.rabbitmq import BootState, ClientLoad, ClusterViews, NodeView
 
@@ -66,6 +66,30 @@ def no_partitions(claim: str, cluster: ClusterViews) -> Verdict:
         return _incomplete(claim, cluster, evidence)
     message = f"all {len(answered)} nodes see the same members running"
     return Verdict(claim, Outcome.PASS, "one_view", message, evidence)
+
+
+def none_left_drained(claim: str, cluster: ClusterViews) -> Verdict:
+    """PASS where no node is drained, in its own view or in another's.
+
+    A run drains a node for the time of its turn. Where the run ended in between, the node stays drained. A node whose
+    management API answers is not drained: that API is closed then (observed on 3.10.8). Who drained it, no broker
+    records.
+    """
+    seen: dict[str, list[str]] = {}
+    for peer, view in cluster.answered.items():
+        for node in sorted(view.maintenance or ()):
+            seen.setdefault(cluster.host_of(node), []).append(peer)
+    if seen:
+        message = "; ".join(
+            f"{host} is drained in the view of {', '.join(peers)}" for host, peers in seen.items()
+        )
+        return Verdict(
+            claim, Outcome.FAIL, "left_drained", message, {LEFT: dict.fromkeys(seen, "")}
+        )
+    if cluster.silent or not cluster.answered:
+        return _incomplete(claim, cluster, {"unanswered": dict(cluster.silent)})
+    message = f"none of {len(cluster.answered)} nodes is drained"
+    return Verdict(claim, Outcome.PASS, "none_drained", message)
 
 
 def no_alarms(claim: str, cluster: ClusterViews) -> Verdict:

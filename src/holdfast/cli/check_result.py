@@ -1,0 +1,100 @@
+"""What a check has found: the verdicts with what to do about each, as a table, JSON and one line for monitoring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from holdfast.claims import find_claim
+from holdfast.cli.context import CommandContext
+from holdfast.errors import InvalidInput
+from holdfast.model import Json as Value
+from holdfast.model import Outcome
+from holdfast.report.event_text import MARKS, TONES, deciding_verdict
+from holdfast.report.progress_text import STYLES
+from holdfast.report.table import columns
+from holdfast.text import count_of, format_duration, one_line
+
+ASK_AGAIN = "holdfast check --wait 1m"
+NEXT = "next: "
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The verdicts of every gate, and messages of the play where it failed otherwise."""
+
+    verdicts: tuple[dict[str, Value], ...]
+    messages: tuple[str, ...]
+    seconds: float
+
+    @property
+    def outcome(self) -> Outcome:
+        """PASS only if something was judged, all of it passed and the play did not fail."""
+        outcomes = {Outcome(verdict["outcome"]) for verdict in self.verdicts}
+        if Outcome.FAIL in outcomes:
+            return Outcome.FAIL
+        return Outcome.PASS if outcomes == {Outcome.PASS} and not self.messages else Outcome.UNKNOWN
+
+    def count(self, outcome: Outcome) -> int:
+        """Return how many verdicts have this outcome."""
+        return sum(verdict["outcome"] == outcome for verdict in self.verdicts)
+
+    def as_json(self) -> Value:
+        """Return what ``--json`` prints."""
+        verdicts = [
+            {**verdict, "next": next_of(verdict)} if _is_bad(verdict) else verdict
+            for verdict in self.verdicts
+        ]
+        printed = {"outcome": self.outcome, "verdicts": verdicts, "messages": self.messages}
+        return printed | {"seconds": self.seconds}
+
+    def headline(self) -> str:
+        """Return the verdict that decided, in one line, with what to do about it."""
+        if decided := deciding_verdict(self.verdicts):
+            others = self.count(Outcome(decided["outcome"])) - 1
+            more = f" and {others} more" if others else ""
+            return f"{decided['claim']}: {decided['message']}{more}; {NEXT}{next_of(decided)}"
+        if self.messages:
+            return with_next(self.messages[0])
+        passed = f"{count_of(len(self.verdicts), 'claim')} passed"
+        return passed if self.verdicts else "nothing was judged"
+
+
+def next_of(verdict: Mapping[str, Value]) -> str:
+    """Return what to type or read about a verdict that is no PASS: its own, else its claim's."""
+    with suppress(
+        InvalidInput
+    ):  # a gate that passed and did not settle says so under a name of its own
+        return str(verdict.get("next") or find_claim(verdict["claim"]).remedy)
+    return ASK_AGAIN
+
+
+def with_next(message: str) -> str:
+    """Return a message of the play that ends with what to type, as errors of ours do already."""
+    return message if NEXT in message else f"{message}; {NEXT}{ASK_AGAIN}"
+
+
+def print_result(context: CommandContext, found: CheckResult) -> None:
+    """Print the verdicts for a person; each that is no PASS ends with what to type or read."""
+    table = columns("", "claim", "")
+    for verdict in found.verdicts:
+        outcome = Outcome(verdict["outcome"])
+        marked = Text(f"{MARKS[outcome]} {outcome}", STYLES[TONES[outcome]])
+        claim = Text(one_line(str(verdict["claim"])), "bold")
+        message = Text(one_line(str(verdict["message"])))
+        if _is_bad(verdict):
+            message.append(f"\n{NEXT}{one_line(next_of(verdict))}", "bold")
+        table.add_row(marked, claim, message)
+    context.show(table)
+    for text in found.messages:
+        context.show(Text(with_next(text), "red"))
+    passed = f"{found.count(Outcome.PASS)} of {count_of(len(found.verdicts), 'claim')} passed"
+    total = f"\n{found.outcome}: {passed} ({format_duration(found.seconds)})"
+    context.show(Text(total, STYLES[TONES[found.outcome]]))
+
+
+def _is_bad(verdict: Mapping[str, Value]) -> bool:
+    return Outcome(verdict["outcome"]) is not Outcome.PASS
