@@ -34,9 +34,9 @@ from holdfast.gate_loop import (
 )
 from holdfast.journal.events import GateJudged
 from holdfast.model import GATE_DEADLINE_SECONDS, Json, Outcome, Phase, Settle
-from holdfast.play_context import LeaseRenewal, PlayContext, Variables
+from holdfast.play_context import LeaseRenewal, PlayContext, Variables, proved_earlier
 from holdfast.probes.base import CommandResult, ProbeContext
-from holdfast.text import count_of, host_key_advice
+from holdfast.text import count_of, host_key_advice, join_names
 
 STANDING = "standing"
 POLL_SECONDS = 2
@@ -220,7 +220,8 @@ def _timing(arguments: dict[str, Any], variables: Variables) -> GateTiming:
         poll = float(variables.get("holdfast_poll_seconds", POLL_SECONDS))
     settle = Settle(arguments["settle_readings"], timedelta(seconds=arguments["settle_seconds"]))
     grace = timedelta(seconds=arguments["grace_seconds"])
-    return GateTiming(settle, timedelta(seconds=deadline), timedelta(seconds=poll), grace)
+    vouched = frozenset(proved_earlier(variables, arguments["phase"]))
+    return GateTiming(settle, timedelta(seconds=deadline), timedelta(seconds=poll), grace, vouched)
 
 
 def _site_variables(
@@ -259,7 +260,11 @@ def _message(host: str, phase: str, result: GateResult, timing: GateTiming, left
     faults = "\n".join(f"  {v.claim} {v.outcome} ({v.reason}): {v.message}" for v in bad)
     deadline = f"{timing.deadline.total_seconds():.0f} s"
     left = f" {left}" if phase in list(Phase) else ""
-    return f"{host}, {phase}: the gate did not pass ({took}, deadline {deadline}).{left}\n{faults}"
+    ill = join_names(result.relapsed)
+    why = (
+        f" {ill}: proved healthy by this run before and ill now, so not waited for." if ill else ""
+    )
+    return f"{host}, {phase}: the gate did not pass ({took}, deadline {deadline}).{why}{left}\n{faults}"
 
 
 def _next_command(result: GateResult, host: str, variables: Variables) -> str:

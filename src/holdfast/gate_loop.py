@@ -5,7 +5,7 @@ Owns when to read again and when to stop; what is probed and how it is judged be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing import TimeoutError as PoolTimeout
@@ -13,11 +13,15 @@ from multiprocessing.pool import AsyncResult, ThreadPool
 
 from holdfast.claims.base import BoundClaim, Question
 from holdfast.errors import CannotTell, InvalidInput
+from holdfast.evidence import HEALTHY
 from holdfast.model import Json, Observation, Outcome, Settle, Unanswered, Verdict, overall
 from holdfast.probes.base import ProbeContext
 
 SETTLED = "gate.settled"
 """The claim of the gate itself, for the verdict on a gate that passes but did not settle in time."""
+
+RELAPSE = timedelta(seconds=5)
+"""How long a host that this run proved healthy must be found ill before it is not waited for any longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +31,16 @@ class GateTiming:
     A reading that begins by the deadline counts; with a deadline of 0 it is the only one. Its probes have ``grace``
     from the deadline on, and count as unanswered after it. No reading begins after the deadline, and one that ends
     after its grace, because this process was stopped meanwhile, never counts as a pass.
+
+    ``vouched`` are hosts that this run has proved healthy: one that is ill in every reading for ``RELAPSE``
+    ends the gate.
     """
 
     settle: Settle
     deadline: timedelta
     poll: timedelta
     grace: timedelta = timedelta(seconds=30)
+    vouched: frozenset[str] = frozenset()
 
     @property
     def last_begin(self) -> timedelta:
@@ -98,11 +106,15 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """How a gate ended: PASS if it settled before its deadline, else the last reading's verdicts."""
+    """How a gate ended: PASS if it settled before its deadline, else the last reading's verdicts.
+
+    ``relapsed`` are hosts proved healthy before that were found ill, where that ended the gate.
+    """
 
     verdicts: Sequence[Verdict]
     readings: int
     seconds: float
+    relapsed: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> Outcome:
@@ -163,6 +175,7 @@ def run_gate(
     _require_claims(claims, context)
     history: dict[Question, list[Observation]] = {bound.question: [] for bound in claims}
     streak, last_bad, number, start = Streak(), None, 0, timer.clock()
+    ill: dict[str, timedelta] = {}
 
     def now() -> timedelta:
         return timedelta(seconds=timer.clock() - start)
@@ -180,6 +193,9 @@ def run_gate(
             if streak.settles(timing.settle):
                 return GateResult(verdicts, number, elapsed.total_seconds())
             last_bad = last_bad if passed else reading
+            ill = _ill_since(verdicts, timing.vouched, ill, elapsed)
+            if relapsed := tuple(host for host in ill if elapsed - ill[host] >= RELAPSE):
+                return GateResult(verdicts, number, elapsed.total_seconds(), relapsed)
             if elapsed >= timing.deadline or _is_final(claims, verdicts, history):
                 return _result_at_deadline(reading, last_bad, timing)
             timer.wait(min(timing.poll, timing.deadline - elapsed).total_seconds())
@@ -239,6 +255,21 @@ def _is_final(
         verdict.outcome is Outcome.FAIL and verdict.reason in bound.claim.final
         for bound, verdict in zip(claims, verdicts, strict=True)
     )
+
+
+def _ill_since(
+    verdicts: Sequence[Verdict],
+    vouched: Collection[str],
+    before: Mapping[str, timedelta],
+    elapsed: timedelta,
+) -> dict[str, timedelta]:
+    """Return the vouched hosts that this reading's failed verdicts find ill, and since when each is.
+
+    What is UNKNOWN is waited for: a host that gives no answer may give one in the next reading.
+    """
+    facts = (each for v in verdicts if v.outcome is Outcome.FAIL for each in v.hosts.items())
+    ill = (host for host, known in facts if host in vouched and known.get(HEALTHY) is False)
+    return {host: before.get(host, elapsed) for host in ill}
 
 
 def _result_at_deadline(last: Reading, last_bad: Reading | None, timing: GateTiming) -> GateResult:

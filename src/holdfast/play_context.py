@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld, LeaseLost
 from holdfast.journal.events import BaselineTaken, Finished, LeaseTaken, RunOpened
-from holdfast.model import Grant, Holder, Json, LeaseMode
+from holdfast.model import Grant, Holder, Json, LeaseMode, Phase
 from holdfast.policy import PlaybookPolicy
 from holdfast.store.database import Store
 from holdfast.store.leases import LeaseRow
@@ -47,6 +47,20 @@ class PlayContext:
             raise InvalidInput(f"holdfast_grant of run {run} must map scopes to tokens")
         grant = Grant(str(run), {str(scope): int(token) for scope, token in tokens.items()})
         return cls(grant, bool(variables.get("holdfast_by_hand", False)))
+
+
+def proved_earlier(variables: Mapping[str, Json], phase: str) -> set[str]:
+    """Return the hosts that this run has restarted and proved healthy, in phases in which no host is in hand.
+
+    By hand they are those of the play's earlier batches. After an act others see the host in hand come back, and for a
+    moment may not look well themselves; and a host of the batch is itself about to be proved.
+    """
+    if phase == "sweep":
+        return set(variables.get("holdfast_done", ()))
+    if phase != Phase.PREFLIGHT:
+        return set()
+    hosts, batch = list(variables["ansible_play_hosts_all"]), variables["ansible_play_batch"]
+    return set(variables.get("holdfast_done", hosts[: hosts.index(batch[0])])) - set(batch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from holdfast.claims import all_claims
 from tests.content.repository import ROOT, Yaml, assert_no_faults, files, walk, yaml_in, yaml_of
 
 PLAYBOOKS = files("playbooks/*.yml")
+PARTS = files("playbooks/parts/*.yml", "playbooks/tasks/*.yml")  # imported by playbooks, never run
 RESTARTS = files("playbooks/*_restart.yml")
 TASK_FILES = files("playbooks/*.yml", "roles/*/tasks/*.yml", "roles/*/handlers/*.yml")
 HANDLERS = files("roles/*/handlers/*.yml")
@@ -193,14 +194,33 @@ def test_every_restart_playbook_refuses_and_sweeps_before_it_rolls() -> None:
     assert_no_faults(rolls, lambda path: order_faults(list(plays_of(path))))
 
 
+def options_faults(plays: Sequence[dict[str, Yaml]]) -> list[str]:
+    """Return a fault unless options are refused before any play but the refusal of a call without hosts."""
+    others = (play for play in plays if not is_refusal(play))
+    first = next(others, None)
+    if first is None or is_options_refusal(first):
+        return []
+    return [f"{first.get('name')} comes before options are refused"]
+
+
 def test_every_playbook_refuses_options_that_leave_out_tasks() -> None:
     """--tags with a name that no task has would do nothing and succeed."""
-    rolls = [path for path in RESTARTS if list(plays_of(path))]
-    others = [*rolls, ROOT / "playbooks/check.yml", ROOT / "playbooks/sweep.yml"]
-    assert_no_faults(
-        others,
-        lambda path: [] if any(map(is_options_refusal, plays_of(path))) else ["it refuses none"],
-    )
+    runnable = [path for path in PLAYBOOKS if path not in PARTS]
+    assert len(runnable) > len(RESTARTS)
+    assert_no_faults(runnable, lambda path: options_faults(list(plays_of(path))))
+
+
+def nobody_faults(path: Path) -> list[str]:
+    """Return a fault where a playbook that changes nothing would also ask nothing, and succeed."""
+    parts = [play for play in plays_of(path) if is_refusal(play)]
+    return [] if parts else ["it would ask no host and succeed"]
+
+
+def test_every_playbook_fails_where_it_reaches_no_host() -> None:
+    """sweep.yml has no host before the first batch, and the lab's playbooks have all of theirs."""
+    others = {*files("playbooks/lab/*.yml"), *PARTS, ROOT / "playbooks/sweep.yml"}
+    playbooks = [path for path in PLAYBOOKS if path not in others and list(plays_of(path))]
+    assert_no_faults(playbooks, nobody_faults)
 
 
 def test_nothing_hides_a_failure() -> None:

@@ -103,7 +103,6 @@ def test_the_first_host_is_restarted_alone(tmp_path: Path) -> None:
     [
         ("unit_restart.yml", ["--tags", "typo"]),
         ("unit_restart.yml", ["--skip-tags", "all,always"]),
-        ("check.yml", ["--tags", "typo"]),
     ],
 )
 def test_tags_are_refused(tmp_path: Path, playbook: str, options: list[str]) -> None:
@@ -115,6 +114,25 @@ def test_tags_are_refused(tmp_path: Path, playbook: str, options: list[str]) -> 
     assert answer.returncode != 0
     assert "They would leave out parts of the play; nothing was touched" in words(answer)
     assert site.restarts("a") == 0
+
+
+@pytest.mark.parametrize(
+    ("playbook", "options", "why"),
+    [
+        ("check.yml", ["--limit", "b"], "none of a is selected (--limit b)"),
+        ("observe.yml", [], "no host was named"),
+    ],
+)
+def test_a_play_that_would_look_at_no_host_fails(
+    tmp_path: Path, playbook: str, options: list[str], why: str
+) -> None:
+    """Ansible says that no host matched, and succeeds: nothing looked at is nothing proved."""
+    site = LocalSite.make(tmp_path / "site", "a", "b")
+
+    answer = roll(site, tmp_path / "state", 1, playbook=playbook, options=options)
+
+    assert answer.returncode == 2
+    assert f"No host is asked, so nothing would be proved: {why}" in words(answer)
 
 
 @pytest.mark.parametrize("playbook", ["unit_restart.yml", "check.yml"])

@@ -20,6 +20,7 @@ from holdfast.play_context import (
     Variables,
     baseline,
     dead_holders,
+    proved_earlier,
     release_by_hand,
     require_lease,
     take_by_hand,
@@ -276,3 +277,24 @@ def test_the_first_baseline_of_a_name_is_kept(store: Store) -> None:
     assert baseline(store, "r1", other) == other
     assert baseline(store, "r2", later) == later
     assert events(store, "r1") == [opened(), first, other]
+
+
+PLAY = {"ansible_play_hosts_all": ["a", "b", "c"], "ansible_play_batch": ["c"]}
+ENGINE = {"ansible_play_hosts_all": ["c"], "ansible_play_batch": ["c"], "holdfast_done": ["a", "c"]}
+
+
+@pytest.mark.parametrize(
+    ("phase", "variables", "hosts"),
+    [
+        ("preflight", PLAY, {"a", "b"}),
+        ("preflight", {**PLAY, "ansible_play_batch": ["a"]}, set()),
+        ("preflight", ENGINE, {"a"}),  # c was done in another step, and is about to be proved
+        ("sweep", {**ENGINE, "ansible_play_batch": ["a", "c"]}, {"a", "c"}),
+        ("verify", ENGINE, set()),
+        ("check", {}, set()),
+    ],
+)
+def test_a_run_vouches_for_the_hosts_it_has_proved_while_none_is_in_hand(
+    phase: str, variables: dict[str, Json], hosts: set[str]
+) -> None:
+    assert proved_earlier(variables, phase) == hosts

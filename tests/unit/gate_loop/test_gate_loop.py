@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from holdfast import gate_loop
 from holdfast.claims.base import BoundClaim, Claim, Parameters
 from holdfast.errors import CannotTell, InvalidInput
+from holdfast.evidence import HEALTHY
 from holdfast.gate_loop import (
     GateResult,
     GateTiming,
@@ -248,6 +249,40 @@ def test_an_answer_that_waiting_cannot_bring_ends_the_gate_at_once() -> None:
     result = gate_of(claim(refused, judge=unknown), at=timing(deadline=300))
 
     assert (result.outcome, result.readings, result.seconds) == (Outcome.UNKNOWN, 1, 0)
+
+
+ILL, UNSURE = "ill", "unsure"
+
+
+def judge_ctl1(claim: str, latest: str) -> Verdict:
+    """Judge ctl1, which is ill, or of which that is only suspected."""
+    outcomes = {GOOD: Outcome.PASS, ILL: Outcome.FAIL, UNSURE: Outcome.UNKNOWN}
+    facts = {"ctl1": {HEALTHY: latest == GOOD}, "ctl2": {HEALTHY: True}}
+    return Verdict(claim, outcomes[latest], latest, f"ctl1 is {latest}", hosts=facts)
+
+
+def vouching_gate(*observations: str, vouched: Sequence[str]) -> GateResult:
+    claims = [claim(ScriptedProbe(observations).probe, judge=judge_ctl1)]
+    return gate_of(*claims, at=replace(timing(), vouched=frozenset(vouched)))
+
+
+def test_a_host_proved_before_that_is_ill_is_not_waited_for() -> None:
+    result = vouching_gate(ILL, vouched=["ctl1"])
+    assert (result.outcome, result.readings, result.seconds) == (Outcome.FAIL, 4, 6)
+    assert result.relapsed == ("ctl1",)
+
+
+@pytest.mark.parametrize("between", [GOOD, UNSURE, SILENT])
+def test_a_host_proved_before_is_ill_only_in_every_reading(between: str) -> None:
+    """One bad reading, or one after another, holds no roll that is well."""
+    result = vouching_gate(ILL, ILL, between, ILL, ILL, GOOD, vouched=["ctl1"])
+    assert (result.outcome, result.relapsed) == (Outcome.PASS, ())
+
+
+@pytest.mark.parametrize(("observation", "vouched"), [(ILL, ["ctl2"]), (UNSURE, ["ctl1"])])
+def test_another_host_and_a_doubt_are_waited_for(observation: str, vouched: list[str]) -> None:
+    result = vouching_gate(observation, vouched=vouched)
+    assert (result.seconds, result.relapsed) == (60, ())
 
 
 def test_every_reading_is_reported_when_it_is_taken() -> None:

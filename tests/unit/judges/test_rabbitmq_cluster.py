@@ -126,10 +126,23 @@ def test_where_no_node_answers_no_drain_is_suspected() -> None:
 def test_members_agree_has_facts_about_unhealthy_hosts() -> None:
     verdict = members_agree("c", cluster(ctl1=CTL2_DOWN, ctl2=SILENT))
     assert verdict.hosts == {
-        "ctl1": {"healthy": False, "running": True},  # its view differs
+        "ctl1": {"healthy": True, "running": True},  # that it sees ctl2 down is no fault of its own
         "ctl2": {"healthy": False, "running": False},
         "ctl3": {"healthy": True, "running": True},
     }
+
+
+@pytest.mark.parametrize(
+    ("views", "ill"),
+    [
+        ({"ctl1": SILENT, "ctl2": view(running="23"), "ctl3": view(running="23")}, {"ctl1"}),
+        ({"ctl1": view(running="1"), "ctl2": view(running="23"), "ctl3": view(running="23")}, {"ctl1"}),
+        ({"ctl1": SILENT, "ctl2": view(running="2"), "ctl3": view(running="3")}, {"ctl1", "ctl2", "ctl3"}),
+    ],
+)  # fmt: skip
+def test_the_smaller_side_of_a_cluster_is_ill(views: Views, ill: set[str]) -> None:
+    verdict = members_agree("c", cluster(**views))
+    assert {host for host, facts in verdict.hosts.items() if not facts["healthy"]} == ill
 
 
 def test_a_cluster_without_nodes_is_not_healthy() -> None:

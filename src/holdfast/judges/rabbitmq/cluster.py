@@ -216,13 +216,16 @@ def _faults(cluster: ClusterViews, view: NodeView) -> Iterator[tuple[str, str]]:
 
 
 def _host_facts(cluster: ClusterViews) -> dict[str, dict[str, Json]]:
-    """Return, per host, whether it runs in every view, and is healthy: its own view has no fault either."""
+    """Return, per host, whether it runs in every view, and is healthy: it answers, and runs in most views.
+
+    A node is not ill for seeing that another one is down. In a partition the smaller side is; of two equal sides, both.
+    """
     facts: dict[str, dict[str, Json]] = {}
     views = cluster.answered
     for host, node in cluster.expected.items():
-        running = bool(views) and all(node in view.running for view in views.values())
-        agrees = host in views and next(_faults(cluster, views[host]), None) is None
-        facts[host] = {HEALTHY: running and agrees, "running": running}
+        seen = sum(node in view.running for view in views.values())
+        running = 0 < seen == len(views)
+        facts[host] = {HEALTHY: host in views and 2 * seen > len(views), "running": running}
     return facts
 
 
