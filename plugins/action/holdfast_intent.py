@@ -23,6 +23,7 @@ class ActionModule(HoldfastAction):
         "undo": {"type": "str", "default": ""},
         "ends_with_restart": {"type": "bool", "default": False},
         "clock": {"type": "dict", "default": {}},
+        "log": {"type": "dict", "default": {}},
     }
 
     def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:

@@ -63,6 +63,16 @@ def read_unit(unit: str) -> dict[str, str]:
     return state
 
 
+def read_property(unit: str, name: str) -> str:
+    """Return one property of the unit as systemd prints it, "" where it gives no answer."""
+    try:
+        done = _run("systemctl", "show", "--property", name, "--", unit)
+    except (subprocess.TimeoutExpired, OSError):
+        return ""
+    values = (line.partition("=") for line in done.stdout.splitlines())
+    return next((value for key, _, value in values if key == name), "")
+
+
 def describe(state: dict[str, str]) -> str:
     """Return the state in one line: ``cron.service is failed (failed), result exit-code``."""
     line = f"{state['id']} is {state['active_state']} ({state['sub_state']})"

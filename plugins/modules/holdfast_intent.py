@@ -34,6 +34,12 @@ options:
       which then refuses to begin after the leases have expired.
     type: dict
     default: {}
+  log:
+    description: >-
+      Where the unit's log ends, as M(holdfast_unit) read it just before this task; journaled with the intent, for
+      M(holdfast_last_intent).
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -43,6 +49,7 @@ EXAMPLES = r"""
     unit: cron
     invocation_id: "{{ cron.unit.invocation_id }}"
     clock: "{{ cron.clock }}"
+    log: "{{ cron.log }}"
   register: intent
 """
 

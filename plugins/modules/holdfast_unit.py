@@ -19,6 +19,10 @@ options:
       With it, the state is one that stays true. Waits up to this long for an act in progress on the unit (its lock),
       and no act begins any more whose intent is from before the reading. Writes the time into the lock's file.
     type: int
+  log:
+    description: The file that the unit logs to. With it, RV(log) says where it ends now.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -39,11 +43,18 @@ clock:
   description: C(boot_id), and C(seconds) since the host's boot (CLOCK_BOOTTIME), from before the unit was read.
   returned: success
   type: dict
+log:
+  description: >-
+    Where the file O(log) ends, for M(holdfast_intent), read after the unit; C(inode), C(size), C(digest) of its last
+    bytes and C(processes) of the unit. Empty where there is no such file.
+  returned: success
+  type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.holdfast_act import NotBegun, read_clock, unit_lock
-from ansible.module_utils.holdfast_systemd import CannotRead, describe, read_unit
+from ansible.module_utils.holdfast_log import log_position
+from ansible.module_utils.holdfast_systemd import CannotRead, describe, read_property, read_unit
 
 
 def main() -> None:
@@ -52,13 +63,15 @@ def main() -> None:
         {
             "name": {"type": "str", "required": True},
             "observe_seconds": {"type": "int"},
+            "log": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
     try:
         clock = read_clock()
         unit = observe(module) if observes(module) else read_unit(module.params["name"])
-        module.exit_json(changed=False, unit=unit, clock=clock, msg=describe(unit))
+        log = log_position(module.params["log"], read_property(unit["id"], "ControlGroup"))
+        module.exit_json(changed=False, unit=unit, clock=clock, log=log, msg=describe(unit))
     except (CannotRead, NotBegun) as error:
         module.fail_json(msg=str(error))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld, LeaseLost
-from holdfast.journal.events import BaselineTaken, Finished, LeaseTaken, RunOpened
+from holdfast.journal.events import ActIntended, BaselineTaken, Finished, LeaseTaken, RunOpened
 from holdfast.model import Grant, Holder, Json, LeaseMode, Phase
 from holdfast.policy import PlaybookPolicy
 from holdfast.store.database import Store
@@ -179,6 +179,16 @@ def baseline(store: Store, run: str, taken: BaselineTaken) -> BaselineTaken:
             return recorded.event
     store.append(run, taken)
     return taken
+
+
+def last_intent(store: Store, run: str, host: str, act: str, unit: str) -> ActIntended | None:
+    """Return the newest intent of the run to do the act on a host's unit, None where there is none."""
+    wanted, newest = (host, act, unit), None
+    for recorded in store.read(run):
+        event = recorded.event
+        if isinstance(event, ActIntended) and (event.host, event.act, event.unit) == wanted:
+            newest = event
+    return newest
 
 
 @dataclass(slots=True)

@@ -31,6 +31,7 @@ case $1 in
   restart)
     echo restart >> {place}/record
     starts=$((starts + 1)); echo "$starts" > "$here/starts"
+    [ ! -e {place}/log ] || echo "2026-11-21 01:00:00.000 2 INFO nova.service [-] Starting" >> {place}/log
     patience=600; while [ -e {place}/slow ] && [ $((patience -= 1)) -gt 0 ]; do sleep 0.1; done
     [ ! -e {place}/broken ] || {{ touch "$here/down"; echo "it did not start" >&2; exit 1; }} ;;
 esac

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.journal.events import ActDone, ActIntended, HostDone
+from holdfast.journal.events import ActDone, ActIntended, GateJudged, HostDone
 from holdfast.model import Act
-from tests.contract.nova_harness import LAYERS, NovaHarness, RealNova, nova, roll
+from tests.contract.nova_harness import COMPLAINT, LAYERS, NovaHarness, RealNova, nova, roll
 from tests.contract.runner_harness import PlayStarter
 from tests.unit.probes.fake_nova import running_nova
 
@@ -55,6 +55,17 @@ def test_a_compute_is_disabled_restarted_and_enabled_again(
         assert not fleet.printed(
             "so it stays disabled. To enable it: openstack compute service set --enable b"
         )
+        # Its log is read from where it ended before the restart; the journal says where.
+        (noted,) = [each.log["size"] for each in plays.events(ActIntended) if each.log]
+        assert noted == len(COMPLAINT)
+        quiet = next(
+            verdict
+            for gate in plays.events(GateJudged)
+            if gate.phase == "verify"
+            for verdict in gate.verdicts
+            if verdict["claim"] == "nova.no_messaging_timeouts"
+        )
+        assert (quiet["evidence"]["span"], quiet["evidence"]["lines"]) == ("act", 1)
 
 
 def test_a_compute_that_somebody_disabled_is_restarted_and_stays_disabled(

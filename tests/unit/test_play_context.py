@@ -10,8 +10,15 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld, LeaseLost
-from holdfast.journal.events import BaselineTaken, Event, Finished, LeaseTaken, RunOpened
-from holdfast.model import Grant, Holder, Json, LeaseMode
+from holdfast.journal.events import (
+    ActIntended,
+    BaselineTaken,
+    Event,
+    Finished,
+    LeaseTaken,
+    RunOpened,
+)
+from holdfast.model import Act, Grant, Holder, Json, LeaseMode
 from holdfast.play_context import (
     BY_HAND_TTL,
     LeaseRenewal,
@@ -20,6 +27,7 @@ from holdfast.play_context import (
     Variables,
     baseline,
     dead_holders,
+    last_intent,
     proved_earlier,
     release_by_hand,
     require_lease,
@@ -298,3 +306,19 @@ def test_a_run_vouches_for_the_hosts_it_has_proved_while_none_is_in_hand(
     phase: str, variables: dict[str, Json], hosts: set[str]
 ) -> None:
     assert proved_earlier(variables, phase) == hosts
+
+
+def test_the_last_intent_is_the_newest_for_the_act_on_the_hosts_unit(store: Store) -> None:
+    def intended(host: str, act: Act, size: int) -> ActIntended:
+        return ActIntended(
+            at=NOW, host=host, act=act, unit="nova-api", invocation_id="", log={"size": size}
+        )
+
+    assert last_intent(store, "r1", "ctl1", Act.RESTART, "nova-api") is None
+    store.append("r1", opened())
+    for size, act in enumerate([Act.RESTART, Act.RESTART, Act.DRAIN]):
+        store.append("r1", intended("ctl1", act, size))
+    store.append("r1", intended("ctl2", Act.RESTART, 9))
+    found = last_intent(store, "r1", "ctl1", Act.RESTART, "nova-api")
+    assert found == intended("ctl1", Act.RESTART, 1)
+    assert last_intent(store, "r1", "ctl1", Act.RESTART, "nova-compute") is None

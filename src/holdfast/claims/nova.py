@@ -16,6 +16,7 @@ from holdfast.nova_services import (
     group_of,
     groups_of,
 )
+from holdfast.observations.nova import LogPosition
 from holdfast.probes.nova.answers import (
     DEFAULT_PINGS,
     probe_apis,
@@ -78,9 +79,13 @@ class PeerParameters(HostParameters):
 
 
 class UnitLogParameters(UnitParameters):
-    """``log``: the file the unit logs to, or ``journal``."""
+    """``log``: the file the unit logs to, or ``journal``.
+
+    ``position``: where it ended before the unit's restart; not known in a check.
+    """
 
     log: str = Field(min_length=1)
+    position: LogPosition = LogPosition()
 
 
 class StopTimeoutParameters(UnitParameters):
@@ -177,7 +182,7 @@ CLAIMS: tuple[Claim, ...] = (
         probe=probe_unit_log,
         judge=host.no_messaging_timeouts,
         final=(host.MESSAGING_TIMEOUT,),
-        in_time=(host.SILENT_LOG, host.LONG_LOG),
+        in_time=(host.SILENT_LOG, host.LONG_LOG, host.UNNAMED_LOG),
     ),
     Claim(
         name="nova.stop_timeout_covers",

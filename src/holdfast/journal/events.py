@@ -133,7 +133,9 @@ class GateJudged(_Event):
 class ActIntended(_Event):
     """Written before an act, in the transaction that proved the lease; ``undo`` is a command.
 
-    ``ends_with_restart``: what the act did is not in effect any more once the unit was restarted.
+    ``ends_with_restart``: what the act did is not in effect any more once the unit was restarted. ``log``: where the
+    unit's log ended before the act, as ``observations.nova.LogPosition`` has it; empty where it has no file, and in
+    older journals.
     """
 
     kind: Literal["act_intended"] = "act_intended"
@@ -143,6 +145,7 @@ class ActIntended(_Event):
     invocation_id: str
     undo: str = ""
     ends_with_restart: bool = False
+    log: dict[str, Json] = Field(default_factory=dict)
 
 
 class ActDone(_Event):

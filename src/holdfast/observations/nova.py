@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from holdfast.model import Unanswered
 from holdfast.nova_services import binary_of
@@ -218,21 +221,49 @@ PeerReplies = Mapping[str, RpcReplies | ApiReplies | MetadataReplies]
 """Per host what one service answered: all hosts of its group."""
 
 
+class LogPosition(BaseModel):
+    """Where a log file ended before an act: its inode, its size, and a digest of what it ended with.
+
+    ``digest`` is of the last ``DIGESTED`` bytes before ``size`` (SHA-256), so that a file is known again after a
+    rotation, and another one with a reused inode is not taken for it. ``processes`` are those of the unit at that
+    moment: what they still log until they end is not the new start's. Without ``digest`` nothing is known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    inode: int = 0
+    size: int = 0
+    digest: str = ""
+    processes: tuple[int, ...] = ()
+
+
+DIGESTED = 1024
+
+LogSpan = Literal["act", "running", "start"]
+"""Which part of a log is read, none of them told by a clock.
+
+``act``: what was written after the noted position, but by the processes from before. ``running``: the lines of the
+processes that run now, where no position is known or its file is gone. ``start``: the journal of the present start.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class UnitLog:
-    """What a unit logged since its start: all lines, and complaints about messaging by kind.
+    """What a unit logged within ``span``: all lines, and complaints about messaging by kind.
 
-    ``since`` and ``last`` (the newest complaint) are in the host's local time; ``last`` is ""
-    without any complaint. ``undated``: the log has lines, and none of them begins with a time that can be read.
-    ``cut``: it has more lines than were read, none of them older than the start.
+    ``last`` is the time of the newest complaint as the log has it, "" without any. ``levels`` are the lines with a
+    level, such as INFO. ``unnamed``: no line names the process that wrote it. ``missing``: there is no such file, so
+    the journal was read. ``cut``: there are more lines than were read.
     """
 
     host: str
     unit: str
     log: str
-    since: str
+    span: LogSpan
     lines: int
     complaints: Mapping[str, int]
-    last: str
-    undated: bool = False
+    last: str = ""
+    levels: int = 0
+    unnamed: bool = False
+    missing: bool = False
     cut: bool = False

@@ -107,7 +107,7 @@ UNIT = UnitState("h1", "some.service", "loaded", "active", "running", "simple", 
 MACHINE = Machine("h1", "m", "b", "7", "n")
 GOOD_API = ApiReplies(HttpReply(200), HttpReply(200))
 GOOD_METADATA = MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(404))
-LOG = UnitLog("h1", "some.service", "journal", "2026-11-21 00:00:00", 5, {}, "")
+LOG = UnitLog("h1", "some.service", "journal", "start", 5, {}, levels=5)
 
 VIEWS = Observed(
     ClusterViews(expected={}, views={}), _cluster("h1"), _cluster("h1", "h2", running="rabbit@h2")

@@ -1,4 +1,4 @@
-"""The script that reads a unit's log on its host, run here with a fake systemctl."""
+"""The script that reads a unit's log on its host, run here with a fake systemctl and journalctl."""
 
 from __future__ import annotations
 
@@ -11,138 +11,265 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import CannotTell
+from holdfast.observations.nova import DIGESTED, LogPosition, UnitLog
 from holdfast.probes.base import CommandResult, ProbeContext
-from holdfast.probes.nova.host import probe_unit_log, read_unit_log
+from holdfast.probes.nova.host import LogSource, read_unit_log
+from plugins.module_utils import holdfast_log
+from plugins.module_utils.holdfast_log import log_position
 
-STARTED = "Sat 2026-11-21 00:22:06.050000 UTC"
+OLD, NEW = 4711, 4800
+GROUP = "/system.slice/nova-compute.service"
 SYSTEMCTL = """#!/bin/sh
 case "$*" in
-  *InactiveExitTimestamp*) echo "{started}" ;;
+  *--value*|*--timestamp*) echo "systemctl: unrecognized option" >&2; exit 1 ;;
+  *InvocationID*) echo "InvocationID={start}" ;;
+  *ControlGroup*) echo "ControlGroup=/system.slice/nova-compute.service" ;;
 esac
 """
-BEFORE = "2026-11-21 00:22:06.049 1 ERROR x MessagingTimeout: Timed out waiting for a reply to message ID a\n"
-START = "2026-11-21 00:22:06.100 2 INFO nova.service [-] Starting conductor node (version 26.2.2)\n"
+JOURNALCTL = """#!/bin/sh
+case "$*" in *_SYSTEMD_INVOCATION_ID=start1*) cat "$(dirname "$0")/journal" ;; esac
+"""
+
+
+def line(text: str, process: int = NEW, hour: int = 0) -> str:
+    return f"2026-11-21 {hour:02d}:22:06.100 {process} INFO nova.service [-] {text}\n"
+
+
 NO_REPLY = (
-    "2026-11-21 00:23:10.000 2 ERROR x [-] oslo_messaging.exceptions.MessagingTimeout: "
-    "Timed out waiting for a reply to message ID b\n"
+    "oslo_messaging.exceptions.MessagingTimeout: Timed out waiting for a reply to message ID b"
 )
-ABANDONED = (
-    "2026-11-21 00:24:10.000 2 ERROR x The reply b failed to send after 60 seconds due to a "
-    "missing queue ({queue}). Abandoning...\n"
+ABANDONED = "The reply b failed to send after 60 seconds due to a missing queue ({}). Abandoning..."
+START = line("Starting conductor node (version 26.2.2)")
+# oslo.log's JSONFormatter, without the fields that say where in the code
+JSON_LINE = (
+    '{{"message": "Error during x", "asctime": "2026-11-21 00:22:06", "name": "nova.compute.manager",'
+    ' "msg": "Error during x", "args": [], "levelname": "ERROR", "levelno": 40, "created": 1795708622.0382817,'
+    ' "process_name": "MainProcess", "process": {}, "traceback": ["Traceback (most recent call last):", "{}"],'
+    ' "hostname": "cmp1", "error_summary": "{}", "context": {{}}}}\n'
 )
+JOURNAL_LINE = "2026-11-21T00:22:06+0000 cmp1 nova-compute[4800]: "
 
 
 @dataclass
 class HostShell:
-    """Runs commands on this machine, with the test's programs first in PATH, in a time zone."""
+    """Runs commands on this machine, with the test's programs first in PATH, far from the log's time zone."""
 
     programs: Path
-    zone: str
 
     def run(self, argv: Sequence[str]) -> CommandResult:
         path = f"{self.programs}:{os.environ['PATH']}"
-        environment = {"PATH": path, "TZ": self.zone, "LC_ALL": "C"}
+        environment = {"PATH": path, "TZ": "America/New_York", "LC_ALL": "C"}
         done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
         return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
-def context(tmp_path: Path, started: str = STARTED, zone: str = "UTC") -> ProbeContext:
-    program = tmp_path / "systemctl"
-    program.write_text(SYSTEMCTL.format(started=started), encoding="utf-8")
-    program.chmod(0o755)
-    return ProbeContext("cmp1", {}, {}, HostShell(tmp_path, zone))
+class Host:
+    """One host: its log, its journal and its processes. ``position`` is noted as the module on the host does it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.log = directory / "nova.log"
+        self.proc = directory / "proc"
+        self.position = LogPosition()
+        self.journal("")
+        self.set_start("start1")
+        self.runs(NEW)
+
+    def program(self, name: str, text: str) -> None:
+        path = self.directory / name
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o755)
+
+    def set_start(self, start: str) -> None:
+        self.program("systemctl", SYSTEMCTL.format(start=start))
+
+    def journal(self, text: str) -> None:
+        self.program("journalctl", JOURNALCTL)
+        (self.directory / "journal").write_text(text, encoding="utf-8")
+
+    def process(self, number: int, group: str) -> None:
+        path = self.proc / str(number)
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "cgroup").write_text(f"0::{group}\n", encoding="ascii")
+
+    def runs(self, process: int) -> None:
+        """Let this be the unit's process, and none of the others."""
+        for each in (OLD, NEW, 17):
+            self.process(each, GROUP if each == process else "/system.slice/cron.service")
+
+    def write(self, *lines: str) -> None:
+        with self.log.open("a", encoding="utf-8") as file:
+            file.writelines(lines)
+
+    def note(self) -> None:
+        """Note where the log ends, while the old process runs; then the new one runs."""
+        self.runs(OLD)
+        self.position = LogPosition(**log_position(str(self.log), GROUP, str(self.proc)))
+        self.runs(NEW)
+
+    def read(self, log: str = "", limit: int = 1000) -> UnitLog:
+        context = ProbeContext("cmp1", {}, {}, HostShell(self.directory))
+        source = LogSource("nova-compute", log or str(self.log), self.position, str(self.proc))
+        return read_unit_log(context, source, limit)
 
 
-def write(tmp_path: Path, *lines: str, name: str = "nova.log") -> str:
-    path = tmp_path / name
-    path.write_text("".join(lines), encoding="utf-8")
-    return str(path)
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
 
 
-def test_only_lines_newer_than_the_start_count(tmp_path: Path) -> None:
-    log = write(tmp_path, BEFORE, START, "a line of a traceback\n", NO_REPLY, START)
-    found = probe_unit_log(context(tmp_path), "nova-compute", log)
-    assert found.since == "2026-11-21 00:22:06.050"
-    assert found.lines == 3
-    assert found.complaints == {"no_reply": 1}
-    assert found.last == "2026-11-21 00:23:10.000"
+@pytest.fixture
+def noted(host: Host) -> Host:
+    """A host whose log had complaints, dated after and before all that follows, when its end was noted."""
+    host.write(line(NO_REPLY, OLD, hour=23), line(NO_REPLY, OLD, hour=1))
+    host.note()
+    return host
 
 
-def test_a_log_without_complaints(tmp_path: Path) -> None:
-    found = probe_unit_log(context(tmp_path), "u", write(tmp_path, BEFORE, BEFORE, START))
-    assert (found.lines, found.complaints, found.last) == (1, {}, "")
+def found(log: UnitLog) -> tuple[str, int, dict[str, int]]:
+    return log.span, log.lines, dict(log.complaints)
 
 
-def test_a_log_that_was_rotated_since_the_start_is_read_with_its_predecessor(
-    tmp_path: Path,
+def test_only_lines_after_the_position_count_whatever_their_time(noted: Host) -> None:
+    noted.write(START, "a line of a traceback\n", line(NO_REPLY), START)
+    assert found(noted.read()) == ("act", 4, {"no_reply": 1})
+    assert noted.read().last == "2026-11-21 00:22:06.100"
+
+
+def test_what_the_old_processes_log_until_they_end_is_not_the_new_starts(noted: Host) -> None:
+    noted.write(line(NO_REPLY, OLD), "  a line of its traceback\n", START)
+    assert found(noted.read()) == ("act", 1, {})
+
+
+def test_an_hour_that_occurs_twice_hides_nothing(noted: Host) -> None:
+    noted.write(line("Starting", hour=2), line(NO_REPLY, hour=1))
+    assert found(noted.read()) == ("act", 2, {"no_reply": 1})
+
+
+def test_a_log_without_a_line_since_the_act(noted: Host) -> None:
+    assert found(noted.read()) == ("act", 0, {})
+
+
+def test_a_log_that_was_renamed_is_read_to_its_end_with_the_new_one(noted: Host) -> None:
+    noted.write(line(NO_REPLY))
+    noted.log.rename(noted.directory / "nova.log-20261121")
+    noted.write(START)
+    assert found(noted.read()) == ("act", 2, {"no_reply": 1})
+
+
+def test_a_log_that_was_copied_and_truncated_is_found_by_its_digest(noted: Host) -> None:
+    noted.write(line(NO_REPLY))
+    (noted.directory / "nova.log.1").write_bytes(noted.log.read_bytes())
+    noted.log.write_text(START)
+    os.utime(noted.log, (2e9, 2e9))
+    assert found(noted.read()) == ("act", 2, {"no_reply": 1})
+
+
+def test_a_log_whose_rest_is_gone_tells_what_the_running_processes_wrote(noted: Host) -> None:
+    """Another file may have the old one's inode."""
+    noted.log.write_text(line(NO_REPLY, OLD) * 5 + START)
+    assert found(noted.read()) == ("running", 1, {})
+
+
+def test_a_log_that_was_empty_when_its_end_was_noted(host: Host) -> None:
+    host.write()
+    host.note()
+    host.write(START)
+    assert found(host.read()) == ("act", 1, {})
+
+
+def test_without_an_act_the_lines_of_the_running_processes_count(host: Host) -> None:
+    host.write(line(NO_REPLY, OLD), START, line(NO_REPLY, 17), line(NO_REPLY))
+    assert found(host.read()) == ("running", 2, {"no_reply": 1})
+
+
+def test_without_an_act_the_file_that_was_moved_aside_is_read_as_well(host: Host) -> None:
+    host.write(line(NO_REPLY, OLD), line(NO_REPLY))
+    host.log.rename(host.directory / "nova.log.1")
+    host.write(START)
+    assert found(host.read()) == ("running", 2, {"no_reply": 1})
+
+
+def test_a_log_that_names_no_process(host: Host) -> None:
+    host.write("2026-11-21 00:22:06 INFO Starting\n")
+    assert (host.read().unnamed, host.read().lines) == (True, 0)
+    host.note()
+    host.write(f"2026-11-21 00:22:06 ERROR {NO_REPLY}\n")
+    assert found(host.read()) == ("act", 1, {"no_reply": 1})
+
+
+def test_json_lines(noted: Host) -> None:
+    noted.write(
+        JSON_LINE.format(OLD, NO_REPLY, NO_REPLY), JSON_LINE.format(NEW, NO_REPLY, NO_REPLY)
+    )
+    assert found(noted.read()) == ("act", 1, {"no_reply": 1})
+    assert (noted.read().last, noted.read().levels) == ("2026-11-21 00:22:06", 1)
+    noted.position = LogPosition()
+    assert found(noted.read()) == ("running", 1, {"no_reply": 1})
+
+
+def test_the_journal_of_the_present_start(host: Host) -> None:
+    host.journal(JOURNAL_LINE + START + JOURNAL_LINE + line(NO_REPLY))
+    read = host.read("journal")
+    assert found(read) == ("start", 2, {"no_reply": 1})
+    assert (read.log, read.last, read.missing) == ("journal", "2026-11-21T00:22:06+0000", False)
+
+
+def test_the_journal_is_read_where_there_is_no_file(host: Host) -> None:
+    host.journal(JOURNAL_LINE + START)
+    read = host.read()
+    assert (read.log, read.span, read.lines, read.levels, read.missing) == (
+        "journal", "start", 1, 1, True,
+    )  # fmt: skip
+    host.journal(JOURNAL_LINE + "a warning of some library\n")
+    assert (host.read().lines, host.read().levels) == (1, 0)
+    host.journal("")
+    with pytest.raises(CannotTell, match=r"there is no .*nova.log, and the journal has no line"):
+        host.read()
+
+
+def test_a_unit_that_never_ran_has_no_journal(host: Host) -> None:
+    host.set_start("")
+    with pytest.raises(
+        CannotTell, match="cmp1: the log of nova-compute cannot be read: systemd reports"
+    ):
+        host.read("journal")
+
+
+def test_abandoned_replies_to_our_own_pings_are_no_complaint(noted: Host) -> None:
+    noted.write(line(ABANDONED.format("holdfast_1")), line(ABANDONED.format("reply_1")))
+    assert found(noted.read()) == ("act", 2, {"reply_abandoned": 1})
+
+
+def test_a_timeout_waiting_for_the_conductor_is_a_complaint(noted: Host) -> None:
+    noted.write(line("Timed out waiting for nova-conductor. Is it running?"))
+    assert noted.read().complaints == {"no_conductor": 1}
+
+
+@pytest.mark.parametrize(("lines", "cut"), [(4, True), (2, False)])
+def test_of_a_long_log_not_all_lines_are_read(noted: Host, lines: int, *, cut: bool) -> None:
+    noted.write(*[START] * lines)
+    assert noted.read(limit=3).cut is cut
+
+
+@pytest.mark.parametrize(("oldest", "cut"), [(NEW, True), (OLD, False)])
+def test_lines_of_older_processes_show_that_the_start_was_read(
+    host: Host, oldest: int, *, cut: bool
 ) -> None:
-    write(tmp_path, BEFORE, START, NO_REPLY, name="nova.log.1")
-    found = probe_unit_log(context(tmp_path), "u", write(tmp_path, START))
-    assert (found.lines, found.complaints) == (3, {"no_reply": 1})
+    host.write(line("x", OLD), line("x", oldest), START, START)
+    assert host.read(limit=3).cut is cut
 
 
-def test_abandoned_replies_to_our_own_pings_are_no_complaint(tmp_path: Path) -> None:
-    ours, novas = ABANDONED.format(queue="holdfast_1"), ABANDONED.format(queue="reply_1")
-    found = probe_unit_log(context(tmp_path), "u", write(tmp_path, START, ours, novas))
-    assert found.complaints == {"reply_abandoned": 1}
+def test_the_processes_of_a_unit_are_those_of_its_control_group(host: Host) -> None:
+    host.process(4801, f"{GROUP}/privsep")
+    host.write(START)
+    assert log_position(str(host.log), GROUP, str(host.proc))["processes"] == [NEW, 4801]
+    assert log_position(str(host.log), "", str(host.proc))["processes"] == []
 
 
-def test_a_timeout_waiting_for_the_conductor_is_a_complaint(tmp_path: Path) -> None:
-    waits = START.replace("Starting", "Timed out waiting for nova-conductor. Is it running?")
-    assert probe_unit_log(context(tmp_path), "u", write(tmp_path, waits)).complaints == {
-        "no_conductor": 1
-    }
+def test_what_is_no_file_has_no_position(host: Host) -> None:
+    assert [log_position(each, GROUP) for each in ("", "journal", str(host.log))] == [{}, {}, {}]
 
 
-def test_a_log_with_no_line_since_the_start(tmp_path: Path) -> None:
-    assert probe_unit_log(context(tmp_path), "u", write(tmp_path, BEFORE)).lines == 0
-    assert probe_unit_log(context(tmp_path), "u", write(tmp_path)).lines == 0
-
-
-def test_the_log_of_a_unit_that_never_ran_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(CannotTell, match="cmp1: the log of u cannot be read: u has never been"):
-        probe_unit_log(context(tmp_path, started=""), "u", write(tmp_path, START))
-
-
-def test_the_log_is_read_in_the_hosts_time_zone(tmp_path: Path) -> None:
-    found = probe_unit_log(context(tmp_path, zone="IST-5:30"), "u", write(tmp_path, START))
-    assert (found.since, found.lines) == ("2026-11-21 05:52:06.050", 0)
-
-
-def test_a_missing_log_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(CannotTell, match="is not there or cannot be read"):
-        probe_unit_log(context(tmp_path), "u", str(tmp_path / "none.log"))
-
-
-JSON_LINE = '{"message": "Starting compute node", "asctime": "2026-11-21 00:22:06"}\n'
-SYSLOG_LINE = (
-    "Nov 21 00:22:07 cmp1 nova-compute: 2026-11-21 00:22:07.100 2 INFO nova.service [-] x\n"
-)
-
-
-@pytest.mark.parametrize(
-    ("lines", "undated"),
-    [
-        ([JSON_LINE], True),
-        ([SYSLOG_LINE, SYSLOG_LINE], True),
-        ([], False),
-        ([BEFORE, "  a line of a traceback\n"], False),
-        ([START, "  a line of a traceback\n"], False),
-    ],
-)
-def test_a_log_without_times_that_can_be_read(
-    tmp_path: Path, lines: Sequence[str], *, undated: bool
-) -> None:
-    assert probe_unit_log(context(tmp_path), "u", write(tmp_path, *lines)).undated is undated
-
-
-@pytest.mark.parametrize(
-    ("lines", "cut"), [([START] * 3, True), ([BEFORE, START, START], False), ([START], False)]
-)
-def test_of_a_long_log_only_the_newest_lines_are_read(
-    tmp_path: Path, lines: Sequence[str], *, cut: bool
-) -> None:
-    log = write(tmp_path, NO_REPLY, *lines)
-    found = read_unit_log(context(tmp_path), "u", log, limit=3)  # a million lines take seconds
-    complaints = {"no_reply": 1} if len(lines) == 1 else {}
-    assert (found.complaints, found.cut) == (complaints, cut)
+def test_both_sides_digest_as_many_bytes() -> None:
+    assert holdfast_log.DIGESTED == DIGESTED

@@ -2,50 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from holdfast.evidence import STOP_TIMEOUT_TOO_SHORT
 from holdfast.model import Outcome, Verdict
-from holdfast.observations.nova import UnitLog
+from holdfast.observations.nova import LogSpan, UnitLog
 from holdfast.observations.systemd import StopTimeout
 
 MESSAGING_TIMEOUT = "messaging_timeout"
 SILENT_LOG = "silent_log"
 LONG_LOG = "long_log"
+UNNAMED_LOG = "no_process_in_log"
+
+_SPANS: Mapping[LogSpan, str] = {
+    "act": "since its restart",
+    "running": "of the processes that run now",
+    "start": "of its present start",
+}
 
 
 def no_messaging_timeouts(claim: str, log: UnitLog) -> Verdict:
-    """PASS where the unit's log on this host shows no messaging timeout since the unit's start.
+    """PASS where the unit's log on this host shows no messaging timeout since its restart.
 
-    In the outage of 2015-08-12 this was how the broker's failure showed in nova. Every nova service
-    logs its start, so a log without any line since then is not this unit's: UNKNOWN.
+    In the outage of 2015-08-12 this was how the broker's failure showed in nova. The log is read from where it ended
+    before the restart; in a check, where there was none, what the processes that run now have logged (``LogSpan``).
+    Every nova service logs its start, so a log without any line is not this unit's: UNKNOWN. So is a journal that was
+    read because there is no such file, and that has no line with a level: the unit logs elsewhere.
     """
     where = f"{log.log} on {log.host}"
+    span = f"lines of {log.unit} {_SPANS[log.span]}"
     evidence = {
         "log": log.log,
-        "since": log.since,
+        "span": log.span,
         "lines": log.lines,
         "complaints": dict(log.complaints),
     }
-    if log.undated:
-        message = (
-            f"no line of {where} begins with a time like {log.since}; can it log to the journal?"
-        )
-        return Verdict(claim, Outcome.UNKNOWN, "undated_log", message, evidence)
-    if not log.lines:
-        message = f"{where} has no line since {log.unit} started at {log.since}"
-        return Verdict(claim, Outcome.UNKNOWN, SILENT_LOG, message, evidence)
     if log.complaints:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(log.complaints.items()))
-        message = (
-            f"{where} has messaging timeouts since {log.since}: {kinds}; the last at {log.last}"
-        )
+        message = f"{where} has messaging timeouts in the {span}: {kinds}; the last at {log.last}"
         return Verdict(claim, Outcome.FAIL, MESSAGING_TIMEOUT, message, evidence)
-    if log.cut:
-        message = (
-            f"{where}: only the newest {log.lines} lines were read, no messaging timeout in them"
-        )
-        return Verdict(claim, Outcome.UNKNOWN, LONG_LOG, message, evidence)
-    message = f"{where}: {log.lines} lines since {log.since}, no messaging timeout"
+    reason, fault = _doubt(log, where, span)
+    if reason:
+        return Verdict(claim, Outcome.UNKNOWN, reason, fault, evidence)
+    message = f"{where}: no messaging timeout in {log.lines} {span}"
     return Verdict(claim, Outcome.PASS, "quiet", message, evidence)
+
+
+def _doubt(log: UnitLog, where: str, span: str) -> tuple[str, str]:
+    """Return why a log without complaints proves nothing, as a reason code and a message; empty where it does."""
+    if log.unnamed and log.span == "running":
+        return UNNAMED_LOG, (
+            f"no line of {where} names the process that wrote it (as oslo.log's formats do), so which are the {span}"
+            " cannot be told"
+        )
+    if not log.lines:
+        return SILENT_LOG, f"{where} has no {span}"
+    if log.missing and not log.levels:
+        return "other_log", (
+            f"the log file of {log.unit} is not there, and {where} has {log.lines} {span}, none with a level such as"
+            " INFO: which file does it log to (nova_*_log)?"
+        )
+    if log.cut:
+        return (
+            LONG_LOG,
+            f"{where} has more {span} than are read: no messaging timeout in {log.lines}",
+        )
+    return "", ""
 
 
 def stop_timeout_covers(
