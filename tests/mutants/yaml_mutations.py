@@ -1,0 +1,133 @@
+"""The small faults that are put into a file of tasks, one at a time: pure, from text to texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import yaml
+
+_LISTS = {"tasks", "pre_tasks", "post_tasks", "block", "rescue", "always"}
+_ACTS = (
+    "holdfast_intent",
+    "holdfast_command",
+    "holdfast_restart",
+    "holdfast_nova_service",
+    "holdfast_record",
+)
+_ASSERTS = ("ansible.builtin.assert", "ansible.builtin.fail")
+_NOTHING = "- name: Nothing\n  ansible.builtin.meta: noop\n"
+
+
+@dataclass(frozen=True, slots=True)
+class YamlMutant:
+    """A file with one fault: what was done to the task that begins in ``line``."""
+
+    line: int
+    what: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    node: yaml.MappingNode
+
+    @property
+    def name(self) -> str:
+        named = [value.value for key, value in self.node.value if key.value == "name"]
+        return str(named[0]) if named else "a task without a name"
+
+    @property
+    def begin(self) -> int:
+        """Return the number of its first line, from 0."""
+        return self.node.start_mark.line
+
+    def has(self, modules: tuple[str, ...]) -> bool:
+        """Return whether it runs one of the modules."""
+        return any(key.value in modules for key, _ in self.node.value)
+
+
+def mutants(text: str) -> Iterator[YamlMutant]:
+    """Yield every mutant of a file of tasks or a playbook."""
+    lines = text.splitlines(keepends=True)
+    for tasks in _task_lists(yaml.compose(text), at_root=True):
+        for task in tasks:
+            yield from _of_task(lines, task)
+        for first, second in pairwise(tasks):
+            if first.has(_ACTS) or second.has(_ACTS):
+                yield _swapped(lines, first, second)
+
+
+def _task_lists(node: yaml.Node | None, *, at_root: bool = False) -> Iterator[list[_Task]]:
+    """Yield the lists of tasks, also those in blocks; the list at the root unless it is one of plays."""
+    if isinstance(node, yaml.SequenceNode):
+        entries = [each for each in node.value if isinstance(each, yaml.MappingNode)]
+        keys = {key.value for each in entries for key, _ in each.value}
+        if at_root and not keys & {"hosts", "import_playbook"} and entries:
+            yield [_Task(each) for each in entries]
+        for each in entries:
+            yield from _task_lists(each)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value in _LISTS and isinstance(value, yaml.SequenceNode) and value.value:
+                yield [_Task(each) for each in value.value]
+                yield from _task_lists(value)
+
+
+def _of_task(lines: list[str], task: _Task) -> Iterator[YamlMutant]:
+    kind = "assert dropped" if task.has(_ASSERTS) else "task dropped"
+    begin, end = task.begin, _end(lines, task.node)
+    nothing = _indented(_NOTHING, _indent(lines[begin]))
+    yield YamlMutant(begin + 1, f"{kind}: {task.name}", _with(lines, begin, end, nothing))
+    for key, value in task.node.value:
+        if key.value == "when":
+            first, last = key.start_mark.line, _end(lines, value)
+            conditions = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            shown = " and ".join(f"({each.value})" for each in conditions)
+            # The first key of a task stands after its dash.
+            head = lines[first][: key.start_mark.column]
+            inverted = f"{head}when: {_quoted(f'not ({shown})')}\n"
+            dropped = f"{head}when: true\n"
+            where = f"{task.name}: {shown}"
+            yield YamlMutant(
+                begin + 1, f"when inverted: {where}", _with(lines, first, last, inverted)
+            )
+            yield YamlMutant(
+                begin + 1, f"when dropped: {where}", _with(lines, first, last, dropped)
+            )
+
+
+def _swapped(lines: list[str], first: _Task, second: _Task) -> YamlMutant:
+    middle, end = second.begin, _end(lines, second.node)
+    ours, theirs = lines[first.begin : _end(lines, first.node)], lines[middle:end]
+    what = f"swapped: {first.name} / {second.name}"
+    return YamlMutant(
+        first.begin + 1, what, _with(lines, first.begin, end, "".join([*theirs, *ours]))
+    )
+
+
+def _end(lines: list[str], node: yaml.Node) -> int:
+    """Return the number of the line after the node, without the blank and comment lines that follow it."""
+    end = node.end_mark.line + (1 if node.end_mark.column else 0)
+    if isinstance(node, yaml.MappingNode | yaml.SequenceNode) and not node.flow_style:
+        end = min(node.end_mark.line, len(lines))
+    while end > node.start_mark.line + 1 and not lines[end - 1].split("#")[0].strip():
+        end -= 1
+    return end
+
+
+def _with(lines: list[str], begin: int, end: int, text: str) -> str:
+    return "".join([*lines[:begin], text, *lines[end:]])
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
+
+
+def _indented(text: str, indent: str) -> str:
+    return "".join(indent + line for line in text.splitlines(keepends=True))
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
