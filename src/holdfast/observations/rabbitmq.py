@@ -28,10 +28,13 @@ class _WithMembers(_Schema):
 
 
 class ClientLoad(_Schema):
-    """Clients of the whole cluster as one node counts them; ``churn`` is per second."""
+    """Clients of the whole cluster as one node counts them.
+
+    ``churn`` is per second, None where the node keeps no statistics.
+    """
 
     connections: int
-    churn: float
+    churn: float | None
 
 
 class NodeView(_Schema):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -45,7 +44,8 @@ exec systemctl show --property "$1" -- "$2"
 """
 _TIME = "%Y-%m-%d %H:%M:%S UTC"
 _INFINITE = 2**64 - 1  # microseconds: systemd's value for "never" (USEC_INFINITY)
-_BUSCTL = ("busctl", "--json=short", "get-property", "org.freedesktop.systemd1")
+_BUSCTL = ("busctl", "get-property", "org.freedesktop.systemd1")
+_TOLD_BY = ("InvocationID", "NRestarts")  # since systemd 232 and 235
 _STOP_TIMEOUT = ("org.freedesktop.systemd1.Service", "TimeoutStopUSec")
 
 
@@ -74,6 +74,7 @@ def probe_group(context: ProbeContext, unit: str, hosts: Sequence[str]) -> Group
 def _ask(host: str, shell: Shell, unit: str) -> tuple[UnitState, Machine]:
     properties = ",".join([*_STATE.values(), "NRestarts", _SINCE])
     shown = _shown(host, unit, shell.run(["sh", "-c", _SCRIPT, "sh", properties, unit]))
+    _require_counters(host, shown)
     state = UnitState(
         host=host,
         **{field: shown.get(name, "") for field, name in _STATE.items()},
@@ -81,6 +82,21 @@ def _ask(host: str, shell: Shell, unit: str) -> tuple[UnitState, Machine]:
         age=_seconds_between(shown.get(_SINCE, ""), shown.get("Now", "")),
     )
     return state, Machine(**{field: shown.get(name, "") for field, name in _MACHINE.items()})
+
+
+def _require_counters(host: str, shown: Mapping[str, str]) -> None:
+    """Check that systemd reports by what a restart of a service is told; a unit of another kind has no NRestarts.
+
+    Raises:
+        CannotTell: it does not.
+    """
+    loaded, name = shown.get("LoadState") == "loaded", shown.get("Id", "")
+    lacking = [each for each in _TOLD_BY if each not in shown]
+    if loaded and name.endswith(".service") and lacking:
+        raise CannotTell(
+            f"{host}: systemd does not report {' and '.join(lacking)} of {name}, by which restarts are told; it does so"
+            " from version 235 on"
+        )
 
 
 def _seconds_between(earlier: str, later: str) -> float | None:
@@ -136,13 +152,12 @@ def _shown(host: str, unit: str, result: CommandResult) -> dict[str, str]:
 
 
 def _microseconds(result: CommandResult) -> int | None:
-    """Return the number in the answer of ``busctl get-property``, None where there is none."""
-    try:
-        answer = json.loads(result.stdout) if result.rc == 0 else None
-    except ValueError:
-        return None
-    value = answer.get("data") if isinstance(answer, dict) else None
-    return value if type(value) is int and value >= 0 else None
+    """Return the number in the answer of ``busctl get-property``, None where there is none.
+
+    It is printed as ``t 90000000``, the type and the value. ``--json`` came with systemd 240.
+    """
+    found = re.fullmatch(r"t ([0-9]+)\s*", result.stdout) if result.rc == 0 else None
+    return int(found[1]) if found else None
 
 
 def bus_label(name: str) -> str:

@@ -222,7 +222,7 @@ def counted(*loads: ClientLoad | Unanswered | None) -> ClusterViews:
     )
 
 
-def load(connections: int = 100, churn: float = 1.0) -> ClientLoad:
+def load(connections: int = 100, churn: float | None = 1.0) -> ClientLoad:
     return ClientLoad(connections=connections, churn=churn)
 
 
@@ -240,6 +240,7 @@ BASELINES = [
     ("within the slack", churn_at_baseline, counted(load(churn=105)), "PASS", "at_baseline"),
     ("a storm in one node's count", churn_at_baseline, counted(load(), load(churn=105.1)), "FAIL", "storm"),
     ("one does not answer", churn_at_baseline, counted(load(), SILENT), "UNKNOWN", "unanswered"),
+    ("one keeps no statistics", churn_at_baseline, counted(load(), load(churn=None)), "UNKNOWN", "not_counted"),
 ]  # fmt: skip
 
 
@@ -295,3 +296,12 @@ def test_none_left_drained(views: Views, verdict: tuple[Outcome, str]) -> None:
     judged = none_left_drained("c", cluster(**views))
     assert outcome_and_reason(judged) == verdict
     assert judged.evidence.get("left", {}) == ({"ctl2": ""} if verdict[0] is Outcome.FAIL else {})
+
+
+def test_without_statistics_the_connections_are_known_and_the_churn_is_not() -> None:
+    verdict = load_known("c", counted(load(100), load(98, churn=None)))
+    assert (verdict.outcome, verdict.evidence) == (
+        Outcome.PASS,
+        {"connections": 100, "churn": None},
+    )
+    assert "statistics are switched off" in verdict.message

@@ -81,6 +81,14 @@ def test_a_service_that_is_out_since_the_run_began_stops_it(hosts: FakeHosts) ->
     assert isinstance(taken, BaselineTaken)
 
 
+def test_churn_that_is_not_counted_is_not_compared(hosts: FakeHosts) -> None:
+    played = hosts.run_tasks(*baseline({**LOAD, CHURN: None}, QUEUES))
+    assert played.rc == 0, played.output
+    compared = [claim["claim"] for claim in played.results["compared"]["msg"]]
+    assert "rabbitmq.connections_at_baseline" in compared
+    assert "rabbitmq.churn_at_baseline" not in compared
+
+
 @pytest.mark.parametrize("missing", [CONNECTIONS, CHURN, CONSUMERS])
 def test_a_figure_that_is_missing_from_a_verdict_stops_the_play(
     hosts: FakeHosts, missing: str

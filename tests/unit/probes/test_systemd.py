@@ -126,6 +126,14 @@ def test_a_unit_of_another_kind_has_no_restart_counter() -> None:
     assert (unit.kind, unit.invocation_id, unit.restarts) == ("", "", 0)
 
 
+@pytest.mark.parametrize("missing", ["InvocationID", "NRestarts"])
+def test_a_systemd_that_does_not_tell_restarts_is_found_out(missing: str) -> None:
+    """Nothing in their place would be read as "never restarted"."""
+    shown = "".join(line for line in SHOWN.splitlines(keepends=True) if missing not in line)
+    with pytest.raises(CannotTell, match=f"systemd does not report {missing} of cron.service"):
+        probe_unit(context(ScriptedShell(CommandResult(0, shown, ""))), "cron")
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -150,11 +158,11 @@ def stop_timeout(*results: CommandResult) -> StopTimeout:
 @pytest.mark.parametrize(
     ("printed", "seconds"),
     [
-        ('{"type":"t","data":15000000}', 15.0),
-        ('{"type":"t","data":90000000}', 90.0),
-        ('{"type":"t","data":1500}', 0.0015),
-        ('{"type":"t","data":0}', 0.0),
-        ('{"type":"t","data":18446744073709551615}', float("inf")),
+        ("t 15000000", 15.0),
+        ("t 90000000", 90.0),
+        ("t 1500", 0.0015),
+        ("t 0", 0.0),
+        ("t 18446744073709551615", float("inf")),
     ],
 )
 def test_a_stop_timeout_is_read_in_microseconds(printed: str, seconds: float) -> None:
@@ -163,12 +171,11 @@ def test_a_stop_timeout_is_read_in_microseconds(printed: str, seconds: float) ->
 
 
 def test_the_property_is_that_of_the_unit_and_not_of_its_alias() -> None:
-    shell = ScriptedShell(LOADED, CommandResult(0, '{"type":"t","data":1}', ""))
+    shell = ScriptedShell(LOADED, CommandResult(0, "t 1", ""))
     probe_stop_timeout(context(shell), "compute-alias")
     assert shell.commands[0][-1] == "compute-alias"
     assert shell.commands[1] == [
         "busctl",
-        "--json=short",
         "get-property",
         "org.freedesktop.systemd1",
         "/org/freedesktop/systemd1/unit/nova_2dcompute_2eservice",
@@ -198,14 +205,13 @@ def test_a_units_name_is_encoded_for_an_object_path(name: str, label: str) -> No
             CommandResult(1, "", "Failed to connect to bus: No such file or directory"),
             "No such file",
         ),
-        (CommandResult(1, '{"type":"t","data":90000000}', ""), "exit status 1"),
+        (CommandResult(1, "t 90000000", ""), "exit status 1"),
         (CommandResult(127, "", "busctl: not found"), "not found"),
         (CommandResult(0, "", ""), "output ''"),
-        (CommandResult(0, "t 90000000", ""), "output 't 90000000'"),
-        (CommandResult(0, '{"type":"s","data":"1min 30s"}', ""), "1min 30s"),
-        (CommandResult(0, '{"type":"t","data":true}', ""), "true"),
-        (CommandResult(0, '{"type":"t","data":-1}', ""), "-1"),
-        (CommandResult(0, '{"type":"t"}', ""), "output"),
+        (CommandResult(0, 's "1min 30s"', ""), "1min 30s"),
+        (CommandResult(0, "b true", ""), "true"),
+        (CommandResult(0, "t -1", ""), "-1"),
+        (CommandResult(0, "t", ""), "output"),
         (CommandResult(0, "90000000", ""), "output"),
     ],
 )
@@ -220,4 +226,4 @@ def test_a_unit_that_is_not_loaded_has_no_stop_timeout(state: str) -> None:
     """systemd would answer with its default for any unit."""
     shown = f"Id=nova-compute.service\nLoadState={state}\nActiveState=inactive\n"
     with pytest.raises(CannotTell, match="ctl1: systemd has not loaded nova-compute"):
-        stop_timeout(CommandResult(0, shown, ""), CommandResult(0, '{"type":"t","data":1}', ""))
+        stop_timeout(CommandResult(0, shown, ""), CommandResult(0, "t 1", ""))

@@ -128,14 +128,21 @@ def booted(claim: str, boot: BootState) -> Verdict:
 def load_known(claim: str, cluster: ClusterViews) -> Verdict:
     """PASS where connections and churn can be read; they are the evidence, for a baseline.
 
-    Every node must count both.
+    Every node must count both; where statistics are switched off, churn is None in the evidence.
     """
     loads = _loads(claim, cluster)
     if isinstance(loads, Verdict):
         return loads
     connections = max(load.connections for load in loads.values())
-    churn = max(load.churn for load in loads.values())
-    message = f"{connections} client connections, {churn:.1f} opened or closed a second"
+    churns = [load.churn for load in loads.values()]
+    # A node without statistics makes the figure useless: the others count their own clients alone.
+    churn = None if None in churns else max(each or 0.0 for each in churns)
+    come_and_go = (
+        "how many are opened or closed a second is not counted: statistics are switched off"
+        if churn is None
+        else f"{churn:.1f} opened or closed a second"
+    )
+    message = f"{connections} client connections, {come_and_go}"
     evidence = {CONNECTIONS: connections, CHURN: churn}
     return Verdict(claim, Outcome.PASS, "known", message, evidence)
 
@@ -181,7 +188,13 @@ def churn_at_baseline(
     loads = _loads(claim, cluster)
     if isinstance(loads, Verdict):
         return loads
-    churns = {host: load.churn for host, load in loads.items()}
+    churns = {host: load.churn for host, load in loads.items() if load.churn is not None}
+    if uncounted := sorted(loads.keys() - churns):
+        message = (
+            f"{', '.join(uncounted)}: statistics are switched off"
+            " (management_agent.disable_metrics_collector), so it is not counted how many connections come and go"
+        )
+        return Verdict(claim, Outcome.UNKNOWN, "not_counted", message)
     allowed = max(slack, baseline * tolerance)
     evidence = {CHURN: churns, "baseline": baseline, "slack": allowed}
     worst = max(churns, key=lambda host: churns[host])
@@ -281,8 +294,7 @@ def _loads(claim: str, cluster: ClusterViews) -> Mapping[str, ClientLoad] | Verd
     causes = list(cluster.silent.values())
     loads = {host: view.load for host, view in cluster.answered.items() if view.load}
     causes += [
-        f"{host}: connections and churn are counted by the management API, which is off, not"
-        " ready, or without statistics (management_agent.disable_metrics_collector)"
+        f"{host}: connections and churn are counted by the management API, which is off or not ready"
         for host in cluster.answered
         if host not in loads
     ]

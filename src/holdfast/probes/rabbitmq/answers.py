@@ -68,10 +68,11 @@ class Totals(_Answer):
 
 
 class Overview(_Answer):
-    """A node's name and version, and its statistics of the cluster."""
+    """A node's name and version, and its statistics of the cluster; ``disable_stats``: it keeps none."""
 
     node: str = ""
     rabbitmq_version: str = Field(min_length=1)
+    disable_stats: StrictBool = False
     churn_rates: Churn | None = None
     object_totals: Totals | None = None
 
@@ -128,6 +129,7 @@ class Connection(_Answer):
     """A connection. One that has just ended may lack everything."""
 
     node: str | None = None
+    name: str | None = None
     state: str | None = None
     type: str | None = None
     user_provided_name: str | None = None

@@ -8,7 +8,7 @@ from holdfast.model import Json, Unanswered
 from holdfast.observations.rabbitmq import BootState, ClientLoad, ClusterViews, NodeView
 from holdfast.probes.base import ProbeContext, ask_all, or_unanswered
 from holdfast.probes.rabbitmq import commands, management
-from holdfast.probes.rabbitmq.management import CONNECTIONS, NODES, OVERVIEW, client_count
+from holdfast.probes.rabbitmq.management import NODES, OVERVIEW, client_count
 from holdfast.probes.rabbitmq.site import Broker, Brokers, broker_of, brokers_of, expected
 
 ALARMS = "health/checks/alarms"
@@ -92,8 +92,10 @@ def _view_with_load(broker: Broker) -> NodeView:
     view = _view(broker)
     if not broker.site.rabbitmq_management_enabled:
         return view
-    answers = management.ask(broker, OVERVIEW, CONNECTIONS)
-    load = _load(answers[OVERVIEW], client_count(answers[CONNECTIONS]))
+    connections = client_count(management.connections_of(broker))
+    load = _load(management.ask(broker, OVERVIEW)[OVERVIEW], connections)
+    if load is None and not management.keeps_statistics(broker):
+        load = ClientLoad(connections=connections, churn=None)
     return view.model_copy(update={"load": load})
 
 

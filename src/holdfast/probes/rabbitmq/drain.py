@@ -8,7 +8,7 @@ from holdfast.model import Json, Unanswered
 from holdfast.observations.rabbitmq import DrainState
 from holdfast.probes.base import ProbeContext, ask_all, or_unanswered
 from holdfast.probes.rabbitmq import commands, management
-from holdfast.probes.rabbitmq.management import CONNECTIONS, NODES, client_count
+from holdfast.probes.rabbitmq.management import NODES, client_count
 from holdfast.probes.rabbitmq.site import Broker, broker_of, brokers_of
 
 _Answer = tuple[bool, int]  # in maintenance, and how many clients it still has
@@ -40,11 +40,11 @@ def _ask(broker: Broker, peer: Broker) -> _Answer:
     if not peer.site.rabbitmq_management_enabled:
         connections = commands.node_status(broker)["totals"]["connection_count"]
         return commands.in_maintenance(peer, broker.node), connections
-    answers = management.ask(peer, NODES, CONNECTIONS)
-    entry: Json = next((each for each in answers[NODES] if each["name"] == broker.node), {})
+    nodes = management.ask(peer, NODES)[NODES]
+    entry: Json = next((each for each in nodes if each["name"] == broker.node), {})
     reported = entry.get("being_drained")
     marked = commands.in_maintenance(peer, broker.node) if reported is None else bool(reported)
-    return marked, client_count(answers[CONNECTIONS], broker.node)
+    return marked, client_count(management.connections_of(peer), broker.node)
 
 
 def _state(broker: Broker, asked: dict[str, _Answer | Unanswered]) -> DrainState:

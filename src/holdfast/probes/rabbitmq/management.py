@@ -20,6 +20,9 @@ FAILED_CHECK = 503  # the status of a /api/health/checks that did not pass
 NODES = "nodes?columns=name,running,being_drained,partitions"
 OVERVIEW = "overview?columns=node,rabbitmq_version,churn_rates,object_totals"
 CONNECTIONS = "connections?columns=node,state,type,user_provided_name"
+# A node without statistics (management_agent.disable_metrics_collector) lists a name and a node of each connection.
+STATISTICS = "overview?columns=rabbitmq_version,disable_stats"
+NAMED_CONNECTIONS = "connections?columns=node,name"
 
 
 def ask(broker: Broker, *paths: str) -> Mapping[str, Json]:
@@ -44,20 +47,40 @@ def ask(broker: Broker, *paths: str) -> Mapping[str, Json]:
         return {path: _get(client, broker, path) for path in paths}
 
 
+def connections_of(broker: Broker) -> list[Json]:
+    """Return the connections that a node lists, for ``client_count``; where it keeps no statistics, by their names."""
+    listed: list[Json] = ask(broker, CONNECTIONS)[CONNECTIONS]
+    if listed and not any("state" in each for each in listed):
+        listed = ask(broker, NAMED_CONNECTIONS)[NAMED_CONNECTIONS]
+    return listed
+
+
+def keeps_statistics(broker: Broker) -> bool:
+    """Return whether the node counts messages, consumers, and how often clients connect."""
+    return not ask(broker, STATISTICS)[STATISTICS].get("disable_stats")
+
+
 def client_count(connections: Iterable[Mapping[str, Json]], node: str = "") -> int:
     """Return how many of the connections are clients, of one node or of the whole cluster.
 
     Left out: closed ones, which stay in the list for up to 30 s; ``direct`` ones, which links of federation and shovels
-    have inside the broker; and those of our own gates, told by the name they give themselves.
+    have inside the broker; and those of our own gates, told by the name they give themselves. Where only the broker's
+    own names are known, our own connections count as well.
     """
     return sum(
         1
         for each in connections
         if (not node or each.get("node") == node)
         and each.get("state") != "closed"
-        and each.get("type") != "direct"
+        and not _is_direct(each)
         and not str(each.get("user_provided_name") or "").startswith(OWN_CONNECTIONS)
     )
+
+
+def _is_direct(connection: Mapping[str, Json]) -> bool:
+    """Return whether it is inside the broker; without its type its name tells: ``ADDRESS -> ADDRESS`` is not."""
+    kind, name = connection.get("type"), connection.get("name")
+    return kind == "direct" or bool(not kind and name and " -> " not in name)
 
 
 def _get(client: httpx.Client, broker: Broker, path: str) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from urllib.parse import quote
 
 from holdfast.errors import CannotTell, InvalidInput
@@ -184,28 +184,37 @@ def _nova_consumers(context: ProbeContext, vhost: str) -> dict[QueueId, int]:
 def _list_depths(
     broker: Broker, wanted: Collection[str]
 ) -> tuple[list[str], dict[QueueId, QueueDepth]]:
-    """Return the node's virtual hosts, and all queues of those that are wanted."""
-    columns = ("name", "consumers", "messages_ready")
-    if broker.site.rabbitmq_management_enabled:
-        existing = [each["name"] for each in management.ask(broker, VHOSTS)[VHOSTS]]
-        paths = {
-            f"queues/{quote(vhost, safe='')}?columns={','.join(columns)}": vhost
-            for vhost in existing
-            if vhost in wanted
-        }
-        listed = {paths[path]: found for path, found in management.ask(broker, *paths).items()}
-    else:
+    """Return the node's virtual hosts, and all queues of those that are wanted.
+
+    A node that keeps no statistics lists no counts over HTTP; its command-line tools count when they are asked.
+    """
+    if not broker.site.rabbitmq_management_enabled:
         existing = commands.list_vhosts(broker)
-        listed = {
-            vhost: commands.list_queues(broker, vhost, *columns)
-            for vhost in existing
-            if vhost in wanted
-        }
-    return existing, {
+        return existing, _depths_by(commands.list_queues, broker, existing, wanted)
+    existing = [each["name"] for each in management.ask(broker, VHOSTS)[VHOSTS]]
+    depths = _depths_by(_listed_over_http, broker, existing, wanted)
+    counted = any(each.consumers is not None for each in depths.values())
+    if depths and not counted and not management.keeps_statistics(broker):
+        depths = _depths_by(commands.list_queues, broker, existing, wanted)
+    return existing, depths
+
+
+def _depths_by(
+    ask: Callable[..., list[Json]], broker: Broker, existing: list[str], wanted: Collection[str]
+) -> dict[QueueId, QueueDepth]:
+    columns = ("name", "consumers", "messages_ready")
+    return {
         QueueId(vhost, queue["name"]): _depth(queue)
-        for vhost, queues in listed.items()
-        for queue in queues
+        for vhost in existing
+        if vhost in wanted
+        for queue in ask(broker, vhost, *columns)
     }
+
+
+def _listed_over_http(broker: Broker, vhost: str, *columns: str) -> list[Json]:
+    path = f"queues/{quote(vhost, safe='')}?columns={','.join(columns)}"
+    listed: list[Json] = management.ask(broker, path)[path]
+    return listed
 
 
 def _depth(queue: Mapping[str, Json]) -> QueueDepth:
