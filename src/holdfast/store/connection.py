@@ -150,7 +150,9 @@ def _durable(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    if connection.get_isolation_level() != "AUTOCOMMIT":
+    # What only reads begins none, so that it waits for no writer. The driver does not know of that: it would
+    # answer get_isolation_level() with what SQLite itself says, which is SERIALIZABLE for both.
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

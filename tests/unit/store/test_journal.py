@@ -12,7 +12,7 @@ from holdfast.journal.events import AbortRequested, Finished
 from holdfast.settings import Settings
 from holdfast.store.connection import make_engine
 from holdfast.store.database import open_store
-from holdfast.store.tables import RUNS
+from holdfast.store.tables import EVENTS, RUNS
 from tests.fakes.journal import opened
 from tests.unit.journal.recorded import STATES, bodies, read_recorded
 
@@ -31,6 +31,14 @@ def test_events_come_back_as_they_were_written_in_order(settings: Settings) -> N
     assert list(again.read("one")) == written
     assert list(again.read("one", after=1)) == written[1:]
     assert not again.read("two")
+
+
+def test_a_reader_does_not_wait_for_a_writer(settings: Settings) -> None:
+    store = open_store(settings)
+    store.append("one", opened())
+    with make_engine(settings.state_url).begin() as writing:
+        writing.execute(EVENTS.update().values(kind="another"))
+        assert [each.event.kind for each in store.read("one")] == ["run_opened"]
 
 
 def test_the_run_opened_last_comes_first(settings: Settings) -> None:
