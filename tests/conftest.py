@@ -21,7 +21,11 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile("ci" if os.environ.get("CI") else "local")
+# A mutant runs the properties, and a survivor all of them, so each takes few examples.
+settings.register_profile("mutants", settings.get_profile("ci"), max_examples=20, database=None)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "local")
+)
 
 
 @pytest.fixture(autouse=True)

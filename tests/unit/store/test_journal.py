@@ -1,17 +1,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import event, inspect, text
 
 from holdfast.errors import StateUnusable
 from holdfast.journal.events import AbortRequested, Finished
+from holdfast.model import Holder, LeaseMode
 from holdfast.settings import Settings
 from holdfast.store.connection import make_engine
-from holdfast.store.database import open_store
+from holdfast.store.database import (
+    _PAGE,
+    _gone_for,
+    _make_tables,
+    open_store,
+    open_store_of,
+    open_to_read,
+)
+from holdfast.store.processes import is_gone, is_gone_on_one_machine
 from holdfast.store.tables import EVENTS, RUNS
 from tests.fakes.journal import opened
 from tests.unit.journal.recorded import STATES, bodies, read_recorded
@@ -33,12 +44,41 @@ def test_events_come_back_as_they_were_written_in_order(settings: Settings) -> N
     assert not again.read("two")
 
 
+def test_a_journal_of_several_pages_is_read_whole(settings: Settings) -> None:
+    store = open_store(settings)
+    first = store.append("one", opened())
+    store.append("two", opened())
+    row = {"run": "one", "at": 0, "kind": "run_opened", "body": first.event.model_dump_json()}
+    with make_engine(settings.state_url).begin() as connection:
+        connection.execute(EVENTS.insert(), [row | {"seq": 2 + n} for n in range(2 * _PAGE)])
+
+    last = 2 * _PAGE + 1
+    assert [each.seq for each in store.each("one")] == list(range(1, last + 1))
+    assert [each.seq for each in store.read("one", _PAGE)] == list(range(_PAGE + 1, last + 1))
+    assert [each.seq for each in store.read("one", last)] == []
+
+
 def test_a_reader_does_not_wait_for_a_writer(settings: Settings) -> None:
     store = open_store(settings)
     store.append("one", opened())
     with make_engine(settings.state_url).begin() as writing:
         writing.execute(EVENTS.update().values(kind="another"))
         assert [each.event.kind for each in store.read("one")] == ["run_opened"]
+
+
+def test_where_nothing_is_missing_opening_defines_nothing(settings: Settings) -> None:
+    """On a cluster such a statement stops all writers."""
+    open_store(settings)
+    engine, statements = make_engine(settings.state_url), list[str]()
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def record(*told: Any) -> None:
+        statements.append(told[2])
+
+    with engine.begin() as connection:
+        _make_tables(connection)
+    assert statements
+    assert not [each for each in statements if each.strip().startswith("CREATE")]
 
 
 def test_the_run_opened_last_comes_first(settings: Settings) -> None:
@@ -81,11 +121,14 @@ def test_a_run_is_deleted_only_as_it_was_read(settings: Settings) -> None:
     for run in ("one", "two"):
         store.append(run, opened())
     last = store.append("one", Finished(at=NOW)).seq
+    exclusive = dict.fromkeys(("lab/nova", "run:one"), LeaseMode.EXCLUSIVE)
+    store.take(Holder("one", "ada", "why", "ctl", "boot", 1, 1), exclusive, timedelta(seconds=1))
 
     assert not store.delete("one", last - 1, "run:one")
     assert len(store.read("one")) == 2
     assert store.delete("one", last, "run:one")
     assert store.runs() == ["two"]
+    assert store.scopes() == ["lab/nova"]
 
 
 def test_a_run_id_has_the_time_and_the_runbook(settings: Settings) -> None:
@@ -153,6 +196,28 @@ def test_a_read_only_database_is_refused_when_it_is_opened(tmp_path: Path) -> No
         open_store(Settings(f"sqlite:///file:{path}?mode=ro&uri=true", tmp_path))
 
     assert "writable" in caught.value.remedy
+
+
+@pytest.mark.parametrize("open_it", [open_to_read, lambda settings: open_store_of(settings, "one")])
+def test_a_driver_that_is_not_installed_is_named(
+    open_it: Callable[[Settings], object], tmp_path: Path
+) -> None:
+    with pytest.raises(StateUnusable, match="needs the Python module MySQLdb") as caught:
+        open_it(Settings("mysql+mysqldb://db/holdfast", tmp_path))
+    assert "pip install MySQLdb" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("url", "gone"),
+    [
+        ("sqlite:////var/lib/holdfast/state.db", is_gone_on_one_machine),
+        ("mysql+pymysql://db/holdfast", is_gone),
+    ],
+)
+def test_a_holder_from_before_a_reboot_is_gone_where_the_state_is_a_file(
+    url: str, gone: object
+) -> None:
+    assert _gone_for(Settings(url, Path())) is gone
 
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def test_a_held_lease_is_reported_with_its_holder_time_and_reason(store: Store) 
 
     for part in ("lab/rabbitmq", "one", "ada", "ctl9", "23:04:00", "because of one", "23:05:00"):
         assert part in caught.value.message
+    assert caught.value.remedy == "holdfast status one"
 
 
 @pytest.mark.parametrize(
@@ -141,8 +142,22 @@ def test_a_lease_is_free_after_its_expiry_and_worth_nothing(
         store.renew(old, TTL)
 
     store.take(TWO, RABBITMQ, TTL)
-    with pytest.raises(LeaseLost, match="two"):
+    with pytest.raises(LeaseLost, match="two") as caught:
         store.check(old)
+    assert caught.value.remedy == "holdfast status one"
+
+
+def test_the_same_holder_in_another_mode_has_another_lease(
+    store: Store, clock: DatabaseClock
+) -> None:
+    shared = store.take(ONE, {"lab/rabbitmq": SHARED}, TTL)
+    clock.wait(1)
+    store.take(ONE, RABBITMQ, TTL)
+
+    [row] = store.holders("lab/rabbitmq")
+    assert (row.token, row.mode, row.since) == (2, EXCLUSIVE, clock.now)
+    with pytest.raises(LeaseLost):
+        store.check(shared)
 
 
 def test_a_renewed_lease_stays_valid(store: Store, clock: DatabaseClock) -> None:
@@ -152,6 +167,19 @@ def test_a_renewed_lease_stays_valid(store: Store, clock: DatabaseClock) -> None
     clock.wait(59)
 
     store.check(grant)
+
+
+def test_a_grant_is_valid_as_long_as_the_first_of_its_leases(
+    store: Store, clock: DatabaseClock
+) -> None:
+    earlier = store.take(ONE, {"lab/nova": SHARED}, TTL)
+    clock.wait(10)
+    later = store.take(ONE, RABBITMQ, TTL)
+
+    assert store.check(later) == TTL
+    both = Grant("one", {**later.tokens, **earlier.tokens})
+    assert store.check(both) == TTL - timedelta(seconds=10)
+    assert store.check(Grant("one", {})) == timedelta(0)
 
 
 def test_a_dead_holder_is_replaced_at_once(store: Store, dead: set[Holder]) -> None:
@@ -276,6 +304,7 @@ def test_without_another_clock_leases_go_by_the_database_s(settings: Settings) -
         (0, ""),
         (5, ""),
         (-5, ""),
+        (6, "(2026-11-21 23:04:06 UTC) is 6 s ahead of that of the state database"),
         (61, "(2026-11-21 23:05:01 UTC) is 61 s ahead of that of the state database"),
         (-61, "(2026-11-21 23:02:59 UTC) is 61 s behind that of the state database"),
     ],

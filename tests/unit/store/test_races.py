@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from holdfast.errors import LeaseHeld, LeaseLost, StateUnusable
 from holdfast.journal.events import Finished
@@ -162,14 +163,27 @@ def test_a_change_that_loses_every_race_waits_in_between_and_gives_up(settings: 
     def lose(_connection: Connection) -> None:
         raise _LostRace
 
-    with pytest.raises(StateUnusable, match="50 attempts to write all met another writer"):
+    with pytest.raises(
+        StateUnusable, match="50 attempts to write all met another writer"
+    ) as caught:
         store._change(lose)
 
+    assert "what else uses this database" in caught.value.remedy
     assert len(waits) == 49
     assert 0 < min(waits) < max(waits) <= 0.1
 
 
-def test_a_change_that_loses_one_race_succeeds_at_the_next_attempt(settings: Settings) -> None:
+@pytest.mark.parametrize(
+    "lost",
+    [
+        _LostRace(),
+        IntegrityError("INSERT", {}, Exception("a row with this key is there already")),
+        OperationalError("UPDATE", {}, Exception(1213, "Deadlock found")),
+    ],
+)
+def test_a_change_that_loses_one_race_succeeds_at_the_next_attempt(
+    settings: Settings, lost: Exception
+) -> None:
     waits: list[float] = []
     store = Store(
         make_engine(settings.state_url), "the database", is_gone, database_time, wait=waits.append
@@ -177,8 +191,29 @@ def test_a_change_that_loses_one_race_succeeds_at_the_next_attempt(settings: Set
 
     def lose_once(_connection: Connection) -> str:
         if not waits:
-            raise _LostRace
+            raise lost
         return "written"
 
     assert store._change(lose_once) == "written"
     assert len(waits) == 1
+
+
+def test_another_error_than_a_lost_race_is_not_tried_again(settings: Settings) -> None:
+    waits: list[float] = []
+    store = Store(
+        make_engine(settings.state_url), "the database", is_gone, database_time, wait=waits.append
+    )
+
+    def fail(_connection: Connection) -> None:
+        raise OperationalError("UPDATE", {}, Exception(2013, "Lost connection"))
+
+    with pytest.raises(StateUnusable, match="Lost connection"):
+        store._change(fail)
+    assert not waits
+
+
+def test_scopes_are_read_in_the_same_order_by_all(settings: Settings) -> None:
+    """Two writers that take them in different orders would wait for each other."""
+    open_store(settings)
+    with make_engine(settings.state_url).begin() as connection:
+        assert [each.name for each in _scopes(connection, ["b", "c", "a"])] == ["a", "b", "c"]
