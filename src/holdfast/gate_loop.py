@@ -229,6 +229,8 @@ def _observe(
     ``left``: how long all of them together may still take.
     """
     probes = {bound.question: bound.probe for bound in claims}
+    for question in set(history) - {each.question for each in claims if each.claim.judges_history}:
+        history[question].clear()  # a soak takes hundreds of readings
     results = {question: pool.apply_async(probe, (context,)) for question, probe in probes.items()}
     timeout = left()
     for question, result in results.items():

@@ -24,7 +24,8 @@ class PlaybookPolicy(BaseModel):
     ``batch_max_reason`` is shown to whoever asks for a larger batch. ``estimate_seconds`` is what
     one host's turn usually takes; only the plan's estimate uses it. ``not_for`` has, by runbook, a
     regular expression for services that this playbook must not restart, because that runbook has
-    gates for them; it is checked here and is no part of a plan.
+    gates for them; it is checked here and is no part of a plan. ``outlasts`` has, by variable of the
+    site, why a host's verify must last longer than so many seconds after the restart.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +38,7 @@ class PlaybookPolicy(BaseModel):
     order: tuple[Order, ...] = ()
     survey: tuple[ClaimEntry, ...] = ()
     estimate_seconds: Annotated[StrictInt, Field(ge=1)] = 60
+    outlasts: dict[StrictStr, StrictStr] = Field(default_factory=dict, exclude=True)
     not_for: dict[StrictStr, re.Pattern[str]] = Field(default_factory=dict, exclude=True)
 
     @classmethod

@@ -73,7 +73,7 @@ class Playbooks:
             batch_max_reason="the size of the benchmark's batches",
             survey=("fake.all_serve",),
         )
-        return Playbook(name, policy, frozenset())
+        return Playbook(name, policy, {})
 
 
 def measure(count: int, scratch: Path) -> dict[str, float]:

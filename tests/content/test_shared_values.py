@@ -12,6 +12,8 @@ from holdfast.ansible.playbooks import AnsiblePlaybooks
 from holdfast.errors import InvalidInput
 from holdfast.model import GATE_DEADLINE_SECONDS, Phase
 from holdfast.nova_services import RPC_SERVICES, SERVICES, binary_of, groups_of
+from holdfast.plan.builder import SHOWN_SECONDS, SOAK_SECONDS
+from holdfast.plan.model import LENGTHS, SOAK
 from plugins.action.holdfast_gate import POLL_SECONDS
 from tests.content.repository import ROOT, Yaml, files, strings, text_of, yaml_in, yaml_of
 
@@ -62,6 +64,27 @@ def test_unit_restart_refuses_every_unit_that_has_a_runbook_of_its_own() -> None
         with pytest.raises(InvalidInput, match=f"{unit} has a runbook .* of its own, {runbook};"):
             AnsiblePlaybooks(ROOT).read("unit_restart.yml", given)
         assert (ROOT / f"runbooks/{runbook}.md").is_file()
+
+
+def test_a_nova_layer_is_verified_for_as_long_as_its_plan_says() -> None:
+    """The role has the sum that the plan shows; the site's variables are those that are read for a plan."""
+    known = yaml_of(ROOT / "roles/nova/defaults/main.yml")
+    for group in groups_of(SERVICES):
+        policy = AnsiblePlaybooks(ROOT).read(f"{group}_restart.yml", {}).policy
+        assert set(policy.outlasts) == {"nova_rpc_response_timeout"} <= set(LENGTHS) & set(known)
+    watch = yaml_of(ROOT / "roles/nova/vars/main.yml")["_nova_watch"]
+    assert f"nova_rpc_response_timeout | float + {SHOWN_SECONDS} - nova_settle_seconds" in watch
+
+
+SOAKS = {
+    "inventories/example/group_vars/all/site.yml": rf"{SOAK}: (\d+)",
+    "docs/writing-runbooks.md": r"the site's `holdfast_soak_seconds`, else (\d+)",
+}
+
+
+@pytest.mark.parametrize(("file", "pattern"), SOAKS.items())
+def test_the_default_length_of_a_soak_is_the_same_everywhere(file: str, pattern: str) -> None:
+    assert re.findall(pattern, text_of(ROOT / file)) == [str(SOAK_SECONDS)]
 
 
 def test_the_role_nova_has_every_service_and_no_other() -> None:

@@ -198,6 +198,7 @@ def roll(plays: PlayStarter, layer: str, *batch: str, **given: Json) -> PlayResu
         "holdfast_poll_seconds": 0,
         "nova_idle_deadline_seconds": 2,
         "nova_stop_timeout_required": False,
+        "nova_rpc_response_timeout": 0,
     }
     heartbeat = {"claim": "nova.heartbeat_advanced", "service": layer, "host": batch[0]}
     variables["_nova_rpc_answers"] = [heartbeat]

@@ -6,14 +6,14 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.ansible.environment import filter_environment
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
-from holdfast.plan.model import SiteInventory
+from holdfast.plan.model import LENGTHS, SiteInventory
 
 _TIMEOUT_SECONDS = 120
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -52,10 +52,18 @@ class AnsibleInventory:
             path=str(path),
             groups={group: tuple(hosts) for group, hosts in listing["groups"].items()},
             selected=None if selected is None else frozenset(selected),
+            lengths=_lengths(path, listing["values"]),
         )
 
     def _listing(self, path: Path, limit: str) -> dict[str, Json]:
-        program = [sys.executable, "-m", "holdfast.ansible.inventory_program", str(path), limit]
+        program = [
+            sys.executable,
+            "-m",
+            "holdfast.ansible.inventory_program",
+            str(path),
+            limit,
+            *LENGTHS,
+        ]
         try:
             answer = subprocess.run(  # noqa: S603  # our own module; path and limit are arguments
                 program,
@@ -97,6 +105,20 @@ def _site_name(path: Path, names: Mapping[str, str]) -> str:
             remedy="use letters, digits, `.`, `_` and `-`: leases are named <site>/<service>",
         )
     return name
+
+
+def _lengths(path: Path, values: Iterable[tuple[str, str]]) -> dict[str, float]:
+    """Return the lengths in seconds; the largest, where hosts have several.
+
+    Raises:
+        InvalidInput: one is no number of seconds.
+    """
+    lengths: dict[str, float] = {}
+    for name, text in values:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
+            raise InvalidInput(f"{path}: {name} is {text!r}, which is no number of seconds")
+        lengths[name] = max(lengths.get(name, 0), float(text))
+    return lengths
 
 
 def _parse_listing(

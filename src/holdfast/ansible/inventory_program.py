@@ -1,15 +1,15 @@
-"""Prints an inventory as JSON: ``python -m holdfast.ansible.inventory_program PATH LIMIT``.
+"""Prints an inventory as JSON: ``python -m holdfast.ansible.inventory_program PATH LIMIT [VARIABLE…]``.
 
 ``inventory.py`` starts it as a process of its own, because Ansible's state is global. It prints groups,
-hosts and the site's name, and no variable: every vaulted value is decrypted to prove that the vault
-can be opened, and stays in this process.
+hosts, the site's name and the named variables, and no other: every vaulted value is decrypted to prove
+that the vault can be opened, and stays in this process.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ansible import constants
@@ -26,9 +26,9 @@ from ansible.vars.plugins import get_vars_from_inventory_sources
 
 def main(arguments: list[str]) -> int:
     """Print the inventory ``arguments[0]``, limited to ``arguments[1]`` if that is not empty."""
-    source, limit = arguments
+    source, limit, *names = arguments
     try:
-        listing = _listing(source, limit)
+        listing = _listing(source, limit, names)
     except AnsibleError as error:
         # The first line is the error; the rest quotes the source.
         listing = {"error": str(error.message).splitlines()[0]}
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     return 2 if "error" in listing else 0
 
 
-def _listing(source: str, limit: str) -> dict[str, Any]:
+def _listing(source: str, limit: str, names: list[str]) -> dict[str, Any]:
     loader, inventory, variables = _load(source)
     hosts = inventory.get_hosts()
     _decrypt_everything(loader, source, [*inventory.groups.values(), *hosts])
@@ -46,8 +46,10 @@ def _listing(source: str, limit: str) -> dict[str, Any]:
         for name, group in inventory.groups.items()
         if name != "ungrouped"
     }
+    known = {host.name: _lookup(loader, variables, host) for host in _chosen(hosts, selected)}
     return {
-        "sites": _site_names(loader, variables, _chosen(hosts, selected)),
+        "sites": _site_names(known),
+        "values": _values(known, names),
         "groups": groups,
         "selected": selected,
         "unmatched": unmatched,
@@ -82,15 +84,26 @@ def _chosen(hosts: list[Any], selected: list[str] | None) -> list[Any]:
     return [host for host in hosts if selected is None or host.name in selected]
 
 
-def _site_names(loader: Any, variables: Any, hosts: list[Any]) -> dict[str, str]:
+def _lookup(loader: Any, variables: Any, host: Any) -> Callable[[str], Any]:
+    """Return a function that returns a variable of the host, templated, and None where it is not set."""
+    known = variables.get_vars(host=host, include_hostvars=False)
+    templar = Templar(loader, variables=known)
+    return lambda name: templar.template(known[name]) if name in known else None
+
+
+def _site_names(known: dict[str, Callable[[str], Any]]) -> dict[str, str]:
     """Return every name that these hosts have for their site, and the first host that has it."""
     names: dict[str, str] = {}
-    for host in hosts:
-        known = variables.get_vars(host=host, include_hostvars=False)
-        name = Templar(loader, variables=known).template(known.get("holdfast_site", ""))
-        if name:
-            names.setdefault(str(name), host.name)
+    for host, lookup in known.items():
+        if name := lookup("holdfast_site"):
+            names.setdefault(str(name), host)
     return names
+
+
+def _values(known: dict[str, Callable[[str], Any]], names: list[str]) -> list[tuple[str, str]]:
+    """Return every value that these hosts have for the variables, as pairs of name and text."""
+    found = {(name, lookup(name)) for name in names for lookup in known.values()}
+    return sorted((name, str(value)) for name, value in found if value is not None)
 
 
 def _decrypt_everything(loader: Any, source: str, entities: list[Any]) -> None:

@@ -52,7 +52,7 @@ class AnsiblePlaybooks:
                 remedy="name the playbook of one layer, such as nova_conductor_restart.yml",
             )
         policy = _policy(name, declared[0]["vars"][POLICY_VARIABLE], variables)
-        return Playbook(name, policy, frozenset(self._variables(path.parent, plays)))
+        return Playbook(name, policy, dict(self._variables(path.parent, plays)))
 
     def _path(self, name: str) -> Path:
         directory = self.project / "playbooks"
@@ -62,15 +62,18 @@ class AnsiblePlaybooks:
             raise InvalidInput(f"there is no playbook {name!r} in {directory}; {hint}")
         return directory / name
 
-    def _variables(self, directory: Path, plays: Sequence[Mapping[str, Json]]) -> Iterator[str]:
-        """Yield what a step may set: the variables of the roles that the plays use, except the engine's own."""
+    def _variables(
+        self, directory: Path, plays: Sequence[Mapping[str, Json]]
+    ) -> Iterator[tuple[str, Json]]:
+        """Yield what a step may set, with its default or None: the variables of the plays' roles, not the engine's."""
         for role in dict.fromkeys(_roles(directory, plays)):
             defaults = self.project / "roles" / role / "defaults" / "main.yml"
             specs = self.project / "roles" / role / "meta" / "argument_specs.yml"
-            names = list(load_yaml(defaults) or {})
+            known: dict[str, Json] = {}
             for entry in ((load_yaml(specs) or {}).get("argument_specs") or {}).values():
-                names += entry.get("options") or {}
-            yield from (name for name in names if not name.startswith(_ENGINE_PREFIX))
+                known |= dict.fromkeys(entry.get("options") or {})
+            known |= load_yaml(defaults) or {}
+            yield from (each for each in known.items() if not each[0].startswith(_ENGINE_PREFIX))
 
 
 def _roles(directory: Path, value: Json) -> Iterator[str]:

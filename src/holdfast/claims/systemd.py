@@ -35,6 +35,12 @@ class StaysUpParameters(CalmParameters):
     outlive_seconds: float = Field(0, ge=0)
 
 
+class AgeParameters(UnitParameters):
+    """``seconds``: how long its present start must have lasted."""
+
+    seconds: float = Field(ge=0)
+
+
 class HostsParameters(UnitParameters):
     """``hosts``: their names in the inventory; they need not be in the play."""
 
@@ -68,6 +74,13 @@ CLAIMS: tuple[Claim, ...] = (
         judge=systemd.stays_up,
         judges_history=True,
         final=(systemd.NO_SUCH_UNIT, systemd.RESTARTED, systemd.DIED),
+    ),
+    Claim(
+        name="systemd.has_run_for",
+        parameters=AgeParameters,
+        probe=probe_unit,
+        judge=systemd.has_run_for,
+        final=(systemd.NO_SUCH_UNIT,),
     ),
     Claim(
         name="systemd.active_everywhere",

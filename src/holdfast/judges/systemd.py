@@ -61,6 +61,25 @@ def stays_up(
     return _outlived(_calm(verdict, unit, calm_seconds), unit, outlive_seconds)
 
 
+def has_run_for(claim: str, unit: UnitState, seconds: float) -> Verdict:
+    """PASS where the unit's present start has lasted for so many seconds.
+
+    For a gate beside another claim that can show a fault only so long after a restart.
+    """
+    verdict = _judge_state(claim, unit)
+    if not verdict.passed or not seconds:
+        return verdict
+    if unit.age is None:
+        message = f"{verdict.message}, and since when is not known"
+        return replace(
+            verdict, outcome=Outcome.UNKNOWN, reason="age_unknown", message=message, hosts={}
+        )
+    message = f"{verdict.message}, for {unit.age:.0f} s; a fault may show after {seconds:.0f} s"
+    if unit.age >= seconds:
+        return replace(verdict, message=message)
+    return replace(verdict, outcome=Outcome.FAIL, reason="too_young", message=message, hosts={})
+
+
 def unchanged_since(claim: str, unit: UnitState, invocation_id: str) -> Verdict:
     """PASS where the unit still runs in the given start: nothing restarted it since."""
     if unit.invocation_id != invocation_id:

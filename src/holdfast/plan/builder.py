@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from holdfast.errors import InvalidInput, RunbookError
 from holdfast.model import GATE_DEADLINE_SECONDS, Json, LeaseMode
 from holdfast.plan.model import (
+    SOAK,
     Plan,
     PlannedApprove,
     PlannedCheck,
@@ -30,7 +32,13 @@ from holdfast.runbook.model import (
     WaitStep,
     WorkStep,
 )
-from holdfast.text import did_you_mean
+from holdfast.text import did_you_mean, format_duration
+
+SOAK_SECONDS = 1800
+"""Longer than the 25 minutes for which everything looked fine on 2015-08-12."""
+
+SHOWN_SECONDS = 2
+"""How long after a length of the site its effect is surely written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +109,17 @@ class _Planner:
         return self._inspection(named, work)
 
     def _inspection(self, named: dict[str, Json], work: CheckStep | WaitStep) -> PlannedStep:
+        why = ""
         if isinstance(work, WaitStep):
             kind: type[PlannedWait | PlannedCheck] = PlannedWait
-            settle = SettleSpec(seconds=work.wait.seconds, readings=work.wait.readings)
+            seconds, why = (work.wait.seconds, "") if work.wait.seconds else _soak(self.site)
+            settle = SettleSpec(seconds=seconds, readings=work.wait.readings)
             claims = tuple(work.wait.gates)
         else:
             kind, settle, claims = PlannedCheck, work.settle, tuple(work.check)
         return kind(
             **named,
+            why=why,
             claims=claims,
             hosts=self._inspected_hosts(claims, work.hosts),
             settle=settle,
@@ -147,8 +158,11 @@ class _Planner:
                 f"a batch of {work.batch} is the whole group {work.hosts}: the service would be out everywhere at once",
                 remedy="use a smaller batch, or a canary",
             )
+        lasts, why = self._lasts(playbook, work)
         return PlannedRoll(
             **named,
+            lasts_seconds=lasts,
+            why=why,
             playbook=work.roll,
             hosts=hosts,
             batch=int(work.batch),
@@ -158,6 +172,17 @@ class _Planner:
             deadline_seconds=_roll_deadline(work),
             policy=policy,
         )
+
+    def _lasts(self, playbook: Playbook, work: RollStep) -> tuple[int, str]:
+        """Return how long after its restart a host is verified at least, and why; 0 where the policy does not say."""
+        known = {**playbook.variables, **self.site.lengths, **work.vars}
+        longest, why = 0.0, ""
+        for name, reason in playbook.policy.outlasts.items():
+            if not isinstance(known[name], (int, float)):
+                raise InvalidInput(f"{name} is {known[name]!r}, which is no number of seconds")
+            if (seconds := float(known[name])) > longest:
+                longest, why = seconds, f"{name} is {seconds:g} s; {reason}"
+        return (math.ceil(longest) + SHOWN_SECONDS, why) if why else (0, "")
 
     def _group(self, group: str) -> tuple[str, ...]:
         _known("group", (group,), self.site.groups, self.site.path)
@@ -172,6 +197,21 @@ def _known(kind: str, names: Iterable[str], known: Iterable[str], where: str) ->
             raise InvalidInput(
                 f"{where} has no {kind} {name!r}; {did_you_mean(name, sorted(known))}"
             )
+
+
+def _soak(site: SiteInventory) -> tuple[int, str]:
+    """Return for how long a wait without a length of its own lasts, and why."""
+    known = f"on 2015-08-12 everything looked fine for 25 minutes, then failed; {SOAK}"
+    if SOAK not in site.lengths:
+        return SOAK_SECONDS, f"{known} of the site is not set"
+    seconds = math.ceil(site.lengths[SOAK])
+    if seconds >= SOAK_SECONDS:
+        return seconds, f"{SOAK} of the site"
+    usual = format_duration(SOAK_SECONDS)
+    return (
+        seconds,
+        f"{SOAK} of the site, shorter than the usual {usual}: what fails again later is not seen",
+    )
 
 
 def _deadline(given: int | str | None, settle: SettleSpec) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -18,35 +18,45 @@ from holdfast.model import ClaimEntry, Json, LeaseMode
 from holdfast.policy import PlaybookPolicy
 from holdfast.runbook.model import ApprovalPolicy, SettleSpec
 
+SOAK = "holdfast_soak_seconds"
+LENGTHS = (SOAK, "nova_rpc_response_timeout")
+"""Variables of a site that say how long gates last."""
+
 
 @dataclass(frozen=True, slots=True)
 class Playbook:
-    """A restart playbook as the engine sees it: its policy and the variables it understands."""
+    """A restart playbook as the engine sees it: its policy, and the variables it understands with their defaults."""
 
     name: str
     policy: PlaybookPolicy
-    variables: frozenset[str]
+    variables: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
 class SiteInventory:
-    """An inventory as the engine sees it: groups and their hosts in order, and no variable.
+    """An inventory as the engine sees it: groups and their hosts in order, and of its variables the lengths alone.
 
-    ``selected`` holds the hosts that ``--limit`` leaves, None without a limit.
+    ``selected`` holds the hosts that ``--limit`` leaves, None without a limit. ``lengths`` has those of
+    ``LENGTHS`` that are set, in seconds; the largest, where hosts have several.
     """
 
     name: str
     path: str
     groups: Mapping[str, tuple[str, ...]]
     selected: frozenset[str] | None = None
+    lengths: Mapping[str, float] = field(default_factory=dict)
 
 
 class _Planned(BaseModel):
+    """``why``: why the gates of the step last as long as they do, "" where the runbook says so."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     number: int
     title: str
     deadline_seconds: int | None = None
+    # Left out where it is empty: plans from before it keep their hash.
+    why: str = Field("", exclude_if=lambda why: not why)
 
 
 class PlannedCheck(_Planned):
@@ -79,7 +89,8 @@ class PlannedApprove(_Planned):
 class PlannedRoll(_Planned):
     """A playbook, its hosts in the inventory's order, and how many at a time.
 
-    ``--limit`` may leave a roll without hosts.
+    ``--limit`` may leave a roll without hosts. ``lasts_seconds``: how long after its restart a host is
+    verified at least.
     """
 
     kind: Literal["roll"] = "roll"
@@ -90,6 +101,7 @@ class PlannedRoll(_Planned):
     variables: dict[str, Json]
     settle: SettleSpec | None
     policy: PlaybookPolicy
+    lasts_seconds: int = Field(0, exclude_if=lambda seconds: not seconds)
 
 
 PlannedStep = Annotated[
@@ -180,8 +192,8 @@ def _estimate(step: PlannedStep) -> int:
     if isinstance(step, PlannedRoll):
         rest = max(len(step.hosts) - int(step.canary), 0)
         batches = -(-rest // step.batch) + int(step.canary and bool(step.hosts))
-        settle = step.settle.seconds if step.settle else 0
-        return batches * (step.policy.estimate_seconds + int(settle))
+        settle = int(step.settle.seconds) if step.settle else 0
+        return batches * (step.policy.estimate_seconds + max(settle, step.lasts_seconds))
     return int(step.settle.seconds) + 5 if not isinstance(step, PlannedApprove) else 0
 
 

@@ -73,6 +73,8 @@ def _inspection_rows(step: PlannedCheck | PlannedWait) -> Iterator[tuple[str, st
     if step.hosts:
         yield "hosts", join_names(step.hosts)
     yield "settles", _settles(step.settle)
+    if step.why:
+        yield "why so long", step.why
 
 
 def _roll_rows(roll: PlannedRoll) -> Iterator[tuple[str, str]]:
@@ -90,6 +92,9 @@ def _roll_rows(roll: PlannedRoll) -> Iterator[tuple[str, str]]:
         yield "survey", _claims(roll.policy.survey)
     if roll.settle:
         yield "settles", _settles(roll.settle)
+    if roll.lasts_seconds:
+        last = format_duration(roll.lasts_seconds)
+        yield "verified for", f"at least {last} after each restart: {roll.why}"
 
 
 def _batches(roll: PlannedRoll) -> str:

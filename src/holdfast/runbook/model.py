@@ -61,10 +61,10 @@ class SettleSpec(_Strict):
 
 
 class WaitSpec(_Strict):
-    """Claims that must hold for ``seconds`` while the run touches nothing."""
+    """Claims that must hold for ``seconds`` while the run touches nothing; None: as long as the site says."""
 
     gates: Annotated[list[ClaimEntry], Field(min_length=1)]
-    seconds: Count | Reference
+    seconds: Count | Reference | None = None
     readings: Count | Reference = 3
 
 

@@ -66,6 +66,22 @@ def test_a_limit_is_ansibles_own_pattern(site: Path) -> None:
     assert found.groups["rabbitmq"] == ("ctl2", "ctl1", "ctl3")
 
 
+def test_lengths_of_gates_are_read_and_no_other_variable(site: Path) -> None:
+    lines = "holdfast_soak_seconds: '{{ 6 * 5 }}'\nholdfast_poll_seconds: 3\n"
+    (site / "group_vars" / "rabbitmq.yml").write_text(lines)
+    (site / "group_vars" / "nova_compute.yml").write_text("holdfast_soak_seconds: 9.5\n")
+
+    assert inventory().read(site, "").lengths == {"holdfast_soak_seconds": 30}
+    assert inventory().read(site, "cmp1").lengths == {"holdfast_soak_seconds": 9.5}
+
+
+def test_a_length_that_is_no_number_of_seconds_is_named(site: Path) -> None:
+    (site / "group_vars" / "rabbitmq.yml").write_text("holdfast_soak_seconds: half an hour\n")
+
+    with pytest.raises(InvalidInput, match="holdfast_soak_seconds is 'half an hour'"):
+        inventory().read(site, "")
+
+
 def test_two_names_of_a_site_are_refused_unless_the_limit_selects_one(site: Path) -> None:
     """Leases are named after it: two names for the same hosts would not exclude each other."""
     (site / "host_vars").mkdir()

@@ -24,6 +24,7 @@ PARAMETERS: dict[str, Json] = {
     "unit": "some.service",
     "log": "journal",
     "invocation_id": "a" * 32,
+    "seconds": 30.0,
     "baseline": 10,
 }
 # A claim whose parameters are optional one by one, and not all together.

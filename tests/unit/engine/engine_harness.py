@@ -86,15 +86,15 @@ class FakeInventory:
 
     groups: dict[str, tuple[str, ...]]
     name: str = "lab"
+    lengths: dict[str, float] = field(default_factory=dict)
 
     def read(self, site: Path, limit: str) -> SiteInventory:
         every = {host for hosts in self.groups.values() for host in hosts}
         selected = every & set(limit.split(",")) if limit else None
         if selected is not None and not selected:
             raise InvalidInput(f"--limit {limit!r} matches no host of {site}")
-        return SiteInventory(
-            self.name, str(site), self.groups, None if selected is None else frozenset(selected)
-        )
+        chosen = None if selected is None else frozenset(selected)
+        return SiteInventory(self.name, str(site), self.groups, chosen, self.lengths)
 
 
 @dataclass
@@ -106,7 +106,7 @@ class FakePlaybooks:
     def read(self, name: str, variables: Mapping[str, Json]) -> Playbook:
         if name not in self.policies:
             raise InvalidInput(f"there is no playbook {name!r}")
-        return Playbook(name, self.policies[name], frozenset({"unit"}))
+        return Playbook(name, self.policies[name], {"unit": None, "unit_timeout": 60})
 
 
 class DriverKilled(BaseException):
@@ -166,6 +166,7 @@ class EngineHarness:
     drivers_started: int = 0
     fleet_claims: frozenset[str] = frozenset({"fake.all_serve", "fake.others_serve"})
     host_claims: frozenset[str] = frozenset()
+    lengths: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, path: Path, *hosts: str) -> EngineHarness:
@@ -196,7 +197,7 @@ class EngineHarness:
                 store=self.crashing_store,  # type: ignore[arg-type]  # a store by its methods
                 runner=runner or FakeRunner(self.fleet, self.crashing_store),
                 planner=Planner(
-                    inventories=FakeInventory(self.groups),
+                    inventories=FakeInventory(self.groups, lengths=self.lengths),
                     playbooks=FakePlaybooks(self.policies),
                     claim_group=self.claim_group,
                 ),

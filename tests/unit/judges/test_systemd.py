@@ -178,6 +178,19 @@ def test_a_unit_stays_up_when_it_has_lasted_longer_than_before(
     )
 
 
+@pytest.mark.parametrize(
+    ("age", "seconds", "outcome"),
+    [(51.0, 52, "FAIL"), (52.0, 52, "PASS"), (None, 52, "UNKNOWN"), (None, 0, "PASS")],
+)
+def test_a_fault_has_had_time_to_show(age: float | None, seconds: float, outcome: str) -> None:
+    assert systemd.has_run_for("c", replace(UP, age=age), seconds).outcome == outcome
+
+
+def test_a_unit_that_is_down_has_run_for_no_time() -> None:
+    down = replace(UP, active_state="failed", age=900.0)
+    assert systemd.has_run_for("c", down, 0).reason == "not_active"
+
+
 def machine(hostname: str, **other: str) -> Machine:
     same = {"machine_id": "m", "boot_id": "b", "booted": "7", "namespace": "n"}
     return Machine(hostname=hostname, **(same | other))
@@ -271,6 +284,7 @@ def test_a_fault_that_waiting_cannot_change_ends_the_gate() -> None:
     final = {
         "systemd.active": {"no_such_unit"},
         "systemd.stays_up": {"no_such_unit", "restarted_meanwhile", "died"},
+        "systemd.has_run_for": {"no_such_unit"},
         "systemd.active_everywhere": set(),
         "systemd.machines_distinct": {"one_machine", "another_host"},
         "systemd.unchanged_since": {"no_such_unit", "restarted_since", "died"},

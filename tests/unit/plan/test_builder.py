@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from holdfast.errors import InvalidInput
 from holdfast.model import Json, LeaseMode
 from holdfast.plan.model import Plan, PlannedCheck, PlannedRoll, PlannedWait
+from holdfast.report.plan_view import plan_view
+from holdfast.report.progress_text import plain
+from holdfast.text import format_duration
 from tests.unit.engine.engine_harness import EngineHarness, make_policy, write_runbook
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
@@ -149,6 +153,68 @@ def test_a_soak_has_a_deadline_for_a_few_bad_readings(harness: EngineHarness) ->
 
     assert isinstance(step, PlannedWait)
     assert step.deadline_seconds == 720
+
+
+SOAK = "wait: {gates: [fake.all_serve]}"
+
+
+@pytest.mark.parametrize(
+    ("lengths", "seconds", "why"),
+    [
+        ({}, 1800, "looked fine for 25 minutes, .* holdfast_soak_seconds of the site is not set$"),
+        ({"holdfast_soak_seconds": 3600.0}, 3600, "^holdfast_soak_seconds of the site$"),
+        (
+            {"holdfast_soak_seconds": 29.5},
+            30,
+            "of the site, shorter than the usual 30 min 00 s: what fails again",
+        ),
+    ],
+)
+def test_a_soak_is_as_long_as_the_site_says_and_the_plan_says_why(
+    harness: EngineHarness, lengths: dict[str, float], seconds: int, why: str
+) -> None:
+    harness.lengths |= lengths
+    (soak,) = planned(harness, SOAK).steps
+    assert isinstance(soak, PlannedWait)
+    assert (soak.settle.seconds, soak.deadline_seconds) == (seconds, 2 * seconds + 120)
+    assert re.search(why, soak.why)
+    assert soak.why in " ".join(plain(plan_view(planned(harness, SOAK))).split())
+
+
+def test_a_soak_with_a_length_in_the_runbook_needs_no_reason(harness: EngineHarness) -> None:
+    """What is empty is left out, so that plans from before it keep the hash that was approved."""
+    plan = planned(harness, "wait: {gates: [fake.all_serve], seconds: 5}", ROLL)
+    assert all({"why", "lasts_seconds"}.isdisjoint(step) for step in plan.as_json()["steps"])
+
+
+@pytest.mark.parametrize(
+    ("lengths", "given", "lasts"),
+    [
+        ({}, "", 62),
+        ({"unit_timeout": 9.5}, "", 12),
+        ({"unit_timeout": 90.0}, "\nvars: {unit_timeout: 0}", 0),
+    ],
+)
+def test_a_host_is_verified_for_longer_than_what_its_policy_names(
+    harness: EngineHarness, lengths: dict[str, float], given: str, lasts: int
+) -> None:
+    """The role's default, the site's value, the step's; the last that is given counts."""
+    harness.policies["broker_restart.yml"] = make_policy(outlasts={"unit_timeout": "replies"})
+    harness.lengths |= lengths
+    plan = planned(harness, f"{ROLL}{given}")
+    (roll,) = plan.rolls()
+    assert roll.lasts_seconds == lasts
+    assert plan.estimate_seconds == 3 * (60 + lasts)
+    text = " ".join(plain(plan_view(plan)).split())
+    assert (
+        f"at least {format_duration(lasts)} after each restart: unit_timeout is" in text
+    ) == bool(lasts)
+
+
+def test_a_length_that_is_no_number_is_refused(harness: EngineHarness) -> None:
+    harness.policies["broker_restart.yml"] = make_policy(outlasts={"unit_timeout": "replies"})
+    with pytest.raises(InvalidInput, match="unit_timeout is 'long', which is no number of seconds"):
+        planned(harness, f"{ROLL}\nvars: {{unit_timeout: long}}")
 
 
 def test_the_estimate_counts_batches_and_soaks(harness: EngineHarness) -> None:
