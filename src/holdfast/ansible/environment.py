@@ -1,79 +1,115 @@
 """The project's directory, and the allow-listed environment of Ansible's processes.
 
-ansible-runner writes the whole environment that it is given into its artifacts, so secrets in the
-variables of a person's shell must not be in it.
+A play by hand has the whole environment of its shell, a play of the engine has what is listed here: the
+run may be started by another person, from chat, or resumed elsewhere, and must do the same. And
+ansible-runner writes what it is given into its artifacts, so a shell's secrets must not be in it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from holdfast.errors import InvalidInput
 
-_NAMES = frozenset(
-    {"PATH", "HOME", "USER", "LOGNAME", "SUDO_USER", "LANG", "LC_ALL", "TZ", "TMPDIR"}
-    | {"SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "VIRTUAL_ENV"}
-)
-_PREFIXES = ("ANSIBLE_", "HOLDFAST_", "LAB_")
+FURTHER = "HOLDFAST_PASS_ENVIRONMENT"
+"""Names the further variables that plays get (docs/environment.md)."""
 
-# Settings of Ansible that decide what a play does, and not how a host is reached. A play's safety rests on
-# them, so they come from the plays and ansible.cfg alone. Likewise plugins of another place, and prompts.
-_CHANGES_PLAYS = frozenset(
+# How hosts are reached and a vault is opened. What a play does comes from the plays and ansible.cfg alone, so no other
+# setting of Ansible is passed: no strategy, no tags, no other place of plugins, nothing that asks for a password.
+_ANSIBLE = frozenset(
     f"ANSIBLE_{name}"
     for name in (
-        "ACTION_PLUGINS",
-        "ALLOW_BROKEN_CONDITIONALS",
-        "ANY_ERRORS_FATAL",
-        "ASK_PASS",
-        "ASK_VAULT_PASS",
-        "BECOME_ASK_PASS",
-        "BECOME_PLUGINS",
-        "CACHE_PLUGINS",
-        "CALLBACK_PLUGINS",
-        "CONFIG",
-        "CONNECTION_PLUGINS",
-        "DUPLICATE_YAML_DICT_KEY",
-        "ENABLE_TASK_DEBUGGER",
-        "ERROR_ON_UNDEFINED_VARS",
-        "FILTER_PLUGINS",
-        "FORCE_HANDLERS",
-        "GATHERING",
-        "HASH_BEHAVIOUR",
-        "HOST_PATTERN_MISMATCH",
-        "INJECT_FACT_VARS",
-        "INVALID_TASK_ATTRIBUTE_FAILED",
-        "INVENTORY_ANY_UNPARSED_IS_FAILED",
-        "INVENTORY_PLUGINS",
-        "INVENTORY_UNPARSED_FAILED",
-        "LIBRARY",
-        "LOOKUP_PLUGINS",
-        "MODULE_UTILS",
-        "PLAYBOOK_DIR",
-        "PLAYBOOK_VARS_ROOT",
-        "PRECEDENCE",
-        "PRIVATE_ROLE_VARS",
-        "ROLES_PATH",
-        "RUN_TAGS",
-        "SKIP_TAGS",
-        "STRATEGY",
-        "STRATEGY_PLUGINS",
-        "TASK_DEBUGGER_IGNORE_ERRORS",
-        "TASK_TIMEOUT",
-        "TEST_PLUGINS",
-        "VARS_ENABLED",
-        "VARS_PLUGINS",
+        *(
+            "BECOME_EXE",
+            "BECOME_FLAGS",
+            "BECOME_METHOD",
+            "BECOME_PASS",
+            "BECOME_PASSWORD_FILE",
+            "BECOME_USER",
+        ),
+        *(
+            "COLLECTIONS_PATH",
+            "CONNECTION_PASSWORD_FILE",
+            "FORKS",
+            "HOME",
+            "LOCAL_TEMP",
+            "LOG_PATH",
+            "PIPELINING",
+        ),
+        *(
+            "PRIVATE_KEY_FILE",
+            "PYTHON_INTERPRETER",
+            "REMOTE_PORT",
+            "REMOTE_TEMP",
+            "REMOTE_TMP",
+            "REMOTE_USER",
+        ),
+        *(
+            "SSH_AGENT",
+            "SSH_ARGS",
+            "SSH_COMMON_ARGS",
+            "SSH_CONTROL_PATH",
+            "SSH_CONTROL_PATH_DIR",
+            "SSH_EXECUTABLE",
+        ),
+        *(
+            "SSH_EXTRA_ARGS",
+            "SSH_PASSWORD_MECHANISM",
+            "SSH_PIPELINING",
+            "SSH_RETRIES",
+            "SSH_TIMEOUT",
+        ),
+        *(
+            "SSH_TRANSFER_METHOD",
+            "SSH_VERBOSITY",
+            "SCP_EXECUTABLE",
+            "SCP_EXTRA_ARGS",
+            "SFTP_BATCH_MODE",
+        ),
+        *("SFTP_EXECUTABLE", "SFTP_EXTRA_ARGS", "TIMEOUT"),
+        *("VAULT_IDENTITY", "VAULT_IDENTITY_LIST", "VAULT_ID_MATCH", "VAULT_PASSWORD_FILE"),
     )
+)
+_NAMES = _ANSIBLE | {
+    *("PATH", "HOME", "USER", "LOGNAME", "SUDO_USER", "LANG", "LC_ALL", "TZ", "TMPDIR"),
+    *("SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "VIRTUAL_ENV"),
+}
+_PREFIXES = ("HOLDFAST_", "LAB_", "ANSIBLE_HASHI_VAULT_")
+# Never by request: they change what a play does, or which code it is.
+_REFUSED = re.compile(r"(ANSIBLE_|HOLDFAST_|PYTHON|LD_).*|PATH|IFS|BASH_ENV|ENV")
+_OF_EVERY_SHELL = re.compile(
+    r"_|PWD|OLDPWD|SHELL|SHLVL|TERM|COLORTERM|COLUMNS|LINES|HOSTNAME|MAIL|PS1|EDITOR|VISUAL|PAGER|DISPLAY|"
+    r"(LC|LS|LESS|XDG|DBUS|SSH|SUDO|GPG|TMUX|PYTHON|LD)_?.*"
 )
 
 
 def filter_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the part of the environment that Ansible needs to reach hosts, and nothing that changes a play."""
+    """Return the part of the environment that Ansible needs to reach hosts, and what ``FURTHER`` names.
+
+    Raises:
+        InvalidInput: ``FURTHER`` names a variable that would change the plays.
+    """
+    further = set(re.split(r"[\s,]+", environ.get(FURTHER, "").strip()))
+    if refused := sorted(name for name in further if _REFUSED.fullmatch(name)):
+        raise InvalidInput(
+            f"{FURTHER} names {', '.join(refused)}, which would change what plays do",
+            remedy="set it in ansible.cfg, or leave it out (docs/environment.md)",
+        )
     return {
         name: value
         for name, value in environ.items()
-        if (name in _NAMES or name.startswith(_PREFIXES)) and name not in _CHANGES_PLAYS
+        if name in _NAMES or name in further or name.startswith(_PREFIXES)
     }
+
+
+def not_passed(environ: Mapping[str, str]) -> list[str]:
+    """Return the names of what plays do not get, without those that every shell sets."""
+    passed = filter_environment(environ)
+    return sorted(
+        name for name in environ if name not in passed and not _OF_EVERY_SHELL.fullmatch(name)
+    )
 
 
 def find_project(environ: Mapping[str, str], start: Path) -> Path:

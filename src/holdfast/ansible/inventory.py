@@ -6,11 +6,11 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.ansible.environment import filter_environment
+from holdfast.ansible.environment import FURTHER, filter_environment, not_passed
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.plan.model import LENGTHS, SiteInventory
@@ -78,7 +78,9 @@ class AnsibleInventory:
             raise InvalidInput(
                 f"{path}: the inventory was not read within {_TIMEOUT_SECONDS} s"
             ) from None
-        return _parse_listing(path, limit, answer)
+        listing = _parse_listing(path, limit, answer, not_passed(self.environ))
+        _refuse_unpassed(path, set(listing["reads"]) & set(not_passed(self.environ)))
+        return listing
 
 
 def _site_name(path: Path, names: Mapping[str, str]) -> str:
@@ -121,8 +123,17 @@ def _lengths(path: Path, values: Iterable[tuple[str, str]]) -> dict[str, float]:
     return lengths
 
 
+def _refuse_unpassed(path: Path, names: Iterable[str]) -> None:
+    """Refuse where the inventory reads what plays do not get: by hand it works, in a run it would be empty."""
+    if found := sorted(names):
+        raise InvalidInput(
+            f"{path} reads {', '.join(found)} from the environment (lookup('env', …)), which is not passed to plays",
+            remedy=f"export {FURTHER}='{' '.join(found)}' (docs/environment.md)",
+        )
+
+
 def _parse_listing(
-    path: Path, limit: str, answer: subprocess.CompletedProcess[str]
+    path: Path, limit: str, answer: subprocess.CompletedProcess[str], unpassed: Sequence[str]
 ) -> dict[str, Json]:
     last = answer.stdout.splitlines()[-1] if answer.stdout else ""
     try:
@@ -134,16 +145,20 @@ def _parse_listing(
         limited = f"with --limit {limit!r} " if limit else ""
         raise InvalidInput(
             f"{path}: the inventory {limited}cannot be read: {listing['error']}",
-            remedy=_remedy(path, listing["error"]),
+            remedy=_remedy(path, listing["error"], unpassed),
         )
     return listing
 
 
-def _remedy(path: Path, error: str) -> str:
-    if "vault" in error:
+def _remedy(path: Path, error: str, unpassed: Sequence[str]) -> str:
+    if "vault" in error.lower() or "asks for a password" in error:
+        names = ", ".join(unpassed)
+        missing = (
+            f". Set here and not passed to it: {names}; {FURTHER} names what is" if names else ""
+        )
         return (
-            "name the file with the vault's password: vault_password_file in ansible.cfg, or "
-            "ANSIBLE_VAULT_PASSWORD_FILE"
+            "name a file with the vault's password, or a program that prints it: vault_password_file in "
+            f"ansible.cfg, or ANSIBLE_VAULT_PASSWORD_FILE{missing}"
         )
     if "locale" in error:
         return "export LC_ALL=C.UTF-8"

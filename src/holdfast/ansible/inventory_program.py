@@ -8,6 +8,7 @@ that the vault can be opened, and stays in this process.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
 def _listing(source: str, limit: str, names: list[str]) -> dict[str, Any]:
     loader, inventory, variables = _load(source)
     hosts = inventory.get_hosts()
-    _decrypt_everything(loader, source, [*inventory.groups.values(), *hosts])
+    reads = _decrypt_everything(loader, source, [*inventory.groups.values(), *hosts])
     selected, unmatched = _selected(inventory, limit) if limit else (None, "")
     groups = {
         name: [host.name for host in group.get_hosts()]
@@ -49,6 +50,7 @@ def _listing(source: str, limit: str, names: list[str]) -> dict[str, Any]:
     known = {host.name: _lookup(loader, variables, host) for host in _chosen(hosts, selected)}
     return {
         "sites": _site_names(known),
+        "reads": sorted(reads),
         "values": _values(known, names),
         "groups": groups,
         "selected": selected,
@@ -72,12 +74,28 @@ def _selected(inventory: Any, limit: str) -> tuple[list[str], str]:
 
 
 def _load(source: str) -> tuple[Any, Any, Any]:
+    _refuse_prompts()
     init_plugin_loader()
     loader = DataLoader()
     identities = constants.DEFAULT_VAULT_IDENTITY_LIST
     loader.set_vault_secrets(CLI.setup_vault_secrets(loader, identities, auto_prompt=False))
     inventory = InventoryManager(loader=loader, sources=[source])
     return loader, inventory, VariableManager(loader=loader, inventory=inventory)
+
+
+def _refuse_prompts() -> None:
+    """Nobody is there to answer while a run is under way: it would hang, or read the terminal of its progress."""
+    asking = [
+        setting
+        for setting in ("DEFAULT_ASK_PASS", "DEFAULT_ASK_VAULT_PASS", "DEFAULT_BECOME_ASK_PASS")
+        if getattr(constants, setting)
+    ]
+    identities = constants.DEFAULT_VAULT_IDENTITY_LIST or []
+    asking += [each for each in identities if each.rpartition("@")[2].startswith("prompt")]
+    if asking:
+        raise AnsibleError(
+            f"Ansible asks for a password ({', '.join(asking)}), and a run has nobody to answer"
+        )
 
 
 def _chosen(hosts: list[Any], selected: list[str] | None) -> list[Any]:
@@ -106,16 +124,24 @@ def _values(known: dict[str, Callable[[str], Any]], names: list[str]) -> list[tu
     return sorted((name, str(value)) for name, value in found if value is not None)
 
 
-def _decrypt_everything(loader: Any, source: str, entities: list[Any]) -> None:
-    """Read every file of variables once and decrypt what is encrypted in it."""
+# lookup('env', 'NAME'), also with q and query, and with the full name of the plugin
+_READS = re.compile(
+    r"""\b(?:lookup|query|q)\(\s*['"](?:ansible\.builtin\.)?env['"]\s*,\s*['"](\w+)['"]"""
+)
+
+
+def _decrypt_everything(loader: Any, source: str, entities: list[Any]) -> set[str]:
+    """Read every file of variables once, decrypt what is encrypted; return what they read of the environment."""
+    reads: set[str] = set()
     for entity in entities:
         try:
             variables = get_vars_from_inventory_sources(loader, [source], [entity], "task")
             for value in _leaves(variables):
-                if isinstance(value, EncryptedString):
-                    str(value)
+                if isinstance(value, (str, EncryptedString)):
+                    reads |= set(_READS.findall(str(value)))
         except AnsibleError as error:
             raise AnsibleError(f"variables of {entity.name}: {error.message}") from error
+    return reads
 
 
 def _leaves(value: Any) -> Iterable[Any]:

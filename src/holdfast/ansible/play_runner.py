@@ -223,6 +223,8 @@ class _PlayDirectory:
         """Remove what may hold a secret; the play's events and output are kept for an inquiry."""
         for path in (self.variables, self.config):
             path.unlink(missing_ok=True)
+        # ansible-runner's record of the command, with the environment.
+        (self.directory / "artifacts" / "play" / "command").unlink(missing_ok=True)
         shutil.rmtree(self.directory / "env", ignore_errors=True)
 
 

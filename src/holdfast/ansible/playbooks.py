@@ -51,6 +51,10 @@ class AnsiblePlaybooks:
                 f"one play, or import of a playbook, that has {POLICY_VARIABLE} in its vars",
                 remedy="name the playbook of one layer, such as nova_conductor_restart.yml",
             )
+        if any("vars_prompt" in play for play in plays):
+            raise InvalidInput(
+                f"{name} asks for input (vars_prompt), and a run has nobody to answer"
+            )
         policy = _policy(name, declared[0]["vars"][POLICY_VARIABLE], variables)
         return Playbook(name, policy, dict(self._variables(path.parent, plays)))
 

@@ -77,6 +77,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="systemd.has_run_for",
+        remedy=READ_ITS_STATE,
         parameters=AgeParameters,
         probe=probe_unit,
         judge=systemd.has_run_for,

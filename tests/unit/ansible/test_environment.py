@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from ansible import config
 
-from holdfast.ansible.environment import _CHANGES_PLAYS, filter_environment, find_project
+from holdfast.ansible.environment import (
+    _ANSIBLE,
+    _NAMES,
+    _PREFIXES,
+    FURTHER,
+    filter_environment,
+    find_project,
+    not_passed,
+)
 from holdfast.ansible.interfaces import StopSignal
 from holdfast.errors import InvalidInput
 
@@ -31,23 +40,49 @@ def test_only_what_ansible_needs_is_passed_on() -> None:
     ]
 
 
+# What any file of ansible-core documents as a variable of the environment.
+SETTINGS = {
+    name
+    for path in (Path(config.__file__).parents[1]).rglob("*.[yp][my]*")
+    if path.suffix in {".yml", ".py"}
+    and path.parts[-2] in {"config", "connection", "become", "doc_fragments"}
+    for name in re.findall(r"name: ANSIBLE_([A-Z_]+)", path.read_text("utf-8"))
+}
+
+
 @pytest.mark.parametrize(
     "name",
-    ["STRATEGY", "RUN_TAGS", "SKIP_TAGS", "ANY_ERRORS_FATAL", "CONFIG", "ROLES_PATH", "ASK_PASS"],
-)
+    ["STRATEGY", "RUN_TAGS", "SKIP_TAGS", "ANY_ERRORS_FATAL", "CONFIG", "ROLES_PATH", "ASK_PASS",
+     "SSH_HOST_KEY_CHECKING", "HOST_KEY_CHECKING", "LOOKUP_PLUGINS", "BECOME_ASK_PASS"],
+)  # fmt: skip
 def test_nothing_that_changes_what_a_play_does_is_passed_on(name: str) -> None:
     assert filter_environment({f"ANSIBLE_{name}": "x"}) == {}
 
 
-def test_every_setting_that_is_kept_back_is_one_of_ansibles() -> None:
-    """A name that Ansible does not know, or no longer, would keep nothing back."""
-    known = (Path(config.__file__).parent / "base.yml").read_text("utf-8")
-    kept_back = sorted(_CHANGES_PLAYS - {"ANSIBLE_CONFIG"})  # this one names the file of the others
-    assert [
-        name
-        for name in kept_back
-        if f"name: {name}\n" not in known and f"name: {name}}}" not in known
-    ] == []
+def test_every_setting_that_is_passed_on_is_one_of_ansibles() -> None:
+    assert {name.removeprefix("ANSIBLE_") for name in _ANSIBLE} - SETTINGS <= {"PYTHON_INTERPRETER"}
+
+
+def test_further_names_are_passed_on_where_a_setting_says_so() -> None:
+    given = {"VAULT_ADDR": "a", "VAULT_TOKEN": "t", "BW": "b", "http_proxy": "p", "TERM": "vt"}
+
+    assert filter_environment({**given, FURTHER: " VAULT_ADDR,BW  NOT_SET"}) == {
+        FURTHER: " VAULT_ADDR,BW  NOT_SET",
+        "VAULT_ADDR": "a",
+        "BW": "b",
+    }
+    assert not_passed({**given, FURTHER: "VAULT_ADDR"}) == ["BW", "VAULT_TOKEN", "http_proxy"]
+
+
+@pytest.mark.parametrize("name", ["ANSIBLE_STRATEGY", "PYTHONPATH", "LD_PRELOAD", "BASH_ENV"])
+def test_what_changes_plays_is_not_passed_by_request_either(name: str) -> None:
+    with pytest.raises(InvalidInput, match=f"{FURTHER} names {name}, which would change"):
+        filter_environment({FURTHER: f"VAULT_ADDR {name}"})
+
+
+def test_the_page_about_the_environment_names_all_that_is_passed() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "environment.md").read_text("utf-8")
+    assert [name for name in (*_NAMES, *_PREFIXES) if f"`{name}" not in page] == []
 
 
 def test_the_project_is_here_or_above(tmp_path: Path) -> None:

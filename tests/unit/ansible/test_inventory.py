@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.ansible.environment import FURTHER
 from holdfast.ansible.inventory import AnsibleInventory
 from holdfast.errors import InvalidInput
 
@@ -173,3 +174,40 @@ def test_a_vault_is_opened_or_the_site_is_refused(site: Path, kind: str, passwor
         inventory(**environ).read(site, "")
     assert SECRET not in str(caught.value)
     assert "ANSIBLE_VAULT_PASSWORD_FILE" in caught.value.remedy
+
+
+def test_what_an_inventory_reads_of_the_environment_must_be_passed_to_plays(site: Path) -> None:
+    """By hand it works; in a run it would be empty, and keystone would answer 401."""
+    line = "nova_auth_password: \"{{ lookup('ansible.builtin.env', 'NOVA_PASSWORD') }}\"\n"
+    (site / "group_vars" / "nova_compute.yml").write_text(line)
+    environ = {"NOVA_PASSWORD": "x"}
+
+    with pytest.raises(InvalidInput, match="reads NOVA_PASSWORD from the environment") as caught:
+        inventory(**environ).read(site, "")
+    assert "export HOLDFAST_PASS_ENVIRONMENT='NOVA_PASSWORD'" in caught.value.remedy
+    passed = inventory(**environ, **{FURTHER: "NOVA_PASSWORD"})
+    assert passed.read(site, "").name == "lisbon"
+
+
+def test_a_program_that_fails_for_want_of_a_variable_is_told_what_it_did_not_get(
+    site: Path,
+) -> None:
+    vault(site, "encrypt", str(site / "group_vars" / "all.yml"))
+    program = site.parent / "program"
+    program.write_text('#!/bin/sh\n[ -n "$KEEPER_SESSION" ] && echo right\n')
+    program.chmod(0o755)
+    environ = {"ANSIBLE_VAULT_PASSWORD_FILE": str(program), "KEEPER_SESSION": "s"}
+
+    with pytest.raises(InvalidInput, match="Vault password script") as caught:
+        inventory(**environ).read(site, "")
+    assert "not passed to it: " in caught.value.remedy
+    assert "KEEPER_SESSION" in caught.value.remedy
+    passed = inventory(**environ, **{FURTHER: "KEEPER_SESSION"})
+    assert passed.read(site, "").name == "lisbon"
+
+
+@pytest.mark.parametrize("identity", ["dev@prompt", "prompt"])
+def test_a_prompt_is_refused_at_once(site: Path, identity: str) -> None:
+    with pytest.raises(InvalidInput, match=f"asks for a password .{identity}.") as caught:
+        inventory(ANSIBLE_VAULT_IDENTITY_LIST=identity).read(site, "")
+    assert "a program that prints it" in caught.value.remedy

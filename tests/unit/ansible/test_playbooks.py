@@ -169,3 +169,11 @@ def test_an_update_of_the_project_is_seen_by_a_process_that_has_read_it_before(
 
     assert after != before
     assert after == AnsiblePlaybooks(project).read("toy_restart.yml", {"toy_name": "train"})
+
+
+def test_a_playbook_that_asks_for_input_is_refused(project: Path) -> None:
+    path = project / "playbooks" / "toy_restart.yml"
+    path.write_text(ROLL.replace("  vars:\n", "  vars_prompt: [{name: x}]\n  vars:\n"))
+
+    with pytest.raises(InvalidInput, match="asks for input"):
+        AnsiblePlaybooks(project).read("toy_restart.yml", {"toy_name": "train"})
