@@ -211,12 +211,12 @@ def test_a_file_is_uploaded_to_the_thread_once(room: RoomFixture) -> None:
             root = await matrix.post(room.location, Message("run"), "r")
             for _ in range(2):
                 await matrix.upload(
-                    Location(room.id, root.message_id), "run-1.svg", b"<svg/>", "pic"
+                    Location(room.id, root.message_id), "run-1.png", b"\x89PNG", "pic"
                 )
             [file] = [e["content"] for e in room.ada.events(room.id) if "url" in e["content"]]
             assert file["m.relates_to"]["event_id"] == root.message_id
-            assert (file["msgtype"], file["info"]["mimetype"]) == ("m.file", "image/svg+xml")
-            assert room.ada.file(file["url"]) == b"<svg/>"
+            assert (file["msgtype"], file["info"]["mimetype"]) == ("m.image", "image/png")
+            assert room.ada.file(file["url"]) == b"\x89PNG"
 
     run_scenario(scenario())
 

@@ -95,7 +95,7 @@ def test_a_run_is_approved_and_posted_although_the_server_is_killed_meanwhile(
             environment.bob.react(environment.room, str(question["event_id"]), APPROVE)
             await until(lambda: messages_in_room("FINISHED: "), "FINISHED")
             await until(lambda: len(logged()) == 2, "END")
-            await until(lambda: messages_in_room(".svg"), "the picture")
+            await until(lambda: messages_in_room(".png"), "the picture")
         await asyncio.to_thread(harness.launcher.join)
 
         assert harness.restarts == list(HOSTS)

@@ -185,9 +185,9 @@ def test_a_run_is_planned_approved_by_button_and_posted_with_its_picture(
         assert progress["thread_ts"] == root["ts"]
         assert shown(progress).startswith(f"finished [{harness.run}]")
         (picture,) = [m for _, m in workspace.messages() if m.get("files")]
-        assert picture["files"][0]["title"] == f"{harness.run}.svg"
+        assert picture["files"][0]["title"] == f"{harness.run}.png"
         assert picture["thread_ts"] == root["ts"]
-        assert next(iter(server.files.values())).startswith(b"<svg")
+        assert next(iter(server.files.values())).startswith(b"\x89PNG")
         assert workspace.log() == [
             f"START - broker-restart lab by ada (slack:T1/U2ADA): openssl update [{harness.run}]",
             f"END (FINISHED) - broker-restart lab [{harness.run}]",

@@ -21,6 +21,7 @@ from holdfast.chat import messages
 from holdfast.chat.backoff import Backoff
 from holdfast.chat.delivery_state import Feed
 from holdfast.chat.dependencies import BotDependencies
+from holdfast.chat.picture import as_png
 from holdfast.chat.transport import Location, Message, Posted, Unreachable
 from holdfast.chat.transports.base import Transport
 from holdfast.engine.run_lookup import StrayPlays
@@ -173,8 +174,9 @@ class FeedPublisher:
         summary = Message(f"{message.text}\n{message.code}", plain(report_tables(report)))
         await self.post(thread, summary, key)
         if self.transport.capabilities.files:
-            svg = self.dependencies.scrub(timeline_svg(report)).encode()
-            await self.transport.upload(thread, f"{feed.run}.svg", svg, f"{key}/picture")
+            svg = self.dependencies.scrub(timeline_svg(report))
+            png = await asyncio.to_thread(as_png, svg)
+            await self.transport.upload(thread, f"{feed.run}.png", png, f"{key}/picture")
 
     # --- messages that are edited -------------------------------------------------------------
 

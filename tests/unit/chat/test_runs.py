@@ -39,7 +39,7 @@ def test_a_run_is_posted_to_one_thread_from_plan_to_picture(harness: ChatHarness
     assert thread[0].before, "progress was edited in place"
     assert "✓ 2. Step 2" in thread[0].message.code
     assert harness.run in thread[1].message.text
-    assert harness.platform.files[f"{harness.run}.svg"][1].startswith(b"<svg")
+    assert harness.platform.files[f"{harness.run}.png"][1].startswith(b"\x89PNG")
     assert harness.log() == [
         f"START - broker-restart lab by ada (memory:ada): openssl update [{harness.run}]",
         f"END (FINISHED) - broker-restart lab [{harness.run}]",

@@ -56,11 +56,10 @@ def message_content(message: Message) -> dict[str, Json]:
 
 
 def file_content(name: str, size: int, uri: str) -> dict[str, Json]:
-    """Return the content of a file's message. Clients draw no SVG of others: it is a file to them."""
+    """Return the content of a file's message."""
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    drawn = kind.startswith("image/") and kind != "image/svg+xml"
     return {
-        "msgtype": "m.image" if drawn else "m.file",
+        "msgtype": "m.image" if kind.startswith("image/") else "m.file",
         "body": name,
         "filename": name,
         "url": uri,
