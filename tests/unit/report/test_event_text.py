@@ -34,6 +34,7 @@ VALUES: dict[str, Any] = {
     "claims": [],
     "ended": [],
     "what": "survey",
+    "log": {},
 }
 
 
