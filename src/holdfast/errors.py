@@ -6,6 +6,9 @@ Exit codes are those of docs/architecture.md, "Exit codes".
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+
 
 class HoldfastError(Exception):
     """Root of all errors that Holdfast raises on purpose; anything else is a bug (70).
@@ -71,7 +74,7 @@ class StateUnusable(InvalidInput):
 
 
 class JournalGone(StateUnusable):
-    """The database, or the journal in it, of a run that is under way was deleted, replaced or made anew.
+    """The database, or the journal in it, of a run was deleted, replaced or made anew.
 
     What the run did is no longer written anywhere but in the output of its plays.
     """
@@ -85,6 +88,18 @@ class JournalGone(StateUnusable):
             f"the state database {where} {found}",
             remedy=f"stop what still runs, restore {where} from a backup, and look at every host before anything is"
             " restarted: without its journal a run cannot be resumed",
+        )
+
+    @classmethod
+    def beside(cls, where: str, directory: str, runs: Sequence[str]) -> JournalGone:
+        """Return the error for a database file that is missing where ``directory`` has the files of runs."""
+        newest = f"{len(runs)} runs, the newest {runs[-1]}" if len(runs) > 1 else runs[-1]
+        put_away = shlex.join(["mv", directory, f"{directory}.without-journal"])
+        return cls(
+            f"the state database {where} is gone, and {directory} has the files of {newest}; no new one was made, and"
+            " nothing was touched",
+            remedy=f"restore {where} from a backup. Without one, see in {directory} what those runs did last, and look"
+            f" at every host before anything is restarted; then, to begin with an empty journal: {put_away}",
         )
 
     @classmethod

@@ -89,7 +89,7 @@ def _old_runs(
 ) -> Iterator[_Old]:
     """Yield the runs to delete, newest first; add to ``damaged`` those that cannot be read."""
     store = context.store
-    holding = {row.holder.run for scope in store.scopes() for row in store.holders(scope)}
+    holding = {row.holder.run for _, row in store.held()}
     for run in store.runs():
         if run in holding:
             continue

@@ -117,11 +117,9 @@ def stray_plays(
     return StrayPlays(found, "" if found or where == controller() else where)
 
 
-def service_leases(store: Store) -> Iterator[tuple[str, LeaseRow]]:
-    """Yield the valid leases of services with their scopes; a run's own lease excludes nobody."""
-    for scope in store.scopes():
-        if not scope.startswith(OWN_SCOPE):
-            yield from ((scope, row) for row in store.holders(scope))
+def service_leases(store: Store) -> Sequence[tuple[str, LeaseRow]]:
+    """Return the valid leases of services with their scopes; a run's own lease excludes nobody."""
+    return store.held(without=OWN_SCOPE)
 
 
 def _no_run(name: str, runs: Sequence[str]) -> InvalidInput:

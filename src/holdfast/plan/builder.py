@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from holdfast.errors import InvalidInput, RunbookError
 from holdfast.model import GATE_DEADLINE_SECONDS, Json, LeaseMode
+from holdfast.plan.decide import SURVEY_DEADLINE_SECONDS
 from holdfast.plan.model import (
     SOAK,
     Plan,
@@ -214,10 +215,10 @@ def _soak(site: SiteInventory) -> tuple[int, str]:
     )
 
 
-def _deadline(given: int | str | None, settle: SettleSpec) -> int | None:
-    """Return the given deadline; without one, twice the settling time and two minutes."""
+def _deadline(given: int | str | None, settle: SettleSpec) -> int:
+    """Return the given deadline; without one, twice the settling time and what a survey is given."""
     if given is None:
-        return int(settle.seconds) * 2 + 120 if int(settle.seconds) > 0 else None
+        return int(settle.seconds) * 2 + SURVEY_DEADLINE_SECONDS
     if int(given) <= int(settle.seconds):
         raise InvalidInput(
             f"deadline_seconds {given} is not longer than the settling time, {settle.seconds} s"
@@ -228,7 +229,7 @@ def _deadline(given: int | str | None, settle: SettleSpec) -> int | None:
 def _roll_deadline(work: RollStep) -> int | None:
     """Return the given deadline; without one None for the roles' default, if settling fits into it."""
     deadline = _deadline(work.deadline_seconds, work.settle or SettleSpec())
-    if work.deadline_seconds is None and (deadline or 0) <= GATE_DEADLINE_SECONDS:
+    if work.deadline_seconds is None and deadline <= GATE_DEADLINE_SECONDS:
         return None
     return deadline
 

@@ -28,8 +28,8 @@ from holdfast.text import count_of, join_names
 
 SURVEY_DEADLINE_SECONDS = 120
 """How long a survey waits for the fleet to pass, before the lease as well as between steps and after a
-resume: one lost answer refuses no run, and between steps clients may still be reconnecting. A fleet that
-is well passes with the first reading."""
+resume, and a check that does not say how long: one lost answer refuses no run, and between steps clients may
+still be reconnecting. A fleet that is well passes with the first reading."""
 
 _UNDRAIN_ONLY = (Phase.UNDRAIN,)
 _VERIFY_AND_UNDRAIN = (Phase.VERIFY, Phase.UNDRAIN)

@@ -6,6 +6,7 @@ be shared across a fork.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -38,6 +39,9 @@ _NO_TABLE = {
     "3D000",  # PostgreSQL: there is no such database
     "42P01",  # PostgreSQL: there is no such table
 }
+
+_RUN = re.compile(r"\d{8}-\d{4}-")
+"""How the id of a run begins (``Store.new_run``)."""
 
 _LOST_RACES = {
     1020,  # MariaDB 11.6 and later: the row changed since this transaction read it
@@ -122,6 +126,22 @@ def _share(path: Path) -> None:
     if path.parent.stat().st_mode & stat.S_IWGRP and not path.exists():
         path.touch(mode=0o600)
         path.chmod(0o660)
+
+
+def refuse_to_replace(url: str, runs_dir: Path) -> None:
+    """Return unless a file of SQLite would be made where ``runs_dir`` has the files of runs: theirs was deleted.
+
+    A new one would know no run, and its leases would exclude nobody whose play still acts.
+
+    Raises:
+        JournalGone: it would; the error says what was found.
+    """
+    path = sqlite_path(make_url(url))
+    if path is None or (path.exists() and path.stat().st_size) or not runs_dir.is_dir():
+        return
+    runs = sorted(each.name for each in runs_dir.iterdir() if _RUN.match(each.name))
+    if runs:
+        raise JournalGone.beside(str(path), str(runs_dir), runs)
 
 
 def database_time(connection: Connection) -> datetime:

@@ -34,6 +34,7 @@ from holdfast.store.connection import (
     make_engine,
     make_reader,
     never_create,
+    refuse_to_replace,
     sqlite_path,
     unopenable,
     unusable,
@@ -100,10 +101,12 @@ def open_store(
     by; only tests replace it.
 
     Raises:
+        JournalGone: there is no file, and beside it are files of runs; nothing was made.
         StateUnusable: it cannot be reached, read or written; the error has a remedy.
     """
     where = describe(settings.state_url)
     with unopenable(where):
+        refuse_to_replace(settings.state_url, settings.runs_dir)
         engine = make_engine(settings.state_url)
         with engine.begin() as connection:
             _make_tables(connection)
@@ -357,6 +360,20 @@ class Store:
             now = self._clock(connection)
             return _scopes(connection, (scope,))[0].valid(now, self._gone).rows
 
+    def held(self, *, without: str = "") -> Sequence[tuple[str, LeaseRow]]:
+        """Return the valid leases of all scopes, by name, but those whose names begin with ``without``."""
+        query = select(LEASES).order_by(LEASES.c.scope)
+        if without:
+            query = query.where(~LEASES.c.scope.startswith(without, autoescape=True))
+        with self._reading() as connection:
+            now = self._clock(connection)
+            rows = connection.execute(query).all()
+        return [
+            (each.name, row)
+            for each in map(_scope, rows)
+            for row in each.valid(now, self._gone).rows
+        ]
+
     def scopes(self) -> Sequence[str]:
         """Return every scope that was ever taken, by name."""
         with self._reading() as connection:
@@ -477,11 +494,12 @@ def _scopes(connection: Connection, names: Iterable[str]) -> list[Scope]:
     """Return the scopes as they are now, by name: the same order for all writers prevents deadlocks."""
     ordered = sorted(names)
     rows = connection.execute(select(LEASES).where(LEASES.c.scope.in_(ordered))).all()
-    known = {
-        row.scope: Scope(row.scope, row.version, row.token, leases.ROWS.validate_json(row.holders))
-        for row in rows
-    }
+    known = {row.scope: _scope(row) for row in rows}
     return [known.get(name, Scope(name, version=0, token=0)) for name in ordered]
+
+
+def _scope(row: Row[str, int, int, str]) -> Scope:
+    return Scope(row.scope, row.version, row.token, leases.ROWS.validate_json(row.holders))
 
 
 def _swap(connection: Connection, old: Scope, new: Scope) -> None:

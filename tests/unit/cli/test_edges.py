@@ -1,24 +1,28 @@
-"""The environment of the program: closed streams, encodings, a deleted directory, Ctrl-C."""
+"""The environment of the program: closed streams, encodings, a deleted directory or database, Ctrl-C."""
 
 from __future__ import annotations
 
 import dataclasses
 import io
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from holdfast.action_plugin import open_state
 from holdfast.cli.context import Adapters, CommandContext
 from holdfast.cli.output_stream import OutputStream
 from holdfast.engine.planner import Planner
+from holdfast.errors import JournalGone
 from holdfast.plan.model import SiteInventory
 from tests.unit.cli.cli_harness import InMemoryProject, claim_group
 from tests.unit.engine.engine_harness import FakePlaybooks
 
 RUN = ("run", "broker-restart", "--yes", "--reason")
+LOST_RUN = "20261121-2304-broker-restart-k3f9"
 PROGRAM = f"{sys.executable} -c 'from holdfast.cli import main; main()'"
 
 
@@ -111,3 +115,44 @@ def test_svg_that_cannot_be_written_is_invalid_input(project: InMemoryProject) -
     result = project.call("report", "--svg", str(project.path / "nowhere" / "run.svg"))
     assert result.code == 2, result.output
     assert "nowhere/run.svg cannot be written: No such file or directory" in result.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "status",
+        f"status {LOST_RUN}",
+        "run broker-restart --reason x --yes",
+        f"resume {LOST_RUN} --reason x",
+        f"abort {LOST_RUN}",
+        f"approve {LOST_RUN}",
+        f"log {LOST_RUN}",
+        f"watch {LOST_RUN}",
+        f"report {LOST_RUN}",
+        "lease list",
+        "prune --yes",
+    ],
+)
+def test_no_command_makes_a_database_where_one_was_deleted(
+    project: InMemoryProject, line: str
+) -> None:
+    """It would know no run, and its leases would exclude nobody whose play still acts."""
+    (project.state / "runs" / LOST_RUN).mkdir(parents=True)
+
+    result = project.call(*shlex.split(line))
+
+    assert result.code == 6, result.output
+    assert f"has the files of {LOST_RUN}" in result.err
+    assert "restore" in result.err
+    assert project.acts == []
+    assert not (project.state / "state.db").exists()
+
+
+def test_a_play_by_hand_makes_no_database_where_one_was_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs" / LOST_RUN).mkdir(parents=True)
+    monkeypatch.setenv("HOLDFAST_STATE_DIR", str(tmp_path))
+    with pytest.raises(JournalGone):
+        open_state()
+    assert not (tmp_path / "state.db").exists()

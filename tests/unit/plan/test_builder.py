@@ -148,6 +148,16 @@ def test_the_stricter_lease_wins(harness: EngineHarness) -> None:
     }
 
 
+@pytest.mark.parametrize(("settle", "seconds"), [("", 120), ("\nsettle: {seconds: 9}", 138)])
+def test_a_check_is_as_patient_as_a_survey(
+    harness: EngineHarness, settle: str, seconds: int
+) -> None:
+    """Both ask the same claims: what a resume waits for does not refuse a fresh run."""
+    [step] = planned(harness, f"check: [fake.all_serve]{settle}").steps
+    assert isinstance(step, PlannedCheck)
+    assert step.deadline_seconds == seconds
+
+
 def test_a_soak_has_a_deadline_for_a_few_bad_readings(harness: EngineHarness) -> None:
     [step] = planned(harness, "wait: {gates: [fake.all_serve], seconds: 300}").steps
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -92,6 +94,34 @@ def test_a_deleted_file_is_not_made_anew(tmp_path: Path, call: str) -> None:
         CALLS[call](store, grant)
 
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file"])
+def test_no_file_is_made_where_runs_have_left_theirs(tmp_path: Path, left: str) -> None:
+    settings = sqlite(tmp_path)
+    for run in ("20261121-2304-rabbitmq-restart-k3f9", "20261122-0001-nova-restart-aaaa"):
+        (settings.runs_dir / run / "0001-check").mkdir(parents=True)
+    database = settings.state_dir / "state.db"
+    if left == "an empty file":
+        database.touch()
+
+    with pytest.raises(
+        JournalGone, match=r"files of 2 runs, the newest .*nova-restart-aaaa"
+    ) as caught:
+        open_store(settings)
+
+    assert caught.value.exit_code == 6
+    assert not (database.exists() and database.stat().st_size)
+
+    put_away = caught.value.remedy.rpartition(": ")[2]
+    subprocess.run(shlex.split(put_away), check=True)
+    assert open_store(settings).runs() == []
+
+
+def test_other_files_beside_it_are_no_runs(tmp_path: Path) -> None:
+    settings = sqlite(tmp_path)
+    (settings.runs_dir / "lost+found").mkdir(parents=True)
+    assert open_store(settings).runs() == []
 
 
 @pytest.mark.parametrize("call", ["append_next", "read"])

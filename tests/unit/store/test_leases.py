@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Engine, event
 
 from holdfast.errors import LeaseHeld, LeaseLost
 from holdfast.journal.events import ActIntended, Finished
@@ -39,6 +41,20 @@ class DatabaseClock:
 
     def wait(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+
+
+@contextmanager
+def observed_statements(into: list[str]) -> Iterator[None]:
+    """Append every SQL statement that is sent meanwhile, on any connection."""
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        into.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
 
 
 @pytest.fixture
@@ -218,6 +234,19 @@ def test_releasing_gives_back_only_ones_own(store: Store) -> None:
     store.release(mine)
 
     assert [row.holder.run for row in store.holders("lab/nova")] == ["two"]
+
+
+def test_all_leases_are_read_in_one_query(store: Store, dead: set[Holder]) -> None:
+    """Every run has a scope of its own, so there are as many of those as runs."""
+    store.take(ONE, {**RABBITMQ, "lab/run:x": SHARED, "run:one": EXCLUSIVE}, TTL)
+    store.take(TWO, {"lab/run:x": SHARED, "run:two": EXCLUSIVE, "lab/nova": EXCLUSIVE}, TTL)
+    dead.add(TWO)
+    asked: list[str] = []
+    with observed_statements(asked):
+        held = [(scope, row.holder.run) for scope, row in store.held(without="run:")]
+    assert held == [("lab/rabbitmq", "one"), ("lab/run:x", "one")]
+    assert len([each for each in asked if "holdfast_leases" in each]) == 1
+    assert [scope for scope, _ in store.held()] == ["lab/rabbitmq", "lab/run:x", "run:one"]
 
 
 def intent(host: str = "ctl1") -> ActIntended:
