@@ -5,12 +5,14 @@ from __future__ import annotations
 from pydantic import Field
 
 from holdfast.claims.base import Claim, Parameters
-from holdfast.claims.systemd import UnitParameters
+from holdfast.claims.systemd import CALM_SECONDS, UnitParameters
 from holdfast.evidence import STOP_TIMEOUT_TOO_SHORT
 from holdfast.judges.nova import answers, compute, host, services
+from holdfast.judges.systemd import RESTARTED
 from holdfast.nova_services import (
     PEER_SERVICES,
     RPC_SERVICES,
+    SERVICES,
     PeerService,
     RpcService,
     group_of,
@@ -25,6 +27,7 @@ from holdfast.probes.nova.answers import (
     probe_rpc,
 )
 from holdfast.probes.nova.compute import probe_compute_work
+from holdfast.probes.nova.fleet import UnitSite, probe_fleet_logs, probe_fleet_units
 from holdfast.probes.nova.host import probe_unit_log
 from holdfast.probes.nova.services import probe_services
 from holdfast.probes.nova.site import ApiSite, MetadataSite, NovaHost, RpcSite
@@ -34,6 +37,7 @@ IF_IT_HOLDS = "section “If it holds”: holdfast show nova-restart"
 API, METADATA = group_of("api"), group_of("metadata")
 RPC_GROUPS = groups_of(RPC_SERVICES)
 LIST_NEEDS = (*NovaHost.needs(), *ApiSite.needs())
+FLEET_NEEDS = tuple(dict.fromkeys((*UnitSite.needs(), *LIST_NEEDS)))
 RPC_NEEDS = (*NovaHost.needs(), *RpcSite.needs())
 
 
@@ -78,6 +82,12 @@ class PeerParameters(HostParameters):
     minimum: int = Field(1, ge=0)
 
 
+class FleetParameters(Parameters):
+    """``calm_seconds``: how long a start by systemd itself must have lasted to count."""
+
+    calm_seconds: float = Field(CALM_SECONDS, ge=0)
+
+
 class UnitLogParameters(UnitParameters):
     """``log``: the file the unit logs to, or ``journal``.
 
@@ -104,6 +114,29 @@ CLAIMS: tuple[Claim, ...] = (
         group=API,
         also=RPC_GROUPS,
         needs=LIST_NEEDS,
+        standing=True,
+    ),
+    Claim(
+        name="nova.units_stay_up",
+        remedy="on the host: systemctl status UNIT; holdfast check --for 60s watches",
+        parameters=FleetParameters,
+        probe=probe_fleet_units,
+        judge=host.units_stay_up,
+        judges_history=True,
+        final=(RESTARTED,),
+        group=API,
+        also=groups_of(SERVICES),
+        needs=FLEET_NEEDS,
+        standing=True,
+    ),
+    Claim(
+        name="nova.logs_can_be_told",
+        remedy="section “If it holds”: holdfast show nova-restart",
+        probe=probe_fleet_logs,
+        judge=host.logs_can_be_told,
+        group=API,
+        also=groups_of(SERVICES),
+        needs=FLEET_NEEDS,
         standing=True,
     ),
     Claim(
@@ -182,7 +215,7 @@ CLAIMS: tuple[Claim, ...] = (
         probe=probe_unit_log,
         judge=host.no_messaging_timeouts,
         final=(host.MESSAGING_TIMEOUT,),
-        in_time=(host.SILENT_LOG, host.LONG_LOG, host.UNNAMED_LOG),
+        in_time=host.TOLD_IN_TIME,
     ),
     Claim(
         name="nova.stop_timeout_covers",

@@ -8,18 +8,26 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from holdfast.claims.base import Claim, Parameters
+from holdfast.claims.systemd import CALM_SECONDS
 from holdfast.judges.rabbitmq import cluster, drain, place, queues, quorum, round_trip
+from holdfast.judges.systemd import RESTARTED, units_stay_up
 from holdfast.nova_services import RPC_SERVICES, groups_of
 from holdfast.probes.nova.site import QueuesSite
 from holdfast.probes.rabbitmq.cluster import probe_boot, probe_clients, probe_cluster
 from holdfast.probes.rabbitmq.drain import probe_drain
-from holdfast.probes.rabbitmq.place import probe_place
+from holdfast.probes.rabbitmq.place import probe_place, probe_tools, probe_units
 from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
 from holdfast.probes.rabbitmq.quorum import probe_quorum
 from holdfast.probes.rabbitmq.round_trip import probe_round_trips
 from holdfast.probes.rabbitmq.site import GROUP, RabbitSite
 
 IF_IT_HOLDS = "section “If it holds”: holdfast show rabbitmq-restart"
+
+
+class BrokersParameters(Parameters):
+    """``calm_seconds``: how long a start by systemd itself must have lasted to count."""
+
+    calm_seconds: float = Field(CALM_SECONDS, ge=0)
 
 
 class NodeParameters(Parameters):
@@ -128,6 +136,23 @@ CLAIMS: tuple[Claim, ...] = (
         name="rabbitmq.no_partitions",
         remedy="section “Before you begin”: holdfast show rabbitmq-recover",
         judge=cluster.no_partitions,
+    ),
+    _claim(
+        name="rabbitmq.units_stay_up",
+        remedy="on the host: systemctl status UNIT; holdfast check --for 60s watches",
+        probe=probe_units,
+        judge=units_stay_up,
+        judges_history=True,
+        final=(RESTARTED,),
+        parameters=BrokersParameters,
+        standing=True,
+    ),
+    _claim(
+        name="rabbitmq.tools_present",
+        remedy="on the broker: rabbitmq-diagnostics status",
+        probe=probe_tools,
+        judge=place.tools_present,
+        standing=True,
     ),
     _claim(
         name="rabbitmq.amqp_round_trip",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from holdfast.evidence import HEALTHY, INVOCATION_ID, OUTLIVE, UNIT
+from holdfast.evidence import ABSENT, HEALTHY, INVOCATION_ID, OUTLIVE, UNIT
 from holdfast.judges.base import first_few
 from holdfast.model import Json, Outcome, Unanswered, Verdict
-from holdfast.observations.systemd import GroupState, Machine, UnitState
+from holdfast.observations.systemd import GroupState, Machine, UnitState, UnitStates
 
 NO_SUCH_UNIT = "no_such_unit"
 NOT_ACTIVE = "not_active"
@@ -111,6 +111,46 @@ def active_everywhere(claim: str, group: GroupState, calm_seconds: float) -> Ver
         return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence, facts)
     message = f"{group.unit} is active on {first_few(list(verdicts), separator=', ')}"
     return Verdict(claim, Outcome.PASS, "active", message, evidence, facts)
+
+
+def units_stay_up(claim: str, history: Sequence[UnitStates], calm_seconds: float) -> Verdict:
+    """PASS where every host's unit is active, and systemd has not just restarted it.
+
+    One reading sees how old each start is and how often systemd has restarted the unit; several see it restarted.
+    """
+    return judge_units(claim, history, calm_seconds, {})
+
+
+def judge_units(
+    claim: str, history: Sequence[UnitStates], calm_seconds: float, absent: Mapping[str, str]
+) -> Verdict:
+    """Return ``units_stay_up`` without the units that are in ``absent``, with the reason."""
+    newest = {name: each for name, each in history[-1].items() if name not in absent}
+    silent = [
+        f"{name}: {each.cause}" for name, each in newest.items() if isinstance(each, Unanswered)
+    ]
+    verdicts: list[Verdict] = []
+    ages: dict[str, float] = {}
+    for name, unit in newest.items():
+        if not isinstance(unit, Unanswered):
+            known = [each.get(name) for each in history]
+            states = [each for each in known if isinstance(each, UnitState)]
+            verdicts.append(stays_up(claim, states, "", calm_seconds, 0))
+            ages |= {name: unit.age} if unit.age is not None else {}
+    bad = [each for each in verdicts if each.outcome is Outcome.FAIL]
+    doubts = [*(v.message for v in verdicts if v.outcome is Outcome.UNKNOWN), *silent]
+    evidence: dict[str, Json] = {"units": len(newest), ABSENT: dict(absent)}
+    if bad:
+        message = first_few([*(each.message for each in bad), *doubts])
+        return Verdict(claim, Outcome.FAIL, bad[0].reason, message, evidence)
+    if doubts or not verdicts:
+        message = first_few(doubts) or "the inventory has no such unit"
+        return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence)
+    message = f"{len(verdicts)} units are active"
+    if ages:
+        youngest = min(ages, key=lambda name: ages[name])
+        message += f"; the last to start: {youngest}, {ages[youngest]:.0f} s ago"
+    return Verdict(claim, Outcome.PASS, "active", message, evidence)
 
 
 def machines_distinct(claim: str, group: GroupState) -> Verdict:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from holdfast.model import Unanswered
 from holdfast.nova_services import binary_of
+from holdfast.observations.systemd import UnitStates
 
 SILENT_CELL = "UNKNOWN"  # nova's status of a service whose cell's database does not answer
 OURS = "holdfast:"  # how the reason begins with which a run of ours disables a service
@@ -267,3 +268,19 @@ class UnitLog:
     unnamed: bool = False
     missing: bool = False
     cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FleetUnits:
+    """The unit of every service on its host, and nova's list where one does not run: it names what people took out."""
+
+    units: UnitStates
+    listed: ServiceList | Unanswered | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLogs:
+    """The log of every service's unit, and nova's list where one cannot be told."""
+
+    logs: Mapping[str, UnitLog | Unanswered]
+    listed: ServiceList | Unanswered | None = None

@@ -57,6 +57,10 @@ class GroupState:
     names: Sequence[str]
 
 
+UnitStates = Mapping[str, UnitState | Unanswered]
+"""Several units on their hosts, by their names for messages such as ``nova-compute on cmp1``."""
+
+
 @dataclass(frozen=True, slots=True)
 class StopTimeout:
     """How many seconds systemd lets the unit stop before it kills it; infinity where it never does."""

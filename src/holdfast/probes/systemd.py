@@ -9,7 +9,8 @@ from datetime import datetime
 from functools import partial
 
 from holdfast.errors import CannotTell
-from holdfast.observations.systemd import GroupState, Machine, StopTimeout, UnitState
+from holdfast.model import Unanswered
+from holdfast.observations.systemd import GroupState, Machine, StopTimeout, UnitState, UnitStates
 from holdfast.probes.base import CommandResult, ProbeContext, Shell, ask_all, or_unanswered
 
 # The properties of a unit's state, by the field of UnitState; a unit that is no service lacks some.
@@ -30,7 +31,7 @@ _MACHINE = {
     "booted": "Booted",
     "namespace": "Namespace",
 }
-# $1 are the properties, $2 the unit. systemctl prints a time in the zone of the process that calls it, and
+# $1 are the properties, the rest are units. systemctl prints a time in the zone of the process that calls it, and
 # its age is told by the same host's clock. The rest is what the host says it is.
 _SCRIPT = r"""
 export TZ=UTC LC_ALL=C
@@ -40,7 +41,8 @@ echo "MachineId=$(cat /etc/machine-id)"
 echo "BootId=$(cat /proc/sys/kernel/random/boot_id)"
 echo "Booted=$(cut -d ' ' -f 22 /proc/1/stat)"
 echo "Namespace=$(readlink /proc/self/ns/pid)"
-exec systemctl show --property "$1" -- "$2"
+properties=$1; shift
+exec systemctl show --property "$properties" -- "$@"
 """
 _TIME = "%Y-%m-%d %H:%M:%S UTC"
 _INFINITE = 2**64 - 1  # microseconds: systemd's value for "never" (USEC_INFINITY)
@@ -71,17 +73,56 @@ def probe_group(context: ProbeContext, unit: str, hosts: Sequence[str]) -> Group
     return GroupState(unit, answers, context.groups.get("all", ()))
 
 
+def units_of(context: ProbeContext, wanted: Mapping[str, tuple[str, str]]) -> UnitStates:
+    """Return the states of units on several hosts, by the names given; each host is asked once, all at the same time.
+
+    ``wanted`` has, per name, the host and its unit. A host that does not answer has its cause in place of each state.
+    """
+    hosts: dict[str, list[str]] = {}
+    for host, unit in wanted.values():
+        hosts.setdefault(host, []).append(unit)
+
+    def ask(host: str) -> dict[str, UnitState]:
+        units = list(dict.fromkeys(hosts[host]))
+        return dict(zip(units, _ask_all(host, context.reach(host), units)[0], strict=True))
+
+    answers = ask_all({host: host for host in hosts}, partial(or_unanswered, ask))
+    found: dict[str, UnitState | Unanswered] = {}
+    for name, (host, unit) in wanted.items():
+        answer = answers[host]
+        found[name] = answer if isinstance(answer, Unanswered) else answer[unit]
+    return found
+
+
 def _ask(host: str, shell: Shell, unit: str) -> tuple[UnitState, Machine]:
+    states, machine = _ask_all(host, shell, [unit])
+    return states[0], machine
+
+
+def _ask_all(host: str, shell: Shell, units: Sequence[str]) -> tuple[list[UnitState], Machine]:
     properties = ",".join([*_STATE.values(), "NRestarts", _SINCE])
-    shown = _shown(host, unit, shell.run(["sh", "-c", _SCRIPT, "sh", properties, unit]))
+    result = shell.run(["sh", "-c", _SCRIPT, "sh", properties, *units])
+    # What the host says of itself, and one block for each unit.
+    blocks = [block for block in result.stdout.split("\n\n") if block.strip()] or [""]
+    if result.rc == 0 and len(blocks) != len(units):
+        raise CannotTell(f"{host}: systemd reported {len(blocks)} of {len(units)} units")
+    shown = [
+        _shown(host, unit, CommandResult(result.rc, block, result.stderr))
+        for unit, block in zip(units, blocks, strict=False)
+    ]
+    own = shown[0]
+    machine = Machine(**{field: own.get(name, "") for field, name in _MACHINE.items()})
+    return [_state(host, {**each, "Now": own.get("Now", "")}) for each in shown], machine
+
+
+def _state(host: str, shown: Mapping[str, str]) -> UnitState:
     _require_counters(host, shown)
-    state = UnitState(
+    return UnitState(
         host=host,
         **{field: shown.get(name, "") for field, name in _STATE.items()},
         restarts=int(shown.get("NRestarts", 0)),
         age=_seconds_between(shown.get(_SINCE, ""), shown.get("Now", "")),
     )
-    return state, Machine(**{field: shown.get(name, "") for field, name in _MACHINE.items()})
 
 
 def _require_counters(host: str, shown: Mapping[str, str]) -> None:

@@ -17,6 +17,8 @@ from holdfast.observations.nova import (
     ApiReplies,
     ComputeWork,
     ExpectedService,
+    FleetLogs,
+    FleetUnits,
     HttpReply,
     ListedService,
     MetadataReplies,
@@ -43,11 +45,12 @@ from holdfast.observations.rabbitmq import (
 from holdfast.observations.systemd import GroupState, Machine, StopTimeout, UnitState
 from holdfast.probes.nova.answers import probe_apis, probe_metadata, probe_peers, probe_rpc
 from holdfast.probes.nova.compute import probe_compute_work
+from holdfast.probes.nova.fleet import probe_fleet_logs, probe_fleet_units
 from holdfast.probes.nova.host import probe_unit_log
 from holdfast.probes.nova.services import probe_services
 from holdfast.probes.rabbitmq.cluster import probe_boot, probe_clients, probe_cluster
 from holdfast.probes.rabbitmq.drain import probe_drain
-from holdfast.probes.rabbitmq.place import probe_place
+from holdfast.probes.rabbitmq.place import probe_place, probe_tools, probe_units
 from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
 from holdfast.probes.rabbitmq.quorum import probe_quorum
 from holdfast.probes.rabbitmq.round_trip import probe_round_trips
@@ -105,6 +108,7 @@ STALE = replace(UP, state="down", updated_at="2023-01-01T00:00:00", id="b")
 COMPUTE = replace(UP, binary="nova-compute")
 UNIT = UnitState("h1", "some.service", "loaded", "active", "running", "simple", "success", "a" * 32, 0)  # fmt: skip
 MACHINE = Machine("h1", "m", "b", "7", "n")
+TWO_UNITS = {"s on h1": UNIT, "s on h2": replace(UNIT, host="h2", active_state="failed")}
 GOOD_API = ApiReplies(HttpReply(200), HttpReply(200))
 GOOD_METADATA = MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(404))
 LOG = UnitLog("h1", "some.service", "journal", "start", 5, {}, levels=5)
@@ -181,6 +185,19 @@ OBSERVATIONS: dict[Callable[..., Json], Observed] = {
     probe_peers: Observed({}, {"h1": GOOD_API}, {"h1": GOOD_API, "h2": ApiReplies(HttpReply(0, "refused"), None)}),
     probe_unit_log: Observed(replace(LOG, lines=0), LOG, replace(LOG, complaints={"no_reply": 1})),
 }  # fmt: skip
+
+OBSERVATIONS |= {
+    probe_units: Observed({}, {"some.service on h1": UNIT}, TWO_UNITS),
+    probe_fleet_units: Observed(
+        FleetUnits({}), FleetUnits({"nova-api on h1": UNIT}), FleetUnits(TWO_UNITS)
+    ),
+    probe_fleet_logs: Observed(
+        FleetLogs({}),
+        FleetLogs({"nova-api on h1": LOG}),
+        FleetLogs({"nova-api on h1": LOG, "nova-api on h2": Unanswered("no such file")}),
+    ),
+    probe_tools: Observed({}, {"h1": []}, {"h1": [], "h2": ["rabbitmqctl"]}),
+}
 
 # The one case in which nothing found is well: nothing is expected. Each with the reason.
 MAY_BE_EMPTY: dict[str, str] = {

@@ -62,6 +62,8 @@ def judge(entry: Json, context: ProbeContext, readings: int = 1) -> Verdict:
 def test_the_standing_claims() -> None:
     assert [claim.name for claim in CLAIMS if claim.standing] == [
         "nova.services_up",
+        "nova.units_stay_up",
+        "nova.logs_can_be_told",
         "nova.none_left_disabled",
         "nova.rpc_answers",
         "nova.api_answers",

@@ -80,7 +80,13 @@ def test_a_judge_is_given_the_newest_observation_or_all_that_were_made() -> None
 
 def test_the_claims_that_are_judged_by_their_history() -> None:
     names = {name for name, claim in all_claims().items() if claim.judges_history}
-    assert names == {"systemd.stays_up", "nova.heartbeat_advanced", "rabbitmq.queues_drain"}
+    assert names == {
+        "systemd.stays_up",
+        "nova.heartbeat_advanced",
+        "nova.units_stay_up",
+        "rabbitmq.queues_drain",
+        "rabbitmq.units_stay_up",
+    }
 
 
 def test_no_two_claims_have_one_name() -> None:

@@ -290,3 +290,47 @@ def test_a_fault_that_waiting_cannot_change_ends_the_gate() -> None:
         "systemd.unchanged_since": {"no_such_unit", "restarted_since", "died"},
     }
     assert {claim.name: set(claim.final) for claim in CLAIMS} == final
+
+
+SCHEDULER = replace(UP, host="ctl2", name="nova-scheduler.service", invocation_id="s1")
+DIES_AGAIN = replace(SCHEDULER, restarts=5, age=7.0)
+
+
+def fleet(scheduler: UnitState | Unanswered) -> dict[str, UnitState | Unanswered]:
+    return {"cron on ctl1": UP, "nova-scheduler on ctl2": scheduler}
+
+
+@pytest.mark.parametrize(
+    ("history", "outcome", "reason"),
+    [
+        ([SCHEDULER], Outcome.PASS, "active"),
+        ([SCHEDULER, SCHEDULER], Outcome.PASS, "active"),
+        # One reading of less than a second finds a unit that dies every 20 s active.
+        ([DIES_AGAIN], Outcome.FAIL, systemd.JUST_RESTARTED),
+        ([SCHEDULER, replace(SCHEDULER, invocation_id="s2")], Outcome.FAIL, systemd.RESTARTED),
+        ([SCHEDULER, replace(SCHEDULER, restarts=1)], Outcome.FAIL, systemd.RESTARTED),
+        ([Unanswered("no route"), SCHEDULER], Outcome.PASS, "active"),
+        ([SCHEDULER, Unanswered("no route")], Outcome.UNKNOWN, "unanswered"),
+        ([replace(SCHEDULER, active_state="failed")], Outcome.FAIL, systemd.DIED),
+    ],
+)
+def test_every_unit_of_the_fleet_stays_up(
+    history: list[UnitState | Unanswered], outcome: Outcome, reason: str
+) -> None:
+    verdict = systemd.units_stay_up("c", [fleet(each) for each in history], 120)
+    assert outcome_and_reason(verdict) == (outcome, reason)
+
+
+def test_a_flapping_unit_is_named_with_its_age_and_its_restarts() -> None:
+    message = systemd.units_stay_up("c", [fleet(DIES_AGAIN)], 120).message
+    assert "nova-scheduler.service on ctl2 is active (running), started 7 s ago" in message
+    assert "restarted it 5 times" in message
+    well = systemd.units_stay_up("c", [fleet(SCHEDULER)], 120).message
+    assert well == "2 units are active; the last to start: cron on ctl1, 4000 s ago"
+
+
+def test_a_unit_that_people_took_out_is_left_out() -> None:
+    gone = fleet(Unanswered("no route"))
+    absent = {"nova-scheduler on ctl2": "disabled (broken DIMM)"}
+    assert systemd.judge_units("c", [gone], 120, absent).outcome is Outcome.PASS
+    assert systemd.judge_units("c", [gone], 120, {}).outcome is Outcome.UNKNOWN

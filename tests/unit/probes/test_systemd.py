@@ -13,7 +13,7 @@ from holdfast.errors import CannotTell
 from holdfast.model import Unanswered
 from holdfast.observations.systemd import StopTimeout, UnitState
 from holdfast.probes.base import CommandResult, ProbeContext, Shell
-from holdfast.probes.systemd import bus_label, probe_group, probe_stop_timeout, probe_unit
+from holdfast.probes.systemd import bus_label, probe_group, probe_stop_timeout, probe_unit, units_of
 from tests.unit.probes.shells import NoShell, ScriptedShell, UnreachableShell
 
 SHOWN = """Now=Thu 2026-11-26 12:14:28 UTC
@@ -227,3 +227,36 @@ def test_a_unit_that_is_not_loaded_has_no_stop_timeout(state: str) -> None:
     shown = f"Id=nova-compute.service\nLoadState={state}\nActiveState=inactive\n"
     with pytest.raises(CannotTell, match="ctl1: systemd has not loaded nova-compute"):
         stop_timeout(CommandResult(0, shown, ""), CommandResult(0, "t 1", ""))
+
+
+def test_several_units_of_a_host_are_asked_in_one_call() -> None:
+    header, _, first = SHOWN.partition("ActiveEnterTimestamp")
+    second = f"ActiveEnterTimestamp{first}".replace("cron", "atd").replace(
+        "NRestarts=2", "NRestarts=5"
+    )
+    shell = ScriptedShell(CommandResult(0, f"{header}ActiveEnterTimestamp{first}\n{second}", ""))
+    shells: dict[str, Shell] = {"ctl1": shell, "ctl2": UnreachableShell()}
+    asked = ProbeContext("ctl1", {}, {}, NoShell(), reach=lambda host: shells[host])
+    wanted = {
+        "a": ("ctl1", "cron"),
+        "b": ("ctl1", "atd"),
+        "c": ("ctl1", "cron"),
+        "d": ("ctl2", "cron"),
+    }
+    found = units_of(asked, wanted)
+    known = {name: each for name, each in found.items() if isinstance(each, UnitState)}
+    assert {name: (each.name, each.restarts, each.age) for name, each in known.items()} == {
+        "a": ("cron.service", 2, 20.0),
+        "b": ("atd.service", 5, 20.0),
+        "c": ("cron.service", 2, 20.0),
+    }
+    assert found["d"] == Unanswered("the host is unreachable")
+    assert [command[-2:] for command in shell.commands] == [["cron", "atd"]]
+
+
+def test_fewer_units_than_asked_for_are_no_answer() -> None:
+    asked = ProbeContext(
+        "ctl1", {}, {}, NoShell(), reach=lambda _: ScriptedShell(CommandResult(0, SHOWN, ""))
+    )
+    found = units_of(asked, {"a": ("ctl1", "cron"), "b": ("ctl1", "atd")})
+    assert found["a"] == Unanswered("ctl1: systemd reported 1 of 2 units")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from holdfast.evidence import STOP_TIMEOUT_TOO_SHORT
-from holdfast.model import Outcome, Verdict
-from holdfast.observations.nova import LogSpan, UnitLog
+from holdfast.evidence import ABSENT, STOP_TIMEOUT_TOO_SHORT
+from holdfast.judges import systemd
+from holdfast.judges.base import first_few
+from holdfast.judges.nova.services import absences, left_out
+from holdfast.model import Outcome, Unanswered, Verdict
+from holdfast.observations.nova import FleetLogs, FleetUnits, LogSpan, ServiceList, UnitLog
 from holdfast.observations.systemd import StopTimeout
 
 MESSAGING_TIMEOUT = "messaging_timeout"
 SILENT_LOG = "silent_log"
 LONG_LOG = "long_log"
 UNNAMED_LOG = "no_process_in_log"
+TOLD_IN_TIME = (SILENT_LOG, LONG_LOG, UNNAMED_LOG)
 
 _SPANS: Mapping[LogSpan, str] = {
     "act": "since its restart",
@@ -46,6 +51,44 @@ def no_messaging_timeouts(claim: str, log: UnitLog) -> Verdict:
         return Verdict(claim, Outcome.UNKNOWN, reason, fault, evidence)
     message = f"{where}: no messaging timeout in {log.lines} {span}"
     return Verdict(claim, Outcome.PASS, "quiet", message, evidence)
+
+
+def units_stay_up(claim: str, history: Sequence[FleetUnits], calm_seconds: float) -> Verdict:
+    """PASS where the unit of every service runs on its host, and systemd has not just restarted it.
+
+    A scheduler that dies every 20 s is up in nova's list nearly always. Several readings see a restart. What people
+    took out of service before is left out and named, as in ``services_up``.
+    """
+    absent = _absent(history[-1].listed)
+    verdict = systemd.judge_units(claim, [each.units for each in history], calm_seconds, absent)
+    left = f"; left out: {left_out(absent)}" if absent else ""
+    return replace(verdict, message=f"{verdict.message}{left}")
+
+
+def logs_can_be_told(claim: str, fleet: FleetLogs) -> Verdict:
+    """PASS where the log of every unit can be read: a run asks for it after a restart."""
+    absent = _absent(fleet.listed)
+    judged = {name: each for name, each in fleet.logs.items() if name not in absent}
+    doubts = [fault for name, each in judged.items() if (fault := _untold(claim, name, each))]
+    evidence = {"logs": len(judged), ABSENT: absent, "untold": doubts[:10]}
+    if doubts or not judged:
+        message = first_few(doubts) or "the inventory has no unit of nova"
+        return Verdict(claim, Outcome.UNKNOWN, "cannot_be_told", message, evidence)
+    message = f"the logs of {len(judged)} units can be read"
+    return Verdict(claim, Outcome.PASS, "can_be_told", message, evidence)
+
+
+def _untold(claim: str, name: str, log: UnitLog | Unanswered) -> str:
+    """Return why a log cannot be told, "" where it can, or where a restart changes that."""
+    if isinstance(log, Unanswered):
+        return f"{name}: {log.cause}"
+    verdict = no_messaging_timeouts(claim, log)
+    unknown = verdict.outcome is Outcome.UNKNOWN and verdict.reason not in TOLD_IN_TIME
+    return verdict.message if unknown else ""
+
+
+def _absent(listed: ServiceList | Unanswered | None) -> dict[str, str]:
+    return absences(listed) if isinstance(listed, ServiceList) else {}
 
 
 def _doubt(log: UnitLog, where: str, span: str) -> tuple[str, str]:

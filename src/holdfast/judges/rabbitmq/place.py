@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-from holdfast.model import Outcome, Verdict
+from collections.abc import Mapping, Sequence
+
+from holdfast.judges.base import first_few
+from holdfast.model import Outcome, Unanswered, Verdict
 from holdfast.observations.rabbitmq import NodePlace
 
 ELSEWHERE = "elsewhere"
+
+
+def tools_present(claim: str, tools: Mapping[str, Sequence[str] | Unanswered]) -> Verdict:
+    """PASS where every broker's host has the command-line tools that a restart uses after its drain."""
+    silent = [each.cause for each in tools.values() if isinstance(each, Unanswered)]
+    lacking = [
+        f"{host} has no {', '.join(each)} in its PATH"
+        for host, each in tools.items()
+        if each and not isinstance(each, Unanswered)
+    ]
+    if lacking:
+        return Verdict(claim, Outcome.FAIL, "missing", first_few([*lacking, *silent]))
+    if silent or not tools:
+        message = first_few(silent) or "the inventory has no broker"
+        return Verdict(claim, Outcome.UNKNOWN, "unanswered", message)
+    return Verdict(claim, Outcome.PASS, "present", f"{len(tools)} hosts have the broker's tools")
 
 
 def node_is_local(claim: str, place: NodePlace) -> Verdict:

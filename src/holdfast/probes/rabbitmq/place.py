@@ -2,11 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from holdfast.errors import CannotTell
+from holdfast.model import Unanswered
 from holdfast.observations.rabbitmq import NodePlace
-from holdfast.probes.base import ProbeContext
+from holdfast.observations.systemd import UnitStates
+from holdfast.probes.base import ProbeContext, ask_all, or_unanswered
 from holdfast.probes.rabbitmq import commands
 from holdfast.probes.rabbitmq.site import broker_of, brokers_of
-from holdfast.probes.systemd import probe_unit
+from holdfast.probes.systemd import probe_unit, units_of
+
+TOOLS = ("timeout", "rabbitmqctl", "rabbitmq-diagnostics", "rabbitmq-upgrade", "rabbitmq-queues")
+"""What the acts of roles/rabbitmq and its gates run on a broker's host."""
+
+_MISSING = 'for tool; do command -v "$tool" > /dev/null || echo "$tool"; done; echo told'
+
+
+def probe_units(context: ProbeContext) -> UnitStates:
+    """Return the state of every broker's unit, asked on its own host; a silent host has its cause instead."""
+    brokers = brokers_of(context)
+    wanted = {
+        f"{broker.site.rabbitmq_unit} on {host}": (host, broker.site.rabbitmq_unit)
+        for host, broker in brokers.items()
+    }
+    return units_of(context, wanted)
+
+
+def probe_tools(context: ProbeContext) -> Mapping[str, Sequence[str] | Unanswered]:
+    """Return, per broker, which of the command-line tools that a run uses its host does not have."""
+
+    def ask(host: str) -> Sequence[str]:
+        done = context.reach(host).run(["sh", "-c", _MISSING, "sh", *TOOLS])
+        if done.rc != 0:
+            cause = done.stderr.strip() or f"exit status {done.rc}"
+            raise CannotTell(f"{host}: which tools it has cannot be told: {cause}")
+        *missing, told = done.stdout.split() or [""]
+        if told != "told" or not set(missing) <= set(TOOLS):
+            raise CannotTell(
+                f"{host}: which tools it has cannot be told: {done.stdout.strip()[:80]}"
+            )
+        return missing
+
+    hosts = {host: host for host in brokers_of(context)}
+    return ask_all(hosts, partial(or_unanswered, ask))
 
 
 def probe_place(context: ProbeContext, unit: str) -> NodePlace:

@@ -22,6 +22,7 @@ class RabbitSite(SiteVariables):
 
     ansible_host: str = ""
     rabbitmq_node_name: str = ""
+    rabbitmq_unit: str = "rabbitmq-server"
     rabbitmq_management_enabled: bool = True
     rabbitmq_management_scheme: Literal["http", "https"] = "http"
     rabbitmq_management_port: int = Field(default=15672, ge=1, le=65535)
