@@ -42,6 +42,8 @@ class NovaHarness(Protocol):
     def play_starter(self) -> PlayStarter: ...
     def disable(self, host: str, reason: str) -> None: ...
     def make_busy(self, host: str) -> None: ...
+    def stop_compute(self, host: str) -> None: ...
+    def exchange_addresses(self, one: str, other: str) -> None: ...
     def disabled(self, host: str) -> str: ...
     def changes(self) -> list[tuple[str, str, int]]: ...
 
@@ -59,6 +61,8 @@ class RealNova:
         site = self.harness.site
         groups: Json = {f"nova_{layer}": {"children": {"toys": {}}} for layer in LAYERS}
         (site.path / "nova.yml").write_text(json.dumps(groups))
+        for host in HOSTS:
+            self._configure(host, host)
         metadata = {"nova_metadata_url": stub.url, "nova_metadata_shared_secret": "s"}
         # Every host has complained before, by a clock that is ahead.
         for host in HOSTS:
@@ -70,6 +74,7 @@ class RealNova:
             **metadata,
             **{f"nova_{layer}_log": log for layer in LAYERS},
             "holdfast_site": "contract",
+            "nova_config_files": [f"{site.path}/.hosts/{{{{ inventory_hostname }}}}/nova.conf"],
         }
         (site.path / "group_vars" / "all.yml").write_text(json.dumps(variables))
 
@@ -81,6 +86,20 @@ class RealNova:
 
     def make_busy(self, host: str) -> None:
         self._busy.add(host)
+
+    def stop_compute(self, host: str) -> None:
+        down = self.harness.site.place(host) / "nova-compute" / "down"
+        down.parent.mkdir()
+        down.touch()
+
+    def exchange_addresses(self, one: str, other: str) -> None:
+        """Let each answer at the other's address; their hostnames are none of the inventory's."""
+        self._configure(one, other)
+        self._configure(other, one)
+
+    def _configure(self, host: str, name: str) -> None:
+        (self.harness.site.place(host) / "nova.conf").write_text(f"[DEFAULT]\nhost = {name}\n")
+        self.harness.site.call_itself(host, f"rack-of-{name}")
 
     def printed(self, text: str) -> bool:
         """Tell whether a task of the plays showed this."""
@@ -162,6 +181,13 @@ class FakedNova:
 
     def make_busy(self, host: str) -> None:
         self.harness.fleet.never_idle.add(host)
+
+    def stop_compute(self, host: str) -> None:
+        self.harness.fleet.hosts[host].unit("nova-compute").active = False
+
+    def exchange_addresses(self, one: str, other: str) -> None:
+        hosts = self.harness.fleet.hosts
+        hosts[one].answers_as, hosts[other].answers_as = other, one
 
     def disabled(self, host: str) -> str:
         by = self.harness.fleet.hosts[host].drained_by

@@ -90,17 +90,78 @@ def test_a_compute_that_somebody_disabled_is_restarted_and_stays_disabled(
         )
 
 
-def test_a_compute_at_work_is_not_restarted_and_stays_ours(
+def test_a_compute_at_work_is_not_restarted_and_neither_it_nor_its_batch_stays_disabled(
     fleet: NovaHarness, plays: PlayStarter
 ) -> None:
     fleet.make_busy("b")
 
-    result = roll(plays, "compute", "b")
+    result = roll(plays, "compute", "b", "c")
+
+    assert (result.status, result.hosts) == ("failed", {"b": "failed", "c": "failed"})
+    assert "b has 1 in flight" in result.messages["b"]
+    assert [plays.harness.restarts(host) for host in "abc"] == [0, 0, 0]
+    assert [fleet.disabled(host) for host in "abc"] == ["", "", ""]
+    assert sorted(fleet.changes()) == [
+        (host, state, 0) for host in "bc" for state in ("disabled", "enabled")
+    ]
+    assert sorted(acts(plays)) == [
+        (host, act, True) for host in "bc" for act in (Act.DRAIN, Act.UNDRAIN)
+    ]
+    assert len(plays.events(ActIntended)) == 4
+    if isinstance(fleet, RealNova):
+        assert (
+            "b was not restarted. As nova lists it now, nova-compute on b is enabled."
+            in (result.messages["b"])
+        )
+        assert "Another compute of the batch may not be restarted: b" in result.messages["c"]
+
+
+def test_in_a_doubt_what_somebody_disabled_stays_disabled(
+    fleet: NovaHarness, plays: PlayStarter
+) -> None:
+    fleet.disable("b", SOMEBODY)
+    fleet.make_busy("b")
+
+    assert roll(plays, "compute", "b").status == "failed"
+
+    assert fleet.changes() == []
+    assert fleet.disabled("b") == SOMEBODY
+    assert acts(plays) == [("b", Act.DRAIN, False), ("b", Act.UNDRAIN, False)]
+
+
+def test_another_host_that_dies_during_the_drain_gives_the_whole_batch_back(
+    fleet: NovaHarness, plays: PlayStarter
+) -> None:
+    """One host asks all of the layer, for the batch."""
+    fleet.stop_compute("a")
+
+    result = roll(plays, "compute", "b", "c", holdfast_phases=["drain", "restart"])
+
+    assert (result.status, result.hosts) == ("failed", {"b": "failed", "c": "failed"})
+    assert [plays.harness.restarts(host) for host in "abc"] == [0, 0, 0]
+    assert [fleet.disabled(host) for host in "abc"] == ["", "", ""]
+    assert sorted(fleet.changes()) == [
+        (host, state, 0) for host in "bc" for state in ("disabled", "enabled")
+    ]
+
+
+@pytest.mark.parametrize("layer", ["compute", "conductor"])
+def test_two_hosts_at_each_other_s_address_are_refused_before_any_act(
+    fleet: NovaHarness, plays: PlayStarter, layer: str
+) -> None:
+    fleet.exchange_addresses("b", "c")
+
+    result = roll(plays, layer, "b")
 
     assert (result.status, result.hosts) == ("failed", {"b": "failed"})
-    assert plays.harness.restarts("b") == 0
-    assert fleet.disabled("b") == f"{OURS}{plays.run}"
-    assert acts(plays) == [("b", Act.DRAIN, True)]
+    assert "b goes by c" in result.messages["b"]
+    assert fleet.changes() == []
+    assert [plays.harness.restarts(host) for host in "abc"] == [0, 0, 0]
+    assert (acts(plays), plays.events(ActIntended)) == ([], [])
+    if isinstance(fleet, RealNova):
+        assert (
+            "set nova_service_host: c for b; else correct its ansible_host" in result.messages["b"]
+        )
 
 
 @ROOT
@@ -126,8 +187,8 @@ def test_an_undrain_alone_enables_only_what_this_run_disabled(
     if reason:
         fleet.disable("b", reason)
     else:
-        fleet.make_busy("b")
         roll(plays, "compute", "b", holdfast_phases=["drain"])
+        assert fleet.disabled("b") == f"{OURS}{plays.run}"
 
     result = roll(plays, "compute", "b", holdfast_phases=["undrain"])
 

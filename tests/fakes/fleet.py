@@ -75,6 +75,7 @@ class FakeHost:
     name: str
     units: dict[str, FakeUnit] = field(default_factory=dict)
     drained_by: str = ""
+    answers_as: str = ""  # by which name, where that is not its own
     reachable: bool = True
     healthy: bool = True
     leaders: int = 0

@@ -173,6 +173,7 @@ class _FakePlay:
                 continue
             for host in self._batch:
                 self._on_host(host, partial(self._phase, host, phase))
+            self._give_back_batch(phase)
             # max_fail_percentage 0: the failure of one host ends the play for all, after the task.
             if any(self._ends[host] != "ok" for host in self._batch):
                 return
@@ -210,6 +211,8 @@ class _FakePlay:
         others = [name for name in self._fleet.hosts if name not in self._batch]
         if not others and len(self._fleet.hosts) > 1:
             raise _Failed("the batch is the whole group")
+        if self._fleet.hosts[host].answers_as not in {"", host}:
+            raise _Failed(f"{host} goes by {self._fleet.hosts[host].answers_as}")
         if silent := [name for name in others if not self._fleet.hosts[name].reachable]:
             raise _Failed(f"no answer from {', '.join(silent)}")
         self._judge(host, Phase.PREFLIGHT, [self._verdict("fake.others_serve", others)])
@@ -221,11 +224,31 @@ class _FakePlay:
             self._fleet.hosts[host].drained_by = self._play.run
             self._fleet.record(host, "drain", self._play.run, self._unit)
         self._finish(host, Act.DRAIN, changed=self._fleet.hosts[host].drained_by == self._play.run)
+        try:
+            self._prove_drained(host, failed=failed)
+        except _Failed:
+            self._undrain(host)
+            raise
+
+    def _prove_drained(self, host: str, *, failed: bool) -> None:
         if host in self._fleet.never_idle:
             raise _Failed(f"{host} has 1 in flight")
         if failed:
-            self._undrain(host)
             raise _Failed(f"`fake drain {host}` ended with status 1; {host} is not drained")
+        if not self._fleet.brokers:
+            others = [name for name in self._fleet.hosts if name not in self._batch]
+            self._judge(host, Phase.DRAIN, [self._verdict("fake.others_serve", others)])
+
+    def _give_back_batch(self, phase: Phase) -> None:
+        """As roles/nova does: none of a batch is restarted where one may not be, and none stays drained."""
+        doubtful = [host for host in self._batch if self._ends[host] != "ok"]
+        if doubtful and phase is Phase.DRAIN and self._drains and not self._fleet.brokers:
+            for host in self._batch:
+                self._on_host(host, partial(self._give_back, host, doubtful))
+
+    def _give_back(self, host: str, doubtful: list[str]) -> None:
+        self._undrain(host)
+        raise _Failed(f"another of the batch may not be restarted: {', '.join(doubtful)}")
 
     def _prove_again(self, host: str) -> None:
         """As roles/rabbitmq does before a restart: a doubt gives the host back."""

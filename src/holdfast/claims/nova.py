@@ -29,6 +29,7 @@ from holdfast.probes.nova.answers import (
 from holdfast.probes.nova.compute import probe_compute_work
 from holdfast.probes.nova.fleet import UnitSite, probe_fleet_logs, probe_fleet_units
 from holdfast.probes.nova.host import probe_unit_log
+from holdfast.probes.nova.service_host import probe_service_host
 from holdfast.probes.nova.services import probe_services
 from holdfast.probes.nova.site import ApiSite, MetadataSite, NovaHost, RpcSite
 from holdfast.probes.systemd import probe_stop_timeout
@@ -96,6 +97,12 @@ class UnitLogParameters(UnitParameters):
 
     log: str = Field(min_length=1)
     position: LogPosition = LogPosition()
+
+
+class ServiceHostParameters(UnitParameters):
+    """``files``: nova's configuration files on the host; by default those that the process of ``unit`` reads."""
+
+    files: tuple[str, ...] = ()
 
 
 class StopTimeoutParameters(UnitParameters):
@@ -216,6 +223,15 @@ CLAIMS: tuple[Claim, ...] = (
         judge=host.no_messaging_timeouts,
         final=(host.MESSAGING_TIMEOUT,),
         in_time=host.TOLD_IN_TIME,
+    ),
+    Claim(
+        name="nova.service_host_is_local",
+        remedy=IF_IT_HOLDS,
+        parameters=ServiceHostParameters,
+        probe=probe_service_host,
+        judge=host.service_host_is_local,
+        needs=NovaHost.needs(),
+        final=(host.ELSEWHERE,),
     ),
     Claim(
         name="nova.stop_timeout_covers",

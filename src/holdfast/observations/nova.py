@@ -284,3 +284,17 @@ class FleetLogs:
 
     logs: Mapping[str, UnitLog | Unanswered]
     listed: ServiceList | Unanswered | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceHost:
+    """By what name nova on a host goes (``name``), where that was read, and what the inventory calls it (``known_as``).
+
+    ``from_variable``: the inventory has ``nova_service_host``; without it ``known_as`` is the host's name there.
+    """
+
+    host: str
+    known_as: str
+    from_variable: bool
+    name: str
+    source: str

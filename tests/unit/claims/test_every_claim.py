@@ -24,6 +24,7 @@ from holdfast.observations.nova import (
     MetadataReplies,
     RpcAnswers,
     RpcReplies,
+    ServiceHost,
     ServiceList,
     UnitLog,
 )
@@ -47,6 +48,7 @@ from holdfast.probes.nova.answers import probe_apis, probe_metadata, probe_peers
 from holdfast.probes.nova.compute import probe_compute_work
 from holdfast.probes.nova.fleet import probe_fleet_logs, probe_fleet_units
 from holdfast.probes.nova.host import probe_unit_log
+from holdfast.probes.nova.service_host import probe_service_host
 from holdfast.probes.nova.services import probe_services
 from holdfast.probes.rabbitmq.cluster import probe_boot, probe_clients, probe_cluster
 from holdfast.probes.rabbitmq.drain import probe_drain
@@ -183,6 +185,9 @@ OBSERVATIONS: dict[Callable[..., Json], Observed] = {
         ComputeWork("h1", [COMPUTE, STALE], [], [], [COMPUTE, STALE]),
     ),
     probe_peers: Observed({}, {"h1": GOOD_API}, {"h1": GOOD_API, "h2": ApiReplies(HttpReply(0, "refused"), None)}),
+    probe_service_host: Observed(
+        ServiceHost("h1", "h1", False, "", "its hostname"), ServiceHost("h1", "h1", False, "h1", "its hostname"), None
+    ),
     probe_unit_log: Observed(replace(LOG, lines=0), LOG, replace(LOG, complaints={"no_reply": 1})),
 }  # fmt: skip
 

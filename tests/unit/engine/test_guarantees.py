@@ -160,6 +160,7 @@ def test_a_host_is_done_only_after_its_gates(harness: EngineHarness) -> None:
         assert mine == [
             "gate_judged",
             *["drain"] * 2,
+            "gate_judged",
             *["restart"] * 2,
             "gate_judged",
             *["undrain"] * 2,

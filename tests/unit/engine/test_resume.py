@@ -26,7 +26,7 @@ from tests.fakes.fleet import Fault
 from tests.unit.engine.engine_harness import DriverKilled, EngineHarness, make_policy
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
-EVENTS_OF_TWO_HOSTS = 35
+EVENTS_OF_TWO_HOSTS = 37
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_host_that_cannot_be_observed_holds_with_an_unknown_outcome(
     harness: EngineHarness,
 ) -> None:
     """The driver dies between the intent to restart and the restart's outcome."""
-    harness.crashing_store.crash_at = 11
+    harness.crashing_store.crash_at = 12
     with pytest.raises(DriverKilled):
         start(harness)
     harness.kill_drivers()
@@ -363,7 +363,7 @@ def test_an_old_request_to_abort_does_not_stop_a_resumed_run(harness: EngineHarn
 
 
 def test_a_run_whose_driver_died_is_reported_like_a_hold(harness: EngineHarness) -> None:
-    assert crash(harness, 11, after=True)
+    assert crash(harness, 12, after=True)
 
     message = hold_message(harness.engine().state(harness.store.runs()[0]))
 

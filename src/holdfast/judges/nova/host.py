@@ -10,13 +10,21 @@ from holdfast.judges import systemd
 from holdfast.judges.base import first_few
 from holdfast.judges.nova.services import absences, left_out
 from holdfast.model import Outcome, Unanswered, Verdict
-from holdfast.observations.nova import FleetLogs, FleetUnits, LogSpan, ServiceList, UnitLog
+from holdfast.observations.nova import (
+    FleetLogs,
+    FleetUnits,
+    LogSpan,
+    ServiceHost,
+    ServiceList,
+    UnitLog,
+)
 from holdfast.observations.systemd import StopTimeout
 
 MESSAGING_TIMEOUT = "messaging_timeout"
 SILENT_LOG = "silent_log"
 LONG_LOG = "long_log"
 UNNAMED_LOG = "no_process_in_log"
+ELSEWHERE = "elsewhere"
 TOLD_IN_TIME = (SILENT_LOG, LONG_LOG, UNNAMED_LOG)
 
 _SPANS: Mapping[LogSpan, str] = {
@@ -133,3 +141,25 @@ def stop_timeout_covers(
     )
     outcome = Outcome.FAIL if required else Outcome.PASS
     return Verdict(claim, outcome, STOP_TIMEOUT_TOO_SHORT, message, evidence)
+
+
+def service_host_is_local(claim: str, place: ServiceHost) -> Verdict:
+    """PASS where nova on this host goes by the name that the inventory gives this host.
+
+    A compute is disabled, and a service is asked, by its name; its unit is restarted at its host's address. Where the
+    inventory has two addresses exchanged, one would be drained and another restarted, or one proved for another.
+    """
+    evidence = {"name": place.name, "source": place.source, "expected": place.known_as}
+    if not place.name or "$" in place.name:
+        message = f"the name of nova on {place.host} is not known: {place.source} is {place.name!r}"
+        return Verdict(claim, Outcome.UNKNOWN, "not_known", message, evidence)
+    if place.name == place.known_as:
+        message = f"nova on {place.host} goes by {place.name} ({place.source})"
+        return Verdict(claim, Outcome.PASS, "local", message, evidence)
+    why = "nova_service_host" if place.from_variable else "its name there"
+    message = (
+        f"nova on the host that is reached as {place.host} goes by {place.name} ({place.source}), and the"
+        f" inventory calls it {place.known_as} ({why}). If that is the right host, set"
+        f" nova_service_host: {place.name} for {place.host}; else correct its ansible_host"
+    )
+    return Verdict(claim, Outcome.FAIL, ELSEWHERE, message, evidence)
