@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
-from holdfast.journal.fold import advance, fold
+from holdfast.journal.fold import _apply, advance, fold
 from holdfast.journal.run_state import RunState, Status, StepState
 from holdfast.model import ALL_PHASES, Act, Outcome, Phase
 
@@ -91,6 +91,13 @@ def test_a_play_without_verify_does_not_end_a_turn() -> None:
 
     assert after.done() == []
     assert list(after.in_hand()) == []
+    assert after.step.turns == {}, "it counts as not touched"
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+def test_after_a_play_that_did_not_end_well_its_hosts_are_observed(status: str) -> None:
+    after = state(*TURN, batch("h2"), intent("h2"), ended(status, h2="failed"))
+    assert after.hosts_to_observe == {"h2"}
 
 
 @pytest.mark.parametrize(
@@ -128,6 +135,33 @@ def test_a_new_intent_takes_the_host_out_of_the_sweep() -> None:
     after = state(*TURN, batch("h1"), intent("h1", was="new"))
 
     assert after.done() == []
+    assert [turn.host for _, turn in after.in_hand()] == ["h1"]
+
+
+def test_a_restart_that_did_nothing_undrains_nothing() -> None:
+    after = state(
+        batch("h1"), intent("h1", Act.DRAIN), acted("h1", Act.DRAIN),
+        intent("h1"), acted("h1", changed=False),
+    )  # fmt: skip
+    assert after.step.turns["h1"].drain is not None
+
+
+def test_what_is_known_of_a_drain() -> None:
+    drain = (batch("h1"), intent("h1", Act.DRAIN))
+    undrained = (*drain, acted("h1", Act.DRAIN), acted("h1", Act.UNDRAIN))
+
+    def known(*events: Event) -> tuple[bool, bool]:
+        turn = state(*events).step.turns["h1"]
+        return turn.drain_seen, turn.given_back
+
+    assert known(*drain) == (False, False)
+    assert known(*drain, acted("h1", Act.DRAIN)) == (True, False)
+    assert known(*undrained) == (True, True)
+    assert known(*undrained, intent("h1", Act.DRAIN)) == (False, False)
+    # Where the node was not drained, nothing was given back; a restarted one was verified before.
+    assert known(batch("h1"), acted("h1", Act.UNDRAIN)) == (False, False)
+    assert known(*drain, acted("h1", Act.UNDRAIN, changed=False)) == (False, False)
+    assert known(*drain, intent("h1"), acted("h1"), acted("h1", Act.UNDRAIN)) == (False, False)
 
 
 @pytest.mark.parametrize(
@@ -197,6 +231,24 @@ def test_a_batch_whose_sweep_judged_nothing_is_a_failure() -> None:
     assert unswept.evidence == "h1: the play ended without a gate of the sweep on this host"
     assert state(*TURN, swept, passed, *turn).failure is None
 
+    # What an earlier play judged is no proof for a later one.
+    later = batch("h3").model_copy(update={"sweep": ["h1"]})
+    turn_of_h3 = (intent("h3"), acted("h3"), done("h3"), ended(h1="ok", h3="ok"))
+    unswept = state(*TURN, swept, passed, *turn, later, *turn_of_h3).failure
+    assert unswept is not None
+    assert unswept.host == "h1"
+
+
+def test_a_roll_is_surveyed_from_its_first_preflight_on() -> None:
+    rest = (Phase.VERIFY, Phase.UNDRAIN)
+    assert not state(batch("h1", phases=rest)).step.surveyed
+    assert state(batch("h1"), batch("h1", phases=rest)).step.surveyed
+
+
+def test_an_event_without_a_rule_is_an_error() -> None:
+    with pytest.raises(TypeError, match="no rule for the event"):
+        _apply(Event, RunState())  # type: ignore[arg-type] # no event at all
+
 
 def test_the_failure_is_the_gate_of_the_failed_host() -> None:
     after = state(
@@ -250,6 +302,7 @@ def test_a_sweep_that_judged_nothing_proves_nothing() -> None:
     assert not state(*TURN, sweep, other, swept).step.swept
     passed = judged("systemd.unchanged_since", Outcome.PASS, phase="sweep")
     assert state(*TURN, sweep, passed, swept).step.swept
+    assert not state(*TURN, sweep, passed, swept, batch("h1")).step.swept
 
 
 def test_an_inspection_that_failed_on_several_hosts_names_them_all() -> None:
@@ -261,6 +314,20 @@ def test_an_inspection_that_failed_on_several_hosts_names_them_all() -> None:
     assert after.failure is not None
     assert after.failure.host == "h1"
     assert after.failure.evidence == "FAIL r: a.b said; also not PASS on h2, h3"
+
+
+def test_an_inspection_whose_play_failed_did_not_pass() -> None:
+    after = state(CHECK, *BOTH, CHECK_ENDED.model_copy(update={"status": "failed"}))
+    assert not after.step.passed
+    assert after.failure is not None
+
+
+def test_the_first_failure_is_kept() -> None:
+    dead = observed("h1", "new", active=False)
+    failed = CHECK_ENDED.model_copy(update={"status": "failed"})
+    after = state(*TURN, resumed(), dead, CHECK, judged("a.b", Outcome.FAIL), failed)
+    assert after.failure is not None
+    assert after.failure.claim == "systemd.active"
 
 
 def test_an_interrupted_inspection_is_no_failure_and_no_proof() -> None:
