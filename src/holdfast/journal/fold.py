@@ -228,7 +228,7 @@ def _(event: ev.Approved, state: RunState) -> None:
 
 @_apply.register
 def _(event: ev.Rejected, state: RunState) -> None:
-    step = state.steps[event.step]
+    step = _begun(state, event)
     if event.plan_hash == step.approval_plan_hash:
         step.rejected = event
 
@@ -276,7 +276,7 @@ def _(_event: ev.Finished, state: RunState) -> None:
 
 
 def _begun(
-    state: RunState, event: ev.StepFinished | ev.ApprovalRequested | ev.Approved
+    state: RunState, event: ev.StepFinished | ev.ApprovalRequested | ev.Approved | ev.Rejected
 ) -> StepState:
     """Return the step of an event that only a step can have.
 

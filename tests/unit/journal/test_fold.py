@@ -7,6 +7,7 @@ from itertools import count
 
 import pytest
 
+from holdfast.errors import StateUnusable
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
 from holdfast.journal.fold import _apply, advance, fold
@@ -123,6 +124,13 @@ def test_an_observation_from_before_a_later_failure_is_forgotten() -> None:
     [(_, turn)] = after.in_hand()
     assert turn.outcome_unknown
     assert after.hosts_to_observe == {"h1"}
+
+
+def test_what_was_observed_before_a_play_that_failed_counts_no_more() -> None:
+    cut = (batch("h1"), intent("h1"), resumed(), observed("h1", "old"))
+    assert state(*cut).step.turns["h1"].restarts["u"].happened is False
+    after = state(*cut, batch("h1"), ended("failed", h1="unreachable"))
+    assert after.step.turns["h1"].restarts["u"].happened is None
 
 
 def test_a_drain_that_changed_nothing_is_not_undone() -> None:
@@ -288,6 +296,11 @@ def test_an_inspection_passes_when_every_claim_of_it_did(
     assert not after.proves(["c.d"])
 
 
+def test_a_verdict_that_is_no_pass_proves_nothing_whatever_its_gate_says() -> None:
+    odd = judged("c.d", Outcome.FAIL).model_copy(update={"outcome": Outcome.PASS})
+    assert not state(CHECK, BOTH[0], odd, CHECK_ENDED).step.passed
+
+
 def test_no_claim_stays_proved_after_an_act() -> None:
     assert not state(CHECK, *BOTH, CHECK_ENDED, batch("h1")).proves(["a.b"])
     assert not state(CHECK, *BOTH, CHECK_ENDED, resumed()).proves(["a.b"])
@@ -403,6 +416,18 @@ def test_result_without_an_intent_is_an_act() -> None:
     ]
 
 
+def test_a_result_of_another_act_or_without_an_intent_is_no_restart() -> None:
+    after = state(batch("h1"), intent("h1"), acted("h1", Act.REBALANCE))
+    assert after.step.turns["h1"].restarts["u"].happened is None
+    assert not state(batch("h1"), acted("h1")).step.turns["h1"].restarts
+
+
+def test_an_act_without_a_result_ends_when_its_host_is_done() -> None:
+    end = done("h1")
+    (act,) = state(batch("h1"), intent("h1"), end).acts
+    assert (act.ended, act.changed) == (end.at, True)
+
+
 def test_act_without_a_result_ends_with_its_play() -> None:
     end = ended("interrupted", h1="absent")
     (act,) = state(batch("h1"), intent("h1"), end).acts
@@ -424,6 +449,14 @@ def test_host_tells_whether_a_restart_without_a_result_happened(now: str, change
     assert act.changed is changed
 
 
+def test_a_result_is_not_changed_by_what_comes_later() -> None:
+    result = acted("h1", changed=False)
+    (act,) = state(batch("h1"), intent("h1"), result, observed("h1", "other"), ended()).acts
+    assert (act.ended, act.changed) == (result.at, False)
+    (act,) = state(batch("h1"), intent("h1"), observed("h1", "other")).acts
+    assert (act.ended, act.changed) == (None, None), "it is still under way"
+
+
 def test_another_units_observation_tells_nothing_of_a_restart() -> None:
     other = ev.Observed(at=at(), host="h1", unit="other", invocation_id="x", active=True)
     cut = (batch("h1"), intent("h1"), ended("interrupted", h1="absent"), other)
@@ -438,3 +471,43 @@ def test_steps_have_their_times() -> None:
     finished = ev.StepFinished(at=at(), step=1)
     step = fold(journal(started, finished)).steps[1]
     assert (step.started, step.ended) == (started.at, finished.at)
+
+
+def approval(step: int = 1, plan: str = "p") -> Event:
+    return ev.ApprovalRequested(at=at(), step=step, question="?", plan_hash=plan)
+
+
+def approved(step: int = 1, plan: str = "p") -> Event:
+    return ev.Approved(at=at(), step=step, by="eve", plan_hash=plan)
+
+
+def rejected(step: int = 1, plan: str = "p") -> Event:
+    return ev.Rejected(at=at(), step=step, by="eve", plan_hash=plan, person="Eve", reason="no")
+
+
+def test_answers_count_for_the_plan_and_the_request_that_they_are_for() -> None:
+    def answers(*events: Event) -> tuple[int, bool]:
+        step = state(*events).step
+        return len(step.approvals), step.rejected is not None
+
+    assert answers(approval(), approved(), rejected()) == (1, True)
+    assert answers(approval(), approved(plan="q"), rejected(plan="q")) == (0, False)
+    assert answers(approval(), approved(), rejected(), approval()) == (0, False)
+    assert answers(approval(), approved(), rejected(), resumed()) == (1, False)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [ev.StepFinished(at=START, step=2), approval(step=2), approved(step=2), rejected(step=2)],
+)
+def test_an_event_of_a_step_that_none_has_begun_is_damage(event: Event) -> None:
+    with pytest.raises(StateUnusable, match="about step 2, which no event has begun") as caught:
+        state(event)
+    assert "backup" in caught.value.remedy
+
+
+def test_a_hard_request_to_stop_replaces_a_soft_one_and_no_other_does() -> None:
+    soft = ev.AbortRequested(at=at(), by="eve")
+    hard = ev.AbortRequested(at=at(), by="bob", hard=True)
+    assert state(soft, hard).abort_request == hard
+    assert state(hard, soft).abort_request == hard
