@@ -93,6 +93,8 @@ def test_a_play_without_verify_does_not_end_a_turn() -> None:
     assert after.done() == []
     assert list(after.in_hand()) == []
     assert after.step.turns == {}, "it counts as not touched"
+    assert after.failure is None
+    assert state(batch("h1", phases=(Phase.UNDRAIN,)), ended(h1="ok")).failure is None
 
 
 @pytest.mark.parametrize("status", ["failed", "interrupted"])
@@ -239,6 +241,10 @@ def test_a_batch_whose_sweep_judged_nothing_is_a_failure() -> None:
     assert unswept.evidence == "h1: the play ended without a gate of the sweep on this host"
     assert state(*TURN, swept, passed, *turn).failure is None
 
+    # A gate of another phase is no sweep.
+    verified = judged("systemd.active", Outcome.PASS, phase="verify")
+    assert state(*TURN, swept, verified, *turn).failure is not None
+
     # What an earlier play judged is no proof for a later one.
     later = batch("h3").model_copy(update={"sweep": ["h1"]})
     turn_of_h3 = (intent("h3"), acted("h3"), done("h3"), ended(h1="ok", h3="ok"))
@@ -266,6 +272,36 @@ def test_the_failure_is_the_gate_of_the_failed_host() -> None:
 
     assert after.failure is not None
     assert (after.failure.claim, after.failure.evidence) == ("c.d", "UNKNOWN r: c.d said")
+
+    after = state(
+        batch("h1"), judged("c.d", Outcome.FAIL), judged("e.f", Outcome.PASS),
+        judged("a.b", Outcome.FAIL, "h2"), ended("failed", h1="failed"),
+    )  # fmt: skip
+    assert after.failure is not None
+    assert after.failure.claim == "c.d"
+
+
+def test_a_restart_without_a_gate_after_it_is_a_failure() -> None:
+    after = state(batch("h1"), intent("h1"), acted("h1"), ended(h1="ok"))
+    assert after.failure is not None
+    assert after.failure.evidence == "h1: the play ended without recording host_done"
+
+
+@pytest.mark.parametrize(
+    ("messages", "evidence"),
+    [
+        ({"h2": "two", "h1": "one"}, "one"),
+        ({"h2": "two"}, "two"),
+        ({}, "h1: the play failed"),
+    ],
+)
+def test_without_a_gate_the_evidence_is_what_the_play_said(
+    messages: dict[str, str], evidence: str
+) -> None:
+    end = ended("failed", h1="failed").model_copy(update={"messages": messages})
+    after = state(batch("h1"), end)
+    assert after.failure is not None
+    assert after.failure.evidence == evidence
 
 
 CHECK = ev.InspectionStarted(
