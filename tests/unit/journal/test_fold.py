@@ -12,7 +12,7 @@ from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
 from holdfast.journal.fold import _apply, advance, fold
 from holdfast.journal.run_state import RunState, Status, StepState
-from holdfast.model import ALL_PHASES, Act, Outcome, Phase
+from holdfast.model import ALL_PHASES, Act, Json, Outcome, Phase
 
 START = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 _seconds = count()
@@ -279,6 +279,38 @@ def test_the_failure_is_the_gate_of_the_failed_host() -> None:
     )  # fmt: skip
     assert after.failure is not None
     assert after.failure.claim == "c.d"
+
+
+def evidence_of(outcomes: str, *ill: str) -> tuple[str, str]:
+    """Return host and evidence of a batch's failure: FAIL, UNKNOWN or PASS by first letter; ``ill`` as FAIL says."""
+    kinds = {"F": Outcome.FAIL, "U": Outcome.UNKNOWN, "P": Outcome.PASS}
+    hosts = {host: {"healthy": False} for host in ill} | {"h9": {"healthy": True}}
+    verdicts: list[Json] = [
+        {
+            "claim": f"a.{n}",
+            "outcome": kinds[kind].value,
+            "reason": "r",
+            "message": str(n),
+            "hosts": hosts if kind == "F" else {},
+        }
+        for n, kind in enumerate(outcomes)
+    ]
+    gate = judged("a.b", Outcome.FAIL).model_copy(update={"verdicts": verdicts})
+    failure = state(batch("h1"), gate, ended("failed", h1="failed")).failure
+    assert failure is not None
+    return failure.host, failure.evidence
+
+
+def test_the_evidence_of_a_gate_is_all_that_failed_and_the_first_that_is_unknown() -> None:
+    assert evidence_of("PUU") == ("h1", "UNKNOWN r: 1; UNKNOWN r: 2")
+    assert evidence_of("UFPF") == ("h1", "FAIL r: 1; FAIL r: 3; UNKNOWN r: 0")
+    assert evidence_of("UFU") == ("h1", "FAIL r: 1; UNKNOWN r: 0; and 1 more UNKNOWN")
+    assert evidence_of("FUUU") == ("h1", "FAIL r: 0; UNKNOWN r: 1; and 2 more UNKNOWN")
+
+
+def test_the_failure_is_about_the_host_that_is_ill_and_says_who_saw_it() -> None:
+    assert evidence_of("F", "h2", "h1") == ("h1", "FAIL r: 0")
+    assert evidence_of("F", "h2") == ("h2", "FAIL r: 0; seen by the gate 'g' of h1")
 
 
 def test_a_restart_without_a_gate_after_it_is_a_failure() -> None:
