@@ -11,7 +11,7 @@ from holdfast.errors import StateUnusable
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
 from holdfast.journal.fold import _apply, advance, fold
-from holdfast.journal.run_state import RunState, Status, StepState
+from holdfast.journal.run_state import RunState, Status, StepState, Turn
 from holdfast.model import ALL_PHASES, Act, Json, Outcome, Phase
 
 START = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
@@ -146,6 +146,33 @@ def test_a_new_intent_takes_the_host_out_of_the_sweep() -> None:
 
     assert after.done() == []
     assert [turn.host for _, turn in after.in_hand()] == ["h1"]
+
+
+def test_a_turn_begins_with_an_act_and_is_in_hand_from_then_on() -> None:
+    turn = state(batch("h1"), acted("h1", Act.UNDRAIN)).step.turns["h1"]
+    assert turn == Turn("h1")
+    assert (turn.drain_seen, turn.given_back, turn.done, turn.in_hand) == (False,) * 4
+    assert state(batch("h1"), intent("h1", Act.DRAIN)).step.turns["h1"].in_hand
+
+
+def test_of_several_units_one_restarted_or_unknown_is_enough() -> None:
+    other = ev.ActIntended(at=at(), host="h1", act=Act.RESTART, unit="v", invocation_id="v1")
+    turn = state(batch("h1"), intent("h1"), other, acted("h1")).step.turns["h1"]
+    assert (turn.restarted, turn.outcome_unknown) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("ends_with_restart", "restarted", "undo"),
+    [(True, False, "revive"), (True, True, ""), (False, False, "revive"), (False, True, "revive")],
+)
+def test_a_drain_is_undone_as_its_intent_says_unless_a_restart_has_ended_it(
+    ends_with_restart: bool, restarted: bool, undo: str
+) -> None:
+    changes = {"undo": "revive", "ends_with_restart": ends_with_restart}
+    drain = intent("h1", Act.DRAIN).model_copy(update=changes)
+    restart = (intent("h1"), acted("h1")) if restarted else ()
+    assert state(batch("h1"), drain, *restart).step.turns["h1"].undo == undo
+    assert not state(batch("h1"), intent("h1")).step.turns["h1"].undo
 
 
 def test_a_restart_that_did_nothing_undrains_nothing() -> None:
