@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -80,11 +80,13 @@ def with_next(message: str) -> str:
 def print_result(context: CommandContext, found: CheckResult) -> None:
     """Print the verdicts for a person; each that is no PASS ends with what to type or read."""
     table = columns("", "claim", "")
-    for verdict in found.verdicts:
+    for verdict, more in _by_cause(found.verdicts):
         outcome = Outcome(verdict["outcome"])
         marked = Text(f"{MARKS[outcome]} {outcome}", STYLES[TONES[outcome]])
         claim = Text(one_line(str(verdict["claim"])), "bold")
         message = Text(one_line(str(verdict["message"])))
+        if more:
+            message.append(f"\nthe same: {', '.join(one_line(each) for each in more)}", "dim")
         if _is_bad(verdict):
             message.append(f"\n{NEXT}{one_line(next_of(verdict))}", "bold")
         table.add_row(marked, claim, message)
@@ -94,6 +96,19 @@ def print_result(context: CommandContext, found: CheckResult) -> None:
     passed = f"{found.count(Outcome.PASS)} of {count_of(len(found.verdicts), 'claim')} passed"
     total = f"\n{found.outcome}: {passed} ({format_duration(found.seconds)})"
     context.show(Text(total, STYLES[TONES[found.outcome]]))
+
+
+def _by_cause(verdicts: Iterable[dict[str, Value]]) -> Iterator[tuple[dict[str, Value], list[str]]]:
+    """Yield each verdict that says something new, and the names of the other claims that say the same.
+
+    One wrong password is one cause, whatever the number of claims that need it.
+    """
+    causes: dict[object, list[dict[str, Value]]] = {}
+    for number, verdict in enumerate(verdicts):
+        cause = (verdict["outcome"], verdict["message"]) if _is_bad(verdict) else number
+        causes.setdefault(cause, []).append(verdict)
+    for first, *others in causes.values():
+        yield first, [str(each["claim"]) for each in others]
 
 
 def _is_bad(verdict: Mapping[str, Value]) -> bool:

@@ -6,11 +6,14 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
+from holdfast.cli.check_result import CheckResult, print_result
 from holdfast.model import Act
+from holdfast.report.progress_text import plain
 from tests.unit.cli.cli_harness import HOSTS, CliResult, InMemoryProject
 from tests.unit.cli.test_steering import FailingRunner
 
@@ -47,6 +50,22 @@ def test_unknown_is_never_pass(project: InMemoryProject) -> None:
     result = project.call("check", "--json")
     assert result.code == 3
     assert json.loads(result.out)["outcome"] == "UNKNOWN"
+
+
+def test_one_cause_is_one_line(project: InMemoryProject) -> None:
+    """A wrong password fails every claim that needs it; 40 lines of that hide what else is wrong."""
+    cause = "401 from ctl1's management API to /api/nodes (rabbitmq_management_user 'holdfast')"
+    names = ["rabbitmq.no_alarms", "rabbitmq.no_partitions", "rabbitmq.mirrors_in_sync"]
+    bad = [{"claim": name, "outcome": "UNKNOWN", "message": cause} for name in names]
+    well = [{"claim": "systemd.active", "outcome": "PASS", "message": "is active"}] * 2
+    shown: list[str] = []
+    context = SimpleNamespace(show=lambda part: shown.append(plain(part)))
+    print_result(context, CheckResult((*bad, *well), (), 1.0))  # type: ignore[arg-type]  # it only shows
+    text = " ".join("".join(shown).split())
+    assert text.count("401 from") == text.count("next: ") == 1
+    assert "the same: rabbitmq.no_partitions, rabbitmq.mirrors_in_sync" in text
+    assert text.count("systemd.active is active") == 2
+    assert "2 of 5 claims passed" in text
 
 
 def verdicts(result: CliResult) -> list[str]:
