@@ -74,7 +74,7 @@ def _inspection_rows(step: PlannedCheck | PlannedWait) -> Iterator[tuple[str, st
         yield "hosts", join_names(step.hosts)
     yield "settles", _settles(step.settle)
     if step.why:
-        yield "why so long", step.why
+        yield "why", step.why
 
 
 def _roll_rows(roll: PlannedRoll) -> Iterator[tuple[str, str]]:
