@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from functools import singledispatch
 
@@ -123,7 +123,7 @@ def _(event: ev.InspectionEnded, state: RunState) -> None:
         return
     if not inspection.passed:
         text = f"the {event.what} did not pass"
-        state.failure = state.failure or _failure(event.step, "", gates, event.messages, text)
+        state.failure = state.failure or _failure(event, "", gates, text)
         return
     state.proved_claims |= {canonical(claim) for claim in inspection.claims}
     if event.what == "sweep":
@@ -363,7 +363,8 @@ def _batch_failure(event: ev.BatchEnded, batch: Batch, state: RunState) -> Failu
         ran = "the play ran on no host" if event.status == "no_hosts" else "the play failed"
         reason = bad.get(host, ran)
     text = f"{host}: {reason}" if host else reason
-    return _failure(batch.step, host, state.gates, event.messages, text)
+    proved = set(state.done()) - set(batch.hosts)
+    return _failure(event, host, state.gates, text, proved)
 
 
 def _unproved(batch: Batch, state: RunState) -> dict[str, str]:
@@ -389,17 +390,22 @@ def _succeeded(turn: Turn | None, batch: Batch) -> bool:
 
 
 def _failure(
-    step: int, host: str, gates: list[ev.GateJudged], messages: dict[str, str], otherwise: str
+    ended: ev.BatchEnded | ev.InspectionEnded,
+    host: str,
+    gates: list[ev.GateJudged],
+    otherwise: str,
+    proved: Collection[str] = (),
 ) -> Failure:
     """Return the failure with the evidence of the last gate that did not pass, on ``host`` if given.
 
-    Without such a gate the evidence is the play's own output, and without that ``otherwise``.
+    Without such a gate the evidence is the play's own output, and without that ``otherwise``. Of several ill hosts it
+    names one of ``proved``, which the run has restarted: with it others may not answer either.
     """
     bad = [gate for gate in gates if gate.outcome is not Outcome.PASS]
     gate = next((gate for gate in reversed(bad) if host in {"", gate.host}), None)
     if gate is None:
-        output = messages.get(host) or next(iter(messages.values()), "")
-        return Failure(step, host, "", output or otherwise)
+        output = ended.messages.get(host) or next(iter(ended.messages.values()), "")
+        return Failure(ended.step, host, "", output or otherwise)
     failed, unknown = _describe(gate, Outcome.FAIL), _describe(gate, Outcome.UNKNOWN)
     if failed and len(unknown) > 1:
         unknown = [unknown[0], f"and {len(unknown) - 1} more UNKNOWN"]
@@ -409,12 +415,12 @@ def _failure(
     decisive = Outcome.FAIL if failed else Outcome.UNKNOWN
     claim = next((v["claim"] for v in gate.verdicts if v["outcome"] == decisive), "")
     asked, ill = host or gate.host, _ill(gate)
-    if asked in ill or not ill:
-        return Failure(step, asked, claim, "; ".join(evidence), ill)
     # The hosts of a gate vouch for each other: the one that is ill need not be the one that asked.
-    if host:
+    relapsed = [each for each in ill if each in proved and gate.phase == Phase.PREFLIGHT]
+    named = next(iter(relapsed), asked if asked in ill or not ill else ill[0])
+    if host and named != asked:
         evidence.append(f"seen by the gate {gate.gate!r} of {asked}")
-    return Failure(step, ill[0], claim, "; ".join(evidence), ill)
+    return Failure(ended.step, named, claim, "; ".join(evidence), ill)
 
 
 def _ill(gate: ev.GateJudged) -> tuple[str, ...]:

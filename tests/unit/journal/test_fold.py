@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
 
 from holdfast.errors import StateUnusable
+from holdfast.evidence import HEALTHY
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
 from holdfast.journal.fold import _apply, advance, fold
@@ -58,8 +60,16 @@ def resumed() -> Event:
     return ev.Resumed(at=at(), by="ada", reason="x", controller="c", process=1)
 
 
-def judged(claim: str, outcome: Outcome, host: str = "h1", phase: str = "check") -> Event:
-    verdict = {"claim": claim, "outcome": outcome.value, "reason": "r", "message": f"{claim} said"}
+def judged(
+    claim: str, outcome: Outcome, host: str = "h1", phase: str = "check", ill: Sequence[str] = ()
+) -> Event:
+    verdict = {
+        "claim": claim,
+        "outcome": outcome.value,
+        "reason": "r",
+        "message": f"{claim} said",
+        "hosts": {each: {HEALTHY: False} for each in ill},
+    }
     return ev.GateJudged.model_validate(
         {
             "at": at(),
@@ -361,6 +371,21 @@ def test_without_a_gate_the_evidence_is_what_the_play_said(
     after = state(batch("h1"), end)
     assert after.failure is not None
     assert after.failure.evidence == evidence
+
+
+@pytest.mark.parametrize(("phase", "host"), [("preflight", "h1"), ("verify", "h2")])
+def test_of_several_ill_hosts_the_failure_is_the_one_that_was_proved_before(
+    phase: str, host: str
+) -> None:
+    """A broker that freezes lets the others answer nobody; after an act it is the host in hand that did."""
+    gate = judged("a.b", Outcome.FAIL, "h2", phase, ill=["h3", "h2", "h1"])
+
+    after = state(*TURN, batch("h2"), gate, ended("failed", h2="failed"))
+
+    assert after.failure is not None
+    assert after.failure.host == host
+    assert after.failure.ill == ("h3", "h2", "h1")
+    assert ("seen by the gate 'g' of h2" in after.failure.evidence) == (host == "h1")
 
 
 CHECK = ev.InspectionStarted(
