@@ -118,6 +118,16 @@ def test_every_roll_keeps_to_its_playbooks_policy_and_its_runbooks_leases() -> N
     assert_no_faults(RUNBOOKS, faults)
 
 
+def test_what_a_recovery_proves_is_what_the_restart_asks_first() -> None:
+    """Else a run that held on an ill cluster would be refused again after the cluster was proved whole."""
+    [(_, step)] = steps(ROOT / "runbooks/rabbitmq-recover.md")
+    assert step["wait"]["gates"] == policy_of("rabbitmq_restart.yml")["survey"]
+    text = text_of(ROOT / "runbooks/rabbitmq-restart.md").rpartition("## If it holds")[2]
+    partition = next(entry for entry in text.split("\n- ") if entry.startswith("**a partition"))
+    for needed in ("is smaller", "never one of the larger side", "holdfast run rabbitmq-recover"):
+        assert needed in " ".join(partition.split())
+
+
 def test_there_are_runbooks_to_check() -> None:
     assert {path.stem for path in RUNBOOKS} >= {"rabbitmq-restart", "nova-restart", "unit-restart"}
     assert sum(len(rolls(path)) for path in RUNBOOKS) >= 3
