@@ -121,3 +121,18 @@ def test_the_documented_options_of_an_action_plugin_are_those_it_takes(name: str
     plugin = importlib.import_module(f"plugins.action.{name}")
     module = importlib.import_module(f"plugins.modules.{name}")
     assert documented(module) == plugin.ActionModule.ARGUMENTS
+
+
+def test_the_example_says_how_the_accounts_that_it_names_are_made() -> None:
+    """Somebody new has nothing else to read: what is missing there is a 401 without a cause."""
+    file = ROOT / "inventories/example/group_vars/rabbitmq.yml"
+    text, values = text_of(file), yaml_of(file)
+    reader, prober = values["rabbitmq_management_user"], values["rabbitmq_probe_user"]
+    for needed in (
+        *(f"rabbitmqctl add_user {user}" for user in {reader, prober}),
+        f"rabbitmqctl set_user_tags {reader} monitoring",
+        f"rabbitmqctl set_permissions -p VHOST {reader}",
+        f"rabbitmqctl add_vhost {values['rabbitmq_probe_vhost']}",
+        f"rabbitmqctl set_permissions -p {values['rabbitmq_probe_vhost']} {prober} '.*' '.*' '.*'",
+    ):
+        assert needed in text
