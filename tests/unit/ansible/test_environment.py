@@ -15,7 +15,8 @@ from holdfast.ansible.environment import (
     find_project,
     not_passed,
 )
-from holdfast.ansible.interfaces import StopSignal
+from holdfast.ansible.interfaces import Play, StopSignal
+from holdfast.ansible.play_runner import AnsibleRunner, _PlayDirectory
 from holdfast.errors import InvalidInput
 
 
@@ -78,6 +79,17 @@ def test_further_names_are_passed_on_where_a_setting_says_so() -> None:
 def test_what_changes_plays_is_not_passed_by_request_either(name: str) -> None:
     with pytest.raises(InvalidInput, match=f"{FURTHER} names {name}, which would change"):
         filter_environment({FURTHER: f"VAULT_ADDR {name}"})
+
+
+def test_host_keys_are_checked_whatever_the_shell_says(tmp_path: Path) -> None:
+    """ansible-runner switches that off unless it is set."""
+    shell = {"ANSIBLE_HOST_KEY_CHECKING": "False", "ANSIBLE_SSH_HOST_KEY_CHECKING": "False"}
+    runner = AnsibleRunner(tmp_path, shell, "sqlite://", tmp_path, lambda run: [])
+    play = Play("r1", "0001-check", "check.yml", "site")
+    given = runner._environment(play, _PlayDirectory(tmp_path), {})
+    assert {name: value for name, value in given.items() if "HOST_KEY" in name} == {
+        "ANSIBLE_HOST_KEY_CHECKING": "True"
+    }
 
 
 def test_the_page_about_the_environment_names_all_that_is_passed() -> None:
