@@ -15,6 +15,7 @@ from holdfast.plan.decide import (
     Abort,
     BeginStep,
     Decision,
+    EndStep,
     Finish,
     Hold,
     Inspect,
@@ -23,8 +24,9 @@ from holdfast.plan.decide import (
     TakeLease,
     decide,
 )
-from holdfast.plan.model import Plan, PlannedRoll
+from holdfast.plan.model import Plan, PlannedRoll, PlannedWait
 from holdfast.policy import PlaybookPolicy
+from holdfast.runbook.model import SettleSpec
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 HOSTS = ("h1", "h2", "h3")
@@ -191,3 +193,36 @@ def test_a_failure_comes_before_an_abort_and_an_abort_before_the_next_batch() ->
 
     assert isinstance(decided(*start, ABORT, failed), Hold)
     assert decided(*survey(step=0), LEASE, BEGUN, *turned("h1"), ABORT) == Abort("eve")
+
+
+def test_hosts_are_observed_in_the_order_of_their_names() -> None:
+    hosts = tuple(f"h{n}" for n in range(9))
+    crashed = [batch(*hosts), *(intent(host) for host in reversed(hosts)), RESUMED]
+    assert decided(LEASE, BEGUN, *crashed) == Inspect(1, "observe", hosts=hosts)
+
+
+def test_a_host_of_which_some_units_were_restarted_is_for_a_person() -> None:
+    other = ev.ActIntended(at=NOW, host="h1", act=Act.RESTART, unit="v", invocation_id="old")
+    acted = ev.ActDone(at=NOW, host="h1", act=Act.RESTART, unit="v", invocation_id="new")
+    crashed: list[Event] = [LEASE, BEGUN, batch("h1"), intent("h1"), other, acted, RESUMED]
+
+    decision = decided(*crashed, *observe(("h1", "old"), asked=("h1",)))
+
+    assert isinstance(decision, Hold)
+    assert decision.failure.evidence.startswith("some units of this host were restarted")
+
+
+def test_a_step_that_waits_is_inspected_as_it_is_planned_and_one_without_hosts_has_ended() -> None:
+    settle = SettleSpec(seconds=60, readings=3)
+    wait = PlannedWait(
+        number=1, title="Roll", deadline_seconds=90, claims=("s.well",), hosts=HOSTS, settle=settle
+    )
+    plan = PLAN.model_copy(update={"steps": (wait,)})
+    assert decide(plan, after(LEASE, BEGUN), NOW) == Inspect(
+        1, "wait", ("s.well",), HOSTS, settle=settle, deadline_seconds=90
+    )
+
+    empty = PLAN.steps[0].model_copy(update={"hosts": ()})
+    assert decide(PLAN.model_copy(update={"steps": (empty,)}), after(LEASE, BEGUN), NOW) == EndStep(
+        1
+    )
