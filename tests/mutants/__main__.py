@@ -26,8 +26,11 @@ COVERAGE_SECONDS = 900
 TESTS_SECONDS = 10.0
 """How many seconds of processor a mutant gets: the fastest of the tests that come by its line, at least one."""
 
-PATIENCE = 20
-"""A mutant may take as many times the seconds of its tests, and as many more, on a busy machine: then it hangs."""
+PATIENCE = 5
+"""A mutant may take as many times the processor of its tests, and as many seconds more: then it never ends."""
+
+BUSY = 10
+"""On a busy machine that takes as many times longer; this also ends one that only waits."""
 
 KILLED, SURVIVED, TIMEOUT, UNCOVERED, EXPLAINED = (
     "killed",
@@ -89,7 +92,7 @@ def measure(part: Part) -> Coverage:
         pytest.main([*QUIET, *part.arguments], plugins=[recorder])
         return recorder.coverage
 
-    coverage = in_child(work, COVERAGE_SECONDS)
+    coverage = in_child(work, COVERAGE_SECONDS, COVERAGE_SECONDS)
     if not isinstance(coverage, Coverage) or not coverage.seconds:
         raise RuntimeError(
             f"the tests of {part.path} did not end: run pytest {' '.join(part.tests)}"
@@ -128,6 +131,7 @@ def judge(coverage: Coverage, module: Path, mutant: Mutant) -> str:
     seconds = sum(coverage.seconds[test] for test in tests)
     code = in_child(
         lambda: run_mutated(module, name, mutant, files, Selection(tests)),
+        PATIENCE * (1 + seconds) * BUSY,
         PATIENCE * (1 + seconds),
     )
     if code is None:
@@ -182,7 +186,9 @@ def main(paths: list[str]) -> int:
     except KeyboardInterrupt:
         _say("\nstopped")
     survivors = tally.outcomes[SURVIVED] + tally.outcomes[UNCOVERED]
-    _say("", tally, f"Above is each of the {survivors} that no test saw." if survivors else "")
+    _say("", tally)
+    if survivors:
+        _say(f"Above is each of the {survivors} that no test saw.")
     return 1 if survivors else 0
 
 

@@ -7,11 +7,13 @@ import importlib.abc
 import importlib.machinery
 import os
 import pickle
+import resource
 import select
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from math import ceil
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -23,7 +25,7 @@ from tests.mutants.mutations import Mutant
 QUIET = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", "--no-summary")
 
 
-def in_child(work: Callable[[], object], seconds: float) -> Any:
+def in_child(work: Callable[[], object], seconds: float, processor_seconds: float) -> Any:
     """Return what ``work`` returns in a forked process; None if that took longer, or ended otherwise.
 
     Its output is dropped, and what it started ends with it.
@@ -31,7 +33,7 @@ def in_child(work: Callable[[], object], seconds: float) -> Any:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        _be_the_child(work, reading, writing)
+        _be_the_child(work, reading, writing, ceil(processor_seconds))
     os.close(writing)
     try:
         return _read(reading, time.monotonic() + seconds)
@@ -44,10 +46,13 @@ def in_child(work: Callable[[], object], seconds: float) -> Any:
         os.waitpid(child, 0)
 
 
-def _be_the_child(work: Callable[[], object], reading: int, writing: int) -> None:
+def _be_the_child(
+    work: Callable[[], object], reading: int, writing: int, processor_seconds: int
+) -> None:
     """Do the work and end the process, without what Python would do at its end."""
     try:
         os.setsid()
+        resource.setrlimit(resource.RLIMIT_CPU, (processor_seconds, processor_seconds))
         os.close(reading)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
