@@ -13,6 +13,7 @@ from holdfast.journal.run_state import RunState
 from holdfast.model import ALL_PHASES, Act, Outcome, Phase
 from holdfast.plan.decide import (
     Abort,
+    AwaitApproval,
     BeginStep,
     Decision,
     EndStep,
@@ -20,11 +21,12 @@ from holdfast.plan.decide import (
     Hold,
     Inspect,
     Refuse,
+    RequestApproval,
     Roll,
     TakeLease,
     decide,
 )
-from holdfast.plan.model import Plan, PlannedRoll, PlannedWait
+from holdfast.plan.model import Plan, PlannedApprove, PlannedRoll, PlannedWait
 from holdfast.policy import PlaybookPolicy
 from holdfast.runbook.model import SettleSpec
 
@@ -226,3 +228,38 @@ def test_a_step_that_waits_is_inspected_as_it_is_planned_and_one_without_hosts_h
     assert decide(PLAN.model_copy(update={"steps": (empty,)}), after(LEASE, BEGUN), NOW) == EndStep(
         1
     )
+
+
+REQUESTED = ev.ApprovalRequested(
+    at=NOW, step=1, question="Go?", plan_hash="p", people={"eve": ["eve"]}
+)
+REJECTED = ev.Rejected(at=NOW, step=1, by="eve", plan_hash="p", person="eve", reason="no")
+
+
+def decided_at_approval(
+    *events: Event, count: int = 1, deadline: int | None = 60, seconds: int = 59
+) -> Decision | str:
+    """Return what is decided so long after the request; of a refusal, the evidence."""
+    step = PlannedApprove(
+        number=1, title="x", deadline_seconds=deadline, question="Go?", count=count, by_others=False
+    )
+    plan = PLAN.model_copy(update={"steps": (step,)})
+    decision = decide(plan, after(LEASE, BEGUN, *events), NOW + timedelta(seconds=seconds))
+    return decision.failure.evidence if isinstance(decision, Refuse) else decision
+
+
+def test_an_approval_is_waited_for_until_its_time_and_where_enough_people_may_give_it() -> None:
+    nobody = REQUESTED.model_copy(update={"people": {}})
+    late = "Go?: 0 of 1 approvals in"
+    assert decided_at_approval(REQUESTED) == AwaitApproval()
+    assert decided_at_approval(REQUESTED, seconds=60) == f"{late} 60 s"
+    assert decided_at_approval(REQUESTED, deadline=None, seconds=0) == f"{late} None s"
+    assert decided_at_approval(nobody) == "Go?: needs 1 approval; those who may: none"
+    two = decided_at_approval(REQUESTED, count=2)
+    assert two == "Go?: needs 2 approvals; those who may: eve"
+
+
+def test_a_rejection_counts_for_the_request_that_is_open() -> None:
+    assert decided_at_approval(REQUESTED, REJECTED) == "Go?: rejected by eve (eve): no"
+    asked_anew = decided_at_approval(REQUESTED, RESUMED, REJECTED)
+    assert asked_anew == RequestApproval(1, "Go?")

@@ -72,6 +72,11 @@ def test_sizes(batch: int, canary: bool, expected: list[int]) -> None:
     assert [len(hosts) for hosts in next_batches(roll(batch=batch, canary=canary))] == expected
 
 
+def test_without_a_canary_the_first_batch_is_whole() -> None:
+    assert next_batch(roll(batch=3), (), {}) == (("ctl1", "ctl2", "ctl3"), "inventory order")
+    assert list(next_batches(roll(*BOTH, batch=4))) == [HOSTS]
+
+
 def test_the_order_is_decided_again_from_the_latest_evidence() -> None:
     before = {"ctl1": {"leaders": 4}, "ctl2": {"leaders": 1}, "ctl3": {}, "ctl4": {}}
     after = {"ctl1": {"leaders": 0}, "ctl2": {"leaders": 5}, "ctl3": {}, "ctl4": {}}
