@@ -25,12 +25,13 @@ ANSWER_SECONDS = 2
 # Every tool: `TOOL … -n rabbit@NODE … COMMAND …`, on the files of NODE.
 TOOL = """\
 #!/bin/sh
-nodes={nodes} node= command=
+nodes={nodes} node= command= asked=
 while [ $# -gt 0 ]; do
   case $1 in
     -n) node=${{2#rabbit@}}; shift ;;
     -t | --formatter) shift ;;
     -*) ;;
+    *ra_metrics*) asked=members ;;
     *) [ -n "$command" ] || command=$1 ;;
   esac
   shift
@@ -43,6 +44,8 @@ case $command in
     drained=false; [ ! -e maintenance ] || drained=true
     printf '{{"is_under_maintenance": %s, "totals": {{"connection_count": 0}}}}\\n' "$drained" ;;
   eval)
+    members='{{\\"members\\": 1, \\"behind\\": 0, \\"tick\\": 1, \\"queues\\": []}}'
+    [ -z "$asked" ] || {{ printf '{{"value": "%s"}}\n' "$members"; exit 0; }}
     read -r starts < {unit}/starts || starts=1
     printf '{{"node": "rabbit@%s", "result": "ok", "value": "%s"}}\\n' "$node" "$node-$starts" ;;
   check_port_connectivity) [ ! -e closed ] || exit 69 ;;

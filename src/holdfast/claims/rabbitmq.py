@@ -15,6 +15,7 @@ from holdfast.nova_services import RPC_SERVICES, groups_of
 from holdfast.probes.nova.site import QueuesSite
 from holdfast.probes.rabbitmq.cluster import probe_boot, probe_clients, probe_cluster
 from holdfast.probes.rabbitmq.drain import probe_drain
+from holdfast.probes.rabbitmq.members import probe_members
 from holdfast.probes.rabbitmq.place import probe_place, probe_tools, probe_units
 from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
 from holdfast.probes.rabbitmq.quorum import probe_quorum
@@ -52,6 +53,12 @@ class WholeParameters(Parameters):
     """``without``: the host whose node does not count, since it is in maintenance."""
 
     without: str = ""
+
+
+class MembersParameters(NodeParameters):
+    """``entries``: so many entries a member may be behind its leader."""
+
+    entries: int = Field(default=0, ge=0)
 
 
 class QuorumParameters(NodeParameters):
@@ -169,6 +176,15 @@ CLAIMS: tuple[Claim, ...] = (
         judge=queues.quorum_queues_whole,
         parameters=WholeParameters,
         standing=True,
+    ),
+    _claim(
+        name="rabbitmq.members_caught_up",
+        remedy="on a broker: rabbitmq-queues quorum_status QUEUE",
+        probe=probe_members,
+        judge=queues.members_caught_up,
+        judges_history=True,
+        in_time=(queues.TOO_FEW_SAMPLES,),
+        parameters=MembersParameters,
     ),
     _claim(
         name="rabbitmq.mirrors_in_sync",

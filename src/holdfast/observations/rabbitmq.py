@@ -164,6 +164,21 @@ class DrainState(_Schema):
     silent: Mapping[str, str] = {}
 
 
+class MemberLag(_Schema):
+    """How many of a node's ``members`` of quorum queues are ``behind`` what their leaders had committed.
+
+    ``examples``: a few of those, with the number of entries, None where the member has reported no index. ``at`` is a
+    steady clock in seconds. The indexes are up to ``tick_seconds`` old.
+    """
+
+    host: str
+    at: float
+    tick_seconds: float
+    members: int
+    behind: int = 0
+    examples: Mapping[str, int | None] = {}
+
+
 class BootState(_Schema):
     """The node of ``host`` as it reports itself; each fault names a part that does not serve."""
 

@@ -33,6 +33,7 @@ from holdfast.observations.rabbitmq import (
     ClientLoad,
     ClusterViews,
     DrainState,
+    MemberLag,
     NodePlace,
     NodeView,
     QueueDepth,
@@ -52,6 +53,7 @@ from holdfast.probes.nova.service_host import probe_service_host
 from holdfast.probes.nova.services import probe_services
 from holdfast.probes.rabbitmq.cluster import probe_boot, probe_clients, probe_cluster
 from holdfast.probes.rabbitmq.drain import probe_drain
+from holdfast.probes.rabbitmq.members import probe_members
 from holdfast.probes.rabbitmq.place import probe_place, probe_tools, probe_units
 from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
 from holdfast.probes.rabbitmq.quorum import probe_quorum
@@ -192,6 +194,11 @@ OBSERVATIONS: dict[Callable[..., Json], Observed] = {
 }  # fmt: skip
 
 OBSERVATIONS |= {
+    probe_members: Observed(
+        None,
+        MemberLag(host="h1", at=0, tick_seconds=5, members=1),
+        MemberLag(host="h1", at=0, tick_seconds=5, members=2, behind=1, examples={"orders": 7}),
+    ),
     probe_units: Observed({}, {"some.service on h1": UNIT}, TWO_UNITS),
     probe_fleet_units: Observed(
         FleetUnits({}), FleetUnits({"nova-api on h1": UNIT}), FleetUnits(TWO_UNITS)

@@ -84,6 +84,7 @@ def test_the_claims_that_are_judged_by_their_history() -> None:
         "systemd.stays_up",
         "nova.heartbeat_advanced",
         "nova.units_stay_up",
+        "rabbitmq.members_caught_up",
         "rabbitmq.queues_drain",
         "rabbitmq.units_stay_up",
     }

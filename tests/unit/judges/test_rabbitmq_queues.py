@@ -9,14 +9,16 @@ import pytest
 from holdfast.judges.rabbitmq.queues import (
     consumers_expected,
     consumers_known,
+    members_caught_up,
     mirrors_in_sync,
     queues_drain,
     quorum_queues_whole,
 )
 from holdfast.judges.rabbitmq.quorum import quorum_holds_without
-from holdfast.model import Unanswered
+from holdfast.model import Outcome, Unanswered
 from holdfast.observations.rabbitmq import (
     ClusterViews,
+    MemberLag,
     NodeView,
     QueueDepth,
     QueueDepths,
@@ -272,3 +274,33 @@ BACKLOG = [
 @pytest.mark.parametrize(("history", "outcome", "reason"), cases(BACKLOG))
 def test_queues_drain(history: list[QueueDepths], outcome: str, reason: str) -> None:
     assert outcome_and_reason(queues_drain("c", history, 5.0)) == (outcome, reason)
+
+
+def lag(at: float = 0, behind: int = 0, tick: float = 5, members: int = 3) -> MemberLag:
+    examples: dict[str, int | None] = {"orders": 502, "mail": None} if behind else {}
+    return MemberLag(
+        host="ctl3", at=at, tick_seconds=tick, members=members, behind=behind, examples=examples
+    )
+
+
+@pytest.mark.parametrize(
+    ("history", "outcome", "reason"),
+    [
+        # The indexes are up to 5 s old: the first reading may not see what was written last.
+        ([lag(0)], Outcome.UNKNOWN, "too_few_samples"),
+        ([lag(0), lag(4.9)], Outcome.UNKNOWN, "too_few_samples"),
+        ([lag(0), lag(5)], Outcome.PASS, "caught_up"),
+        ([lag(0, behind=2)], Outcome.FAIL, "behind"),
+        ([lag(0), lag(9, behind=2)], Outcome.FAIL, "behind"),
+        ([lag(0, behind=2), lag(9)], Outcome.PASS, "caught_up"),
+        ([lag(0, members=0)], Outcome.PASS, "caught_up"),
+        ([lag(0, tick=60), lag(99, tick=60)], Outcome.UNKNOWN, "seldom_reported"),
+    ],
+)
+def test_members_caught_up(history: list[MemberLag], outcome: Outcome, reason: str) -> None:
+    assert outcome_and_reason(members_caught_up("c", history)) == (outcome, reason)
+
+
+def test_members_that_are_behind_are_named() -> None:
+    message = members_caught_up("c", [lag(behind=2)]).message
+    assert message == "2 of 3 members on ctl3 are behind: orders: 502 entries; mail: no index yet"

@@ -10,6 +10,7 @@ from holdfast.evidence import CONSUMERS, LEADERS
 from holdfast.judges.base import first_few
 from holdfast.model import Json, Outcome, Verdict
 from holdfast.observations.rabbitmq import (
+    MemberLag,
     QueueDepth,
     QueueDepths,
     QueueId,
@@ -18,6 +19,7 @@ from holdfast.observations.rabbitmq import (
 )
 
 TOO_FEW_SAMPLES = "too_few_samples"
+LONGEST_TICK = 5.5  # seconds; a reading waits little longer for new indexes
 SAMPLES = 3  # of waiting messages; with two, a burst would count as growth
 
 
@@ -52,6 +54,36 @@ def quorum_queues_whole(claim: str, queues: QueuePlacements, without: str = "") 
         return Verdict(claim, Outcome.UNKNOWN, "members_unseen", message, evidence, facts)
     message = f"{count} quorum queues and streams, each with a leader and all members online"
     return Verdict(claim, Outcome.PASS, "whole", message, evidence, facts)
+
+
+def members_caught_up(claim: str, history: Sequence[MemberLag]) -> Verdict:
+    """PASS where all of a node's members of quorum queues have what their leaders had committed.
+
+    A restarted member is online at once, and would count fully for the next node while it still lacks messages. The
+    indexes are some seconds old, so a reading counts that much after the first: it then covers the gate's beginning.
+    """
+    lag, waited = history[-1], history[-1].at - history[0].at
+    evidence = {"members": lag.members, "behind": lag.behind, "examples": dict(lag.examples)}
+    if lag.behind:
+        named = [
+            f"{queue}: {'no index yet' if entries is None else f'{entries} entries'}"
+            for queue, entries in lag.examples.items()
+        ]
+        message = (
+            f"{lag.behind} of {lag.members} members on {lag.host} are behind: {first_few(named)}"
+        )
+        return Verdict(claim, Outcome.FAIL, "behind", message, evidence)
+    if lag.tick_seconds > LONGEST_TICK:
+        message = (
+            f"members on {lag.host} report their indexes every {lag.tick_seconds:.0f} s (quorum_tick_interval), too"
+            " seldom for a gate; rabbitmq_members_caught_up: false leaves this out"
+        )
+        return Verdict(claim, Outcome.UNKNOWN, "seldom_reported", message, evidence)
+    if lag.members and waited < lag.tick_seconds:
+        message = f"the indexes on {lag.host} are up to {lag.tick_seconds:.0f} s old, so they are read again"
+        return Verdict(claim, Outcome.UNKNOWN, TOO_FEW_SAMPLES, message, evidence)
+    message = f"{lag.members} members of quorum queues on {lag.host}, none behind"
+    return Verdict(claim, Outcome.PASS, "caught_up", message, evidence)
 
 
 def mirrors_in_sync(claim: str, queues: QueuePlacements) -> Verdict:

@@ -172,7 +172,17 @@ class Evaluated(_Answer):
     value: str
 
 
+class Members(_Answer):
+    """What ``probes.rabbitmq.members`` asks: ``queues`` are a few of those behind, ``tick`` milliseconds."""
+
+    members: StrictInt = Field(ge=0)
+    behind: StrictInt = Field(ge=0)
+    tick: StrictInt = Field(gt=0)
+    queues: list[tuple[str, str, StrictInt | None]]
+
+
 CHECK = TypeAdapter[Json](ToolCheck)
+MEMBERS = TypeAdapter[Json](Members)
 
 
 def _each_once(entries: list[Named]) -> list[Named]:

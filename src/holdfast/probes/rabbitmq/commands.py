@@ -46,8 +46,12 @@ def node_status(broker: Broker) -> Json:
 
 def unit_start(broker: Broker) -> str:
     """Return the InvocationID that the node's own process has from systemd (systemd.exec(5)), "" without one."""
-    asked = 'list_to_binary(os:getenv("INVOCATION_ID", "")).'
-    return str(_ctl(broker, "eval", asked)["value"])
+    return evaluate(broker, 'list_to_binary(os:getenv("INVOCATION_ID", "")).')
+
+
+def evaluate(broker: Broker, expression: str) -> str:
+    """Return the text that an Erlang expression has as its value on the node; it must be a binary."""
+    return str(_ctl(broker, "eval", expression)["value"])
 
 
 def list_queues(broker: Broker, vhost: str, *columns: str) -> list[Json]:
