@@ -1,7 +1,7 @@
 """Nova for the two runners: what its list of services has, and what was done to it, by the list's own record.
 
-The real plays talk to a keystone and nova on the loopback. What asks over RPC is left out there: it needs a
-broker, and no task rests on it. The claims, tasks and conditions of the role are otherwise its own.
+The real plays talk to a keystone, a nova and a broker on the loopback. Stories about something else leave out what
+asks over RPC. The claims, tasks and conditions of the role are otherwise its own.
 """
 
 from __future__ import annotations
@@ -13,20 +13,24 @@ from pathlib import Path
 from typing import Protocol
 
 from holdfast.ansible.interfaces import PlayResult
-from holdfast.model import Json
+from holdfast.model import Json, Phase
+from tests.contract.rpc_broker import running_services
 from tests.contract.runner_harness import (
     AnsibleRunnerHarness,
     FakeRunnerHarness,
     PlayStarter,
 )
+from tests.fakes.fleet import Fault
 from tests.unit.probes.fake_nova import FakeNova, Reply, Request, running_nova
 
 HOSTS = ("a", "b", "c")
 SERVICES = ("conductor", "scheduler", "compute")
 LAYERS = (*SERVICES, "api", "metadata")
-# What these ask needs a broker; `heartbeat_advanced` stays.
+# Of the broker only what nova's services answer over it.
+WITH_RPC: dict[str, Json] = {"nova_broker_claims": []}
+# `heartbeat_advanced` stays.
 WITHOUT_RPC: dict[str, Json] = {
-    "nova_broker_claims": [],
+    **WITH_RPC,
     "_nova_listed_claims": ["nova.services_up", "nova.api_answers"],
     "_nova_peer_claims": [],
 }
@@ -42,17 +46,33 @@ class NovaHarness(Protocol):
     def play_starter(self) -> PlayStarter: ...
     def disable(self, host: str, reason: str) -> None: ...
     def make_busy(self, host: str) -> None: ...
+    def make_deaf(self, service: str, *hosts: str) -> None: ...
+    def make_deaf_after_restart(self, service: str, host: str) -> None: ...
     def stop_compute(self, host: str) -> None: ...
     def exchange_addresses(self, one: str, other: str) -> None: ...
     def disabled(self, host: str) -> str: ...
     def changes(self) -> list[tuple[str, str, int]]: ...
 
 
+class Deafness:
+    """Tells of a queue whether its service has lost it; ``since`` has the conditions."""
+
+    def __init__(self) -> None:
+        self.since: dict[str, Callable[[], bool]] = {}
+
+    def __call__(self, queue: str) -> bool:
+        return queue in self.since and self.since[queue]()
+
+
 class RealNova:
     """Answers as keystone and nova, and keeps which change was made when so many restarts had happened."""
 
-    def __init__(self, path: Path, stub: FakeNova) -> None:
+    def __init__(
+        self, path: Path, stub: FakeNova, broker: int = 0, deaf: Deafness | None = None
+    ) -> None:
+        """``broker``: the port of ``running_services``, which asks ``deaf``."""
         self.harness = AnsibleRunnerHarness(path)
+        self._deaf = deaf or Deafness()
         self._entries: dict[str, dict[str, Json]] = {}
         self._beats = 0
         self._busy: set[str] = set()
@@ -73,6 +93,7 @@ class RealNova:
             "nova_api_url": stub.url,
             **metadata,
             **{f"nova_{layer}_log": log for layer in LAYERS},
+            "nova_transport_url": f"rabbit://nova:planted@127.0.0.1:{broker}/",
             "holdfast_site": "contract",
             "nova_config_files": [f"{site.path}/.hosts/{{{{ inventory_hostname }}}}/nova.conf"],
         }
@@ -86,6 +107,14 @@ class RealNova:
 
     def make_busy(self, host: str) -> None:
         self._busy.add(host)
+
+    def make_deaf(self, service: str, *hosts: str) -> None:
+        """Let these lose their queues and go on reporting heartbeats."""
+        for host in hosts:
+            self._deaf.since[f"{service}.{host}"] = lambda: True
+
+    def make_deaf_after_restart(self, service: str, host: str) -> None:
+        self._deaf.since[f"{service}.{host}"] = lambda: self.harness.restarts(host) > 0
 
     def stop_compute(self, host: str) -> None:
         down = self.harness.site.place(host) / "nova-compute" / "down"
@@ -170,7 +199,7 @@ class RealNova:
 class FakedNova:
     """The same over the fleet in memory."""
 
-    def __init__(self, path: Path, _stub: FakeNova) -> None:
+    def __init__(self, path: Path) -> None:
         self.harness = FakeRunnerHarness(path)
 
     def play_starter(self) -> PlayStarter:
@@ -181,6 +210,13 @@ class FakedNova:
 
     def make_busy(self, host: str) -> None:
         self.harness.fleet.never_idle.add(host)
+
+    def make_deaf(self, service: str, *hosts: str) -> None:
+        for host in hosts:
+            self.harness.fleet.hosts[host].healthy = False
+
+    def make_deaf_after_restart(self, service: str, host: str) -> None:
+        self.harness.fleet.faults.append(Fault(host, "unhealthy", before=(host, Phase.VERIFY)))
 
     def stop_compute(self, host: str) -> None:
         self.harness.fleet.hosts[host].unit("nova-compute").active = False
@@ -203,18 +239,21 @@ class FakedNova:
         return found
 
 
-MAKERS: dict[str, Callable[[Path, FakeNova], NovaHarness]] = {"fake": FakedNova, "real": RealNova}
-
-
 @contextmanager
 def nova(kind: str, path: Path) -> Iterator[NovaHarness]:
     """Yield the nova of a runner, ``fake`` or ``real``."""
-    with running_nova() as stub:
-        yield MAKERS[kind](path, stub)
+    if kind == "fake":
+        yield FakedNova(path)
+        return
+    deaf = Deafness()
+    with running_nova() as stub, running_services(deaf) as broker:
+        yield RealNova(path, stub, broker, deaf)
 
 
-def roll(plays: PlayStarter, layer: str, *batch: str, **given: Json) -> PlayResult:
-    """Run a layer's playbook for a batch."""
+def roll(
+    plays: PlayStarter, layer: str, *batch: str, rpc: bool = False, **given: Json
+) -> PlayResult:
+    """Run a layer's playbook for a batch; with ``rpc`` its services are called over the broker."""
     variables: dict[str, Json] = {
         "holdfast_batch": list(batch),
         "holdfast_phases": ["preflight", "drain", "restart", "verify", "undrain"],
@@ -226,7 +265,8 @@ def roll(plays: PlayStarter, layer: str, *batch: str, **given: Json) -> PlayResu
         "nova_stop_timeout_required": False,
         "nova_rpc_response_timeout": 0,
     }
-    heartbeat = {"claim": "nova.heartbeat_advanced", "service": layer, "host": batch[0]}
-    variables["_nova_rpc_answers"] = [heartbeat]
+    if not rpc:
+        heartbeat = {"claim": "nova.heartbeat_advanced", "service": layer, "host": batch[0]}
+        variables["_nova_rpc_answers"] = [heartbeat]
     playbook = f"nova_{layer}_restart.yml"
-    return plays.play(playbook, batch, **(variables | WITHOUT_RPC | given))
+    return plays.play(playbook, batch, **(variables | (WITH_RPC if rpc else WITHOUT_RPC) | given))

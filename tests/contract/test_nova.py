@@ -13,7 +13,7 @@ import pytest
 
 from holdfast.journal.events import ActDone, ActIntended, GateJudged, HostDone
 from holdfast.model import Act
-from tests.contract.nova_harness import COMPLAINT, LAYERS, NovaHarness, RealNova, nova, roll
+from tests.contract.nova_harness import COMPLAINT, NovaHarness, RealNova, nova, roll
 from tests.contract.runner_harness import PlayStarter
 from tests.unit.probes.fake_nova import running_nova
 
@@ -90,9 +90,11 @@ def test_a_compute_that_somebody_disabled_is_restarted_and_stays_disabled(
         )
 
 
-def test_a_compute_at_work_is_not_restarted_and_neither_it_nor_its_batch_stays_disabled(
+def test_a_compute_at_work_is_not_restarted_and_given_back_with_its_batch(
     fleet: NovaHarness, plays: PlayStarter
 ) -> None:
+    """What somebody disabled stays disabled."""
+    fleet.disable("c", SOMEBODY)
     fleet.make_busy("b")
 
     result = roll(plays, "compute", "b", "c")
@@ -100,12 +102,10 @@ def test_a_compute_at_work_is_not_restarted_and_neither_it_nor_its_batch_stays_d
     assert (result.status, result.hosts) == ("failed", {"b": "failed", "c": "failed"})
     assert "b has 1 in flight" in result.messages["b"]
     assert [plays.harness.restarts(host) for host in "abc"] == [0, 0, 0]
-    assert [fleet.disabled(host) for host in "abc"] == ["", "", ""]
-    assert sorted(fleet.changes()) == [
-        (host, state, 0) for host in "bc" for state in ("disabled", "enabled")
-    ]
+    assert fleet.changes() == [("b", "disabled", 0), ("b", "enabled", 0)]
+    assert [fleet.disabled(host) for host in "abc"] == ["", "", SOMEBODY]
     assert sorted(acts(plays)) == [
-        (host, act, True) for host in "bc" for act in (Act.DRAIN, Act.UNDRAIN)
+        (host, act, host == "b") for host in "bc" for act in (Act.DRAIN, Act.UNDRAIN)
     ]
     assert len(plays.events(ActIntended)) == 4
     if isinstance(fleet, RealNova):
@@ -114,19 +114,6 @@ def test_a_compute_at_work_is_not_restarted_and_neither_it_nor_its_batch_stays_d
             in (result.messages["b"])
         )
         assert "Another compute of the batch may not be restarted: b" in result.messages["c"]
-
-
-def test_in_a_doubt_what_somebody_disabled_stays_disabled(
-    fleet: NovaHarness, plays: PlayStarter
-) -> None:
-    fleet.disable("b", SOMEBODY)
-    fleet.make_busy("b")
-
-    assert roll(plays, "compute", "b").status == "failed"
-
-    assert fleet.changes() == []
-    assert fleet.disabled("b") == SOMEBODY
-    assert acts(plays) == [("b", Act.DRAIN, False), ("b", Act.UNDRAIN, False)]
 
 
 def test_another_host_that_dies_during_the_drain_gives_the_whole_batch_back(
@@ -145,7 +132,7 @@ def test_another_host_that_dies_during_the_drain_gives_the_whole_batch_back(
     ]
 
 
-@pytest.mark.parametrize("layer", ["compute", "conductor"])
+@pytest.mark.parametrize("layer", ["compute", "scheduler"])
 def test_two_hosts_at_each_other_s_address_are_refused_before_any_act(
     fleet: NovaHarness, plays: PlayStarter, layer: str
 ) -> None:
@@ -198,7 +185,7 @@ def test_an_undrain_alone_enables_only_what_this_run_disabled(
     assert plays.harness.restarts("b") == 0
 
 
-@pytest.mark.parametrize("layer", [layer for layer in LAYERS if layer != "compute"])
+@pytest.mark.parametrize("layer", ["conductor", "api", "metadata"])
 def test_another_layer_is_restarted_without_a_drain(
     fleet: NovaHarness, plays: PlayStarter, layer: str
 ) -> None:
@@ -211,3 +198,49 @@ def test_another_layer_is_restarted_without_a_drain(
     assert [done.unit for done in plays.events(HostDone)] == [
         "nova-api-metadata" if layer == "metadata" else f"nova-{layer}"
     ]
+
+
+def test_a_deaf_service_with_a_live_heartbeat_stops_a_batch_before_it_is_touched(
+    fleet: NovaHarness, plays: PlayStarter
+) -> None:
+    """Nova lists it as up: only a call tells."""
+    fleet.make_deaf("compute", "c")
+
+    result = roll(plays, "compute", "b", rpc=True)
+
+    assert (result.status, result.hosts) == ("failed", {"b": "failed"})
+    assert (fleet.changes(), acts(plays), plays.events(ActIntended)) == ([], [], [])
+    assert [plays.harness.restarts(host) for host in "abc"] == [0, 0, 0]
+    if isinstance(fleet, RealNova):
+        assert "nova-compute on c has no queue on the broker" in result.messages["b"]
+
+
+def test_a_service_that_is_deaf_after_its_restart_is_not_done_and_takes_no_work(
+    fleet: NovaHarness, plays: PlayStarter
+) -> None:
+    """Nothing is given back after a restart: a resume verifies first."""
+    fleet.make_deaf_after_restart("compute", "b")
+
+    result = roll(plays, "compute", "b", rpc=True)
+
+    assert (result.status, result.hosts) == ("failed", {"b": "failed"})
+    assert acts(plays) == [("b", Act.DRAIN, True), ("b", Act.RESTART, True)]
+    assert plays.harness.restarts("b") == 1
+    assert fleet.disabled("b") == f"{OURS}{plays.run}"
+    assert plays.events(HostDone) == []
+    if isinstance(fleet, RealNova):
+        assert "nova-compute on b has no queue on the broker" in result.messages["b"]
+
+
+def test_the_last_that_serves_is_not_restarted(fleet: NovaHarness, plays: PlayStarter) -> None:
+    """While recovering, others that hang do not stand in its way; that none would serve does."""
+    fleet.make_deaf("conductor", "a", "c")
+
+    result = roll(plays, "conductor", "b", rpc=True, nova_recovering=True)
+
+    assert (result.status, result.hosts) == ("failed", {"b": "failed"})
+    assert (acts(plays), plays.events(ActIntended)) == ([], [])
+    assert [plays.harness.restarts(host) for host in "abc"] == [0, 0, 0]
+    if isinstance(fleet, RealNova):
+        said = "without b, 0 of 2 other conductor hosts serve, at least 1 must"
+        assert said in result.messages["b"]

@@ -106,8 +106,9 @@ def test_what_cannot_be_read_is_not_guessed(tmp_path: Path, argument: str) -> No
     gone = f"{tmp_path}/gone"
     with pytest.raises(
         CannotTell, match=r"cmp1: .*gone is not there or cannot be read.*nova_config_files"
-    ):
+    ) as caught:
         found(tmp_path, argument, gone, "--config-file", "/dev/null")
+    assert caught.value.final, "no waiting makes it readable"
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,8 @@ else
 fi
 """
 
+_UNREADABLE = 4  # the script's exit status where no waiting helps
+
 
 def probe_service_host(context: ProbeContext, unit: str, files: Sequence[str]) -> ServiceHost:
     """Return by what name nova on the task's host goes, and what the inventory calls it.
@@ -90,7 +92,8 @@ def probe_service_host(context: ProbeContext, unit: str, files: Sequence[str]) -
     result = context.shell.run(["sh", "-c", _SCRIPT, "sh", unit, *files])
     if result.rc != 0:
         cause = result.stderr.strip() or f"exit status {result.rc}, no output"
-        raise CannotTell(f"{context.host}: by what name nova there goes is not known: {cause}")
+        text = f"{context.host}: by what name nova there goes is not known: {cause}"
+        raise CannotTell(text, final=result.rc == _UNREADABLE)
     hostname, source, name, file = "", "", None, ""
     for line in result.stdout.splitlines():
         key, _, value = line.partition(" ")
