@@ -571,7 +571,8 @@ def test_host_tells_whether_a_restart_without_a_result_happened(now: str, change
 
 def test_a_result_is_not_changed_by_what_comes_later() -> None:
     result = acted("h1", changed=False)
-    (act,) = state(batch("h1"), intent("h1"), result, observed("h1", "other"), ended()).acts
+    later = (observed("h1", "other"), ended(h1="ok"))
+    (act,) = state(batch("h1"), intent("h1"), result, *later).acts
     assert (act.ended, act.changed) == (result.at, False)
     (act,) = state(batch("h1"), intent("h1"), observed("h1", "other")).acts
     assert (act.ended, act.changed) == (None, None), "it is still under way"

@@ -77,6 +77,11 @@ def test_without_a_canary_the_first_batch_is_whole() -> None:
     assert list(next_batches(roll(*BOTH, batch=4))) == [HOSTS]
 
 
+def test_the_reason_names_no_order_that_the_policy_does_not_have() -> None:
+    facts = {"ctl1": {"healthy": False, "leaders": 1}}
+    assert next_batch(roll(), (), facts) == (("ctl1",), "inventory order")
+
+
 def test_the_order_is_decided_again_from_the_latest_evidence() -> None:
     before = {"ctl1": {"leaders": 4}, "ctl2": {"leaders": 1}, "ctl3": {}, "ctl4": {}}
     after = {"ctl1": {"leaders": 0}, "ctl2": {"leaders": 5}, "ctl3": {}, "ctl4": {}}
