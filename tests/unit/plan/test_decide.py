@@ -150,6 +150,18 @@ def test_the_sweep_follows_the_last_batch() -> None:
 
     sweep = decided(*start, *turned("h1"), *turned("h2", "h3"))
     assert sweep == Inspect(1, "sweep", hosts=HOSTS)
+    swept: tuple[Event, ...] = (
+        ev.InspectionStarted(at=NOW, step=1, what="sweep", hosts=list(HOSTS)),
+        *(
+            ev.GateJudged(
+                at=NOW, host=host, gate="g", phase="sweep", outcome=Outcome.PASS, verdicts=[],
+                readings=1, seconds=0,
+            )
+            for host in HOSTS
+        ),
+        ev.InspectionEnded(at=NOW, step=1, what="sweep", status="ok"),
+    )  # fmt: skip
+    assert decided(*start, *turned("h1"), *turned("h2", "h3"), *swept) == EndStep(1)
     assert decided(*start, ENDED) == Finish()
 
 
