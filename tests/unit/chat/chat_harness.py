@@ -350,7 +350,9 @@ class ChatHarness:
     def everything(self) -> Mapping[str, str]:
         """Return everything that was written: messages, files, the journal, chat's own state."""
         written = {f"message {n}": text for n, text in enumerate(self.platform.texts())}
-        written |= {name: data.decode() for name, (_, data) in self.platform.files.items()}
+        written |= {
+            name: data.decode(errors="replace") for name, (_, data) in self.platform.files.items()
+        }
         for run in self.store.runs():
             for recorded in self.store.read(run):
                 written[f"{run}/{recorded.seq}"] = recorded.model_dump_json()
