@@ -6,9 +6,7 @@ needs the task's host uses the task's own connection.
 
 from __future__ import annotations
 
-import contextvars
 import io
-import shlex
 import sys
 import threading
 import time
@@ -17,12 +15,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-from ansible.errors import AnsibleConnectionFailure
-
-from holdfast.action_plugin import ArgumentSpec, HoldfastAction, open_state
+from holdfast.action_plugin import (
+    ArgumentSpec,
+    ConnectionShell,
+    HoldfastAction,
+    HostShells,
+    open_state,
+)
 from holdfast.claims import all_claims, bind_claim, standing
 from holdfast.claims.base import BoundClaim
-from holdfast.errors import CannotTell, InvalidInput
+from holdfast.errors import InvalidInput
 from holdfast.gate_loop import (
     GateResult,
     GateTiming,
@@ -35,8 +37,8 @@ from holdfast.gate_loop import (
 from holdfast.journal.events import GateJudged
 from holdfast.model import GATE_DEADLINE_SECONDS, Json, Outcome, Phase, Settle
 from holdfast.play_context import LeaseRenewal, PlayContext, Variables, proved_earlier
-from holdfast.probes.base import CommandResult, ProbeContext
-from holdfast.text import count_of, host_key_advice, join_names
+from holdfast.probes.base import ProbeContext
+from holdfast.text import count_of, join_names
 
 STANDING = "standing"
 POLL_SECONDS = 2
@@ -50,7 +52,6 @@ all_claims()
 if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(line_buffering=True)
 
-COMMAND_SECONDS = 20  # the limit for one command on the task's host
 QUIET_SECONDS = 10  # a reading that has not changed is shown again after this time
 
 
@@ -97,8 +98,8 @@ class ActionModule(HoldfastAction):
             host=host,
             groups=variables["groups"],
             variables=_site_variables(claims, host, variables, self.variables_of),
-            shell=_ConnectionShell(self),
-            reach=_Shells(self, variables),
+            shell=ConnectionShell(self),
+            reach=HostShells(self, variables),
         )
         run = None if self.check_mode else PlayContext.of(variables)
         renewal = LeaseRenewal(open_state(run.run), run, datetime.now(UTC)) if run else None
@@ -115,55 +116,6 @@ class ActionModule(HoldfastAction):
             "msg": message + _next_command(result, host, variables),
             "holdfast": result.as_json(),
         }
-
-    def execute(self, argv: Sequence[str]) -> dict[str, Any]:
-        """Run a command on the task's host over the task's connection, with its privileges."""
-        answer: dict[str, Any] = self._low_level_execute_command(shlex.join(argv), sudoable=True)
-        return answer
-
-
-class _ConnectionShell:
-    """``Shell`` over the task's connection, which serves one thread at a time."""
-
-    def __init__(self, action: ActionModule, context: contextvars.Context | None = None) -> None:
-        self._action = action
-        self._lock = threading.Lock()
-        # Ansible keeps the current task in context variables, which new threads do not have.
-        self._context = context or contextvars.copy_context()
-
-    def run(self, argv: Sequence[str]) -> CommandResult:
-        bounded = ["timeout", "--kill-after=2", str(COMMAND_SECONDS), *argv]
-        with self._lock:
-            try:
-                answer = self._context.run(self._action.execute, bounded)
-            except AnsibleConnectionFailure as error:
-                raise _unreachable(str(error)) from error
-        if answer["rc"] in {124, 137}:
-            raise CannotTell(f"`{shlex.join(argv)}` gave no answer in {COMMAND_SECONDS} s")
-        return CommandResult(answer["rc"], answer["stdout"], answer["stderr"])
-
-
-def _unreachable(text: str) -> CannotTell:
-    """Return the error for a failed connection; no waiting mends a host key that is not the known one."""
-    advice = host_key_advice(text)
-    return CannotTell(f"the host is unreachable: {advice or text}", final=bool(advice))
-
-
-class _Shells:
-    """The shell of any host, each made when it is first asked for. Templates are resolved one at a time."""
-
-    def __init__(self, action: ActionModule, variables: Variables) -> None:
-        self._action, self._variables = action, variables
-        self._shells: dict[str, _ConnectionShell] = {}
-        self._lock = threading.Lock()
-        self._context = contextvars.copy_context()
-
-    def __call__(self, host: str) -> _ConnectionShell:
-        with self._lock:
-            if host not in self._shells:
-                action = self._context.run(self._action.on_host, host, self._variables)
-                self._shells[host] = _ConnectionShell(action, self._context.copy())
-            return self._shells[host]
 
 
 class _ReadingReporter:

@@ -43,7 +43,7 @@ class ActionModule(HoldfastAction):
         store.append_guarded(run.grant, ActIntended(at=now, host=host, **arguments))
         return {
             "run": run.run,
-            "not_after": not_after(clock, left) if clock else {},
+            "not_after": not_after(clock, left) | _marked(run.run, variables) if clock else {},
             "msg": f"{host}: about to {what}",
         }
 
@@ -66,6 +66,12 @@ def not_after(clock: Mapping[str, Json], left: timedelta) -> dict[str, Json]:
         "read": read,
         "seconds": round(read + left.total_seconds(), 3),
     }
+
+
+def _marked(run: str, variables: Variables) -> dict[str, Json]:
+    """Return which mark the host must have for the act (docs/adr/0023)."""
+    marked = variables.get("holdfast_marked") or {}
+    return {"marked": {"service": marked["service"], "run": run}} if "service" in marked else {}
 
 
 def _act_on(arguments: dict[str, Json]) -> str:

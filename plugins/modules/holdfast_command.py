@@ -9,8 +9,8 @@ description:
   - For acts that are commands, such as C(rabbitmq-upgrade drain). Takes the unit's lock, C(/run/holdfast/<unit>.lock),
     as M(holdfast_restart) does, so that an observation by M(holdfast_unit) waits for the command.
   - Fails, and the command is not run, once the host's clock has reached O(not_after), for an intent from before the
-    host's last boot or its last observation, and where the lock or the unit's state cannot be had. The message then
-    ends with C(nothing was touched).
+    host's last boot or its last observation, where the host's mark is not that of the run any more, and where the lock
+    or the unit's state cannot be had. The message then ends with C(nothing was touched).
   - Otherwise the task succeeds however the command ends. RV(rc) and RV(timed_out) are evidence; a gate decides whether
     the act is in effect.
   - A command that takes longer than O(timeout_seconds) is ended with its whole process group.
@@ -100,6 +100,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.holdfast_act import NotBegun, unit_lock
+from ansible.module_utils.holdfast_marks import refuse_unless_marked
 from ansible.module_utils.holdfast_systemd import CannotRead, read_unit, without_secrets
 
 MOST_CHARACTERS = 8_000
@@ -142,6 +143,7 @@ def run_locked(module: AnsibleModule) -> dict[str, Any]:
     unit = read_unit(module.params["unit"])["id"]
     with unit_lock(unit, seconds) as lock:
         lock.refuse_if_too_late(module.params["not_after"])
+        refuse_unless_marked(module.params["not_after"])
         return run(module.params["argv"], seconds)
 
 

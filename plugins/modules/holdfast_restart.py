@@ -9,7 +9,7 @@ description:
   - Under an exclusive lock on C(/run/holdfast/<unit>.lock), restarts the unit only if its InvocationID is still
     O(expect_invocation_id). Otherwise it was restarted since; nothing is changed and RV(already_restarted) is true.
   - Fails, without a restart, once the host's clock has reached O(not_after), and for an intent from before the host's
-    last boot or its last observation by M(holdfast_unit).
+    last boot or its last observation by M(holdfast_unit), and where the host's mark is not that of the run any more.
   - Fails, without a restart, while systemd has a job for the unit, for instance a restart started by a run that died.
   - Restarts once. If the restart fails the task fails, with the unit's state and the last lines of its journal. If the
     state cannot be read after the restart the task fails too, and says what is known to have been done.
@@ -70,6 +70,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.holdfast_act import NotBegun, unit_lock
+from ansible.module_utils.holdfast_marks import refuse_unless_marked
 from ansible.module_utils.holdfast_systemd import (
     CannotRead,
     describe,
@@ -112,6 +113,7 @@ def compare(module: AnsibleModule) -> dict[str, str]:
     with unit_lock(unit["id"], seconds) as lock:
         unit = read_unit(unit["id"])
         lock.refuse_if_too_late(module.params["not_after"])
+        refuse_unless_marked(module.params["not_after"])
         refuse_unless_intended(module, unit)
         restart(module, unit)
     return unit

@@ -5,21 +5,28 @@ Ansible loads each plugin by itself from its file, so what the plugins share is 
 
 from __future__ import annotations
 
+import contextvars
 import os
+import shlex
+import threading
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any, ClassVar, Self
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.executor.task_executor import TaskExecutor
 from ansible.plugins.action import ActionBase
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import CannotTell, HoldfastError
 from holdfast.model import Json
 from holdfast.play_context import Variables
+from holdfast.probes.base import CommandResult
 from holdfast.settings import load_settings
 from holdfast.store.database import Store, open_store, open_store_of
+from holdfast.text import host_key_advice
+
+COMMAND_SECONDS = 20  # the limit for one command on a host
 
 ArgumentSpec = Mapping[str, Mapping[str, Json]]
 """A task's arguments in Ansible's form: ``{"unit": {"type": "str", "required": True}}``."""
@@ -103,9 +110,61 @@ class HoldfastAction(ActionBase):
         other._task, other._play_context, other._connection = task, context, connection  # noqa: SLF001
         return other
 
+    def execute(self, argv: Sequence[str]) -> dict[str, Any]:
+        """Run a command on the task's host over the task's connection, with its privileges."""
+        answer: dict[str, Any] = self._low_level_execute_command(shlex.join(argv), sudoable=True)
+        return answer
+
     def show(self, line: str) -> None:
         """Print a line at once: Ansible shows no message of a task that succeeds."""
         self._display.display(line)
+
+
+class ConnectionShell:
+    """``Shell`` over the connection of an action's task, which serves one thread at a time."""
+
+    def __init__(self, action: HoldfastAction, context: contextvars.Context | None = None) -> None:
+        self._action = action
+        self._lock = threading.Lock()
+        # Ansible keeps the current task in context variables, which new threads do not have.
+        self._context = context or contextvars.copy_context()
+
+    def run(self, argv: Sequence[str]) -> CommandResult:
+        """Run one command to its end; raises CannotTell where it gives no answer in time."""
+        bounded = ["timeout", "--kill-after=2", str(COMMAND_SECONDS), *argv]
+        with self._lock:
+            try:
+                answer = self._context.run(self._action.execute, bounded)
+            except AnsibleConnectionFailure as error:
+                raise _unreachable(str(error)) from error
+        if answer["rc"] in {124, 137}:
+            command = shlex.join(argv).partition("\n")[0]  # of a script its first line
+            raise CannotTell(f"`{command}` gave no answer in {COMMAND_SECONDS} s")
+        return CommandResult(answer["rc"], answer["stdout"], answer["stderr"])
+
+
+def _unreachable(text: str) -> CannotTell:
+    """Return the error for a failed connection; no waiting mends a host key that is not the known one."""
+    advice = host_key_advice(text)
+    return CannotTell(f"the host is unreachable: {advice or text}", final=bool(advice))
+
+
+class HostShells:
+    """The shell of any host, each made when it is first asked for. Templates are resolved one at a time."""
+
+    def __init__(self, action: HoldfastAction, variables: Variables) -> None:
+        self._action, self._variables = action, variables
+        self._shells: dict[str, ConnectionShell] = {}
+        self._lock = threading.Lock()
+        self._context = contextvars.copy_context()
+
+    def __call__(self, host: str) -> ConnectionShell:
+        """Return the shell of the host."""
+        with self._lock:
+            if host not in self._shells:
+                action = self._context.run(self._action.on_host, host, self._variables)
+                self._shells[host] = ConnectionShell(action, self._context.copy())
+            return self._shells[host]
 
 
 def open_state(run: str = "") -> Store:

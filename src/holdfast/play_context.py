@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 
 from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld, LeaseLost
 from holdfast.journal.events import ActIntended, BaselineTaken, Finished, LeaseTaken, RunOpened
+from holdfast.marks import RunMark
 from holdfast.model import Grant, Holder, Json, LeaseMode, Phase
 from holdfast.policy import PlaybookPolicy
 from holdfast.store.database import Store
 from holdfast.store.leases import LeaseRow
+from holdfast.store.processes import is_gone
 
 BY_HAND_TTL = timedelta(minutes=15)
 """How long a lease taken by hand lasts without renewal. On its own controller it ends with its play."""
@@ -139,6 +141,33 @@ def dead_holders(store: Store, all_leases: Store, request: LeaseRequest) -> list
             row.holder.run: row.holder for row in all_leases.holders(scope) if row not in living
         }
     return list(dead.values())
+
+
+def holder_of(store: Store, run: PlayContext) -> Holder:
+    """Return who holds the play's leases, for those who find its marks.
+
+    Raises:
+        LeaseLost: nobody holds them for this run.
+    """
+    rows = (row for scope in run.grant.tokens for row in store.holders(scope))
+    holder = next((row.holder for row in rows if row.holder.run == run.run), None)
+    if holder is None:
+        raise LeaseLost(f"run {run.run} holds no lease", remedy=f"holdfast status {run.run}")
+    return holder
+
+
+def mark_counts(store: Store, mark: RunMark, gone: Callable[[Holder], bool] = is_gone) -> bool:
+    """Return whether another run's valid mark excludes this run.
+
+    Not if its holder and plays are known to have died here, as with a lease; and not if this state knows
+    the run, and the run holds no lease in it.
+    """
+    if gone(mark.holder):
+        return False
+    if not any(True for _ in store.each(mark.holder.run)):
+        return True
+    held = (row for scope in store.scopes() for row in store.holders(scope))
+    return any(row.holder.run == mark.holder.run for row in held)
 
 
 def release_by_hand(store: Store, run: PlayContext, now: datetime) -> bool:

@@ -42,8 +42,8 @@ CLOCKS_AND_IO = {
 }  # fmt: skip
 
 PLUGINS_MAY_IMPORT = {
-    "action_plugin", "claims", "errors", "gate_loop", "journal", "judges", "model", "observations", "play_context",
-    "policy", "probes", "settings", "store", "text",
+    "action_plugin", "claims", "errors", "gate_loop", "journal", "judges", "marking", "marks", "model", "observations",
+    "play_context", "policy", "probes", "settings", "store", "text",
 }  # fmt: skip
 
 

@@ -57,7 +57,7 @@ PATH={place}:$PATH HOLDFAST_HOST_DIRECTORY={place}/run exec {python} "$@"
 
 SHELL = """\
 #!/bin/sh
-PATH={place}:$PATH exec /bin/sh "$@"
+PATH={place}:$PATH HOLDFAST_HOST_DIRECTORY={place}/run exec /bin/sh "$@"
 """
 
 

@@ -14,6 +14,7 @@ from holdfast.ansible.interfaces import Play, PlayResult, PlayRunner, Progress
 from holdfast.ansible.play_runner import AnsibleRunner
 from holdfast.errors import LeaseLost
 from holdfast.journal.events import Event
+from holdfast.marks import HostMarks
 from holdfast.model import Holder, Json, LeaseMode
 from holdfast.settings import Settings
 from holdfast.store.database import Store, open_store
@@ -40,6 +41,8 @@ class RunnerHarness(Protocol):
     def stop_unit(self, host: str) -> None: ...
     def make_slow(self, host: str) -> None: ...
     def make_unreachable(self, host: str) -> None: ...
+    def mark(self, host: str, holder: Holder) -> None: ...
+    def marks(self) -> list[str]: ...
 
 
 class FakeRunnerHarness:
@@ -69,6 +72,13 @@ class FakeRunnerHarness:
 
     def make_unreachable(self, host: str) -> None:
         self.fleet.hosts[host].reachable = False
+
+    def mark(self, host: str, holder: Holder) -> None:
+        found = HostMarks("boot", self.now().timestamp())
+        self.fleet.hosts[host].marks[UNIT] = found.new_mark(holder, self.now()).as_text()
+
+    def marks(self) -> list[str]:
+        return self.fleet.marks().get(UNIT, [])
 
 
 class AnsibleRunnerHarness:
@@ -106,6 +116,19 @@ class AnsibleRunnerHarness:
 
     def make_unreachable(self, host: str) -> None:
         self.site.make_unreachable(host)
+
+    def mark(self, host: str, holder: Holder) -> None:
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        found = HostMarks(boot_id, float(Path("/proc/uptime").read_text("ascii").split()[0]))
+        path = self._mark(host)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(found.new_mark(holder, self.now()).as_text())
+
+    def marks(self) -> list[str]:
+        return [host for host in self.site.hosts if self._mark(host).exists()]
+
+    def _mark(self, host: str) -> Path:
+        return self.site.place(host) / "run" / f"{UNIT}.mark"
 
 
 class PlayStarter:

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -62,9 +64,22 @@ def roll(
     )
 
 
+def marks(site: LocalSite) -> dict[str, list[str]]:
+    """Return the marks that hosts have, by service."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(site.path.glob(".hosts/*/run/*.mark")):
+        found.setdefault(path.stem, []).append(path.parts[-3])
+    return found
+
+
 def words(answer: subprocess.CompletedProcess[str]) -> str:
     """Return what a play printed, without its line breaks."""
     return " ".join((answer.stdout + answer.stderr).split())
+
+
+def runs(state: Path) -> list[str]:
+    """Return the ids of all runs."""
+    return list(open_store(Settings(f"sqlite:///{state / 'state.db'}", state)).runs())
 
 
 def journaled(state: Path) -> list[Event]:
@@ -250,3 +265,31 @@ def test_a_limit_with_a_mistyped_part_is_refused(tmp_path: Path, limit: str) -> 
     assert "Could not match supplied host pattern" in answer.stderr
     assert [site.restarts(host) for host in site.hosts] == [0, 0, 0]
     assert journaled(tmp_path / "state") == []
+
+
+def test_two_runs_with_different_state_meet_at_the_fleet(tmp_path: Path) -> None:
+    """Neither knows the other's leases; the marks are on the first hosts of the group, whatever the limit."""
+    site = LocalSite.make(tmp_path / "site", "a", "b", "c", "d", "e")
+    site.make_slow("e")
+    why = {"holdfast_by": "ada", "holdfast_reason": "a new library"}
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(roll, site, tmp_path / "one", 1, "e", given=why)
+        while not (site.restarts("e") or first.done()):
+            threading.Event().wait(0.05)
+        under_way = marks(site)
+        second = roll(site, tmp_path / "two", 1, "d")
+        site.repair("e")
+
+    assert first.result().returncode == 0, first.result().stdout
+    assert under_way == {UNIT: ["a", "b", "c", "e"]}
+    (run,) = runs(tmp_path / "one")
+    assert second.returncode == 2
+    said = words(second)
+    assert f"no mark was made: toy is being changed by run {run}: ada on" in said
+    assert "because: a new library. a has its mark" in said
+    assert f"holdfast lease release contract/toy --site {site.path}" in said
+    assert [site.restarts(host) for host in site.hosts] == [0, 0, 0, 0, 1]
+    assert marks(site) == {}, (
+        "a run that is finished leaves no mark, and one that was refused wrote none"
+    )

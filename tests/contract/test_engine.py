@@ -133,6 +133,8 @@ def test_every_host_is_restarted_once(harness: DriverHarness) -> None:
 
     assert harness.restarts() == [1, 1, 1]
     assert harness.state.status is Status.FINISHED
+    left = list(harness.site.path.glob(".hosts/*/run/*.mark"))
+    assert left == [], "marks on hosts are removed when the run has ended"
 
 
 def test_a_host_that_does_not_come_back_holds_and_a_resume_repeats_nothing(

@@ -18,7 +18,7 @@ import pytest
 from holdfast.ansible.play_runner import AnsibleRunner
 from holdfast.errors import InvalidInput, Refused
 from holdfast.journal.events import ActDone, ActIntended, GateJudged, HostDone, Observed
-from holdfast.model import Act, Outcome
+from holdfast.model import Act, Holder, Outcome
 from holdfast.store.processes import processes_of
 from tests.contract.local_site import UNIT
 from tests.contract.runner_harness import HARNESSES, AnsibleRunnerHarness, PlayStarter
@@ -40,6 +40,7 @@ def test_a_turn_restarts_once_and_journals_it(plays: PlayStarter) -> None:
     result = plays.roll("a")
 
     assert (result.status, result.hosts, result.messages) == ("ok", {"a": "ok"}, {})
+    assert plays.harness.marks() == ["a", "b", "c"], "they stay between the batches of a run"
     assert [plays.harness.restarts(host) for host in ("a", "b")] == [1, 0]
     after = plays.harness.invocation_id("a")
     intents = [event for event in plays.events(ActIntended) if event.act is Act.RESTART]
@@ -132,6 +133,29 @@ def test_without_the_lease_nothing_is_restarted(plays: PlayStarter) -> None:
     assert "lease" in result.messages["a"]
     assert not plays.events(ActIntended)
     assert plays.harness.restarts("a") == 0
+
+
+def test_a_batch_is_refused_while_another_run_has_marked_a_host(plays: PlayStarter) -> None:
+    """That run has another state database: its leases are not known here."""
+    plays.harness.mark("c", Holder("R2", "bob", "an upgrade", "ctl8", "boot", 8, 8))
+
+    result = plays.roll("a")
+
+    assert (result.status, result.hosts) == ("refused", {"a": "failed"})
+    said = "no mark was made: toy is being changed by run R2: bob on ctl8"
+    assert said in result.messages["a"]
+    assert not plays.events(ActIntended)
+    assert (plays.harness.restarts("a"), plays.harness.marks()) == (0, ["c"])
+
+
+def test_a_run_removes_its_own_marks(plays: PlayStarter) -> None:
+    for host, run in (("a", plays.run), ("b", "R2"), ("c", plays.run)):
+        plays.harness.mark(host, Holder(run, "bob", "an upgrade", "ctl8", "boot", 8, 8))
+    unmark = {"groups": ["toys"], "hosts": ["a"]}
+
+    removed = plays.play("marks.yml", [], holdfast_unmark=unmark)
+
+    assert (removed.status, plays.harness.marks()) == ("ok", ["b"])
 
 
 def test_a_play_that_is_frozen_past_its_lease_restarts_nothing(real: PlayStarter) -> None:

@@ -5,14 +5,17 @@ The record is written by the fleet itself after each act: tests check it instead
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from holdfast.engine.kept_error import KeptError
+from holdfast.errors import CannotTell
+from holdfast.marking import READ, SWAP
 from holdfast.model import Act, Phase
+from holdfast.probes.base import CommandResult
 
 
 @dataclass
@@ -79,6 +82,7 @@ class FakeHost:
     reachable: bool = True
     healthy: bool = True
     leaders: int = 0
+    marks: dict[str, str] = field(default_factory=dict)
 
     def unit(self, name: str) -> FakeUnit:
         """Return the unit of that name."""
@@ -97,6 +101,32 @@ class FakeHost:
     def serving(self) -> bool:
         """Whether it is operational and not drained."""
         return self.operational and not self.drained_by
+
+
+@dataclass(frozen=True)
+class FakeShell:
+    """Runs the scripts of ``holdfast.marking`` on the marks of a host."""
+
+    host: FakeHost
+    clock: FakeClock
+
+    def run(self, argv: Sequence[str]) -> CommandResult:
+        """Return what the script prints."""
+        if not self.host.reachable:
+            raise CannotTell("the host is unreachable")
+        script, arguments = argv[2], argv[4:]
+        if script == READ:
+            lines = ["boot", str(self.clock.now.timestamp())]
+            lines += [f"{service}.mark\t{text}" for service, text in self.host.marks.items()]
+            return CommandResult(0, "\n".join(lines), "")
+        assert script == SWAP, script
+        service, before, after = arguments
+        if self.host.marks.get(service, "") != before:
+            return CommandResult(0, "changed\n", "")
+        self.host.marks.pop(service, None)
+        if after:
+            self.host.marks[service] = after
+        return CommandResult(0, "swapped\n", "")
 
 
 @dataclass(frozen=True)
@@ -148,6 +178,18 @@ class FakeFleet:
     def of(cls, names: list[str]) -> FakeFleet:
         """Return a healthy fleet."""
         return cls({name: FakeHost(name) for name in names})
+
+    def shell(self, host: str) -> FakeShell:
+        """Return a shell on the host."""
+        return FakeShell(self.hosts[host], self.clock)
+
+    def marks(self) -> dict[str, list[str]]:
+        """Return which hosts have a mark, by service."""
+        found: dict[str, list[str]] = {}
+        for host in self.hosts.values():
+            for service in host.marks:
+                found.setdefault(service, []).append(host.name)
+        return found
 
     def not_serving(self) -> frozenset[str]:
         """Return the hosts that do not serve now."""

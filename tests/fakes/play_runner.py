@@ -6,25 +6,31 @@ journal; one contract suite (tests/contract) tests it and ``AnsibleRunner``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Protocol
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
-from holdfast.errors import LeaseLost
+from holdfast.errors import CannotTell, LeaseHeld, LeaseLost
 from holdfast.evidence import LEFT
 from holdfast.journal.events import (
     ActDone,
     ActIntended,
+    BaselineTaken,
     Event,
     GateJudged,
     HostDone,
     HostEnd,
     Observed,
+    PlayEnd,
     Recorded,
 )
+from holdfast.marking import Marker, list_marks, remove_marks
+from holdfast.marks import meeting_hosts
 from holdfast.model import ALL_PHASES, Act, Grant, Json, Outcome, Phase, Verdict, overall
+from holdfast.play_context import PlayContext, holder_of, mark_counts
+from holdfast.store.leases import LeaseRow
 from tests.fakes.fleet import FakeFleet
 
 
@@ -35,9 +41,33 @@ class Journal(Protocol):
         """Append the event only with a valid lease."""
         ...
 
+    def append(self, run: str, event: Event) -> Recorded:
+        """Append the event."""
+        ...
+
+    def check(self, grant: Grant) -> object:
+        """Return only with a valid lease."""
+        ...
+
+    def each(self, run: str, after: int = 0) -> Iterator[Recorded]:
+        """Yield the events of a run."""
+        ...
+
+    def holders(self, scope: str) -> Sequence[LeaseRow]:
+        """Return the valid leases of a scope."""
+        ...
+
+    def scopes(self) -> Sequence[str]:
+        """Return every scope."""
+        ...
+
 
 class _Failed(Exception):
     """A task failed on a host."""
+
+
+class _Refused(_Failed):
+    """Another run's mark excludes this one."""
 
 
 class _Unreachable(Exception):
@@ -96,6 +126,7 @@ class _FakePlay:
         self._variables = play.variables
         self._ends: dict[str, HostEnd] = {}
         self._messages: dict[str, str] = {}
+        self._failed: PlayEnd = "failed"
 
     def result(self) -> PlayResult:
         """Run the play and return how it ended for each host of the limit."""
@@ -108,7 +139,7 @@ class _FakePlay:
             return PlayResult("interrupted", self._hosts(), self._messages)
         hosts = self._hosts()
         succeeded = all(end == "ok" for end in hosts.values()) and not self._messages
-        return PlayResult("ok" if succeeded else "failed", hosts, self._messages)
+        return PlayResult("ok" if succeeded else self._failed, hosts, self._messages)
 
     def _hosts(self) -> dict[str, HostEnd]:
         return {host: self._ends.get(host, "absent") for host in self._play.limit}
@@ -118,7 +149,9 @@ class _FakePlay:
             self._check()
         elif self._play.playbook == "observe.yml":
             self._observe()
-        elif self._sweep() and self._play.playbook != "sweep.yml":
+        elif self._play.playbook == "marks.yml":
+            self._marks()
+        elif self._sweep() and self._play.playbook != "sweep.yml" and self._marks_batch():
             self._roll()
 
     # --- plays --------------------------------------------------------------------------------
@@ -165,6 +198,43 @@ class _FakePlay:
     def _sweep_host(self, host: str, units: Mapping[str, str]) -> None:
         self._task(host, "sweep")
         self._judge(host, "sweep", [self._unchanged(host, *unit) for unit in units.items()])
+
+    def _marks(self) -> None:
+        """Remove the marks of a run, of this one while it holds its leases; else list all."""
+        unmark = self._variables.get("holdfast_unmark")
+        if unmark is None:
+            found = list_marks(self._fleet.shell, self._fleet.hosts)
+            event = BaselineTaken(at=self._now, name="marks", values=found)
+            self._journal.append(self._play.run, event)
+            return
+        if "run" not in unmark:
+            self._journal.check(self._context.grant)
+        hosts = {*unmark["hosts"], *self._meeting()} if unmark.get("groups") else unmark["hosts"]
+        remove_marks(self._fleet.shell, hosts, unmark.get("run", self._play.run))
+
+    def _meeting(self) -> list[str]:
+        return meeting_hosts({"all": list(self._fleet.hosts)}, ["all"])
+
+    def _mark(self) -> None:
+        """Mark the batch and the first hosts; a mark counts more often than with real plays, never less."""
+        store: Json = self._journal
+        holder = holder_of(store, self._context)
+        marker = Marker(
+            self._fleet.shell,
+            self._service,
+            holder,
+            lambda mark: mark_counts(store, mark, gone=lambda _: False),
+            "holdfast lease release lab/broker --site lab",
+        )
+        try:
+            marker.place(self._meeting(), self._batch, self._now)
+        except (LeaseHeld, CannotTell) as error:
+            raise _Refused(f"no mark was made: {error}") from None
+
+    def _marks_batch(self) -> bool:
+        """Mark from the first host of the batch, as a task that is run once; return whether that succeeded."""
+        self._on_host(self._batch[0], self._mark)
+        return self._ends[self._batch[0]] == "ok"
 
     def _roll(self) -> None:
         phases = self._variables.get("holdfast_phases", [phase.value for phase in ALL_PHASES])
@@ -365,6 +435,7 @@ class _FakePlay:
             self._ends[host] = "ok"
         except (_Failed, LeaseLost) as error:
             self._ends[host], self._messages[host] = "failed", str(error)
+            self._failed = "refused" if isinstance(error, _Refused) else "failed"
         except _Unreachable as error:
             self._ends[host], self._messages[host] = "unreachable", str(error)
 
@@ -398,8 +469,18 @@ class _FakePlay:
 
     def _write(self, event: Event) -> None:
         """Append the event as plays do: only while the run's leases are valid."""
+        self._journal.append_guarded(self._context.grant, event)
+
+    @property
+    def _context(self) -> PlayContext:
         grant = Grant(self._play.run, self._variables["holdfast_grant"])
-        self._journal.append_guarded(grant, event)
+        return PlayContext(grant, by_hand=False)
+
+    @property
+    def _service(self) -> str:
+        """The service that is exclusively leased: plays know it by their policy, here it is in the playbook's name."""
+        named = str(self._variables.get("systemd_unit_name", "")).removesuffix(".service")
+        return named or self._play.playbook.partition("_")[0]
 
     @property
     def _unit(self) -> str:

@@ -18,6 +18,7 @@ from holdfast.journal.events import (
     LeaseTaken,
     RunOpened,
 )
+from holdfast.marks import HostMarks, RunMark
 from holdfast.model import Act, Grant, Holder, Json, LeaseMode
 from holdfast.play_context import (
     BY_HAND_TTL,
@@ -28,6 +29,7 @@ from holdfast.play_context import (
     baseline,
     dead_holders,
     last_intent,
+    mark_counts,
     proved_earlier,
     release_by_hand,
     require_lease,
@@ -322,3 +324,30 @@ def test_the_last_intent_is_the_newest_for_the_act_on_the_hosts_unit(store: Stor
     found = last_intent(store, "r1", "ctl1", Act.RESTART, "nova-api")
     assert found == intended("ctl1", Act.RESTART, 1)
     assert last_intent(store, "r1", "ctl1", Act.RESTART, "nova-compute") is None
+
+
+# --- marks of other runs
+
+
+def mark_of(holder: Holder) -> RunMark:
+    return HostMarks("boot", 1.0).new_mark(holder, NOW)
+
+
+def test_a_mark_of_a_run_that_nobody_here_knows_counts(store: Store) -> None:
+    assert mark_counts(store, mark_of(other_controller()))
+
+
+def test_a_mark_of_a_run_of_this_state_counts_while_it_holds_a_lease(store: Store) -> None:
+    """One that died elsewhere or is held has given its lease back, or it has expired."""
+    holder = other_controller()
+    store.append(holder.run, opened())
+    grant = store.take(holder, {"lab/nova": LeaseMode.EXCLUSIVE}, timedelta(minutes=1))
+    assert mark_counts(store, mark_of(holder))
+    store.release(grant)
+    assert not mark_counts(store, mark_of(holder))
+
+
+def test_a_mark_of_a_process_that_died_on_this_controller_does_not_count(store: Store) -> None:
+    living = this_process("R9")
+    assert mark_counts(store, mark_of(living))
+    assert not mark_counts(store, mark_of(replace(living, process_started=1)))

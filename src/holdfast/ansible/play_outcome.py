@@ -29,6 +29,7 @@ class PlayOutcome:
         self._task = ""
         self._messages: dict[str, str] = {}
         self._stats: Mapping[str, Mapping[str, int]] = {}
+        self._refused = False
         self._tail: deque[str] = deque(maxlen=12)
 
     def add(self, event: Mapping[str, Json]) -> Iterator[Progress]:
@@ -43,7 +44,9 @@ class PlayOutcome:
             yield Progress(host, self._task, "")
         elif kind in {"runner_on_failed", "runner_on_unreachable"}:
             if not data.get("ignore_errors"):
-                self._messages[host] = _output(data.get("res") or {})
+                res = data.get("res") or {}
+                self._messages[host] = _output(res)
+                self._refused |= bool(res.get("holdfast_refused"))
         elif kind == "playbook_on_stats":
             self._stats = data
 
@@ -60,7 +63,7 @@ class PlayOutcome:
         elif exited_ok and not hosts:
             status = "no_hosts"
         elif not exited_ok or any(end != "ok" for end in hosts.values()):
-            status = "failed"
+            status = "refused" if self._refused else "failed"
         return PlayResult(status, hosts, self._messages_of_failed(hosts) if status != "ok" else {})
 
     def _line(self, stdout: str) -> Iterator[Progress]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 from itertools import islice
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from holdfast.cli.context import CommandContext
 from holdfast.cli.options import JsonOption, YesOption, context_of
+from holdfast.cli.site_marks import SiteMark, SiteMarks, read_site_marks, remove_site_mark
 from holdfast.engine.hold_report import hold_message
 from holdfast.engine.lease_keeper import own_scope
 from holdfast.engine.run_lookup import recent_runs, service_leases
@@ -23,9 +25,19 @@ from holdfast.plan.approval import OpenApproval, open_approval
 from holdfast.report.status_view import leases_table, run_view, runs_table, status_word
 from holdfast.store.leases import LeaseRow
 from holdfast.store.processes import driver_is_gone, lives_here, processes_of
-from holdfast.text import did_you_mean
+from holdfast.text import did_you_mean, one_line
 
 _RECENT = 15
+MarksOption = Annotated[
+    str,
+    typer.Option(
+        "--site",
+        "-i",
+        metavar="SITE",
+        help="Also the marks on the hosts of this site, which all Holdfasts leave there, whatever state "
+        "database they have.",
+    ),
+]
 StatusRun = Annotated[str, typer.Argument(metavar="RUN", help="A run's id or a unique part of it.")]
 
 
@@ -62,22 +74,44 @@ def status(ctx: typer.Context, run: StatusRun = "", *, as_json: JsonOption = Fal
         raise StateUnusable(every, remedy=damaged[0].remedy)
 
 
-def lease_list(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
-    """List who holds which lease, since when, until when and why."""
+def lease_list(ctx: typer.Context, *, site: MarksOption = "", as_json: JsonOption = False) -> None:
+    """List who holds which lease, since when, until when and why.
+
+    With --site also who has marked hosts of that site, with whatever state database.
+    """
     context = context_of(ctx)
     _warn_of_clock(context)
     _name_other_state(context, "lease list")
+    marks = read_site_marks(context, site) if site else SiteMarks((), {})
     if as_json:
         listed = [_lease_json(scope, row) for scope, row in _leases(context)]
+        listed += [_mark_json(mark) for mark in marks.marks]
         context.write_line(json.dumps(listed))
     else:
         context.show(leases_table(_leases(context)))
+        if marks.marks:
+            context.show(Text())
+            context.show(leases_table((mark.label, mark.row) for mark in marks.marks))
+        elif site:
+            context.show(Text("No host is marked.", "dim"))
+    for host, why in marks.unknown.items():
+        text = f"{host}: whether it has marks is not known: {one_line(why)}"
+        context.err.print(Text(text, "yellow"), soft_wrap=True)
 
 
 def lease_release(
     ctx: typer.Context,
     scope: Annotated[str, typer.Argument(metavar="SCOPE", help="As `lease list` shows it.")],
     *,
+    site: Annotated[
+        str,
+        typer.Option(
+            "--site",
+            "-i",
+            metavar="SITE",
+            help="Remove the marks on the hosts of this site instead, as `lease list --site` shows them.",
+        ),
+    ] = "",
     yes: YesOption = False,
 ) -> None:
     """Release the lease of a holder that is known to be dead, before it expires.
@@ -86,8 +120,14 @@ def lease_release(
     another container, or, where the state is on a database server, before this controller's last
     boot. Otherwise a dead holder is recognised. A holder that is alive after all cannot act any more
     without its lease.
+
+    With --site: the marks of a run that has another state database, likewise. It cannot act any more
+    on hosts that have lost its mark.
     """
     context = context_of(ctx)
+    if site:
+        _release_marks(context, scope, site, yes=yes)
+        return
     scopes = context.store.scopes()
     if scope not in scopes:
         hint = did_you_mean(scope, scopes)
@@ -104,6 +144,31 @@ def lease_release(
         context.show(
             Text(f"{scope} is free; the run may be resumed: holdfast resume {row.holder.run}")
         )
+
+
+def _release_marks(context: CommandContext, scope: str, site: str, *, yes: bool) -> None:
+    """Remove the marks of every run on a service, each after a confirmation; then look again."""
+    listing = f"holdfast lease list --site {shlex.quote(site)}"
+    found = read_site_marks(context, site).marks
+    chosen = [mark for mark in found if mark.scope == scope]
+    if not chosen:
+        hint = did_you_mean(scope, dict.fromkeys(mark.scope for mark in found))
+        raise InvalidInput(f"No host is marked for {scope!r}: {hint}", remedy=listing)
+    leased = {row.holder.run for _, row in _leases(context)}
+    for mark in chosen:
+        _refuse_if_alive(mark.row, scope)
+        run = mark.row.holder.run
+        if run in leased:
+            raise Refused(f"run {run} holds its lease", remedy=f"holdfast status {run}")
+        context.show(leases_table([(mark.label, mark.row)]))
+        context.confirm(f"Is {_process(mark.row.holder)} known to be dead?", yes=yes)
+        remove_site_mark(context, site, mark)
+    after = read_site_marks(context, site)
+    if left := [mark for mark in after.marks if mark.scope == scope]:
+        raise Refused(f"{left[0].label}: still there", remedy=listing)
+    for host, why in after.unknown.items():
+        context.err.print(Text(f"{host}: not known: {one_line(why)}", "yellow"), soft_wrap=True)
+    context.show(Text(f"No host that answers is marked for {scope} any more"))
 
 
 def _refuse_if_alive(row: LeaseRow, scope: str) -> None:
@@ -190,3 +255,10 @@ def _lease_json(scope: str, row: LeaseRow) -> dict[str, object]:
         "since": row.since.isoformat(),
         "expires": row.expires.isoformat(),
     }
+
+
+def _mark_json(mark: SiteMark) -> dict[str, object]:
+    """Return a mark as a lease is listed, with ``hosts`` and without a token."""
+    listed = _lease_json(mark.scope, mark.row)
+    del listed["token"]
+    return {**listed, "hosts": list(mark.hosts)}

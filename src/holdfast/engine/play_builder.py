@@ -12,7 +12,7 @@ from holdfast.plan.decide import Inspect, Roll
 from holdfast.plan.model import Plan, PlannedRoll
 from holdfast.runbook.model import SettleSpec
 
-CHECK, SWEEP, OBSERVE = "check.yml", "sweep.yml", "observe.yml"
+CHECK, SWEEP, OBSERVE, MARKS = "check.yml", "sweep.yml", "observe.yml", "marks.yml"
 
 
 def roll_play(plan: Plan, state: RunState, step: PlannedRoll, roll: Roll) -> Play:
@@ -47,6 +47,17 @@ def inspection_play(plan: Plan, state: RunState, inspection: Inspect) -> Play:
         | _timing(inspection.settle, inspection.deadline_seconds)
         | claims,
     )
+
+
+def unmark_play(plan: Plan, state: RunState) -> Play:
+    """Return the play that removes the run's marks: from every host of its batches, and where runs meet."""
+    groups = [roll.policy.group for roll in plan.rolls() if roll.number in state.steps]
+    hosts = dict.fromkeys(host for batch in state.batches for host in batch.hosts)
+    unmark: dict[str, Json] = {"groups": list(dict.fromkeys(groups)), "hosts": list(hosts)}
+    # It is not journaled; what was journaled before it, a resume at least, makes its name unique.
+    ident = f"{_ident(state, MARKS)}-{len(state.resumed)}"
+    variables = _common(plan, state) | {"holdfast_unmark": unmark}
+    return Play(state.run, ident, MARKS, plan.inventory, (), variables)
 
 
 def _inspection(

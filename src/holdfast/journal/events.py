@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 from holdfast.journal.upgrades import SCHEMA, SchemaNumber
 from holdfast.model import Act, Json, Outcome, Phase
 
-PlayEnd = Literal["ok", "failed", "interrupted", "no_hosts"]
+PlayEnd = Literal["ok", "failed", "refused", "interrupted", "no_hosts"]
 """How a play ended."""
 
 HostEnd = Literal["ok", "failed", "unreachable", "absent"]

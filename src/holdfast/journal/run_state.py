@@ -238,8 +238,9 @@ class RunState:
 
     @property
     def touched(self) -> bool:
-        """Whether a play that may act was ever started for the run."""
-        return bool(self.batches) or any(step.turns for step in self.steps.values())
+        """Whether a play that may act was ever started for the run, and was not refused before any act."""
+        begun = any(batch.status != "refused" for batch in self.batches)
+        return begun or any(step.turns for step in self.steps.values())
 
     def in_hand(self) -> Iterator[tuple[StepState, Turn]]:
         """Yield the turns that have begun and not ended, with their steps."""

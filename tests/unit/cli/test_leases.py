@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.journal.events import LeaseTaken, RunOpened
+from holdfast.marks import HostMarks
 from holdfast.model import RUN_VARIABLE, Grant, Holder, LeaseMode
 from holdfast.settings import load_settings
 from holdfast.store.database import Store
@@ -177,3 +178,73 @@ def test_abort_of_a_play_by_hand_is_refused(project: InMemoryProject) -> None:
     assert result.code == 3
     assert "bob started by hand" in result.err
     assert [entry.event.kind for entry in store.read("R3")] == ["run_opened", "lease_taken"]
+
+
+# --- marks on hosts, of runs with another state database
+
+
+def mark_hosts(project: InMemoryProject, holder: Holder, *hosts: str) -> None:
+    now = project.fleet.clock()
+    found = HostMarks("boot", now.timestamp())
+    for host in hosts:
+        project.fleet.hosts[host].marks["broker"] = found.new_mark(holder, now).as_text()
+
+
+def test_list_with_a_site_shows_who_marked_its_hosts(project: InMemoryProject) -> None:
+    mark_hosts(project, holder_elsewhere(), "ctl1", "ctl3")
+    assert "R1" not in project.call("lease", "list").out
+    listed = project.call("lease", "list", "--site", "lab")
+    assert listed.code == 0
+    for words in ("lab/broker, marked on ctl1, ctl3", "R1", "bob", "kernel [b]update[/b]"):
+        assert words in listed.out
+    (mark,) = json.loads(project.call("lease", "list", "--site", "lab", "--json").out)
+    assert (mark["scope"], mark["hosts"], mark["by"]) == ("lab/broker", ["ctl1", "ctl3"], "bob")
+    assert "No host is marked" not in listed.out
+
+
+def test_list_with_a_site_says_which_hosts_do_not_answer(project: InMemoryProject) -> None:
+    project.fleet.hosts["ctl2"].reachable = False
+    project.fleet.hosts["ctl3"].marks["broker"] = "broken"
+    listed = project.call("lease", "list", "--site", "lab")
+    assert "No host is marked" in listed.out
+    assert "ctl2: whether it has marks is not known: the host is unreachable" in listed.err
+    assert "ctl3: whether it has marks is not known: /run/holdfast/broker.mark" in listed.err
+
+
+def test_marks_of_a_dead_holder_elsewhere_are_removed_after_confirmation(
+    project: InMemoryProject,
+) -> None:
+    mark_hosts(project, holder_elsewhere(), "ctl1", "ctl3")
+    command = ("lease", "release", "lab/broker", "--site", "lab")
+    assert project.call(*command).code == 2
+    asked = project.call(*command, typed="n\n")
+    assert asked.code == 5
+    assert "Is process 7 of run R1 on other-controller known to be dead?" in asked.err
+    assert project.fleet.marks() == {"broker": ["ctl1", "ctl3"]}
+    released = project.call(*command, "--yes")
+    assert (released.code, project.fleet.marks()) == (0, {})
+    assert "No host that answers is marked for lab/broker any more" in released.out
+    missed = project.call("lease", "release", "lab/brocker", "--site", "lab", "--yes")
+    assert (missed.code, "No host is marked for" in missed.err) == (2, True)
+
+
+def test_marks_of_a_living_holder_are_not_removed(project: InMemoryProject) -> None:
+    mark_hosts(project, holder_for("R2", "ada", "mine", os.getpid()), "ctl1")
+    refused = project.call("lease", "release", "lab/broker", "--site", "lab", "--yes")
+    assert refused.code == 3
+    assert "which is alive" in refused.err
+    holder = holder_elsewhere()
+    take_lease(project, holder)
+    mark_hosts(project, holder, "ctl1")
+    leased = project.call("lease", "release", "lab/broker", "--site", "lab", "--yes")
+    assert (leased.code, "run R1 holds its lease" in leased.err) == (3, True)
+    assert project.fleet.marks() == {"broker": ["ctl1"]}
+
+
+def test_a_run_tells_who_has_marked_the_hosts_and_what_to_type(project: InMemoryProject) -> None:
+    mark_hosts(project, holder_elsewhere(), "ctl1")
+    refused = project.call("run", "broker-restart", "--reason", "x", "--yes", width=400)
+    assert refused.code == 3
+    assert "broker is being changed by run R1: bob on other-controller" in refused.output
+    assert "holdfast lease release lab/broker --site lab" in refused.output
+    assert project.acts == []

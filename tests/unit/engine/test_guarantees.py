@@ -20,7 +20,12 @@ from holdfast.journal.run_state import Status
 from holdfast.model import Act, Holder, Json, LeaseMode, Phase
 from tests.fakes.fleet import Fault
 from tests.fakes.play_runner import FakeRunner
-from tests.unit.engine.engine_harness import EngineHarness, make_policy, write_runbook
+from tests.unit.engine.engine_harness import (
+    CrashingStore,
+    EngineHarness,
+    make_policy,
+    write_runbook,
+)
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
 SECOND = "roll: worker_restart.yml\nhosts: worker"
@@ -169,7 +174,7 @@ def test_a_host_is_done_only_after_its_gates(harness: EngineHarness) -> None:
 
 
 def test_a_play_that_succeeds_without_recording_host_done_holds(harness: EngineHarness) -> None:
-    class JournalWithoutHostDone:
+    class JournalWithoutHostDone(CrashingStore):
         """A journal that loses every host_done."""
 
         def append_guarded(self, grant: Json, event: Json) -> Json:
@@ -177,7 +182,7 @@ def test_a_play_that_succeeds_without_recording_host_done_holds(harness: EngineH
                 return harness.store.append_guarded(grant, event)
             return None
 
-    engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutHostDone()))
+    engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutHostDone(harness.store)))
     ended = harness.start(engine, ROLL)
 
     assert ended.code == 4
@@ -280,13 +285,13 @@ def test_a_run_without_a_reason_is_refused(harness: EngineHarness) -> None:
 
 
 def test_a_check_whose_play_judged_nothing_does_not_pass(harness: EngineHarness) -> None:
-    class JournalWithoutGates:
+    class JournalWithoutGates(CrashingStore):
         def append_guarded(self, grant: Json, event: Json) -> Json:
             if event.kind != "gate_judged":
                 return harness.store.append_guarded(grant, event)
             return None
 
-    engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutGates()))
+    engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutGates(harness.store)))
     assert harness.start(engine, ROLL).code == 3
 
 

@@ -28,7 +28,7 @@ from holdfast.journal.run_state import Status
 from holdfast.model import Json, Phase
 from tests.fakes.fleet import Fault
 from tests.fakes.play_runner import FakeRunner
-from tests.unit.engine.engine_harness import EngineHarness
+from tests.unit.engine.engine_harness import CrashingStore, EngineHarness
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
 ASK = "approve: Go on?"
@@ -181,7 +181,7 @@ def test_a_hard_stop_whose_host_does_not_answer_has_an_unknown_outcome(
 ) -> None:
     """The play ends between a restart and its event, and the host does not answer any more."""
 
-    class JournalWithoutTheRestart:
+    class JournalWithoutTheRestart(CrashingStore):
         """The outcome of the restart never reaches the journal."""
 
         def append_guarded(self, grant: Json, event: Event) -> Json:
@@ -191,7 +191,7 @@ def test_a_hard_stop_whose_host_does_not_answer_has_an_unknown_outcome(
                 return None
             return harness.store.append_guarded(grant, event)
 
-    engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutTheRestart()))
+    engine = harness.engine(FakeRunner(harness.fleet, JournalWithoutTheRestart(harness.store)))
 
     ended = start(harness, engine)
 
@@ -295,7 +295,7 @@ def test_a_run_that_waits_for_no_approval_is_not_approved(harness: EngineHarness
 
 
 def test_a_journal_lost_in_a_play_stops_everything(harness: EngineHarness) -> None:
-    class JournalThatFails:
+    class JournalThatFails(CrashingStore):
         """A journal that becomes unusable with the result of the restart."""
 
         def append_guarded(self, grant: Json, event: Event) -> Json:
@@ -304,7 +304,7 @@ def test_a_journal_lost_in_a_play_stops_everything(harness: EngineHarness) -> No
             return harness.crashing_store.append_guarded(grant, event)
 
     with pytest.raises((StateLost, StateUnusable)) as caught:
-        start(harness, harness.engine(FakeRunner(harness.fleet, JournalThatFails())))
+        start(harness, harness.engine(FakeRunner(harness.fleet, JournalThatFails(harness.store))))
 
     assert isinstance(caught.value, StateLost)
     assert caught.value.exit_code == 6

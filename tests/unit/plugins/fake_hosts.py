@@ -13,12 +13,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
 
 from holdfast.journal.events import Event
-from holdfast.model import Json
+from holdfast.marks import RunMark
+from holdfast.model import Holder, Json
 from holdfast.settings import Settings
 from holdfast.store.database import Store, open_store
 from tests.fakes.journal import opened
@@ -75,7 +77,8 @@ def in_time(seconds: float = 60.0, *, read: float = -0.5) -> dict[str, Json]:
     """Return a ``not_after`` of this machine, ``seconds`` from now; the clock was read ``read`` seconds from now."""
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
     boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    return {"boot_id": boot, "read": now + read, "seconds": now + seconds}
+    marked = {"service": "cron", "run": "R1"}
+    return {"boot_id": boot, "read": now + read, "seconds": now + seconds, "marked": marked}
 
 
 class VaultedText(str):
@@ -117,7 +120,17 @@ class FakeHosts:
             path.chmod(0o755)
         self.set_unit()
         self.set_output(duration="0", journal="")
+        self.mark("R1")
         self._inventory()
+
+    def mark(self, run: str, seconds: float = 60.0) -> None:
+        """Mark the host for the run, as ``holdfast_mark`` does; it is the one of ``in_time``'s intent by default."""
+        uptime = float(Path("/proc/uptime").read_text("ascii").split()[0])
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        holder = Holder(run, "ada", "why", "ctl9", "boot", 7, 7)
+        self.locks.mkdir(exist_ok=True)
+        mark = RunMark(holder, datetime.now(UTC), boot, uptime + seconds)
+        (self.locks / "cron.mark").write_text(mark.as_text())
 
     def set_variables(self, **variables: Json) -> None:
         """Define site variables."""

@@ -58,6 +58,11 @@ def test_a_command_that_takes_too_long_is_ended_with_its_children(hosts: FakeHos
     [
         ({"not_after": in_time(-1)}, "too late"),
         ({"not_after": {**in_time(), "boot_id": "another"}}, "booted since the intent"),
+        ({"not_after": {**in_time(), "marked": {}}}, "does not say which mark"),
+        (
+            {"not_after": {**in_time(), "marked": {"service": "cron", "run": "R2"}}},
+            "marked by another run, R1 of ada",
+        ),
         ({"not_after": {}}, "does not say until when"),
         ({"argv": ["no-such-program"]}, "No such file"),
     ],
@@ -74,7 +79,6 @@ def test_a_command_that_may_not_begin_is_not_run(
 
 
 def test_a_command_waits_for_another_act_on_the_unit_for_a_limited_time(hosts: FakeHosts) -> None:
-    hosts.locks.mkdir()
     with (hosts.locks / "cron.service.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         it = run(hosts, timeout_seconds=0.1)

@@ -156,9 +156,13 @@ def test_an_intent_says_until_when_the_act_may_begin_by_the_clock_of_its_host(
     }
     given = {"holdfast_run": "r1", "holdfast_grant": tokens}
     intent = {**INTENT["holdfast_intent"], "clock": {"boot_id": "b", "seconds": 1000}}  # type: ignore[dict-item]
-    played = hosts.run_tasks({"holdfast_intent": intent, "vars": given, "register": "intent"})
+    marked = {"holdfast_marked": {"service": "cron"}}
+    played = hosts.run_tasks(
+        {"holdfast_intent": intent, "vars": {**given, **marked}, "register": "intent"}
+    )
     assert played.rc == 0, played.output
     not_after = played.results["intent"]["not_after"]
+    assert not_after["marked"] == {"service": "cron", "run": "r1"}
     assert (not_after["boot_id"], not_after["read"]) == ("b", 1000)
     assert 1000 < not_after["seconds"] < 1060, "the first lease to expire counts"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 from typing import Any
 
 import pytest
@@ -97,7 +98,6 @@ def test_the_wait_for_systemd_is_limited(hosts: FakeHosts) -> None:
 
 
 def test_the_wait_for_the_lock_is_limited(hosts: FakeHosts) -> None:
-    hosts.locks.mkdir()
     with (hosts.locks / "cron.service.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         it = restart(hosts, timeout_seconds=1)
@@ -157,6 +157,37 @@ def test_a_systemd_that_does_not_answer_after_the_restart_is_named(hosts: FakeHo
 
 
 @pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "has no mark of run R1 any more"),
+        ("broken", "cannot be read"),
+        ("another", "marked by another run, R2 of ada"),
+        ("expired", "the mark of run R1 on this host has expired"),
+    ],
+)
+def test_a_host_without_the_mark_of_the_run_is_not_touched(
+    hosts: FakeHosts, text: str | None, why: str
+) -> None:
+    """Another run, with a state database of its own, may act."""
+    hosts.mark("R2" if text == "another" else "R1", 0 if text == "expired" else 60)
+    if text is None:
+        (hosts.locks / "cron.mark").unlink()
+    elif text == "broken":
+        (hosts.locks / "cron.mark").write_text(text)
+    it = restart(hosts)
+    assert hosts.restarts == []
+    assert why in it["msg"]
+    assert "nothing was touched" in it["msg"]
+
+
+def test_an_intent_that_names_no_mark_counts_for_nothing(hosts: FakeHosts) -> None:
+    not_after = in_time()
+    del not_after["marked"]
+    assert "does not say which mark" in restart(hosts, not_after=not_after)["msg"]
+    assert hosts.restarts == []
+
+
+@pytest.mark.parametrize(
     ("not_after", "why"),
     [
         (in_time(-1), "too late by "),
@@ -201,7 +232,6 @@ def test_an_observation_waits_for_a_restart_in_progress(hosts: FakeHosts) -> Non
 
 
 def test_an_observation_that_waits_in_vain_has_no_result(hosts: FakeHosts) -> None:
-    hosts.locks.mkdir()
     with (hosts.locks / "cron.service.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         it = json.loads(hosts.run(observation(hosts, 1)).stdout)
@@ -224,7 +254,6 @@ def test_after_an_observation_an_act_that_was_intended_before_it_is_not_begun(
 
 
 def test_an_observation_in_another_boot_does_not_count(hosts: FakeHosts) -> None:
-    hosts.locks.mkdir()
     old = {"boot_id": "another", "seconds": 1e9}
     (hosts.locks / "cron.service.lock").write_text(json.dumps(old))
     assert not restart(hosts).get("failed")
@@ -232,7 +261,6 @@ def test_an_observation_in_another_boot_does_not_count(hosts: FakeHosts) -> None
 
 
 def test_a_damaged_lock_is_named_and_nothing_is_done(hosts: FakeHosts) -> None:
-    hosts.locks.mkdir()
     (hosts.locks / "cron.service.lock").write_text("{")
     it = restart(hosts)
     assert hosts.restarts == []
@@ -240,6 +268,7 @@ def test_a_damaged_lock_is_named_and_nothing_is_done(hosts: FakeHosts) -> None:
 
 
 def test_a_lock_directory_that_cannot_be_made_is_named(hosts: FakeHosts) -> None:
+    shutil.rmtree(hosts.locks)
     hosts.locks.write_text("a file")
     it = restart(hosts)
     assert hosts.restarts == []

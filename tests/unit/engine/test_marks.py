@@ -1,0 +1,124 @@
+"""Runs with different state databases meet at marks on the fleet; a run leaves none behind (docs/adr/0023)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from holdfast.journal.events import ActIntended
+from holdfast.marks import TTL, HostMarks
+from holdfast.model import Holder, Phase
+from tests.fakes.fleet import Fault
+from tests.unit.engine.engine_harness import DriverKilled, EngineHarness
+
+ROLL = "roll: broker_restart.yml\nhosts: broker"
+BOB = Holder("other", "bob", "an upgrade", "ctl9", "boot", 99, 99)
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> EngineHarness:
+    return EngineHarness.of(tmp_path, "h1", "h2", "h3", "h4")
+
+
+def mark(harness: EngineHarness, host: str, holder: Holder = BOB) -> None:
+    now = harness.fleet.clock()
+    found = HostMarks("boot", now.timestamp())
+    harness.fleet.hosts[host].marks["broker"] = found.new_mark(holder, now).as_text()
+
+
+def test_a_run_is_refused_while_a_run_of_another_state_is_under_way(harness: EngineHarness) -> None:
+    mark(harness, "h3")
+
+    ended = harness.start(harness.engine(), ROLL)
+
+    assert ended.code == 3
+    assert ended.state.refused is not None
+    evidence = ended.state.refused.evidence
+    assert "no mark was made: broker is being changed by run other: bob on ctl9" in evidence
+    assert (harness.fleet.history, harness.fleet.marks()) == ([], {"broker": ["h3"]})
+
+    harness.fleet.clock.wait(TTL.total_seconds())
+    assert harness.start(harness.engine(), ROLL).code == 0
+
+
+def test_a_batch_is_refused_where_another_run_marked_its_host_meanwhile(
+    harness: EngineHarness,
+) -> None:
+    """With another inventory it meets this run at that host alone."""
+    harness.fleet.clock.on_tick.append(lambda: mark(harness, "h4"))
+
+    ended = harness.start(harness.engine(), ROLL)
+
+    assert ended.code == 4
+    assert harness.restarted() == ["h1", "h2", "h3"]
+    assert harness.fleet.marks() == {"broker": ["h4"]}
+
+
+def test_a_run_under_way_has_marked_the_first_hosts_and_its_batch(harness: EngineHarness) -> None:
+    seen: list[dict[str, list[str]]] = []
+    harness.fleet.clock.on_tick.append(lambda: seen.append(harness.fleet.marks()))
+
+    assert harness.start(harness.engine(), ROLL).code == 0
+
+    assert {"broker": ["h1", "h2", "h3"]} in seen
+    assert {"broker": ["h1", "h2", "h3", "h4"]} in seen
+    assert harness.fleet.marks() == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase"), [("unhealthy", Phase.VERIFY), ("restart_fails", Phase.RESTART)]
+)
+def test_a_run_that_holds_gives_back_its_marks_with_its_leases(
+    harness: EngineHarness, kind: str, phase: Phase
+) -> None:
+    harness.fleet.faults.append(Fault("h2", kind, before=("h2", phase)))
+
+    assert harness.start(harness.engine(), ROLL).code == 4
+
+    assert harness.fleet.marks() == {}
+
+
+def test_an_aborted_run_leaves_no_mark(harness: EngineHarness) -> None:
+    engine = harness.engine()
+
+    def stop() -> None:
+        if harness.restarted() and not engine.stop.at_boundary:
+            engine.stop.request()
+
+    harness.fleet.clock.on_tick.append(stop)
+
+    assert harness.start(engine, ROLL).code == 5
+
+    assert harness.restarted() == ["h1"]
+    assert harness.fleet.marks() == {}
+
+
+def test_a_run_that_was_resumed_is_not_refused_by_its_own_marks(harness: EngineHarness) -> None:
+    """Nor when its driver died and left them, and another controller resumes it."""
+    harness.crashing_store.crash_after = ActIntended
+    with pytest.raises(DriverKilled):
+        harness.start(harness.engine(), ROLL)
+    harness.crashing_store.crash_after = None
+    harness.kill_drivers()
+    assert harness.fleet.marks() == {"broker": ["h1", "h2", "h3"]}
+
+    assert harness.engine().resume(harness.store.runs()[0], "ada", "again").code == 0
+
+    assert harness.fleet.marks() == {}
+
+
+def test_a_run_that_lost_its_lease_removes_nothing(harness: EngineHarness) -> None:
+    """Whoever has resumed it has written these marks."""
+
+    def lose() -> None:
+        if harness.fleet.marks():
+            harness.fleet.clock.now += timedelta(minutes=2)
+            harness.fleet.clock.on_tick.remove(lose)
+
+    harness.fleet.clock.on_tick.append(lose)
+
+    assert harness.start(harness.engine(), ROLL).code in {4, 6}
+
+    assert harness.fleet.marks() == {"broker": ["h1", "h2", "h3"]}
