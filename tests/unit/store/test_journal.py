@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, inspect, text
 
-from holdfast.errors import StateUnusable
+from holdfast.errors import JournalGone, StateUnusable
 from holdfast.journal.events import AbortRequested, Finished
 from holdfast.model import Holder, LeaseMode
 from holdfast.settings import Settings
@@ -56,6 +56,11 @@ def test_a_journal_of_several_pages_is_read_whole(settings: Settings) -> None:
     assert [each.seq for each in store.each("one")] == list(range(1, last + 1))
     assert [each.seq for each in store.read("one", _PAGE)] == list(range(_PAGE + 1, last + 1))
     assert [each.seq for each in store.read("one", last)] == []
+
+
+def test_a_journal_of_which_one_event_was_read_is_not_empty(settings: Settings) -> None:
+    with pytest.raises(JournalGone):
+        open_store(settings).read("one", after=1)
 
 
 def test_a_reader_does_not_wait_for_a_writer(settings: Settings) -> None:
