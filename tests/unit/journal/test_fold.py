@@ -328,7 +328,7 @@ def evidence_of(outcomes: str, *ill: str) -> tuple[str, str]:
             "outcome": kinds[kind].value,
             "reason": "r",
             "message": str(n),
-            "hosts": hosts if kind == "F" else {},
+            "hosts": hosts if kind == "F" else {"h8": {"healthy": False}},
         }
         for n, kind in enumerate(outcomes)
     ]
