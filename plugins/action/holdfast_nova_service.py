@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import ClassVar
 
@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from holdfast.action_plugin import ArgumentSpec, HoldfastAction, open_state
 from holdfast.errors import CannotTell, InvalidInput, LeaseLost
-from holdfast.model import Json
+from holdfast.journal.events import ActDone, ActIntended
+from holdfast.model import Act, Json
 from holdfast.observations.nova import SILENT_CELL
 from holdfast.play_context import PlayContext, Variables, require_lease
 from holdfast.probes.nova.api_answers import SERVICES
@@ -25,6 +26,7 @@ from holdfast.probes.nova.api_client import OK, get_from_first, put
 from holdfast.probes.nova.site import ApiSite
 
 BINARY = "nova-compute"
+ACTS = {"disabled": Act.DRAIN, "enabled": Act.UNDRAIN}
 # nova asks the compute before it answers, and waits `rpc_response_timeout` for it, 60 s by default.
 ANSWER_SECONDS = 90.0
 SLOW_SECONDS = 5.0
@@ -37,21 +39,57 @@ class ActionModule(HoldfastAction):
         "state": {"type": "str", "choices": ["disabled", "enabled"], "required": True},
         "host": {"type": "str", "required": True},
         "token": {"type": "str", "required": True},
+        "unit": {"type": "str", "required": True},
     }
 
+    _begun = False
+
     def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
-        """Return ``changed``, ``ours``, ``status``, ``disabled_reason`` and ``seconds``."""
+        """Return ``changed``, ``ours``, ``status``, ``disabled_reason`` and ``seconds``; journal intent and outcome."""
         compute = ComputeService(
             self._sites(variables),
             arguments["host"],
             arguments["token"],
             lambda: _prove_lease(PlayContext.of(variables)),
         )
-        return compute.set_state(arguments["state"], check_mode=self.check_mode)
+        if self.check_mode:
+            return compute.set_state(arguments["state"], check_mode=True)
+        run = require_lease(PlayContext.of(variables))
+        store, act = open_state(run.run), ACTS[arguments["state"]]
+        store.append_guarded(run.grant, self._intended(act))
+        self._begun = True
+        result = compute.set_state(arguments["state"], check_mode=False)
+        store.append_guarded(run.grant, self._done(act, result))
+        return result
+
+    def _intended(self, act: Act) -> ActIntended:
+        undo = "--enable" if act is Act.DRAIN else "--disable"
+        return ActIntended(
+            at=datetime.now(UTC),
+            host=self.host,
+            act=act,
+            unit=self.arguments["unit"],
+            invocation_id="",
+            undo=f"openstack compute service set {undo} {self.arguments['host']} {BINARY}",
+        )
+
+    def _done(self, act: Act, result: Mapping[str, Json]) -> ActDone:
+        return ActDone(
+            at=datetime.now(UTC),
+            host=self.host,
+            act=act,
+            unit=self.arguments["unit"],
+            invocation_id="",
+            seconds=result["seconds"],
+            # A compute that this run has disabled before, and finds disabled, is its own to give back.
+            changed=result["ours"] if act is Act.DRAIN else result["changed"],
+        )
 
     def failed(self) -> str:
-        """Return what is not known to be true; the error says what was done."""
-        return f"{self.host}: {BINARY} is not known to be {self.arguments['state']}"
+        """Return what is not known to be true, and the error says what was done; before the intent, what was not."""
+        if self._begun:
+            return f"{self.host}: {BINARY} is not known to be {self.arguments['state']}"
+        return f"{self.host}: may not {ACTS[self.arguments['state']]} {BINARY}, nothing was touched"
 
     def _sites(self, variables: Variables) -> Mapping[str, ApiSite]:
         """Return the API hosts' variables, each resolved as that host has them."""

@@ -28,7 +28,7 @@ EXAMPLES = r"""
 RETURN = r"""
 log:
   description: >-
-    Where the unit's log ended before the act, as M(holdfast_unit) returned it. Empty in check mode, where this run
+    Where the unit's log ended before the act, as M(holdfast_act) noted it. Empty in check mode, where this run
     intended no such act on the host, and where that was not noted.
   returned: success
   type: dict

@@ -6,6 +6,7 @@ short_description: Disable a nova-compute with the run's token, and enable it on
 description:
   - Reads the service from the first API of the group C(nova_api) that answers, and changes it there with one request.
     The request is never repeated; if its answer is lost, the service is read again.
+  - Journals the intent before, in the transaction that proves the leases, and the outcome afterwards.
   - A compute that is already disabled stays as it is, whoever disabled it. One that is disabled for a reason other than
     the token is not enabled.
   - The API's address and login are the site variables C(nova_api_url) and C(nova_auth_*) of those hosts.
@@ -24,6 +25,10 @@ options:
     description: The disabled reason to set, and the only one with which the service is enabled.
     type: str
     required: true
+  unit:
+    description: The unit of nova-compute, for the journal.
+    type: str
+    required: true
 """
 
 EXAMPLES = r"""
@@ -32,6 +37,7 @@ EXAMPLES = r"""
     state: disabled
     host: "{{ nova_service_host }}"
     token: "holdfast:{{ holdfast_run }}"
+    unit: nova-compute
 """
 
 RETURN = r"""

@@ -142,3 +142,9 @@ class CannotTell(HoldfastError):
     def __init__(self, message: str, *, remedy: str = "", final: bool = False) -> None:
         super().__init__(message, remedy=remedy)
         self.final = final
+
+
+class OutcomeUnknown(HoldfastError):
+    """An act was sent to a host, and whether it happened is not known."""
+
+    exit_code = 6

@@ -43,7 +43,7 @@ CLOCKS_AND_IO = {
 
 PLUGINS_MAY_IMPORT = {
     "action_plugin", "claims", "errors", "gate_loop", "journal", "judges", "marking", "marks", "model", "observations",
-    "play_context", "policy", "probes", "settings", "store", "text",
+    "play_context", "policy", "probes", "settings", "store", "text", "unit_program",
 }  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def test_values_are_pure(source: str) -> None:
     [
         ("plugins/action/holdfast_gate.py", "from holdfast.engine import run"),
         ("plugins/action/holdfast_gate.py", "def run():\n    from holdfast import cli"),
-        ("plugins/modules/holdfast_restart.py", "from holdfast.model import Act"),
+        ("plugins/modules/holdfast_act.py", "from holdfast.model import Act"),
     ],
 )
 def test_a_plugin_that_imports_more_is_reported(name: str, source: str) -> None:

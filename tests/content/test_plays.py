@@ -147,8 +147,7 @@ def restarting_handlers(content: Yaml) -> list[str]:
         part.get("name", "a handler")
         for part in tasks_of(content)
         for key, value in part.items()
-        if (key.rpartition(".")[2] in SERVICES and "restart" in str(value))
-        or key == "holdfast_restart"
+        if (key.rpartition(".")[2] in SERVICES and "restart" in str(value)) or key == "holdfast_act"
     ]
 
 
@@ -322,7 +321,7 @@ def test_each_forbidden_thing_is_reported(task: str) -> None:
     [
         "ansible.builtin.systemd_service: {state: restarted}",
         "service: name=x state=restarted",
-        "holdfast_restart: {}",
+        "holdfast_act: {}",
     ],
 )
 def test_a_handler_that_restarts_is_reported(handler: str) -> None:

@@ -43,15 +43,15 @@ BUSCTL = """\
 echo 't 90000000'
 """
 
-# What the host says it is.
+# What the host says it is. It is asked with the unit's state: by the first batch, and twice before the host's own act.
 UNAME = """\
 #!/bin/sh
+echo asked >> {place}/asked
 cat {place}/hostname
 """
 
 PYTHON = """\
 #!/bin/sh
-touch {place}/called
 PATH={place}:$PATH HOLDFAST_HOST_DIRECTORY={place}/run exec {python} "$@"
 """
 
@@ -93,9 +93,12 @@ class LocalSite:
         self._write(dict.fromkeys(unreachable, _NOWHERE))
 
     def make_unreachable_in_mid_turn(self, host: str) -> None:
-        """Make the host unreachable after its first module, which reads the unit for the intent."""
-        called = self.place(host) / "called"
-        connection = f"{{{{ 'ssh' if '{called}' is file else 'local' }}}}"
+        """Make the host unreachable just before the acts of the second batch."""
+        asked = self.place(host) / "asked"
+        lines = (
+            f"(lookup('ansible.builtin.file', '{asked}') if '{asked}' is file else '').splitlines()"
+        )
+        connection = f"{{{{ 'ssh' if {lines} | length >= 3 else 'local' }}}}"
         self._write({host: self._variables(host) | _NOWHERE | {"ansible_connection": connection}})
 
     def _write(self, others: dict[str, dict[str, object]]) -> None:

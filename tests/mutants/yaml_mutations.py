@@ -9,13 +9,7 @@ from itertools import pairwise
 import yaml
 
 _LISTS = {"tasks", "pre_tasks", "post_tasks", "block", "rescue", "always"}
-_ACTS = (
-    "holdfast_intent",
-    "holdfast_command",
-    "holdfast_restart",
-    "holdfast_nova_service",
-    "holdfast_record",
-)
+_ACTS = ("holdfast_act", "holdfast_nova_service", "holdfast_record")
 _ASSERTS = ("ansible.builtin.assert", "ansible.builtin.fail")
 _NOTHING = "- name: Nothing\n  ansible.builtin.meta: noop\n"
 

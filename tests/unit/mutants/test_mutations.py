@@ -45,7 +45,7 @@ def test_a_fault_has_the_lines_of_its_statement_and_the_first_of_its_outermost_f
 
 TASKS = """\
 - name: One
-  holdfast_intent: {act: drain}
+  holdfast_act: {act: drain}
   when: # why
     - a is defined
     - b == 'c'

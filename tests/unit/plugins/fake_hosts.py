@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,7 +30,9 @@ BIN = Path(sys.executable).parent
 SYSTEMCTL = """#!/bin/sh
 cd "$(dirname "$0")"
 case $1 in
-  show) [ ! -e slow_show_after_restart ] || [ ! -e restarts ] || exec sleep 30; cat unit ;;
+  show) [ ! -e slow_show_after_restart ] || [ ! -e restarts ] || exec sleep 30
+    for last; do :; done
+    if [ -e "show_$last" ]; then cat "show_$last"; else cat unit; fi ;;
   restart)
     echo "$3" >> restarts
     sleep "$(cat duration)"
@@ -58,27 +59,6 @@ UP = {
     "InvocationID": "start0",
     "NRestarts": "0",
 }
-
-
-# Runs a module as Ansible does on a host, without the seconds that ansible-playbook takes to start.
-MODULE = """
-import runpy, sys
-import ansible.module_utils.basic as basic
-ours, module, arguments, answer_seconds = sys.argv[1:]
-sys.modules["ansible.module_utils"].__path__.append(ours)
-import ansible.module_utils.holdfast_systemd as systemd
-systemd.ANSWER_SECONDS = float(answer_seconds)
-basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = arguments.encode(), "legacy"
-runpy.run_path(module, run_name="__main__")
-"""
-
-
-def in_time(seconds: float = 60.0, *, read: float = -0.5) -> dict[str, Json]:
-    """Return a ``not_after`` of this machine, ``seconds`` from now; the clock was read ``read`` seconds from now."""
-    now = time.clock_gettime(time.CLOCK_BOOTTIME)
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    marked = {"service": "cron", "run": "R1"}
-    return {"boot_id": boot, "read": now + read, "seconds": now + seconds, "marked": marked}
 
 
 class VaultedText(str):
@@ -111,6 +91,7 @@ class FakeHosts:
 
     directory: Path
     variables: dict[str, Json] = field(default_factory=dict)
+    answer_seconds: str = "30"
 
     def __post_init__(self) -> None:
         (self.directory / "bin").mkdir()
@@ -123,11 +104,13 @@ class FakeHosts:
         self.mark("R1")
         self._inventory()
 
-    def mark(self, run: str, seconds: float = 60.0) -> None:
-        """Mark the host for the run, as ``holdfast_mark`` does; it is the one of ``in_time``'s intent by default."""
+    def mark(
+        self, run: str, seconds: float = 60.0, *, by: str = "ada", reason: str = "why"
+    ) -> None:
+        """Mark the host for the run, as ``holdfast_mark`` does."""
         uptime = float(Path("/proc/uptime").read_text("ascii").split()[0])
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-        holder = Holder(run, "ada", "why", "ctl9", "boot", 7, 7)
+        holder = Holder(run, by, reason, "ctl9", "boot", 7, 7)
         self.locks.mkdir(exist_ok=True)
         mark = RunMark(holder, datetime.now(UTC), boot, uptime + seconds)
         (self.locks / "cron.mark").write_text(mark.as_text())
@@ -172,6 +155,7 @@ class FakeHosts:
             "PATH": f"{self.directory / 'bin'}:{BIN}:{os.environ['PATH']}",
             "HOLDFAST_STATE_DIR": str(self.directory / "state"),
             "HOLDFAST_HOST_DIRECTORY": str(self.locks),
+            "HOLDFAST_ANSWER_SECONDS": self.answer_seconds,
         }
 
     def store(self) -> Store:
@@ -215,24 +199,6 @@ class FakeHosts:
         done = self.run(self.playbook_command([play], *arguments))
         results = json.loads(kept.read_text()) if kept.exists() else {}
         return PlayOutput(done.returncode, done.stdout + done.stderr, results)
-
-    def module_command(
-        self,
-        named: str,
-        /,
-        *,
-        check_mode: bool = False,
-        answer_seconds: float = 30,
-        **arguments: Json,
-    ) -> list[str]:
-        """Return the command that runs one of the modules on the host; it prints its result as JSON.
-
-        ``answer_seconds`` is how long systemd may take to answer.
-        """
-        given = {"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check_mode}}
-        plugins = ROOT / "plugins"
-        paths = [str(plugins / "module_utils"), str(plugins / "modules" / f"{named}.py")]
-        return [sys.executable, "-c", MODULE, *paths, json.dumps(given), str(answer_seconds)]
 
     def run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run a command in the hosts' environment and wait for it."""

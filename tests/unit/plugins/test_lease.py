@@ -1,4 +1,4 @@
-"""Plays take, share and lose leases; without a lease there is no intent and no act."""
+"""Plays take, share and lose leases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 from datetime import timedelta
 from typing import Any
 
-from holdfast.journal.events import ActDone, ActIntended, Finished, HostDone, LeaseTaken, RunOpened
+from holdfast.journal.events import ActDone, Finished, HostDone, LeaseTaken, RunOpened
 from holdfast.model import Act, LeaseMode
 from holdfast.store.processes import holder_for
 from tests.unit.plugins.fake_hosts import FakeHosts
@@ -29,10 +29,6 @@ KNOWN = {
         "holdfast_grant": "{{ lease.grant }}",
         "holdfast_by_hand": "{{ lease.by_hand }}",
     }
-}
-INTENT = {
-    "holdfast_intent": {"act": "restart", "unit": "cron", "invocation_id": "start0"},
-    "register": "intent",
 }
 DONE = {
     "holdfast_record": {
@@ -72,26 +68,24 @@ def only_run(hosts: FakeHosts) -> str:
 
 def test_serial_batches_share_one_run_from_its_opening_to_its_end(hosts: FakeHosts) -> None:
     hosts.set_variables(holdfast_reason=HOSTILE, holdfast_by="ada")
-    done = hosts.run(hosts.playbook_command([roll(INTENT, DONE, HOST_DONE, RELEASED)]))
+    done = hosts.run(hosts.playbook_command([roll(DONE, HOST_DONE, RELEASED)]))
     assert done.returncode == 0, done.stdout
     events = hosts.journal(only_run(hosts))
     kinds = [(type(event), getattr(event, "host", "")) for event in events]
     assert kinds == [
         (RunOpened, ""),
         (LeaseTaken, ""),
-        *[(kind, host) for host in "ab" for kind in (ActIntended, ActDone, HostDone)],
+        *[(kind, host) for host in "ab" for kind in (ActDone, HostDone)],
         (Finished, ""),
     ]
-    opened, intended, acted = events[0], events[2], events[3]
+    opened, acted = events[0], events[2]
     assert isinstance(opened, RunOpened)
     assert (opened.by, opened.reason) == ("ada", HOSTILE), (
         "a template that a person typed is not evaluated"
     )
     assert (opened.site, opened.playbook) == ("east", "Restart cron")
-    assert isinstance(intended, ActIntended)
-    assert (intended.act, intended.unit, intended.invocation_id) == (Act.RESTART, "cron", "start0")
     assert isinstance(acted, ActDone)
-    assert (acted.invocation_id, acted.seconds) == ("start1", 2.5)
+    assert (acted.act, acted.invocation_id, acted.seconds) == (Act.RESTART, "start1", 2.5)
     for scope in ("east/cron", "east/bus"):
         assert hosts.store().holders(scope) == ()
 
@@ -101,34 +95,20 @@ def test_the_second_of_two_plays_is_refused_and_told_who_holds_the_lease_and_why
 ) -> None:
     hosts.set_variables(holdfast_by="ada", holdfast_reason="a new library")
     waiting = {"ansible.builtin.command": "sleep 60"}
-    with hosts.start(hosts.playbook_command([roll(INTENT, waiting)])) as first:
+    with hosts.start(hosts.playbook_command([roll(DONE, waiting)])) as first:
         for line in first.stdout or ():
             if "TASK [ansible.builtin.command]" in line:
                 break
-        second = hosts.run(hosts.playbook_command([roll(INTENT)], "-e", "holdfast_by=bob"))
+        second = hosts.run(hosts.playbook_command([roll(DONE)], "-e", "holdfast_by=bob"))
         os.kill(first.pid, signal.SIGKILL)
     assert second.returncode == 2
     for part in ("east/cron is held", "ada", "a new library", "next: holdfast status"):
         assert part in second.stdout
     assert len(hosts.journal(only_run(hosts))) == 3, "the refused play left nothing behind"
     # The first was killed in the middle of its play, so its lease can be taken.
-    third = hosts.run(hosts.playbook_command([roll(INTENT, RELEASED)], "-e", "holdfast_by=bob"))
+    third = hosts.run(hosts.playbook_command([roll(DONE, RELEASED)], "-e", "holdfast_by=bob"))
     assert third.returncode == 0, third.stdout
     assert f"of ada: its process {first.pid} died" in third.stdout
-
-
-def test_without_a_valid_lease_there_is_no_intent(hosts: FakeHosts) -> None:
-    lost = {"holdfast_run": "r1", "holdfast_grant": {"east/cron": 1}}
-    task = {**INTENT, "ignore_errors": True}
-    played = hosts.run_tasks(
-        {**task, "vars": lost, "register": "lost"},
-        {**task, "vars": {**lost, "holdfast_grant": {}}, "register": "empty"},
-        {**task, "register": "never"},
-    )
-    for name in ("lost", "empty", "never"):
-        assert played.results[name]["failed"]
-        assert "a: may not restart cron, nothing was done" in played.results[name]["msg"]
-    assert hosts.store().runs() == []
 
 
 def test_a_play_whose_database_was_deleted_acts_no_more_and_makes_no_other(
@@ -136,35 +116,11 @@ def test_a_play_whose_database_was_deleted_acts_no_more_and_makes_no_other(
 ) -> None:
     state = hosts.directory / "state"
     delete = {"ansible.builtin.command": f"rm -r {state}", "run_once": True}
-    done = hosts.run(hosts.playbook_command([roll(delete, INTENT)]))
+    done = hosts.run(hosts.playbook_command([roll(delete, DONE)]))
     assert done.returncode == 2
-    assert "a: may not restart cron, nothing was done: the journal of run" in done.stdout
+    assert "a: act_done of cron could not be journaled: the journal of run" in done.stdout
     assert "is gone" in done.stdout
     assert not state.exists()
-
-
-def test_an_intent_says_until_when_the_act_may_begin_by_the_clock_of_its_host(
-    hosts: FakeHosts,
-) -> None:
-    """The database's clock says how long the leases last; the host's clock is read on the host alone."""
-    hosts.open_run("r1")
-    store, holder = hosts.store(), holder_for("r1", "ada", "why", os.getpid())
-    short, long = timedelta(minutes=1), timedelta(minutes=9)
-    tokens = {
-        scope: store.take(holder, {scope: LeaseMode.EXCLUSIVE}, ttl).tokens[scope]
-        for scope, ttl in (("east/cron", short), ("east/bus", long))
-    }
-    given = {"holdfast_run": "r1", "holdfast_grant": tokens}
-    intent = {**INTENT["holdfast_intent"], "clock": {"boot_id": "b", "seconds": 1000}}  # type: ignore[dict-item]
-    marked = {"holdfast_marked": {"service": "cron"}}
-    played = hosts.run_tasks(
-        {"holdfast_intent": intent, "vars": {**given, **marked}, "register": "intent"}
-    )
-    assert played.rc == 0, played.output
-    not_after = played.results["intent"]["not_after"]
-    assert not_after["marked"] == {"service": "cron", "run": "r1"}
-    assert (not_after["boot_id"], not_after["read"]) == ("b", 1000)
-    assert 1000 < not_after["seconds"] < 1060, "the first lease to expire counts"
 
 
 def test_after_a_lost_lease_nothing_more_is_journaled(hosts: FakeHosts) -> None:
@@ -175,18 +131,17 @@ def test_after_a_lost_lease_nothing_more_is_journaled(hosts: FakeHosts) -> None:
     grant = hosts.store().take(holder, scopes, timedelta(minutes=1))
     hosts.store().release(grant)
     lost = {"holdfast_run": "r1", "holdfast_grant": dict(grant.tokens)}
-    observed = {"event": "observed", "unit": "cron", "invocation_id": "x", "active": True}
     tasks = [
         {**task, "vars": lost, "ignore_errors": True, "register": name}
         for name, task in (
             ("done", DONE),
             ("host_done", HOST_DONE),
-            ("observed", {"holdfast_record": observed}),
+            ("observed", {"holdfast_observe": {"units": ["cron"]}}),
         )
     ]
     played = hosts.run_tasks(*tasks)
     for name in ("done", "host_done", "observed"):
-        assert "could not be journaled: run r1 no longer holds" in played.results[name]["msg"]
+        assert "run r1 no longer holds" in played.results[name]["msg"]
     assert hosts.journal("r1") == []
 
 
@@ -198,9 +153,9 @@ def test_a_grant_of_the_engine_is_checked_and_not_released(hosts: FakeHosts) -> 
     given = (
         f'{{"holdfast_run": "r1", "holdfast_grant": {{"east/cron": {grant.tokens["east/cron"]}}}}}'
     )
-    done = hosts.run(hosts.playbook_command([roll(INTENT, RELEASED)], "-e", given))
+    done = hosts.run(hosts.playbook_command([roll(DONE, RELEASED)], "-e", given))
     assert done.returncode == 0, done.stdout
-    assert [type(event) for event in hosts.journal("r1")] == [ActIntended, ActIntended]
+    assert [type(event) for event in hosts.journal("r1")] == [ActDone, ActDone]
     assert len(hosts.store().holders("east/cron")) == 1
     hosts.store().release(grant)
     late = hosts.run(hosts.playbook_command([roll()], "-e", given))
@@ -223,19 +178,19 @@ def test_a_gate_that_fails_in_a_run_by_hand_shows_the_next_command(hosts: FakeHo
 
 
 def test_check_mode_takes_and_journals_nothing(hosts: FakeHosts) -> None:
-    done = hosts.run(hosts.playbook_command([roll(INTENT, DONE, RELEASED)], "--check"))
+    done = hosts.run(hosts.playbook_command([roll(DONE, RELEASED)], "--check"))
     assert done.returncode == 0, done.stdout
     assert "would take the leases east/bus, east/cron" in done.stdout
-    assert "a: would restart cron" in done.stdout
+    assert "TASK [holdfast_record]" in done.stdout
     assert hosts.store().runs() == []
     assert hosts.store().scopes() == []
 
 
 def test_a_play_without_a_site_or_a_policy_is_refused(hosts: FakeHosts) -> None:
-    without_policy = hosts.run(hosts.playbook_command([roll(INTENT, vars={})]))
+    without_policy = hosts.run(hosts.playbook_command([roll(DONE, vars={})]))
     assert without_policy.returncode == 2
     assert "holdfast_policy is not set" in without_policy.stdout
-    nameless = hosts.run(hosts.playbook_command([roll(INTENT)], "-e", "holdfast_site="))
+    nameless = hosts.run(hosts.playbook_command([roll(DONE)], "-e", "holdfast_site="))
     assert nameless.returncode == 2
     assert "holdfast_site is not set" in nameless.stdout
 
@@ -258,7 +213,7 @@ def test_a_policy_with_templates_is_checked_with_their_values(hosts: FakeHosts) 
 
 def test_a_policy_with_a_wrong_value_is_refused_before_the_lease(hosts: FakeHosts) -> None:
     policy = {**POLICY["holdfast_policy"], "batch_max": "{{ 0 }}"}
-    done = hosts.run(hosts.playbook_command([roll(INTENT, vars={"holdfast_policy": policy})]))
+    done = hosts.run(hosts.playbook_command([roll(DONE, vars={"holdfast_policy": policy})]))
     assert done.returncode == 2
     assert "holdfast_policy: batch_max: Input should be greater than" in done.stdout
     assert hosts.store().runs() == []
@@ -266,7 +221,7 @@ def test_a_policy_with_a_wrong_value_is_refused_before_the_lease(hosts: FakeHost
 
 def test_an_unusable_state_directory_stops_the_play_before_the_act(hosts: FakeHosts) -> None:
     (hosts.directory / "state").write_text("not a directory")
-    done = hosts.run(hosts.playbook_command([roll(INTENT)]))
+    done = hosts.run(hosts.playbook_command([roll(DONE)]))
     assert done.returncode == 2
     assert "state" in done.stdout
     assert "HOLDFAST_STATE_DIR" in done.stdout
@@ -291,10 +246,10 @@ def test_a_play_over_hosts_of_two_sites_is_refused(hosts: FakeHosts) -> None:
     """The engine would take other leases for the same hosts than a play by hand."""
     (hosts.directory / "host_vars").mkdir()
     (hosts.directory / "host_vars" / "b.yml").write_text("holdfast_site: west\n")
-    both = hosts.run(hosts.playbook_command([roll(INTENT)]))
+    both = hosts.run(hosts.playbook_command([roll(DONE)]))
     assert both.returncode == 2
     assert "several names of a site (holdfast_site): east (a), west (b)" in both.stdout
     assert hosts.store().scopes() == []
-    one = hosts.run(hosts.playbook_command([roll(INTENT)], "--limit", "b"))
+    one = hosts.run(hosts.playbook_command([roll(DONE)], "--limit", "b"))
     assert one.returncode == 0, one.stdout
     assert sorted(hosts.store().scopes()) == ["west/bus", "west/cron"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from holdfast import unit_program
 from holdfast.errors import CannotTell
 from holdfast.observations.nova import DIGESTED, LogPosition, UnitLog
 from holdfast.probes.base import CommandResult, ProbeContext
 from holdfast.probes.nova.host import LogSource, read_unit_log
-from plugins.module_utils import holdfast_log
-from plugins.module_utils.holdfast_log import log_position
 
 OLD, NEW = 4711, 4800
 GROUP = "/system.slice/nova-compute.service"
 SYSTEMCTL = """#!/bin/sh
 case "$*" in
+  *LoadState*) printf 'Id=nova-compute.service\\nLoadState=loaded\\nActiveState=active\\n'
+    echo "ControlGroup={group}" ;;
   *--value*|*--timestamp*) echo "systemctl: unrecognized option" >&2; exit 1 ;;
   *InvocationID*) echo "InvocationID={start}" ;;
   *ControlGroup*) echo "ControlGroup=/system.slice/nova-compute.service" ;;
@@ -80,8 +82,8 @@ class Host:
         path.write_text(text, encoding="utf-8")
         path.chmod(0o755)
 
-    def set_start(self, start: str) -> None:
-        self.program("systemctl", SYSTEMCTL.format(start=start))
+    def set_start(self, start: str, group: str = GROUP) -> None:
+        self.program("systemctl", SYSTEMCTL.format(start=start, group=group))
 
     def journal(self, text: str) -> None:
         self.program("journalctl", JOURNALCTL)
@@ -104,8 +106,14 @@ class Host:
     def note(self) -> None:
         """Note where the log ends, while the old process runs; then the new one runs."""
         self.runs(OLD)
-        self.position = LogPosition(**log_position(str(self.log), GROUP, str(self.proc)))
+        self.position = self.end_of()
         self.runs(NEW)
+
+    def end_of(self, log: str = "") -> LogPosition:
+        """Return where a log ends, as it is noted before an act."""
+        command = unit_program.read("nova-compute", log or str(self.log), str(self.proc))
+        printed = HostShell(self.directory).run(shlex.split(command)).stdout
+        return unit_program.parse(printed).log
 
     def read(self, log: str = "", limit: int = 1000) -> UnitLog:
         context = ProbeContext("cmp1", {}, {}, HostShell(self.directory))
@@ -263,13 +271,19 @@ def test_lines_of_older_processes_show_that_the_start_was_read(
 def test_the_processes_of_a_unit_are_those_of_its_control_group(host: Host) -> None:
     host.process(4801, f"{GROUP}/privsep")
     host.write(START)
-    assert log_position(str(host.log), GROUP, str(host.proc))["processes"] == [NEW, 4801]
-    assert log_position(str(host.log), "", str(host.proc))["processes"] == []
+    assert host.end_of().processes == (NEW, 4801)
 
 
 def test_what_is_no_file_has_no_position(host: Host) -> None:
-    assert [log_position(each, GROUP) for each in ("", "journal", str(host.log))] == [{}, {}, {}]
+    for log in ("journal", str(host.directory), str(host.log)):
+        assert host.end_of(log) == LogPosition()
+
+
+def test_without_its_control_group_the_processes_of_a_unit_are_not_known(host: Host) -> None:
+    host.write(START)
+    host.set_start("start1", group="")
+    assert host.end_of().processes == ()
 
 
 def test_both_sides_digest_as_many_bytes() -> None:
-    assert holdfast_log.DIGESTED == DIGESTED
+    assert f"last {DIGESTED:,} bytes" in unit_program.PROGRAM

@@ -1,0 +1,141 @@
+"""Act on a unit once, in one step: read it, journal the intent, act, journal the outcome (modules/holdfast_act.py)."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from holdfast import unit_program
+from holdfast.action_plugin import ArgumentSpec, HoldfastAction, open_state
+from holdfast.errors import CannotTell, LeaseLost
+from holdfast.journal.events import ActDone, ActIntended
+from holdfast.model import Act, Json
+from holdfast.play_context import PlayContext, Variables, require_lease
+from holdfast.store.database import Store
+from holdfast.unit_program import (
+    NOT_BEGUN,
+    Limits,
+    ProgramAnswer,
+    ShownUnit,
+    command_result,
+    restart_result,
+)
+
+
+class ActionModule(HoldfastAction):
+    """Calls ``Store.append_guarded`` and, on the host, ``unit_program``."""
+
+    ARGUMENTS: ClassVar[ArgumentSpec] = {
+        "act": {"type": "str", "choices": [act.value for act in Act], "required": True},
+        "unit": {"type": "str", "required": True},
+        "argv": {"type": "list", "elements": "str"},
+        "timeout_seconds": {"type": "float", "default": 900.0},
+        "log": {"type": "str", "default": ""},
+        "undo": {"type": "str", "default": ""},
+        "ends_with_restart": {"type": "bool", "default": False},
+    }
+
+    _requires_connection = True
+    _sent = False
+
+    def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
+        """Return what was done; the outcome of a restart is journaled, that of a command is looked at by the role."""
+        found = self._read()
+        if self.check_mode:
+            return self._would(found)
+        run = require_lease(PlayContext.of(variables))
+        if not run.grant.tokens:
+            raise LeaseLost(f"run {run.run} holds no lease", remedy=f"holdfast status {run.run}")
+        store = open_state(run.run)
+        limits = self._intend(store, run, found, _marked_service(variables))
+        if arguments["argv"]:
+            return self._command(limits)
+        return self._restart(store, run, found.before, limits)
+
+    def failed(self) -> str:
+        """Return what was not done or, once it was sent to the host, what is not known."""
+        what = f"{self.arguments['act']} {self.arguments['unit']}"
+        return f"{self.host}: {what}" if self._sent else f"{self.host}: may not {what}, {NOT_BEGUN}"
+
+    @property
+    def _what(self) -> str:
+        argv: Sequence[str] | None = self.arguments["argv"]
+        return f"`{shlex.join(argv)}`" if argv else f"restart of {self.arguments['unit']}"
+
+    def _read(self) -> ProgramAnswer:
+        answer = self._ask(unit_program.read(self.arguments["unit"], self.arguments["log"]))
+        if answer.before is None:
+            raise CannotTell(answer.message)
+        return answer
+
+    def _ask(self, command: str) -> ProgramAnswer:
+        printed = self._low_level_execute_command(command, sudoable=True)
+        return unit_program.parse(printed["stdout"])
+
+    def _would(self, found: ProgramAnswer) -> dict[str, Json]:
+        """Return what a play with --check reports: the result of an act that has changed nothing."""
+        argv = self.arguments["argv"]
+        message = f"{self.host}: would {f'run {self._what}' if argv else 'restart'}: {found.before}"
+        self.show(message)
+        result = command_result(found, "") | {"rc": 0} if argv else restart_result(found)
+        return result | {"failed": False, "changed": True, "msg": message}
+
+    def _intend(self, store: Store, run: PlayContext, found: ProgramAnswer, service: str) -> Limits:
+        """Journal the intent, and return until when the act may begin, by the host's own clock (docs/adr/0022)."""
+        # Asked after the clock was read and before the transaction that proves the leases, so never after their expiry.
+        left = store.check(run.grant)
+        given = self.arguments
+        intended = ActIntended(
+            at=datetime.now(UTC),
+            host=self.host,
+            act=given["act"],
+            unit=given["unit"],
+            invocation_id=found.before.invocation_id if found.before and not given["argv"] else "",
+            undo=given["undo"],
+            ends_with_restart=given["ends_with_restart"],
+            log=found.log.model_dump(exclude_defaults=True, mode="json"),
+        )
+        store.append_guarded(run.grant, intended)
+        return Limits(found.clock, found.clock.after(left), service, run.run)
+
+    def _restart(
+        self, store: Store, run: PlayContext, before: ShownUnit | None, limits: Limits
+    ) -> dict[str, Json]:
+        """Restart the unit once, and journal the outcome where it is known."""
+        unit, seconds = self.arguments["unit"], self.arguments["timeout_seconds"]
+        intended = before.invocation_id if before else ""
+        self._sent = True
+        answer = self._ask(unit_program.restart(unit, seconds, limits, intended))
+        result = restart_result(answer)
+        if answer.end in ("done", "already_restarted"):
+            done = ActDone(
+                at=datetime.now(UTC),
+                host=self.host,
+                act=Act.RESTART,
+                unit=unit,
+                invocation_id=result["after"],
+                seconds=answer.seconds,
+                changed=result["changed"],
+            )
+            store.append_guarded(run.grant, done)
+        return result | {"msg": f"{self.host}: {result['msg']}", "run": run.run}
+
+    def _command(self, limits: Limits) -> dict[str, Json]:
+        """Run the command once, and return how it ended: evidence, by which the task does not fail."""
+        given = self.arguments
+        self._sent = True
+        answer = self._ask(
+            unit_program.command(given["unit"], given["timeout_seconds"], limits, given["argv"])
+        )
+        if answer.end == "not_begun":
+            message = f"{self.host}: {self._what} was not run: {answer.message}; {NOT_BEGUN}"
+            return {"failed": True, "msg": message}
+        return command_result(answer, shlex.join(given["argv"]))
+
+
+def _marked_service(variables: Variables) -> str:
+    """Return the service whose mark the host must have for the act; "" where the play has marked none."""
+    marked: Mapping[str, Json] = variables.get("holdfast_marked") or {}
+    return str(marked.get("service", ""))

@@ -1,0 +1,145 @@
+# Reads or changes one systemd unit on its host, under the unit's lock (docs/adr/0003, 0022). Run there by `sh -c`, without any
+# other file or interpreter: holdfast/unit_program.py sends it and reads the lines that it prints.
+#
+#   read UNIT LOG PROC                                 the unit, the host's clock, and where the file LOG ends; changes nothing
+#   observe UNIT SECONDS                               the same under the lock; from now on no earlier intent counts
+#   restart UNIT SECONDS BOOT READ UNTIL SERVICE RUN INVOCATION    restart it, if INVOCATION is still its start
+#   command UNIT SECONDS BOOT READ UNTIL SERVICE RUN ARGV…         run a command that acts on it
+#
+# SECONDS: how long the lock, and then the act, may take. BOOT, READ, UNTIL: the host's boot and its clock when the intent was
+# prepared, and when its leases end. SERVICE, RUN: whose mark the host must have. PROC: where the host's processes are listed. Prints `name=value` lines under the headings [clock], [log], [before], [after] and [output];
+# the line `end=…` says what was done, and without it that is not known.
+set -u
+umask 077
+directory=${HOLDFAST_HOST_DIRECTORY:-/run/holdfast}
+answer_seconds=${HOLDFAST_ANSWER_SECONDS:-30}
+what=$1 unit=$2 seconds=${3:-0}
+
+finish() { # WORD [MESSAGE]: not_begun, read, already_restarted, done, failed, unreadable
+    printf 'message=%s\nend=%s\n' "$(printf '%s' "${2:-}" | tr '\n' ' ')" "$1"
+    exit 0
+}
+
+# Passwords in URLs and in `password=…` stay on the host.
+without_secrets() {
+    sed -E -e 's#(://[^[:space:]:/@]*:)[^[:space:]]+@#\1***@#g' \
+        -e "s/([[:alnum:]_]*(password|passwd|secret|token|cookie)[[:alnum:]_]*['\"]?[[:space:]]*[=:][[:space:]]*)[^[:space:]]+/\1***/Ig"
+}
+
+# Hundredths of a second since the host's boot, sleep included.
+clock() {
+    read -r up _ < /proc/uptime
+    printf '%s\n' "${up%.*}${up#*.}"
+}
+
+boot() { cat /proc/sys/kernel/random/boot_id; }
+
+# Sets `shown` to the unit's properties, or `unreadable` to why there are none.
+show() {
+    unreadable=
+    shown=$(timeout "$answer_seconds" systemctl show \
+        --property Id,LoadState,ActiveState,SubState,Result,InvocationID,NRestarts,Job,ControlGroup -- "$unit" 2>&1)
+    status=$?
+    case $status in
+        0) ;;
+        124) unreadable="\`systemctl show $unit\` gave no answer in $answer_seconds s" ;;
+        127) unreadable="systemctl cannot be run: $shown" ;;
+        *) unreadable="systemd shows no state of $unit: ${shown:-no output}" ;;
+    esac
+    [ -z "$unreadable" ] || return 1
+    [ -n "$(value ActiveState)" ] || { unreadable="systemd shows no state of $unit: ${shown:-no output}"; return 1; }
+    [ "$(value LoadState)" = loaded ] || { unreadable="the unit $unit cannot run here: its load state is $(value LoadState)"; return 1; }
+}
+
+value() { printf '%s\n' "$shown" | sed -n "s/^$1=//p"; }
+
+# Where a log ends: the digest of its last 1,024 bytes tells it from another file, also after a rotation. What the processes
+# that run now still log until they have stopped is not the next start's (docs/adr/0052).
+position() { # LOG PROC
+    [ -f "$1" ] && size=$(stat -Lc %s -- "$1") || return 0
+    first=$((size > 1024 ? size - 1023 : 1)) group=$(value ControlGroup) processes=
+    [ -z "$group" ] || processes=$(grep -lF ":$group" "$2"/[0-9]*/cgroup 2> /dev/null |
+        sed -E 's#.*/([0-9]+)/cgroup$#\1#' | sort -n | tr '\n' ' ')
+    digest=$(tail -c "+$first" -- "$1" | head -c $((size - first + 1)) | sha256sum | cut -d ' ' -f 1)
+    section log "$(printf 'inode=%s\nsize=%s\ndigest=%s\nprocesses=%s' "$(stat -Lc %i -- "$1")" "$size" "$digest" "$processes")"
+}
+
+section() { printf '[%s]\n%s\n' "$1" "$2"; }
+
+# A redirection that fails would end the shell without a word, or be taken for a failure of the command.
+writable() { (: >> "$1") 2>/dev/null || finish not_begun "$1 cannot be written"; }
+
+# Everybody who acts on the host has the same lock. It stays with this shell: a service that systemctl starts does not get it.
+lock() {
+    mkdir -p -m 0755 "$directory" 2>/dev/null
+    writable "$directory/$unit.lock"
+    exec 9>>"$directory/$unit.lock"
+    flock -w "$seconds" 9 || finish not_begun "another act on $unit still held $directory/$unit.lock after $seconds s"
+}
+
+# The lock's file has the boot and the clock of the unit's last observation.
+in_time() {
+    now=$(clock) noted_boot='' noted=
+    [ "$1" = "$(boot)" ] || finish not_begun 'the host has booted since the intent'
+    [ "$now" -lt "$3" ] || finish not_begun \
+        "too late by $(((now - $3) / 100)).$(((now - $3) / 10 % 10)) s: since the intent its lease may have expired, and another run may act"
+    [ -s "$directory/$unit.lock" ] || return 0
+    read -r noted_boot noted < "$directory/$unit.lock"
+    case $noted in '' | *[!0-9]*) finish not_begun "$directory/$unit.lock cannot be read; remove it" ;; esac
+    [ "$noted_boot" != "$1" ] || [ "$noted" -lt "$2" ] ||
+        finish not_begun 'too late: since the intent the host was observed, for a resume or a report'
+}
+
+# The mark of the service must be that of the run: one line of JSON, which holdfast/marks.py writes (docs/adr/0023).
+marked() { # SERVICE RUN
+    mark=$directory/$1.mark
+    [ -n "$1" ] || finish not_begun 'the task does not say which mark this host must have'
+    [ -e "$mark" ] || finish not_begun "this host has no mark of run $2 any more ($mark)"
+    owner=$(sed -nE 's/.*"run": "([^"]*)".*/\1/p' "$mark") by=$(sed -nE 's/.*"by": "(([^"\]|\\.)*)".*/\1/p' "$mark")
+    until=$(sed -nE 's/.*"boot_id": "([^"]*)", "expires": ([0-9]+)(\.[0-9]*)?\}.*/\1 \2/p' "$mark")
+    [ -n "$owner" ] && [ -n "$until" ] || finish not_begun "the mark $mark cannot be read"
+    [ "$owner" = "$2" ] || finish not_begun "this host is marked by another run, $owner of $by"
+    [ "${until% *}" = "$(boot)" ] && [ "$(clock)" -lt "${until#* }00" ] ||
+        finish not_begun "the mark of run $2 on this host has expired; another run may act"
+}
+
+section clock "$(printf 'boot=%s\nseconds=%s' "$(boot)" "$(clock)")"
+show || finish not_begun "$unreadable"
+unit=$(value Id)
+[ "$what" = read ] && { position "$3" "$4"; section before "$shown"; finish read; }
+lock
+if [ "$what" = observe ]; then
+    printf '%s %s\n' "$(boot)" "$(clock)" > "$directory/$unit.lock"
+else
+    in_time "$4" "$5" "$6"
+    marked "$7" "$8"
+fi
+show || finish not_begun "$unreadable"
+section before "$shown"
+[ "$what" != observe ] || finish read
+if [ "$what" = restart ]; then
+    [ "$(value InvocationID)" = "$9" ] || finish already_restarted
+    [ -z "$(value Job)" ] || finish not_begun "systemd has a job in progress for the unit: wait until \`systemctl list-jobs\` no longer lists $unit"
+    set -- systemctl restart -- "$unit"
+else
+    shift 8
+    command -v "$1" > /dev/null || finish not_begun "$1 is not found on the host"
+fi
+
+writable "$directory/$unit.output"
+began=$(clock)
+# Into a file: what a command leaves behind may hold a pipe open for ever.
+timeout --kill-after=5 "$seconds" "$@" > "$directory/$unit.output" 2>&1 < /dev/null 9>&-
+rc=$? took=$(($(clock) - began))
+# Masked before it is cut, so that no half of a secret is left.
+output=$(without_secrets < "$directory/$unit.output" | tail -c 8000)
+rm -f "$directory/$unit.output"
+section after "$(printf 'rc=%s\ntook=%s' "$rc" "$took")"
+if [ "$what" = restart ]; then
+    show && printf '%s\n' "$shown"
+    [ "$rc" = 0 ] || [ -n "$unreadable" ] || output="$output
+$(timeout "$answer_seconds" journalctl -u "$unit" -n 8 -o cat --no-pager --quiet 2>&1 | without_secrets)"
+fi
+section output "$(printf '%s\n' "$output" | sed 's/^/> /')"
+[ -z "$unreadable" ] || finish unreadable "$unreadable"
+[ "$rc" = 0 ] && finish done || finish failed
