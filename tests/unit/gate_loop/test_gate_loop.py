@@ -251,6 +251,61 @@ def test_an_answer_that_waiting_cannot_bring_ends_the_gate_at_once() -> None:
     assert (result.outcome, result.readings, result.seconds) == (Outcome.UNKNOWN, 1, 0)
 
 
+def test_what_is_final_of_one_claim_ends_the_gate_of_all() -> None:
+    def refused(_: ProbeContext) -> Json:
+        raise CannotTell("its SSH host key is not the one in known_hosts", final=True)
+
+    def passes(claim: str, _: Json) -> Verdict:
+        return Verdict(claim, Outcome.FAIL, BAD, "")
+
+    at, well = timing(readings=9, deadline=300), claim(ScriptedProbe([GOOD]).probe)
+    bad = claim(ScriptedProbe([FINAL]).probe, final=(FINAL,))
+    assert gate_of(well, bad, at=at).readings == 1
+    assert (
+        gate_of(claim(ScriptedProbe([BAD]).probe), claim(refused, judge=passes), at=at).readings
+        == 1
+    )
+
+
+def test_a_judge_of_a_history_is_given_every_observation_oldest_first() -> None:
+    given: list[Json] = []
+
+    def keep(claim: str, history: Sequence[str]) -> Verdict:
+        given.append(tuple(history))
+        return judge(claim, history[-1])
+
+    gate_of(
+        claim(ScriptedProbe([BAD, GOOD, GOOD]).probe, judge=keep, judges_history=True),
+        claim(ScriptedProbe([GOOD]).probe),
+        at=timing(readings=2),
+    )
+    assert given == [(BAD,), (BAD, GOOD), (BAD, GOOD, GOOD)]
+
+
+def test_what_a_gate_that_did_not_settle_has_seen_is_named_without_what_passed() -> None:
+    bad, well = claim(ScriptedProbe([BAD, GOOD]).probe), claim(ScriptedProbe([GOOD]).probe)
+    result = gate_of(well, bad, at=timing(readings=9, deadline=4))
+    verdict = result.verdicts[-1]
+    assert verdict.message == "passes now, but has not settled (2/9 readings); at 0 s: it is bad"
+    assert [each["reason"] for each in verdict.evidence["last_bad"]] == [BAD]
+
+
+def test_a_reading_may_begin_and_end_at_the_last_moment() -> None:
+    time = FakeTime()
+    at = replace(timing(deadline=0), grace=timedelta(seconds=30))
+    assert gate_of(claim(slow(time, 30)), at=at, time=time).outcome is Outcome.PASS
+    late = gate_of(claim(slow(time, 31)), at=timing(deadline=0), time=time).verdicts[-1]
+    assert late.message == "the last reading ended 31 s after the deadline, so what it saw is old"
+    time = FakeTime()
+    wait = time.wait
+    # The wait ends as late as it may: 2 s after the deadline of 5 s.
+    time.wait = lambda seconds: wait(seconds + 5)  # type: ignore[method-assign]
+    assert (
+        gate_of(claim(ScriptedProbe([BAD, GOOD]).probe), at=timing(deadline=5), time=time).readings
+        == 2
+    )
+
+
 ILL, UNSURE = "ill", "unsure"
 
 
@@ -270,6 +325,11 @@ def test_a_host_proved_before_that_is_ill_is_not_waited_for() -> None:
     result = vouching_gate(ILL, vouched=["ctl1"])
     assert (result.outcome, result.readings, result.seconds) == (Outcome.FAIL, 4, 6)
     assert result.relapsed == ("ctl1",)
+
+
+def test_a_host_proved_before_is_ill_after_five_seconds() -> None:
+    at = replace(timing(poll=5), vouched=frozenset(["ctl1"]))
+    assert gate_of(claim(ScriptedProbe([ILL]).probe, judge=judge_ctl1), at=at).seconds == 5
 
 
 @pytest.mark.parametrize("between", [GOOD, UNSURE, SILENT])
@@ -387,9 +447,11 @@ def test_a_gate_without_claims_is_refused() -> None:
 @pytest.mark.parametrize("group", ["empty", "gone"])
 def test_a_claim_about_a_group_without_hosts_is_refused_before_any_probe(group: str) -> None:
     script = ScriptedProbe([GOOD])
-    with pytest.raises(InvalidInput, match=rf"a\.c is about the group {group}"):
+    with pytest.raises(InvalidInput, match=rf"a\.c is about the group {group}") as refused:
         gate_of(claim(script.probe, group=group), at=timing())
+    assert refused.value.remedy == f"put the hosts into the group {group}, or leave the claim out"
     assert script.calls == 0
+    assert gate_of(claim(script.probe, group="rabbitmq"), at=timing()).outcome is Outcome.PASS
 
 
 # --- claims of one host
@@ -429,6 +491,15 @@ def test_a_reading_is_one_line(observations: list[str], at: GateTiming, line: st
     read: list[Reading] = []
     gate(*observations, at=at, read=read)
     assert describe("ctl1", read[0], at) == line
+
+
+def test_of_several_claims_a_line_names_one_that_failed() -> None:
+    read: list[Reading] = []
+    claims = [claim(ScriptedProbe([each]).probe) for each in (GOOD, SILENT, BAD)]
+    gate_of(*claims, at=timing(deadline=0), read=read)
+    assert (
+        describe("ctl1", read[0], timing(deadline=0)) == "gate ctl1 a.c FAIL 2/3: it is bad (0 s)"
+    )
 
 
 # --- settling
