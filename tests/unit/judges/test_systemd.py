@@ -334,3 +334,77 @@ def test_a_unit_that_people_took_out_is_left_out() -> None:
     absent = {"nova-scheduler on ctl2": "disabled (broken DIMM)"}
     assert systemd.judge_units("c", [gone], 120, absent).outcome is Outcome.PASS
     assert systemd.judge_units("c", [gone], 120, {}).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("unit", "outcome", "reason", "message"),
+    [
+        (UP, Outcome.PASS, "active", "for 4000 s; a fault may show after 62 s"),
+        (replace(UP, age=62.0), Outcome.PASS, "active", "for 62 s; a fault may show after 62 s"),
+        (replace(UP, age=61.0), Outcome.FAIL, "too_young", "for 61 s; a fault may show after 62"),
+        (replace(UP, age=None), Outcome.UNKNOWN, "age_unknown", "and since when is not known"),
+        (replace(FAILED, age=None), Outcome.FAIL, "not_active", "is failed"),
+    ],
+)
+def test_a_unit_must_have_run_for_so_long(
+    unit: UnitState, outcome: Outcome, reason: str, message: str
+) -> None:
+    verdict = systemd.has_run_for("c", unit, 62)
+    assert outcome_and_reason(verdict) == (outcome, reason)
+    assert message in verdict.message
+    assert not verdict.hosts or reason not in {"too_young", "age_unknown"}, "young is not ill"
+
+
+def test_the_start_that_must_still_run_is_the_first_one_that_is_known() -> None:
+    """Before its first start a unit has no InvocationID."""
+    unstarted = replace(STARTING, invocation_id="")
+    assert systemd.stays_up("c", [unstarted, UP], "", 0, 0).outcome is Outcome.PASS
+    again = systemd.stays_up("c", [unstarted, UP, AGAIN], "", 0, 0)
+    assert outcome_and_reason(again) == (Outcome.FAIL, systemd.RESTARTED)
+    never = systemd.stays_up("c", [unstarted], "", 0, 0)
+    assert outcome_and_reason(never) == (Outcome.FAIL, "not_active")
+
+
+@pytest.mark.parametrize("state", ["reloading", "refreshing"])
+def test_a_unit_works_while_it_reloads(state: str) -> None:
+    assert systemd.is_active("c", replace(UP, active_state=state), 0).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("state", ["inactive", "failed", "deactivating"])
+def test_a_start_that_ends_does_not_come_back(state: str) -> None:
+    unit = replace(UP, active_state=state)
+    verdict = systemd.stays_up("c", [UP, unit], "aaa", 0, 0)
+    assert outcome_and_reason(verdict) == (Outcome.FAIL, systemd.DIED)
+
+
+def test_of_many_units_the_last_to_start_is_named_and_what_is_silent_is_a_doubt() -> None:
+    states = {"a": UP, "b": replace(UP, age=7.0), "c": replace(UP, age=None)}
+    verdict = systemd.units_stay_up("c", [states], 0)
+    assert verdict.outcome is Outcome.PASS
+    assert verdict.message == "3 units are active; the last to start: b, 7 s ago"
+    silent = systemd.units_stay_up("c", [{**states, "d": Unanswered("no route")}], 0)
+    assert outcome_and_reason(silent) == (Outcome.UNKNOWN, "unanswered")
+    assert silent.message == "d: no route"
+    none = systemd.units_stay_up("c", [{}], 0)
+    assert outcome_and_reason(none) == (Outcome.UNKNOWN, "unanswered")
+    assert none.message == "the inventory has no such unit"
+
+
+def test_a_unit_that_fails_is_not_excused_by_its_age() -> None:
+    for unit in (replace(FAILED, age=None, restarts=1), replace(FAILED, age=9.0, restarts=1)):
+        assert outcome_and_reason(systemd.is_active("c", unit, 5)) == (Outcome.FAIL, "not_active")
+        outlived = systemd.stays_up("c", [unit], "", 0, 5)
+        assert outcome_and_reason(outlived) == (Outcome.FAIL, systemd.DIED)
+
+
+def test_how_often_systemd_restarted_a_unit_is_told_and_how_long_the_next_start_must_last() -> None:
+    once = systemd.is_active("c", replace(UP, restarts=1, age=10.0), 5)
+    assert "systemd has restarted it once since" in once.message
+    assert once.evidence["outlive"] == 10
+    twice = systemd.is_active("c", replace(UP, restarts=2, age=11.0), 5)
+    assert "restarted it 2 times since" in twice.message
+    assert twice.evidence["outlive"] == 0
+    unknown = systemd.is_active("c", replace(UP, restarts=2, age=None), 5)
+    assert outcome_and_reason(unknown) == (Outcome.UNKNOWN, "age_unknown")
+    assert "how long ago is not known" in unknown.message
+    assert not unknown.hosts
