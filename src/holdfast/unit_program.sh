@@ -69,7 +69,7 @@ section() { printf '[%s]\n%s\n' "$1" "$2"; }
 # A redirection that fails would end the shell without a word, or be taken for a failure of the command.
 writable() { (: >> "$1") 2>/dev/null || finish not_begun "$1 cannot be written"; }
 
-# Everybody who acts on the host has the same lock. It stays with this shell: a service that systemctl starts does not get it.
+# Everybody who acts on the host has the same lock, for as long as the act lasts.
 lock() {
     mkdir -p -m 0755 "$directory" 2>/dev/null
     writable "$directory/$unit.lock"
@@ -128,8 +128,9 @@ fi
 
 writable "$directory/$unit.output"
 began=$(clock)
-# Into a file: what a command leaves behind may hold a pipe open for ever.
-timeout --kill-after=5 "$seconds" "$@" > "$directory/$unit.output" 2>&1 < /dev/null 9>&-
+# Into a file: what a command leaves behind may hold a pipe open for ever. `timeout` has the lock as well, since this shell may
+# be killed or hung up before the act has ended; the act itself has not.
+timeout --kill-after=5 "$seconds" sh -c 'exec "$@" 9>&-' sh "$@" > "$directory/$unit.output" 2>&1 < /dev/null
 rc=$? took=$(($(clock) - began))
 # Masked before it is cut, so that no half of a secret is left.
 output=$(without_secrets < "$directory/$unit.output" | tail -c 8000)

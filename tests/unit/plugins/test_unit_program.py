@@ -267,6 +267,21 @@ def test_an_observation_waits_for_a_restart_in_progress(hosts: FakeHosts) -> Non
     assert seen.before.invocation_id == "start1"
 
 
+def test_an_act_whose_shell_was_killed_keeps_the_lock_until_it_ends(hosts: FakeHosts) -> None:
+    """As where its connection has broken: an observation must not come before what the act still does."""
+    record = hosts.directory / "record"
+    script = f"echo run >> {record}; sleep 1; setsid sleep 9 & echo $! >> {record}"
+    sent = unit_program.command("cron", 20, limits(), ["sh", "-c", script])
+    shell = hosts.start(shlex.split(sent))
+    while not times(hosts):
+        assert shell.poll() is None
+    shell.kill()
+    assert "another act on cron.service still held" in observe(hosts, 0.1).message
+    assert observe(hosts).end == "read"
+    os.kill(int(record.read_text().split()[1]), signal.SIGKILL)
+    shell.communicate(timeout=60)
+
+
 def test_an_observation_that_waits_in_vain_has_no_result(hosts: FakeHosts) -> None:
     with (hosts.locks / "cron.service.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
