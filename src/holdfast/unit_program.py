@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from holdfast.errors import OutcomeUnknown
 from holdfast.observations.nova import LogPosition
@@ -26,6 +26,7 @@ NOT_BEGUN = "nothing was touched"
 """How the message of an act that was not begun ends."""
 
 _HUNDREDTHS = 100
+_CLOCK_TICK = 1 / _HUNDREDTHS
 _TIMED_OUT = (124, 137)
 
 
@@ -130,11 +131,12 @@ def parse(printed: str) -> ProgramAnswer:
     """
     sections, output = _sections(printed)
     last = sections.get("", {})
-    if "end" not in last or "boot" not in sections.get("clock", {}):
+    if last.get("end") not in get_args(End) or "boot" not in sections.get("clock", {}):
         raise OutcomeUnknown(f"the host's answer ends too early: {printed[-200:].strip()!r}")
     after = sections.get("after", {})
     status = int(after["rc"]) if "rc" in after else None
-    timed_out = status in _TIMED_OUT
+    # `timeout` ends with these; so may what it ran, by itself or because the host was out of memory.
+    timed_out = status in _TIMED_OUT and _took(after) + _CLOCK_TICK >= float(after["limit"])
     clock = sections["clock"]
     return ProgramAnswer(
         end=last["end"],  # type: ignore[arg-type]  # a word of ours
@@ -145,9 +147,13 @@ def parse(printed: str) -> ProgramAnswer:
         after=_state(after),
         rc=None if timed_out else status,
         timed_out=timed_out,
-        seconds=int(after.get("took", "0")) / _HUNDREDTHS,
+        seconds=_took(after),
         output=output,
     )
+
+
+def _took(after: Mapping[str, str]) -> float:
+    return int(after.get("took", "0")) / _HUNDREDTHS
 
 
 def command_result(answer: ProgramAnswer, command: str) -> dict[str, Any]:
@@ -216,15 +222,18 @@ def _unreadable(answer: ProgramAnswer) -> str:
 def _sections(printed: str) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
     """Return the values by section, and the lines of the section [output].
 
-    ``message`` and ``end`` are in the section "", wherever they come: the act's own output is quoted.
+    ``message`` and ``end`` are in the section "", wherever they come: the act's own output is quoted. Only a line feed
+    ends a line, as in the program that quotes, and a line without one was cut off.
     """
     sections: dict[str, dict[str, str]] = {}
     output, current = [], ""
-    for line in printed.splitlines():
+    text = printed.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    for ended in text.split("\n")[:-1]:
+        line = ended.removesuffix("\r")  # of a terminal
         if heading := re.fullmatch(r"\[(\w+)\]", line):
             current = heading[1]
         elif line.startswith("> "):
-            output.append(line[2:])
+            output.extend(line[2:].splitlines())
         elif "=" in line:
             name, value = line.split("=", 1)
             sections.setdefault("" if name in ("message", "end") else current, {})[name] = value

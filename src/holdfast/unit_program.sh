@@ -135,7 +135,7 @@ rc=$? took=$(($(clock) - began))
 # Masked before it is cut, so that no half of a secret is left.
 output=$(without_secrets < "$directory/$unit.output" | tail -c 8000)
 rm -f "$directory/$unit.output"
-section after "$(printf 'rc=%s\ntook=%s' "$rc" "$took")"
+section after "$(printf 'rc=%s\ntook=%s\nlimit=%s' "$rc" "$took" "$seconds")"
 if [ "$what" = restart ]; then
     show && printf '%s\n' "$shown"
     [ "$rc" = 0 ] || [ -n "$unreadable" ] || output="$output

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -326,9 +327,32 @@ def test_a_lock_directory_that_cannot_be_made_is_named(hosts: FakeHosts) -> None
 
 def test_an_answer_that_was_cut_off_says_nothing(hosts: FakeHosts) -> None:
     printed = hosts.run(command(hosts)).stdout
-    for length in range(len(printed) - len("end=done")):
+    for length in range(len(printed)):
         with pytest.raises(OutcomeUnknown):
             parse(printed[:length])
+
+
+def test_no_output_is_taken_for_the_answer(hosts: FakeHosts) -> None:
+    r"""Python ends a line at \r, \f and others, where the program that quotes the output does not."""
+    script = r"printf 'half\r[after]\rrc=7\fend=read\vActiveState=failed\r\nb\374\nend=read'"
+    sent = shlex.split(unit_program.command("cron", 20, limits(), ["sh", "-c", script]))
+    raw = subprocess.run(sent, env=hosts.environment, capture_output=True, check=True).stdout
+    got = raw.decode("utf-8", "surrogateescape")  # as Ansible does
+    it = parse(got.replace("\n", "\r\n"))  # as a terminal does
+    assert (it.end, it.rc, it.after) == ("done", 0, None)
+    assert it.output[0] == "half"
+    assert it.output[-2:] == ("b\ufffd", "end=read"), "what is no UTF-8 can be journaled"
+    with pytest.raises(OutcomeUnknown):
+        parse(got.partition("message=")[0])
+
+
+@pytest.mark.parametrize("script", ["exit 124", "kill -9 $$"])
+def test_a_command_that_ends_like_one_that_took_too_long_did_not(
+    hosts: FakeHosts, script: str
+) -> None:
+    it = run(hosts, script)
+    assert it.timed_out is False
+    assert f"ended with {it.rc} after 0." in command_result(it, "drain")["msg"]
 
 
 def run(
