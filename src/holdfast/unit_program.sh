@@ -20,9 +20,9 @@ finish() { # WORD [MESSAGE]: not_begun, read, already_restarted, done, failed, u
     exit 0
 }
 
-# Passwords in URLs and in `password=…` stay on the host.
+# Passwords in URLs and in `password=…` stay on the host. They are bytes: in a locale of UTF-8 no pattern has the others.
 without_secrets() {
-    sed -E -e 's#(://[^[:space:]:/@]*:)[^[:space:]]+@#\1***@#g' \
+    LC_ALL=C sed -E -e 's#(://[^[:space:]:/@]*:)[^[:space:]]+@#\1***@#g' \
         -e "s/([[:alnum:]_]*(password|passwd|secret|token|cookie)[[:alnum:]_]*['\"]?[[:space:]]*[=:][[:space:]]*)[^[:space:]]+/\1***/Ig"
 }
 
@@ -109,7 +109,9 @@ unit=$(value Id)
 [ "$what" = read ] && { position "$3" "$4"; section before "$shown"; finish read; }
 lock
 if [ "$what" = observe ]; then
-    printf '%s %s\n' "$(boot)" "$(clock)" > "$directory/$unit.lock"
+    # Over the last one, which is as long: where /run is full it stays.
+    printf '%s %s\n' "$(boot)" "$(clock)" 2> /dev/null 1<> "$directory/$unit.lock" ||
+        finish not_begun "$directory/$unit.lock cannot be written, so earlier intents would still count"
 else
     in_time "$4" "$5" "$6"
     marked "$7" "$8"

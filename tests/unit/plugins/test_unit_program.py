@@ -304,6 +304,18 @@ def test_after_an_observation_an_act_that_was_intended_before_it_is_not_begun(
     assert hosts.restarts == ["cron.service"]
 
 
+def test_an_observation_that_cannot_be_noted_is_none(hosts: FakeHosts) -> None:
+    """Where /run is full; what an earlier one has ended stays so."""
+    before = limits()
+    observe(hosts)
+    full = ["sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"]
+    it = ask(hosts, [*full, *shlex.split(unit_program.observe("cron", 5))])
+    assert (it.end, it.before) == ("not_begun", None)
+    assert "cron.service.lock cannot be written" in it.message
+    assert "since the intent the host was observed" in restart(hosts, when=before).message
+    assert hosts.restarts == []
+
+
 def test_an_observation_in_another_boot_does_not_count(hosts: FakeHosts) -> None:
     (hosts.locks / "cron.service.lock").write_text("another 99999999999\n")
     assert restart(hosts).end == "done"
@@ -421,6 +433,11 @@ def test_a_command_waits_for_another_act_on_the_unit_for_a_limited_time(hosts: F
         it = run(hosts, within=0.1)
     assert times(hosts) == 0
     assert "another act on cron.service still held" in it.message
+
+
+def test_a_secret_that_is_no_utf_8_is_masked_to_its_end(hosts: FakeHosts) -> None:
+    it = run(hosts, r"printf 'password=h\374nter2 rabbit://nova:h\374nter2@ctl1/\n'")
+    assert it.output == ("password=*** rabbit://nova:***@ctl1/",)
 
 
 def test_secrets_in_its_output_are_masked_and_long_output_is_cut(hosts: FakeHosts) -> None:
