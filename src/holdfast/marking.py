@@ -24,25 +24,29 @@ cat /proc/sys/kernel/random/boot_id
 cut -d ' ' -f 1 /proc/uptime
 for file in "${HOLDFAST_HOST_DIRECTORY:-/run/holdfast}"/*.mark; do
   [ -e "$file" ] || continue
-  text=$(head -c 9000 -- "$file")
+  text=$(head -c 9000 -- "$file") || { [ -e "$file" ] || continue; exit 1; }
   printf '%s\\t%s\\n' "${file##*/}" "$(printf %s "$text" | tr '\\n' ' ')"
 done
 """
-"""Prints the boot id, the uptime, and each mark in a line."""
+"""Prints the boot id, the uptime, and each mark in a line; a mark may be removed meanwhile."""
 
 SWAP = """\
 set -eu
-umask 022
+umask 077
 directory=${HOLDFAST_HOST_DIRECTORY:-/run/holdfast} file=$directory/$1.mark now=
-mkdir -p -- "$directory"
+mkdir -p -m 0755 -- "$directory"
 exec 9>>"$file.lock"
+umask 022
 flock -w 10 9
 [ ! -e "$file" ] || now=$(head -c 9000 -- "$file")
 [ "$now" = "$2" ] || { echo changed; exit 0; }
 if [ -n "$3" ]; then printf %s "$3" >"$file.new"; mv -f -- "$file.new" "$file"; else rm -f -- "$file"; fi
 echo swapped
 """
-"""``SERVICE BEFORE AFTER``: writes AFTER, or removes the file, where its content is BEFORE."""
+"""``SERVICE BEFORE AFTER``: writes AFTER, or removes the file, where its content is BEFORE.
+
+Whoever can read a lock's file can hold it, so nobody else can.
+"""
 
 
 def read_marks(reach: Reach, hosts: Iterable[str]) -> dict[str, HostMarks | Unanswered]:

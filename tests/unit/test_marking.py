@@ -224,3 +224,25 @@ def test_all_marks_are_listed_with_what_is_not_known(hosts: Hosts) -> None:
 def test_runs_meet_at_the_first_three_hosts_of_each_group_by_name() -> None:
     groups = {"x": ["d", "c", "b", "a"], "y": ["z", "a"]}
     assert meeting_hosts(groups, ["x", "y", "none"]) == ["a", "b", "c", "z"]
+
+
+def test_nobody_else_on_a_host_can_hold_the_lock_of_a_mark(hosts: Hosts) -> None:
+    """Who may read a file may lock it."""
+    hosts.place(ADA, "d")
+    modes = {each.name: each.stat().st_mode & 0o777 for each in (hosts.path / "a").iterdir()}
+    assert modes == {"nova.mark": 0o644, "nova.mark.lock": 0o600}
+    assert (hosts.path / "a").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_mark_that_is_removed_while_it_is_read_is_none(
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another service's run ends at this moment."""
+    hosts.place(ADA)
+    gone = hosts.path / "head"
+    gone.write_text(f'#!/bin/sh\nrm -f {hosts.file("a")}\nexec /usr/bin/head "$@"\n')
+    gone.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{hosts.path}:{os.environ['PATH']}")
+    found = read_marks(hosts.shells.__getitem__, ["a"])["a"]
+    assert isinstance(found, HostMarks)
+    assert found.texts == {}
