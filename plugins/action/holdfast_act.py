@@ -23,6 +23,8 @@ from holdfast.unit_program import (
     restart_result,
 )
 
+RETRIES = "reconnection_retries"  # an option of ssh's connection plugin
+
 
 class ActionModule(HoldfastAction):
     """Calls ``Store.append_guarded`` and, on the host, ``unit_program``."""
@@ -70,6 +72,13 @@ class ActionModule(HoldfastAction):
             raise CannotTell(answer.message)
         return answer
 
+    def _send(self, command: str) -> ProgramAnswer:
+        """Send an act to the host, once: a site's retries of ssh would send it again where the connection breaks."""
+        if self._connection.has_option(RETRIES):
+            self._connection.set_option(RETRIES, 0)
+        self._sent = True
+        return self._ask(command)
+
     def _ask(self, command: str) -> ProgramAnswer:
         printed = self._low_level_execute_command(command, sudoable=True)
         return unit_program.parse(printed["stdout"])
@@ -106,8 +115,7 @@ class ActionModule(HoldfastAction):
         """Restart the unit once, and journal the outcome where it is known."""
         unit, seconds = self.arguments["unit"], self.arguments["timeout_seconds"]
         intended = before.invocation_id if before else ""
-        self._sent = True
-        answer = self._ask(unit_program.restart(unit, seconds, limits, intended))
+        answer = self._send(unit_program.restart(unit, seconds, limits, intended))
         result = restart_result(answer)
         if answer.end in ("done", "already_restarted"):
             done = ActDone(
@@ -125,8 +133,7 @@ class ActionModule(HoldfastAction):
     def _command(self, limits: Limits) -> dict[str, Json]:
         """Run the command once, and return how it ended: evidence, by which the task does not fail."""
         given = self.arguments
-        self._sent = True
-        answer = self._ask(
+        answer = self._send(
             unit_program.command(given["unit"], given["timeout_seconds"], limits, given["argv"])
         )
         if answer.end == "not_begun":

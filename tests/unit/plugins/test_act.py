@@ -115,3 +115,25 @@ def test_an_observation_is_journaled_in_a_run_alone_and_once_there_is_no_job(
     (seen,) = hosts.journal("r1")
     assert isinstance(seen, Observed)
     assert (seen.unit, seen.invocation_id, seen.active) == ("cron", "start0", True)
+
+
+def test_an_act_whose_connection_breaks_is_not_sent_again(
+    hosts: FakeHosts, run: dict[str, Json]
+) -> None:
+    """Whatever the site has ssh retry: what was sent may have been done."""
+    ssh, record = hosts.directory / "bin" / "ssh", hosts.directory / "record"
+    hosts.set_output(
+        ssh='#!/bin/sh\nfor last; do :; done\nsh -c "$last"\n'
+        'case $last in *"holdfast command"*) exit 255 ;; esac\n'
+    )
+    ssh.chmod(0o755)
+    broken = {
+        "ansible_connection": "ssh",
+        "ansible_ssh_executable": str(ssh),
+        "ansible_ssh_retries": 1,
+    }
+    drain = DRAIN | {"argv": ["sh", "-c", f"echo run >> {record}"]}
+    played = hosts.run_tasks(in_run(run | broken, drain, "drain"))
+    assert "UNREACHABLE" in played.output
+    assert record.read_text() == "run\n"
+    assert [type(each) for each in hosts.journal("r1")] == [ActIntended]
