@@ -81,7 +81,7 @@ class ActionModule(HoldfastAction):
 
     def _ask(self, command: str) -> ProgramAnswer:
         printed = self._low_level_execute_command(command, sudoable=True)
-        return unit_program.parse(printed["stdout"])
+        return unit_program.parse(printed["stdout"], printed["stderr"])
 
     def _would(self, found: ProgramAnswer) -> dict[str, Json]:
         """Return what a play with --check reports: the result of an act that has changed nothing."""

@@ -123,8 +123,8 @@ def _command(*arguments: str) -> str:
     return shlex.join(["/bin/sh", "-c", PROGRAM, "holdfast", *arguments])
 
 
-def parse(printed: str) -> ProgramAnswer:
-    """Return what the program printed.
+def parse(printed: str, errors: str = "") -> ProgramAnswer:
+    """Return what the program printed; ``errors`` is what the connection printed beside it.
 
     Raises:
         OutcomeUnknown: it did not come to its end, so what it did is not known.
@@ -132,7 +132,9 @@ def parse(printed: str) -> ProgramAnswer:
     sections, output = _sections(printed)
     last = sections.get("", {})
     if last.get("end") not in get_args(End) or "boot" not in sections.get("clock", {}):
-        raise OutcomeUnknown(f"the host's answer ends too early: {printed[-200:].strip()!r}")
+        raise OutcomeUnknown(
+            f"the host's answer ends too early: {(printed + errors)[-200:].strip()!r}"
+        )
     after = sections.get("after", {})
     status = int(after["rc"]) if "rc" in after else None
     # `timeout` ends with these; so may what it ran, by itself or because the host was out of memory.

@@ -74,7 +74,13 @@ lock() {
     mkdir -p -m 0755 "$directory" 2>/dev/null
     writable "$directory/$unit.lock"
     exec 9>>"$directory/$unit.lock"
-    flock -w "$seconds" 9 || finish not_begun "another act on $unit still held $directory/$unit.lock after $seconds s"
+    said=$(flock -w "$seconds" 9 2>&1)
+    status=$?
+    case $status in
+        0) ;;
+        1) finish not_begun "another act on $unit still held $directory/$unit.lock after $seconds s" ;;
+        *) finish not_begun "$directory/$unit.lock cannot be locked: flock ended with $status: $said" ;;
+    esac
 }
 
 # The lock's file has the boot and the clock of the unit's last observation.

@@ -145,6 +145,14 @@ def test_the_wait_for_the_lock_is_limited(hosts: FakeHosts) -> None:
     assert "another act on cron.service still held" in it.message
 
 
+def test_a_lock_that_cannot_be_taken_is_not_said_to_be_held(hosts: FakeHosts) -> None:
+    hosts.set_output(flock="#!/bin/sh\necho 'flock: 9: No locks available' >&2; exit 71\n")
+    (hosts.directory / "bin" / "flock").chmod(0o755)
+    it = restart(hosts)
+    assert (hosts.restarts, it.end) == ([], "not_begun")
+    assert "cron.service.lock cannot be locked: flock ended with 71: flock: 9: No" in it.message
+
+
 def test_two_processes_with_the_same_intent_restart_the_unit_once(hosts: FakeHosts) -> None:
     hosts.set_output(duration="0.5")
     both = [hosts.start(command(hosts)) for _ in range(2)]
@@ -342,6 +350,11 @@ def test_an_answer_that_was_cut_off_says_nothing(hosts: FakeHosts) -> None:
     for length in range(len(printed)):
         with pytest.raises(OutcomeUnknown):
             parse(printed[:length])
+
+
+def test_an_answer_that_is_none_names_the_error() -> None:
+    with pytest.raises(OutcomeUnknown, match="sudo: unable to fork"):
+        parse("", "sudo: unable to fork: Cannot allocate memory\n")
 
 
 def test_no_output_is_taken_for_the_answer(hosts: FakeHosts) -> None:
