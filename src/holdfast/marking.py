@@ -39,13 +39,15 @@ exec 9>>"$file.lock"
 umask 022
 flock -w 10 9
 [ ! -e "$file" ] || now=$(head -c 9000 -- "$file")
+[ "$now" != "$3" ] || { echo swapped; exit 0; }
 [ "$now" = "$2" ] || { echo changed; exit 0; }
 if [ -n "$3" ]; then printf %s "$3" >"$file.new"; mv -f -- "$file.new" "$file"; else rm -f -- "$file"; fi
 echo swapped
 """
 """``SERVICE BEFORE AFTER``: writes AFTER, or removes the file, where its content is BEFORE.
 
-Whoever can read a lock's file can hold it, so nobody else can.
+It may be sent twice, where ssh repeats a command whose connection broke. Whoever can read a lock's file can hold it,
+so nobody else can.
 """
 
 

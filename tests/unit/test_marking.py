@@ -40,6 +40,14 @@ class LocalShell:
         return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
+class Repeating(LocalShell):
+    """A shell that runs each command twice, and answers with what the second printed."""
+
+    def run(self, argv: Sequence[str]) -> CommandResult:
+        super().run(argv)
+        return super().run(argv)
+
+
 @dataclass
 class Hosts:
     """Hosts a, b, c and d, of which the first three are where runs meet."""
@@ -246,3 +254,16 @@ def test_a_mark_that_is_removed_while_it_is_read_is_none(
     found = read_marks(hosts.shells.__getitem__, ["a"])["a"]
     assert isinstance(found, HostMarks)
     assert found.texts == {}
+
+
+def test_a_mark_that_is_sent_twice_is_written_once(hosts: Hosts) -> None:
+    """A site may have ssh repeat a command whose connection broke after it was done."""
+    twice = {name: Repeating(shell.directory) for name, shell in hosts.shells.items()}
+    hosts.shells.update(twice)
+    assert hosts.place(ADA, "d") == ["a", "b", "c", "d"]
+    assert hosts.runs() == dict.fromkeys("abcd", "R1")
+    assert remove_marks(hosts.shells.__getitem__, "abcd", "R1") == {}
+    assert hosts.runs() == {}
+    hosts.place(BOB, "d")
+    with pytest.raises(LeaseHeld):
+        hosts.place(ADA, "d")
