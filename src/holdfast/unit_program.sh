@@ -20,10 +20,11 @@ finish() { # WORD [MESSAGE]: not_begun, read, already_restarted, done, failed, u
     exit 0
 }
 
-# Passwords in URLs and in `password=…` stay on the host. They are bytes: in a locale of UTF-8 no pattern has the others.
+# Passwords in URLs, in `password=…` and in Erlang's `{password,…}` stay on the host. They are bytes: in a locale of UTF-8 no pattern has the others.
 without_secrets() {
     LC_ALL=C sed -E -e 's#(://[^[:space:]:/@]*:)[^[:space:]]+@#\1***@#g' \
-        -e "s/([[:alnum:]_]*(password|passwd|secret|token|cookie)[[:alnum:]_]*['\"]?[[:space:]]*[=:][[:space:]]*)[^[:space:]]+/\1***/Ig"
+        -e "s/([[:alnum:]_]*(password|passwd|_pass|secret|token|cookie)[[:alnum:]_]*['\"]?[[:space:]]*[=:][[:space:]]*)[^[:space:]]+/\1***/Ig" \
+        -e 's/(\{"?[[:alnum:]_]*(pass|secret|token|cookie)[[:alnum:]_]*"?,[[:space:]]*)[^}]+/\1***/Ig'
 }
 
 # Hundredths of a second since the host's boot, sleep included.

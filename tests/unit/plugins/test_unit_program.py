@@ -448,6 +448,14 @@ def test_a_command_waits_for_another_act_on_the_unit_for_a_limited_time(hosts: F
     assert "another act on cron.service still held" in it.message
 
 
+def test_secrets_of_rabbitmq_are_masked(hosts: FakeHosts) -> None:
+    """As it prints its configuration where it cannot start, and as its file has them."""
+    term = '[{default_user,<<"nova">>},{default_pass,<<"hunter2, 3">>},{vhost,"/"}]'
+    it = run(hosts, f"echo '{term}'; echo default_pass = hunter2")
+    told = '[{default_user,<<"nova">>},{default_pass,***},{vhost,"/"}]'
+    assert it.output == (told, "default_pass = ***")
+
+
 def test_a_secret_that_is_no_utf_8_is_masked_to_its_end(hosts: FakeHosts) -> None:
     it = run(hosts, r"printf 'password=h\374nter2 rabbit://nova:h\374nter2@ctl1/\n'")
     assert it.output == ("password=*** rabbit://nova:***@ctl1/",)
