@@ -8,7 +8,9 @@ import resource
 import signal
 import subprocess
 import threading
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -164,22 +166,37 @@ def test_a_play_that_is_frozen_past_its_lease_restarts_nothing(real: PlayStarter
     assert isinstance(harness, AnsibleRunnerHarness)
     with ThreadPoolExecutor(1) as pool, harness.site.lock("a") as lock:
         ending = pool.submit(real.roll, "a")
-        # The module waits for the lock, so the play is frozen after the intent and before the act.
+        # The act waits for the lock, so the play is frozen after the intent and before the restart.
         real.renew_until(lambda: real.events(ActIntended) or ending.done(), timedelta(seconds=3))
-        frozen = list(processes_of(real.run))
-        for process in frozen:
-            os.kill(process, signal.SIGSTOP)
-        while not real.lease_has_expired():
-            threading.Event().wait(0.05)
-        lock.close()
-        for process in frozen:
-            os.kill(process, signal.SIGCONT)
+        with all_frozen(real.run):
+            while not real.lease_has_expired():
+                threading.Event().wait(0.05)
+            lock.close()
         result = ending.result(timeout=60)
 
     assert result.status == "failed"
     assert "too late" in result.messages["a"]
     assert harness.restarts("a") == 0
     assert not real.events(ActDone)
+
+
+@contextmanager
+def all_frozen(run: str) -> Iterator[None]:
+    """Stop every process of a run, with those that they start meanwhile; let all go on at the end."""
+    frozen: set[int] = set()
+    try:
+        while new := set(processes_of(run)) - frozen:
+            frozen |= new
+            send(signal.SIGSTOP, new)
+        yield
+    finally:
+        send(signal.SIGCONT, frozen)
+
+
+def send(number: int, processes: Iterable[int]) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, number)
 
 
 def test_a_play_of_verify_and_undrain_ends_the_turn_without_a_restart(plays: PlayStarter) -> None:
