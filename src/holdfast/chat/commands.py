@@ -237,6 +237,9 @@ class CommandHandler:
         run, by = state.run, requester.member.id
         if state.status is Status.RUNNING and self._is_driven(state):
             raise Refused(f"Run {run} is running already", remedy=f"holdfast status {run}")
+        if state.status in {Status.FINISHED, Status.REFUSED}:
+            again = f"holdfast run {site_and_runbook(state)[1]} reason WHY"
+            raise Refused(f"Run {run} is {state.status}: there is nothing to resume", remedy=again)
         with self._acting:
             self.dependencies.follow(run, requester.transport, requester.location.channel)
             approvers = self.dependencies.permissions.approvers(*site_and_runbook(state))

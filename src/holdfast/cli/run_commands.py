@@ -42,6 +42,9 @@ Reason = Annotated[
     str,
     typer.Option("--reason", metavar="TEXT", help="Why this is done now; kept in the journal."),
 ]
+WhyNot = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why not; kept in the journal.")
+]
 
 
 def plan(  # noqa: PLR0913  # one parameter for each option of the command
@@ -148,7 +151,7 @@ def approve(ctx: typer.Context, run: RunArgument = "") -> None:
     context.show(Text(f"next: holdfast watch {found}", "dim"))
 
 
-def reject(ctx: typer.Context, run: RunArgument = "", *, reason: Reason = "") -> None:
+def reject(ctx: typer.Context, run: RunArgument = "", *, reason: WhyNot = "") -> None:
     """Journal the no of the person at the terminal.
 
     The run ends: refused where it has touched nothing yet, else held at this boundary.

@@ -61,7 +61,7 @@ def serve(directory: Path, site: str, state: Path) -> int:
     server, bot = load_server(directory), None
     try:
         server.start()
-        print(instructions(environment, directory), flush=True)
+        print(instructions(environment, directory, state), flush=True)
         bot = subprocess.Popen(
             [HOLDFAST, "chat", "serve", "--config", directory / CONFIGURATION],
             cwd=REPOSITORY,
@@ -105,7 +105,7 @@ STEPS = (
 )
 
 
-def instructions(environment: MatrixEnvironment, directory: Path) -> str:
+def instructions(environment: MatrixEnvironment, directory: Path, state: Path) -> str:
     """Return what to do now, with a Matrix client or in a terminal."""
     where = directory.relative_to(REPOSITORY) if directory.is_relative_to(REPOSITORY) else directory
     client = "tests/lab/chat" + f" --in {where}" * (where != USUAL)
@@ -124,9 +124,10 @@ With a Matrix client, such as Element:
   passwords   {where / PASSWORDS}
   rooms       operations; log has a line for each beginning and end
 
-What to type in operations, one after the other (and then the same with nova-restart):
+What to type in operations, one after the other:
 {typed}
 Outside of its thread a run's id follows: holdfast abort RUN.
+What is suggested for a terminal needs the demo's state there: export HOLDFAST_STATE_DIR={state} HOLDFAST_SITE=lab
 
 The same from a second terminal, without such a client:
 {lines}

@@ -104,6 +104,18 @@ def test_only_an_operator_may_act(harness: ChatHarness, who: Person, text: str) 
     assert "resumed" not in kinds
 
 
+def test_a_finished_run_is_not_resumed(harness: ChatHarness) -> None:
+    async def scenario(bot: Bot) -> None:
+        await harness.ask(ADA, RUN, bot)
+        await harness.until_posted("FINISHED: ")
+        answer = await harness.ask(ADA, f"holdfast resume {harness.run} reason x", bot)
+        assert f"Run {harness.run} is finished: there is nothing to resume" in answer
+        assert "next: holdfast run broker-restart reason WHY" in answer
+
+    run_scenario(harness, scenario)
+    assert len(harness.launcher.launched) == 1
+
+
 def test_a_role_counts_only_for_its_sites_and_runbooks(harness: ChatHarness) -> None:
     harness.config["roles"] = [
         {"role": "operator", "people": ["ada"], "sites": ["lab"], "runbooks": ["other-restart"]},
