@@ -21,12 +21,11 @@ ABSENT: Final = "absent"  # object: service that people took out before, to the 
 
 # Evidence of nova.none_left_disabled and rabbitmq.none_left_drained; `holdfast check` looks the runs up in the journal.
 LEFT: Final = "left"  # object: host to the run that took it out of service; "" where the service does not record that
+UNSEEN: Final = "unseen"  # list: why of others, beside those that are left, it is not known
 
 # Evidence of the claims about a systemd unit; roles/holdfast_run journals it with host_done.
 INVOCATION_ID: Final = "invocation_id"  # str: the id of the unit's present start
-UNIT: Final = (
-    "unit"  # str: the name that systemd knows the unit by; roles/systemd_unit refuses some
-)
+UNIT: Final = "unit"  # str: the unit's name in systemd; roles/systemd_unit refuses some
 # What roles/systemd_unit and roles/nova ask of systemd.stays_up after a restart, from systemd.active before it.
 OUTLIVE: Final = "outlive"  # float: seconds that the next start must last; 0 where systemd restarted nothing lately
 

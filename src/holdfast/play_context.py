@@ -166,8 +166,7 @@ def mark_counts(store: Store, mark: RunMark, gone: Callable[[Holder], bool] = is
         return False
     if not any(True for _ in store.each(mark.holder.run)):
         return True
-    held = (row for scope in store.scopes() for row in store.holders(scope))
-    return any(row.holder.run == mark.holder.run for row in held)
+    return any(row.holder.run == mark.holder.run for _, row in store.held())
 
 
 def release_by_hand(store: Store, run: PlayContext, now: datetime) -> bool:

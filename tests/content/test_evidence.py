@@ -116,6 +116,7 @@ def test_the_names_that_yaml_reads_are_those_that_python_declares() -> None:
         evidence.HEALTHY,
         evidence.LEADERS,  # facts that the plan reads
         evidence.LEFT,  # read by `holdfast check`
+        evidence.UNSEEN,  # likewise
     }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from holdfast.engine.run_lookup import driver_of, recent_runs
 from holdfast.errors import StateUnusable
-from holdfast.evidence import LEFT
+from holdfast.evidence import LEFT, UNSEEN
 from holdfast.journal.fold import fold
 from holdfast.journal.run_state import RunState, Status
 from holdfast.model import Json, Outcome
@@ -38,8 +38,8 @@ class _Finding:
 def explain(verdict: Mapping[str, Json], site: str, store: Callable[[], Store]) -> dict[str, Json]:
     """Return a verdict with what the journal says of the runs that its evidence names.
 
-    Only what runs that are under way have taken out is a PASS: they give it back. ``next`` shows the others. The store
-    is opened only where something was found.
+    Only what runs that are under way have taken out is a PASS: they give it back; UNKNOWN where others are unseen.
+    ``next`` shows the other runs. The store is opened only where something was found.
     """
     left = verdict["evidence"].get(LEFT, {})
     if not left:
@@ -47,6 +47,9 @@ def explain(verdict: Mapping[str, Json], site: str, store: Callable[[], Store]) 
     found = [_find(host, run, site, store) for host, run in left.items()]
     message = "; ".join(dict.fromkeys([verdict["message"], *(each.text for each in found)]))
     if all(each.under_way for each in found):
+        if unseen := verdict["evidence"].get(UNSEEN):
+            unknown = {"outcome": Outcome.UNKNOWN.value, "reason": "unanswered"}
+            return {**verdict, **unknown, "message": "; ".join([message, *unseen])}
         passed = {"outcome": Outcome.PASS.value, "reason": "under_way"}
         return {**verdict, **passed, "message": message}
     runs = dict.fromkeys(each.run for each in found if each.run and not each.under_way)

@@ -126,7 +126,7 @@ def _state(host: str, shown: Mapping[str, str]) -> UnitState:
 
 
 def _require_counters(host: str, shown: Mapping[str, str]) -> None:
-    """Check that systemd reports by what a restart of a service is told; a unit of another kind has no NRestarts.
+    """Check that systemd reports the properties that show a restart; only services have NRestarts.
 
     Raises:
         CannotTell: it does not.
@@ -135,8 +135,8 @@ def _require_counters(host: str, shown: Mapping[str, str]) -> None:
     lacking = [each for each in _TOLD_BY if each not in shown]
     if loaded and name.endswith(".service") and lacking:
         raise CannotTell(
-            f"{host}: systemd does not report {' and '.join(lacking)} of {name}, by which restarts are told; it does so"
-            " from version 235 on"
+            f"{host}: systemd does not report {' and '.join(lacking)} of {name}, so a restart of it would not be seen;"
+            " systemd 235 and later report both"
         )
 
 

@@ -10,7 +10,7 @@ import pytest
 from holdfast.engine.lease_keeper import own_scope
 from holdfast.engine.left_behind import explain
 from holdfast.errors import StateUnusable
-from holdfast.evidence import LEFT
+from holdfast.evidence import LEFT, UNSEEN
 from holdfast.journal.events import ActIntended
 from holdfast.model import Act, Holder, Json, LeaseMode
 from holdfast.settings import Settings
@@ -56,6 +56,15 @@ def test_what_a_run_under_way_has_in_hand_passes(store: Store, by: str) -> None:
     verdict = found(store, {"cmp1": by})
     assert verdict["outcome"] == "PASS"
     assert "run run-46ss is under way" in verdict["message"]
+
+
+def test_beside_what_is_in_hand_others_of_which_nothing_is_known_are_a_doubt(store: Store) -> None:
+    drive(store, "run-46ss")
+    evidence = {LEFT: {"cmp1": "run-46ss"}, UNSEEN: ["nova does not list nova-compute on cmp2"]}
+    verdict = {"outcome": "FAIL", "message": "left", "evidence": evidence}
+    explained = explain(verdict, opened(NOW).site, lambda: store)
+    assert (explained["outcome"], explained["reason"]) == ("UNKNOWN", "unanswered")
+    assert explained["message"].endswith("is under way; nova does not list nova-compute on cmp2")
 
 
 def test_one_that_is_left_fails_beside_one_in_hand(store: Store) -> None:

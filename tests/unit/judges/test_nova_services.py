@@ -212,5 +212,8 @@ def test_what_a_run_left_disabled_is_named_by_its_host_and_no_remark_of_a_pass()
     known_as = [ExpectedService("compute", "c1", "cmp1")]
     verdict = none_left_disabled("c", ServiceList(known_as, [BY_HOLDFAST]))
     assert verdict.message == "nova-compute on c1 is disabled by run run"
-    assert verdict.evidence == {"left": {"c1": "run"}}
+    assert verdict.evidence == {"left": {"c1": "run"}, "unseen": []}
+    two = [*known_as, ExpectedService("compute", "c2", "cmp2")]
+    beside = none_left_disabled("c", ServiceList(two, [BY_HOLDFAST]))
+    assert beside.evidence["unseen"] == ["nova does not list nova-compute on c2"]
     assert "disabled" not in services_up("c", ServiceList(known_as, [BY_HOLDFAST])).message

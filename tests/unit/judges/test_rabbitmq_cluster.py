@@ -295,7 +295,9 @@ def test_the_greater_of_tolerance_and_slack_is_allowed(
 def test_none_left_drained(views: Views, verdict: tuple[Outcome, str]) -> None:
     judged = none_left_drained("c", cluster(**views))
     assert outcome_and_reason(judged) == verdict
-    assert judged.evidence.get("left", {}) == ({"ctl2": ""} if verdict[0] is Outcome.FAIL else {})
+    if verdict[0] is Outcome.FAIL:
+        silent = [each.cause for each in views.values() if isinstance(each, Unanswered)]
+        assert judged.evidence == {"left": {"ctl2": ""}, "unseen": silent}
 
 
 def test_without_statistics_the_connections_are_known_and_the_churn_is_not() -> None:

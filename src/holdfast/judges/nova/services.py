@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from holdfast.evidence import ABSENT, HEALTHY, LEFT
+from holdfast.evidence import ABSENT, HEALTHY, LEFT, UNSEEN
 from holdfast.judges.base import first_few
 from holdfast.model import Json, Outcome, Verdict
 from holdfast.nova_services import RPC_SERVICES, binary_of, groups_of
@@ -82,7 +82,8 @@ def none_left_disabled(claim: str, services: ServiceList) -> Verdict:
         message = first_few(
             [f"nova-compute on {host} is disabled by run {run}" for host, run in left.items()]
         )
-        return Verdict(claim, Outcome.FAIL, LEFT_BY_RUN, message, {LEFT: left})
+        unseen = [f"nova does not list {each.name}" for each in unlisted]
+        return Verdict(claim, Outcome.FAIL, LEFT_BY_RUN, message, {LEFT: left, UNSEEN: unseen})
     if unlisted or not expected:
         missing = first_few([each.name for each in unlisted])
         message = f"nova does not list {missing}" if missing else "no compute is expected"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import ceil
 
-from holdfast.evidence import CHURN, CONNECTIONS, HEALTHY, LEFT
+from holdfast.evidence import CHURN, CONNECTIONS, HEALTHY, LEFT, UNSEEN
 from holdfast.model import Json, Outcome, Verdict
 from holdfast.observations.rabbitmq import BootState, ClientLoad, ClusterViews, NodeView
 
@@ -83,9 +83,8 @@ def none_left_drained(claim: str, cluster: ClusterViews) -> Verdict:
         message = "; ".join(
             f"{host} is drained in the view of {', '.join(peers)}" for host, peers in seen.items()
         )
-        return Verdict(
-            claim, Outcome.FAIL, "left_drained", message, {LEFT: dict.fromkeys(seen, "")}
-        )
+        evidence = {LEFT: dict.fromkeys(seen, ""), UNSEEN: list(cluster.silent.values())}
+        return Verdict(claim, Outcome.FAIL, "left_drained", message, evidence)
     if cluster.silent or not cluster.answered:
         return _incomplete(claim, cluster, {"unanswered": dict(cluster.silent)})
     message = f"none of {len(cluster.answered)} nodes is drained"
