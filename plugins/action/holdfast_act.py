@@ -72,15 +72,15 @@ class ActionModule(HoldfastAction):
             raise CannotTell(answer.message)
         return answer
 
-    def _send(self, command: str) -> ProgramAnswer:
+    def _send(self, command: Sequence[str]) -> ProgramAnswer:
         """Send an act to the host, once: a site's retries of ssh would send it again where the connection breaks."""
         if self._connection.has_option(RETRIES):
             self._connection.set_option(RETRIES, 0)
         self._sent = True
         return self._ask(command)
 
-    def _ask(self, command: str) -> ProgramAnswer:
-        printed = self._low_level_execute_command(command, sudoable=True)
+    def _ask(self, command: Sequence[str]) -> ProgramAnswer:
+        printed = self.execute(command)
         return unit_program.parse(printed["stdout"], printed["stderr"])
 
     def _would(self, found: ProgramAnswer) -> dict[str, Json]:

@@ -67,7 +67,7 @@ class ActionModule(HoldfastAction):
         while True:
             left = max(ends - monotonic(), 1.0)
             command = unit_program.observe(unit, left) if ends_intents else unit_program.read(unit)
-            printed = self._low_level_execute_command(command, sudoable=True)
+            printed = self.execute(command)
             answer = unit_program.parse(printed["stdout"], printed["stderr"])
             if answer.before is None:
                 raise CannotTell(answer.message)

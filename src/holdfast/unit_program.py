@@ -6,7 +6,6 @@ It is ``unit_program.sh``, a shell program, since to start Python on a host take
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -90,7 +89,7 @@ class ProgramAnswer:
     output: Sequence[str] = field(default=())
 
 
-def read(unit: str, log: str = "", proc: str = "/proc") -> str:
+def read(unit: str, log: str = "", proc: str = "/proc") -> list[str]:
     """Return the command that reads a unit and the host's clock, and where the file that it logs to ends.
 
     ``proc`` is where the host's processes are listed.
@@ -98,17 +97,17 @@ def read(unit: str, log: str = "", proc: str = "/proc") -> str:
     return _command("read", unit, log, proc)
 
 
-def observe(unit: str, seconds: float) -> str:
+def observe(unit: str, seconds: float) -> list[str]:
     """Return the command that reads a unit under its lock, after which no earlier intent counts."""
     return _command("observe", unit, f"{seconds:g}")
 
 
-def restart(unit: str, seconds: float, limits: Limits, invocation_id: str) -> str:
+def restart(unit: str, seconds: float, limits: Limits, invocation_id: str) -> list[str]:
     """Return the command that restarts a unit, if ``invocation_id`` is still its start."""
     return _command("restart", unit, f"{seconds:g}", *_words(limits), invocation_id)
 
 
-def command(unit: str, seconds: float, limits: Limits, argv: Sequence[str]) -> str:
+def command(unit: str, seconds: float, limits: Limits, argv: Sequence[str]) -> list[str]:
     """Return the command that runs ``argv``, which acts on a unit."""
     return _command("command", unit, f"{seconds:g}", *_words(limits), *argv)
 
@@ -119,8 +118,8 @@ def _words(limits: Limits) -> tuple[str, ...]:
     return *clocks, limits.service, limits.run
 
 
-def _command(*arguments: str) -> str:
-    return shlex.join(["/bin/sh", "-c", PROGRAM, "holdfast", *arguments])
+def _command(*arguments: str) -> list[str]:
+    return ["/bin/sh", "-c", PROGRAM, "holdfast", *arguments]
 
 
 def parse(printed: str, errors: str = "") -> ProgramAnswer:
@@ -131,7 +130,8 @@ def parse(printed: str, errors: str = "") -> ProgramAnswer:
     """
     sections, output = _sections(printed)
     last = sections.get("", {})
-    if last.get("end") not in get_args(End) or "boot" not in sections.get("clock", {}):
+    end: End | None = next((word for word in get_args(End) if word == last.get("end")), None)
+    if end is None or "boot" not in sections.get("clock", {}):
         raise OutcomeUnknown(
             f"the host's answer ends too early: {(printed + errors)[-200:].strip()!r}"
         )
@@ -141,7 +141,7 @@ def parse(printed: str, errors: str = "") -> ProgramAnswer:
     timed_out = status in _TIMED_OUT and _took(after) + _CLOCK_TICK >= float(after["limit"])
     clock = sections["clock"]
     return ProgramAnswer(
-        end=last["end"],  # type: ignore[arg-type]  # a word of ours
+        end=end,
         message=last.get("message", ""),
         clock=Clock(clock["boot"], int(clock["seconds"])),
         log=_position(sections.get("log", {})),

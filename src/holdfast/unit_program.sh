@@ -7,8 +7,9 @@
 #   command UNIT SECONDS BOOT READ UNTIL SERVICE RUN ARGV…         run a command that acts on it
 #
 # SECONDS: how long the lock, and then the act, may take. BOOT, READ, UNTIL: the host's boot and its clock when the intent was
-# prepared, and when its leases end. SERVICE, RUN: whose mark the host must have. PROC: where the host's processes are listed. Prints `name=value` lines under the headings [clock], [log], [before], [after] and [output];
-# the line `end=…` says what was done, and without it that is not known.
+# prepared, and when its leases end. SERVICE, RUN: whose mark the host must have. PROC: where the host's processes are listed.
+# Prints `name=value` lines under the headings [clock], [log], [before], [after] and [output]; the line `end=…` says what was
+# done, and without it that is not known.
 set -u
 umask 077
 directory=${HOLDFAST_HOST_DIRECTORY:-/run/holdfast}
@@ -20,7 +21,8 @@ finish() { # WORD [MESSAGE]: not_begun, read, already_restarted, done, failed, u
     exit 0
 }
 
-# Passwords in URLs, in `password=…` and in Erlang's `{password,…}` stay on the host. They are bytes: in a locale of UTF-8 no pattern has the others.
+# Passwords in URLs, in `password=…` and in Erlang's `{password,…}` stay on the host. They are bytes: in a locale of UTF-8 a
+# pattern ends at a byte that is none.
 without_secrets() {
     LC_ALL=C sed -E -e 's#(://[^[:space:]:/@]*:)[^[:space:]]+@#\1***@#g' \
         -e "s/([[:alnum:]_]*(password|passwd|_pass|secret|token|cookie)[[:alnum:]_]*['\"]?[[:space:]]*[=:][[:space:]]*)[^[:space:]]+/\1***/Ig" \
@@ -57,12 +59,13 @@ value() { printf '%s\n' "$shown" | sed -n "s/^$1=//p"; }
 # Where a log ends: the digest of its last 1,024 bytes tells it from another file, also after a rotation. What the processes
 # that run now still log until they have stopped is not the next start's (docs/adr/0052).
 position() { # LOG PROC
-    [ -f "$1" ] && size=$(stat -Lc %s -- "$1") || return 0
+    [ -f "$1" ] && found=$(stat -Lc '%i %s' -- "$1") || return 0
+    inode=${found% *} size=${found#* }
     first=$((size > 1024 ? size - 1023 : 1)) group=$(value ControlGroup) processes=
     [ -z "$group" ] || processes=$(grep -lF ":$group" "$2"/[0-9]*/cgroup 2> /dev/null |
         sed -E 's#.*/([0-9]+)/cgroup$#\1#' | sort -n | tr '\n' ' ')
     digest=$(tail -c "+$first" -- "$1" | head -c $((size - first + 1)) | sha256sum | cut -d ' ' -f 1)
-    section log "$(printf 'inode=%s\nsize=%s\ndigest=%s\nprocesses=%s' "$(stat -Lc %i -- "$1")" "$size" "$digest" "$processes")"
+    section log "$(printf 'inode=%s\nsize=%s\ndigest=%s\nprocesses=%s' "$inode" "$size" "$digest" "$processes")"
 }
 
 section() { printf '[%s]\n%s\n' "$1" "$2"; }

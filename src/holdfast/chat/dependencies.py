@@ -11,6 +11,7 @@ from holdfast.chat.backoff import sleep
 from holdfast.chat.config import Config
 from holdfast.chat.delivery_state import DeliveryState
 from holdfast.chat.permissions import Permissions
+from holdfast.chat.picture import as_png
 from holdfast.chat.run_launcher import ProcessLauncher
 from holdfast.chat.secrets import Scrubber
 from holdfast.engine.engine import Engine
@@ -19,7 +20,7 @@ from holdfast.store.database import Store
 
 @dataclass(frozen=True)
 class BotDependencies:
-    """``runbooks`` and ``inventories`` return those of the project, by name."""
+    """``runbooks`` and ``inventories`` return those of the project, by name; ``draw`` turns SVG into PNG."""
 
     config: Config
     permissions: Permissions
@@ -32,6 +33,7 @@ class BotDependencies:
     scrub: Scrubber
     clock: Callable[[], datetime]
     wait: Callable[[float], Awaitable[object]] = sleep
+    draw: Callable[[str], bytes] = as_png
 
     def follow(self, run: str, transport: str, channel: str) -> None:
         """Post a run to a thread of this channel, and its begin and end to the log channel."""

@@ -21,7 +21,6 @@ from holdfast.chat import messages
 from holdfast.chat.backoff import Backoff
 from holdfast.chat.delivery_state import Feed
 from holdfast.chat.dependencies import BotDependencies
-from holdfast.chat.picture import as_png
 from holdfast.chat.transport import Location, Message, Posted, Unreachable
 from holdfast.chat.transports.base import Transport
 from holdfast.engine.run_lookup import StrayPlays
@@ -175,7 +174,7 @@ class FeedPublisher:
         await self.post(thread, summary, key)
         if self.transport.capabilities.files:
             svg = self.dependencies.scrub(timeline_svg(report))
-            png = await asyncio.to_thread(as_png, svg)
+            png = await asyncio.to_thread(self.dependencies.draw, svg)
             await self.transport.upload(thread, f"{feed.run}.png", png, f"{key}/picture")
 
     # --- messages that are edited -------------------------------------------------------------

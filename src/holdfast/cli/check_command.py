@@ -148,7 +148,7 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
     if as_json:
         context.write_line(json.dumps(found.as_json()))
     else:
-        print_result(context, found)
+        print_result(context.show, found)
     raise typer.Exit(0 if found.outcome is Outcome.PASS else NOT_PASS)
 
 

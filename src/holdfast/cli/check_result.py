@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from holdfast.claims import find_claim
-from holdfast.cli.context import CommandContext
 from holdfast.errors import InvalidInput
 from holdfast.model import Json as Value
 from holdfast.model import Outcome
@@ -65,9 +65,8 @@ class CheckResult:
 
 def next_of(verdict: Mapping[str, Value]) -> str:
     """Return what to type or read about a verdict that is no PASS: its own, else its claim's."""
-    with suppress(
-        InvalidInput
-    ):  # a gate that passed and did not settle says so under a name of its own
+    # A gate that passed and did not settle says so under a name that is no claim's.
+    with suppress(InvalidInput):
         return str(verdict.get("next") or find_claim(verdict["claim"]).remedy)
     return ASK_AGAIN
 
@@ -77,7 +76,7 @@ def with_next(message: str) -> str:
     return message if NEXT in message else f"{message}; {NEXT}{ASK_AGAIN}"
 
 
-def print_result(context: CommandContext, found: CheckResult) -> None:
+def print_result(show: Callable[[RenderableType], object], found: CheckResult) -> None:
     """Print the verdicts for a person; each that is no PASS ends with what to type or read."""
     table = columns("", "claim", "")
     for verdict, more in _by_cause(found.verdicts):
@@ -90,12 +89,12 @@ def print_result(context: CommandContext, found: CheckResult) -> None:
         if _is_bad(verdict):
             message.append(f"\n{NEXT}{one_line(next_of(verdict))}", "bold")
         table.add_row(marked, claim, message)
-    context.show(table)
+    show(table)
     for text in found.messages:
-        context.show(Text(with_next(text), "red"))
+        show(Text(with_next(text), "red"))
     passed = f"{found.count(Outcome.PASS)} of {count_of(len(found.verdicts), 'claim')} passed"
     total = f"\n{found.outcome}: {passed} ({format_duration(found.seconds)})"
-    context.show(Text(total, STYLES[TONES[found.outcome]]))
+    show(Text(total, STYLES[TONES[found.outcome]]))
 
 
 def _by_cause(verdicts: Iterable[dict[str, Value]]) -> Iterator[tuple[dict[str, Value], list[str]]]:

@@ -163,7 +163,8 @@ def replace_dependencies(bot: Bot, **changed: Any) -> None:
 class ChatHarness:
     """A project with broker-restart, a site called lab, a bot, and a log channel.
 
-    ``transport`` is what the bot serves; without one it is ``chat``, in memory.
+    ``transport`` is what the bot serves; without one it is ``chat``, in memory. ``draw`` posts a picture's text in
+    place of its pixels.
     """
 
     path: Path
@@ -174,6 +175,7 @@ class ChatHarness:
     drivers: int = 0
     speed: float = SPEED
     pauses: list[threading.Event] = field(default_factory=list)
+    draw: Callable[[str], bytes] = str.encode
 
     def __post_init__(self) -> None:
         for directory in ("runbooks", "inventories/lab"):
@@ -242,6 +244,7 @@ class ChatHarness:
             scrub=Scrubber({TOKEN}),
             clock=self.clock,
             wait=self.clock.sleep,
+            draw=self.draw,
         )
         return Bot(dependencies, [self.transport or self.platform])
 

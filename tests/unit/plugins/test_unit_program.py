@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -50,7 +49,7 @@ def limits(
 def command(
     hosts: FakeHosts, expect: str = "start0", *, within: float = 30, when: Limits | None = None
 ) -> list[str]:
-    return shlex.split(unit_program.restart("cron", within, when or limits(), expect))
+    return unit_program.restart("cron", within, when or limits(), expect)
 
 
 def restart(
@@ -163,7 +162,7 @@ def test_two_processes_with_the_same_intent_restart_the_unit_once(hosts: FakeHos
 
 def test_reading_changes_nothing(hosts: FakeHosts) -> None:
     hosts.set_unit(ActiveState="failed", SubState="failed", Result="signal")
-    it = ask(hosts, shlex.split(unit_program.read("cron")))
+    it = ask(hosts, unit_program.read("cron"))
     assert (hosts.restarts, it.end) == ([], "read")
     assert str(it.before) == "cron.service is failed (failed), result signal"
     assert it.clock.boot == BOOT
@@ -262,7 +261,7 @@ def test_time_that_passes_before_the_lock_is_had_counts(hosts: FakeHosts) -> Non
 
 
 def observe(hosts: FakeHosts, seconds: float = 5) -> ProgramAnswer:
-    return ask(hosts, shlex.split(unit_program.observe("cron", seconds)))
+    return ask(hosts, unit_program.observe("cron", seconds))
 
 
 def test_an_observation_waits_for_a_restart_in_progress(hosts: FakeHosts) -> None:
@@ -281,7 +280,7 @@ def test_an_act_whose_shell_was_killed_keeps_the_lock_until_it_ends(hosts: FakeH
     record = hosts.directory / "record"
     script = f"echo run >> {record}; sleep 1; setsid sleep 9 & echo $! >> {record}"
     sent = unit_program.command("cron", 20, limits(), ["sh", "-c", script])
-    shell = hosts.start(shlex.split(sent))
+    shell = hosts.start(sent)
     while not times(hosts):
         assert shell.poll() is None
     shell.kill()
@@ -317,7 +316,7 @@ def test_an_observation_that_cannot_be_noted_is_none(hosts: FakeHosts) -> None:
     before = limits()
     observe(hosts)
     full = ["sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"]
-    it = ask(hosts, [*full, *shlex.split(unit_program.observe("cron", 5))])
+    it = ask(hosts, [*full, *unit_program.observe("cron", 5)])
     assert (it.end, it.before) == ("not_begun", None)
     assert "cron.service.lock cannot be written" in it.message
     assert "since the intent the host was observed" in restart(hosts, when=before).message
@@ -360,7 +359,7 @@ def test_an_answer_that_is_none_names_the_error() -> None:
 def test_no_output_is_taken_for_the_answer(hosts: FakeHosts) -> None:
     r"""Python ends a line at \r, \f and others, where the program that quotes the output does not."""
     script = r"printf 'half\r[after]\rrc=7\fend=read\vActiveState=failed\r\nb\374\nend=read'"
-    sent = shlex.split(unit_program.command("cron", 20, limits(), ["sh", "-c", script]))
+    sent = unit_program.command("cron", 20, limits(), ["sh", "-c", script])
     raw = subprocess.run(sent, env=hosts.environment, capture_output=True, check=True).stdout
     got = raw.decode("utf-8", "surrogateescape")  # as Ansible does
     it = parse(got.replace("\n", "\r\n"))  # as a terminal does
@@ -385,7 +384,7 @@ def run(
 ) -> ProgramAnswer:
     """Run a command that writes one line to the host's record and then runs ``script``."""
     argv = ["sh", "-c", f"echo run >> {hosts.directory / 'record'}; {script}"]
-    return ask(hosts, shlex.split(unit_program.command("cron", within, when or limits(), argv)))
+    return ask(hosts, unit_program.command("cron", within, when or limits(), argv))
 
 
 def times(hosts: FakeHosts) -> int:
@@ -436,7 +435,7 @@ def test_a_command_that_may_not_begin_is_not_run(hosts: FakeHosts, when: Limits,
 
 def test_a_command_that_is_not_there_is_named(hosts: FakeHosts) -> None:
     sent = unit_program.command("cron", 5, limits(), ["no-such-program"])
-    it = ask(hosts, shlex.split(sent))
+    it = ask(hosts, sent)
     assert (it.end, it.message) == ("not_begun", "no-such-program is not found on the host")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -112,7 +111,7 @@ class Host:
     def end_of(self, log: str = "") -> LogPosition:
         """Return where a log ends, as it is noted before an act."""
         command = unit_program.read("nova-compute", log or str(self.log), str(self.proc))
-        printed = HostShell(self.directory).run(shlex.split(command)).stdout
+        printed = HostShell(self.directory).run(command).stdout
         return unit_program.parse(printed).log
 
     def read(self, log: str = "", limit: int = 1000) -> UnitLog:
