@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from holdfast import unit_program
 from holdfast.action_plugin import ArgumentSpec, HoldfastAction, open_state
-from holdfast.errors import CannotTell, LeaseLost
+from holdfast.errors import CannotTell, InvalidInput, LeaseLost
 from holdfast.journal.events import ActDone, ActIntended
 from holdfast.model import Act, Json
 from holdfast.play_context import PlayContext, Variables, require_lease
@@ -44,6 +44,8 @@ class ActionModule(HoldfastAction):
 
     def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
         """Return what was done; the outcome of a restart is journaled, that of a command is looked at by the role."""
+        if arguments["timeout_seconds"] <= 0:
+            raise InvalidInput("timeout_seconds must be more than 0: the act would have no end")
         found = self._read()
         if self.check_mode:
             return self._would(found)

@@ -11,7 +11,7 @@ from holdfast.action_plugin import ArgumentSpec, HoldfastAction, HostShells, ope
 from holdfast.errors import CannotTell, LeaseHeld
 from holdfast.journal.events import BaselineTaken
 from holdfast.marking import Marker, list_marks, remove_marks
-from holdfast.marks import meeting_hosts
+from holdfast.marks import FRESH, meeting_hosts
 from holdfast.model import Holder, Json
 from holdfast.play_context import PlayContext, Variables, holder_of, mark_counts, require_lease
 from holdfast.policy import PlaybookPolicy
@@ -55,7 +55,7 @@ class ActionModule(HoldfastAction):
             "service": marker.service,
             "run": run.run,
             "hosts": marked,
-            "at": time.time(),
+            "renew_at": time.time() + FRESH.total_seconds(),
             "msg": f"{', '.join(marked)}: marked",
         }
 

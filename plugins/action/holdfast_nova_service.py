@@ -56,34 +56,17 @@ class ActionModule(HoldfastAction):
             return compute.set_state(arguments["state"], check_mode=True)
         run = require_lease(PlayContext.of(variables))
         store, act = open_state(run.run), ACTS[arguments["state"]]
-        store.append_guarded(run.grant, self._intended(act))
+        what = {"host": self.host, "act": act, "unit": arguments["unit"], "invocation_id": ""}
+        back = "--enable" if act is Act.DRAIN else "--disable"
+        undo = f"openstack compute service set {back} {arguments['host']} {BINARY}"
+        store.append_guarded(run.grant, ActIntended(at=datetime.now(UTC), undo=undo, **what))
         self._begun = True
         result = compute.set_state(arguments["state"], check_mode=False)
-        store.append_guarded(run.grant, self._done(act, result))
+        # A compute that this run has disabled before, and finds disabled, is its own to give back.
+        changed = result["ours"] if act is Act.DRAIN else result["changed"]
+        done = ActDone(at=datetime.now(UTC), seconds=result["seconds"], changed=changed, **what)
+        store.append_guarded(run.grant, done)
         return result
-
-    def _intended(self, act: Act) -> ActIntended:
-        undo = "--enable" if act is Act.DRAIN else "--disable"
-        return ActIntended(
-            at=datetime.now(UTC),
-            host=self.host,
-            act=act,
-            unit=self.arguments["unit"],
-            invocation_id="",
-            undo=f"openstack compute service set {undo} {self.arguments['host']} {BINARY}",
-        )
-
-    def _done(self, act: Act, result: Mapping[str, Json]) -> ActDone:
-        return ActDone(
-            at=datetime.now(UTC),
-            host=self.host,
-            act=act,
-            unit=self.arguments["unit"],
-            invocation_id="",
-            seconds=result["seconds"],
-            # A compute that this run has disabled before, and finds disabled, is its own to give back.
-            changed=result["ours"] if act is Act.DRAIN else result["changed"],
-        )
 
     def failed(self) -> str:
         """Return what is not known to be true, and the error says what was done; before the intent, what was not."""

@@ -57,8 +57,8 @@ hosts:
   description: The hosts that have the mark now.
   returned: with V(present)
   type: list
-at:
-  description: When they were marked, in seconds since the epoch.
+renew_at:
+  description: From when on an act must renew the marks before it, in seconds since the epoch.
   returned: with V(present)
   type: float
 left:

@@ -31,7 +31,7 @@ def run(hosts: FakeHosts) -> dict[str, Json]:
         for scope, ttl in (("east/cron", MINUTE), ("east/bus", 9 * MINUTE))
     }
     hosts.mark("r1")
-    marked = {"service": "cron", "at": time.time()}
+    marked = {"service": "cron", "renew_at": time.time() + 300}
     return {"holdfast_run": "r1", "holdfast_grant": tokens, "holdfast_marked": marked}
 
 
@@ -86,7 +86,9 @@ def test_without_a_lease_or_an_outcome_there_is_no_entry(
     lost = {"expired": {**run, "holdfast_grant": {"east/cron": 99}}, "by_hand": {}}
     lost["empty"] = {**run, "holdfast_grant": {}}
     tasks = [in_run(variables, RESTART, name) for name, variables in lost.items()]
-    played = hosts.run_tasks(*tasks, in_run(run, RESTART, "failed"))
+    endless = in_run(run, {**RESTART, "timeout_seconds": 0}, "endless")
+    played = hosts.run_tasks(endless, *tasks, in_run(run, RESTART, "failed"))
+    assert "nothing was touched: timeout_seconds must be more" in played.results["endless"]["msg"]
     for name in lost:
         assert played.results[name]["failed"]
         assert "a: may not restart cron, nothing was touched: " in played.results[name]["msg"]
