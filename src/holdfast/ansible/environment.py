@@ -18,61 +18,17 @@ FURTHER = "HOLDFAST_PASS_ENVIRONMENT"
 
 # How hosts are reached and a vault is opened. What a play does comes from the plays and ansible.cfg alone, so no other
 # setting of Ansible is passed: no strategy, no tags, no other place of plugins, nothing that asks for a password.
-_ANSIBLE = frozenset(
-    f"ANSIBLE_{name}"
-    for name in (
-        *(
-            "BECOME_EXE",
-            "BECOME_FLAGS",
-            "BECOME_METHOD",
-            "BECOME_PASS",
-            "BECOME_PASSWORD_FILE",
-            "BECOME_USER",
-        ),
-        *(
-            "COLLECTIONS_PATH",
-            "CONNECTION_PASSWORD_FILE",
-            "FORKS",
-            "HOME",
-            "LOCAL_TEMP",
-            "LOG_PATH",
-            "PIPELINING",
-        ),
-        *(
-            "PRIVATE_KEY_FILE",
-            "PYTHON_INTERPRETER",
-            "REMOTE_PORT",
-            "REMOTE_TEMP",
-            "REMOTE_TMP",
-            "REMOTE_USER",
-        ),
-        *(
-            "SSH_AGENT",
-            "SSH_ARGS",
-            "SSH_COMMON_ARGS",
-            "SSH_CONTROL_PATH",
-            "SSH_CONTROL_PATH_DIR",
-            "SSH_EXECUTABLE",
-        ),
-        *(
-            "SSH_EXTRA_ARGS",
-            "SSH_PASSWORD_MECHANISM",
-            "SSH_PIPELINING",
-            "SSH_RETRIES",
-            "SSH_TIMEOUT",
-        ),
-        *(
-            "SSH_TRANSFER_METHOD",
-            "SSH_VERBOSITY",
-            "SCP_EXECUTABLE",
-            "SCP_EXTRA_ARGS",
-            "SFTP_BATCH_MODE",
-        ),
-        *("SFTP_EXECUTABLE", "SFTP_EXTRA_ARGS", "TIMEOUT"),
-        *("VAULT_IDENTITY", "VAULT_IDENTITY_LIST", "VAULT_ID_MATCH", "VAULT_PASSWORD_FILE"),
-    )
-)
-_NAMES = _ANSIBLE | {
+_SETTINGS = (
+    "BECOME_EXE", "BECOME_FLAGS", "BECOME_METHOD", "BECOME_PASS", "BECOME_PASSWORD_FILE", "BECOME_USER",
+    "COLLECTIONS_PATH", "CONNECTION_PASSWORD_FILE", "FORKS", "HOME", "LOCAL_TEMP", "LOG_PATH", "PIPELINING",
+    "PRIVATE_KEY_FILE", "PYTHON_INTERPRETER", "REMOTE_PORT", "REMOTE_TEMP", "REMOTE_TMP", "REMOTE_USER",
+    "SSH_AGENT", "SSH_ARGS", "SSH_COMMON_ARGS", "SSH_CONTROL_PATH", "SSH_CONTROL_PATH_DIR", "SSH_EXECUTABLE",
+    "SSH_EXTRA_ARGS", "SSH_PASSWORD_MECHANISM", "SSH_PIPELINING", "SSH_RETRIES", "SSH_TIMEOUT",
+    "SSH_TRANSFER_METHOD", "SSH_VERBOSITY", "SCP_EXECUTABLE", "SCP_EXTRA_ARGS", "SFTP_BATCH_MODE",
+    "SFTP_EXECUTABLE", "SFTP_EXTRA_ARGS", "TIMEOUT", "VAULT_IDENTITY", "VAULT_IDENTITY_LIST", "VAULT_ID_MATCH",
+    "VAULT_PASSWORD_FILE",
+)  # fmt: skip
+_NAMES = {f"ANSIBLE_{name}" for name in _SETTINGS} | {
     *("PATH", "HOME", "USER", "LOGNAME", "SUDO_USER", "LANG", "LC_ALL", "TZ", "TMPDIR"),
     *("SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "VIRTUAL_ENV"),
 }

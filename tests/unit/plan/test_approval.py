@@ -11,8 +11,10 @@ from holdfast.journal.events import Event, Recorded
 from holdfast.journal.fold import fold
 from holdfast.journal.run_state import RunState
 from holdfast.plan.approval import awaits, open_approval
-from holdfast.plan.model import Plan, PlannedApprove, PlannedWait
+from holdfast.plan.model import PlannedApprove, PlannedWait
 from holdfast.runbook.model import SettleSpec
+from tests.fakes.journal import opened
+from tests.unit.plan.test_decide import PLAN
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
 PEOPLE = {name: [f"login:{name}"] for name in ("ada", "bob", "eve")}
@@ -38,29 +40,10 @@ def run(
     wait = PlannedWait(
         number=2, title="y", deadline_seconds=1, claims=(), settle=SettleSpec(readings=1, seconds=1)
     )
-    plan = Plan(
-        runbook="r",
-        runbook_hash="",
-        site="lab",
-        inventory="/",
-        inputs={},
-        limit="",
-        leases={},
-        steps=(approve, wait),
-    )
-    opened = ev.RunOpened(
-        at=NOW,
-        runbook="r",
-        runbook_hash="",
-        site="lab",
-        by="login:ada",
-        reason="why",
-        controller="c",
-        process=1,
-        plan=plan.as_json(),
-    )
+    plan = PLAN.model_copy(update={"steps": (approve, wait)})
+    started = opened(NOW).model_copy(update={"plan": plan.as_json()})
     begun = ev.StepStarted(at=NOW, step=1, title="x")
-    journal = (opened, begun, *events)
+    journal = (started, begun, *events)
     return fold(
         Recorded(run="r1", seq=number, event=each) for number, each in enumerate(journal, 1)
     )
