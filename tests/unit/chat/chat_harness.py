@@ -19,6 +19,7 @@ from holdfast.chat.config import Config
 from holdfast.chat.delivery_state import DeliveryState
 from holdfast.chat.dependencies import BotDependencies
 from holdfast.chat.permissions import Permissions
+from holdfast.chat.picture import as_png
 from holdfast.chat.run_launcher import ProcessLauncher, ProcessOutput
 from holdfast.chat.run_request import RunRequest, drive
 from holdfast.chat.secrets import Scrubber
@@ -163,8 +164,7 @@ def replace_dependencies(bot: Bot, **changed: Any) -> None:
 class ChatHarness:
     """A project with broker-restart, a site called lab, a bot, and a log channel.
 
-    ``transport`` is what the bot serves; without one it is ``chat``, in memory. ``draw`` posts a picture's text in
-    place of its pixels.
+    ``transport`` is what the bot serves; without one it is ``chat``, in memory.
     """
 
     path: Path
@@ -175,7 +175,7 @@ class ChatHarness:
     drivers: int = 0
     speed: float = SPEED
     pauses: list[threading.Event] = field(default_factory=list)
-    draw: Callable[[str], bytes] = str.encode
+    draw: Callable[[str], bytes] = as_png
 
     def __post_init__(self) -> None:
         for directory in ("runbooks", "inventories/lab"):

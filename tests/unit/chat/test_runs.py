@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.chat.picture import as_png
 from tests.unit.chat.chat_harness import ADA, RUN, ChatHarness
 from tests.unit.cli.cli_harness import HOSTS
 
@@ -18,8 +17,6 @@ def harness(tmp_path: Path) -> ChatHarness:
 
 
 def test_a_run_is_posted_to_one_thread_from_plan_to_picture(harness: ChatHarness) -> None:
-    harness.draw = as_png
-
     async def scenario() -> None:
         async with harness.serving() as bot:
             answer = await harness.ask(ADA, RUN, bot)
