@@ -52,7 +52,7 @@ def stays_up(
     unit = history[-1]
     first = next((each.invocation_id for each in history if each.invocation_id), "")
     expected = invocation_id or first
-    if expected and unit.invocation_id != expected:
+    if unit.invocation_id != expected:
         return _restarted(claim, unit, RESTARTED, expected)
     more = unit.restarts - history[0].restarts
     if more > 0:

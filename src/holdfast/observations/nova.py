@@ -206,15 +206,14 @@ class ApiReplies:
 
 @dataclass(frozen=True, slots=True)
 class MetadataReplies:
-    """One host's metadata service. ``unsigned``: a request without headers; ``signed``: as neutron signs it.
+    """One host's metadata service. ``instance``: a request without headers, and one as neutron signs it.
 
-    Both are None where they were not made: the root gave no reply, or the site names no shared
+    None where they were not made: the root gave no reply, or the site names no shared
     secret. ``known``: the signed request was for a real instance.
     """
 
     root: HttpReply
-    unsigned: HttpReply | None
-    signed: HttpReply | None
+    instance: tuple[HttpReply, HttpReply] | None
     known: bool = False
 
 

@@ -78,7 +78,7 @@ class QueuePlacement(_Schema):
     Grouped, because a gate keeps its history and a large site has ten thousand queues on three
     nodes. ``members`` and ``online`` are nodes, None where the broker did not report them.
     ``mirrors`` and ``synchronised`` count the copies of a mirrored classic queue besides its
-    leader, None for any other. ``described``: the broker reported whether there are mirrors.
+    leader, None and 0 for any other. ``described``: the broker reported whether there are mirrors.
     """
 
     type: str
@@ -86,7 +86,7 @@ class QueuePlacement(_Schema):
     members: frozenset[str] | None = None
     online: frozenset[str] | None = None
     mirrors: int | None = None
-    synchronised: int | None = None
+    synchronised: int = 0
     described: bool = True
     count: int = Field(default=1, ge=1)
     names: tuple[str, ...]

@@ -114,7 +114,7 @@ UNIT = UnitState("h1", "some.service", "loaded", "active", "running", "simple", 
 MACHINE = Machine("h1", "m", "b", "7", "n")
 TWO_UNITS = {"s on h1": UNIT, "s on h2": replace(UNIT, host="h2", active_state="failed")}
 GOOD_API = ApiReplies(HttpReply(200), HttpReply(200))
-GOOD_METADATA = MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(404))
+GOOD_METADATA = MetadataReplies(HttpReply(200), (HttpReply(400), HttpReply(404)))
 LOG = UnitLog("h1", "some.service", "journal", "start", 5, {}, levels=5)
 
 VIEWS = Observed(
@@ -179,7 +179,7 @@ OBSERVATIONS: dict[Callable[..., Json], Observed] = {
     ),
     probe_apis: Observed({}, {"h1": GOOD_API}, {"h1": GOOD_API, "h2": ApiReplies(HttpReply(0, "refused"), None)}),
     probe_metadata: Observed(
-        {}, {"h1": GOOD_METADATA}, {"h1": GOOD_METADATA, "h2": MetadataReplies(HttpReply(0, "refused"), None, None)}
+        {}, {"h1": GOOD_METADATA}, {"h1": GOOD_METADATA, "h2": MetadataReplies(HttpReply(0, "refused"), None)}
     ),
     probe_compute_work: Observed(
         ComputeWork("h1", [], [], [], []),

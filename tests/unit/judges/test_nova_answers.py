@@ -31,41 +31,76 @@ COMPUTE = ExpectedService("compute", "cmp1", "cmp1")
 REFUSED = HttpReply(0, "[Errno 111] Connection refused")
 
 
+STRANGE = HttpReply(200, strange="in another shape than expected")
+HTTP = {code: HttpReply(code) for code in (200, 300, 400, 401, 403, 404, 499, 500, 503)}
+GOOD = ApiReplies(HttpReply(200), HttpReply(200))
+BAD = ApiReplies(REFUSED, None)
+NO_TOKEN = ApiReplies(HttpReply(200), None, "no token from keystone: timed out")
+NO_ANSWER = "had no answer: [Errno 111] Connection refused"
+
+
 @pytest.mark.parametrize(
-    ("replies", "outcome"),
+    ("replies", "outcome", "said"),
     [
-        (RpcReplies(sent=3, answered=3), PASS),
-        (RpcReplies(sent=3, answered=0), FAIL),
+        (RpcReplies(sent=3, answered=3), PASS, "all 1 services answer"),
+        (RpcReplies(sent=3, answered=0), FAIL, "answered 0 of 3 calls (0 of 1 services answer)"),
         # One worker of three hangs.
-        (RpcReplies(sent=3, answered=2), FAIL),
-        (RpcReplies(sent=3, answered=0, no_queue=True), FAIL),
-        (RpcReplies(sent=3, answered=0, error="UnsupportedVersion"), FAIL),
-        (ApiReplies(HttpReply(200), HttpReply(200)), PASS),
-        (ApiReplies(HttpReply(300), HttpReply(200)), PASS),
-        (ApiReplies(REFUSED, None), FAIL),
-        (ApiReplies(HttpReply(503), HttpReply(200)), FAIL),
-        (ApiReplies(HttpReply(200), HttpReply(500)), FAIL),
-        (ApiReplies(HttpReply(200), REFUSED), FAIL),
-        (ApiReplies(HttpReply(200), HttpReply(401)), UNKNOWN),
-        (ApiReplies(HttpReply(200), HttpReply(403)), UNKNOWN),
-        (ApiReplies(HttpReply(200), None, "no token"), UNKNOWN),
+        (RpcReplies(sent=3, answered=2), FAIL, "answered 2 of 3 calls (0 of 1 services answer)"),
+        (RpcReplies(3, no_queue=True), FAIL, "has no queue on the broker (0 of 1 services answer)"),
+        (RpcReplies(3, error="Old"), FAIL, "answered with an error: Old (0 of 1 services answer)"),
+        (ApiReplies(HTTP[200], HTTP[200]), PASS, ": answers a request with a token"),
+        (ApiReplies(HTTP[300], HTTP[200]), PASS, ": answers a request with a token"),
+        (ApiReplies(REFUSED, None), FAIL, f": GET / {NO_ANSWER}"),
+        (ApiReplies(HTTP[503], HTTP[200]), FAIL, ": GET / was answered 503"),
+        (ApiReplies(HTTP[200], HTTP[500]), FAIL, ": GET /servers was answered 500"),
+        (ApiReplies(HTTP[200], REFUSED), FAIL, f": GET /servers {NO_ANSWER}"),
+        (ApiReplies(HTTP[200], HTTP[401]), UNKNOWN, "401: the login of this site may not ask it"),
+        (ApiReplies(HTTP[200], HTTP[403]), UNKNOWN, "403: the login of this site may not ask it"),
+        (ApiReplies(HTTP[200], None, "no token"), UNKNOWN, ": no token"),
+        # A proxy's login page is answered with 200 too.
+        (ApiReplies(HTTP[200], STRANGE), UNKNOWN, f"was answered 200, {STRANGE.strange}"),
+        (
+            MetadataReplies(STRANGE, (HTTP[400], HTTP[404])),
+            UNKNOWN,
+            f"GET / was answered 200, {STRANGE.strange}",
+        ),
         # 404 comes only after both databases were searched.
-        (MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(404)), PASS),
-        (MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(200), known=True), PASS),
-        (MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(404), known=True), FAIL),
-        (MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(200)), FAIL),
-        (MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(500)), FAIL),
-        (MetadataReplies(HttpReply(200), HttpReply(400), REFUSED), FAIL),
-        (MetadataReplies(REFUSED, None, None), FAIL),
-        (MetadataReplies(HttpReply(500), HttpReply(400), HttpReply(404)), FAIL),
-        (MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(403)), UNKNOWN),
+        (MetadataReplies(HTTP[200], (HTTP[400], HTTP[404])), PASS, "through the database"),
+        (
+            MetadataReplies(HTTP[200], (HTTP[400], HTTP[200]), known=True),
+            PASS,
+            "through the database",
+        ),
+        (MetadataReplies(HTTP[200], (HTTP[400], HTTP[404]), known=True), FAIL, "was answered 404"),
+        (
+            MetadataReplies(HTTP[200], (HTTP[400], HTTP[200])),
+            FAIL,
+            "signed request was answered 200",
+        ),
+        (
+            MetadataReplies(HTTP[200], (HTTP[400], HTTP[500])),
+            FAIL,
+            "signed request was answered 500",
+        ),
+        (MetadataReplies(HTTP[200], (HTTP[400], REFUSED)), FAIL, f": a signed request {NO_ANSWER}"),
+        (MetadataReplies(REFUSED, None), FAIL, f": GET / {NO_ANSWER}"),
+        (MetadataReplies(HTTP[500], (HTTP[400], HTTP[404])), FAIL, ": GET / was answered 500"),
+        (
+            MetadataReplies(HTTP[200], (HTTP[400], HTTP[403])),
+            UNKNOWN,
+            "shared_secret is not nova's",
+        ),
         # Without service_metadata_proxy signatures are not read, so a 404 proves nothing.
-        (MetadataReplies(HttpReply(200), HttpReply(404), HttpReply(404)), UNKNOWN),
-        (MetadataReplies(HttpReply(200), None, None), PASS),
+        (MetadataReplies(HTTP[200], (HTTP[404], HTTP[404])), UNKNOWN, "(service_metadata_proxy)"),
+        (MetadataReplies(HTTP[200], (HTTP[499], HTTP[404])), UNKNOWN, "(service_metadata_proxy)"),
+        # No answer, or an error of the service itself, says nothing of signatures.
+        (MetadataReplies(HTTP[200], (REFUSED, HTTP[404])), FAIL, f"{NO_ANSWER}, expected 400"),
+        (MetadataReplies(HTTP[200], (HTTP[500], HTTP[404])), FAIL, "answered 500, expected 400"),
+        (MetadataReplies(HTTP[200], None), PASS, "(nova_metadata_shared_secret is not set)"),
     ],
 )
 def test_what_one_host_answers(
-    replies: RpcReplies | ApiReplies | MetadataReplies, outcome: Outcome
+    replies: RpcReplies | ApiReplies | MetadataReplies, outcome: Outcome, said: str
 ) -> None:
     judges: Mapping[type, Callable[..., Verdict]] = {
         RpcReplies: lambda claim, replies: rpc_answers(claim, RpcAnswers(replies)),
@@ -73,7 +108,9 @@ def test_what_one_host_answers(
         MetadataReplies: metadata_answers,
     }
     asked = COMPUTE if isinstance(replies, RpcReplies) else "cmp1"
-    assert judges[type(replies)]("c", {asked: replies}).outcome is outcome
+    verdict = judges[type(replies)]("c", {asked: replies})
+    assert verdict.outcome is outcome
+    assert verdict.message.endswith(said)
 
 
 def test_rpc_answers_needs_every_service() -> None:
@@ -83,7 +120,9 @@ def test_rpc_answers_needs_every_service() -> None:
     assert outcome_and_reason(rpc_answers("c", RpcAnswers(good | other))) == (PASS, "answers")
     verdict = rpc_answers("c", RpcAnswers(good | bad | other))
     assert outcome_and_reason(verdict) == (FAIL, "no_answer")
-    assert "nova-scheduler on ctl1 answered 1 of 3 calls" in verdict.message
+    assert verdict.message == (
+        "nova-scheduler on ctl1 answered 1 of 3 calls (2 of 3 services answer)"
+    )
     assert verdict.hosts == {"cmp1": {"healthy": True}, "ctl1": {"healthy": False}}
 
 
@@ -114,31 +153,51 @@ def test_a_silent_compute_that_people_took_out_is_named_and_left_out() -> None:
         assert outcome_and_reason(verdict) == (FAIL, "no_answer")
 
 
-STRANGE = HttpReply(200, strange="in another shape than expected")
+def test_where_no_service_was_asked_it_says_whether_people_took_them_out() -> None:
+    none = rpc_answers("c", RpcAnswers({}))
+    assert outcome_and_reason(none) == (UNKNOWN, "none_asked")
+    assert none.message == "no service was asked; the inventory has none"
+    fenced = ListedService("nova-compute", "cmp1", "disabled", "down", "", "", forced_down=True)
+    answers = RpcAnswers({COMPUTE: RpcReplies(3)}, ServiceList([COMPUTE], [fenced]))
+    out = rpc_answers("c", answers)
+    assert outcome_and_reason(out) == (UNKNOWN, "none_asked")
+    assert "asked; nova-compute on cmp1: disabled (no reason), forced down" in out.message
+
+
+MANY = [f"h{number}" for number in range(10, 22)]
+
+
+def test_evidence_of_many_hosts_has_ten_of_them_and_the_faulty_ones_first() -> None:
+    computes = {ExpectedService("compute", host, host): RpcReplies(3) for host in reversed(MANY)}
+    verdict = rpc_answers("c", RpcAnswers(computes))
+    assert verdict.evidence["asked"] == 12
+    assert len(verdict.evidence["silent"]) == 10
+    assert list(verdict.hosts) == MANY
+    judged = api_answers("c", {**dict.fromkeys(MANY, GOOD), "h21": BAD})
+    assert list(judged.evidence["hosts"]) == ["h21", *MANY[:9]]
+    assert judged.message == f"nova-api on h21: GET / {NO_ANSWER}"
+    serving = peer_remains("c", dict.fromkeys(["ctl1", *MANY], GOOD), "api", "ctl1", 1)
+    assert serving.evidence == {"minimum": 1, "serving": MANY[:10], "not_serving": {}}
+
+
+def test_without_a_host_to_ask_nothing_is_proved() -> None:
+    verdict = api_answers("c", {})
+    assert outcome_and_reason(verdict) == (UNKNOWN, "none_asked")
+    assert verdict.message == "no nova-api was asked: the inventory has none"
+    other = peer_remains("c", {"ctl2": GOOD}, "api", "ctl1", 1)
+    assert outcome_and_reason(other) == (UNKNOWN, "none_asked")
 
 
 @pytest.mark.parametrize(
-    "verdict",
-    [
-        api_answers("c", {"ctl1": ApiReplies(HttpReply(200), STRANGE)}),
-        metadata_answers("c", {"ctl1": MetadataReplies(STRANGE, None, None)}),
-    ],
-    ids=["api", "metadata"],
+    ("replies", "why"),
+    [({"ctl1": GOOD}, "the inventory has no other"), ({"ctl1": GOOD, "ctl2": BAD}, "ctl2: GET / ")],
 )
-def test_a_good_status_with_another_body_proves_nothing(verdict: Verdict) -> None:
-    """A proxy's login page is answered with 200 too."""
-    assert outcome_and_reason(verdict) == (UNKNOWN, "unanswered")
-    assert "in another shape than expected" in verdict.message
-
-
-def test_metadata_without_a_secret_reports_what_was_not_proved() -> None:
-    verdict = metadata_answers("c", {"ctl1": MetadataReplies(HttpReply(200), None, None)})
-    assert "its database was not asked" in verdict.message
-
-
-GOOD = ApiReplies(HttpReply(200), HttpReply(200))
-BAD = ApiReplies(REFUSED, None)
-NO_TOKEN = ApiReplies(HttpReply(200), None, "no token from keystone: timed out")
+def test_a_missing_peer_is_told_with_the_reason(
+    replies: Mapping[str, ApiReplies], why: str
+) -> None:
+    verdict = peer_remains("c", replies, "api", "ctl1", 1)
+    others = len(replies) - 1
+    assert f"0 of {others} other api hosts serve, at least 1 must: {why}" in verdict.message
 
 
 @pytest.mark.parametrize(
@@ -161,8 +220,8 @@ def test_api_answers_has_no_fact_about_a_host_that_is_unknown() -> None:
 
 
 def test_metadata_answers_judges_every_host() -> None:
-    good = MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(404))
-    bad = MetadataReplies(HttpReply(200), HttpReply(400), HttpReply(500))
+    good = MetadataReplies(HttpReply(200), (HttpReply(400), HttpReply(404)))
+    bad = MetadataReplies(HttpReply(200), (HttpReply(400), HttpReply(500)))
     verdict = metadata_answers("c", {"ctl1": good, "ctl2": bad})
     assert outcome_and_reason(verdict) == (FAIL, "no_answer")
 
@@ -196,7 +255,7 @@ def test_a_peer_over_the_broker_or_over_http_is_judged_alike() -> None:
     assert outcome_and_reason(verdict) == (FAIL, "no_peer")
     assert verdict.evidence["not_serving"] == {"ctl2": "answered 2 of 3 calls"}
     metadata = {
-        "ctl1": MetadataReplies(REFUSED, None, None),
-        "ctl2": MetadataReplies(HttpReply(200), None, None),
+        "ctl1": MetadataReplies(REFUSED, None),
+        "ctl2": MetadataReplies(HttpReply(200), None),
     }
     assert peer_remains("c", metadata, "metadata", "ctl1", 1).passed

@@ -58,12 +58,14 @@ LEFT_OVER = Migration("5", "evacuation", "accepted", 72.0, "its instance i9 is g
         (work(after=[SILENT_CELL]), (UNKNOWN, "cell_silent")),
         (work([Instance("i2", "UNKNOWN", "")]), (UNKNOWN, "cell_silent")),
         # Which of two entries is this host's is not known, so neither is whose lists these are.
-        (work(before=[UP, OTHER], after=[UP, OTHER]), (UNKNOWN, "listed_twice")),
+        (work(before=[UP, OTHER]), (UNKNOWN, "listed_twice")),
         (work(after=[UP, OTHER]), (UNKNOWN, "listed_twice")),
+        (work(before=[UP, SILENT_CELL]), (UNKNOWN, "cell_silent")),
         # A migration row that never ends.
         (work(migrations=[LEFT_OVER]), (PASS, "idle")),
         (work(migrations=[replace(LEFT_OVER, at_rest="")]), (FAIL, "in_flight")),
-        (work(migrations=[replace(LEFT_OVER, idle_hours=23.0)]), (FAIL, "in_flight")),
+        (work(migrations=[replace(LEFT_OVER, idle_hours=23.9)]), (FAIL, "in_flight")),
+        (work(migrations=[replace(LEFT_OVER, idle_hours=24.0)]), (PASS, "idle")),
         (work(migrations=[LEFT_OVER, LIVE]), (FAIL, "in_flight")),
     ],
 )
@@ -72,10 +74,12 @@ def test_compute_idle(observed: ComputeWork, verdict: tuple[Outcome, str]) -> No
 
 
 def test_an_unconfirmed_resize_is_in_flight_only_where_the_site_waits_for_users() -> None:
-    resize = work(migrations=[Migration("8", "resize", "finished")])
+    done = replace(LIVE, status="completed")
+    resize = work(migrations=[done, Migration("8", "resize", "finished")])
     assert compute_idle("c", resize, wait_for_users=False).evidence["waiting_for_user"] == ["8"]
     verdict = compute_idle("c", resize, wait_for_users=True)
     assert outcome_and_reason(verdict) == (FAIL, "in_flight")
+    assert verdict.message == "cmp1 has 1 in flight: resize 8 is finished"
 
 
 def test_what_is_in_flight_is_named() -> None:
@@ -87,7 +91,30 @@ def test_what_is_in_flight_is_named() -> None:
 
 
 def test_a_migration_that_never_ends_is_named_and_left_out() -> None:
-    verdict = compute_idle("c", work(migrations=[LEFT_OVER]), wait_for_users=False)
-    text = "evacuation 5 is accepted for 3 days, its instance i9 is gone"
+    old = replace(LEFT_OVER, idle_hours=24.0 * 30)
+    verdict = compute_idle("c", work(migrations=[old]), wait_for_users=False)
+    text = "evacuation 5 is accepted for 30 days, its instance i9 is gone"
     assert verdict.message.endswith(f"; left out: {text}")
-    assert verdict.evidence["left_over"] == [text]
+    assert compute_idle("c", work(migrations=[old, LIVE]), wait_for_users=False).evidence == {
+        "instances": 0,
+        "busy": ["live-migration 7 is running"],
+        "left_over": [text],
+        "waiting_for_user": [],
+    }
+
+
+def test_of_many_operations_ten_are_in_the_evidence() -> None:
+    many = [*([LIVE] * 11), *([LEFT_OVER] * 11), *([replace(LIVE, status="finished")] * 11)]
+    verdict = compute_idle("c", work(migrations=many), wait_for_users=False)
+    assert {what: len(each) for what, each in verdict.evidence.items() if what != "instances"} == {
+        "busy": 10,
+        "left_over": 10,
+        "waiting_for_user": 10,
+    }
+
+
+def test_entries_that_are_one_too_many_are_named() -> None:
+    entries = [replace(UP, id="a"), replace(UP, id="b", state="down")]
+    for observed in (work(before=entries), work(after=entries)):
+        message = compute_idle("c", observed, wait_for_users=False).message
+        assert "nova lists it 2 times (a up, b down)" in message

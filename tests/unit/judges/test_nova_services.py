@@ -24,6 +24,7 @@ UP = ListedService(
 CONDUCTOR = replace(UP, binary="nova-conductor", known_as="ctl1")
 DOWN = replace(UP, state="down")
 DISABLED = replace(UP, status="disabled", disabled_reason="disk is failing")
+FENCED = replace(UP, status="disabled", disabled_reason="broken DIMM", forced_down=True)
 SILENT_CELL = ListedService("nova-compute", "cmp1", "UNKNOWN", "", "", "", forced_down=False)
 
 EXPECTED = (
@@ -52,6 +53,12 @@ def test_services_up(listed: Sequence[ListedService], verdict: tuple[Outcome, st
     assert outcome_and_reason(services_up("c", ServiceList(EXPECTED, listed))) == verdict
 
 
+def test_services_that_are_up_make_their_hosts_healthy() -> None:
+    verdict = services_up("c", ServiceList(EXPECTED, [CONDUCTOR, UP]))
+    assert verdict.hosts == {"cmp1": {"healthy": True}, "ctl1": {"healthy": True}}
+    assert verdict.message == "all 2 services of the inventory are up"
+
+
 def test_services_up_names_disabled_and_unexpected_services_and_healthy_hosts() -> None:
     down = replace(UP, status="disabled", disabled_reason="AUTO: libvirt is lost", state="down")
     listed = [CONDUCTOR, down, replace(UP, known_as="gone")]
@@ -59,6 +66,53 @@ def test_services_up_names_disabled_and_unexpected_services_and_healthy_hosts() 
     assert verdict.evidence["disabled"] == {"nova-compute on cmp1": "AUTO: libvirt is lost"}
     assert verdict.evidence["not_in_inventory"] == ["nova-compute on gone"]
     assert verdict.hosts == {"cmp1": {"healthy": False}, "ctl1": {"healthy": True}}
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        ([CONDUCTOR], "nova-compute on cmp1 is not in nova's service list"),
+        ([CONDUCTOR, DOWN], "nova-compute on cmp1 is down: last heartbeat 2026-11-21T00:30:05"),
+        (
+            [CONDUCTOR, replace(DOWN, updated_at="")],
+            "nova-compute on cmp1 is down: last heartbeat never",
+        ),
+        ([CONDUCTOR, replace(UP, forced_down=True)], "nova-compute on cmp1 is forced down"),
+    ],
+)
+def test_a_service_that_is_not_up_is_told_with_its_last_heartbeat(
+    listed: Sequence[ListedService], message: str
+) -> None:
+    assert services_up("c", ServiceList(EXPECTED, listed)).message == message
+
+
+MANY = [f"cmp{number}" for number in range(10, 22)]
+COMPUTES = [ExpectedService("compute", host, host) for host in reversed(MANY)]
+
+
+def test_of_many_services_that_are_down_ten_are_named_and_the_rest_counted() -> None:
+    listed = [replace(DOWN, known_as=host) for host in MANY]
+    verdict = services_up("c", ServiceList(COMPUTES, listed))
+    assert verdict.message.count("nova-compute on ") == 10
+    assert verdict.message.endswith(" and 2 more")
+    assert list(verdict.hosts) == MANY
+
+
+def test_remarks_count_all_services_and_name_each_once() -> None:
+    """Taken out under a name of its own in nova; 12 disabled ones; 12 that the inventory does not have."""
+    taken_out = ExpectedService("compute", "c1", "cmp1")
+    strangers = [replace(UP, known_as=f"gone-{host}") for host in MANY]
+    disabled = [replace(DISABLED, known_as=host) for host in MANY]
+    listed = [FENCED, *disabled, *strangers]
+    verdict = services_up("c", ServiceList([taken_out, *COMPUTES], listed))
+    assert verdict.message == (
+        "all 12 services of the inventory are up"
+        "; left out: nova-compute on c1: disabled (broken DIMM), forced down"
+        "; disabled: nova-compute on cmp10; nova-compute on cmp11; nova-compute on cmp12 and 9 more"
+        "; not in the inventory: nova-compute on gone-cmp10; nova-compute on gone-cmp11;"
+        " nova-compute on gone-cmp12 and 9 more"
+    )
+    assert len(verdict.evidence["disabled"]) == len(verdict.evidence["not_in_inventory"]) == 10
 
 
 TWICE = (UP, replace(UP, state="down", updated_at="2023-01-01T00:00:00", id="b"))
@@ -72,6 +126,8 @@ TWICE = (UP, replace(UP, state="down", updated_at="2023-01-01T00:00:00", id="b")
         (TWICE[::-1], (UNKNOWN, "listed_twice")),
         ((UP, replace(UP, id="b")), (PASS, "up")),
         ((UP, SILENT_CELL), (UNKNOWN, "cell_silent")),
+        # People took one of them out, and the other is up.
+        ((UP, FENCED), (UNKNOWN, "listed_twice")),
     ],
 )
 def test_one_of_two_entries_never_counts_for_both(
@@ -82,9 +138,9 @@ def test_one_of_two_entries_never_counts_for_both(
 
 
 def test_two_entries_are_named_by_their_ids() -> None:
-    listed = [CONDUCTOR, replace(UP, id="a"), TWICE[1]]
+    listed = [CONDUCTOR, replace(UP, id="a"), TWICE[1], replace(DOWN, id="c", state="")]
     message = services_up("c", ServiceList(EXPECTED, listed)).message
-    assert "nova lists it 2 times (a up, b down)" in message
+    assert "nova lists it 3 times (a up, b down, c enabled)" in message
     assert "openstack compute service delete" in message
 
 
@@ -95,24 +151,28 @@ def test_two_hosts_that_nova_lists_as_one_are_unknown() -> None:
     assert "cmp1, cmp2 are one host for nova (cmp1)" in verdict.message
 
 
-FENCED = replace(UP, status="disabled", disabled_reason="broken DIMM", forced_down=True)
-
-
 @pytest.mark.parametrize(
-    ("entry", "outcome"),
+    ("entry", "outcome", "why"),
     [
-        (FENCED, PASS),
-        (replace(FENCED, forced_down=False, state="down"), PASS),
+        (FENCED, PASS, "(broken DIMM), forced down"),
+        (replace(FENCED, disabled_reason=""), PASS, "(no reason), forced down"),
+        (
+            replace(FENCED, forced_down=False, state="down"),
+            PASS,
+            "(broken DIMM), down since 2026-11-21T00:30:05",
+        ),
         # Down, and taken out by nobody; or by a run of ours; or by itself.
-        (replace(FENCED, status="enabled"), FAIL),
-        (replace(FENCED, disabled_reason="holdfast:20261121-2304-nova-restart-k3f9"), FAIL),
-        (replace(FENCED, disabled_reason="AUTO: Connection to libvirt lost"), FAIL),
+        (replace(FENCED, status="enabled"), FAIL, ""),
+        (replace(FENCED, disabled_reason="holdfast:20261121-2304-nova-restart-k3f9"), FAIL, ""),
+        (replace(FENCED, disabled_reason="AUTO: Connection to libvirt lost"), FAIL, ""),
     ],
 )
-def test_what_people_took_out_is_named_and_left_out(entry: ListedService, outcome: Outcome) -> None:
+def test_what_people_took_out_is_named_and_left_out(
+    entry: ListedService, outcome: Outcome, why: str
+) -> None:
     verdict = services_up("c", ServiceList(EXPECTED, [CONDUCTOR, entry]))
     assert verdict.outcome is outcome
-    named = "left out: nova-compute on cmp1: disabled (broken DIMM)" in verdict.message
+    named = verdict.message.endswith(f"left out: nova-compute on cmp1: disabled {why}")
     assert named == (outcome is PASS)
     assert list(verdict.evidence["absent"]) == (["nova-compute on cmp1"] if named else [])
     assert ("cmp1" in verdict.hosts) != named
@@ -120,9 +180,12 @@ def test_what_people_took_out_is_named_and_left_out(entry: ListedService, outcom
 
 def test_without_any_service_to_expect_nothing_is_proved() -> None:
     """Groups of other names than Holdfast's, or all services taken out."""
-    assert outcome_and_reason(services_up("c", ServiceList([], [UP]))) == (UNKNOWN, "none_expected")
+    none = services_up("c", ServiceList([], [UP]))
+    assert outcome_and_reason(none) == (UNKNOWN, "none_expected")
+    assert "expected to be up: the inventory has no host in nova_conductor" in none.message
     verdict = services_up("c", ServiceList(EXPECTED[1:], [FENCED]))
     assert outcome_and_reason(verdict) == (UNKNOWN, "none_expected")
+    assert "expected to be up: nova-compute on cmp1: disabled (broken DIMM)" in verdict.message
 
 
 def test_all_entries_of_a_service_must_report() -> None:
@@ -135,8 +198,13 @@ def test_all_entries_of_a_service_must_report() -> None:
         ]
         return ServiceList(EXPECTED, [CONDUCTOR, *beats])
 
-    silent = heartbeat_advanced("c", [both(0, 0), both(10, 0), both(20, 0)], "compute", "cmp1", 2)
-    assert outcome_and_reason(silent) == (UNKNOWN, "listed_twice")
+    for history in (
+        [both(0, 0), both(10, 0), both(20, 0)],
+        [both(50, 0), both(50, 10), both(50, 20)],
+    ):
+        silent = heartbeat_advanced("c", history, "compute", "cmp1", 2)
+        assert outcome_and_reason(silent) == (UNKNOWN, "listed_twice")
+        assert "advanced 0 of 2 times; nova lists it 2 times (a up, b up)" in silent.message
     well = heartbeat_advanced("c", [both(0, 0), both(10, 9), both(20, 19)], "compute", "cmp1", 2)
     assert outcome_and_reason(well) == (PASS, "advanced")
 
@@ -153,6 +221,7 @@ def beat(second: int, service: ListedService = UP) -> ServiceList:
     return ServiceList(EXPECTED, [CONDUCTOR, entry])
 
 
+NEVER = ServiceList(EXPECTED, [CONDUCTOR, replace(UP, updated_at="")])
 BY_HOLDFAST = replace(UP, status="disabled", disabled_reason="holdfast:run")
 
 
@@ -166,6 +235,8 @@ BY_HOLDFAST = replace(UP, status="disabled", disabled_reason="holdfast:run")
         ([beat(0), beat(10), beat(10)], (FAIL, "not_advanced")),
         ([beat(0), beat(10), beat(20)], (PASS, "advanced")),
         ([beat(0), beat(10), beat(20), beat(20)], (PASS, "advanced")),
+        # It had never reported: the first heartbeat is no advance.
+        ([NEVER, beat(0), beat(10)], (FAIL, "not_advanced")),
         # A timestamp that goes back and then returns is no heartbeat.
         ([beat(10), beat(0), beat(10)], (FAIL, "not_advanced")),
         # Enabling or disabling moves the same timestamp.
@@ -187,6 +258,24 @@ def test_heartbeat_advanced(history: Sequence[ServiceList], verdict: tuple[Outco
     assert outcome_and_reason(heartbeat_advanced("c", history, "compute", "cmp1", 2)) == verdict
 
 
+@pytest.mark.parametrize(
+    ("history", "advanced", "updated_at", "healthy"),
+    [
+        ([beat(0), beat(10)], 1, ["2026-11-21T00:30:10.000000"], True),
+        ([NEVER], 0, [], True),
+        ([beat(0), ServiceList(EXPECTED, [CONDUCTOR])], 0, [], False),
+    ],
+)
+def test_a_heartbeat_is_counted_and_dated(
+    history: Sequence[ServiceList], advanced: int, updated_at: list[str], *, healthy: bool
+) -> None:
+    verdict = heartbeat_advanced("c", history, "compute", "cmp1", 2)
+    assert verdict.evidence == {"advanced": advanced, "wanted": 2, "updated_at": updated_at}
+    assert verdict.hosts == {"cmp1": {"healthy": healthy}}
+    told = verdict.message == f"nova-compute on cmp1: heartbeat advanced {advanced} of 2 times"
+    assert told is healthy
+
+
 def test_a_heartbeat_of_a_host_outside_the_inventory_is_unknown() -> None:
     verdict = heartbeat_advanced("c", [beat(0)], "compute", "cmp9", 2)
     assert outcome_and_reason(verdict) == (UNKNOWN, "not_in_inventory")
@@ -196,6 +285,8 @@ def test_a_heartbeat_of_a_host_outside_the_inventory_is_unknown() -> None:
     ("listed", "verdict"),
     [
         ([CONDUCTOR, UP], (PASS, "none_left")),
+        ([UP], (PASS, "none_left")),
+        ([replace(BY_HOLDFAST, status="enabled")], (PASS, "none_left")),
         ([CONDUCTOR, DISABLED], (PASS, "none_left")),
         ([CONDUCTOR, BY_HOLDFAST], (FAIL, "left_by_run")),
         ([BY_HOLDFAST, replace(SILENT_CELL, known_as="cmp2")], (FAIL, "left_by_run")),
@@ -214,6 +305,11 @@ def test_what_a_run_left_disabled_is_named_by_its_host_and_no_remark_of_a_pass()
     assert verdict.message == "nova-compute on c1 is disabled by run run"
     assert verdict.evidence == {"left": {"c1": "run"}, "unseen": []}
     two = [*known_as, ExpectedService("compute", "c2", "cmp2")]
+    unlisted = none_left_disabled("c", ServiceList(known_as, [CONDUCTOR]))
+    assert unlisted.message == "nova does not list nova-compute on c1"
+    none = none_left_disabled("c", ServiceList([], [UP]))
+    assert outcome_and_reason(none) == (UNKNOWN, "unlisted")
+    assert none.message == "no compute is expected"
     beside = none_left_disabled("c", ServiceList(two, [BY_HOLDFAST]))
     assert beside.evidence["unseen"] == ["nova does not list nova-compute on c2"]
     assert "disabled" not in services_up("c", ServiceList(known_as, [BY_HOLDFAST])).message

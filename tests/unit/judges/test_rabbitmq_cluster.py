@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
@@ -17,7 +17,7 @@ from holdfast.judges.rabbitmq.cluster import (
     none_left_drained,
 )
 from holdfast.judges.rabbitmq.drain import drained
-from holdfast.judges.rabbitmq.place import node_is_local
+from holdfast.judges.rabbitmq.place import node_is_local, tools_present
 from holdfast.model import Outcome, Unanswered, Verdict
 from holdfast.observations.rabbitmq import (
     BootState,
@@ -84,6 +84,45 @@ def test_views_of_the_cluster(judge: Judge, views: Views, outcome: str, reason: 
     assert outcome_and_reason(judge("c", cluster(**views))) == (outcome, reason)
 
 
+NO_BROKER = "the inventory has no broker"
+
+
+@pytest.mark.parametrize(
+    "judge", [members_agree, no_partitions, no_alarms, none_left_drained, load_known]
+)
+def test_without_a_node_nothing_is_proved(judge: Judge) -> None:
+    verdict = judge("c", ClusterViews(expected={}, views={}))
+    assert outcome_and_reason(verdict) == ("UNKNOWN", "unanswered")
+    assert verdict.message == NO_BROKER
+    assert verdict.hosts == {}
+
+
+NINE = {f"ctl{digit}": f"rabbit@ctl{digit}" for digit in range(9, 0, -1)}
+ALL = "123456789"
+
+
+def test_evidence_and_messages_have_nodes_in_order() -> None:
+    seen = view(ALL, ALL, cut_off=ALL)
+    verdict = no_partitions("c", ClusterViews(expected=NINE, views={"ctl1": seen}))
+    names = [f"rabbit@ctl{digit}" for digit in ALL]
+    views = {"members": names, "running": names, "partitions": names}
+    assert verdict.evidence == {"views": {"ctl1": views}, "unanswered": {}}
+    hosts = ", ".join(f"ctl{digit}" for digit in ALL)
+    assert verdict.message == f"ctl1 reports that it is cut off from {hosts}"
+    drained = view().model_copy(update={"maintenance": nodes(ALL)})
+    left = none_left_drained("c", ClusterViews(expected=NINE, views={"ctl1": drained}))
+    assert list(left.evidence["left"]) == [f"ctl{digit}" for digit in ALL]
+    alarms = tuple(f"memory on {name}" for name in reversed(names))
+    full = view().model_copy(update={"alarms": alarms})
+    alarm = no_alarms("c", ClusterViews(expected=NINE, views={"ctl1": full}))
+    assert alarm.evidence["alarms"] == [f"memory on {name}" for name in names]
+
+
+def test_a_view_in_which_none_runs_is_told_as_such() -> None:
+    message = no_partitions("c", cluster(ctl3=view(running=""))).message
+    assert message.endswith("ctl3 sees none")
+
+
 def test_members_agree_names_which_view_misses_a_node() -> None:
     verdict = members_agree("c", cluster(**CTL2_GONE))
     assert verdict.message == "ctl2 not running in the view of ctl1, ctl3"
@@ -99,9 +138,19 @@ def test_a_silent_node_is_called_drained_only_where_others_report_it() -> None:
     for maintenance in (None, nodes("")):
         known = view().model_copy(update={"maintenance": maintenance})
         message = members_agree("c", cluster(ctl1=known, ctl2=SILENT, ctl3=known)).message
-        assert "drained" not in message
-        assert "revive" not in message
-        assert "ctl1, ctl3 see ctl2 running" in message
+        assert message == (
+            f"{SILENT.cause}. ctl1, ctl3 see ctl2 running: the node is up, and its management API does not answer"
+        )
+    differing = members_agree("c", cluster(ctl1=CTL2_DOWN, ctl2=SILENT))
+    assert "see ctl2 running" not in differing.message
+
+
+@pytest.mark.parametrize("running", ["12", "13", "1"])
+def test_a_silent_node_that_not_every_other_sees_running_is_not_called_running(
+    running: str,
+) -> None:
+    views = cluster(ctl1=view(running=running), ctl2=SILENT, ctl3=CTL2_DOWN)
+    assert no_alarms("c", views).message == SILENT.cause
 
 
 @pytest.mark.parametrize("running", ["123", "23"])
@@ -116,11 +165,24 @@ def test_another_node_at_a_host_s_address_is_a_fault_of_the_inventory(running: s
         "rabbit@ctl2 answers at the address of ctl1, whose node is rabbit@ctl1" in verdict.message
     )
     assert "ctl3" not in verdict.message
+    assert verdict.message.endswith(
+        "; compare their ansible_host and rabbitmq_node_name in the inventory"
+    )
 
 
 def test_where_no_node_answers_no_drain_is_suspected() -> None:
     verdict = members_agree("c", cluster(**dict.fromkeys(EXPECTED, SILENT)))
-    assert "drained" not in verdict.message
+    assert verdict.message == f"{SILENT.cause}; {SILENT.cause}; {SILENT.cause}"
+
+
+def test_one_view_is_enough_for_a_node_to_count_as_running() -> None:
+    verdict = members_agree("c", cluster(ctl1=SILENT, ctl3=SILENT))
+    assert outcome_and_reason(verdict) == ("UNKNOWN", "unanswered")
+    assert verdict.hosts == {
+        "ctl1": {"healthy": False, "running": True},  # it did not answer
+        "ctl2": {"healthy": True, "running": True},
+        "ctl3": {"healthy": False, "running": True},
+    }
 
 
 def test_members_agree_has_facts_about_unhealthy_hosts() -> None:
@@ -145,11 +207,6 @@ def test_the_smaller_side_of_a_cluster_is_ill(views: Views, ill: set[str]) -> No
     assert {host for host, facts in verdict.hosts.items() if not facts["healthy"]} == ill
 
 
-def test_a_cluster_without_nodes_is_not_healthy() -> None:
-    verdict = members_agree("c", ClusterViews(expected={}, views={}))
-    assert verdict.outcome is Outcome.UNKNOWN
-
-
 BOOTS = [
     ("all serves", True, (), "PASS", "booted"),
     ("it does not run", False, (), "FAIL", "not_running"),
@@ -164,18 +221,20 @@ def test_booted(running: bool, faults: tuple[str, ...], outcome: str, reason: st
 
 
 @pytest.mark.parametrize(
-    ("marked", "connections", "outcome", "reason"),
+    ("marked", "connections", "outcome", "reason", "message"),
     [
-        ({"ctl2": True}, 0, "PASS", "drained"),
-        ({"ctl2": True}, 3, "FAIL", "connections_left"),
-        ({"ctl2": False}, 0, "FAIL", "not_in_maintenance"),
-        ({"ctl2": True, "ctl3": False}, 0, "FAIL", "not_in_maintenance"),
-        ({}, 0, "UNKNOWN", "unanswered"),
+        ({"ctl2": True}, 0, "PASS", "drained", "maintenance in the view of ctl2, no connection is left"),
+        ({"ctl2": True}, 3, "FAIL", "connections_left", "3 client connections are left on ctl1"),
+        ({"ctl2": True, "ctl3": False}, 0, "FAIL", "not_in_maintenance", "not in maintenance in the view of ctl3"),
+        ({}, 0, "UNKNOWN", "unanswered", "no peer reported whether ctl1 is in maintenance"),
     ],
-)
-def test_drained(marked: Mapping[str, bool], connections: int, outcome: str, reason: str) -> None:
-    state = DrainState(host="ctl1", marked=marked, connections=connections)
-    assert outcome_and_reason(drained("c", state)) == (outcome, reason)
+)  # fmt: skip
+def test_drained(
+    marked: Mapping[str, bool], connections: int, outcome: str, reason: str, message: str
+) -> None:
+    verdict = drained("c", DrainState(host="ctl1", marked=marked, connections=connections))
+    assert outcome_and_reason(verdict) == (outcome, reason)
+    assert verdict.message.endswith(message)
 
 
 @pytest.mark.parametrize(
@@ -191,16 +250,16 @@ def test_a_silent_peer_is_a_doubt_about_a_drain(marked: Mapping[str, bool], outc
 
 
 PLACES = [
-    ("the same start", "abc", "abc", "PASS", "local"),
-    ("another host's unit", "abc", "def", "FAIL", "elsewhere"),
-    ("the unit does not run here", "abc", "", "FAIL", "elsewhere"),
-    ("the node does not know", "", "abc", "UNKNOWN", "not_reported"),
-    ("neither is known", "", "", "UNKNOWN", "not_reported"),
+    ("the same start", "abc", "abc", "PASS", "local", "runs in rabbitmq-server on ctl2"),
+    ("another host's unit", "abc", "def", "FAIL", "elsewhere", "the start abc, the unit has def;"),
+    ("no unit runs here", "abc", "", "FAIL", "elsewhere", "the start abc, the unit has none;"),
+    ("the node does not know", "", "abc", "UNKNOWN", "not_reported", "does not report in which"),
+    ("neither is known", "", "", "UNKNOWN", "not_reported", "does not report in which"),
 ]
 
 
-@pytest.mark.parametrize(("runs_in", "unit_start", "outcome", "reason"), cases(PLACES))
-def test_node_is_local(runs_in: str, unit_start: str, outcome: str, reason: str) -> None:
+@pytest.mark.parametrize(("runs_in", "unit_start", "outcome", "reason", "said"), cases(PLACES))
+def test_node_is_local(runs_in: str, unit_start: str, outcome: str, reason: str, said: str) -> None:
     place = NodePlace(
         host="ctl2",
         node="rabbit@ctl2",
@@ -208,7 +267,30 @@ def test_node_is_local(runs_in: str, unit_start: str, outcome: str, reason: str)
         runs_in=runs_in,
         unit_start=unit_start,
     )
-    assert outcome_and_reason(node_is_local("c", place)) == (outcome, reason)
+    verdict = node_is_local("c", place)
+    assert outcome_and_reason(verdict) == (outcome, reason)
+    assert said in verdict.message
+
+
+LACKING = ("rabbitmq-diagnostics", "rabbitmq-upgrade")
+LACKS = f"ctl1 has no {', '.join(LACKING)} in its PATH"
+NO_ROUTE = Unanswered("ctl2: no route")
+TOOLS = [
+    ("all there", {"ctl1": (), "ctl2": ()}, "PASS", "present", "2 hosts have the broker's tools"),
+    ("some lack", {"ctl1": LACKING, "ctl2": ()}, "FAIL", "missing", LACKS),
+    ("some lack, one is silent", {"ctl1": LACKING, "ctl2": NO_ROUTE}, "FAIL", "missing", f"{LACKS}; ctl2: no route"),
+    ("one is silent", {"ctl1": (), "ctl2": NO_ROUTE}, "UNKNOWN", "unanswered", "ctl2: no route"),
+    ("no broker", {}, "UNKNOWN", "unanswered", NO_BROKER),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tools", "outcome", "reason", "message"), cases(TOOLS))
+def test_tools_present(
+    tools: Mapping[str, Sequence[str] | Unanswered], outcome: str, reason: str, message: str
+) -> None:
+    verdict = tools_present("c", tools)
+    assert outcome_and_reason(verdict) == (outcome, reason)
+    assert verdict.message == message
 
 
 def counted(*loads: ClientLoad | Unanswered | None) -> ClusterViews:
@@ -239,6 +321,7 @@ BASELINES = [
     ("calmer than before", churn_at_baseline, counted(load(churn=0)), "PASS", "at_baseline"),
     ("within the slack", churn_at_baseline, counted(load(churn=105)), "PASS", "at_baseline"),
     ("a storm in one node's count", churn_at_baseline, counted(load(), load(churn=105.1)), "FAIL", "storm"),
+    ("a storm in the first one's", churn_at_baseline, counted(load(churn=105.1), load()), "FAIL", "storm"),
     ("one does not answer", churn_at_baseline, counted(load(), SILENT), "UNKNOWN", "unanswered"),
     ("one keeps no statistics", churn_at_baseline, counted(load(), load(churn=None)), "UNKNOWN", "not_counted"),
 ]  # fmt: skip
@@ -258,6 +341,22 @@ def test_a_slack_as_large_as_the_baseline_is_not_all_of_it(count: int, *, passed
     verdict = connections_at_baseline("c", counted(load(count)), 10, 0.2, 10)
     assert verdict.passed == passed
     assert "before the first restart 10, so 5 to 30 are expected" in verdict.message
+
+
+def test_the_message_has_the_largest_count_and_limits_in_whole_connections() -> None:
+    """At 103 connections 20 % are 20.6: 83 to 226 pass, and the limits are never rounded to what fails."""
+    within = connections_at_baseline("c", counted(load(83), load(226)), 103, 0.2, 0)
+    limits = "before the first restart 103, so 83 to 226 are expected"
+    assert within.message == f"226 client connections; {limits}"
+    for count in (82, 227):
+        off = connections_at_baseline("c", counted(load(), load(count)), 103, 0.2, 0)
+        assert off.message == f"ctl2 counts {count} client connections; {limits}"
+
+
+def test_nodes_without_statistics_are_named_in_the_inventorys_order() -> None:
+    observed = counted(load(churn=None), load(), load(churn=None))
+    message = churn_at_baseline("c", observed, 100, 0, 5).message
+    assert message.startswith("ctl1, ctl3: statistics are switched off")
 
 
 def test_the_load_is_the_evidence_for_a_baseline() -> None:

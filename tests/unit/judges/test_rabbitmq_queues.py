@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from holdfast.judges.rabbitmq.queues import (
     quorum_queues_whole,
 )
 from holdfast.judges.rabbitmq.quorum import quorum_holds_without
-from holdfast.model import Outcome, Unanswered
+from holdfast.model import Outcome, Unanswered, Verdict
 from holdfast.observations.rabbitmq import (
     ClusterViews,
     MemberLag,
@@ -55,6 +56,8 @@ def quorum(
 
 
 UNREPORTED = QueuePlacement(type="stream", leader="rabbit@ctl1", names=("log",))
+NO_MEMBERS = UNREPORTED.model_copy(update={"online": nodes("23")})
+NO_ONLINE = UNREPORTED.model_copy(update={"members": nodes("123")})
 CLASSIC = QueuePlacement(type="classic", leader="rabbit@ctl1", names=("plain",))
 
 
@@ -70,6 +73,8 @@ WHOLE = [
     ("a stream's member is offline", [quorum(online="13", kind="stream")], "FAIL", "not_whole"),
     ("no leader", [quorum(leader="")], "FAIL", "not_whole"),
     ("members not reported", [quorum(), UNREPORTED], "UNKNOWN", "members_unseen"),
+    ("members alone reported", [quorum(), NO_ONLINE], "UNKNOWN", "members_unseen"),
+    ("those online alone reported", [quorum(), NO_MEMBERS], "UNKNOWN", "members_unseen"),
     ("members not reported, another not whole", [quorum(leader=""), UNREPORTED], "FAIL", "not_whole"),
 ]  # fmt: skip
 
@@ -78,6 +83,30 @@ WHOLE = [
 def test_quorum_queues_whole(placements: list[QueuePlacement], outcome: str, reason: str) -> None:
     verdict = quorum_queues_whole("c", listing(*placements))
     assert outcome_and_reason(verdict) == (outcome, reason)
+
+
+MAINTAINED = [
+    ("its members are left out", [quorum(online="13")], "PASS", "queues"),
+    ("its own queues are another claim's", [quorum("2", "2", "2")], "PASS", "queues"),
+    ("it still leads", [quorum(leader="2")], "FAIL", "no leader: orders"),
+    ("another is offline too", [quorum(online="1")], "FAIL", "member on ctl3 not online: orders"),
+]
+
+
+@pytest.mark.parametrize(("placements", "outcome", "said"), cases(MAINTAINED))
+def test_a_node_in_maintenance_is_left_out(
+    placements: list[QueuePlacement], outcome: str, said: str
+) -> None:
+    verdict = quorum_queues_whole("c", listing(*placements), without="ctl2")
+    assert verdict.outcome == outcome
+    assert said in verdict.message
+
+
+def test_the_members_that_are_offline_are_named_in_order() -> None:
+    queue = quorum("123456789", online="1").model_copy(update={"leader": "rabbit@ctl1"})
+    message = quorum_queues_whole("c", listing(queue)).message
+    others = ", ".join(f"rabbit@ctl{digit}" for digit in "456789")
+    assert message == f"member on ctl2, ctl3, {others} not online: orders"
 
 
 def test_quorum_queues_whole_counts_leaders_per_host() -> None:
@@ -136,6 +165,9 @@ WITHOUT = [
     ("queues not listed", state_without(queues=CAUSE), "UNKNOWN", "unanswered"),
     ("a peer gives no answer", state_without(quorum(), silent="2"), "UNKNOWN", "unanswered"),
     ("members not reported", state_without(UNREPORTED), "UNKNOWN", "unanswered"),
+    ("members alone reported", state_without(NO_ONLINE), "UNKNOWN", "unanswered"),
+    ("those online alone reported", state_without(NO_MEMBERS), "UNKNOWN", "unanswered"),
+    ("a classic queue needs no majority", state_without(CLASSIC), "PASS", "holds"),
     ("a loss beside an unknown", state_without(quorum("1", "1"), critical=CAUSE), "FAIL", "majority_would_be_lost"),
 ]  # fmt: skip
 
@@ -167,7 +199,13 @@ def test_an_accepted_loss_is_recorded_with_its_reason() -> None:
     assert verdict.evidence["losses"] == ["1 of 2 nodes left, no majority"]
 
 
-def mirrored(mirrors: int | None, synchronised: int | None) -> QueuePlacement:
+def test_of_many_queues_that_the_broker_names_five_are_told() -> None:
+    many = tuple(f"q{number}" for number in range(7))
+    message = quorum_holds_without("c", state_without(critical=many)).message
+    assert message.endswith("names as critical: q0, q1, q2, q3, q4 and 2 more")
+
+
+def mirrored(mirrors: int, synchronised: int) -> QueuePlacement:
     return QueuePlacement(
         type="classic", mirrors=mirrors, synchronised=synchronised, names=("mail",)
     )
@@ -178,6 +216,7 @@ MIRRORS = [
     ("none mirrored", listing(CLASSIC), "PASS", "in_sync"),
     ("all in sync", listing(mirrored(2, 2)), "PASS", "in_sync"),
     ("one is behind", listing(mirrored(2, 1)), "FAIL", "not_in_sync"),
+    ("the only one is behind", listing(mirrored(1, 0)), "FAIL", "not_in_sync"),
     ("no mirror is left", listing(mirrored(0, 0)), "FAIL", "not_in_sync"),
     ("not described yet", listing(mirrored(2, 2), UNDESCRIBED), "UNKNOWN", "not_described"),
     ("4.x has none", listing(UNDESCRIBED, version="4.0.5"), "PASS", "not_applicable"),
@@ -191,6 +230,10 @@ def test_mirrors_in_sync(observed: QueuePlacements, outcome: str, reason: str) -
     assert outcome_and_reason(mirrors_in_sync("c", observed)) == (outcome, reason)
 
 
+def test_the_mirrors_that_are_in_sync_are_counted() -> None:
+    assert mirrors_in_sync("c", listing(mirrored(2, 1))).message == "mail: 1 of 2 mirrors in sync"
+
+
 def depths(at: float = 0.0, wanted: int = 2, **queues: QueueDepth) -> QueueDepths:
     names = {QueueId("/", name): wanted for name in queues or ("conductor",)}
     found = {QueueId("/", name): depth for name, depth in queues.items()}
@@ -199,7 +242,8 @@ def depths(at: float = 0.0, wanted: int = 2, **queues: QueueDepth) -> QueueDepth
 
 NONE = QueueDepth(consumers=0)
 CONSUMED = [
-    ("enough", depths(conductor=QueueDepth(consumers=3)), "PASS", "consumed"),
+    ("more than enough", depths(conductor=QueueDepth(consumers=3)), "PASS", "consumed"),
+    ("just enough", depths(conductor=QueueDepth(consumers=2)), "PASS", "consumed"),
     ("too few", depths(conductor=QueueDepth(consumers=1)), "FAIL", "too_few_consumers"),
     ("no such queue", depths(), "FAIL", "too_few_consumers"),
     ("not counted yet", depths(conductor=QueueDepth()), "UNKNOWN", "not_counted"),
@@ -242,14 +286,34 @@ def test_no_consumer_at_all_is_no_baseline(observed: QueueDepths) -> None:
     """The queues may be in another virtual host; with an empty baseline nothing would be compared ever after."""
     verdict = consumers_known("c", observed)
     assert outcome_and_reason(verdict) == ("UNKNOWN", "no_consumers")
+    assert "has a consumer (" in verdict.message
+    assert "conductor" in verdict.message
     assert "rabbitmq_consumers_vhost" in verdict.message
 
 
-def test_consumers_that_are_not_counted_yet_are_unknown() -> None:
-    assert outcome_and_reason(consumers_known("c", depths(conductor=QueueDepth()))) == (
-        "UNKNOWN",
-        "not_counted",
-    )
+NAMELESS = depths().model_copy(update={"wanted": {}})
+UNCOUNTED = depths(conductor=QueueDepth())
+SAMPLED = [UNCOUNTED.model_copy(update={"at": at}) for at in (0, 5, 10)]
+NONE_NAMED = [NAMELESS.model_copy(update={"at": at}) for at in (0, 5, 10)]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason", "said"),
+    [
+        (lambda: consumers_known("c", UNCOUNTED), "not_counted", "consumers yet of: conductor"),
+        (lambda: consumers_known("c", NAMELESS), "no_consumers", "a consumer (none is named)"),
+        (lambda: consumers_expected("c", NAMELESS), "not_counted", "no queue was named"),
+        (lambda: consumers_expected("c", UNCOUNTED), "not_counted", "consumers yet of: conductor"),
+        (lambda: queues_drain("c", NONE_NAMED, 5), "not_counted", "no queue was named"),
+        (lambda: queues_drain("c", SAMPLED, 5), "not_counted", "messages yet of: conductor"),
+    ],
+)
+def test_what_is_not_counted_is_unknown(
+    verdict: Callable[[], Verdict], reason: str, said: str
+) -> None:
+    judged = verdict()
+    assert outcome_and_reason(judged) == ("UNKNOWN", reason)
+    assert said in judged.message
 
 
 def ready(*samples: tuple[float, int | None]) -> list[QueueDepths]:
@@ -268,6 +332,9 @@ BACKLOG = [
     ("the newest three count", ready((0, 9), (5, 1), (10, 2), (15, 3)), "FAIL", "growing"),
     ("no such queue", [depths(at=at) for at in (0, 5, 10)], "UNKNOWN", "not_counted"),
     ("not counted", ready((0, 1), (5, None), (10, 3)), "UNKNOWN", "not_counted"),
+    ("not counted at first", ready((0, None), (5, 1), (10, 2)), "UNKNOWN", "not_counted"),
+    ("not counted any more", ready((0, 1), (5, 2), (10, None)), "UNKNOWN", "not_counted"),
+    ("from none", ready((0, 0), (5, 1), (10, 2)), "FAIL", "growing"),
 ]  # fmt: skip
 
 
@@ -288,13 +355,14 @@ def lag(at: float = 0, behind: int = 0, tick: float = 5, members: int = 3) -> Me
     [
         # The indexes are up to 5 s old: the first reading may not see what was written last.
         ([lag(0)], Outcome.UNKNOWN, "too_few_samples"),
-        ([lag(0), lag(4.9)], Outcome.UNKNOWN, "too_few_samples"),
+        ([lag(100), lag(104.9)], Outcome.UNKNOWN, "too_few_samples"),
         ([lag(0), lag(5)], Outcome.PASS, "caught_up"),
         ([lag(0, behind=2)], Outcome.FAIL, "behind"),
         ([lag(0), lag(9, behind=2)], Outcome.FAIL, "behind"),
         ([lag(0, behind=2), lag(9)], Outcome.PASS, "caught_up"),
         ([lag(0, members=0)], Outcome.PASS, "caught_up"),
         ([lag(0, tick=60), lag(99, tick=60)], Outcome.UNKNOWN, "seldom_reported"),
+        ([lag(0, tick=5.5), lag(6, tick=5.5)], Outcome.PASS, "caught_up"),
     ],
 )
 def test_members_caught_up(history: list[MemberLag], outcome: Outcome, reason: str) -> None:

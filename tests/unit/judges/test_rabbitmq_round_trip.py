@@ -42,3 +42,17 @@ def test_only_a_node_that_fails_is_unhealthy() -> None:
     verdict = amqp_round_trip("c", trips)
     assert verdict.hosts == {"ctl1": {"healthy": False}}
     assert verdict.message == "ctl1: publish: the cause; ctl2: publish: the cause"
+
+
+def test_an_unanswered_trip_is_told_with_its_cause_and_one_that_went_through_with_its_time() -> (
+    None
+):
+    assert amqp_round_trip("c", {}).message == "the inventory has no broker"
+    denied = amqp_round_trip("c", {"ctl1": WENT, "ctl2": ended("denied", "login")})
+    assert denied.message == "ctl2: login: the cause"
+    trips = {"ctl1": WENT, "ctl2": RoundTrip(ok=True, seconds=1.23456)}
+    through = amqp_round_trip("c", trips)
+    assert through.message == "a message went through ctl1, ctl2 in 1.23 s at most"
+    assert through.evidence["ctl2"] == {"ok": True, "seconds": 1.235}
+    cause = {"ok": False, "stage": "login", "how": "denied", "cause": "the cause"}
+    assert denied.evidence["ctl2"] == cause

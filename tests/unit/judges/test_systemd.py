@@ -44,10 +44,20 @@ AGAIN = replace(UP, invocation_id="bbb")
         (STOPPED, Outcome.FAIL, "not_active"),
         (replace(STOPPED, load_state="not-found"), Outcome.FAIL, "no_such_unit"),
         (replace(STOPPED, load_state="masked"), Outcome.FAIL, "no_such_unit"),
+        (replace(UP, load_state="bad-setting"), Outcome.FAIL, "no_such_unit"),
+        (replace(UP, load_state="error"), Outcome.FAIL, "no_such_unit"),
+        # Still at work, or stopped in the middle of it.
+        (replace(ONE_SHOT, active_state="activating"), Outcome.FAIL, "not_active"),
     ],
 )
 def test_active(unit: UnitState, outcome: Outcome, reason: str) -> None:
     assert outcome_and_reason(systemd.is_active("c", unit, 120)) == (outcome, reason)
+
+
+@pytest.mark.parametrize("result", ["", "success"])
+def test_a_result_that_is_no_fault_is_not_told(result: str) -> None:
+    verdict = systemd.is_active("c", replace(STOPPED, result=result), 120)
+    assert verdict.message == "cron.service on ctl1 is inactive (dead)"
 
 
 def test_a_verdict_names_host_unit_and_state() -> None:
@@ -99,8 +109,20 @@ def test_stays_up_as_the_start_that_the_restart_made() -> None:
     assert systemd.stays_up("c", [UP], "aaa", 120, 0).passed
     verdict = systemd.stays_up("c", [AGAIN], "aaa", 120, 0)
     assert outcome_and_reason(verdict) == (Outcome.FAIL, systemd.RESTARTED)
-    assert "expected aaa" in verdict.message
     assert verdict.evidence["expected_invocation_id"] == "aaa"
+
+
+@pytest.mark.parametrize(
+    ("history", "how"),
+    [
+        ([AGAIN], "its InvocationID is bbb, expected aaa"),
+        ([replace(UP, invocation_id="")], "its InvocationID is empty, expected aaa"),
+        ([UP, replace(UP, restarts=2)], "systemd restarted it 2 times"),
+    ],
+)
+def test_another_start_is_told_with_how_it_is_known(history: list[UnitState], how: str) -> None:
+    message = systemd.stays_up("c", history, "aaa", 120, 0).message
+    assert message == f"cron.service on ctl1 was started again: {how}; it is active (running)"
 
 
 @pytest.mark.parametrize(
@@ -172,7 +194,9 @@ def test_a_unit_stays_up_when_it_has_lasted_longer_than_before(
     age: float | None, passes: bool
 ) -> None:
     verdict = systemd.stays_up("c", [replace(AGAIN, age=age)], "bbb", 120, 150)
-    assert verdict.passed is passes
+    assert outcome_and_reason(verdict) == (
+        (Outcome.PASS, "active") if passes else (Outcome.FAIL, "too_young")
+    )
     assert (
         passes or "150 s before this run took the host, so it must last longer" in verdict.message
     )
@@ -265,10 +289,10 @@ def machines(*silent: str, **hostnames: Machine | str) -> GroupState:
         (machines("b", a="a"), Outcome.UNKNOWN, "unanswered", "b: unreachable"),
         (machines("c", a="x", b="x"), Outcome.FAIL, "one_machine", ""),
         (
-            machines(a=machine("", boot_id="")),
+            machines(a=machine("", boot_id=""), b=machine("", boot_id="")),
             Outcome.UNKNOWN,
             "unanswered",
-            "a says nothing of itself",
+            "a says nothing of itself; b says nothing of itself",
         ),
         (machines(), Outcome.UNKNOWN, "unanswered", "no host was named"),
     ],

@@ -19,7 +19,7 @@ from holdfast.observations.nova import (
     ServiceList,
 )
 
-OK, BAD_REQUEST, FORBIDDEN, NOT_FOUND = 200, 400, 403, 404
+OK, BAD_REQUEST, FORBIDDEN, NOT_FOUND, SERVER_ERROR = 200, 400, 403, 404, 500
 VERSIONS = {OK, 300}  # nova answers with either status to a request for its list of versions
 LOGIN_REFUSED = {401, FORBIDDEN}
 MAX_NAMED = 10  # hosts or faults named in evidence
@@ -151,21 +151,27 @@ def _find_metadata(replies: MetadataReplies) -> Finding:
     if replies.root.status != OK or replies.root.strange:
         outcome = Outcome.UNKNOWN if replies.root.strange else Outcome.FAIL
         return Finding(outcome, f"GET / {_describe(replies.root)}")
-    if replies.signed is None or replies.unsigned is None:
+    if replies.instance is None:
         text = "answers; its database was not asked (nova_metadata_shared_secret is not set)"
         return Finding(Outcome.PASS, text)
-    if replies.unsigned.status != BAD_REQUEST:
-        text = (
-            f"an unsigned request {_describe(replies.unsigned)}, expected {BAD_REQUEST}: the service"
-            " does not read signatures (service_metadata_proxy)"
-        )
-        return Finding(Outcome.UNKNOWN, text)
-    text = f"a signed request {_describe(replies.signed)}"
-    if replies.signed.status == FORBIDDEN:
+    unsigned, signed = replies.instance
+    if unsigned.status != BAD_REQUEST:
+        return _find_unsigned(unsigned)
+    text = f"a signed request {_describe(signed)}"
+    if signed.status == FORBIDDEN:
         return Finding(Outcome.UNKNOWN, f"{text}: nova_metadata_shared_secret is not nova's")
-    if replies.signed.status != (OK if replies.known else NOT_FOUND):
+    if signed.status != (OK if replies.known else NOT_FOUND):
         return Finding(Outcome.FAIL, text)
     return Finding(Outcome.PASS, "answers a signed request through the database")
+
+
+def _find_unsigned(reply: HttpReply) -> Finding:
+    """Judge an unsigned request that was not refused: with no answer, or an error, it says nothing of signatures."""
+    text = f"an unsigned request {_describe(reply)}, expected {BAD_REQUEST}"
+    if not reply.status or reply.status >= SERVER_ERROR:
+        return Finding(Outcome.FAIL, text)
+    text += ": the service does not read signatures (service_metadata_proxy)"
+    return Finding(Outcome.UNKNOWN, text)
 
 
 def _describe(reply: HttpReply) -> str:
@@ -177,7 +183,7 @@ def _describe(reply: HttpReply) -> str:
 def _judge_hosts(claim: str, service: str, replies: PeerReplies) -> Verdict:
     findings = {host: _find(each) for host, each in replies.items()}
     bad = {h: each for h, each in findings.items() if each.outcome is not Outcome.PASS}
-    evidence = {"hosts": {h: each.text for h, each in list(findings.items())[:MAX_NAMED]}}
+    evidence = {"hosts": {h: each.text for h, each in list((bad | findings).items())[:MAX_NAMED]}}
     hosts = {
         host: {HEALTHY: each.outcome is Outcome.PASS}
         for host, each in findings.items()

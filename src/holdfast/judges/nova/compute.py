@@ -33,9 +33,8 @@ def compute_idle(claim: str, work: ComputeWork, wait_for_users: bool) -> Verdict
     if doubt := _doubt(claim, work):
         return doubt
     waiting = [each for each in work.migrations if each.status == WAITS_FOR_USER]
-    open_ones = [
-        each for each in work.migrations if each.is_open or (wait_for_users and each in waiting)
-    ]
+    open_ones = [each for each in work.migrations if each.is_open]
+    open_ones += waiting if wait_for_users else []
     busy = [_describe(each) for each in work.instances if each.task or each.status in IN_CREATION]
     moving = [_describe(each) for each in open_ones if not _is_left_over(each)]
     left_over = [_describe_left_over(each) for each in open_ones if _is_left_over(each)]

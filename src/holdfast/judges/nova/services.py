@@ -39,8 +39,8 @@ def services_up(claim: str, services: ServiceList) -> Verdict:
     evidence: dict[str, Json] = {
         "expected": len(services.expected),
         ABSENT: absent,
-        "disabled": _disabled(services.listed),
-        "not_in_inventory": _not_in_inventory(services),
+        "disabled": {each.name: each.disabled_reason for each in _disabled(services)[:MAX_NAMED]},
+        "not_in_inventory": _not_in_inventory(services)[:MAX_NAMED],
     }
     hosts = {
         host: {HEALTHY: all(each.host != host for each in bad)}
@@ -55,12 +55,12 @@ def services_up(claim: str, services: ServiceList) -> Verdict:
         outcomes = {fault.outcome for fault in bad.values()}
         outcome = Outcome.FAIL if Outcome.FAIL in outcomes else Outcome.UNKNOWN
         reason = "not_up" if outcome is Outcome.FAIL else LISTED_TWICE
-        message = "; ".join([fault.text for fault in bad.values()][:MAX_NAMED])
+        message = first_few([fault.text for fault in bad.values()], MAX_NAMED)
         return Verdict(claim, outcome, reason, message, evidence, hosts)
     if not judged:
         message = f"no service is expected to be up: {left_out(absent) or _NO_HOSTS}"
         return Verdict(claim, Outcome.UNKNOWN, "none_expected", message, evidence)
-    message = f"all {len(judged)} services of the inventory are up{_remarks(evidence)}"
+    message = f"all {len(judged)} services of the inventory are up{_remarks(services, absent)}"
     return Verdict(claim, Outcome.PASS, "up", message, evidence, hosts)
 
 
@@ -113,13 +113,14 @@ def heartbeat_advanced(
         return Verdict(claim, Outcome.UNKNOWN, "cell_silent", message)
     fault, entries = _fault(newest, expected), newest.entries(expected)
     beats = min((_beats(history, expected, entry.id) for entry in entries), key=len, default=[])
-    evidence = {"advanced": len(beats) - 1, "wanted": times, "updated_at": beats[-1:]}
+    advanced = max(0, len(beats) - 1)
+    evidence = {"advanced": advanced, "wanted": times, "updated_at": beats[-1:]}
     hosts = {host: {HEALTHY: not fault}}
     if fault:
         reason = "not_up" if fault.outcome is Outcome.FAIL else LISTED_TWICE
         return Verdict(claim, fault.outcome, reason, fault.text, evidence, hosts)
-    message = f"{expected.name}: heartbeat advanced {len(beats) - 1} of {times} times"
-    if len(beats) > times:
+    message = f"{expected.name}: heartbeat advanced {advanced} of {times} times"
+    if advanced >= times:
         return Verdict(claim, Outcome.PASS, "advanced", message, evidence, hosts)
     if len(entries) > 1:
         message += f"; {listed_twice(entries)}"
@@ -177,34 +178,34 @@ def _down(expected: ExpectedService, entry: ListedService | None) -> str:
     return f"{expected.name} is {entry.state}: last heartbeat {entry.updated_at or 'never'}"
 
 
-def _remarks(evidence: Mapping[str, Json]) -> str:
+def _remarks(services: ServiceList, absent: Mapping[str, str]) -> str:
     """Return what a passing verdict adds: services that are left out, disabled, or in no group of the inventory.
 
-    Those that a run disabled are ``none_left_disabled``'s.
+    Each is named once. Those that a run disabled are ``none_left_disabled``'s.
     """
-    disabled = [
-        name
-        for name, reason in evidence["disabled"].items()
-        if name not in evidence[ABSENT] and not reason.startswith(OURS)
-    ]
+    gone = [services.entries(each) for each in services.expected if each.name in absent]
+    disabled = dict.fromkeys(
+        each.name
+        for each in _disabled(services)
+        if not any(each in entries for entries in gone)
+        and not each.disabled_reason.startswith(OURS)
+    )
     remarks = {
-        "left out": left_out(evidence[ABSENT]),
-        "disabled": first_few(disabled),
-        "not in the inventory": first_few(evidence["not_in_inventory"]),
+        "left out": left_out(absent),
+        "disabled": first_few(list(disabled)),
+        "not in the inventory": first_few(_not_in_inventory(services)),
     }
     return "".join(f"; {what}: {text}" for what, text in remarks.items() if text)
 
 
-def _disabled(listed: Sequence[ListedService]) -> dict[str, str]:
-    disabled = [each for each in listed if each.status == "disabled"]
-    return {each.name: each.disabled_reason for each in disabled[:MAX_NAMED]}
+def _disabled(services: ServiceList) -> list[ListedService]:
+    return [each for each in services.listed if each.status == "disabled"]
 
 
 def _not_in_inventory(services: ServiceList) -> list[str]:
     """Return what nova lists and no group of the inventory has: left from old hosts, or forgotten."""
     known = {(binary_of(each.service), each.known_as) for each in services.expected}
-    names = [each.name for each in services.listed if (each.binary, each.known_as) not in known]
-    return names[:MAX_NAMED]
+    return [each.name for each in services.listed if (each.binary, each.known_as) not in known]
 
 
 def _beats(history: Sequence[ServiceList], expected: ExpectedService, ident: str) -> list[str]:
@@ -214,7 +215,7 @@ def _beats(history: Sequence[ServiceList], expected: ExpectedService, ident: str
     for services in history:
         entry = next((each for each in services.entries(expected) if each.id == ident), None)
         now = (entry.status, entry.disabled_reason, entry.forced_down) if entry else None
-        if entry is None or now != settings:
+        if now != settings:
             beats = []
         settings = now
         if entry and entry.updated_at and (not beats or entry.updated_at > beats[-1]):

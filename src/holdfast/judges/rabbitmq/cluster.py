@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import ceil
+from math import ceil, floor
 
 from holdfast.evidence import CHURN, CONNECTIONS, HEALTHY, LEFT, UNSEEN
 from holdfast.model import Json, Outcome, Verdict
@@ -63,7 +63,7 @@ def no_partitions(claim: str, cluster: ClusterViews) -> Verdict:
         message = f"the nodes see different members running: {views}"
         return Verdict(claim, Outcome.FAIL, "views_differ", message, evidence)
     if cluster.silent or not answered:
-        return _incomplete(claim, cluster, evidence)
+        return _incomplete(claim, cluster, evidence, {})
     message = f"all {len(answered)} nodes see the same members running"
     return Verdict(claim, Outcome.PASS, "one_view", message, evidence)
 
@@ -86,7 +86,7 @@ def none_left_drained(claim: str, cluster: ClusterViews) -> Verdict:
         evidence = {LEFT: dict.fromkeys(seen, ""), UNSEEN: list(cluster.silent.values())}
         return Verdict(claim, Outcome.FAIL, "left_drained", message, evidence)
     if cluster.silent or not cluster.answered:
-        return _incomplete(claim, cluster, {"unanswered": dict(cluster.silent)})
+        return _incomplete(claim, cluster, {"unanswered": dict(cluster.silent)}, {})
     message = f"none of {len(cluster.answered)} nodes is drained"
     return Verdict(claim, Outcome.PASS, "none_drained", message)
 
@@ -102,7 +102,7 @@ def no_alarms(claim: str, cluster: ClusterViews) -> Verdict:
         message = f"alarms block all publishers: {', '.join(alarms)}"
         return Verdict(claim, Outcome.FAIL, "alarm", message, evidence)
     if cluster.silent or not cluster.answered:
-        return _incomplete(claim, cluster, evidence)
+        return _incomplete(claim, cluster, evidence, {})
     message = f"no alarm on {len(cluster.answered)} nodes"
     return Verdict(claim, Outcome.PASS, "no_alarm", message, evidence)
 
@@ -133,9 +133,9 @@ def load_known(claim: str, cluster: ClusterViews) -> Verdict:
     if isinstance(loads, Verdict):
         return loads
     connections = max(load.connections for load in loads.values())
-    churns = [load.churn for load in loads.values()]
+    churns = _churns(loads)
     # A node without statistics makes the figure useless: the others count their own clients alone.
-    churn = None if None in churns else max(each or 0.0 for each in churns)
+    churn = max(churns.values()) if len(churns) == len(loads) else None
     come_and_go = (
         "how many are opened or closed a second is not counted: statistics are switched off"
         if churn is None
@@ -166,7 +166,7 @@ def connections_at_baseline(
     evidence = {CONNECTIONS: counts, "baseline": baseline, "slack": allowed}
     off = {host: count for host, count in counts.items() if not fewest <= count <= most}
     before = (
-        f"before the first restart {baseline:.0f}, so {ceil(fewest)} to {most:.0f} are expected"
+        f"before the first restart {baseline:.0f}, so {ceil(fewest)} to {floor(most)} are expected"
     )
     if off:
         counted = ", ".join(f"{host} counts {count}" for host, count in off.items())
@@ -187,8 +187,8 @@ def churn_at_baseline(
     loads = _loads(claim, cluster)
     if isinstance(loads, Verdict):
         return loads
-    churns = {host: load.churn for host, load in loads.items() if load.churn is not None}
-    if uncounted := sorted(loads.keys() - churns):
+    churns = _churns(loads)
+    if uncounted := [host for host in loads if host not in churns]:
         message = (
             f"{', '.join(uncounted)}: statistics are switched off"
             " (management_agent.disable_metrics_collector), so it is not counted how many connections come and go"
@@ -245,7 +245,7 @@ def _incomplete(
     claim: str,
     cluster: ClusterViews,
     evidence: Mapping[str, Json],
-    facts: Mapping[str, Json] | None = None,
+    facts: Mapping[str, Json],
 ) -> Verdict:
     """Return UNKNOWN, with every cause, where no fault was found and a node did not answer.
 
@@ -255,7 +255,7 @@ def _incomplete(
     """
     message = "; ".join(cluster.silent.values()) or "the inventory has no broker"
     message += "".join(_what_peers_see(cluster, host) for host in cluster.silent)
-    return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence, facts or {})
+    return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence, facts)
 
 
 def _what_peers_see(cluster: ClusterViews, host: str) -> str:
@@ -301,3 +301,8 @@ def _loads(claim: str, cluster: ClusterViews) -> Mapping[str, ClientLoad] | Verd
         message = "; ".join(causes) or "the inventory has no broker"
         return Verdict(claim, Outcome.UNKNOWN, "unanswered", message)
     return loads
+
+
+def _churns(loads: Mapping[str, ClientLoad]) -> dict[str, float]:
+    """Return the churn of each node that keeps statistics."""
+    return {host: load.churn for host, load in loads.items() if load.churn is not None}

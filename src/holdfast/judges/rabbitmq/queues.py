@@ -36,7 +36,7 @@ def quorum_queues_whole(claim: str, queues: QueuePlacements, without: str = "") 
     faults = [f"no leader: {each}" for each in asked if not each.leader or each.leader in apart]
     offline: dict[str, list[QueuePlacement]] = {}
     for each in asked:
-        if nodes := (each.members or frozenset()) - (each.online or frozenset()) - apart:
+        if nodes := _offline(each) - apart:
             hosts = ", ".join(sorted(queues.host_of(node) for node in nodes))
             offline.setdefault(hosts, []).append(each)
     faults += [
@@ -100,9 +100,9 @@ def mirrors_in_sync(claim: str, queues: QueuePlacements) -> Verdict:
         return Verdict(claim, Outcome.PASS, "not_applicable", message, {"version": queues.version})
     mirrored = [each for each in queues.placements if each.mirrors is not None]
     faults = [
-        f"{each}: {each.synchronised or 0} of {each.mirrors} mirrors in sync"
+        f"{each}: {each.synchronised} of {each.mirrors} mirrors in sync"
         for each in mirrored
-        if not each.mirrors or (each.synchronised or 0) < each.mirrors
+        if not each.mirrors or each.synchronised < each.mirrors
     ]
     count = sum(each.count for each in mirrored)
     evidence = {"version": queues.version, "queues": count, "faults": faults}
@@ -146,7 +146,7 @@ def consumers_known(claim: str, depths: QueueDepths) -> Verdict:
     """
     uncounted = [queue for queue, depth in depths.queues.items() if depth.consumers is None]
     if uncounted:
-        return _not_counted(claim, depths, "consumers", uncounted)
+        return _not_counted(claim, depths, "consumers", uncounted, {})
     counts: dict[str, dict[str, int]] = {}
     missing = {}
     for queue, least in depths.wanted.items():
@@ -183,11 +183,7 @@ def queues_drain(claim: str, history: Sequence[QueueDepths], spacing_seconds: fl
         for queue in newest.wanted
     }
     uncounted = [queue for queue, counts in ready.items() if None in counts]
-    growing = {
-        str(queue): counts
-        for queue, counts in ready.items()
-        if all(None not in (a, b) and (a or 0) < (b or 0) for a, b in pairwise(counts))
-    }
+    growing = {str(queue): counts for queue, counts in ready.items() if _grows(counts)}
     evidence: dict[str, Json] = {"growing": growing, "spacing_seconds": spacing_seconds}
     if growing:
         queues = "; ".join(f"{name}: {' -> '.join(map(str, c))}" for name, c in growing.items())
@@ -197,6 +193,18 @@ def queues_drain(claim: str, history: Sequence[QueueDepths], spacing_seconds: fl
         return _not_counted(claim, newest, "messages", uncounted, evidence)
     message = f"waiting messages grow in none of {len(ready)} queues"
     return Verdict(claim, Outcome.PASS, "not_growing", message, evidence)
+
+
+def _offline(queues: QueuePlacement) -> frozenset[str]:
+    """Return the members that are not online; none where the broker does not report both."""
+    if queues.members is None or queues.online is None:
+        return frozenset()
+    return queues.members - queues.online
+
+
+def _grows(counts: Sequence[int | None]) -> bool:
+    """Return whether each count is known, and larger than the one before."""
+    return all(a is not None and b is not None and a < b for a, b in pairwise(counts))
 
 
 def _leaders(
@@ -213,12 +221,12 @@ def _not_counted(
     depths: QueueDepths,
     what: str,
     queues: Iterable[QueueId],
-    evidence: dict[str, Json] | None = None,
+    evidence: dict[str, Json],
 ) -> Verdict:
     """Return UNKNOWN for queues without statistics, or where no queue was asked about."""
     names = ", ".join(map(str, queues)) or "no queue was named"
     message = f"{depths.host} has not counted the {what} yet of: {names}"
-    return Verdict(claim, Outcome.UNKNOWN, "not_counted", message, evidence or {})
+    return Verdict(claim, Outcome.UNKNOWN, "not_counted", message, evidence)
 
 
 def _is_short(depth: QueueDepth | None, least: int) -> bool:

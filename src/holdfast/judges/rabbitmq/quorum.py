@@ -45,10 +45,11 @@ def _losses(state: QuorumState) -> list[str]:
     if len(survivors) <= len(members) // 2:
         losses.append(f"{len(survivors)} of {len(members)} nodes left, no majority")
     for queues in _replicated(state):
-        queue_members = queues.members or frozenset()
-        left = (queues.online or frozenset()) - {node}
-        if node in queue_members and len(left) <= len(queue_members) // 2:
-            losses.append(f"{len(left)} of {len(queue_members)} members left: {queues}")
+        if queues.members is None or queues.online is None:
+            continue  # one of the missing answers
+        left = queues.online - {node}
+        if node in queues.members and len(left) <= len(queues.members) // 2:
+            losses.append(f"{len(left)} of {len(queues.members)} members left: {queues}")
     if state.critical and not isinstance(state.critical, Unanswered):
         names = first_few(state.critical, MAX_NAMED, ", ")
         losses.append(f"the broker's own check names as critical: {names}")

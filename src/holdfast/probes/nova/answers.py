@@ -177,7 +177,7 @@ def _ask_metadata(site: MetadataSite) -> MetadataReplies:
     root = _get(site.nova_metadata_url, "/", site.trust, expected=METADATA_NEWEST)
     known = bool(site.nova_metadata_instance and site.nova_metadata_project)
     if not root.status or site.nova_metadata_shared_secret is None:
-        return MetadataReplies(root, None, None, known)
+        return MetadataReplies(root, None, known)
     unsigned = _get(site.nova_metadata_url, METADATA_PATH, site.trust)
     headers = _signed(
         site.nova_metadata_shared_secret,
@@ -185,7 +185,7 @@ def _ask_metadata(site: MetadataSite) -> MetadataReplies:
         site.nova_metadata_project if known else "holdfast",
     )
     signed = _get(site.nova_metadata_url, METADATA_PATH, site.trust, headers)
-    return MetadataReplies(root, unsigned, signed, known)
+    return MetadataReplies(root, (unsigned, signed), known)
 
 
 def _signed(secret: SecretStr, instance: str, project: str) -> dict[str, str]:

@@ -133,7 +133,7 @@ def _placement(queue: Mapping[str, Json], may_be_mirrored: bool) -> QueuePlaceme
         members=_nodes(queue.get("members")),
         online=_nodes(queue.get("online")),
         mirrors=len(copies) if mirrored else None,
-        synchronised=len(in_sync or ()) if mirrored else None,
+        synchronised=len(in_sync or ()) if mirrored else 0,
         described=not may_be_mirrored or kind != "classic" or _is_described(queue),
         names=(),
     )
