@@ -105,15 +105,20 @@ def measure(part: Part) -> Coverage:
 def tests_of(coverage: Coverage, module: Path, mutant: Mutant) -> list[str]:
     """Return the tests that come by the mutant's lines, the fastest first, as many as it gets.
 
-    What is done at import no test comes by alone: it is for all tests that come by the module.
+    What is done at import no test comes by alone: it is for the module's own tests, by their file's name,
+    and then for all tests that come by the module.
     """
+    own: set[str] = set()
     if mutant.function is None:
+        own = {test for test in coverage.seconds if f"/test_{module.stem}.py::" in test}
         lines = [tests for (file, _), tests in coverage.tests.items() if file == str(module)]
     else:
         lines = [coverage.tests.get((str(module), line), set()) for line in mutant.lines]
     kept: list[str] = []
     seconds = 0.0
-    for test in sorted(set().union(*lines), key=coverage.seconds.__getitem__):
+    for test in sorted(
+        own.union(*lines), key=lambda each: (each not in own, coverage.seconds[each])
+    ):
         seconds += coverage.seconds[test]
         if kept and seconds > TESTS_SECONDS:
             break

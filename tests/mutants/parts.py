@@ -57,7 +57,12 @@ PARTS = (
     ),
     Part(
         "src/holdfast/plan",
-        ("tests/unit/plan", "tests/unit/engine", "tests/properties/test_never_decided.py"),
+        (
+            "tests/unit/plan",
+            "tests/unit/journal",
+            "tests/unit/engine",
+            "tests/properties/test_never_decided.py",
+        ),
     ),
     Part("src/holdfast/judges", ("tests/unit/judges",)),
     Part("src/holdfast/gate_loop.py", ("tests/unit/gate_loop",)),

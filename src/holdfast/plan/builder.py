@@ -92,7 +92,7 @@ class _Planner:
         try:
             return self._planned(step, fill(step.work, self.inputs))
         except ValidationError as error:
-            fault = error.errors(include_url=False)[0]
+            fault = error.errors()[0]
             where = ".".join(str(part) for part in fault["loc"])
             raise RunbookError(self.runbook.path, step.line, f"{where}: {fault['msg']}") from None
         except InvalidInput as error:
@@ -250,7 +250,7 @@ def _leases(runbook: Runbook, site: str, steps: Iterable[PlannedStep]) -> dict[s
 
 def _refuse_empty_limit(steps: Iterable[PlannedStep], limit: str) -> None:
     rolls = [step for step in steps if isinstance(step, PlannedRoll)]
-    if limit and rolls and not any(roll.hosts for roll in rolls):
+    if rolls and not any(roll.hosts for roll in rolls):
         groups = ", ".join(dict.fromkeys(roll.policy.group for roll in rolls))
         raise InvalidInput(
             f"--limit {limit!r} leaves no host of the groups this runbook acts on: {groups}"

@@ -142,7 +142,7 @@ class Plan(BaseModel):
         try:
             plan = cls.model_validate(upgraded)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
+            first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise StateUnusable(
                 f"{source} cannot be read: {where}: {first['msg']}",

@@ -239,7 +239,7 @@ def unusable(where: str, *, opened: bool = True) -> Iterator[None]:
             f"the state database {where} cannot be used: {message}", remedy=_remedy(where, message)
         ) from error
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        first = error.errors()[0]
         raise StateUnusable(
             f"the state database {where} holds unreadable data: {first['msg']}",
             remedy="restore the database from a backup; other runs in it are not affected",
@@ -266,20 +266,18 @@ def unopenable(where: str) -> Iterator[None]:
 
 
 def _remedy(where: str, message: str) -> str:
-    if "locked" in message:
-        return f"see who holds it open (fuser -v {where}), then repeat the command"
-    if "lock" in message.lower():
-        return (
-            "see which transaction is held open (MariaDB: SHOW FULL PROCESSLIST; PostgreSQL: "
-            "pg_stat_activity), then repeat the command"
-        )
-    if "readonly" in message or "read-only" in message:
-        return f"make it writable for you (ls -l {where}): another database has other leases, which exclude nobody"
-    if "malformed" in message or "not a database" in message:
-        return (
-            f"move {where} away and restore it from a backup; without one, read the runs' own "
-            "directories to find out what was done before a new run is started"
-        )
-    if any(text in message for text in ("unable to open", "disk I/O", "is full")):
-        return f"check that {where} is a file you may read and write (ls -l), and the disk (df)"
-    return "check that the database is up and that state_url in the configuration is right"
+    """Return what to do about the failure with this message of the driver; the first word found in it decides."""
+    remedies = {
+        "locked": f"see who holds it open (fuser -v {where}), then repeat the command",
+        r"\block": "see which transaction is held open (MariaDB: SHOW FULL PROCESSLIST; PostgreSQL: "
+        "pg_stat_activity), then repeat the command",
+        "readonly": f"make it writable for you (ls -l {where}): another database has other leases, which "
+        "exclude nobody",
+        "read-only": "let state_url name the server that takes writes: this one is a replica, or was made read-only",
+        "malformed|not a database": f"move {where} away and restore it from a backup; without one, read the "
+        "runs' own directories to find out what was done before a new run is started",
+        "unable to open|disk I/O|is full": f"check that {where} is a file you may read and write (ls -l), "
+        "and the disk (df)",
+        "": "check that the database is up and that state_url in the configuration is right",
+    }
+    return next(remedies[words] for words in remedies if re.search(words, message, re.IGNORECASE))

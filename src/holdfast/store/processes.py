@@ -91,12 +91,12 @@ def _belongs_to(entry: Path, run: str) -> bool:
     return f"{RUN_VARIABLE}={run}".encode() in environment.split(b"\0")
 
 
-def strays_of(run: str) -> Iterator[int]:
-    """Yield those of ``processes_of`` that this process did not come from.
+def strays_of(run: str, caller: int | None = None) -> Iterator[int]:
+    """Yield those of ``processes_of`` that the caller, this process, did not come from.
 
     A shell with the mark in its environment, from which somebody resumes or aborts the run, is no play.
     """
-    own = set(_ancestry(os.getpid()))
+    own = set(_ancestry(caller or os.getpid()))
     return (process for process in processes_of(run) if process not in own)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from holdfast.model import Json, LeaseMode
 from holdfast.plan.model import Plan, PlannedCheck, PlannedRoll, PlannedWait
 from holdfast.report.plan_view import plan_view
 from holdfast.report.progress_text import plain
+from holdfast.runbook.model import SettleSpec
 from holdfast.text import format_duration
 from tests.unit.engine.engine_harness import EngineHarness, make_policy, write_runbook
 
@@ -22,7 +24,7 @@ HOSTS = ("h1", "h2", "h3")
 @pytest.fixture
 def harness(tmp_path: Path) -> EngineHarness:
     harness = EngineHarness.of(tmp_path, *HOSTS)
-    harness.groups |= {"empty": (), "worker": ("h3", "h4")}
+    harness.groups |= {"worker": ("h3", "h4"), "empty": ()}
     return harness
 
 
@@ -61,7 +63,7 @@ def test_every_change_of_the_plan_changes_its_hash(harness: EngineHarness) -> No
         (ROLL + "\nvars: {units: x}", "no variable 'units'; did you mean unit"),
         (ROLL + "\nvars: {holdfast_phases: [restart]}", "no variable 'holdfast_phases'"),
         (ROLL + "\nbatch: 6", r"batch of 6 is larger than .* allows \(5\): the test sets it"),
-        (ROLL + "\nbatch: 3", "a batch of 3 is the whole group broker"),
+        (ROLL + "\nbatch: 3", "the whole group broker: .*\n.*a smaller batch, or a canary"),
         (
             ROLL + "\nsettle: {seconds: 60}\ndeadline_seconds: 60",
             "not longer than the settling time",
@@ -86,13 +88,24 @@ def test_a_wrong_name_or_value_is_refused_before_a_run(
 def test_a_batch_that_leaves_a_host_of_the_group_is_planned(
     harness: EngineHarness, more: str, limit: str
 ) -> None:
+    harness.policies["broker_restart.yml"] = make_policy(batch_max=3)
     assert planned(harness, f"{ROLL}\nbatch: 3{more}", limit=limit).steps
+
+
+@pytest.mark.parametrize(("hosts", "whole"), [(("h1",), False), (("h1", "h2"), True)])
+def test_a_batch_may_be_the_whole_group_only_where_that_is_one_host(
+    harness: EngineHarness, hosts: tuple[str, ...], whole: bool
+) -> None:
+    harness.groups["broker"] = hosts
+    with pytest.raises(InvalidInput, match="whole group") if whole else nullcontext():
+        planned(harness, f"{ROLL}\nbatch: 2")
 
 
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
         ({"group": "brokers"}, "has no group 'brokers'; did you mean broker"),
+        ({"group": "zzz"}, "has no group 'zzz'; known: broker, empty, worker$"),
         ({"group": "empty"}, "the group empty of .* has no hosts"),
         ({"survey": ("fake.nothing",)}, "no claim"),
     ],
@@ -128,8 +141,11 @@ def test_a_limit_may_leave_a_step_without_hosts_but_not_all(harness: EngineHarne
     assert [roll.playbook for roll in plan.rolls()] == ["worker_restart.yml"]
     assert list(plan.leases) == ["lab/worker"]
 
+    check = "check: [own.active]\nhosts: worker"
+    harness.host_claims = frozenset({"own.active"})
+    assert planned(harness, check, limit="h4").steps, "a check restarts nothing"
     with pytest.raises(InvalidInput, match="leaves no host of the groups"):
-        planned(harness, ROLL, limit="h4")
+        planned(harness, check, ROLL, limit="h4")
     with pytest.raises(InvalidInput, match="matches no host"):
         planned(harness, ROLL, limit="nobody")
 
@@ -159,10 +175,28 @@ def test_a_check_is_as_patient_as_a_survey(
 
 
 def test_a_soak_has_a_deadline_for_a_few_bad_readings(harness: EngineHarness) -> None:
-    [step] = planned(harness, "wait: {gates: [fake.all_serve], seconds: 300}").steps
+    [step] = planned(harness, "wait: {gates: [fake.all_serve], seconds: 300, readings: 7}").steps
 
     assert isinstance(step, PlannedWait)
     assert step.deadline_seconds == 720
+    assert step.settle == SettleSpec(seconds=300, readings=7)
+
+
+@pytest.mark.parametrize(
+    ("given", "deadline"),
+    [
+        ("", None),
+        ("settle: {seconds: 90}", None),
+        ("settle: {seconds: 91}", 302),
+        ("settle: {seconds: 9}\ndeadline_seconds: 10", 10),
+        ("deadline_seconds: 300", 300),
+    ],
+)
+def test_a_roll_has_the_role_s_deadline_unless_it_is_given_one_or_settles_for_longer(
+    harness: EngineHarness, given: str, deadline: int | None
+) -> None:
+    (roll,) = planned(harness, f"{ROLL}\n{given}").rolls()
+    assert roll.deadline_seconds == deadline
 
 
 SOAK = "wait: {gates: [fake.all_serve]}"
@@ -173,6 +207,7 @@ SOAK = "wait: {gates: [fake.all_serve]}"
     [
         ({}, 1800, "looked fine for 25 minutes, .* holdfast_soak_seconds of the site is not set$"),
         ({"holdfast_soak_seconds": 3600.0}, 3600, "^holdfast_soak_seconds of the site$"),
+        ({"holdfast_soak_seconds": 1799.5}, 1800, "^holdfast_soak_seconds of the site$"),
         (
             {"holdfast_soak_seconds": 29.5},
             30,
@@ -227,15 +262,6 @@ def test_a_length_that_is_no_number_is_refused(harness: EngineHarness) -> None:
         planned(harness, f"{ROLL}\nvars: {{unit_timeout: long}}")
 
 
-def test_the_estimate_counts_batches_and_soaks(harness: EngineHarness) -> None:
-    blocks = (
-        ROLL + "\nbatch: 2\ncanary: true\nsettle: {seconds: 30}",
-        "wait: {gates: [fake.all_serve], seconds: 300}",
-    )
-
-    assert planned(harness, *blocks).estimate_seconds == 2 * (60 + 30) + 305
-
-
 def test_a_step_is_planned_with_its_inputs(harness: EngineHarness) -> None:
     inputs = "{size: {type: int, summary: how many, default: 2}}"
 
@@ -248,7 +274,7 @@ def test_a_step_is_planned_with_its_inputs(harness: EngineHarness) -> None:
 def test_an_input_of_the_wrong_type_for_its_place_is_refused(harness: EngineHarness) -> None:
     inputs = "{size: {summary: how many, pattern: '.*', default: many}}"
 
-    with pytest.raises(InvalidInput, match="batch"):
+    with pytest.raises(InvalidInput, match=r"batch.*: Input should be a valid integer$"):
         planned(harness, ROLL + "\nbatch: $size", inputs=inputs)
 
 

@@ -243,22 +243,6 @@ def test_a_server_that_is_down_is_named_without_the_password(tmp_path: Path) -> 
     assert "hunter2" not in str(caught.value)
 
 
-def test_only_its_owner_may_read_the_state_directory(tmp_path: Path) -> None:
-    open_store(sqlite(tmp_path / "state" / "state.db"))
-
-    assert (tmp_path / "state").stat().st_mode & 0o077 == 0
-
-
-def test_a_group_that_may_write_the_state_directory_may_write_the_database(tmp_path: Path) -> None:
-    shared = tmp_path / "state"
-    shared.mkdir()
-    shared.chmod(0o2770)
-
-    open_store(sqlite(shared / "state.db"))
-
-    assert (shared / "state.db").stat().st_mode & 0o777 == 0o660
-
-
 def test_sqlite_writes_are_durable(tmp_path: Path) -> None:
     store = open_store(sqlite(tmp_path / "state.db"))
 

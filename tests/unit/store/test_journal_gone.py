@@ -88,12 +88,15 @@ def sqlite(path: Path) -> Settings:
 @pytest.mark.parametrize("call", CALLS)
 def test_a_deleted_file_is_not_made_anew(tmp_path: Path, call: str) -> None:
     store, grant = under_way(sqlite(tmp_path))
-    shutil.rmtree(tmp_path / "state")
+    (tmp_path / "state" / "state.db").unlink()
 
     with pytest.raises(JournalGone, match="deleted"):
         CALLS[call](store, grant)
 
-    assert not (tmp_path / "state").exists()
+    assert not list((tmp_path / "state").iterdir())
+    shutil.rmtree(tmp_path / "state")
+    with pytest.raises(JournalGone, match="deleted"):
+        CALLS[call](store, grant)
 
 
 @pytest.mark.parametrize("left", ["nothing", "an empty file"])

@@ -247,6 +247,7 @@ def test_all_leases_are_read_in_one_query(store: Store, dead: set[Holder]) -> No
     assert held == [("lab/rabbitmq", "one"), ("lab/run:x", "one")]
     assert len([each for each in asked if "holdfast_leases" in each]) == 1
     assert [scope for scope, _ in store.held()] == ["lab/rabbitmq", "lab/run:x", "run:one"]
+    assert len(store.held(without="_un")) == len(store.held(without="%x")) == 3, "no patterns"
 
 
 def intent(host: str = "ctl1") -> ActIntended:

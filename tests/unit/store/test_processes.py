@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from holdfast.store.processes import (
     lives_here,
     processes_of,
     sees_others,
+    strays_of,
 )
 
 RUN = f"test-{uuid4().hex}"
@@ -122,14 +122,19 @@ def test_a_play_that_outlives_its_driver_keeps_the_lease(
 
 def test_a_process_and_those_it_came_from_are_no_strays() -> None:
     """As where somebody resumes a run in a shell that has the mark in its environment."""
-    program = "from holdfast.store.processes import processes_of, strays_of; import sys; "
-    program += f"print(len(list(processes_of({RUN!r}))), list(strays_of({RUN!r})))"
-    shell = ["/bin/sh", "-c", f"{sys.executable} -c {shlex.quote(program)}; true"]
-    environ = os.environ | {RUN_VARIABLE: RUN}
-
-    ended = subprocess.run(shell, env=environ, capture_output=True, text=True, check=True)
-
-    assert ended.stdout == "2 []\n"
+    shell = ["/bin/sh", "-c", "cat; true"]
+    environ, pipe = os.environ | {RUN_VARIABLE: RUN}, subprocess.PIPE
+    with subprocess.Popen(shell, env=environ, stdin=pipe, stdout=pipe) as marked:
+        assert marked.stdin is not None
+        assert marked.stdout is not None
+        marked.stdin.write(b"\n")
+        marked.stdin.flush()
+        marked.stdout.readline()
+        [cat] = set(processes_of(RUN)) - {marked.pid}
+        assert set(strays_of(RUN)) == {marked.pid, cat}
+        assert list(strays_of(RUN, marked.pid)) == [cat], "its child may be a play"
+        assert list(strays_of(RUN, cat)) == []
+        marked.stdin.close()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")

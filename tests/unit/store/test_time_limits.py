@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import NullPool, PoolProxiedConnection, create_engine, insert, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -20,7 +22,7 @@ from holdfast.settings import Settings
 from holdfast.store.connection import lost_race, make_engine, unusable
 from holdfast.store.database import open_store
 from holdfast.store.tables import LEASES
-from holdfast.store.time_limits import connect_arguments
+from holdfast.store.time_limits import connect_arguments, end_silent_connections
 
 
 @contextmanager
@@ -112,20 +114,97 @@ def test_a_row_that_another_writer_holds_is_not_waited_for_without_end(settings:
             )
 
 
-@pytest.mark.parametrize("driver", ["mysql+pymysql", "mysql+mysqldb"])
-def test_mariadb_is_limited_where_the_url_does_not_say_otherwise(driver: str) -> None:
-    limits = connect_arguments(make_url(f"{driver}://db/holdfast?read_timeout=3"))
-    assert (limits["connect_timeout"], limits["write_timeout"]) == (10, 10)
-    assert "read_timeout" not in limits
-    assert "innodb_lock_wait_timeout=5" in limits["init_command"]
+MARIADB = "SET SESSION innodb_lock_wait_timeout=5 /*M!100300 , idle_transaction_timeout=%d */"
+POSTGRESQL = (
+    "-c lock_timeout=5s -c statement_timeout=%dms -c idle_in_transaction_session_timeout=%dms"
+)
+TIMEOUTS = ("connect_timeout", "read_timeout", "write_timeout")
 
 
-@pytest.mark.parametrize("driver", ["postgresql+psycopg", "postgresql+psycopg2", "postgresql"])
-def test_postgresql_is_limited(driver: str) -> None:
-    limits = connect_arguments(make_url(f"{driver}://db/holdfast"))
-    assert (limits["connect_timeout"], limits["tcp_user_timeout"]) == (10, 10000)
-    for limit in ("lock_timeout=5s", "statement_timeout=10000ms"):
-        assert limit in limits["options"]
+@pytest.mark.parametrize(
+    ("driver", "seconds", "limits"),
+    [
+        ("mysql+pymysql", 2.4, {**dict.fromkeys(TIMEOUTS, 2.4), "init_command": MARIADB % 2}),
+        ("mysql+pymysql", 0.2, {**dict.fromkeys(TIMEOUTS, 0.2), "init_command": MARIADB % 1}),
+        ("mysql+mysqldb", 2.4, {**dict.fromkeys(TIMEOUTS, 2), "init_command": MARIADB % 2}),
+        *(
+            (
+                driver,
+                2.4,
+                {
+                    "connect_timeout": 2,
+                    "tcp_user_timeout": 2400,
+                    "options": POSTGRESQL % (2400, 2400),
+                },
+            )
+            for driver in ("postgresql+psycopg", "postgresql+psycopg2", "postgresql")
+        ),
+    ],
+)
+def test_a_server_is_limited_where_the_url_does_not_say_otherwise(
+    driver: str, seconds: float, limits: dict[str, object]
+) -> None:
+    found = connect_arguments(make_url(f"{driver}://db/holdfast"), seconds)
+    assert found == limits
+    assert list(map(type, found.values())) == list(map(type, limits.values()))
+    for name in limits:
+        own = connect_arguments(make_url(f"{driver}://db/holdfast?{name}=3"), seconds)
+        assert own == {key: limits[key] for key in limits if key != name}
+
+
+class SocketConnection(sqlite3.Connection):
+    """A connection of a driver, as far as its limit needs one: it has a descriptor."""
+
+    end: socket.socket
+
+    def fileno(self) -> int:
+        return self.end.fileno()
+
+
+@contextmanager
+def limited(
+    seconds: float,
+) -> Iterator[tuple[PoolProxiedConnection, socket.socket, threading.Timer]]:
+    """Yield an open connection, its server's end, and what will shut it down after that time."""
+    ours, theirs = socket.socketpair()
+
+    def connect() -> SocketConnection:
+        connection = sqlite3.connect(":memory:", factory=SocketConnection)
+        connection.end = ours
+        return connection
+
+    with ours, theirs:
+        theirs.settimeout(5)
+        before = set(threading.enumerate())
+        engine = create_engine("sqlite://", poolclass=NullPool, creator=connect)
+        end_silent_connections(engine, seconds)
+        connection = engine.raw_connection()
+        [timer] = set(threading.enumerate()) - before
+        assert isinstance(timer, threading.Timer)
+        yield connection, theirs, timer
+        connection.close()
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_connection_that_is_open_after_its_time_is_shut_down() -> None:
+    before = descriptors()
+    with limited(0.01) as (_, server, timer):
+        assert server.recv(1) == b"", "it has ended"
+        timer.join(5)
+        assert descriptors() == before + 2, "the two ends alone"
+
+
+def test_a_connection_that_was_closed_in_time_leaves_nothing_behind() -> None:
+    before = descriptors()
+    with limited(60) as (connection, _, timer):
+        assert timer.daemon, "it does not keep the process from its end"
+        connection.close()
+        timer.join(5)
+        assert not timer.is_alive()
+        assert descriptors() == before + 2
 
 
 @pytest.mark.parametrize("url", ["mysql+mysqlconnector://db/x", "postgresql+pg8000://db/x"])
