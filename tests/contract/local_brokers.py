@@ -37,6 +37,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 cd "$nodes/$node" || exit 69
+echo "$command" >> commands
 fault=; [ ! -e "fault-$command" ] || read -r fault < "fault-$command"
 fail() {{ echo "a part of it failed" >&2; exit 69; }}
 case $command in
@@ -102,6 +103,11 @@ class LocalBrokers(LocalSite):
         """Return what was done to the host's node and unit, oldest first."""
         record = self.place(host) / "record"
         return record.read_text().split() if record.exists() else []
+
+    def commands_before(self, act: str, host: str) -> set[str]:
+        """Return the commands that the tools were called with for the host's node before they did this."""
+        given = (self.place(host) / "commands").read_text().split()
+        return set(given[: given.index(act)])
 
     def drained(self, host: str) -> bool:
         """Return whether the listeners of the host's node are closed."""

@@ -130,6 +130,12 @@ class BrokerPlays(PlayStarter):
         """Return the journaled results of acts: which, and whether it changed anything."""
         return [(done.act, done.changed) for done in self.events(ActDone)]
 
+    def journaled(self) -> list[str]:
+        """Return what was journaled since the run was opened: kinds, with the phase of a gate or the act."""
+        events = [recorded.event for recorded in self.harness.store.read(self.run, after=1)]
+        found = [getattr(each, "phase", getattr(each, "act", "")) for each in events]
+        return [f"{event.kind} {what}".strip() for event, what in zip(events, found, strict=True)]
+
 
 @contextmanager
 def real_brokers(path: Path) -> Iterator[BrokerPlays]:
@@ -160,6 +166,16 @@ def test_a_whole_turn_in_which_the_drain_s_command_fails_after_its_work(plays: B
     drains = [intent for intent in plays.events(ActIntended) if intent.act is Act.DRAIN]
     assert [intent.ends_with_restart for intent in drains] == [True]
     assert [done.host for done in plays.events(HostDone)] == ["a"]
+    if isinstance(plays.harness, RealBrokers):
+        assert plays.journaled() == [
+            "gate_judged preflight",
+            "baseline_taken",
+            *("act_intended drain", "act_done drain", "gate_judged drain"),
+            *("gate_judged restart", "act_intended restart", "act_done restart"),
+            *("gate_judged verify", "host_done"),
+        ]
+        asked = plays.harness.brokers.commands_before("drain", "a")
+        assert asked >= {"status", "check_port_connectivity", "await_online_quorum_plus_one"}
 
 
 def test_a_drain_without_an_effect_is_journaled_as_such_and_nothing_is_restarted(
@@ -201,6 +217,11 @@ def test_giving_back_what_is_not_taken_is_done(plays: BrokerPlays) -> None:
     assert plays.harness.record("a") == []
     assert plays.acts() == [(Act.UNDRAIN, False)]
     assert not plays.events(HostDone)
+    if isinstance(plays.harness, RealBrokers):
+        gate = "gate_judged undrain"
+        assert plays.journaled() == [gate, "act_done undrain", gate], (
+            "where it is, and that it serves"
+        )
 
 
 def test_a_node_that_cannot_be_given_back_is_not_journaled_as_given_back(
@@ -231,6 +252,9 @@ def test_the_leaders_are_spread_after_the_last_broker_and_again_where_that_faile
     assert plays.harness.record("c") == ["rebalance"]
     assert plays.acts() == [(Act.REBALANCE, True)]
     assert [done.host for done in plays.events(HostDone)] == ["c"]
+    if isinstance(plays.harness, RealBrokers):
+        spread = ["act_intended rebalance", "act_done rebalance", "gate_judged verify", "host_done"]
+        assert plays.journaled()[-5:] == ["gate_judged verify", *spread]
 
 
 @ROOT

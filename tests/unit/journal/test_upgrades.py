@@ -41,10 +41,17 @@ def test_the_recorded_journals_have_everything_that_schema_2_changed() -> None:
 def test_an_event_without_a_number_is_of_schema_1() -> None:
     written = {"at": NOW, "kind": "abort_asked", "by": "ada", "hard": True}
 
-    upgraded = EVENTS.validate_python(upgrade_event(written, "event 1"))
+    upgraded = upgrade_event(written, "event 1")
 
-    assert upgraded == AbortRequested(at=NOW, by="ada", hard=True)
+    assert upgraded["schema"] == SCHEMA
+    assert EVENTS.validate_python(upgraded) == AbortRequested(at=NOW, by="ada", hard=True)
     assert written["kind"] == "abort_asked", "the argument is not changed"
+
+
+def test_a_field_that_another_kind_had_is_damage_and_stays() -> None:
+    for field, value in (("phase", "survey"), ("drained", True), ("detail", "x")):
+        upgraded = upgrade_event({"at": NOW, "kind": "finished", field: value}, "event 1")
+        assert upgraded[field] == value
 
 
 def test_an_event_of_the_present_schema_stays_as_it_is() -> None:

@@ -111,13 +111,18 @@ def test_a_play_that_outlives_its_driver_keeps_the_lease(
 ) -> None:
     dead = dataclasses.replace(holder_for(RUN, "ada", "", os.getpid()), process_started=1)
 
+    before_a_reboot = dataclasses.replace(dead, boot_id="before-the-reboot pid:[1]")
+
     assert list(processes_of(RUN)) == [sleeper.pid]
     assert driver_is_gone(dead)
     assert not is_gone(dead)
+    assert not is_gone_on_one_machine(dead)
+    assert not is_gone_on_one_machine(before_a_reboot)
 
     sleeper.kill()
     sleeper.wait()
     assert is_gone(dead)
+    assert is_gone_on_one_machine(before_a_reboot)
 
 
 def test_a_process_and_those_it_came_from_are_no_strays() -> None:
