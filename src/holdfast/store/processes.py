@@ -73,10 +73,13 @@ def driver_is_gone(holder: Holder, seen: Callable[[], bool] = sees_others) -> bo
 def processes_of(run: str) -> Iterator[int]:
     """Yield the running processes of this machine that belong to plays of this run.
 
-    Those of other users are known by their command line, since their environment cannot be read.
+    Those of other users are known by their command line, since their environment cannot be read. One that
+    has ended and is not waited for yet has neither.
     """
     entries = (entry for entry in _PROC.iterdir() if entry.name.isdigit())
-    return (int(each.name) for each in entries if _belongs_to(each, run) and _acts(each))
+    return (
+        int(each.name) for each in entries if _belongs_to(each, run) and not _is_shared_ssh(each)
+    )
 
 
 def _belongs_to(entry: Path, run: str) -> bool:
@@ -91,21 +94,25 @@ def _belongs_to(entry: Path, run: str) -> bool:
     return f"{RUN_VARIABLE}={run}".encode() in environment.split(b"\0")
 
 
-def strays_of(run: str, caller: int | None = None) -> Iterator[int]:
-    """Yield those of ``processes_of`` that the caller, this process, did not come from.
+def strays_of(run: str) -> Iterator[int]:
+    """Yield those of ``processes_of`` that this process did not come from.
 
     A shell with the mark in its environment, from which somebody resumes or aborts the run, is no play.
     """
-    own = set(_ancestry(caller or os.getpid()))
-    return (process for process in processes_of(run) if process not in own)
+    return strays_beside(run, os.getpid())
+
+
+def strays_beside(run: str, process: int) -> Iterator[int]:
+    """As ``strays_of``, for another process than this one."""
+    own = set(_ancestry(process))
+    return (each for each in processes_of(run) if each not in own)
 
 
 def _ancestry(process: int) -> Iterator[int]:
     """Yield the process, its parent, and so on."""
     while process:
         yield process
-        stat = _stat(process)
-        process = int(stat[1]) if len(stat) > 1 else 0
+        process = int(_stat(process)[1])
 
 
 def start_time(process: int) -> int | None:
@@ -115,16 +122,15 @@ def start_time(process: int) -> int | None:
 
 
 def _stat(process: int) -> list[str]:
-    """Return the fields of its ``stat`` from the third on, its state; of one that has ended only Z."""
+    """Return the fields of its ``stat`` from the third on, its state and its parent; of one that has ended Z and 0."""
     text = _read(_PROC / str(process) / "stat").decode(errors="replace")
     # The command name is in parentheses and may contain spaces and parentheses; the third field follows.
-    return text[text.rindex(")") + 1 :].split() if text else ["Z"]
+    return text.rpartition(")")[2].split() or ["Z", "0"]
 
 
-def _acts(entry: Path) -> bool:
-    """Return whether it runs, and is not the master of a shared SSH connection, which acts on nothing."""
-    is_master = _read(entry / "cmdline").rstrip(b"\0").endswith(b"[mux]")
-    return not is_master and start_time(int(entry.name)) is not None
+def _is_shared_ssh(entry: Path) -> bool:
+    """Return whether it is the master of a shared SSH connection, which acts on nothing."""
+    return _read(entry / "cmdline").rstrip(b"\0").endswith(b"[mux]")
 
 
 def _read(path: Path) -> bytes:

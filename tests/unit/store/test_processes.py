@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,10 +22,14 @@ from holdfast.store.processes import (
     lives_here,
     processes_of,
     sees_others,
+    start_time,
+    strays_beside,
     strays_of,
 )
 
 RUN = f"test-{uuid4().hex}"
+NOBODY = 2**22 + 1
+"""No process: the kernel gives no larger pid than 2**22."""
 SLEEP = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
 
 
@@ -51,6 +56,7 @@ def test_a_process_that_ended_is_gone(sleeper: subprocess.Popen[bytes]) -> None:
     assert is_gone(holder)
 
 
+@pytest.mark.parametrize("sleeper", [{RUN_VARIABLE: RUN}], indirect=True)
 def test_a_zombie_is_gone(sleeper: subprocess.Popen[bytes]) -> None:
     holder = holder_for(RUN, "ada", "", sleeper.pid)
     sleeper.kill()
@@ -122,6 +128,7 @@ def test_a_play_that_outlives_its_driver_keeps_the_lease(
     sleeper.kill()
     sleeper.wait()
     assert is_gone(dead)
+    assert is_gone_on_one_machine(dead)
     assert is_gone_on_one_machine(before_a_reboot)
 
 
@@ -137,8 +144,9 @@ def test_a_process_and_those_it_came_from_are_no_strays() -> None:
         marked.stdout.readline()
         [cat] = set(processes_of(RUN)) - {marked.pid}
         assert set(strays_of(RUN)) == {marked.pid, cat}
-        assert list(strays_of(RUN, marked.pid)) == [cat], "its child may be a play"
-        assert list(strays_of(RUN, cat)) == []
+        assert list(strays_beside(RUN, marked.pid)) == [cat], "its child may be a play"
+        assert list(strays_beside(RUN, cat)) == []
+        assert set(strays_beside(RUN, NOBODY)) == {marked.pid, cat}
         marked.stdin.close()
 
 
@@ -146,19 +154,30 @@ def test_a_process_and_those_it_came_from_are_no_strays() -> None:
 def test_a_play_of_another_user_keeps_the_lease_of_its_dead_driver() -> None:
     """Two users of one controller share its state; what one's play does, the other must not overlook."""
     dead = dataclasses.replace(holder_for(RUN, "ada", "", os.getpid()), process_started=1)
-    arguments = ["/x/bin/ansible-playbook", "-e", f"@/state/runs/{RUN}/0001-roll/variables.json"]
-    # Until it says so, its command line may still be empty: the kernel sets it late in `execve`.
-    program = [sys.executable, "-uc", "print('up'); input()", *arguments]
-    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as play:
-        assert play.stdout is not None
-        assert play.stdout.readline() == b"up\n"
+    ours, other = (f"@/state/runs/{run}/0001-roll/variables.json" for run in (RUN, "another"))
+    # Until each says so, its command line may still be empty: the kernel sets it late in `execve`.
+    shell, pipe = ["/bin/sh", "-c", "echo up; read end"], subprocess.PIPE
+    commands = [
+        ["/x/bin/ansible-playbook", "-e", ours],
+        ["/x/bin/ansible-playbook", other],
+        ["less", ours],
+    ]
+    with ExitStack() as stack:
+        started = [
+            stack.enter_context(subprocess.Popen([*shell, *each], stdin=pipe, stdout=pipe))
+            for each in commands
+        ]
+        for each in started:
+            assert each.stdout is not None
+            assert each.stdout.readline() == b"up\n"
         os.seteuid(65534)
         try:
-            assert list(processes_of(RUN)) == [play.pid]
+            assert list(processes_of(RUN)) == [started[0].pid], "whoever reads its files is no play"
             assert not is_gone(dead)
         finally:
             os.seteuid(0)
-            play.kill()
+            for each in started:
+                each.kill()
 
 
 def test_a_shared_ssh_connection_belongs_to_no_play() -> None:
@@ -180,4 +199,17 @@ def _cmdline(pid: int) -> bytes:
 
 def test_there_is_no_holder_without_a_process() -> None:
     with pytest.raises(ProcessLookupError):
-        holder_for(RUN, "ada", "", 2**22 + 1)
+        holder_for(RUN, "ada", "", NOBODY)
+
+
+def test_a_process_began_when_it_did_whatever_its_name_is() -> None:
+    """Its name is in the middle of what the kernel tells."""
+    named = ["/bin/sh", "-c", r"printf '\377) R 1 (' > /proc/$$/comm; echo up; read end"]
+    with subprocess.Popen(named, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        started = start_time(process.pid)
+        uptime = float(Path("/proc/uptime").read_text("ascii").split()[0])
+        process.kill()
+    assert started is not None
+    assert 0 <= uptime - started / os.sysconf("SC_CLK_TCK") < 600
