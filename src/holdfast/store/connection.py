@@ -99,7 +99,7 @@ def make_reader(url: str) -> Engine:
     target = make_url(url)
     path = sqlite_path(target)
     if path is None:
-        return make_engine(url, create=False)
+        return make_engine(url)
     engine = create_engine(target, poolclass=NullPool)
 
     @event.listens_for(engine, "do_connect")

@@ -23,6 +23,7 @@ from holdfast.store.connection import (
     make_engine,
     make_reader,
     sqlite_path,
+    unopenable,
     unusable,
 )
 from holdfast.store.database import open_store, open_to_read
@@ -86,8 +87,11 @@ def test_a_database_that_is_gone_is_told_from_one_that_cannot_be_used(
     error: Exception, gone: bool
 ) -> None:
     """Only one that had been opened can be gone. The file of SQLite is not there here."""
-    for opened, kind in ((True, JournalGone if gone else StateUnusable), (False, StateUnusable)):
-        with pytest.raises(StateUnusable) as caught, unusable("/nowhere/state.db", opened=opened):
+    for using, kind in (
+        (unusable, JournalGone if gone else StateUnusable),
+        (unopenable, StateUnusable),
+    ):
+        with pytest.raises(StateUnusable) as caught, using("/nowhere/state.db"):
             raise OperationalError("SELECT 1", {}, error)
         assert type(caught.value) is kind
         assert str(error) in caught.value.message

@@ -215,8 +215,9 @@ def test_a_driver_without_limits_is_refused(url: str) -> None:
 
 
 def test_another_kind_of_database_is_refused() -> None:
-    with pytest.raises(StateUnusable, match="oracle"):
+    with pytest.raises(StateUnusable, match="oracle") as caught:
         make_engine("oracle://db/x")
+    assert "PostgreSQL" in caught.value.remedy
 
 
 class PostgresError(Exception):
