@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 # Facts about a host in `Verdict.hosts`. They decide the order of a roll (holdfast.plan.next_batch).
-HEALTHY: Final = "healthy"  # bool: False for a host that a gate found broken
+HEALTHY: Final = "healthy"  # bool: False for a host that a gate found broken; None for one that gave a sweep no answer
 LEADERS: Final = "leaders"  # int: quorum queues and streams whose leader is on the host
 
 # Evidence of rabbitmq.load_known and rabbitmq.consumers_known, which roles/rabbitmq keeps as its baseline.
@@ -24,6 +24,7 @@ LEFT: Final = "left"  # object: host to the run that took it out of service; "" 
 UNSEEN: Final = "unseen"  # list: why of others, beside those that are left, it is not known
 
 # Evidence of the claims about a systemd unit; roles/holdfast_run journals it with host_done.
+HOSTS: Final = "hosts"  # int: how many hosts were asked; the journal's proof that a sweep asked all that were due
 INVOCATION_ID: Final = "invocation_id"  # str: the id of the unit's present start
 UNIT: Final = "unit"  # str: the unit's name in systemd; roles/systemd_unit refuses some
 # What roles/systemd_unit and roles/nova ask of systemd.stays_up after a restart, from systemd.active before it.

@@ -254,7 +254,7 @@ def _is_final(
     """Return whether waiting cannot change one of the verdicts; one that says what can be told is never FAIL."""
     newest = (observations[-1] for observations in history.values())
     return any(isinstance(each, Unanswered) and each.final for each in newest) or any(
-        verdict.outcome is Outcome.FAIL and verdict.reason in bound.claim.final
+        not verdict.passed and verdict.reason in bound.claim.final
         for bound, verdict in zip(claims, verdicts, strict=True)
     )
 

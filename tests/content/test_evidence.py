@@ -115,6 +115,7 @@ def test_the_names_that_yaml_reads_are_those_that_python_declares() -> None:
     assert read == declared - {
         evidence.HEALTHY,
         evidence.LEADERS,  # facts that the plan reads
+        evidence.HOSTS,  # read by the fold
         evidence.LEFT,  # read by `holdfast check`
         evidence.UNSEEN,  # likewise
     }

@@ -50,8 +50,8 @@ def test_every_claim_that_yaml_names_exists() -> None:
         "nova.heartbeats_advance_daily",
         {"claim": "rabbitmq.bogus"},
         {"claim": "nova.bogus", "a": "{{ x }}"},
-        {"claim": "systemd.unchanged_since", "unti": "{{ x }}"},
-        {"claim": "systemd.unchanged_since", "unit": 3},
+        {"claim": "systemd.active", "unti": "{{ x }}"},
+        {"claim": "systemd.active", "unit": 3},
     ],
 )
 def test_an_unknown_claim_is_reported(entry: Yaml) -> None:

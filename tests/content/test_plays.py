@@ -25,6 +25,7 @@ ASSERTS = {"assert", "ansible.builtin.assert"}
 IMPORTS = {"ansible.builtin.import_tasks", "ansible.builtin.include_tasks"}
 PLAYBOOK_IMPORTS = {"import_playbook", "ansible.builtin.import_playbook"}
 PAUSES = {"pause", "ansible.builtin.pause"}
+SWEEP = "sweep.yml"  # beside the tasks that include it
 SERVICES = {"service", "systemd", "systemd_service"}
 
 
@@ -64,11 +65,6 @@ def asserts_no_host_lost(task: dict[str, Yaml]) -> bool:
     return False
 
 
-def is_sweep(play: dict[str, Yaml]) -> bool:
-    """Tell whether a play only re-checks hosts done earlier."""
-    return "holdfast_done" in str(play.get("hosts"))
-
-
 def is_refusal(play: dict[str, Yaml]) -> bool:
     """Tell whether a play only asserts that some host of the group is within reach."""
     tasks = play.get("tasks") or []
@@ -94,7 +90,15 @@ def play_faults(play: dict[str, Yaml]) -> list[str]:
         return found  # it changes no host
     if play.get("max_fail_percentage") != 0:
         found.append("max_fail_percentage: 0 is missing")
-    return found if is_sweep(play) else found + roll_faults(play)
+    return found + roll_faults(play)
+
+
+def sweeps(play: dict[str, Yaml]) -> bool:
+    """Tell whether a batch's first tasks sweep the hosts done earlier, themselves or in a file that they import."""
+    files_of = (task[key] for task in play.get("pre_tasks") or () for key in IMPORTS & task.keys())
+    return any(
+        file == SWEEP or SWEEP in walk(yaml_of(play["directory"] / file)) for file in files_of
+    )
 
 
 def roll_faults(play: dict[str, Yaml]) -> list[str]:
@@ -107,6 +111,8 @@ def roll_faults(play: dict[str, Yaml]) -> list[str]:
     if not asserts_no_host_lost(first_task(play.get("pre_tasks"), play["directory"])):
         found.append("the first pre_task must assert that no host was lost")
     policy = play.get("vars", {}).get("holdfast_policy", {})
+    if not sweeps(play):
+        found.append("no pre_task sweeps the hosts done earlier")
     if missing := POLICY_KEYS - policy.keys():
         found.append(f"holdfast_policy lacks {sorted(missing)}")
     return found
@@ -157,9 +163,9 @@ def restart_faults(plays: Sequence[dict[str, Yaml]]) -> list[str]:
 
 
 def order_faults(plays: Sequence[dict[str, Yaml]]) -> list[str]:
-    """Return a fault unless a playbook's plays are two refusals (no hosts, options), a sweep, and a roll."""
+    """Return a fault unless a playbook's plays are two refusals (no hosts, options), and a roll."""
     kinds = [kind_of(play) for play in plays]
-    wanted = ["refuse", "options", "sweep", "roll"]
+    wanted = ["refuse", "options", "roll"]
     return [] if kinds == wanted else [f"its plays must be {wanted}: {kinds}"]
 
 
@@ -167,7 +173,7 @@ def kind_of(play: dict[str, Yaml]) -> str:
     """Return which of a restart playbook's plays it is."""
     if is_options_refusal(play):
         return "options"
-    return "refuse" if is_refusal(play) else "sweep" if is_sweep(play) else "roll"
+    return "refuse" if is_refusal(play) else "roll"
 
 
 def plays_gathering_facts(plays: Yaml) -> list[str]:
@@ -187,7 +193,7 @@ def test_every_restart_playbook_stops_at_the_first_failure() -> None:
     assert_no_faults(RESTARTS, lambda path: restart_faults(list(plays_of(path))))
 
 
-def test_every_restart_playbook_refuses_and_sweeps_before_it_rolls() -> None:
+def test_every_restart_playbook_refuses_before_it_rolls() -> None:
     rolls = [path for path in RESTARTS if list(plays_of(path))]
     assert len(rolls) >= len(RESTARTS) - 1, "only nova_restart.yml is made of other playbooks alone"
     assert_no_faults(rolls, lambda path: order_faults(list(plays_of(path))))
@@ -216,7 +222,7 @@ def nobody_faults(path: Path) -> list[str]:
 
 
 def test_every_playbook_fails_where_it_reaches_no_host() -> None:
-    """sweep.yml has no host before the first batch, and the lab's playbooks have all of theirs."""
+    """sweep.yml fails where it is not told of hosts, and the lab's playbooks have all of theirs."""
     others = {*files("playbooks/lab/*.yml"), *PARTS, ROOT / "playbooks/sweep.yml"}
     playbooks = [path for path in PLAYBOOKS if path not in others and list(plays_of(path))]
     assert_no_faults(playbooks, nobody_faults)
@@ -237,10 +243,10 @@ def test_no_playbook_gathers_facts() -> None:
 
 def test_the_plays_of_an_imported_file_have_the_variables_of_the_import() -> None:
     plays = list(plays_of(ROOT / "playbooks/nova_api_restart.yml"))
-    assert [play["vars"]["nova_layer"] for play in plays] == ["api"] * 4
+    assert [play["vars"]["nova_layer"] for play in plays] == ["api"] * 3
 
 
-@pytest.mark.parametrize("missing", ["refuse", "options", "sweep", "roll"])
+@pytest.mark.parametrize("missing", ["refuse", "options", "roll"])
 def test_a_playbook_without_one_of_its_plays_is_reported(missing: str) -> None:
     plays = {kind_of(play): play for play in plays_of(ROOT / "playbooks/rabbitmq_restart.yml")}
     assert not order_faults(list(plays.values()))
@@ -265,6 +271,7 @@ pre_tasks:
   - name: No host was lost
     ansible.builtin.assert:
       that: ansible_play_hosts_all | difference(ansible_play_hosts) | length == 0
+  - ansible.builtin.include_tasks: sweep.yml
 """
 
 
@@ -290,6 +297,7 @@ def test_a_good_roll_has_no_fault() -> None:
         ("length == 0", "length == 0\n    when: false"),
         ("- name: No host", "- name: First\n    ansible.builtin.debug:\n  - name: No host"),
         ("holdfast_batch", "other"),
+        ("include_tasks: sweep.yml", "include_tasks: tasks/check.yml"),
         ("batch_max_reason: y, ", ""),
     ],
 )

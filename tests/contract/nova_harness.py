@@ -258,7 +258,7 @@ def roll(
         "holdfast_batch": list(batch),
         "holdfast_phases": ["preflight", "drain", "restart", "verify", "undrain"],
         "holdfast_done": [],
-        "holdfast_done_units": {},
+        "holdfast_sweep": {},
         "holdfast_gate_deadline_seconds": 2,
         "holdfast_poll_seconds": 0,
         "nova_idle_deadline_seconds": 2,

@@ -172,9 +172,9 @@ class PlayStarter:
             "holdfast_batch": list(batch),
             "holdfast_phases": ["preflight", "drain", "restart", "verify", "undrain"],
             "holdfast_done": list(swept),
-            "holdfast_done_units": swept,
+            "holdfast_sweep": swept,
         }
-        limit = [*swept, *batch]
+        limit = list(batch)
         interrupted = given.pop("interrupted", lambda: False)
         return self.play("unit_restart.yml", limit, interrupted, **(variables | given))
 

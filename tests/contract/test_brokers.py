@@ -118,12 +118,12 @@ class BrokerPlays(PlayStarter):
         """Run the phases for a host; ``done`` are hosts done earlier."""
         return self.play(
             "rabbitmq_restart.yml",
-            [*done, host],
+            [host],
             holdfast_batch=[host],
             holdfast_gate_deadline_seconds=3,
             holdfast_phases=list(phases),
             holdfast_done=list(done),
-            holdfast_done_units={each: {UNIT: self.harness.start_of(each)} for each in done},
+            holdfast_sweep={each: {UNIT: self.harness.start_of(each)} for each in done},
         )
 
     def acts(self) -> list[tuple[Act, bool]]:

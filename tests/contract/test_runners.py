@@ -90,17 +90,38 @@ def test_a_host_that_the_inventory_does_not_know_is_absent(plays: PlayStarter) -
 def test_nothing_is_touched_when_the_sweep_finds_another_invocation_id(plays: PlayStarter) -> None:
     result = plays.roll("b", done={"a": "an earlier invocation id"})
 
-    assert result.status == "failed"
-    assert result.hosts["a"] == "failed"
+    assert (result.status, result.hosts) == ("failed", {"b": "failed"})
+    [gate] = plays.events(GateJudged)
+    assert (gate.phase, gate.verdicts[0]["hosts"]) == ("sweep", {"a": {"healthy": False}})
     assert not plays.events(ActIntended)
     assert plays.harness.restarts("b") == 0
 
 
-def test_a_good_sweep_lets_the_batch_go_on(plays: PlayStarter) -> None:
-    result = plays.roll("b", done={"a": plays.harness.invocation_id("a")})
+def test_a_batch_of_two_is_not_touched_when_the_sweep_finds_a_host_silent(
+    plays: PlayStarter,
+) -> None:
+    done = {"c": plays.harness.invocation_id("c")}
+    plays.harness.make_unreachable("c")
 
-    assert (result.status, result.hosts) == ("ok", {"a": "ok", "b": "ok"})
-    assert [plays.harness.restarts(host) for host in ("a", "b")] == [0, 1]
+    result = plays.roll("a", "b", done=done)
+
+    assert (result.status, result.hosts["a"]) == ("failed", "failed")
+    [gate] = plays.events(GateJudged)
+    assert (gate.phase, gate.outcome) == ("sweep", Outcome.UNKNOWN)
+    assert gate.verdicts[0]["hosts"] == {"c": {"healthy": None}}
+    assert [plays.harness.restarts(host) for host in ("a", "b")] == [0, 0]
+
+
+def test_a_good_sweep_lets_the_batch_go_on(plays: PlayStarter) -> None:
+    """One gate asks all hosts done earlier, which are in neither the play nor its limit, and says how many."""
+    done = {host: plays.harness.invocation_id(host) for host in ("a", "c")}
+
+    result = plays.roll("b", done=done)
+
+    assert (result.status, result.hosts) == ("ok", {"b": "ok"})
+    [swept] = [gate for gate in plays.events(GateJudged) if gate.phase == "sweep"]
+    assert (swept.host, swept.verdicts[0]["evidence"]) == ("b", {"hosts": 2})
+    assert [plays.harness.restarts(host) for host in ("a", "b", "c")] == [0, 1, 0]
 
 
 @pytest.mark.parametrize("fault", ["stop_unit", "make_unreachable"])
@@ -263,9 +284,11 @@ def test_a_sweep_fails_on_a_host_whose_unit_stopped(plays: PlayStarter) -> None:
     done = {host: {UNIT: plays.harness.invocation_id(host)} for host in ("a", "b")}
     plays.harness.stop_unit("b")
 
-    result = plays.play("sweep.yml", ["a", "b"], holdfast_done=["a", "b"], holdfast_done_units=done)
+    result = plays.play("sweep.yml", ["a"], holdfast_done=["b", "a"], holdfast_sweep=done)
 
-    assert (result.status, result.hosts) == ("failed", {"a": "ok", "b": "failed"})
+    assert (result.status, result.hosts) == ("failed", {"a": "failed"})
+    [gate] = plays.events(GateJudged)
+    assert gate.verdicts[0]["hosts"] == {"b": {"healthy": False}}
 
 
 # --- faults that only a real process can have

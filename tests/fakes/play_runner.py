@@ -13,7 +13,7 @@ from typing import Protocol
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.errors import CannotTell, LeaseHeld, LeaseLost
-from holdfast.evidence import LEFT
+from holdfast.evidence import HEALTHY, HOSTS, LEFT
 from holdfast.journal.events import (
     ActDone,
     ActIntended,
@@ -100,6 +100,7 @@ class FakeRunner:
         return []
 
 
+UNCHANGED = "systemd.unchanged_since"
 _WORK_MOVES = (Phase.DRAIN, Phase.UNDRAIN)
 _UNITS = {
     "nova_conductor": "nova-conductor",
@@ -191,13 +192,15 @@ class _FakePlay:
         )
 
     def _sweep(self) -> bool:
-        for host, units in self._variables.get("holdfast_done_units", {}).items():
-            self._on_host(host, partial(self._sweep_host, host, units))
+        """Ask the hosts done earlier, in one gate at the first host of the play."""
+        starts, asker = self._variables.get("holdfast_sweep", {}), self._play.limit[0]
+        if starts:
+            self._on_host(asker, partial(self._sweep_hosts, asker, starts))
         return all(end == "ok" for end in self._ends.values())
 
-    def _sweep_host(self, host: str, units: Mapping[str, str]) -> None:
-        self._task(host, "sweep")
-        self._judge(host, "sweep", [self._unchanged(host, *unit) for unit in units.items()])
+    def _sweep_hosts(self, asker: str, starts: Mapping[str, Mapping[str, str]]) -> None:
+        self._task(asker, "sweep")
+        self._judge(asker, "sweep", [self._unchanged(starts)])
 
     def _marks(self) -> None:
         """Remove the marks of a run, of this one while it holds its leases; else list all."""
@@ -398,12 +401,19 @@ class _FakePlay:
         outcome = Outcome.FAIL if left else Outcome.PASS
         return Verdict(name, outcome, "left", f"{', '.join(left)} left", {LEFT: left})
 
-    def _unchanged(self, host: str, unit: str, invocation_id: str) -> Verdict:
-        found = self._fleet.hosts[host]
-        if found.operational and found.invocation_id(unit) == invocation_id:
-            return Verdict("systemd.unchanged_since", Outcome.PASS, "ok", f"{unit} runs on")
-        message = f"{host}: {unit} is not what this run left"
-        return Verdict("systemd.unchanged_since", Outcome.FAIL, "changed", message)
+    def _unchanged(self, starts: Mapping[str, Mapping[str, str]]) -> Verdict:
+        facts: dict[str, dict[str, Json]] = {}
+        for host, units in starts.items():
+            found = self._fleet.hosts[host]
+            changed = any(found.invocation_id(unit) != start for unit, start in units.items())
+            if not found.reachable:
+                facts[host] = {HEALTHY: None}
+            elif changed or not found.operational:
+                facts[host] = {HEALTHY: False}
+        ill = [host for host, fact in facts.items() if fact[HEALTHY] is False]
+        outcome = Outcome.FAIL if ill else Outcome.UNKNOWN if facts else Outcome.PASS
+        message = f"not as this run left it: {', '.join(facts)}" if facts else "all run on"
+        return Verdict(UNCHANGED, outcome, "swept", message, {HOSTS: len(starts)}, facts)
 
     def _judge(self, host: str, phase: str, verdicts: list[Verdict]) -> None:
         outcome = overall(verdicts)

@@ -1,16 +1,22 @@
-"""Claims about any systemd unit on the task's own host."""
+"""Claims about any systemd unit, on the task's own host or on hosts that are named."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
 
 from pydantic import Field
 
 from holdfast.claims.base import Claim, Parameters
 from holdfast.judges import systemd
-from holdfast.probes.systemd import probe_group, probe_unit
+from holdfast.probes.systemd import probe_group, probe_starts, probe_unit
 
 CALM_SECONDS = 120
 READ_ITS_STATE = "on the host: systemctl status UNIT; journalctl -u UNIT"
 IF_IT_HOLDS = "section “If it holds”: holdfast show unit-restart"
+
+
+InvocationId = Annotated[str, Field(min_length=1)]
 
 
 class UnitParameters(Parameters):
@@ -51,10 +57,12 @@ class CalmHostsParameters(HostsParameters, CalmParameters):
     """Both."""
 
 
-class UnchangedParameters(UnitParameters):
-    """``invocation_id``: the start that must still be running."""
+class UnchangedParameters(Parameters):
+    """``starts``: per host the InvocationID of each unit's start that must still be running."""
 
-    invocation_id: str = Field(min_length=1)
+    starts: Mapping[str, Annotated[Mapping[str, InvocationId], Field(min_length=1)]] = Field(
+        min_length=1
+    )
 
 
 CLAIMS: tuple[Claim, ...] = (
@@ -102,8 +110,8 @@ CLAIMS: tuple[Claim, ...] = (
         name="systemd.unchanged_since",
         remedy=READ_ITS_STATE,
         parameters=UnchangedParameters,
-        probe=probe_unit,
+        probe=probe_starts,
         judge=systemd.unchanged_since,
-        final=(systemd.NO_SUCH_UNIT, systemd.CHANGED, systemd.DIED),
+        final=(systemd.NO_SUCH_UNIT, systemd.CHANGED, systemd.DIED, systemd.NO_ANSWER),
     ),
 )

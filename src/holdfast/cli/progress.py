@@ -73,7 +73,7 @@ class LogLines(ProgressDisplay):
         self._last: dict[str, tuple[str, datetime]] = {}
 
     def show_event(self, recorded: Recorded) -> None:
-        """Print the event; a gate of a sweep, of which there is one per host done, only if it failed."""
+        """Print the event; a gate of a sweep, which precedes every batch, only if it did not pass."""
         if not _is_passed_gate(recorded.event, "sweep"):
             self._print(event_line(recorded))
 

@@ -188,7 +188,8 @@ class Driver:
             return 5
         # Known here even where the database failed when it was to be journaled.
         stop_by = self._holder.by if self._stop.at_boundary else ""
-        return self._carry_out(decide(self._plan, self._state, self._clock(), stop_by))
+        now = self._clock()
+        return self._carry_out(decide(self._plan, self._state, now, stop_by), now)
 
     def _raise_errors(self) -> None:
         """Raise what ended the renewal of the leases, or the reading of the journal beside a play."""
@@ -206,8 +207,7 @@ class Driver:
         """
         return any(b.error is not None and not isinstance(b.error, LeaseLost) for b in self._beats)
 
-    def _carry_out(self, decision: Decision) -> int | None:  # noqa: C901  # one arm for each decision
-        now = self._clock()
+    def _carry_out(self, decision: Decision, now: datetime) -> int | None:  # noqa: C901  # one arm for each decision
         match decision:
             case Inspect():
                 self._inspect(decision)
@@ -218,7 +218,7 @@ class Driver:
             case EndStep():
                 self._record(ev.StepFinished(at=now, step=decision.step))
             case Roll():
-                self._roll(decision)
+                self._roll(decision, now)
             case RequestApproval():
                 approvers = self._dependencies.approvers
                 self._record(approval_requested(decision, self._plan, self._state, approvers, now))
@@ -256,17 +256,17 @@ class Driver:
             )
         )
 
-    def _roll(self, roll: Roll) -> None:
+    def _roll(self, roll: Roll, now: datetime) -> None:
+        """Carry out a roll that was decided at ``now``; the journal has that time, which says whom its sweep asks."""
         step = self._plan.step(roll.step)
         assert isinstance(step, PlannedRoll)  # noqa: S101  # decide() names rolls of this very plan
         self._record(
             ev.BatchStarted(
-                at=self._clock(),
+                at=now,
                 step=roll.step,
                 hosts=list(roll.hosts),
                 phases=list(roll.phases),
                 why=roll.why,
-                sweep=list(roll.sweep),
             )
         )
         play = roll_play(self._plan, self._state, step, roll)

@@ -5,6 +5,8 @@ The variables are those of docs/architecture.md, "How a play and the engine talk
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from holdfast.ansible.interfaces import Play
 from holdfast.journal.run_state import RunState
 from holdfast.model import Json
@@ -16,20 +18,20 @@ CHECK, SWEEP, OBSERVE, MARKS = "check.yml", "sweep.yml", "observe.yml", "marks.y
 
 
 def roll_play(plan: Plan, state: RunState, step: PlannedRoll, roll: Roll) -> Play:
-    """Return the play of one batch: first the sweep over the hosts done, then the hosts' turn."""
+    """Return the play of one batch: first a sweep over hosts done earlier, then the hosts' turn."""
     variables = _common(plan, state) | _timing(step.settle, step.deadline_seconds)
     variables |= {
         "holdfast_batch": list(roll.hosts),
         "holdfast_phases": [phase.value for phase in roll.phases],
-        "holdfast_done": list(roll.sweep),
-        "holdfast_done_units": _done_units(state),
+        "holdfast_done": state.done(),
+        "holdfast_sweep": _starts(state, roll.sweep),
     }
     return Play(
         run=state.run,
         ident=_ident(state, step.playbook),
         playbook=step.playbook,
         inventory=plan.inventory,
-        limit=tuple(dict.fromkeys((*roll.sweep, *roll.hosts))),
+        limit=roll.hosts,
         variables={**step.variables, **variables},
     )
 
@@ -68,8 +70,9 @@ def _inspection(
         units = {host: _units(state, host) for host in inspection.hosts}
         return OBSERVE, inspection.hosts, {"holdfast_observe": units}
     if inspection.what == "sweep":
-        done = {"holdfast_done": list(inspection.hosts), "holdfast_done_units": _done_units(state)}
-        return SWEEP, inspection.hosts, done
+        hosts = inspection.hosts
+        done = {"holdfast_done": list(hosts), "holdfast_sweep": _starts(state, hosts)}
+        return SWEEP, hosts[-1:], done
     claims: dict[str, Json] = {"holdfast_check_claims": list(inspection.claims)}
     if inspection.hosts:
         claims["holdfast_check_hosts"] = list(inspection.hosts)
@@ -105,8 +108,9 @@ def _timing(settle: SettleSpec | None, deadline_seconds: int | None) -> dict[str
     return timing
 
 
-def _done_units(state: RunState) -> dict[str, dict[str, str]]:
-    return {host: dict(state.done_units[host]) for host in state.done()}
+def _starts(state: RunState, hosts: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return per host the InvocationIDs of the units that this run restarted."""
+    return {host: dict(state.done_units[host]) for host in hosts}
 
 
 def _units(state: RunState, host: str) -> list[str]:

@@ -77,7 +77,10 @@ class StepFinished(_Event):
 
 
 class BatchStarted(_Event):
-    """The engine is about to start one play for these hosts; ``why`` explains their turn."""
+    """The engine is about to start one play for these hosts; ``why`` explains their turn.
+
+    ``sweep``: in journals of before adr/0025, the hosts done earlier. Whom a sweep asks follows from the journal.
+    """
 
     kind: Literal["batch_started"] = "batch_started"
     step: int

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import singledispatch
 
 from holdfast.errors import StateUnusable
-from holdfast.evidence import HEALTHY
+from holdfast.evidence import HEALTHY, HOSTS
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
 from holdfast.journal.run_state import (
@@ -70,8 +70,9 @@ def _(event: ev.StepFinished, state: RunState) -> None:
 
 @_apply.register
 def _(event: ev.BatchStarted, state: RunState) -> None:
+    sweep = tuple(event.sweep) or state.due(event.at)
     state.batch = Batch(
-        event.step, tuple(event.hosts), tuple(event.phases), event.why, tuple(event.sweep), event.at
+        event.step, tuple(event.hosts), tuple(event.phases), event.why, sweep, event.at
     )
     state.batches.append(state.batch)
     state.gates = []
@@ -137,6 +138,9 @@ def _(event: ev.GateJudged, state: RunState) -> None:
     state.gates.append(event)
     if state.inspection is not None:
         state.inspection.gates.append(event)
+    if event.phase == "sweep" and event.outcome is Outcome.PASS and state.batch is not None:
+        for host in _swept([event], state.batch.sweep):
+            state.found_well(host, event.at)
     for verdict in event.verdicts:
         for host, facts in verdict.get("hosts", {}).items():
             state.facts.setdefault(host, {}).update(facts)
@@ -182,9 +186,10 @@ def _(event: ev.HostDone, state: RunState) -> None:
     if state.batch is not None and Phase.VERIFY not in state.batch.phases:
         return
     _current(state).turn(event.host).done = True
-    # Popped and set again: the host restarted last is the last in the sweep's order.
+    # Popped and set again: the host restarted last is the last of those done.
     units = state.done_units.pop(event.host, {})
     state.done_units[event.host] = {**units, event.unit: event.invocation_id}
+    state.found_well(event.host, event.at)
 
 
 @_apply.register
@@ -199,6 +204,7 @@ def _(event: ev.Observed, state: RunState) -> None:
     if event.active:
         # A person has looked at the fleet before the resume: this start is the one to compare with.
         done[event.unit] = event.invocation_id
+        state.found_well(event.host, event.at)
         return
     evidence = f"{event.unit} was restarted by this run, and is not active now"
     state.failure = Failure(state.current_step, event.host, "systemd.active", evidence)
@@ -332,11 +338,14 @@ def _all_proved(inspection: Inspection) -> bool:
     A gate that is missing in the journal proves nothing.
     """
     gates = inspection.gates
+    asked = {gate.host for gate in gates}
+    if inspection.what == "sweep":
+        asked = set(_swept(gates, inspection.hosts))
     verdicts = (verdict for gate in gates for verdict in gate.verdicts)
     passed = {verdict["claim"] for verdict in verdicts if verdict["outcome"] == Outcome.PASS}
     return (
         all(gate.outcome is Outcome.PASS for gate in gates)
-        and set(inspection.hosts) <= {gate.host for gate in gates}
+        and set(inspection.hosts) <= asked
         and inspection.claim_names() <= passed
     )
 
@@ -376,11 +385,21 @@ def _unproved(batch: Batch, state: RunState) -> dict[str, str]:
         for host in batch.hosts
         if not _succeeded(turns.get(host), batch)
     }
-    swept = {gate.host for gate in state.gates if gate.phase == "sweep"}
+    swept = set(_swept(state.gates, batch.sweep))
     for host in batch.sweep:
         if host not in swept:
-            reasons.setdefault(host, "the play ended without a gate of the sweep on this host")
+            reasons.setdefault(host, "the play ended without a sweep of this host")
     return reasons
+
+
+def _swept(gates: Iterable[ev.GateJudged], hosts: Collection[str]) -> Collection[str]:
+    """Return those of the hosts to sweep that the gates asked.
+
+    One gate asks them all, and says how many; in older journals each host had a gate of its own.
+    """
+    sweeps = [gate for gate in gates if gate.phase == "sweep"]
+    counts = [v.get("evidence", {}).get(HOSTS) for gate in sweeps for v in gate.verdicts]
+    return hosts if len(hosts) in counts else {gate.host for gate in sweeps}
 
 
 def _succeeded(turn: Turn | None, batch: Batch) -> bool:
@@ -424,10 +443,13 @@ def _failure(
 
 
 def _ill(gate: ev.GateJudged) -> tuple[str, ...]:
-    """Return the hosts that the gate's failed verdicts found broken."""
+    """Return the hosts that the gate's verdicts found broken; after a sweep without any, those that gave no answer."""
+    facts = [each for verdict in gate.verdicts for each in verdict.get("hosts", {}).items()]
     bad = (verdict for verdict in gate.verdicts if verdict["outcome"] == Outcome.FAIL)
-    facts = ((host, each) for verdict in bad for host, each in verdict.get("hosts", {}).items())
-    return tuple(dict.fromkeys(host for host, each in facts if each.get(HEALTHY) is False))
+    broken = (each for verdict in bad for each in verdict.get("hosts", {}).items())
+    ill = dict.fromkeys(host for host, each in broken if each.get(HEALTHY) is False)
+    silent = dict.fromkeys(host for host, each in facts if each.get(HEALTHY, True) is None)
+    return tuple(ill or silent)
 
 
 def _describe(gate: ev.GateJudged, outcome: Outcome) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from holdfast.journal.events import (
@@ -24,6 +24,12 @@ from holdfast.journal.events import (
     RunRefused,
 )
 from holdfast.model import Grant, Json, Phase
+
+SWEEP_AGE = timedelta(seconds=30)
+"""How old the last answer of a host done earlier may be when a batch begins."""
+
+SWEEP_AT_LEAST = 20
+"""How many hosts done earlier are asked before each batch, however young their last answers are."""
 
 
 class Status(StrEnum):
@@ -115,7 +121,7 @@ class Turn:
 
 @dataclass(slots=True)
 class Batch:
-    """One play of a roll."""
+    """One play of a roll; ``sweep`` are the hosts done earlier that it asks first."""
 
     step: int
     hosts: tuple[str, ...]
@@ -203,7 +209,8 @@ class RunState:
     ``batch`` and ``inspection`` are the play that runs now, ``gates`` what it judged so far.
     ``facts`` are the latest per host, for the order of a roll; ``proved_claims`` those that an
     inspection proved since the last act; ``done_units`` per host the InvocationID of each unit that
-    was restarted and proved healthy; ``hosts_to_observe`` those to observe before any decision.
+    was restarted and proved healthy; ``proved_at`` when each of these hosts was last found well, the oldest
+    first; ``hosts_to_observe`` those to observe before any decision.
     """
 
     run: str = ""
@@ -224,6 +231,7 @@ class RunState:
     facts: dict[str, dict[str, Json]] = field(default_factory=dict)
     proved_claims: set[str] = field(default_factory=set)
     done_units: dict[str, dict[str, str]] = field(default_factory=dict)
+    proved_at: dict[str, datetime] = field(default_factory=dict)
     hosts_to_observe: set[str] = field(default_factory=set)
     failure: Failure | None = None
     abort_request: AbortRequested | None = None
@@ -255,6 +263,25 @@ class RunState:
     def done(self) -> list[str]:
         """Return the hosts with a unit that this run restarted and proved healthy, in that order."""
         return [host for host, units in self.done_units.items() if units]
+
+    def due(self, now: datetime) -> tuple[str, ...]:
+        """Return the hosts done earlier that the next batch's sweep asks, the one asked longest ago first.
+
+        All whose last answer is older than SWEEP_AGE, and in any case SWEEP_AT_LEAST of them: of a small
+        fleet all, of a large one so many that the effort for each batch does not grow with it.
+        """
+        due: list[str] = []
+        for host, at in self.proved_at.items():
+            if len(due) >= SWEEP_AT_LEAST and timedelta(0) <= now - at <= SWEEP_AGE:
+                break
+            if self.done_units.get(host):
+                due.append(host)
+        return tuple(due)
+
+    def found_well(self, host: str, at: datetime) -> None:
+        """Note that the units of a host were found as this run left them."""
+        self.proved_at.pop(host, None)  # set again, it is the last
+        self.proved_at[host] = at
 
     def proves(self, claims: tuple[Json, ...] | list[Json]) -> bool:
         """Return whether an inspection proved all of these claims since the last act."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from holdfast.evidence import ABSENT, HEALTHY, INVOCATION_ID, OUTLIVE, UNIT
+from holdfast.evidence import ABSENT, HEALTHY, HOSTS, INVOCATION_ID, OUTLIVE, UNIT
 from holdfast.judges.base import first_few
 from holdfast.model import Json, Outcome, Unanswered, Verdict
-from holdfast.observations.systemd import GroupState, Machine, UnitState, UnitStates
+from holdfast.observations.systemd import GroupState, Machine, UnitState, UnitStates, unit_on
 
 NO_SUCH_UNIT = "no_such_unit"
 NOT_ACTIVE = "not_active"
@@ -18,6 +18,8 @@ DIED = "died"
 JUST_RESTARTED = "just_restarted"
 ONE_MACHINE = "one_machine"
 ANOTHER_HOST = "another_host"
+UNANSWERED = "unanswered"
+NO_ANSWER = "no_answer"  # and no later one: the host has another key than the known one
 
 # systemctl(1), "is-active": a unit does its work while it reloads.
 _WORKING = {"active", "reloading", "refreshing"}
@@ -80,10 +82,45 @@ def has_run_for(claim: str, unit: UnitState, seconds: float) -> Verdict:
     return replace(verdict, outcome=Outcome.FAIL, reason="too_young", message=message, hosts={})
 
 
-def unchanged_since(claim: str, unit: UnitState, invocation_id: str) -> Verdict:
-    """PASS where the unit still runs in the given start: nothing restarted it since."""
-    if unit.invocation_id != invocation_id:
-        return _restarted(claim, unit, CHANGED, invocation_id)
+def unchanged_since(
+    claim: str, units: UnitStates, starts: Mapping[str, Mapping[str, str]]
+) -> Verdict:
+    """PASS where every unit still runs in the start that is given: nothing restarted it since.
+
+    The hosts that are not well are in the facts, a silent one with ``healthy`` None: there may be hundreds of others.
+    """
+    bad, doubts = [], []
+    facts: dict[str, dict[str, Json]] = {}
+    for host, ids in starts.items():
+        for unit, expected in ids.items():
+            verdict = _unchanged(claim, units.get(unit_on(host, unit)), host, expected)
+            if verdict.outcome is Outcome.FAIL:
+                bad.append(verdict)
+                facts[host] = {HEALTHY: False}
+            elif not verdict.passed:
+                doubts.append(verdict)
+                facts.setdefault(host, {HEALTHY: None})
+    evidence: dict[str, Json] = {HOSTS: len(starts)}
+    # What waiting cannot mend comes first: it ends the gate.
+    for found in (bad, doubts):
+        found.sort(key=lambda verdict: verdict.reason in {NOT_ACTIVE, UNANSWERED})
+    if worst := [*bad, *doubts]:
+        message = first_few([each.message for each in worst])
+        return Verdict(claim, worst[0].outcome, worst[0].reason, message, evidence, facts)
+    message = f"nothing was restarted since on {first_few(list(starts), separator=', ')}"
+    return Verdict(claim, Outcome.PASS, "unchanged", message, evidence)
+
+
+def _unchanged(
+    claim: str, found: UnitState | Unanswered | None, host: str, expected: str
+) -> Verdict:
+    unit = found or Unanswered("it was not asked")
+    if isinstance(unit, Unanswered):
+        reason = NO_ANSWER if unit.final else UNANSWERED
+        cause = unit.cause.removeprefix(f"{host}: ")
+        return Verdict(claim, Outcome.UNKNOWN, reason, f"{host}: {cause}")
+    if unit.invocation_id != expected:
+        return _restarted(claim, unit, CHANGED, expected)
     return _judge_start(claim, unit)
 
 

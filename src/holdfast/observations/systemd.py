@@ -61,6 +61,11 @@ UnitStates = Mapping[str, UnitState | Unanswered]
 """Several units on their hosts, by their names for messages such as ``nova-compute on cmp1``."""
 
 
+def unit_on(host: str, unit: str) -> str:
+    """Return the name of a host's unit in ``UnitStates``."""
+    return f"{unit} on {host}"
+
+
 @dataclass(frozen=True, slots=True)
 class StopTimeout:
     """How many seconds systemd lets the unit stop before it kills it; infinity where it never does."""

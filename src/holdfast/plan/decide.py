@@ -69,7 +69,7 @@ class EndStep:
 
 @dataclass(frozen=True, slots=True)
 class Roll:
-    """Start one play for these hosts; ``sweep`` are the hosts done earlier, checked first."""
+    """Start one play for these hosts; ``sweep`` are the hosts done earlier that it asks first."""
 
     step: int
     hosts: tuple[str, ...]
@@ -189,7 +189,7 @@ def _unknown_outcome(state: RunState) -> Failure | None:
 
 def _in_step(step: PlannedStep, known: StepState, state: RunState, now: datetime) -> Decision:
     if isinstance(step, PlannedRoll):
-        return _in_roll(step, known, state)
+        return _in_roll(step, known, state, now)
     if isinstance(step, PlannedApprove):
         return _in_approval(step, known, state, now)
     if known.passed:
@@ -204,22 +204,22 @@ def _in_step(step: PlannedStep, known: StepState, state: RunState, now: datetime
     )
 
 
-def _in_roll(step: PlannedRoll, known: StepState, state: RunState) -> Decision:
-    swept = tuple(state.done())
-    if decision := _in_hand(step, known, swept):
+def _in_roll(step: PlannedRoll, known: StepState, state: RunState, now: datetime) -> Decision:
+    sweep = state.due(now)
+    if decision := _in_hand(step, known, sweep):
         return decision
     done = known.done()
     if set(step.hosts) <= set(done):
         if done and not known.swept:
-            return Inspect(step.number, "sweep", hosts=swept)
+            return Inspect(step.number, "sweep", hosts=tuple(state.done()))
         return EndStep(step.number)
     if not known.surveyed and not state.proves(step.policy.survey):
         return _survey(step.number, step.policy.survey)
     hosts, why = next_batch(step, done, state.facts)
-    return Roll(step.number, hosts, ALL_PHASES, why, swept)
+    return Roll(step.number, hosts, ALL_PHASES, why, sweep)
 
 
-def _in_hand(step: PlannedRoll, known: StepState, swept: tuple[str, ...]) -> Decision | None:
+def _in_hand(step: PlannedRoll, known: StepState, sweep: tuple[str, ...]) -> Decision | None:
     """Return the roll for the hosts that an earlier play left in hand; None without any.
 
     Undraining comes first: it needs no claim, and more hosts serve after it. A host that was neither
@@ -227,10 +227,10 @@ def _in_hand(step: PlannedRoll, known: StepState, swept: tuple[str, ...]) -> Dec
     """
     turns = known.in_hand()
     if drained := tuple(turn.host for turn in turns if turn.drain and not turn.restarted):
-        return Roll(step.number, drained, _UNDRAIN_ONLY, "drained, and not restarted yet", swept)
+        return Roll(step.number, drained, _UNDRAIN_ONLY, "drained, and not restarted yet", sweep)
     if restarted := tuple(turn.host for turn in turns if turn.restarted):
         return Roll(
-            step.number, restarted, _VERIFY_AND_UNDRAIN, "restarted before the run stopped", swept
+            step.number, restarted, _VERIFY_AND_UNDRAIN, "restarted before the run stopped", sweep
         )
     return None
 

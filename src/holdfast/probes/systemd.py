@@ -10,7 +10,14 @@ from functools import partial
 
 from holdfast.errors import CannotTell
 from holdfast.model import Unanswered
-from holdfast.observations.systemd import GroupState, Machine, StopTimeout, UnitState, UnitStates
+from holdfast.observations.systemd import (
+    GroupState,
+    Machine,
+    StopTimeout,
+    UnitState,
+    UnitStates,
+    unit_on,
+)
 from holdfast.probes.base import CommandResult, ProbeContext, Shell, ask_all, or_unanswered
 
 # The properties of a unit's state, by the field of UnitState; a unit that is no service lacks some.
@@ -71,6 +78,12 @@ def probe_group(context: ProbeContext, unit: str, hosts: Sequence[str]) -> Group
 
     answers = ask_all({host: host for host in hosts}, partial(or_unanswered, ask))
     return GroupState(unit, answers, context.groups.get("all", ()))
+
+
+def probe_starts(context: ProbeContext, starts: Mapping[str, Mapping[str, str]]) -> UnitStates:
+    """Return the states of the units that ``starts`` has for each host, by names such as ``cron on ctl1``."""
+    pairs = ((host, unit) for host, units in starts.items() for unit in units)
+    return units_of(context, {unit_on(*pair): pair for pair in pairs})
 
 
 def units_of(context: ProbeContext, wanted: Mapping[str, tuple[str, str]]) -> UnitStates:

@@ -9,8 +9,8 @@ from holdfast.errors import InvalidInput
 from holdfast.model import Json
 
 ROLL = """\
-- name: Sweep
-  hosts: "{{ holdfast_done | default([]) }}"
+- name: Refuse
+  hosts: localhost
 - name: Roll
   hosts: "{{ holdfast_batch | default('toys') }}"
   vars:

@@ -58,7 +58,7 @@ from holdfast.probes.rabbitmq.place import probe_place, probe_tools, probe_units
 from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
 from holdfast.probes.rabbitmq.quorum import probe_quorum
 from holdfast.probes.rabbitmq.round_trip import probe_round_trips
-from holdfast.probes.systemd import probe_group, probe_stop_timeout, probe_unit
+from holdfast.probes.systemd import probe_group, probe_starts, probe_stop_timeout, probe_unit
 from tests.unit.claims.whole_site import every_claim, reading, site_that_answers
 
 PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
@@ -112,6 +112,10 @@ STALE = replace(UP, state="down", updated_at="2023-01-01T00:00:00", id="b")
 COMPUTE = replace(UP, binary="nova-compute")
 UNIT = UnitState("h1", "some.service", "loaded", "active", "running", "simple", "success", "a" * 32, 0)  # fmt: skip
 MACHINE = Machine("h1", "m", "b", "7", "n")
+BOTH_UNITS = {
+    "some.service on h1": UNIT,
+    "some.service on h2": replace(UNIT, host="h2", active_state="failed"),
+}
 TWO_UNITS = {"s on h1": UNIT, "s on h2": replace(UNIT, host="h2", active_state="failed")}
 GOOD_API = ApiReplies(HttpReply(200), HttpReply(200))
 GOOD_METADATA = MetadataReplies(HttpReply(200), (HttpReply(400), HttpReply(404)))
@@ -199,6 +203,7 @@ OBSERVATIONS |= {
         MemberLag(host="h1", at=0, tick_seconds=5, members=1),
         MemberLag(host="h1", at=0, tick_seconds=5, members=2, behind=1, examples={"orders": 7}),
     ),
+    probe_starts: Observed({}, {"some.service on h1": UNIT}, BOTH_UNITS),
     probe_units: Observed({}, {"some.service on h1": UNIT}, TWO_UNITS),
     probe_fleet_units: Observed(
         FleetUnits({}), FleetUnits({"nova-api on h1": UNIT}), FleetUnits(TWO_UNITS)

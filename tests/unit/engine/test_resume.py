@@ -26,7 +26,7 @@ from tests.fakes.fleet import Fault
 from tests.unit.engine.engine_harness import DriverKilled, EngineHarness, make_policy
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
-EVENTS_OF_TWO_HOSTS = 37
+EVENTS_OF_TWO_HOSTS = 36
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 
 from holdfast.errors import StateUnusable
-from holdfast.evidence import HEALTHY
+from holdfast.evidence import HEALTHY, HOSTS
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
 from holdfast.journal.fold import _apply, advance, fold
@@ -62,7 +62,7 @@ def resumed() -> Event:
 
 def judged(
     claim: str, outcome: Outcome, host: str = "h1", phase: str = "check", ill: Sequence[str] = ()
-) -> Event:
+) -> ev.GateJudged:
     verdict = {
         "claim": claim,
         "outcome": outcome.value,
@@ -267,6 +267,13 @@ def test_reading_a_state_does_not_change_it() -> None:
     assert after.step.number == 0
 
 
+def swept(hosts: int) -> list[Event]:
+    """Return the gate of a sweep that asked so many hosts."""
+    gate = judged("systemd.unchanged_since", Outcome.PASS, phase="sweep")
+    verdicts = [verdict | {"evidence": {HOSTS: hosts}} for verdict in gate.verdicts]
+    return [gate.model_copy(update={"verdicts": verdicts})]
+
+
 def test_a_batch_whose_sweep_judged_nothing_is_a_failure() -> None:
     swept = batch("h2").model_copy(update={"sweep": ["h1"]})
     passed = judged("systemd.unchanged_since", Outcome.PASS, phase="sweep")
@@ -275,7 +282,7 @@ def test_a_batch_whose_sweep_judged_nothing_is_a_failure() -> None:
     unswept = state(*TURN, swept, *turn).failure
     assert unswept is not None
     assert unswept.host == "h1"
-    assert unswept.evidence == "h1: the play ended without a gate of the sweep on this host"
+    assert unswept.evidence == "h1: the play ended without a sweep of this host"
     assert state(*TURN, swept, passed, *turn).failure is None
 
     # A gate of another phase is no sweep.
@@ -288,6 +295,56 @@ def test_a_batch_whose_sweep_judged_nothing_is_a_failure() -> None:
     unswept = state(*TURN, swept, passed, *turn, later, *turn_of_h3).failure
     assert unswept is not None
     assert unswept.host == "h1"
+
+
+def test_one_gate_sweeps_all_hosts_that_are_due_or_proves_nothing() -> None:
+    turns = (*TURN, batch("h2"), *swept(1), intent("h2"), acted("h2"), done("h2"), ended(h2="ok"))
+    assert state(*turns).failure is None
+
+    for too_few in ([], swept(0), swept(1)):
+        turn_of_h3 = (intent("h3"), acted("h3"), done("h3"), ended(h3="ok"))
+        failure = state(*turns, batch("h3"), *too_few, *turn_of_h3).failure
+        assert failure is not None
+        assert failure.evidence.endswith("the play ended without a sweep of this host")
+
+
+def test_the_hosts_asked_longest_ago_are_due_and_all_whose_answer_is_old() -> None:
+    """A large fleet: what a batch costs does not grow with the hosts done before it."""
+    fleet = RunState()
+    start = START
+    for second in range(60):
+        fleet.done_units[f"h{second}"] = {"u": "i"}
+        fleet.found_well(f"h{second}", start + timedelta(seconds=second))
+
+    def due(seconds: float) -> list[str]:
+        return list(fleet.due(start + timedelta(seconds=seconds)))
+
+    assert due(0) == [f"h{second}" for second in range(60)]  # a clock that was set back
+    assert due(60) == [f"h{second}" for second in range(30)]
+    fleet.found_well("h0", start + timedelta(seconds=60))
+    del fleet.done_units["h1"]  # in hand again
+    assert due(60)[0] == "h2"
+    assert due(50.5) == [f"h{second}" for second in range(2, 22)]
+    assert len(due(1000)) == 59
+
+
+def test_a_sweep_makes_the_proof_of_the_hosts_that_it_asked_younger() -> None:
+    turns = (*TURN, batch("h2"), *swept(1), intent("h2"), acted("h2"), done("h2"), ended(h2="ok"))
+    before, after = state(*TURN), state(*turns)
+    assert after.proved_at["h1"] > before.proved_at["h1"]
+    assert list(after.proved_at) == ["h1", "h2"]
+    failed = judged("systemd.unchanged_since", Outcome.FAIL, phase="sweep", ill=["h1"])
+    assert state(*TURN, batch("h2"), failed).proved_at == before.proved_at
+
+
+def test_a_host_that_gave_a_sweep_no_answer_is_the_one_that_is_named() -> None:
+    unknown = judged("systemd.unchanged_since", Outcome.UNKNOWN, "h2", phase="sweep")
+    [verdict] = unknown.verdicts
+    silent = unknown.model_copy(update={"verdicts": [verdict | {"hosts": {"h1": {HEALTHY: None}}}]})
+    failure = state(*TURN, batch("h2"), silent, ended("failed", h2="failed")).failure
+    assert failure is not None
+    assert (failure.host, failure.ill) == ("h1", ("h1",))
+    assert "of h2" in failure.evidence
 
 
 def test_a_roll_is_surveyed_from_its_first_preflight_on() -> None:

@@ -9,7 +9,7 @@ import pytest
 from holdfast.claims.systemd import CLAIMS
 from holdfast.judges import systemd
 from holdfast.model import Outcome, Unanswered, Verdict
-from holdfast.observations.systemd import GroupState, Machine, UnitState
+from holdfast.observations.systemd import GroupState, Machine, UnitState, unit_on
 from tests.unit.judges.verdicts import outcome_and_reason
 
 UP = UnitState(
@@ -137,7 +137,41 @@ def test_another_start_is_told_with_how_it_is_known(history: list[UnitState], ho
     ],
 )
 def test_unchanged_since(unit: UnitState, outcome: Outcome, reason: str) -> None:
-    assert outcome_and_reason(systemd.unchanged_since("c", unit, "aaa")) == (outcome, reason)
+    reason = "unchanged" if outcome is Outcome.PASS else reason
+    assert outcome_and_reason(swept(unit)) == (outcome, reason)
+
+
+def swept(*units: UnitState | Unanswered) -> Verdict:
+    """Judge the unit of hosts ctl1, ctl2, … as restarted in the start aaa."""
+    hosts = [f"ctl{number}" for number, _ in enumerate(units, 1)]
+    found = {unit_on(host, "cron"): unit for host, unit in zip(hosts, units, strict=True)}
+    return systemd.unchanged_since("c", found, {host: {"cron": "aaa"} for host in hosts})
+
+
+SILENT, OTHER_KEY = Unanswered("ctl2: no answer"), Unanswered("another key", final=True)
+
+
+@pytest.mark.parametrize(
+    ("units", "outcome", "reason", "facts"),
+    [
+        ([UP, UP], Outcome.PASS, "unchanged", {}),
+        ([UP, SILENT], Outcome.UNKNOWN, "unanswered", {"ctl2": None}),
+        ([SILENT, OTHER_KEY], Outcome.UNKNOWN, "no_answer", {"ctl1": None, "ctl2": None}),
+        ([SILENT, STARTING], Outcome.FAIL, "not_active", {"ctl1": None, "ctl2": False}),
+        ([STARTING, UP, AGAIN], Outcome.FAIL, "restarted_since", {"ctl1": False, "ctl3": False}),
+    ],
+)
+def test_a_sweep_names_every_host_that_is_not_well_and_ends_for_what_waiting_cannot_mend(
+    units: list[UnitState | Unanswered],
+    outcome: Outcome,
+    reason: str,
+    facts: dict[str, bool | None],
+) -> None:
+    verdict = swept(*units)
+    assert outcome_and_reason(verdict) == (outcome, reason)
+    assert verdict.hosts == {host: {"healthy": well} for host, well in facts.items()}
+    assert verdict.evidence == {"hosts": len(units)}
+    assert len(facts) < 2 or "; " in verdict.message
 
 
 FLAPPING = replace(UP, restarts=5, age=7.0)
@@ -311,7 +345,7 @@ def test_a_fault_that_waiting_cannot_change_ends_the_gate() -> None:
         "systemd.has_run_for": {"no_such_unit"},
         "systemd.active_everywhere": set(),
         "systemd.machines_distinct": {"one_machine", "another_host"},
-        "systemd.unchanged_since": {"no_such_unit", "restarted_since", "died"},
+        "systemd.unchanged_since": {"no_such_unit", "restarted_since", "died", "no_answer"},
     }
     assert {claim.name: set(claim.final) for claim in CLAIMS} == final
 

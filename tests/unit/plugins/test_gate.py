@@ -255,7 +255,7 @@ def test_a_check_waits_only_in_a_run(
 
 def test_what_cannot_be_told_after_the_act_fails_before_it(hosts: FakeHosts) -> None:
     log = {"claim": "nova.no_messaging_timeouts", "unit": "cron", "log": "/no/such.log"}
-    down = {**ACTIVE, "claim": "systemd.unchanged_since", "invocation_id": "of-no-start"}
+    down = {**ACTIVE, "claim": "systemd.stays_up", "invocation_id": "of-no-start"}
     played = hosts.run_tasks(
         gate("told", ACTIVE, can_be_told=[down]), gate("untold", ACTIVE, can_be_told=[log, down])
     )
