@@ -45,7 +45,8 @@ case $command in
     drained=false; [ ! -e maintenance ] || drained=true
     printf '{{"is_under_maintenance": %s, "totals": {{"connection_count": 0}}}}\\n' "$drained" ;;
   eval)
-    members='{{\\"members\\": 1, \\"behind\\": 0, \\"tick\\": 1, \\"queues\\": []}}'
+    behind=0; [ ! -e fault-behind ] || behind=1
+    members='{{\\"members\\": 1, \\"behind\\": '$behind', \\"tick\\": 1, \\"queues\\": []}}'
     [ -z "$asked" ] || {{ printf '{{"value": "%s"}}\n' "$members"; exit 0; }}
     read -r starts < {unit}/starts || starts=1
     printf '{{"node": "rabbit@%s", "result": "ok", "value": "%s"}}\\n' "$node" "$node-$starts" ;;
@@ -126,7 +127,10 @@ class LocalBrokers(LocalSite):
         (self.place(host) / f"fault-{act}").write_text(f"{how}\n")
 
     def make_ill(self, host: str, how: str) -> None:
-        """Make the host ``silent``, or raise an ``alarm`` on it, as soon as any node is drained."""
+        """Make the host ``silent``, or raise an ``alarm`` on it, as soon as any node is drained.
+
+        ``behind``: its members of quorum queues are.
+        """
         (self.place(host) / f"fault-{how}").touch()
 
     def repair(self, host: str) -> None:

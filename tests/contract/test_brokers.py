@@ -258,6 +258,18 @@ def test_the_leaders_are_spread_after_the_last_broker_and_again_where_that_faile
 
 
 @ROOT
+def test_a_host_is_not_done_while_its_members_of_queues_are_behind(tmp_path: Path) -> None:
+    with real_brokers(tmp_path) as plays:
+        plays.harness.make_ill("a", "behind")
+
+        result = plays.turn("a", VERIFY_AND_UNDRAIN)
+
+        assert result.status == "failed"
+        assert "rabbitmq.members_caught_up FAIL" in result.messages["a"]
+        assert not plays.events(HostDone)
+
+
+@ROOT
 def test_a_node_whose_listeners_are_closed_is_given_back_without_being_marked(
     tmp_path: Path,
 ) -> None:
