@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, inspect, select, update
+from sqlalchemy import Connection, Engine, Row, delete, inspect, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -26,7 +26,7 @@ from holdfast.journal.upgrades import upgrade_event
 from holdfast.model import Grant, Holder, Json, LeaseMode
 from holdfast.retry import RetryPolicy, wait_seconds
 from holdfast.settings import Settings
-from holdfast.store import leases
+from holdfast.store import leases, statements
 from holdfast.store.connection import (
     database_time,
     describe,
@@ -250,14 +250,9 @@ class Store:
                 return
 
     def _rows(self, run: str, after: int) -> Sequence[Row[int, str]]:
-        query = (
-            select(EVENTS.c.seq, EVENTS.c.body)
-            .where(EVENTS.c.run == run, EVENTS.c.seq >= after)  # with the one that must be there
-            .order_by(EVENTS.c.seq)
-            .limit(_PAGE + 1)
-        )
+        asked = {"run": run, "first": after, "most": _PAGE + 1}  # with the one that must be there
         with self._reading() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(statements.PAGE, asked).all()
         if after == 0:
             return rows[:_PAGE]
         self._require_seq(run, rows[0].seq if rows else 0, after)
@@ -431,15 +426,14 @@ class Store:
         if not last and not isinstance(event, RunOpened):
             raise JournalGone.of(run, self._where, "has no event of it")
         # Two writers that read the same last event conflict in the primary key: one of them begins again.
-        connection.execute(
-            insert(EVENTS).values(
-                run=run,
-                seq=last + 1,
-                at=to_ticks(event.at),
-                kind=event.kind,
-                body=event.model_dump_json(),
-            )
-        )
+        row = {
+            "run": run,
+            "seq": last + 1,
+            "at": to_ticks(event.at),
+            "kind": event.kind,
+            "body": event.model_dump_json(),
+        }
+        connection.execute(statements.APPEND, row)
         return Recorded(run=run, seq=last + 1, event=event)
 
     def _require_seq(self, run: str, found: int, after: int) -> None:
@@ -486,14 +480,13 @@ def _races() -> Iterator[None]:
 
 
 def _last(connection: Connection, run: str) -> int:
-    last = select(func.coalesce(func.max(EVENTS.c.seq), 0)).where(EVENTS.c.run == run)
-    return int(connection.execute(last).scalar_one())
+    return int(connection.execute(statements.LAST_SEQ, {"run": run}).scalar_one())
 
 
 def _scopes(connection: Connection, names: Iterable[str]) -> list[Scope]:
     """Return the scopes as they are now, by name: the same order for all writers prevents deadlocks."""
     ordered = sorted(names)
-    rows = connection.execute(select(LEASES).where(LEASES.c.scope.in_(ordered))).all()
+    rows = connection.execute(statements.SCOPES, {"names": ordered}).all()
     known = {row.scope: _scope(row) for row in rows}
     return [known.get(name, Scope(name, version=0, token=0)) for name in ordered]
 
@@ -510,8 +503,8 @@ def _swap(connection: Connection, old: Scope, new: Scope) -> None:
         "holders": leases.ROWS.dump_json(new.rows).decode(),
     }
     if old.version == 0:
-        connection.execute(insert(LEASES).values(scope=old.name, **values))
+        connection.execute(statements.ADD_SCOPE, {"scope": old.name, **values})
         return
-    same = (LEASES.c.scope == old.name) & (LEASES.c.version == old.version)
-    if connection.execute(update(LEASES).where(same).values(**values)).rowcount != 1:
+    same = {"name": old.name, "read_version": old.version}
+    if connection.execute(statements.SWAP_SCOPE, same | values).rowcount != 1:
         raise _LostRace
