@@ -139,8 +139,8 @@ class RunTimeline:
         in_hand = event.host in self._open or event.phase == Phase.PREFLIGHT
         if event.phase in tuple(Phase) and (in_hand or event.host not in self._last):
             self._turn(event.host).bars.append(bar)
-        elif event.phase != "check" and event.host in self._last:
-            # A sweep, or a gate of the whole service at the host that was done last.
+        elif event.phase in tuple(Phase) and event.host in self._last:
+            # A gate of the whole service at the host that was done last.
             self._last[event.host].bars.append(bar)
         else:
             self.fleet.append(bar)
