@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ ANSIBLE_S_OWN = {"ansible_host", "inventory_hostname"}
 NEEDED = sorted({name for claim in all_claims().values() for name in claim.needs} - ANSIBLE_S_OWN)
 
 
+@cache
 def documented() -> dict[str, Mapping[str, Json]]:
     """Return every option of every role's argument specs."""
     found: dict[str, Mapping[str, Json]] = {}
