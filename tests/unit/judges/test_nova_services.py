@@ -99,15 +99,16 @@ def test_of_many_services_that_are_down_ten_are_named_and_the_rest_counted() -> 
 
 
 def test_remarks_count_all_services_and_name_each_once() -> None:
-    """Taken out under a name of its own in nova; 12 disabled ones; 12 that the inventory does not have."""
-    taken_out = ExpectedService("compute", "c1", "cmp1")
+    """Two taken out under names of their own in nova; 12 disabled ones; 12 that the inventory does not have."""
+    taken_out = [ExpectedService("compute", f"c{number}", f"cmp{number}") for number in (1, 2)]
     strangers = [replace(UP, known_as=f"gone-{host}") for host in MANY]
     disabled = [replace(DISABLED, known_as=host) for host in MANY]
-    listed = [FENCED, *disabled, *strangers]
-    verdict = services_up("c", ServiceList([taken_out, *COMPUTES], listed))
+    listed = [FENCED, replace(FENCED, known_as="cmp2"), *disabled, *strangers]
+    verdict = services_up("c", ServiceList([*taken_out, *COMPUTES], listed))
     assert verdict.message == (
         "all 12 services of the inventory are up"
         "; left out: nova-compute on c1: disabled (broken DIMM), forced down"
+        "; nova-compute on c2: disabled (broken DIMM), forced down"
         "; disabled: nova-compute on cmp10; nova-compute on cmp11; nova-compute on cmp12 and 9 more"
         "; not in the inventory: nova-compute on gone-cmp10; nova-compute on gone-cmp11;"
         " nova-compute on gone-cmp12 and 9 more"

@@ -156,6 +156,7 @@ WITHOUT = [
     ("a member elsewhere is offline", state_without(quorum(online="12")), "FAIL", "majority_would_be_lost"),
     ("the same of a stream", state_without(quorum(online="12", kind="stream")), "FAIL", "majority_would_be_lost"),
     ("not a member of it", state_without(quorum("2", "2", "2")), "PASS", "holds"),
+    ("not a member, and no majority is left", state_without(quorum("23", "2", "2")), "PASS", "holds"),
     ("already offline itself", state_without(quorum(online="23")), "PASS", "holds"),
     ("a node is down already", state_without(quorum(), running="12"), "FAIL", "majority_would_be_lost"),
     ("a cluster of two", state_without(size=2), "FAIL", "majority_would_be_lost"),
