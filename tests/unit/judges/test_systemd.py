@@ -174,6 +174,13 @@ def test_a_sweep_names_every_host_that_is_not_well_and_ends_for_what_waiting_can
     assert len(facts) < 2 or "; " in verdict.message
 
 
+def test_a_sweep_that_passes_names_its_hosts_and_a_unit_that_was_not_asked_is_a_doubt() -> None:
+    assert swept(UP, UP).message == "nothing was restarted since on ctl1, ctl2"
+    verdict = systemd.unchanged_since("c", {}, {"ctl1": {"cron": "aaa"}})
+    assert outcome_and_reason(verdict) == (Outcome.UNKNOWN, "unanswered")
+    assert verdict.message == "ctl1: it was not asked"
+
+
 FLAPPING = replace(UP, restarts=5, age=7.0)
 
 
