@@ -212,6 +212,12 @@ class PlayStarter:
         events = (recorded.event for recorded in self.harness.store.read(self.run))
         return [event for event in events if isinstance(event, kind)]
 
+    def journaled(self) -> list[str]:
+        """Return what was journaled since the run was opened: kinds, with the phase of a gate or the act."""
+        events = [recorded.event for recorded in self.harness.store.read(self.run, after=1)]
+        found = [getattr(each, "phase", getattr(each, "act", "")) for each in events]
+        return [f"{event.kind} {what}".strip() for event, what in zip(events, found, strict=True)]
+
 
 HARNESSES: dict[str, Callable[[Path], RunnerHarness]] = {
     "fake": FakeRunnerHarness,

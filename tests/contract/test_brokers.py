@@ -130,12 +130,6 @@ class BrokerPlays(PlayStarter):
         """Return the journaled results of acts: which, and whether it changed anything."""
         return [(done.act, done.changed) for done in self.events(ActDone)]
 
-    def journaled(self) -> list[str]:
-        """Return what was journaled since the run was opened: kinds, with the phase of a gate or the act."""
-        events = [recorded.event for recorded in self.harness.store.read(self.run, after=1)]
-        found = [getattr(each, "phase", getattr(each, "act", "")) for each in events]
-        return [f"{event.kind} {what}".strip() for event, what in zip(events, found, strict=True)]
-
 
 @contextmanager
 def real_brokers(path: Path) -> Iterator[BrokerPlays]:

@@ -55,6 +55,12 @@ def test_a_compute_is_disabled_restarted_and_enabled_again(
         assert not fleet.printed(
             "so it stays disabled. To enable it: openstack compute service set --enable b"
         )
+        assert plays.journaled() == [
+            *("gate_judged preflight", "baseline_taken", "gate_judged preflight"),
+            *("act_intended drain", "act_done drain", *["gate_judged drain"] * 3),
+            *("act_intended restart", "act_done restart", "gate_judged verify"),
+            *("act_intended undrain", "act_done undrain", "host_done"),
+        ]
         # Its log is read from where it ended before the restart; the journal says where.
         (noted,) = [each.log["size"] for each in plays.events(ActIntended) if each.log]
         assert noted == len(COMPLAINT)

@@ -53,6 +53,11 @@ def test_a_turn_restarts_once_and_journals_it(plays: PlayStarter) -> None:
     assert done == [("a", UNIT, after)]
     assert {gate.outcome for gate in plays.events(GateJudged)} == {Outcome.PASS}
     assert "a" in {progress.host for progress in plays.progress}
+    if isinstance(plays.harness, AnsibleRunnerHarness):
+        assert plays.journaled() == [
+            *("gate_judged preflight", "gate_judged preflight"),
+            *("act_intended restart", "act_done restart", "gate_judged verify", "host_done"),
+        ]
 
 
 def test_a_restart_that_does_not_come_back_fails_its_host(plays: PlayStarter) -> None:
