@@ -216,10 +216,10 @@ def _codes(error: DBAPIError) -> set[object]:
 
 
 def describe(url: str) -> str:
-    """Return the name of the database for messages: the file's path, or the URL without password."""
+    """Return the name of the database for messages: the file's path, or the URL with `***` for its password."""
     target = make_url(url)
     path = sqlite_path(target)
-    return str(path) if path else target.render_as_string(hide_password=True)
+    return str(path) if path else target.render_as_string()
 
 
 @contextmanager

@@ -66,7 +66,8 @@ def end_silent_connections(engine: Engine, seconds: float = SERVER_SECONDS) -> N
     transaction (``NullPool``).
     """
 
-    @event.listens_for(engine, "connect")
+    # First of all, since SQLAlchemy asks the first connection of an engine which server it is.
+    @event.listens_for(engine, "connect", insert=True)
     def begin(connection: Any, record: Any) -> None:
         # A descriptor of its own: the driver's may be closed, and its number used again, by then.
         own = socket.socket(fileno=os.dup(connection.fileno()))

@@ -116,6 +116,12 @@ def test_no_file_is_made_where_runs_have_left_theirs(tmp_path: Path, left: str) 
     assert caught.value.exit_code == 6
     assert not (database.exists() and database.stat().st_size)
 
+    runs = settings.runs_dir.rename(tmp_path / "runs")
+    open_store(settings)
+    runs.rename(settings.runs_dir)
+    assert open_store(settings).runs() == [], "a database that is there is no new one"
+    database.unlink()
+
     put_away = caught.value.remedy.rpartition(": ")[2]
     subprocess.run(shlex.split(put_away), check=True)
     assert open_store(settings).runs() == []
@@ -143,10 +149,12 @@ def test_a_journal_that_ends_before_what_was_read_of_it_is_gone(
 
 
 def test_for_a_run_under_way_no_database_is_made(tmp_path: Path) -> None:
-    with pytest.raises(JournalGone, match="journal of run one is gone"):
-        open_store_of(sqlite(tmp_path), "one")
-
-    assert not list(tmp_path.iterdir())
+    settings = sqlite(tmp_path)
+    for _ in range(2):
+        with pytest.raises(JournalGone, match="journal of run one is gone"):
+            open_store_of(settings, "one")
+        assert not list(settings.state_dir.glob("*"))
+        settings.state_dir.mkdir(exist_ok=True)
 
 
 def test_a_run_under_way_needs_its_own_journal(settings: Settings) -> None:
