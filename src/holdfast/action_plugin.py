@@ -140,7 +140,12 @@ class ConnectionShell:
         if answer["rc"] in {124, 137}:
             command = shlex.join(argv).partition("\n")[0]  # of a script its first line
             raise CannotTell(f"`{command}` gave no answer in {COMMAND_SECONDS} s")
-        return CommandResult(answer["rc"], answer["stdout"], answer["stderr"])
+        return CommandResult(answer["rc"], *map(_lines, (answer["stdout"], answer["stderr"])))
+
+
+def _lines(output: str) -> str:
+    """Return the output with plain ends of lines: where the task becomes root, ssh gives the command a terminal."""
+    return output.replace("\r\n", "\n")
 
 
 def _unreachable(text: str) -> CannotTell:
