@@ -19,7 +19,11 @@ CONTROLS = ("ctl1", "ctl2", "ctl3")
 FIRST_CONTROL_ADDRESS = 11
 FIRST_COMPUTE_ADDRESS = 21
 RELEASES = ("bookworm", "trixie")
-PROFILES = ("full", "rabbitmq")
+PROFILES = ("full", "rabbitmq", "fleet")
+# By profile: the lab's name, its network, and how many computes it has
+NAMES = {"fleet": "holdfast-fleet"}
+SUBNETS = {"fleet": "10.97.4.0/22"}
+COMPUTES = {"fleet": "242"}
 CONTROL_GROUPS = ("nova_conductor", "nova_scheduler", "nova_api", "nova_metadata")
 FIRST_CONTROL_GROUPS = ("galera", "keystone", "placement")
 
@@ -32,46 +36,55 @@ def choice(variable: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def lab_name() -> str:
+def lab_name(profile: str) -> str:
     """Return the lab's name, which also names its containers and its network."""
-    name = os.environ.get("LAB_NAME") or "holdfast"
+    name = os.environ.get("LAB_NAME") or NAMES.get(profile, "holdfast")
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
         sys.exit(f"LAB_NAME={name}: lower-case letters, digits and dashes, at most 31")
     return name
 
 
-def subnet() -> ipaddress.IPv4Network:
-    """Return the lab's private network, large enough for its hosts."""
-    text = os.environ.get("LAB_SUBNET") or "10.97.0.0/24"
+def subnet(profile: str) -> ipaddress.IPv4Network:
+    """Return the lab's private network."""
+    text = os.environ.get("LAB_SUBNET") or SUBNETS.get(profile, "10.97.0.0/24")
     try:
         network = ipaddress.IPv4Network(text)
     except ValueError as error:
         sys.exit(f"LAB_SUBNET={text}: {error}")
-    if network.prefixlen > 24 or not network.is_private:
-        sys.exit(f"LAB_SUBNET={text}: expected a private IPv4 network of /24 or larger")
+    if not network.is_private:
+        sys.exit(f"LAB_SUBNET={text}: expected a private IPv4 network, such as 10.97.0.0/24")
+    if network.num_addresses <= FIRST_COMPUTE_ADDRESS + 1:
+        sys.exit(f"LAB_SUBNET={text}: too small for a lab; expected /27 or larger")
     return network
 
 
-def computes() -> tuple[str, ...]:
-    """Return the names of the compute hosts."""
-    text = os.environ.get("LAB_COMPUTES") or "3"
-    if not text.isdigit() or not 1 <= int(text) <= 200:
-        sys.exit(f"LAB_COMPUTES={text}: expected a number from 1 to 200")
+def computes(profile: str, network: ipaddress.IPv4Network) -> tuple[str, ...]:
+    """Return the names of the compute hosts, for each of which the network has an address."""
+    text = os.environ.get("LAB_COMPUTES") or COMPUTES.get(profile, "3")
+    most = network.num_addresses - 1 - FIRST_COMPUTE_ADDRESS
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= most:
+        sys.exit(
+            f"LAB_COMPUTES={text}: expected a number from 1 to {most}, which is what LAB_SUBNET={network}"
+            " has addresses for"
+        )
     return tuple(f"cmp{number}" for number in range(1, int(text) + 1))
 
 
 def inventory() -> dict[str, object]:
     """Return the whole inventory in the form of Ansible's script plugin (`--list`)."""
-    name, network = lab_name(), subnet()
     profile = choice("LAB_PROFILE", PROFILES)
+    name, network = lab_name(profile), subnet(profile)
     hosts = dict(zip(CONTROLS, range(FIRST_CONTROL_ADDRESS, FIRST_COMPUTE_ADDRESS), strict=False))
-    groups = {"lab_hosts": [*CONTROLS], "rabbitmq": [*CONTROLS]}
-    if profile == "full":
-        hosts |= {host: FIRST_COMPUTE_ADDRESS + index for index, host in enumerate(computes())}
+    groups: dict[str, list[str]] = {group: [*CONTROLS] for group in ("lab_hosts", "rabbitmq")}
+    groups["lab_light"] = []
+    if profile != "rabbitmq":
+        names = computes(profile, network)
+        hosts |= {host: FIRST_COMPUTE_ADDRESS + index for index, host in enumerate(names)}
         groups |= {group: [*hosts] for group in ("lab_hosts", "lab_nova")}
         groups |= {group: [*CONTROLS] for group in CONTROL_GROUPS}
         groups |= {group: [CONTROLS[0]] for group in FIRST_CONTROL_GROUPS}
-        groups["nova_compute"] = [*computes()]
+        groups["nova_compute"] = [*names]
+        groups["lab_light"] = [*names] if profile == "fleet" else []
     return {
         "_meta": {
             "hostvars": {

@@ -86,8 +86,9 @@ def inventory(site: str) -> Mapping[str, Yaml]:
 
 @cache
 def groups_of(site: str) -> frozenset[str]:
-    """Return the names of a site's groups."""
-    return frozenset(inventory(site)) - {"_meta"} | {"all", "localhost", "ungrouped"}
+    """Return the names of a site's groups; one without hosts is listed as a child alone."""
+    groups = inventory(site)
+    return frozenset(groups) - {"_meta"} | {*groups["all"]["children"], "all", "localhost"}
 
 
 def groups_in(value: Yaml) -> set[str]:

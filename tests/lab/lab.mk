@@ -3,7 +3,7 @@
 
 LAB_PLAY = $(BIN)/ansible-playbook --inventory inventories/lab
 
-##@ The lab (LAB_NAME= LAB_RELEASE=bookworm|trixie LAB_PROFILE=full|rabbitmq LAB_COMPUTES= LAB_SUBNET= LAB_DIR=)
+##@ The lab (LAB_NAME= LAB_RELEASE=bookworm|trixie LAB_PROFILE=full|rabbitmq|fleet LAB_COMPUTES= LAB_SUBNET= LAB_DIR=)
 
 .PHONY: lab-up
 lab-up: lab-image venv ## Start the lab, or repair what is stopped or broken in it
@@ -12,6 +12,14 @@ lab-up: lab-image venv ## Start the lab, or repair what is stopped or broken in 
 .PHONY: lab-down
 lab-down: venv ## Remove the lab; the image stays for the next
 	@$(LAB_PLAY) playbooks/lab/down.yml
+
+.PHONY: fleet-up
+fleet-up: export LAB_PROFILE = fleet
+fleet-up: lab-up ## Start a lab of its own with 242 light computes (LAB_COMPUTES=); what is real in it: docs/fleet-lab.md
+
+.PHONY: fleet-down
+fleet-down: export LAB_PROFILE = fleet
+fleet-down: lab-down ## Remove that lab
 
 .PHONY: lab-status
 lab-status: ## Show what runs in the lab
