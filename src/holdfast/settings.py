@@ -7,6 +7,7 @@ artifacts contain the environment, and a URL may contain a password.
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,13 +25,22 @@ _M = TypeVar("_M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Another default directory of this machine that holds state, or that this user cannot look into."""
+
+    directory: Path
+    readable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Where the state is. ``state_url`` may contain a password, so it is never shown."""
 
     state_url: str = field(repr=False)
     state_dir: Path
-    others: tuple[Path, ...] = ()
-    """Other default directories of this machine that hold state; none where the directory was named."""
+    elsewhere: tuple[Elsewhere, ...] = ()
+    named: bool = False
+    """Whether the directory was named, by HOLDFAST_STATE_DIR or the configuration file."""
     warning: str = ""
     """A sentence, where the leases exclude nobody but this user's own runs."""
 
@@ -38,6 +48,17 @@ class Settings:
     def runs_dir(self) -> Path:
         """The directory of the files of plays: ``<runs_dir>/<run>/<play>``."""
         return self.state_dir / "runs"
+
+    def describe_elsewhere(self, command: str) -> str:
+        """Return a sentence that names ``elsewhere``, with the command for each; "" without any."""
+        parts = [
+            f"there is state elsewhere too: HOLDFAST_STATE_DIR={each.directory} holdfast {command}"
+            if each.readable
+            else f"{each.directory} may have state that you cannot read: "
+            f'sudo "$(command -v holdfast)" {command}'
+            for each in self.elsewhere
+        ]
+        return f"This is {self.state_dir}; {'; '.join(parts)}" if parts else ""
 
 
 class _File(BaseModel):
@@ -71,13 +92,16 @@ def load_settings(environ: Mapping[str, str], machine: Path = MACHINE_DIRECTORY)
     own = _xdg(environ, *_STATE)
     default = own if environ.get("XDG_STATE_HOME") or not _can_write(machine) else machine
     directory = Path(named or default).expanduser().absolute()
-    places = dict.fromkeys((machine, own, _xdg({**environ, "XDG_STATE_HOME": ""}, *_STATE)))
-    others = (each for each in places if each != directory and not named and _has_state(each))
+    places = [machine, own, _xdg({**environ, "XDG_STATE_HOME": ""}, *_STATE)]
+    if before_sudo := _home_before_sudo(environ):
+        places.append(_xdg({"HOME": before_sudo}, *_STATE))
+    others = (_look(each) for each in dict.fromkeys(places) if each != directory)
     url = configured.state_url.get_secret_value() if configured.state_url else ""
     return Settings(
         url or f"sqlite:///{directory / 'state.db'}",
         directory,
-        tuple(others),
+        tuple(filter(None, others)),
+        bool(named),
         "" if url or named or directory == machine else _only_yours(directory, machine),
     )
 
@@ -88,9 +112,24 @@ def _can_write(directory: Path) -> bool:
     return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
 
 
-def _has_state(directory: Path) -> bool:
-    """Return whether there is a default database; not one that this user cannot even see."""
-    return os.path.exists(directory / "state.db")  # noqa: PTH110 - Path.exists raises in a forbidden directory
+def _home_before_sudo(environ: Mapping[str, str], uid: int | None = None) -> str:
+    """Return the home of who called sudo, where this is root; else ""."""
+    name = environ.get("SUDO_USER", "") if (os.getuid() if uid is None else uid) == 0 else ""
+    try:
+        return pwd.getpwnam(name).pw_dir if name else ""
+    except KeyError:
+        return ""
+
+
+def _look(directory: Path) -> Elsewhere | None:
+    """Return a directory with a default database, or one that this user cannot look into; None without either."""
+    try:
+        (directory / "state.db").stat()
+    except PermissionError:
+        return Elsewhere(directory, readable=False)
+    except OSError:
+        return None
+    return Elsewhere(directory)
 
 
 def _only_yours(directory: Path, machine: Path) -> str:

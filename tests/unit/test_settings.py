@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import pwd
 from pathlib import Path
 
 import pytest
 
 from holdfast.errors import InvalidInput
-from holdfast.settings import load_settings
+from holdfast.settings import Elsewhere, Settings, _home_before_sudo, load_settings
 
 
 def config(path: Path, text: str, mode: int = 0o600) -> dict[str, str]:
@@ -53,11 +54,29 @@ def test_other_directories_with_state_are_known(tmp_path: Path) -> None:
         directory.mkdir(parents=True)
         (directory / "state.db").touch()
 
-    assert load_settings({"HOME": str(tmp_path)}, machine).others == (before,)
+    assert load_settings({"HOME": str(tmp_path)}, machine).elsewhere == (Elsewhere(before),)
     own = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "x")}
-    assert load_settings(own, machine).others == (machine, before)
+    assert load_settings(own, machine).elsewhere == (Elsewhere(machine), Elsewhere(before))
     named = {"HOME": str(tmp_path), "HOLDFAST_STATE_DIR": str(tmp_path / "x")}
-    assert load_settings(named, machine).others == ()
+    settings = load_settings(named, machine)
+    assert (settings.named, len(settings.elsewhere)) == (True, 2)
+
+
+def test_a_directory_that_cannot_be_read_is_named_with_the_command_of_root() -> None:
+    elsewhere = (Elsewhere(Path("/srv/a")), Elsewhere(Path("/srv/b"), readable=False))
+    settings = Settings("sqlite:////x/state.db", Path("/x"), elsewhere)
+    assert settings.describe_elsewhere("status k3f9") == (
+        "This is /x; there is state elsewhere too: HOLDFAST_STATE_DIR=/srv/a holdfast status k3f9; "
+        '/srv/b may have state that you cannot read: sudo "$(command -v holdfast)" status k3f9'
+    )
+
+
+def test_the_directory_of_who_called_sudo_is_known_to_root(tmp_path: Path) -> None:
+    assert (
+        _home_before_sudo({"SUDO_USER": pwd.getpwuid(0).pw_name}, uid=0) == pwd.getpwuid(0).pw_dir
+    )
+    assert _home_before_sudo({"SUDO_USER": "nobody-of-this-name"}, uid=0) == ""
+    assert _home_before_sudo({"SUDO_USER": pwd.getpwuid(0).pw_name}, uid=1000) == ""
 
 
 def test_the_users_own_directories_hold_configuration_and_state(tmp_path: Path) -> None:

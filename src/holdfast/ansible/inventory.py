@@ -150,16 +150,32 @@ def _parse_listing(
     return listing
 
 
+_VAULT_PASSWORD = "vault_password_file in ansible.cfg, or ANSIBLE_VAULT_PASSWORD_FILE"  # noqa: S105  # where it is named
+
+
 def _remedy(path: Path, error: str, unpassed: Sequence[str]) -> str:
+    if program := re.search(r"[Vv]ault password.* script (.+) returned ", error):
+        return _remedy_of_program(Path(program[1]), unpassed)
+    if "Decryption failed" in error:
+        return f"this vault has another password than the one given: {_VAULT_PASSWORD}"
+    if "vault password file" in error:
+        return f"make that file, or correct {_VAULT_PASSWORD}"
     if "vault" in error.lower() or "asks for a password" in error:
-        names = ", ".join(unpassed)
-        missing = (
-            f". Set here and not passed to it: {names}; {FURTHER} names what is" if names else ""
-        )
         return (
-            "name a file with the vault's password, or a program that prints it: vault_password_file in "
-            f"ansible.cfg, or ANSIBLE_VAULT_PASSWORD_FILE{missing}"
+            f"name a file with the vault's password, or a program that prints it: {_VAULT_PASSWORD}"
         )
     if "locale" in error:
         return "export LC_ALL=C.UTF-8"
     return f"see Ansible's own message: ansible-inventory -i {path} --graph"
+
+
+def _remedy_of_program(program: Path, unpassed: Sequence[str]) -> str:
+    """Return how to let the program print the password; names what it reads, and is set here and not passed to it."""
+    try:
+        text = program.read_text("utf-8", "replace")
+    except OSError:
+        text = ""
+    names = [name for name in unpassed if re.search(rf"\b{re.escape(name)}\b", text)]
+    if not names:
+        return f"run {program} by hand; a variable that it needs must be named in {FURTHER} (docs/environment.md)"
+    return f"not passed to it: {', '.join(names)}; export {FURTHER}='{' '.join(names)}'"

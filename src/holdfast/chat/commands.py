@@ -18,6 +18,7 @@ from holdfast.chat.messages import help_message, plan_message, typeable
 from holdfast.chat.permissions import Member
 from holdfast.chat.run_request import PlanRequest, ResumeRun, StartRun
 from holdfast.chat.transport import Location, Message
+from holdfast.engine.hold_report import rerun_command
 from holdfast.engine.planner import read_text
 from holdfast.engine.run_lookup import find_run, read_run, recent_runs, service_leases
 from holdfast.errors import InvalidInput, Refused, StateUnusable
@@ -169,16 +170,21 @@ class CommandHandler:
         return seen, damaged
 
     def watch(self, command: Command, requester: Requester) -> Message:
-        """Return how far a run is; it is followed here, unless it is posted somewhere already."""
+        """Return how far a run is; it is followed here, unless it is posted somewhere already, or is over."""
         deps = self.dependencies
         state = self._run(command, requester, Role.VIEWER)
-        if not deps.delivery.is_followed(state.run):
+        over, driven = state.status in {Status.FINISHED, Status.REFUSED}, self._is_driven(state)
+        if not over and not deps.delivery.is_followed(state.run):
             deps.follow(state.run, requester.transport, requester.location.channel)
         progress = RunProgress()
         for recorded in deps.store.read(state.run):
             progress.add(recorded)
-        text = f"{self._status_word(state)} [{state.run}]: its thread is updated as the run goes on"
-        return Message(text, plain(*progress_lines(progress, deps.clock())))
+        then = ": its thread is updated as the run goes on"
+        if not driven:
+            then = f"\nnext: holdfast {'report' if over else 'status'} {state.run}"
+        moment = deps.clock() if driven else state.at or deps.clock()
+        text = f"{self._status_word(state)} [{state.run}]{then}"
+        return Message(text, plain(*progress_lines(progress, moment)))
 
     def log(self, command: Command, requester: Requester) -> Message:
         """Return the newest events of a run."""
@@ -238,7 +244,7 @@ class CommandHandler:
         if state.status is Status.RUNNING and self._is_driven(state):
             raise Refused(f"Run {run} is running already", remedy=f"holdfast status {run}")
         if state.status in {Status.FINISHED, Status.REFUSED}:
-            again = f"holdfast run {site_and_runbook(state)[1]} reason WHY"
+            again = typeable(rerun_command(state), state)
             raise Refused(f"Run {run} is {state.status}: there is nothing to resume", remedy=again)
         with self._acting:
             self.dependencies.follow(run, requester.transport, requester.location.channel)

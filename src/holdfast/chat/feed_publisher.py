@@ -184,7 +184,10 @@ class FeedPublisher:
         now, key = self.dependencies.clock(), f"{feed.run}/progress"
         if not self.transport.capabilities.edits or not self._is_due(state, now):
             return
-        message = messages.progress_message(state.progress, now)
+        run, moment = state.progress.state, now
+        if run.at is not None and state.no_driver_since is not None:  # its time has stopped
+            moment = run.at
+        message = messages.progress_message(state.progress, moment)
         posted = self.dependencies.delivery.find_message(key)
         if posted is None:
             await self._post_once(feed, self._thread(feed), message, key)
@@ -251,7 +254,10 @@ class FeedPublisher:
         run, output = state.progress.state, launcher.output(feed.run)
         if output is not None and (run.at is None or output.at >= run.at):
             key = f"{feed.run}/words/{output.at.isoformat()}"
-            message = Message(f"Did not go on [{feed.run}]\nnext: holdfast status", output.text)
+            message = Message(
+                f"Did not go on [{feed.run}]\nnext: holdfast status",
+                messages.typeable(output.text, run),
+            )
         elif output is None and run.opened is None and self._without_process(state):
             key = f"{feed.run}/words"
             text = f"Did not begin [{feed.run}]: its process ended without any output"

@@ -42,7 +42,7 @@ from holdfast.journal.events import Recorded
 from holdfast.journal.run_state import RunState, Status
 from holdfast.people import Approvers
 from holdfast.settings import Settings, load_settings
-from holdfast.store.database import Store, open_store, open_to_read
+from holdfast.store.database import Store, nothing_kept, open_empty, open_store, open_to_read
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,11 @@ class CommandContext:
     def readable_store(self) -> Store:
         """The journal and the leases, for commands that only read: also where they cannot be written.
 
-        What cannot be written can mostly be read, and is read most when something is broken.
+        What cannot be written can mostly be read, and is read most when something is broken. Where there is
+        no state yet, none is made: it would be of whoever only looked, perhaps root.
         """
+        if nothing_kept(self.settings):
+            return open_empty(self.settings)
         try:
             return self.store
         except StateUnusable as error:
@@ -206,20 +209,19 @@ class CommandContext:
         try:
             self.run = find_run(self.readable_store, name)
         except InvalidInput as error:
-            note = self.other_state(f"status {name}".strip())
-            if not note:
+            if name and any(name in run for run in self.readable_store.runs()):
                 raise
+            note = self.settings.describe_elsewhere(f"status {name}".strip())
+            note = note or "Runs of another state directory: HOLDFAST_STATE_DIR=DIRECTORY"
             raise InvalidInput(f"{error.message}. {note}", remedy=error.remedy) from None
         return self.run
 
     def other_state(self, command: str) -> str:
-        """Return a sentence that names other directories of this machine with runs and leases; "" without any."""
-        others = [f"HOLDFAST_STATE_DIR={each} holdfast {command}" for each in self.settings.others]
-        if not others:
-            return ""
-        return (
-            f"This is {self.settings.state_dir}; there is state elsewhere too: {'; '.join(others)}"
-        )
+        """Return a sentence that names other directories of this machine with runs and leases; "" without any.
+
+        Nothing is said where the directory was named.
+        """
+        return "" if self.settings.named else self.settings.describe_elsewhere(command)
 
     def journal(self, name: str) -> Sequence[Recorded]:
         """Return the events of the run with this name; raises as ``find_run``."""

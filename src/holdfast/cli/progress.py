@@ -15,7 +15,14 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from holdfast.journal.events import Event, GateJudged, InspectionEnded, InspectionStarted, Recorded
+from holdfast.journal.events import (
+    AbortRequested,
+    Event,
+    GateJudged,
+    InspectionEnded,
+    InspectionStarted,
+    Recorded,
+)
 from holdfast.model import Outcome
 from holdfast.report.event_text import EventText, describe_event
 from holdfast.report.progress import RunProgress
@@ -104,6 +111,7 @@ class LivePanel(ProgressDisplay):
         self._now = now
         self._footer = footer
         self._progress = RunProgress()
+        self._past_request: AbortRequested | None = None
         self._spinner = Spinner("dots")
         self._live = Live(
             get_renderable=self._draw, console=console, refresh_per_second=4, transient=True
@@ -120,6 +128,7 @@ class LivePanel(ProgressDisplay):
         """Add the events to the panel, and print none of them."""
         for recorded in journal:
             self._progress.add(recorded)
+        self._past_request = self._progress.state.abort_request
 
     def show_event(self, recorded: Recorded) -> None:
         """Add the event to the panel; print it above unless it is a passed gate or an inspection."""
@@ -139,7 +148,9 @@ class LivePanel(ProgressDisplay):
     def _draw(self) -> RenderableType:
         lines = progress_lines(self._progress, self._now(), self._spinner)
         abort = self._progress.state.abort_request
-        footer = Text(describe_event(abort).text, "yellow") if abort else Text(self._footer, "dim")
+        footer = Text(self._footer, "dim")
+        if abort is not None and abort is not self._past_request:
+            footer = Text(describe_event(abort).text, "yellow")
         return Group(Text(), *lines, Text(), footer)
 
 

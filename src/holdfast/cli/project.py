@@ -5,15 +5,19 @@ Reads names of files and directories, who people are, and what inventories call 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from holdfast.ansible.playbooks import load_yaml
 from holdfast.errors import InvalidInput
+from holdfast.model import Json
 from holdfast.people import People, PeopleSection
 from holdfast.settings import read_config
 from holdfast.text import did_you_mean, join_names
 
 SKELETON = "example"
+_YAML = {".yml", ".yaml"}
+_OF_ALL_HOSTS = ("all", "all.yml", "all.yaml", "all/*", "all/*/*")
 _PEOPLE_REMEDY = "see docs/chat.md, \u201cWho may do what\u201d"
 
 
@@ -54,19 +58,46 @@ def find_site(root: Path, name: str) -> Path:
 
 
 def _own_name(inventory: Path) -> str:
-    """Return what an inventory calls itself (``holdfast_site``), as far as plain files of all hosts say."""
-    files = [
-        inventory / "group_vars" / "all.yml",
-        *(inventory / "group_vars" / "all").glob("*.yml"),
-    ]
-    for file in files:
-        try:
-            content = load_yaml(file)
-        except InvalidInput:  # whoever uses this inventory is told
-            continue
-        if isinstance(content, dict) and "holdfast_site" in content:
-            return str(content["holdfast_site"])
-    return ""
+    """Return what an inventory calls itself (``holdfast_site``), as far as plain files of all hosts say.
+
+    Files of group_vars win over the inventory's own, and a later file over an earlier, as in Ansible.
+    """
+    directory = inventory if inventory.is_dir() else inventory.parent
+    hosts = sorted(inventory.iterdir()) if inventory.is_dir() else [inventory]
+    every = directory / "group_vars"
+    files = [each for pattern in _OF_ALL_HOSTS for each in sorted(every.glob(pattern))]
+    names = [_set_for_all(each) for each in hosts] + [_value(_content(each)) for each in files]
+    return next(filter(None, reversed(names)), "")
+
+
+def _set_for_all(file: Path) -> str:
+    """Return the name in a file of hosts, in YAML (``all: {vars: …}``) or INI (``[all:vars]``)."""
+    if file.suffix in _YAML:
+        every = _content(file)
+        every = every.get("all") if isinstance(every, dict) else None
+        return _value(every.get("vars") if isinstance(every, dict) else None)
+    try:
+        text = file.read_text("utf-8") if file.is_file() else ""
+    except (OSError, UnicodeDecodeError):  # whoever uses this inventory is told
+        return ""
+    section = re.search(r"^\[all:vars\][^\n]*\n(.*?)(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL)
+    named = (
+        re.search(r"^holdfast_site\s*=\s*['\"]?([^\s'\"#]+)", section[1], re.MULTILINE)
+        if section
+        else None
+    )
+    return named[1] if named else ""
+
+
+def _content(file: Path) -> Json:
+    try:
+        return load_yaml(file)
+    except InvalidInput:  # whoever uses this inventory is told
+        return None
+
+
+def _value(variables: Json) -> str:
+    return str(variables.get("holdfast_site") or "") if isinstance(variables, dict) else ""
 
 
 def sites(root: Path) -> dict[str, Path]:

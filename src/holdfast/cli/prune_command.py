@@ -88,7 +88,7 @@ def _old_runs(
     context: CommandContext, before: datetime, damaged: list[str], *, unfinished: bool
 ) -> Iterator[_Old]:
     """Yield the runs to delete, newest first; add to ``damaged`` those that cannot be read."""
-    store = context.store
+    store = context.readable_store
     holding = {row.holder.run for _, row in store.held()}
     for run in store.runs():
         if run in holding:
@@ -105,7 +105,7 @@ def _old_runs(
 
 def _old_directories(context: CommandContext, before: datetime) -> Iterator[_Old]:
     """Yield the directories of plays' output whose journal was deleted, perhaps on another controller."""
-    known = set(context.store.runs())
+    known = set(context.readable_store.runs())
     for path in _directories(context.settings.runs_dir):
         changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         if path.name not in known and changed < before:

@@ -128,7 +128,7 @@ def lease_release(
     if site:
         _release_marks(context, scope, site, yes=yes)
         return
-    scopes = context.store.scopes()
+    scopes = context.readable_store.scopes()
     if scope not in scopes:
         hint = did_you_mean(scope, scopes)
         raise InvalidInput(f"No lease {scope!r}: {hint}", remedy="holdfast lease list")

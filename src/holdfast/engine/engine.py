@@ -198,7 +198,10 @@ class Engine:
     def _resumable(self, state: RunState) -> Plan:
         """Return the run's own plan; raise ``InvalidInput`` where it cannot be resumed."""
         if state.status in {Status.FINISHED, Status.REFUSED}:
-            raise InvalidInput(f"run {state.run} is {state.status}: there is nothing to resume")
+            raise InvalidInput(
+                f"run {state.run} is {state.status}: there is nothing to resume",
+                remedy=rerun_command(state),
+            )
         plan = plan_of(state)
         if plan is None:
             raise InvalidInput(

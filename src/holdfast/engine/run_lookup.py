@@ -26,12 +26,12 @@ def find_run(store: Store, name: str) -> str:
     """
     runs = store.runs()
     if not runs and not name:
-        raise InvalidInput("There are no runs yet", remedy="holdfast runbooks")
+        raise InvalidInput(f"There are no runs yet in {store.where}", remedy="holdfast runbooks")
     if name in runs:
         return name
     found = [run for run in runs if name in run]
     if not found:
-        raise _no_run(name, runs)
+        raise _no_run(name, store, runs)
     if name and len(found) > 1:
         raise InvalidInput(
             f"{name!r} is a part of several runs: {join_names(found)}",
@@ -49,7 +49,7 @@ def read_run(store: Store, run: str) -> RunState:
     """
     state = fold(store.each(run))
     if state.opened is None:
-        raise _no_run(run, store.runs())
+        raise _no_run(run, store, store.runs())
     return state
 
 
@@ -122,7 +122,8 @@ def service_leases(store: Store) -> Sequence[tuple[str, LeaseRow]]:
     return store.held(without=OWN_SCOPE)
 
 
-def _no_run(name: str, runs: Sequence[str]) -> InvalidInput:
+def _no_run(name: str, store: Store, runs: Sequence[str]) -> InvalidInput:
     return InvalidInput(
-        f"There is no run {name!r}: {did_you_mean(name, runs)}", remedy="holdfast status"
+        f"There is no run {name!r} in {store.where}: {did_you_mean(name, runs)}",
+        remedy="holdfast status",
     )

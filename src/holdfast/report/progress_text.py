@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast.journal.events import ApprovalRequested, Recorded
-from holdfast.journal.run_state import StepState
+from holdfast.journal.run_state import Status, StepState
 from holdfast.plan.approval import open_approval
 from holdfast.report.event_text import EventText, describe_event, waiting_text
 from holdfast.report.progress import RunProgress, StepRow
@@ -62,9 +62,11 @@ def progress_lines(
 ) -> Iterator[RenderableType]:
     """Yield the progress of a run as lines: title, steps, hosts in hand, what comes next.
 
-    Without a spinner nothing in it moves.
+    Without a spinner nothing in it moves. Of a run that has stopped the times are those of its end.
     """
     opened = progress.state.opened
+    if progress.state.status is not Status.RUNNING:
+        now = progress.state.at or now
     if opened is None:
         yield _spinning(spinner, Text("preparing"), now)
         return

@@ -118,6 +118,31 @@ def open_store(
     return Store(engine, where, gone or _gone_for(settings), clock)
 
 
+def nothing_kept(settings: Settings) -> bool:
+    """Return whether there is no state yet: no file of SQLite, and no run's files beside it.
+
+    False where that cannot be seen, and for a database server.
+    """
+    path = sqlite_path(make_url(settings.state_url))
+    try:
+        if path is None:
+            return False
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return not settings.runs_dir.is_dir()
+    except OSError:
+        return False
+    return False
+
+
+def open_empty(settings: Settings, clock: Clock = database_time) -> Store:
+    """Return a store without runs and leases, for who reads a state that is not there; makes no file."""
+    engine = make_engine("sqlite://")
+    with engine.begin() as connection:
+        _make_tables(connection)
+    return Store(engine, describe(settings.state_url), is_gone, clock)
+
+
 def open_to_read(settings: Settings) -> Store:
     """Open the state database where it can be read and not written; every change fails, nothing is made.
 
@@ -133,6 +158,8 @@ def open_to_read(settings: Settings) -> Store:
 
 class Store:
     """The journal and the leases. Safe to use from several threads, processes and controllers.
+
+    ``where`` is the database's name in messages.
 
     Every method raises ``StateUnusable`` where the database cannot be read or written, and its
     subclass ``JournalGone`` where the database was deleted since it was opened.
@@ -151,7 +178,7 @@ class Store:
         clock: Clock,
         wait: Callable[[float], object] = wait_seconds,
     ) -> None:
-        self._engine, self._where, self._gone = engine, where, gone
+        self._engine, self.where, self._gone = engine, where, gone
         self._clock, self._wait = clock, wait
 
     # --- events -------------------------------------------------------------------------------
@@ -174,9 +201,9 @@ class Store:
             with self._reading() as connection:
                 last = _last(connection, run)
         except JournalGone as gone:
-            raise JournalGone.of(run, self._where, "was deleted or made anew") from gone
+            raise JournalGone.of(run, self.where, "was deleted or made anew") from gone
         if not last:
-            raise JournalGone.of(run, self._where, "has no event of it")
+            raise JournalGone.of(run, self.where, "has no event of it")
 
     def append(self, run: str, event: Event) -> Recorded:
         """Append the event to the run's journal; it is durable when this returns.
@@ -402,21 +429,21 @@ class Store:
         """Run ``change`` in one transaction, and after a lost race again, from its first reading."""
 
         def attempt() -> _T:
-            with unusable(self._where), _races(), self._engine.begin() as connection:
+            with unusable(self.where), _races(), self._engine.begin() as connection:
                 return change(connection)
 
         try:
             return _RACES.call(attempt, retry_on=_LostRace, wait=self._wait)
         except _LostRace:
             raise StateUnusable(
-                f"{self._where}: {_RACES.attempts} attempts to write all met another writer",
+                f"{self.where}: {_RACES.attempts} attempts to write all met another writer",
                 remedy="see what else uses this database, then repeat the command",
             ) from None
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with (
-            unusable(self._where),
+            unusable(self.where),
             self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
         ):
             yield connection
@@ -424,7 +451,7 @@ class Store:
     def _append(self, connection: Connection, run: str, event: Event) -> Recorded:
         last = _last(connection, run)
         if not last and not isinstance(event, RunOpened):
-            raise JournalGone.of(run, self._where, "has no event of it")
+            raise JournalGone.of(run, self.where, "has no event of it")
         # Two writers that read the same last event conflict in the primary key: one of them begins again.
         row = {
             "run": run,
@@ -439,16 +466,16 @@ class Store:
     def _require_seq(self, run: str, found: int, after: int) -> None:
         """Raise ``JournalGone`` unless the event that was found is the one that was read before."""
         if found != after:
-            raise JournalGone.of(run, self._where, f"no longer has its event {after}")
+            raise JournalGone.of(run, self.where, f"no longer has its event {after}")
 
     def _prove(self, scope: Scope, grant: Grant, now: datetime) -> LeaseRow:
         """As ``leases.prove``; a scope that was never taken in this database was taken in another."""
         if not scope.version:
-            raise JournalGone.of(grant.run, self._where, f"does not know the lease {scope.name}")
+            raise JournalGone.of(grant.run, self.where, f"does not know the lease {scope.name}")
         return leases.prove(scope, grant, now)
 
     def _recorded(self, run: str, seq: int, body: str) -> Recorded:
-        with unusable(f"{self._where} (run {run}, event {seq})"):
+        with unusable(f"{self.where} (run {run}, event {seq})"):
             written = _BODY.validate_json(body)
             event = EVENT.validate_python(upgrade_event(written, f"event {seq} of run {run}"))
             return Recorded(run=run, seq=seq, event=event)

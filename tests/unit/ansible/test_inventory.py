@@ -166,6 +166,7 @@ def test_a_vault_is_opened_or_the_site_is_refused(site: Path, kind: str, passwor
     else:
         variables.write_text(vault(site, "encrypt_string", SECRET, "--name", "deep"))
     environ = {"ANSIBLE_VAULT_PASSWORD_FILE": str(site.parent / password)} if password else {}
+    environ["UNRELATED"] = "x"
 
     if password == "right":  # noqa: S105  # the name of a file
         assert inventory(**environ).read(site, "").name == "lisbon"
@@ -174,6 +175,9 @@ def test_a_vault_is_opened_or_the_site_is_refused(site: Path, kind: str, passwor
         inventory(**environ).read(site, "")
     assert SECRET not in str(caught.value)
     assert "ANSIBLE_VAULT_PASSWORD_FILE" in caught.value.remedy
+    assert "UNRELATED" not in caught.value.remedy
+    begin = {"": "name a file", "wrong": "this vault has", "gone": "make that file"}[password]
+    assert caught.value.remedy.startswith(begin)
 
 
 def test_what_an_inventory_reads_of_the_environment_must_be_passed_to_plays(site: Path) -> None:
@@ -196,12 +200,13 @@ def test_a_program_that_fails_for_want_of_a_variable_is_told_what_it_did_not_get
     program = site.parent / "program"
     program.write_text('#!/bin/sh\n[ -n "$KEEPER_SESSION" ] && echo right\n')
     program.chmod(0o755)
-    environ = {"ANSIBLE_VAULT_PASSWORD_FILE": str(program), "KEEPER_SESSION": "s"}
+    environ = {"ANSIBLE_VAULT_PASSWORD_FILE": str(program), "KEEPER_SESSION": "s", "OTHER": "x"}
 
     with pytest.raises(InvalidInput, match="Vault password script") as caught:
         inventory(**environ).read(site, "")
-    assert "not passed to it: " in caught.value.remedy
-    assert "KEEPER_SESSION" in caught.value.remedy
+    assert caught.value.remedy == (
+        "not passed to it: KEEPER_SESSION; export HOLDFAST_PASS_ENVIRONMENT='KEEPER_SESSION'"
+    )
     passed = inventory(**environ, **{FURTHER: "KEEPER_SESSION"})
     assert passed.read(site, "").name == "lisbon"
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,22 @@ def test_a_finished_run_is_not_resumed(harness: ChatHarness) -> None:
         await harness.until_posted("FINISHED: ")
         answer = await harness.ask(ADA, f"holdfast resume {harness.run} reason x", bot)
         assert f"Run {harness.run} is finished: there is nothing to resume" in answer
-        assert "next: holdfast run broker-restart reason WHY" in answer
+        assert "next: holdfast run broker-restart --site lab --reason '…'" in answer
 
     run_scenario(harness, scenario)
     assert len(harness.launcher.launched) == 1
+
+
+def test_the_time_of_a_finished_run_has_stopped(harness: ChatHarness) -> None:
+    async def scenario(bot: Bot) -> None:
+        await harness.ask(ADA, RUN, bot)
+        await harness.until_posted("FINISHED: ")
+        first = await harness.ask(CAT, f"holdfast watch {harness.run}", bot)
+        harness.clock.now += timedelta(hours=5)
+        assert await harness.ask(CAT, f"holdfast watch {harness.run}", bot) == first
+        assert f"finished [{harness.run}]\nnext: holdfast report {harness.run}" in first
+
+    run_scenario(harness, scenario)
 
 
 def test_a_role_counts_only_for_its_sites_and_runbooks(harness: ChatHarness) -> None:

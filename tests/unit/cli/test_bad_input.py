@@ -314,6 +314,43 @@ def test_a_site_is_found_by_the_name_that_it_calls_itself(project: InMemoryProje
         find_site(project.path, "twin")
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("prod/hosts.yml", "all: {vars: {holdfast_site: eqiad}, hosts: {a: }}"),
+        ("prod/hosts.yaml", "all: {vars: {holdfast_site: eqiad}}"),
+        ("prod/hosts", "a\n[all:vars]\nx=1\nholdfast_site = 'eqiad'  # here\n[b]\nc"),
+        ("prod/hosts.ini", "[b:vars]\nholdfast_site=other\n[all:vars]\nholdfast_site=eqiad"),
+        ("prod/group_vars/all", "holdfast_site: eqiad"),
+        ("prod/group_vars/all.yaml", "holdfast_site: eqiad"),
+        ("prod/group_vars/all/site", "holdfast_site: eqiad"),
+        ("prod/group_vars/all/deeper/site.yaml", "holdfast_site: eqiad"),
+        ("prod.yml", "all: {vars: {holdfast_site: eqiad}}"),
+    ],
+)
+def test_a_sites_own_name_is_read_wherever_a_plain_file_has_it(
+    project: InMemoryProject, file: str, text: str
+) -> None:
+    """What chat prints can be typed in a terminal of a site whose directory has another name."""
+    inventories = project.path / "inventories"
+    place = inventories / file
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text)
+    assert find_site(project.path, "eqiad") == inventories / Path(file).parts[0]
+
+
+def test_a_file_that_ansible_takes_last_names_the_site(project: InMemoryProject) -> None:
+    site = project.path / "inventories" / "prod"
+    (site / "group_vars" / "all").mkdir(parents=True)
+    (site / "hosts.yml").write_text("all: {vars: {holdfast_site: first}}")
+    for name in ("a", "b"):
+        (site / "group_vars" / "all" / f"{name}.yml").write_text(f"holdfast_site: {name}ite")
+    assert find_site(project.path, "bite") == site
+    for name in ("first", "aite"):
+        with pytest.raises(InvalidInput, match="No site"):
+            find_site(project.path, name)
+
+
 @pytest.mark.parametrize("verb", ["run", "resume", "reject"])
 def test_the_reason_of_a_suggestion_that_was_pasted_as_it_is_is_refused(
     project: InMemoryProject, verb: str

@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.spinner import Spinner
 
 from holdfast.cli.output_stream import OutputStream
-from holdfast.cli.progress import LivePanel, LogLines, shorten_reading
+from holdfast.cli.progress import FOOTER, LivePanel, LogLines, shorten_reading
 from holdfast.journal import events
 from holdfast.journal.events import Recorded
 from holdfast.journal.fold import fold
@@ -71,6 +71,48 @@ def test_progress_shows_done_under_way_and_next() -> None:
     assert "ctl3 gate rabbitmq.booted FAIL 1/3  3.0 s" in result
     assert "ctl2" not in result
     assert "next: 1 host left: ctl1" in result
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        events.Held(at=at(60), host="ctl3", evidence="x"),
+        events.Aborted(at=at(60), by="ada"),
+        events.Finished(at=at(60)),
+        events.RunRefused(at=at(60), evidence="x"),
+    ],
+    ids=lambda event: event.kind,
+)
+def test_the_time_of_a_run_stops_with_it(end: events.Event) -> None:
+    journal = half_done_journal()
+    journal.add(end)
+    progress = progress_of(journal.recorded)
+    assert drawn(progress, 61) == drawn(progress, 60)
+    assert drawn(progress, 99_999).splitlines()[0].endswith("1 min 00 s")
+
+
+def test_a_resume_does_not_show_the_request_to_stop_from_before_it() -> None:
+    """The panel is drawn before the first new event; a later request is shown."""
+    journal = half_done_journal()
+    asked = events.AbortRequested(at=at(40), by="ada", hard=False)
+    journal.add(asked)
+    out = StringIO()
+    panel = LivePanel(
+        Console(file=out, force_terminal=True, width=100, _environ={}), lambda: at(50)
+    )
+    panel.catch_up(journal.recorded)
+    with panel:
+        pass
+    assert FOOTER in out.getvalue()
+    before = len(journal.recorded)
+    journal.add(
+        events.Resumed(at=at(50), by="ada", reason="x", controller="ctl9", process=1, ended=[])
+    )
+    journal.add(asked.model_copy(update={"at": at(55)}))
+    with panel:
+        for recorded in journal.recorded[before:]:
+            panel.show_event(recorded)
+    assert out.getvalue().rindex("stop requested by ada") > out.getvalue().rindex(FOOTER)
 
 
 def test_progress_names_the_next_step_when_the_last_host_is_in_hand() -> None:

@@ -114,6 +114,44 @@ def test_resume_needs_a_reason_and_a_run(project: InMemoryProject) -> None:
     assert "There is no run 'nothing'" in result.err
 
 
+@pytest.mark.parametrize("command", ["status", "log", "watch", "report", "abort", "approve"])
+def test_a_run_that_is_not_found_is_said_where(project: InMemoryProject, command: str) -> None:
+    project.environ["HOME"] = str(project.path)
+    result = project.call(command, "k3f9")
+    assert result.code == 2
+    assert f"There is no run 'k3f9' in {project.state}/state.db: " in result.err
+    assert "HOLDFAST_STATE_DIR=" in result.err
+
+
+def test_where_else_a_run_may_be_is_named(project: InMemoryProject, tmp_path: Path) -> None:
+    """Also where the directory that has no such run was named: perhaps it was the wrong one."""
+    other = tmp_path / ".local/state/holdfast"
+    other.mkdir(parents=True)
+    (other / "state.db").touch()
+    project.environ["HOME"] = str(tmp_path)
+    expected = f"elsewhere too: HOLDFAST_STATE_DIR={other} holdfast status k3f9"
+    assert expected in " ".join(project.call("log", "k3f9").err.split())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "status",
+        "log",
+        "watch",
+        "report",
+        "status k3f9",
+        "lease list",
+        "prune --dry-run",
+        "abort k3f9",
+    ],
+)
+def test_a_command_that_only_reads_makes_no_state(project: InMemoryProject, command: str) -> None:
+    """It would be of whoever looked, as of root, and keep others out."""
+    project.call(*command.split())
+    assert not project.state.exists()
+
+
 def test_part_of_a_run_id_must_be_unique(project: InMemoryProject) -> None:
     runs = [project.call(*RUN, "--yes"), project.call(*RUN, "--yes")]
     assert [result.code for result in runs] == [0, 0]

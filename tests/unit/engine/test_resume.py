@@ -296,8 +296,9 @@ def test_a_finished_or_refused_run_is_not_resumed(harness: EngineHarness, ending
     harness.fleet.hosts["h1"].healthy = ending == "finished"
     start(harness)
 
-    with pytest.raises(InvalidInput, match=f"is {ending}"):
+    with pytest.raises(InvalidInput, match=f"is {ending}") as refused:
         resume(harness)
+    assert refused.value.remedy.startswith("holdfast run broker-restart --site ")
 
 
 def test_a_run_by_hand_is_not_resumed(harness: EngineHarness) -> None:
