@@ -98,7 +98,7 @@ class ActionModule(HoldfastAction):
             host=host,
             groups=variables["groups"],
             variables=_site_variables(claims, host, variables, self.variables_of),
-            shell=ConnectionShell(self),
+            shell=ConnectionShell(self, self.host),
             reach=HostShells(self, variables),
         )
         run = None if self.check_mode else PlayContext.of(variables)

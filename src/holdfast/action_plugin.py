@@ -123,8 +123,10 @@ class HoldfastAction(ActionBase):
 class ConnectionShell:
     """``Shell`` over the connection of an action's task, which serves one thread at a time."""
 
-    def __init__(self, action: HoldfastAction, context: contextvars.Context | None = None) -> None:
-        self._action = action
+    def __init__(
+        self, action: HoldfastAction, host: str, context: contextvars.Context | None = None
+    ) -> None:
+        self._action, self._host = action, host
         self._lock = threading.Lock()
         # Ansible keeps the current task in context variables, which new threads do not have.
         self._context = context or contextvars.copy_context()
@@ -136,7 +138,7 @@ class ConnectionShell:
             try:
                 answer = self._context.run(self._action.execute, bounded)
             except AnsibleConnectionFailure as error:
-                raise _unreachable(str(error)) from error
+                raise _unreachable(self._host, str(error)) from error
         if answer["rc"] in {124, 137}:
             command = shlex.join(argv).partition("\n")[0]  # of a script its first line
             raise CannotTell(f"`{command}` gave no answer in {COMMAND_SECONDS} s")
@@ -148,10 +150,10 @@ def _lines(output: str) -> str:
     return output.replace("\r\n", "\n")
 
 
-def _unreachable(text: str) -> CannotTell:
+def _unreachable(host: str, text: str) -> CannotTell:
     """Return the error for a failed connection; no waiting mends a host key that is not the known one."""
     advice = host_key_advice(text)
-    return CannotTell(f"the host is unreachable: {advice or text}", final=bool(advice))
+    return CannotTell(f"{host} is unreachable: {advice or text}", final=bool(advice))
 
 
 class HostShells:
@@ -168,7 +170,7 @@ class HostShells:
         with self._lock:
             if host not in self._shells:
                 action = self._context.run(self._action.on_host, host, self._variables)
-                self._shells[host] = ConnectionShell(action, self._context.copy())
+                self._shells[host] = ConnectionShell(action, host, self._context.copy())
             return self._shells[host]
 
 

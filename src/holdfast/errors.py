@@ -36,8 +36,8 @@ class InvalidInput(HoldfastError):
 class RunbookError(InvalidInput):
     """A runbook violates the format, or names something that does not exist; has file and line."""
 
-    def __init__(self, path: str, line: int, message: str) -> None:
-        super().__init__(f"{path}:{line}: {message}")
+    def __init__(self, path: str, line: int, message: str, *, remedy: str = "") -> None:
+        super().__init__(f"{path}:{line}: {message}", remedy=remedy)
         self.path, self.line = path, line
 
 

@@ -187,7 +187,7 @@ def test_a_layer_of_nova_has_the_policy_and_the_batch_of_its_own_playbook(tmp_pa
     [
         ("stop_unit", "toy.service on c is failed"),
         ("flap", "systemd has restarted it 5 times since somebody last started it"),
-        ("make_unreachable", "c: the host is unreachable"),
+        ("make_unreachable", "c is unreachable"),
     ],
 )
 def test_hosts_outside_of_the_limit_are_looked_at(tmp_path: Path, fault: str, said: str) -> None:

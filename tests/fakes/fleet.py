@@ -171,6 +171,7 @@ class FakeFleet:
     restart_fails: set[str] = field(default_factory=set)
     act_fails: set[tuple[str, Act]] = field(default_factory=set)
     answer_unknown: set[str] = field(default_factory=set)
+    doubt: str = "no answer from"  # how the verdict about those begins
     never_idle: set[str] = field(default_factory=set)
     _phases_begun: dict[tuple[str, Phase], int] = field(default_factory=dict)
 

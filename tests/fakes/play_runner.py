@@ -390,7 +390,7 @@ class _FakePlay:
             message = f"{', '.join(bad)} does not serve"
             return Verdict(name, Outcome.FAIL, "not_serving", message, hosts=facts)
         if unanswered := self._fleet.answer_unknown & {host.name for host in every}:
-            message = f"no answer from {', '.join(sorted(unanswered))}"
+            message = f"{self._fleet.doubt} {', '.join(sorted(unanswered))}"
             return Verdict(name, Outcome.UNKNOWN, "no_answer", message, hosts=facts)
         return Verdict(name, Outcome.PASS, "ok", "all serve", hosts=facts)
 

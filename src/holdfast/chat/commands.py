@@ -14,7 +14,7 @@ from holdfast.chat.approvals import approve, reject, site_and_runbook
 from holdfast.chat.command_parser import CHAT_VERBS, Command, find_verb, usage
 from holdfast.chat.config import Role
 from holdfast.chat.dependencies import BotDependencies
-from holdfast.chat.messages import help_message, plan_message, typeable
+from holdfast.chat.messages import by_name, help_message, plan_message, typeable
 from holdfast.chat.permissions import Member
 from holdfast.chat.run_request import PlanRequest, ResumeRun, StartRun
 from holdfast.chat.transport import Location, Message
@@ -212,7 +212,7 @@ class CommandHandler:
             output = self.dependencies.launcher.check(inventory, asked)
         finally:
             self._checks.release()
-        return Message(f"check at {site}", output.replace(str(inventory), site))
+        return Message(f"check at {site}", by_name(output, inventory, site))
 
     # --- commands that act --------------------------------------------------------------------
 

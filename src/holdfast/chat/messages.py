@@ -6,11 +6,13 @@ terminal would show, and is cut first.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from itertools import accumulate
+from pathlib import Path
 
 from holdfast.chat.command_parser import usage
 from holdfast.chat.config import Rates
@@ -167,6 +169,11 @@ def typeable(text: str, state: RunState) -> str:
     if opened is None or not path:
         return text
     return text.replace(f"--site {shlex.quote(path)}", f"--site {opened.site}")
+
+
+def by_name(output: str, inventory: Path, site: str) -> str:
+    """Return the output of a check with the site's name; commands of Ansible, for the controller, keep its path."""
+    return re.sub(rf"(?<!-i )(?<!-i '){re.escape(str(inventory))}", site, output)
 
 
 def _is_held(state: RunState) -> bool:

@@ -125,7 +125,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.units_stay_up",
-        remedy="on the host: systemctl status UNIT; holdfast check --for 60s watches",
+        remedy="on the host: systemctl --failed; holdfast check --for 60s watches",
         parameters=FleetParameters,
         probe=probe_fleet_units,
         judge=host.units_stay_up,
@@ -235,7 +235,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="nova.stop_timeout_covers",
-        remedy="on the host: systemctl edit UNIT",
+        remedy="on the host, TimeoutStopSec in a drop-in: systemctl edit nova-compute",
         parameters=StopTimeoutParameters,
         probe=probe_stop_timeout,
         judge=host.stop_timeout_covers,

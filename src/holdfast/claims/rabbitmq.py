@@ -146,7 +146,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     _claim(
         name="rabbitmq.units_stay_up",
-        remedy="on the host: systemctl status UNIT; holdfast check --for 60s watches",
+        remedy="on the host: systemctl --failed; holdfast check --for 60s watches",
         probe=probe_units,
         judge=units_stay_up,
         judges_history=True,

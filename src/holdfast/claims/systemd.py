@@ -12,7 +12,7 @@ from holdfast.judges import systemd
 from holdfast.probes.systemd import probe_group, probe_starts, probe_unit
 
 CALM_SECONDS = 120
-READ_ITS_STATE = "on the host: systemctl status UNIT; journalctl -u UNIT"
+READ_ITS_STATE = "on the host: systemctl --failed"
 IF_IT_HOLDS = "section “If it holds”: holdfast show unit-restart"
 
 

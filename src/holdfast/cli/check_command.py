@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from rich.text import Text
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress, StopSignal
 from holdfast.claims import all_claims
-from holdfast.cli.check_result import CheckResult, print_result
+from holdfast.cli.check_result import NEXT, CheckResult, print_result
 from holdfast.cli.context import CommandContext
 from holdfast.cli.interrupt import interruptible
 from holdfast.cli.options import JsonOption, LimitOption, SiteOption, context_of
@@ -33,12 +34,14 @@ from holdfast.journal.events import GateJudged, RunOpened
 from holdfast.model import Json as Value
 from holdfast.model import Outcome
 from holdfast.plan.model import SiteInventory
+from holdfast.report.remedies import remedy_for
 from holdfast.report.table import columns
 from holdfast.settings import Settings
 from holdfast.store.database import open_store
 from holdfast.text import one_line, parse_duration
 
 STANDING = "standing"
+_NAMES_ITS_HOST = re.compile(r"[\w.-]+: site variables ")
 NOT_PASS = 3
 ANSWER_SECONDS = 10  # for one reading: less than any monitoring waits for its plugin
 START_SECONDS = 30  # for Ansible itself, on a busy controller
@@ -209,13 +212,19 @@ def _run_check(context: CommandContext, request: CheckRequest) -> CheckResult:
         recorded = store.read(run)
     judged = [entry.event for entry in recorded if isinstance(entry.event, GateJudged)]
     verdicts = chain.from_iterable(gate.verdicts for gate in judged)
+    explained = (explain(v, inventory.name, lambda: context.readable_store) for v in verdicts)
     return CheckResult(
-        verdicts=tuple(
-            explain(verdict, inventory.name, lambda: context.readable_store) for verdict in verdicts
-        ),
+        verdicts=tuple(_with_next(verdict, site) for verdict in explained),
         messages=_messages(ended, judged, timing),
         seconds=(context.now() - began).total_seconds(),
     )
+
+
+def _with_next(verdict: dict[str, Value], site: Path) -> dict[str, Value]:
+    """Return a verdict that is no PASS with what to do about its cause as ``next``, where that is known."""
+    bad = verdict["outcome"] != Outcome.PASS and "next" not in verdict
+    remedy = remedy_for(verdict["message"], str(site)) if bad else ""
+    return {**verdict, "next": remedy} if remedy else verdict
 
 
 def _opened(context: CommandContext, site: str) -> RunOpened:
@@ -258,12 +267,22 @@ def _messages(
 ) -> tuple[str, ...]:
     """Return the messages of the play's hosts, without hosts of which a gate has failed."""
     failed = {gate.host for gate in judged if gate.outcome is not Outcome.PASS}
-    texts = [f"{host}: {text}" for host, text in ended.messages.items() if host not in failed]
+    texts = [
+        text if _NAMES_ITS_HOST.match(text) else f"{host}: {text}"
+        for host, said in ended.messages.items()
+        if host not in failed and (text := _without_gate(host, said))
+    ]
     if ended.status == "interrupted":
         texts.append(f"the check was ended; it may take {timing.limit.total_seconds():.0f} s")
     elif ended.status != "ok" and not texts and not failed:
         texts = [f"the play ended: {ended.status}"]
-    return tuple(one_line(text.removeprefix(": ")) for text in texts)
+    return tuple(dict.fromkeys(one_line(text.removeprefix(": ")) for text in texts))
+
+
+def _without_gate(host: str, text: str) -> str:
+    """Return a task's message without the gate's name, which a check has one of, and with its next command behind."""
+    message = re.sub(rf"^gate {re.escape(host)}, [^:\n]*: ", "", text)
+    return re.sub(r"\n\s*next: ", f"; {NEXT}", message)
 
 
 def _nagios(context: CommandContext, request: CheckRequest) -> NoReturn:

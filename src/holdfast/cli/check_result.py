@@ -15,6 +15,7 @@ from holdfast.model import Json as Value
 from holdfast.model import Outcome
 from holdfast.report.event_text import MARKS, TONES, deciding_verdict
 from holdfast.report.progress_text import STYLES
+from holdfast.report.remedies import fill
 from holdfast.report.table import columns
 from holdfast.text import count_of, format_duration, one_line
 
@@ -65,9 +66,12 @@ class CheckResult:
 
 def next_of(verdict: Mapping[str, Value]) -> str:
     """Return what to type or read about a verdict that is no PASS: its own, else its claim's."""
+    if found := verdict.get("next"):
+        return str(found)
     # A gate that passed and did not settle says so under a name that is no claim's.
     with suppress(InvalidInput):
-        return str(verdict.get("next") or find_claim(verdict["claim"]).remedy)
+        remedy = find_claim(verdict["claim"]).remedy
+        return fill(remedy, verdict.get("evidence", {}))
     return ASK_AGAIN
 
 
@@ -89,10 +93,14 @@ def print_result(show: Callable[[RenderableType], object], found: CheckResult) -
         if _is_bad(verdict):
             message.append(f"\n{NEXT}{one_line(next_of(verdict))}", "bold")
         table.add_row(marked, claim, message)
-    show(table)
+    if found.verdicts:
+        show(table)
     for text in found.messages:
-        show(Text(with_next(text), "red"))
+        message, _, following = with_next(text).partition(NEXT)
+        show(Text(message.rstrip("; "), "red").append(f"\n{NEXT}{following}", "bold"))
     passed = f"{found.count(Outcome.PASS)} of {count_of(len(found.verdicts), 'claim')} passed"
+    if not found.verdicts:
+        passed = "no claim was judged" + "; correct what is named above" * bool(found.messages)
     total = f"\n{found.outcome}: {passed} ({format_duration(found.seconds)})"
     show(Text(total, STYLES[TONES[found.outcome]]))
 

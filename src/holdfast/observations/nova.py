@@ -181,7 +181,7 @@ class RpcAnswers:
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """``status`` 0: there was no reply; ``cause`` says why.
+    """``status`` 0: there was no reply; ``cause`` says why. Of a refusal (401, 403) it says whose login was refused.
 
     ``strange``: how the body differs from that of the service, "" where it does not or was not read.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -68,7 +69,7 @@ def build_plan(
     """
     planner = _Planner(runbook, site, inputs, lookups)
     steps = tuple(planner.step(step) for step in runbook.steps)
-    _refuse_empty_limit(steps, limit)
+    _refuse_empty_limit(steps, site, limit)
     return Plan(
         runbook=runbook.name,
         runbook_hash=runbook.hash,
@@ -96,8 +97,9 @@ class _Planner:
             where = ".".join(str(part) for part in fault["loc"])
             raise RunbookError(self.runbook.path, step.line, f"{where}: {fault['msg']}") from None
         except InvalidInput as error:
+            message = f"step {step.number}: {error.message}"
             raise RunbookError(
-                self.runbook.path, step.line, f"step {step.number}: {error}"
+                self.runbook.path, step.line, message, remedy=error.remedy
             ) from error
 
     def _planned(self, step: Step, work: WorkStep) -> PlannedStep:
@@ -186,17 +188,25 @@ class _Planner:
         return (math.ceil(longest) + SHOWN_SECONDS, why) if why else (0, "")
 
     def _group(self, group: str) -> tuple[str, ...]:
-        _known("group", (group,), self.site.groups, self.site.path)
+        lists = f"see its groups: {_graph(self.site)}; other runbooks: holdfast runbooks"
+        _known("group", (group,), self.site.groups, self.site.path, lists)
         if not self.site.groups[group]:
-            raise InvalidInput(f"the group {group} of {self.site.path} has no hosts")
+            raise InvalidInput(f"the group {group} of {self.site.path} has no hosts", remedy=lists)
         return self.site.groups[group]
 
 
-def _known(kind: str, names: Iterable[str], known: Iterable[str], where: str) -> None:
+def _graph(site: SiteInventory) -> str:
+    return shlex.join(["ansible-inventory", "-i", site.path, "--graph"])
+
+
+def _known(
+    kind: str, names: Iterable[str], known: Iterable[str], where: str, remedy: str = ""
+) -> None:
     for name in names:
         if name not in set(known):
             raise InvalidInput(
-                f"{where} has no {kind} {name!r}; {did_you_mean(name, sorted(known))}"
+                f"{where} has no {kind} {name!r}; {did_you_mean(name, sorted(known))}",
+                remedy=remedy,
             )
 
 
@@ -248,10 +258,11 @@ def _leases(runbook: Runbook, site: str, steps: Iterable[PlannedStep]) -> dict[s
     return {f"{site}/{service}": mode for service, mode in needed.items()}
 
 
-def _refuse_empty_limit(steps: Iterable[PlannedStep], limit: str) -> None:
+def _refuse_empty_limit(steps: Iterable[PlannedStep], site: SiteInventory, limit: str) -> None:
     rolls = [step for step in steps if isinstance(step, PlannedRoll)]
     if rolls and not any(roll.hosts for roll in rolls):
         groups = ", ".join(dict.fromkeys(roll.policy.group for roll in rolls))
         raise InvalidInput(
-            f"--limit {limit!r} leaves no host of the groups this runbook acts on: {groups}"
+            f"--limit {limit!r} leaves no host of the groups this runbook acts on: {groups}",
+            remedy=f"see their hosts: {_graph(site)}",
         )

@@ -88,7 +88,8 @@ class ProbeContext:
             return model.model_validate(dict(self.variables.get(host, {})))
         except ValidationError as error:
             faults = "; ".join(
-                f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
+                f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
+                for e in error.errors()
             )
         raise InvalidInput(
             f"{host}: site variables are missing or invalid: {faults}",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.chat.messages import fit, log_line, stopped_message
+from holdfast.chat.messages import by_name, fit, log_line, stopped_message
 from holdfast.chat.secrets import Scrubber
 from holdfast.chat.transport import Message
 from holdfast.journal import events
@@ -92,3 +94,11 @@ def test_a_next_command_names_the_site_as_chat_does() -> None:
     message = stopped_message(fold(scenario.recorded))
     assert message.text.endswith("next: holdfast run r-1 --site lab --reason '…'")
     assert "/srv" not in message.text + message.code
+
+
+def test_a_check_names_the_site_but_in_commands_of_ansible() -> None:
+    """A person types them on the controller, where the name is no inventory."""
+    place = Path("/srv/h/inventories/prod")
+    ping = f"ansible -i {place} ctl1 -m ansible.builtin.ping"
+    said = by_name(f"{place}: broken\nnext: {ping}", place, "eqiad")
+    assert said == f"eqiad: broken\nnext: {ping}"

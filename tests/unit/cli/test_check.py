@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
-from holdfast.cli.check_result import CheckResult, print_result
+from holdfast.cli.check_result import CheckResult, next_of, print_result
 from holdfast.model import Act
 from holdfast.report.progress_text import plain
 from tests.unit.cli.cli_harness import HOSTS, CliResult, InMemoryProject
@@ -66,6 +66,25 @@ def test_one_cause_is_one_line(project: InMemoryProject) -> None:
     assert "2 of 5 claims passed" in text
 
 
+def test_the_cause_decides_what_to_do_where_it_is_known(project: InMemoryProject) -> None:
+    """The claim's own remedy is about its fault, not about a host that SSH does not reach."""
+    project.fleet.doubt = "ctl2 is unreachable: Connection timed out:"
+    project.fleet.answer_unknown.add("ctl2")
+    (verdict,) = json.loads(project.call("check", "--json").out)["verdicts"]
+    site = project.path / "inventories" / "lab"
+    assert verdict["next"] == f"ansible -i {site} ctl2 -m ansible.builtin.ping"
+    assert f"next: {verdict['next']}" in project.call("check", "--nagios").out
+
+
+def test_the_hosts_that_were_left_out_are_in_the_command() -> None:
+    left = {"claim": "nova.none_left_disabled", "evidence": {"left": {"cmp1": "", "cmp2": ""}}}
+    assert next_of(left) == (
+        "if no run is under way (holdfast status): "
+        "openstack compute service set --enable cmp1 nova-compute; "
+        "openstack compute service set --enable cmp2 nova-compute"
+    )
+
+
 def verdicts(result: CliResult) -> list[str]:
     return [verdict["message"] for verdict in json.loads(result.out)["verdicts"]]
 
@@ -78,7 +97,7 @@ def test_every_line_that_is_no_pass_ends_with_what_to_do(project: InMemoryProjec
     assert "next: holdfast check" in project.call("check", "--nagios").out
     project.fleet.hosts["ctl1"].reachable = False
     lines = project.call("check", "fake.all_serve").out.splitlines()
-    assert "ctl1: ctl1 is unreachable; next: holdfast check --wait 1m" in lines
+    assert lines[:2] == ["ctl1: ctl1 is unreachable", "next: holdfast check --wait 1m"]
 
 
 @pytest.mark.parametrize("brokers", [True, False], ids=["broker", "compute"])
@@ -165,6 +184,31 @@ def test_nagios_reports_invalid_input_as_unknown(project: InMemoryProject) -> No
 def test_nagios_reports_a_bug_as_unknown(project: InMemoryProject) -> None:
     project.runner = lambda _: FailingRunner()
     assert project.call("check", "--nagios").code == 3
+
+
+class NothingAskedRunner(FailingRunner):
+    """A runner whose gates ask nothing, since the site lacks something."""
+
+    def run(self, *_: object) -> PlayResult:
+        lacks = (
+            "ctl1: site variables are missing or invalid: nova_ca_file\n  next: set them for ctl1"
+        )
+        texts = {host: f"gate {host}, Every claim holds: {lacks}" for host in ("ctl1", "cmp1")}
+        return PlayResult("failed", {}, messages=texts)
+
+
+def test_a_site_that_lacks_something_is_told_what_and_no_more(project: InMemoryProject) -> None:
+    project.runner = lambda _: NothingAskedRunner()
+    result = project.call("check")
+    assert result.code == 3
+    assert result.out.splitlines()[:4] == [
+        "ctl1: site variables are missing or invalid: nova_ca_file",
+        "next: set them for ctl1",
+        "",
+        "UNKNOWN: no claim was judged; correct what is named above (0.0 s)",
+    ]
+    lacks = "ctl1: site variables are missing or invalid: nova_ca_file; next: set them for ctl1"
+    assert lacks in project.call("check", "--nagios").out
 
 
 class SlowRunner:

@@ -10,6 +10,7 @@ from holdfast.claims.systemd import CLAIMS
 from holdfast.judges import systemd
 from holdfast.model import Outcome, Unanswered, Verdict
 from holdfast.observations.systemd import GroupState, Machine, UnitState, unit_on
+from holdfast.report.remedies import remedy_for
 from tests.unit.judges.verdicts import outcome_and_reason
 
 UP = UnitState(
@@ -29,6 +30,27 @@ FAILED = replace(UP, active_state="failed", sub_state="failed", result="exit-cod
 STOPPED = replace(UP, active_state="inactive", sub_state="dead")
 ONE_SHOT = replace(STOPPED, kind="oneshot")
 AGAIN = replace(UP, invocation_id="bbb")
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [FAILED, STARTING, replace(UP, load_state="not-found"), replace(UP, restarts=3, age=9.0)],
+)
+def test_what_is_wrong_with_a_unit_has_the_command_for_that_unit(unit: UnitState) -> None:
+    alone = systemd.is_active("systemd.active", unit, 120)
+    several = systemd.units_stay_up("x.units_stay_up", [{"cron on ctl1": unit}], 120)
+    for verdict in (alone, several):
+        assert remedy_for(verdict.message, "site") == (
+            "on ctl1: systemctl status cron.service; journalctl -u cron.service"
+        )
+
+
+def test_a_host_that_ssh_does_not_reach_is_pinged_and_not_asked_for_its_unit() -> None:
+    silent = Unanswered("ctl1 is unreachable: Failed to connect to the host via ssh")
+    verdict = systemd.units_stay_up("x.units_stay_up", [{"cron on ctl1": silent}], 120)
+    assert remedy_for(verdict.message, "inventories/my site") == (
+        "ansible -i 'inventories/my site' ctl1 -m ansible.builtin.ping"
+    )
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,21 @@ def test_a_claim_about_a_group_without_hosts_is_refused(harness: EngineHarness) 
         planned(harness, "check: [fake.all_serve]")
 
 
+@pytest.mark.parametrize("groups", [{}, {"broker": ()}])
+def test_a_site_without_the_group_of_a_runbook_is_told_where_its_groups_are(
+    harness: EngineHarness, groups: dict[str, tuple[str, ...]]
+) -> None:
+    harness.groups.clear()
+    harness.groups.update(groups, other=("h9",))
+
+    with pytest.raises(InvalidInput) as refused:
+        planned(harness, ROLL)
+
+    assert refused.value.remedy.startswith("see its groups: ansible-inventory -i ")
+    assert refused.value.remedy.endswith(" --graph; other runbooks: holdfast runbooks")
+    assert "next:" not in refused.value.message
+
+
 def test_a_limit_keeps_the_inventorys_order(harness: EngineHarness) -> None:
     [roll] = planned(harness, ROLL, limit="h3,h1").rolls()
 

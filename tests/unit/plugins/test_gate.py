@@ -150,7 +150,7 @@ def test_a_claim_about_an_unreachable_host_is_unknown_and_never_passes(hosts: Fa
     it = hosts.run_tasks(gate("it", ACTIVE), pattern="away").results["it"]
     assert it["failed"]
     assert it["holdfast"]["outcome"] == "UNKNOWN"
-    assert "the host is unreachable" in it["msg"]
+    assert "away is unreachable" in it["msg"]
 
 
 def test_with_spread_each_claim_is_checked_once(hosts: FakeHosts) -> None:

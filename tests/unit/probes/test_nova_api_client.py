@@ -11,6 +11,7 @@ from holdfast.probes.nova.api_answers import SERVICES
 from holdfast.probes.nova.api_client import NoToken, get_from_first, get_pages, put
 from holdfast.probes.nova.services import list_services
 from holdfast.probes.nova.site import ApiSite
+from holdfast.report.remedies import remedy_for
 from tests.unit.probes.fake_nova import (
     PASSWORD,
     RECORDED,
@@ -75,10 +76,26 @@ def test_a_refused_login_is_reported_without_the_password(nova: FakeNova) -> Non
     wrong = site(nova, nova_auth_password="planted-and-wrong")  # noqa: S106 - planted, to be looked for
     with pytest.raises(NoToken) as caught:
         list_services({"ctl1": wrong, "ctl2": wrong})
-    assert str(caught.value) == f"no token from keystone at {nova.url}/v3: login refused (401)"
+    assert str(caught.value).startswith(
+        f"no token from keystone at {nova.url}/v3: login refused (401): nova_auth_username '"
+    )
+    assert remedy_for(str(caught.value), "site").startswith("correct nova_auth_password")
     assert nova.logins == 1, "a login that keystone refused was tried again"
     assert not nova.requests
     assert "planted" not in repr(wrong)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_whose_token_nova_refuses_is_named(nova: FakeNova, status: int) -> None:
+    nova.routes[SERVICES] = status, {}
+    asked = site(nova)
+    with pytest.raises(CannotTell) as caught:
+        list_services({"ctl1": asked})
+    user, project = asked.nova_auth_username, asked.nova_auth_project
+    assert f"{status} for {SERVICES}: nova_auth_username {user!r} in project" in str(caught.value)
+    assert remedy_for(str(caught.value), "site") == (
+        f"openstack role assignment list --names --user {user} --project {project}"
+    )
 
 
 def test_a_keystone_that_does_not_answer_is_named(nova: FakeNova) -> None:

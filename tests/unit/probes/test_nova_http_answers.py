@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
+from holdfast.judges.nova.answers import api_answers
 from holdfast.model import Json
 from holdfast.observations.nova import ApiReplies, HttpReply, MetadataReplies
 from holdfast.probes.base import ProbeContext
 from holdfast.probes.nova.answers import METADATA_PATH, probe_apis, probe_metadata
+from holdfast.report.remedies import remedy_for
 from tests.unit.probes.fake_nova import FakeNova, Reply, Request, closed_port_url, running_nova
 from tests.unit.probes.shells import NoShell
 
@@ -67,12 +69,20 @@ def test_an_api_whose_root_answers_may_fail_the_call(nova: FakeNova) -> None:
     assert ask_apis({"ctl1": api(nova)})["ctl1"] == ApiReplies(HttpReply(200), HttpReply(500))
 
 
+def test_whose_call_was_refused_is_in_the_reply_and_in_the_verdict(nova: FakeNova) -> None:
+    nova.routes["/v2.1/servers"] = 403, {}
+    found = ask_apis({"ctl1": api(nova)})
+    message = api_answers("nova.api_answers", found).message
+    assert "GET /servers was answered 403: nova_auth_username '" in message
+    assert remedy_for(message, "site").startswith("openstack role assignment list --names --user ")
+
+
 def test_without_a_token_the_call_is_not_made(nova: FakeNova) -> None:
     wrong = api(nova, nova_auth_password="planted-and-wrong")  # noqa: S106 - planted, to be looked for
     found = ask_apis({"ctl1": wrong, "ctl2": wrong})
     assert found["ctl2"].root == HttpReply(200)
     assert found["ctl2"].call is None
-    assert found["ctl2"].no_token.endswith("login refused (401)")
+    assert "login refused (401): nova_auth_username '" in found["ctl2"].no_token
     assert nova.logins == 1
     assert "planted" not in repr(found)
 

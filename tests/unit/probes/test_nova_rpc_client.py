@@ -16,7 +16,15 @@ import pytest
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.observations.nova import ExpectedService, RpcReplies, RpcRound
 from holdfast.probes.nova.rpc_client import REPLIES, PingRound, brokers_of, envelope, ping
+from holdfast.report.remedies import remedy_for
 from tests.unit.probes.http_server import closed_port
+from tests.unit.probes.rabbitmq.scripted_broker import (
+    OPEN,
+    START_OK,
+    Script,
+    refuse,
+    running_broker,
+)
 
 CONDUCTOR = ExpectedService("conductor", "ctl1", "ctl1")
 COMPUTE = ExpectedService("compute", "cmp1", "cmp1")
@@ -39,6 +47,26 @@ COMPUTE = ExpectedService("compute", "cmp1", "cmp1")
 )
 def test_a_transport_url(url: str, found: list[tuple[str, int, str, str, str, bool]]) -> None:
     assert [(b.host, b.port, b.user, b.password, b.vhost, b.tls) for b in brokers_of(url)] == found
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [
+        ({START_OK: refuse(403, "ACCESS_REFUSED")}, 403),
+        ({OPEN: refuse(530, "NOT_ALLOWED")}, 530),
+    ],
+)
+def test_whose_login_a_broker_refused_is_named(script: Script, status: int) -> None:
+    with running_broker(script) as broker, pytest.raises(CannotTell) as caught:
+        ping(brokers_of(f"rabbit://nova:planted-secret@127.0.0.1:{broker.port}/cell"), {COMPUTE: 1})
+    message = str(caught.value)
+    assert (
+        f"login of 'nova' (nova_transport_url) to virtual host 'cell' refused ({status})" in message
+    )
+    assert "planted" not in message
+    assert "rabbitmqctl authenticate_user nova; then correct nova_transport_url" in remedy_for(
+        message, "site"
+    )
 
 
 @pytest.mark.parametrize(

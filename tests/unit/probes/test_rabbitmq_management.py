@@ -16,6 +16,7 @@ from holdfast.probes.rabbitmq.drain import probe_drain
 from holdfast.probes.rabbitmq.management import NODES
 from holdfast.probes.rabbitmq.queues import probe_queues, queues_of
 from holdfast.probes.rabbitmq.site import brokers_of
+from holdfast.report.remedies import remedy_for
 from tests.unit.probes.rabbitmq.recorded_brokers import (
     USER,
     RecordedShell,
@@ -84,6 +85,25 @@ def test_a_wrong_password_is_named_and_not_shown() -> None:
     message = refusal({"nodes": (200, "[]")}, rabbitmq_management_password=WRONG)
     assert message.startswith("401 from ctl1's management API")
     assert USER in message
+    expected = f"rabbitmqctl authenticate_user {USER}; then correct rabbitmq_management_password"
+    assert expected in remedy_for(message, "site")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "remedy"),
+    [
+        (401, "Not monitor user", f"on a broker: rabbitmqctl set_user_tags {USER} monitoring"),
+        (401, "Not management user", f"on a broker: rabbitmqctl set_user_tags {USER} monitoring"),
+        (401, "User not authorised to access virtual host", f"on a broker: rabbitmqctl list_user_permissions {USER}"),
+        (403, "", f"on a broker: rabbitmqctl list_user_permissions {USER}"),
+    ],
+)  # fmt: skip
+def test_who_was_refused_and_what_is_missing_is_named(
+    status: int, reason: str, remedy: str
+) -> None:
+    message = refusal({"nodes": (status, json.dumps({"reason": reason}))})
+    assert f"rabbitmq_management_user {USER!r}" in message
+    assert remedy_for(message, "site") == remedy
 
 
 def test_a_node_that_hangs_costs_its_own_answer_only() -> None:

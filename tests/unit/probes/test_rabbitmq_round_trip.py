@@ -12,6 +12,7 @@ from holdfast.errors import InvalidInput
 from holdfast.observations.rabbitmq import RoundTrip
 from holdfast.probes.base import ProbeContext
 from holdfast.probes.rabbitmq.round_trip import probe_round_trips
+from holdfast.report.remedies import remedy_for
 from tests.unit.judges.verdicts import cases
 from tests.unit.probes.http_server import closed_port
 from tests.unit.probes.rabbitmq import scripted_broker as amqp
@@ -76,6 +77,23 @@ def test_a_trip_ends_at_its_stage(script: amqp.Script, stage: str, how: str) -> 
     with running_broker(script) as broker:
         found = trip(broker.port)
     assert (found.ok, found.stage, found.how) == (False, stage, how)
+
+
+DENIALS = [
+    ({amqp.START_OK: amqp.refuse(403, "ACCESS_REFUSED")}, "authenticate_user probe; then correct "),
+    ({amqp.OPEN: amqp.refuse(530, "NOT_ALLOWED")}, "list_user_permissions probe"),
+    ({amqp.DECLARE: amqp.refuse(403, "ACCESS_REFUSED")}, "list_user_permissions probe"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("script", "remedy"), DENIALS)
+def test_whose_login_was_denied_is_named_with_what_to_do(script: amqp.Script, remedy: str) -> None:
+    bound = bind_claim("rabbitmq.amqp_round_trip")
+    with running_broker(script) as broker:
+        verdict = bound.judge([bound.probe(context(broker.port))])
+    assert "(rabbitmq_probe_user 'probe' in virtual host '/')" in verdict.message
+    assert remedy in remedy_for(verdict.message, "site")
+    assert PASSWORD not in verdict.message
 
 
 def test_a_broker_that_accepts_connections_and_never_answers_is_silent() -> None:

@@ -134,7 +134,7 @@ def _find_api(replies: ApiReplies) -> Finding:
     if replies.call.strange:
         return Finding(Outcome.UNKNOWN, text)
     if replies.call.status in LOGIN_REFUSED:
-        return Finding(Outcome.UNKNOWN, f"{text}: the login of this site may not ask it")
+        return Finding(Outcome.UNKNOWN, f"{text}: {replies.call.cause}")
     if replies.call.status != OK:
         return Finding(Outcome.FAIL, text)
     return Finding(Outcome.PASS, "answers a request with a token")

@@ -159,7 +159,8 @@ def _ask_api(site: ApiSite, no_token: str = "") -> ApiReplies:
         return ApiReplies(root, None, str(cause))
     except CannotTell as cause:
         return ApiReplies(root, HttpReply(0, str(cause)))
-    return ApiReplies(root, HttpReply(answer.status, strange=_strange(answer)))
+    refused = f"{api_client.account(site)} may not ask it" * (answer.status in api_client.REFUSALS)
+    return ApiReplies(root, HttpReply(answer.status, refused, _strange(answer)))
 
 
 def _strange(answer: api_client.Answer) -> str:

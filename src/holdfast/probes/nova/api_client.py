@@ -25,6 +25,7 @@ from holdfast.probes.nova.site import ApiSite
 # left out. Seen on nova 26: with the database stopped, older versions answer 200 and an empty list.
 MICROVERSION = "2.69"
 OK = 200
+REFUSALS = {401, 403}
 CONNECT_SECONDS = 3.05
 ANSWER_SECONDS = 10.0
 TOKEN_SECONDS = 20.0  # keystone hashes the password for each token, which is slow while it is busy
@@ -97,12 +98,17 @@ def log_in(site: ApiSite) -> Session:
     try:
         session.get_token()
     except Unauthorized:
-        cause = "login refused (401)"
+        cause = f"login refused (401): {account(site)}"
     except ClientException as error:
         cause = cause_of(error)
     else:
         return session
     raise NoToken(f"no token from keystone at {site.nova_auth_url}: {cause}")
+
+
+def account(site: ApiSite) -> str:
+    """Return whose login it is, for messages: without the password."""
+    return f"nova_auth_username {site.nova_auth_username!r} in project {site.nova_auth_project!r}"
 
 
 def open_session(trust: str | bool, login: v3.Password | None = None) -> Session:
@@ -127,7 +133,7 @@ def get_from_first(
     refusals = []
     for host, site in sites.items():
         try:
-            return host, _body(get(site, path, query), path)
+            return host, _body(get(site, path, query), path, site)
         except NoToken:
             raise
         except CannotTell as error:
@@ -137,12 +143,14 @@ def get_from_first(
     )
 
 
-def _body(answer: Answer, path: str) -> Json:
+def _body(answer: Answer, path: str, site: ApiSite) -> Json:
     """Return the body of a good answer.
 
     Raises:
         CannotTell: another status, or another shape.
     """
+    if answer.status in REFUSALS:
+        raise CannotTell(f"{answer.status} for {path}: {account(site)} may not ask it")
     if answer.status != OK:
         raise CannotTell(f"{answer.status} for {path}")
     require_shape(answer.body, BY_PATH[path], f"answered {path}")

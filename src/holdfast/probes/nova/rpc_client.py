@@ -126,16 +126,22 @@ def _first_that_serves(
         try:
             connection.connect()
         except (amqp.AMQPError, OSError) as error:
-            refusals.append(f"{broker.name}: {_cause_of(error)}")
+            refusals.append(f"{broker.name}: {_refusal_of(broker, error)}")
         else:
             return connection, broker
     raise CannotTell(f"no broker of nova_transport_url serves: {'; '.join(refusals)}")
 
 
+def _refusal_of(broker: BrokerAddress, error: Exception) -> str:
+    """Return why a broker gave no connection; of a refusal whose login it was, without the password."""
+    if isinstance(error, amqp.AccessRefused | amqp.NotAllowed):
+        login = f"login of {broker.user!r} (nova_transport_url) to virtual host {broker.vhost!r}"
+        return f"{login} refused ({error.code})"
+    return _cause_of(error)
+
+
 def _cause_of(error: Exception) -> str:
     """Return the error in one line; py-amqp's text has host and reason, never the password."""
-    if isinstance(error, amqp.AccessRefused):
-        return "login refused (403)"
     return str(error).partition("\n")[0].strip() or type(error).__name__
 
 

@@ -94,9 +94,10 @@ def _get(client: httpx.Client, broker: Broker, path: str) -> Json:
         raise CannotTell(f"{api} gave no answer to {what} in {seconds:g} s") from None
     except httpx.TransportError as error:
         raise CannotTell(f"{api} ({client.base_url.netloc.decode()}): {error}") from error
-    if response.status_code == httpx.codes.UNAUTHORIZED:
+    if response.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
         user = f"rabbitmq_management_user {broker.site.rabbitmq_management_user!r}"
-        raise CannotTell(f"401 from {api} to {what}: {_reason(response)} ({user})")
+        refusal = f"{_reason(response)} ({user})"
+        raise CannotTell(f"{response.status_code} from {api} to {what}: {refusal}")
     failed_check = response.status_code == FAILED_CHECK and path.startswith("health/checks/")
     if response.status_code != httpx.codes.OK and not failed_check:
         raise CannotTell(f"{response.status_code} from {api} to {what}")

@@ -57,8 +57,12 @@ class _Trip:
         try:
             self._go()
         except (OSError, AMQPError) as error:
-            cause = self._blocked or _cause_of(error)
-            return RoundTrip(ok=False, stage=self._stage, how=_how(error), cause=cause)
+            cause, how = self._blocked or _cause_of(error), _how(error)
+            if how == "denied":
+                site = self._site
+                who = f"rabbitmq_probe_user {site.rabbitmq_probe_user!r}"
+                cause = f"{cause} ({who} in virtual host {site.rabbitmq_probe_vhost!r})"
+            return RoundTrip(ok=False, stage=self._stage, how=how, cause=cause)
         return RoundTrip(ok=True, seconds=time.monotonic() - began)
 
     def _go(self) -> None:

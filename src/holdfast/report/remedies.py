@@ -1,0 +1,131 @@
+"""What a person does about the cause that a verdict names: an account that was refused, a host, a unit.
+
+A claim has one remedy, for the fault that it is about. Where it could not be asked, that is no help: the
+command for a broker's queues says nothing about a wrong password. So the cause decides where it is known.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from re import Match
+
+from holdfast.evidence import LEFT
+from holdfast.model import Json
+
+_MOST = 3
+"""So many remedies of one verdict are named."""
+
+_Remedy = Callable[["Match[str]", str], str]
+
+
+def remedy_for(message: str, inventory: str) -> str:
+    """Return what to do about the causes that a verdict's message names; "" where it names none that is known.
+
+    ``inventory`` is the site's, for commands of Ansible.
+    """
+    found = dict.fromkeys(_found(message, inventory))
+    return "; ".join(list(found)[:_MOST])
+
+
+def fill(remedy: str, evidence: Mapping[str, Json]) -> str:
+    """Return a claim's remedy with the hosts of the evidence in the place of ``HOST``."""
+    hosts = list(evidence.get(LEFT) or ())[:_MOST]
+    if "HOST" not in remedy or not hosts:
+        return remedy
+    before, _, command = remedy.rpartition(": ")
+    commands = "; ".join(command.replace("HOST", shlex.quote(host)) for host in hosts)
+    return f"{before}: {commands}" if before else commands
+
+
+def _found(message: str, inventory: str) -> Iterator[str]:
+    for pattern, remedy in _REMEDIES:
+        for match in pattern.finditer(message):
+            yield remedy(match, inventory)
+
+
+def _ping(match: Match[str], inventory: str) -> str:
+    return shlex.join(["ansible", "-i", inventory, match["host"], "-m", "ansible.builtin.ping"])
+
+
+def _unit(match: Match[str], _: str) -> str:
+    unit = shlex.quote(match["unit"])
+    return f"on {match['host']}: systemctl status {unit}; journalctl -u {unit}"
+
+
+def _management(match: Match[str], _: str) -> str:
+    user, reason = shlex.quote(match["user"]), match["reason"]
+    if "monitor" in reason or "management" in reason:
+        return f"on a broker: rabbitmqctl set_user_tags {user} monitoring"
+    if "virtual host" in reason or match["status"] == "403":
+        return f"on a broker: rabbitmqctl list_user_permissions {user}"
+    return _password(user, "rabbitmq_management_password")
+
+
+def _probe(match: Match[str], _: str) -> str:
+    user = shlex.quote(match["user"])
+    if match["stage"] == "login" and "NOT_ALLOWED" not in match["reason"]:
+        return _password(user, "rabbitmq_probe_password")
+    return f"on a broker: rabbitmqctl list_user_permissions {user}"
+
+
+def _transport(match: Match[str], _: str) -> str:
+    return _password(shlex.quote(match["user"]), "nova_transport_url")
+
+
+def _password(user: str, variable: str) -> str:
+    """Return how to find out whose password is wrong; the command asks for it and shows nothing."""
+    return f"on a broker: rabbitmqctl authenticate_user {user}; then correct {variable} of the site"
+
+
+def _keystone(_: Match[str], __: str) -> str:
+    return "correct nova_auth_password, nova_auth_username or nova_auth_project of the site"
+
+
+def _nova(match: Match[str], _: str) -> str:
+    user, project = shlex.quote(match["user"]), shlex.quote(match["project"])
+    return f"openstack role assignment list --names --user {user} --project {project}"
+
+
+def _stop_timeout(match: Match[str], _: str) -> str:
+    return f"on {match['host']}: systemctl edit {shlex.quote(match['unit'])}"
+
+
+_REMEDIES: tuple[tuple[re.Pattern[str], _Remedy], ...] = (
+    (re.compile(r"(?P<host>[\w.-]+) is unreachable: (?!its SSH host key)"), _ping),
+    (
+        re.compile(
+            r"(?P<status>40[13]) from \S+ management API to \S+: (?P<reason>[^;]*) "
+            r"\(rabbitmq_management_user '(?P<user>[^']*)'\)"
+        ),
+        _management,
+    ),
+    (
+        re.compile(
+            r"(?P<stage>login|declare|publish|consume|delete): (?P<reason>[^;]*) "
+            r"\(rabbitmq_probe_user '(?P<user>[^']*)' in virtual host '[^']*'\)"
+        ),
+        _probe,
+    ),
+    (re.compile(r"login of '(?P<user>[^']*)' \(nova_transport_url\) [^;]*refused"), _transport),
+    (re.compile(r"no token from keystone at \S+: login refused \(401\)"), _keystone),
+    (
+        re.compile(r"nova_auth_username '(?P<user>[^']*)' in project '(?P<project>[^']*)' may not"),
+        _nova,
+    ),
+    (
+        re.compile(r"for (?P<unit>\S+) on (?P<host>\S+) to stop, then kills it"),
+        _stop_timeout,
+    ),
+    (
+        re.compile(r"(?P<unit>[\w@.\\:-]+\.[a-z]+) on (?P<host>[\w.-]+) (?:is|was|ran) "),
+        _unit,
+    ),
+    (
+        re.compile(
+            r"(?P<host>[\w.-]+): systemd did not report the \w+(?: \w+)? of (?P<unit>[^\s:]+)"
+        ),
+        _unit,
+    ),
+)
