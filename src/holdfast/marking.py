@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from holdfast.errors import CannotTell, LeaseHeld
-from holdfast.marks import FRESH, TTL, HostMarks, RunMark
+from holdfast.marks import FRESH, HOST_DIRECTORY, TTL, HostMarks, RunMark
 from holdfast.model import Holder, Json, Unanswered
 from holdfast.probes.base import Shell, ask_all, or_unanswered
 
@@ -22,29 +22,29 @@ READ = """\
 set -eu
 cat /proc/sys/kernel/random/boot_id
 cut -d ' ' -f 1 /proc/uptime
-for file in "${HOLDFAST_HOST_DIRECTORY:-/run/holdfast}"/*.mark; do
+for file in "$1"/*.mark; do
   [ -e "$file" ] || continue
   text=$(head -c 9000 -- "$file") || { [ -e "$file" ] || continue; exit 1; }
   printf '%s\\t%s\\n' "${file##*/}" "$(printf %s "$text" | tr '\\n' ' ')"
 done
 """
-"""Prints the boot id, the uptime, and each mark in a line; a mark may be removed meanwhile."""
+"""``DIRECTORY``: prints the boot id, the uptime, and each mark in a line; a mark may be removed meanwhile."""
 
 SWAP = """\
 set -eu
 umask 077
-directory=${HOLDFAST_HOST_DIRECTORY:-/run/holdfast} file=$directory/$1.mark now=
+directory=$1 file=$1/$2.mark now=
 mkdir -p -m 0755 -- "$directory"
 exec 9>>"$file.lock"
 umask 022
 flock -w 10 9
 [ ! -e "$file" ] || now=$(head -c 9000 -- "$file")
-[ "$now" != "$3" ] || { echo swapped; exit 0; }
-[ "$now" = "$2" ] || { echo changed; exit 0; }
-if [ -n "$3" ]; then printf %s "$3" >"$file.new"; mv -f -- "$file.new" "$file"; else rm -f -- "$file"; fi
+[ "$now" != "$4" ] || { echo swapped; exit 0; }
+[ "$now" = "$3" ] || { echo changed; exit 0; }
+if [ -n "$4" ]; then printf %s "$4" >"$file.new"; mv -f -- "$file.new" "$file"; else rm -f -- "$file"; fi
 echo swapped
 """
-"""``SERVICE BEFORE AFTER``: writes AFTER, or removes the file, where its content is BEFORE.
+"""``DIRECTORY SERVICE BEFORE AFTER``: writes AFTER, or removes the file, where its content is BEFORE.
 
 It may be sent twice, where ssh repeats a command whose connection broke. Whoever can read a lock's file can hold it,
 so nobody else can.
@@ -219,7 +219,7 @@ def _swap(shell: Shell, service: str, before: str, after: str) -> bool:
 
 
 def _run(shell: Shell, script: str, *arguments: str) -> str:
-    done = shell.run(["sh", "-c", script, "sh", *arguments])
+    done = shell.run(["sh", "-c", script, "sh", HOST_DIRECTORY, *arguments])
     if done.rc != 0:
         raise CannotTell(f"its marks cannot be used: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout

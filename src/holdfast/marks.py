@@ -16,6 +16,9 @@ from pydantic import TypeAdapter, ValidationError
 from holdfast.errors import CannotTell
 from holdfast.model import Holder, Json
 
+HOST_DIRECTORY = "/run/holdfast"
+"""Where marks and the locks of units are on every host. Nothing else says so: two runs would not meet."""
+
 TTL = timedelta(minutes=30)
 """How long a mark counts after it was written: longer than from a batch's begin to its end."""
 
@@ -89,7 +92,7 @@ class HostMarks:
         try:
             mark = RunMark.from_text(self.texts[service])
         except ValidationError:
-            path = f"/run/holdfast/{service}.mark"
+            path = f"{HOST_DIRECTORY}/{service}.mark"
             raise CannotTell(
                 f"{path} is no mark that can be read, so it is not known whether a run changes {service}",
                 remedy=f"ask who else changes {service}; if nobody does, remove {path} there",

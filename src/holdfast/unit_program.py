@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Any, Literal, get_args
 
 from holdfast.errors import OutcomeUnknown
+from holdfast.marks import HOST_DIRECTORY
 from holdfast.observations.nova import LogPosition
 
 PROGRAM = files("holdfast").joinpath("unit_program.sh").read_text("utf-8")
@@ -23,6 +24,9 @@ since the intent. ``unreadable``: the unit was restarted, and its state afterwar
 
 NOT_BEGUN = "nothing was touched"
 """How the message of an act that was not begun ends."""
+
+_ANSWER_SECONDS = 30
+"""How long systemd may take to answer."""
 
 _HUNDREDTHS = 100
 _CLOCK_TICK = 1 / _HUNDREDTHS
@@ -119,7 +123,8 @@ def _words(limits: Limits) -> tuple[str, ...]:
 
 
 def _command(*arguments: str) -> list[str]:
-    return ["/bin/sh", "-c", PROGRAM, "holdfast", *arguments]
+    before = (HOST_DIRECTORY, str(_ANSWER_SECONDS))
+    return ["/bin/sh", "-c", PROGRAM, "holdfast", *before, *arguments]
 
 
 def parse(printed: str, errors: str = "") -> ProgramAnswer:

@@ -6,14 +6,17 @@
 #   restart UNIT SECONDS BOOT READ UNTIL SERVICE RUN INVOCATION    restart it, if INVOCATION is still its start
 #   command UNIT SECONDS BOOT READ UNTIL SERVICE RUN ARGV…         run a command that acts on it
 #
+# Before these come DIRECTORY, where locks and marks are, and how long systemd may take to answer, in seconds: the caller says so,
+# since what the environment of a login says must not lead one of two acts to another lock.
+#
 # SECONDS: how long the lock, and then the act, may take. BOOT, READ, UNTIL: the host's boot and its clock when the intent was
 # prepared, and when its leases end. SERVICE, RUN: whose mark the host must have. PROC: where the host's processes are listed.
 # Prints `name=value` lines under the headings [clock], [log], [before], [after] and [output]; the line `end=…` says what was
 # done, and without it that is not known.
 set -u
 umask 077
-directory=${HOLDFAST_HOST_DIRECTORY:-/run/holdfast}
-answer_seconds=${HOLDFAST_ANSWER_SECONDS:-30}
+directory=$1 answer_seconds=$2
+shift 2
 what=$1 unit=$2 seconds=${3:-0}
 
 finish() { # WORD [MESSAGE]: not_begun, read, already_restarted, done, failed, unreadable
@@ -21,18 +24,21 @@ finish() { # WORD [MESSAGE]: not_begun, read, already_restarted, done, failed, u
     exit 0
 }
 
-# Passwords in URLs, in `password=…` and in Erlang's `{password,…}` stay on the host. They are bytes: in a locale of UTF-8 a
-# pattern ends at a byte that is none.
+# Passwords in URLs, in `password=…`, `--password …`, `Authorization: …` and Erlang's `{password,…}` stay on the host. They are
+# bytes: in a locale of UTF-8 a pattern ends at a byte that is none.
 without_secrets() {
-    LC_ALL=C sed -E -e 's#(://[^[:space:]:/@]*:)[^[:space:]]+@#\1***@#g' \
+    LC_ALL=C sed -E -e "s/(authorization['\"]?[[:space:]]*[=:][[:space:]]*['\"]?([[:alpha:]]+[[:space:]]+)?)[^[:space:]'\"]+/\1***/Ig" \
+        -e 's/(--?[[:alnum:]_-]*(password|passwd|_pass|secret|token|cookie)[[:space:]]+)[^[:space:]]+/\1***/Ig' -e 's#(://[^[:space:]:/@]*:)[^[:space:]]+@#\1***@#g' \
         -e "s/([[:alnum:]_]*(password|passwd|_pass|secret|token|cookie)[[:alnum:]_]*['\"]?[[:space:]]*[=:][[:space:]]*)[^[:space:]]+/\1***/Ig" \
         -e 's/(\{"?[[:alnum:]_]*(pass|secret|token|cookie)[[:alnum:]_]*"?,[[:space:]]*)[^}]+/\1***/Ig'
 }
 
-# Hundredths of a second since the host's boot, sleep included.
+# Hundredths of a second since the host's boot, sleep included; with however many decimals the kernel prints them.
 clock() {
     read -r up _ < /proc/uptime
-    printf '%s\n' "${up%.*}${up#*.}"
+    case $up in *.*) decimals=${up#*.}00 ;; *) decimals=00 ;; esac
+    decimals=${decimals%"${decimals#??}"}
+    printf '%s\n' "$((${up%%.*} * 100 + 1$decimals - 100))" # 1: else 08 would be octal
 }
 
 boot() { cat /proc/sys/kernel/random/boot_id; }
@@ -82,9 +88,11 @@ lock() {
     status=$?
     case $status in
         0) ;;
-        1) finish not_begun "another act on $unit still held $directory/$unit.lock after $seconds s" ;;
+        1) finish not_begun "another act on $unit still held $directory/$unit.lock after $seconds s; who, on the host: find /proc/[0-9]*/fd -lname $directory/$unit.lock" ;;
         *) finish not_begun "$directory/$unit.lock cannot be locked: flock ended with $status: $said" ;;
     esac
+    # Left by an act whose shell was killed before its output was masked.
+    rm -f -- "$directory/$unit.output"
 }
 
 # The lock's file has the boot and the clock of the unit's last observation.

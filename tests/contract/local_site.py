@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from holdfast.marks import HOST_DIRECTORY
+
 UNIT = "toy"
 
 SYSTEMCTL = """\
@@ -52,12 +54,13 @@ cat {place}/hostname
 
 PYTHON = """\
 #!/bin/sh
-PATH={place}:$PATH HOLDFAST_HOST_DIRECTORY={place}/run exec {python} "$@"
+PATH={place}:$PATH exec {python} "$@"
 """
 
-SHELL = """\
-#!/bin/sh
-PATH={place}:$PATH HOLDFAST_HOST_DIRECTORY={place}/run exec /bin/sh "$@"
+# It gives what is sent to the host a directory of its own for locks and marks.
+SHELL = f"""\
+#!/bin/bash
+PATH={{place}}:$PATH exec /bin/sh "${{{{@//"{HOST_DIRECTORY}"/{{place}}/run}}}}"
 """
 
 

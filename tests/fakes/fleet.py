@@ -114,7 +114,7 @@ class FakeShell:
         """Return what the script prints."""
         if not self.host.reachable:
             raise CannotTell("the host is unreachable")
-        script, arguments = argv[2], argv[4:]
+        script, arguments = argv[2], argv[5:]  # [4] is the directory
         if script == READ:
             lines = ["boot", str(self.clock.now.timestamp())]
             lines += [f"{service}.mark\t{text}" for service, text in self.host.marks.items()]

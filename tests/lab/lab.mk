@@ -1,6 +1,8 @@
 # The lab's targets, for the top Makefile. LAB_* in the environment or on make's command line select the lab;
 # inventories/lab/hosts.py has the defaults.
 
+# What was given on the command line, for the commands that are printed: they need the same.
+LAB_GIVEN = $(strip $(foreach each,LAB_NAME LAB_RELEASE LAB_PROFILE LAB_COMPUTES LAB_SUBNET LAB_DIR,$(if $($(each)),$(each)=$($(each)))))
 LAB_PLAY = $(BIN)/ansible-playbook --inventory inventories/lab
 
 ##@ The lab (LAB_NAME= LAB_RELEASE=bookworm|trixie LAB_PROFILE=full|rabbitmq|fleet LAB_COMPUTES= LAB_SUBNET= LAB_DIR=)
@@ -8,6 +10,9 @@ LAB_PLAY = $(BIN)/ansible-playbook --inventory inventories/lab
 .PHONY: lab-up
 lab-up: lab-image venv ## Start the lab, or repair what is stopped or broken in it
 	@$(LAB_PLAY) playbooks/lab/up.yml
+	@echo 'The lab is up. next:'
+	@echo '  . .venv/bin/activate; $(if $(LAB_GIVEN),$(LAB_GIVEN) )holdfast check --site lab'
+	@echo '  make lab-ssh HOST=ctl1$(if $(LAB_GIVEN), $(LAB_GIVEN)) logs in; make lab-down$(if $(LAB_GIVEN), $(LAB_GIVEN)) removes it'
 
 .PHONY: lab-down
 lab-down: venv ## Remove the lab; the image stays for the next

@@ -14,7 +14,7 @@ import pytest
 
 from holdfast.errors import CannotTell, LeaseHeld
 from holdfast.marking import SWAP, Marker, list_marks, read_marks, remove_marks
-from holdfast.marks import FRESH, TTL, HostMarks, RunMark, meeting_hosts
+from holdfast.marks import FRESH, HOST_DIRECTORY, TTL, HostMarks, RunMark, meeting_hosts
 from holdfast.model import Holder, Json
 from holdfast.probes.base import CommandResult
 
@@ -35,8 +35,9 @@ class LocalShell:
         if not self.reachable:
             raise CannotTell("the host is unreachable")
         self.commands.append(argv)
-        environ = os.environ | {"HOLDFAST_HOST_DIRECTORY": str(self.directory)}
-        done = subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
+        here = [str(self.directory) if each == HOST_DIRECTORY else each for each in argv]
+        elsewhere = os.environ | {"HOLDFAST_HOST_DIRECTORY": "/nowhere"}  # has no effect
+        done = subprocess.run(here, env=elsewhere, capture_output=True, text=True, check=False)
         return CommandResult(done.returncode, done.stdout, done.stderr)
 
 

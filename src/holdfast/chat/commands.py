@@ -260,10 +260,12 @@ class CommandHandler:
         engine, by = self.dependencies.engine, requester.member.id
         with self._acting:
             driven = self._is_driven(state)
-            state = engine.request_abort(state.run, by, hard=command.hard)
+            told: list[str] = []
+            state = engine.request_abort(state.run, by, hard=command.hard, tell=told.append)
         following = f"next: holdfast status {state.run}"
         if not driven and state.status is not Status.RUNNING:
-            return Message(f"Closed [{state.run}]: nothing more is touched.\n{following}")
+            closed = "; ".join(["nothing more is touched", *told])
+            return Message(f"Closed [{state.run}]: {closed}.\n{following}")
         when = "at once (hard stop)" if command.hard else "at the next boundary"
         return Message(f"Asked [{state.run}] to stop {when}.\n{following}")
 

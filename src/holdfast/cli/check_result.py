@@ -96,8 +96,8 @@ def print_result(show: Callable[[RenderableType], object], found: CheckResult) -
     if found.verdicts:
         show(table)
     for text in found.messages:
-        message, _, following = with_next(text).partition(NEXT)
-        show(Text(message.rstrip("; "), "red").append(f"\n{NEXT}{following}", "bold"))
+        said, _, following = with_next(text).partition(NEXT)
+        show(Text(said.rstrip("; "), "red").append(f"\n{NEXT}{following}", "bold"))
     passed = f"{found.count(Outcome.PASS)} of {count_of(len(found.verdicts), 'claim')} passed"
     if not found.verdicts:
         passed = "no claim was judged" + "; correct what is named above" * bool(found.messages)

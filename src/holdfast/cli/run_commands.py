@@ -131,7 +131,11 @@ def abort(
     """
     context = context_of(ctx)
     found = context.find_run(run)
-    state = context.engine().request_abort(found, context.user, hard=hard)
+
+    def tell(text: str) -> None:
+        context.show(Text(f"{found}: {text}", "dim"))
+
+    state = context.engine().request_abort(found, context.user, hard=hard, tell=tell)
     if state.status is not Status.RUNNING:
         context.show(stop_message(state))
         return

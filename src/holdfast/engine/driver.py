@@ -8,7 +8,7 @@ import platform
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import assert_never
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
@@ -19,6 +19,7 @@ from holdfast.engine.journal_follower import JournalFollower
 from holdfast.engine.kept_error import KeptError
 from holdfast.engine.lease_keeper import TTL, LeaseKeeper, own_scope
 from holdfast.engine.play_builder import inspection_play, roll_play, unmark_play
+from holdfast.engine.unmarking import remove_marks
 from holdfast.errors import InvalidInput, LeaseHeld, LeaseLost, StateLost, StateUnusable
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event
@@ -44,9 +45,6 @@ from holdfast.plan.model import Plan, PlannedRoll
 
 _POLL_SECONDS = 1.0
 """How often the journal is read while a run waits for approvals."""
-
-_UNMARK_LIMIT = timedelta(seconds=30)
-"""How long the removal of a run's marks may take at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +155,8 @@ class Driver:
         Best effort: how the run ended is in the journal by now, and a mark that is left expires.
         """
         if self._state.touched:
-            latest = self._clock() + _UNMARK_LIMIT
             play = unmark_play(self._plan, self._state)
-            try:
-                self._dependencies.runner.run(
-                    play, lambda _: None, lambda: self._failed() or self._clock() > latest
-                )
-            except InvalidInput as error:
-                text = f"the marks of this run were not removed ({error.message}): they expire"
+            if text := remove_marks(self._dependencies, play, self._failed):
                 self._listener(Progress("", "marks", text))
 
     def _release(self) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from holdfast.engine.approvals import approved, rejected, require_approvers
-from holdfast.engine.dependencies import Dependencies
+from holdfast.engine.dependencies import Dependencies, ignore
 from holdfast.engine.driver import Driver, RunResult, run_opened
 from holdfast.engine.hold_report import aborted_event, rerun_command
 from holdfast.engine.lease_keeper import TTL, own_scope
 from holdfast.engine.planner import Planner
+from holdfast.engine.play_builder import unmark_play
 from holdfast.engine.run_lookup import StrayPlays, driver_of, read_run, stray_plays
+from holdfast.engine.unmarking import remove_marks
 from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld, Refused
 from holdfast.journal import events as ev
 from holdfast.journal.run_state import RunState, Status
 from holdfast.people import Approvers
-from holdfast.plan.model import Plan, plan_of
+from holdfast.plan.model import Plan, plan_of, readable_plan
 from holdfast.store.leases import LeaseRow
 
 _OPEN = {Status.RUNNING, Status.HELD}
@@ -116,11 +119,18 @@ class Engine:
         driver = Driver(self._with(approvers), plan, holder, grant=grant, known_seq=known)
         return driver.drive(notice)
 
-    def request_abort(self, run: str, by: str, *, hard: bool = False) -> RunState:
+    def request_abort(
+        self,
+        run: str,
+        by: str,
+        *,
+        hard: bool = False,
+        tell: Callable[[str], object] = ignore,
+    ) -> RunState:
         """Request that a run stops; a run without a driver is recorded as aborted at once.
 
         The returned state has the status ``ABORTED`` in that case; plays that outlived the driver on
-        this controller were ended first.
+        this controller were ended first. ``tell`` is given what became of the marks that a dead driver left.
 
         Raises:
             InvalidInput: there is no such run, or it has ended already.
@@ -135,14 +145,39 @@ class Engine:
         self._store.append(run, ev.AbortRequested(at=self._clock(), by=by, hard=hard))
         state = self.state(run)
         ended: list[int] = []
+        died = state.status is Status.RUNNING
         while state.status in _OPEN and self.driver(state) is None:
             ended += self._dependencies.runner.end_strays(run)
             state = self.state(run)
             aborted = aborted_event(state, by, self._clock(), ended)
             # Only as the next event: whoever wrote one meanwhile may be a driver, and reads the request.
-            self._store.append_next(run, aborted, state.seq)
+            recorded = self._store.append_next(run, aborted, state.seq)
             state = self.state(run)
+            if recorded and died and (told := self._remove_marks(state, by)):
+                tell(told)
         return state
+
+    def _remove_marks(self, state: RunState, by: str) -> str:
+        """Remove the marks of an aborted run whose driver died, and say so; "" where it has none.
+
+        Under the run's own lease, so that nobody resumes it meanwhile and writes them again.
+        """
+        plan = readable_plan(state)
+        if plan is None or not state.touched:
+            return ""
+        holder = self._dependencies.holder(state.run, by, "abort: remove the marks")
+        try:
+            grant = self._store.take(holder, own_scope(state.run), TTL)
+        except LeaseHeld:
+            return ""  # it was resumed, and the marks are those of that process
+        try:
+            if self.state(state.run).seq != state.seq:
+                return ""
+            play = unmark_play(plan, state, without_leases=True)
+            left = remove_marks(self._dependencies, play, lambda: False)
+        finally:
+            self._store.release(grant)
+        return left or "its marks were removed from the hosts"
 
     def approve(self, run: str, by: str, question: str = "") -> RunState:
         """Approve the step that the run waits at, for exactly the plan of its request.

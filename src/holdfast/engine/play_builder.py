@@ -51,11 +51,15 @@ def inspection_play(plan: Plan, state: RunState, inspection: Inspect) -> Play:
     )
 
 
-def unmark_play(plan: Plan, state: RunState) -> Play:
-    """Return the play that removes the run's marks: from every host of its batches, and where runs meet."""
+def unmark_play(plan: Plan, state: RunState, *, without_leases: bool = False) -> Play:
+    """Return the play that removes the run's marks: from every host of its batches, and where runs meet.
+
+    The play proves the run's leases, unless it is ``without_leases``: for a run whose driver died with them.
+    """
     groups = [roll.policy.group for roll in plan.rolls() if roll.number in state.steps]
     hosts = dict.fromkeys(host for batch in state.batches for host in batch.hosts)
     unmark: dict[str, Json] = {"groups": list(dict.fromkeys(groups)), "hosts": list(hosts)}
+    unmark |= {"run": state.run} if without_leases else {}
     # It is not journaled; what was journaled before it, a resume at least, makes its name unique.
     ident = f"{_ident(state, MARKS)}-{len(state.resumed)}"
     variables = _common(plan, state) | {"holdfast_unmark": unmark}

@@ -19,6 +19,8 @@ from holdfast.cli.adapters import ansible_adapters
 from holdfast.cli.context import Adapters, CommandContext
 from holdfast.cli.project import find_site
 from holdfast.errors import InvalidInput
+from holdfast.settings import Settings
+from holdfast.store.database import open_store
 from tests.unit.cli.cli_harness import CliResult, InMemoryProject
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -288,7 +290,7 @@ def test_locked_state_database(project: ProjectOnDisk) -> None:
 def test_read_only_state_database(project: ProjectOnDisk) -> None:
     write_roll(project)
     path = database(project)
-    project.call("status")  # makes it
+    open_store(Settings(f"sqlite:///{path}", project.state))
     configure_state(project, f"sqlite:///file:{path}?mode=ro&uri=true")
     assert_refused(project.runs(), "state.db", "readonly", "next:")
 

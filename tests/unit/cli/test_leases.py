@@ -14,7 +14,7 @@ import pytest
 from holdfast.journal.events import LeaseTaken, RunOpened
 from holdfast.marks import HostMarks
 from holdfast.model import RUN_VARIABLE, Grant, Holder, LeaseMode
-from holdfast.settings import load_settings
+from holdfast.settings import Settings, load_settings
 from holdfast.store.database import Store
 from holdfast.store.processes import holder_for
 from tests.unit.cli.cli_harness import InMemoryProject
@@ -45,6 +45,7 @@ def test_list_shows_holder_and_reason(project: InMemoryProject) -> None:
 
 
 def test_list_and_status_name_a_difference_of_the_clocks(project: InMemoryProject) -> None:
+    project.open_store(Settings(f"sqlite:///{project.state}/state.db", project.state))
     project.clock_ahead = timedelta(seconds=61)
     for command in (["lease", "list"], ["lease", "list", "--json"], ["status"]):
         result = project.call(*command)

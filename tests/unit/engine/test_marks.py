@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from holdfast.ansible.interfaces import PlayResult
+from holdfast.engine.engine import Engine
+from holdfast.errors import InvalidInput
 from holdfast.journal.events import ActIntended
+from holdfast.journal.run_state import Status
 from holdfast.marks import TTL, HostMarks
 from holdfast.model import Holder, Phase
 from tests.fakes.fleet import Fault
@@ -107,6 +112,52 @@ def test_a_run_that_was_resumed_is_not_refused_by_its_own_marks(harness: EngineH
     assert harness.engine().resume(harness.store.runs()[0], "ada", "again").code == 0
 
     assert harness.fleet.marks() == {}
+
+
+def dead_run(harness: EngineHarness) -> str:
+    """A run whose driver died after it had marked hosts."""
+    harness.crashing_store.crash_after = ActIntended
+    with pytest.raises(DriverKilled):
+        harness.start(harness.engine(), ROLL)
+    harness.crashing_store.crash_after = None
+    harness.kill_drivers()
+    assert harness.fleet.marks() == {"broker": ["h1", "h2", "h3"]}
+    return str(harness.store.runs()[0])
+
+
+def test_an_abort_of_a_dead_run_removes_its_marks_and_says_so(harness: EngineHarness) -> None:
+    """They would keep other runs away for half an hour."""
+    run, told = dead_run(harness), list[str]()
+
+    assert harness.engine().request_abort(run, "eve", tell=told.append).status is Status.ABORTED
+
+    assert harness.fleet.marks() == {}
+    assert told == ["its marks were removed from the hosts"]
+    assert harness.store.holders(f"run:{run}") == ()
+    assert harness.engine().resume(run, "ada", "again").code == 0
+
+
+class BrokenRunner:
+    """A runner that can start no play."""
+
+    def run(self, *_: object) -> PlayResult:
+        raise InvalidInput("ansible-playbook is not there")
+
+    def end_strays(self, run: str) -> list[int]:
+        return []
+
+
+def test_an_abort_says_which_marks_it_could_not_remove(harness: EngineHarness) -> None:
+    run, told = dead_run(harness), list[str]()
+    engine = Engine(replace(harness.engine()._dependencies, runner=BrokenRunner()))
+
+    assert engine.request_abort(run, "eve", tell=told.append).status is Status.ABORTED
+
+    [text] = told
+    assert text == (
+        "the marks of this run were not removed (ansible-playbook is not there): "
+        "they expire within 30 min"
+    )
 
 
 def test_a_run_that_lost_its_lease_removes_nothing(harness: EngineHarness) -> None:

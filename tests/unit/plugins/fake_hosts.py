@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 
 from holdfast.journal.events import Event
-from holdfast.marks import RunMark
+from holdfast.marks import HOST_DIRECTORY, RunMark
 from holdfast.model import Holder, Json
 from holdfast.settings import Settings
 from holdfast.store.database import Store, open_store
@@ -45,6 +45,9 @@ case $1 in
     fi
     sed -i "s/^InvocationID=.*/InvocationID=start$(wc -l < restarts)/; s/^ActiveState=.*/ActiveState=active/" unit ;;
 esac
+"""
+SHELL = """#!/bin/bash
+exec /bin/sh "${{@//"{real}"/{here}}}"
 """
 JOURNALCTL = """#!/bin/sh
 cat "$(dirname "$0")/journal"
@@ -95,7 +98,12 @@ class FakeHosts:
 
     def __post_init__(self) -> None:
         (self.directory / "bin").mkdir()
-        for name, program in (("systemctl", SYSTEMCTL), ("journalctl", JOURNALCTL)):
+        shell = SHELL.format(real=HOST_DIRECTORY, here=self.locks)
+        for name, program in {
+            "systemctl": SYSTEMCTL,
+            "journalctl": JOURNALCTL,
+            self.shell.name: shell,
+        }.items():
             path = self.directory / "bin" / name
             path.write_text(program)
             path.chmod(0o755)
@@ -154,8 +162,8 @@ class FakeHosts:
             "LANG": "C.UTF-8",
             "PATH": f"{self.directory / 'bin'}:{BIN}:{os.environ['PATH']}",
             "HOLDFAST_STATE_DIR": str(self.directory / "state"),
-            "HOLDFAST_HOST_DIRECTORY": str(self.locks),
-            "HOLDFAST_ANSWER_SECONDS": self.answer_seconds,
+            "HOLDFAST_HOST_DIRECTORY": "/nowhere",  # a login's environment has no effect
+            "HOLDFAST_ANSWER_SECONDS": "none",
         }
 
     def store(self) -> Store:
@@ -203,7 +211,7 @@ class FakeHosts:
     def run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run a command in the hosts' environment and wait for it."""
         return subprocess.run(
-            command,
+            self.on_host(command),
             cwd=ROOT,
             env=self.environment,
             capture_output=True,
@@ -215,7 +223,7 @@ class FakeHosts:
     def start(self, command: Sequence[str]) -> subprocess.Popen[str]:
         """Start a command in the hosts' environment; the caller must end it."""
         return subprocess.Popen(
-            command,
+            self.on_host(command),
             cwd=ROOT,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -223,8 +231,25 @@ class FakeHosts:
             text=True,
         )
 
+    def on_host(self, command: Sequence[str]) -> list[str]:
+        """Return a command that is for a host, with the directory and the limit of these hosts."""
+        argv = list(command)
+        if HOST_DIRECTORY in argv:
+            at = argv.index(HOST_DIRECTORY)
+            argv[at : at + 2] = [str(self.locks), self.answer_seconds]
+        return argv
+
+    @property
+    def shell(self) -> Path:
+        """The hosts' shell: it gives what is sent to them the directory of these hosts."""
+        return self.directory / "bin" / "host-shell"
+
     def _inventory(self) -> None:
-        here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        here = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "ansible_shell_executable": str(self.shell),
+        }
         nowhere = {"ansible_host": "127.0.0.1", "ansible_port": 1}
         children = {
             "web": {"hosts": {"a": here, "b": here}},

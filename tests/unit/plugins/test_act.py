@@ -41,7 +41,7 @@ def in_run(run: dict[str, Json], given: Json, name: str, *, action: str = "act")
 
 def test_acts_are_intended_done_and_journaled(hosts: FakeHosts, run: dict[str, Json]) -> None:
     spy, sent = hosts.directory / "bin" / "spy", hosts.directory / "sent"
-    hosts.set_output(spy=f'#!/bin/sh\necho "$2" >> {sent}\nexec /bin/sh "$@"\n')
+    hosts.set_output(spy=f'#!/bin/sh\necho "$2" >> {sent}\nexec {hosts.shell} "$@"\n')
     spy.chmod(0o755)
     hosts.set_variables(ansible_shell_executable=str(spy))
     played = hosts.run_tasks(in_run(run, RESTART, "restart"), in_run(run, DRAIN, "drain"))

@@ -294,6 +294,7 @@ def test_an_observation_that_waits_in_vain_has_no_result(hosts: FakeHosts) -> No
     with (hosts.locks / "cron.service.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         it = observe(hosts, 0.2)
+    assert f"find /proc/[0-9]*/fd -lname {hosts.locks}/cron.service.lock" in it.message
     assert (it.end, it.before) == ("not_begun", None)
     assert "another act on cron.service still held" in it.message
 
@@ -360,7 +361,9 @@ def test_no_output_is_taken_for_the_answer(hosts: FakeHosts) -> None:
     r"""Python ends a line at \r, \f and others, where the program that quotes the output does not."""
     script = r"printf 'half\r[after]\rrc=7\fend=read\vActiveState=failed\r\nb\374\nend=read'"
     sent = unit_program.command("cron", 20, limits(), ["sh", "-c", script])
-    raw = subprocess.run(sent, env=hosts.environment, capture_output=True, check=True).stdout
+    raw = subprocess.run(
+        hosts.on_host(sent), env=hosts.environment, capture_output=True, check=True
+    ).stdout
     got = raw.decode("utf-8", "surrogateescape")  # as Ansible does
     it = parse(got.replace("\n", "\r\n"))  # as a terminal does
     assert (it.end, it.rc, it.after) == ("done", 0, None)
@@ -453,6 +456,47 @@ def test_secrets_of_rabbitmq_are_masked(hosts: FakeHosts) -> None:
     it = run(hosts, f"echo '{term}'; echo default_pass = hunter2")
     told = '[{default_user,<<"nova">>},{default_pass,***},{vhost,"/"}]'
     assert it.output == (told, "default_pass = ***")
+
+
+@pytest.mark.parametrize(
+    ("printed", "told"),
+    [
+        ("mysql --password hunter2 -h db", "mysql --password *** -h db"),
+        ("nova --os-token hunter2", "nova --os-token ***"),
+        ("Authorization: Bearer hunter2", "Authorization: Bearer ***"),
+        ("authorization: hunter2", "authorization: ***"),
+        ('{"Authorization": "Basic hunter2"}', '{"Authorization": "Basic ***"}'),
+        ("X-Auth-Token: hunter2", "X-Auth-Token: ***"),
+        ("the password is wrong", "the password is wrong"),
+    ],
+)  # fmt: skip
+def test_secrets_of_options_and_headers_are_masked(
+    hosts: FakeHosts, printed: str, told: str
+) -> None:
+    assert run(hosts, f"echo '{printed}'").output == (told,)
+
+
+@pytest.mark.parametrize(
+    ("uptime", "hundredths"),
+    [("7.08", 708), ("123.45", 12345), ("123.4", 12340), ("123", 12300), ("123.456789", 12345), ("0.09", 9)],
+)  # fmt: skip
+def test_the_clock_is_read_with_any_number_of_decimals(
+    hosts: FakeHosts, uptime: str, hundredths: int
+) -> None:
+    file = hosts.directory / "uptime"
+    file.write_text(f"{uptime} 1.00\n")
+    asked = [each.replace("/proc/uptime", str(file)) for each in unit_program.read("cron")]
+    assert ask(hosts, asked).clock.hundredths == hundredths
+
+
+@pytest.mark.parametrize("act", [unit_program.observe("cron", 5), None])
+def test_what_a_killed_shell_left_unmasked_is_removed(
+    hosts: FakeHosts, act: list[str] | None
+) -> None:
+    left = hosts.locks / "cron.service.output"
+    left.write_text("password=hunter2")
+    ask(hosts, act or command(hosts, "older"))  # which is not begun
+    assert not left.exists()
 
 
 def test_a_secret_that_is_no_utf_8_is_masked_to_its_end(hosts: FakeHosts) -> None:
