@@ -119,7 +119,10 @@ _REMEDIES: tuple[tuple[re.Pattern[str], _Remedy], ...] = (
         _stop_timeout,
     ),
     (
-        re.compile(r"(?P<unit>[\w@.\\:-]+\.[a-z]+) on (?P<host>[\w.-]+) (?:is|was|ran) "),
+        re.compile(
+            r"(?P<unit>[\w@.\\:-]+\.(?:service|socket|timer|mount|path|target|slice|scope)) "
+            r"on (?P<host>[\w.-]+) (?:is|was|ran) "
+        ),
         _unit,
     ),
     (

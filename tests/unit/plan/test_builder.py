@@ -105,7 +105,7 @@ def test_a_batch_may_be_the_whole_group_only_where_that_is_one_host(
     ("given", "complaint"),
     [
         ({"group": "brokers"}, "has no group 'brokers'; did you mean broker"),
-        ({"group": "zzz"}, "has no group 'zzz'; known: broker, empty, worker$"),
+        ({"group": "zzz"}, "has no group 'zzz'; known: broker, empty, worker\n"),
         ({"group": "empty"}, "the group empty of .* has no hosts"),
         ({"survey": ("fake.nothing",)}, "no claim"),
     ],

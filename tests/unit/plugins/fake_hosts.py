@@ -245,11 +245,7 @@ class FakeHosts:
         return self.directory / "bin" / "host-shell"
 
     def _inventory(self) -> None:
-        here = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "ansible_shell_executable": str(self.shell),
-        }
+        here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         nowhere = {"ansible_host": "127.0.0.1", "ansible_port": 1}
         children = {
             "web": {"hosts": {"a": here, "b": here}},
@@ -257,6 +253,7 @@ class FakeHosts:
             "far": {"hosts": {"away": nowhere}},
             "none": {},
         }
-        variables = {"holdfast_site": "east", **self.variables}
+        shell = {"ansible_shell_executable": str(self.shell)}
+        variables = {"holdfast_site": "east", **shell, **self.variables}
         content = {"all": {"children": children, "vars": variables}}
         (self.directory / "hosts.yml").write_text(yaml.dump(content, Dumper=_Dumper))

@@ -126,7 +126,7 @@ def test_an_act_whose_connection_breaks_is_not_sent_again(
     ssh, record = hosts.directory / "bin" / "ssh", hosts.directory / "record"
     hosts.set_output(
         ssh='#!/bin/sh\nfor last; do :; done\nsh -c "$last"\n'
-        'case $last in *"holdfast command"*) exit 255 ;; esac\n'
+        'case $last in *"holdfast /run/holdfast 30 command"*) exit 255 ;; esac\n'
     )
     ssh.chmod(0o755)
     broken = {
