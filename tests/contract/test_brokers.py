@@ -166,7 +166,7 @@ def test_a_whole_turn_in_which_the_drain_s_command_fails_after_its_work(plays: B
             "baseline_taken",
             *("act_intended drain", "act_done drain", "gate_judged drain"),
             *("gate_judged restart", "act_intended restart", "act_done restart"),
-            *("gate_judged verify", "host_done"),
+            *("gate_judged verify", "gate_judged verify", "host_done"),
         ]
         asked = plays.harness.brokers.commands_before("drain", "a")
         assert asked >= {"status", "check_port_connectivity", "await_online_quorum_plus_one"}
