@@ -18,6 +18,9 @@ Json = Any  # JSON-shaped data: what passes through Ansible, the journal and the
 ClaimEntry = Annotated[StrictStr, Field(min_length=1)] | dict[str, Json]
 """How YAML names a claim: its name, or ``{claim: name, parameter: value, …}``."""
 
+PLAY_VARIABLE = "HOLDFAST_PLAY"
+"""Environment variable with the play's name within its run: two plays of a run may be alive, one of them parked."""
+
 RUN_VARIABLE = "HOLDFAST_RUN"
 """Environment variable with the run's id, set for every play that the engine starts and so for its
 child processes: a play that outlived its driver is found by it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
-from holdfast.ansible.interfaces import Play, PlayResult, PlayRunner, Progress
+from holdfast.ansible.interfaces import ParkedPlay, Play, PlayResult, PlayRunner, Progress
 from holdfast.ansible.play_runner import AnsibleRunner
 from holdfast.errors import LeaseLost
 from holdfast.journal.events import Event
@@ -163,17 +163,32 @@ class PlayStarter:
         )
         return self.harness.runner.run(play, self.progress.append, interrupted)
 
-    def roll(self, *batch: str, done: Mapping[str, str] | None = None, **given: Json) -> PlayResult:
-        """Run the unit's playbook for a batch; ``done`` has the hosts to sweep and their InvocationIDs."""
-        swept = {host: {UNIT: invocation_id} for host, invocation_id in (done or {}).items()}
-        variables = {
+    def park(self, *batch: str) -> ParkedPlay:
+        """Start the play of a batch, which waits for its word."""
+        self.started += 1
+        play = Play(
+            run=self.run,
+            ident=f"{self.started:04d}-next",
+            playbook="unit_restart.yml",
+            inventory=self.harness.inventory,
+            limit=batch,
+            variables=self.common() | self._batch(batch),
+        )
+        return self.harness.runner.park(play)
+
+    def _batch(self, batch: Sequence[str]) -> dict[str, Json]:
+        return {
             "systemd_unit_name": UNIT,
             "systemd_unit_group": "toys",
             "holdfast_batch": list(batch),
             "holdfast_phases": ["preflight", "drain", "restart", "verify", "undrain"],
-            "holdfast_done": list(swept),
-            "holdfast_sweep": swept,
         }
+
+    def roll(self, *batch: str, done: Mapping[str, str] | None = None, **given: Json) -> PlayResult:
+        """Run the unit's playbook for a batch; ``done`` has the hosts to sweep and their InvocationIDs."""
+        swept = {host: {UNIT: invocation_id} for host, invocation_id in (done or {}).items()}
+        known = {"holdfast_done": list(swept), "holdfast_sweep": swept}
+        variables = self._batch(batch) | known
         limit = list(batch)
         interrupted = given.pop("interrupted", lambda: False)
         return self.play("unit_restart.yml", limit, interrupted, **(variables | given))

@@ -296,7 +296,105 @@ def test_a_sweep_fails_on_a_host_whose_unit_stopped(plays: PlayStarter) -> None:
     assert gate.verdicts[0]["hosts"] == {"b": {"healthy": False}}
 
 
+def test_a_parked_play_does_nothing_before_its_word(plays: PlayStarter) -> None:
+    parked = plays.park("b")
+    plays.roll("a")
+    assert plays.harness.restarts("b") == 0
+    sweep = {"a": {UNIT: plays.harness.invocation_id("a")}}
+
+    result = parked.go(
+        {"holdfast_done": ["a"], "holdfast_sweep": sweep}, plays.progress.append, lambda: False
+    )
+
+    assert result is not None
+    assert (result.status, result.hosts, result.messages) == ("ok", {"b": "ok"}, {})
+    assert plays.harness.restarts("b") == 1
+    swept = [gate for gate in plays.events(GateJudged) if gate.phase == "sweep"]
+    assert [(gate.host, gate.verdicts[0]["evidence"]) for gate in swept] == [("b", {"hosts": 1})]
+
+
+def test_a_parked_play_that_is_ended_has_touched_nothing(plays: PlayStarter) -> None:
+    plays.park("b").end()
+
+    assert plays.harness.restarts("b") == 0
+    assert not plays.events(GateJudged)
+    assert not list(processes_of(plays.run))
+
+
+def test_a_parked_play_that_is_ended_after_its_word_is_interrupted(plays: PlayStarter) -> None:
+    parked = plays.park("b")
+
+    result = parked.go(
+        {"holdfast_done": [], "holdfast_sweep": {}}, plays.progress.append, lambda: True
+    )
+
+    assert result is not None
+    assert result.status == "interrupted"
+    assert not list(processes_of(plays.run))
+
+
 # --- faults that only a real process can have
+
+
+def waits(play: str, run: str) -> list[int]:
+    """Return the processes of a parked play once its worker waits for the word."""
+    for _ in range(600):
+        found = [p for p in processes_of(run) if f"HOLDFAST_PLAY={play}" in environment_of(p)]
+        if any(reads_pipe(process) for process in found):
+            return found
+        threading.Event().wait(0.1)
+    raise AssertionError("the play did not get as far as its word")
+
+
+def environment_of(process: int) -> list[str]:
+    try:
+        return Path(f"/proc/{process}/environ").read_text("utf-8", "replace").split("\0")
+    except OSError:
+        return []
+
+
+def reads_pipe(process: int) -> bool:
+    try:
+        links = [each.readlink() for each in Path(f"/proc/{process}/fd").iterdir()]
+    except OSError:
+        return False
+    return any(link.name == "word" for link in links)
+
+
+def test_a_killed_play_gets_no_word_and_its_orphan_ends_untouched(real: PlayStarter) -> None:
+    """SIGKILL of ansible-playbook alone leaves the worker that waits for the word."""
+    parked = real.park("b")
+    processes = waits("0001-next", real.run)
+    os.kill(min(processes), signal.SIGKILL)
+    for _ in range(100):
+        if min(processes) not in set(processes_of(real.run)):
+            break
+        threading.Event().wait(0.1)
+    threading.Event().wait(0.5)  # until its runner has seen it
+
+    assert parked.go({}, real.progress.append, lambda: False) is None
+
+    assert not list(processes_of(real.run))
+    assert real.harness.restarts("b") == 0
+
+
+def test_a_parked_play_whose_engine_is_killed_ends_by_itself_untouched(
+    tmp_path: Path, real: PlayStarter
+) -> None:
+    pipe = tmp_path / "word"
+    os.mkfifo(pipe)
+    held = os.open(pipe, os.O_RDWR)
+    engine = subprocess.Popen(["sleep", "600"], stdout=held)
+    os.close(held)
+    with ThreadPoolExecutor(1) as threads:
+        play = threads.submit(real.roll, "b", holdfast_park=str(pipe))
+        waits("0001", real.run)
+        engine.kill()
+        engine.wait()
+        result = play.result()
+    assert result.status == "failed"
+    assert "nothing was touched" in result.messages["b"]
+    assert real.harness.restarts("b") == 0
 
 
 def test_text_never_becomes_a_template(real: PlayStarter, tmp_path: Path) -> None:

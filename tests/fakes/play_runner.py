@@ -7,12 +7,13 @@ journal; one contract suite (tests/contract) tests it and ``AnsibleRunner``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Protocol
 
-from holdfast.ansible.interfaces import Play, PlayResult, Progress
-from holdfast.errors import CannotTell, LeaseHeld, LeaseLost
+from holdfast.ansible.interfaces import ParkedPlay, Play, PlayResult, Progress
+from holdfast.errors import CannotTell, InvalidInput, LeaseHeld, LeaseLost
 from holdfast.evidence import HEALTHY, HOSTS, LEFT
 from holdfast.journal.events import (
     ActDone,
@@ -78,12 +79,21 @@ class _Interrupted(Exception):
     """The play was ended from outside."""
 
 
+class ParksNothing:
+    """Base of a runner that starts no play before its turn."""
+
+    def park(self, play: Play) -> ParkedPlay:
+        """Refuse."""
+        raise InvalidInput(f"{play.ident} is not parked")
+
+
 class FakeRunner:
     """``PlayRunner`` over a ``FakeFleet``; every task takes a second of the fleet's clock."""
 
     def __init__(self, fleet: FakeFleet, journal: Journal) -> None:
         self._fleet, self._journal = fleet, journal
         self.plays: list[Play] = []
+        self.parked: list[FakeParkedPlay] = []
 
     def run(
         self,
@@ -95,12 +105,50 @@ class FakeRunner:
         self.plays.append(play)
         return _FakePlay(self._fleet, self._journal, play, on_progress, interrupted).result()
 
+    def park(self, play: Play) -> FakeParkedPlay:
+        """Start a play that does nothing before its word."""
+        parked = FakeParkedPlay(self, play)
+        self.parked.append(parked)
+        return parked
+
     def end_strays(self, run: str) -> list[int]:  # the interface's signature
         """Return none: a play in memory ends with its driver."""
         return []
 
 
 UNCHANGED = "systemd.unchanged_since"
+
+
+@dataclass
+class FakeParkedPlay:
+    """A parked play; ``dies`` before its word if that is set. ``ended`` without a word, or ``went``."""
+
+    runner: FakeRunner
+    play: Play
+    at_word: Callable[[], None] = lambda: None
+    dies: bool = False
+    ended: bool = False
+    went: bool = False
+
+    def go(
+        self,
+        variables: Mapping[str, Json],
+        on_progress: Callable[[Progress], None],
+        interrupted: Callable[[], bool],
+    ) -> PlayResult | None:
+        """Do what the playbook of the play does, with these variables too."""
+        if self.dies:
+            return None
+        self.went = True
+        self.at_word()
+        play = replace(self.play, variables={**self.play.variables, **variables})
+        return self.runner.run(play, on_progress, interrupted)
+
+    def end(self) -> None:
+        """End it."""
+        self.ended = True
+
+
 _WORK_MOVES = (Phase.DRAIN, Phase.UNDRAIN)
 _UNITS = {
     "nova_conductor": "nova-conductor",

@@ -69,8 +69,28 @@ class StopSignal:
         self.at_boundary = True
 
 
+class ParkedPlay(Protocol):
+    """A play that has started, and asks nobody and touches nothing before its word."""
+
+    def go(
+        self,
+        variables: Mapping[str, Json],
+        on_progress: Callable[[Progress], None],
+        interrupted: Callable[[], bool],
+    ) -> PlayResult | None:
+        """Give the word with the variables that were not known when it started; return as ``PlayRunner.run``.
+
+        None where the play has ended before its word: nothing was touched, and no word was given.
+        """
+        ...
+
+    def end(self) -> None:
+        """End the play, untouched, and return when every process of it has ended."""
+        ...
+
+
 class PlayRunner(Protocol):
-    """Runs one play to its end."""
+    """Runs one play to its end, beside one at most that is parked."""
 
     def run(
         self,
@@ -85,6 +105,14 @@ class PlayRunner(Protocol):
 
         Raises:
             InvalidInput: the play could not be started at all; nothing was touched.
+        """
+        ...
+
+    def park(self, play: Play) -> ParkedPlay:
+        """Start a play that waits for a word before its first question; it ends by itself where this process does.
+
+        Raises:
+            InvalidInput: it could not be started at all.
         """
         ...
 

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -35,7 +36,7 @@ from holdfast.ansible.environment import filter_environment
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.ansible.play_outcome import PlayOutcome
 from holdfast.errors import InvalidInput, Refused
-from holdfast.model import RUN_VARIABLE, Json
+from holdfast.model import PLAY_VARIABLE, RUN_VARIABLE, Json
 
 Events = SimpleQueue[Mapping[str, Json]]
 
@@ -73,15 +74,11 @@ class AnsibleRunner:
         interrupted: Callable[[], bool],
     ) -> PlayResult:
         """Start the play and return when it has ended, as ``PlayRunner.run`` says."""
-        place = _PlayDirectory(self.state_dir / "runs" / play.run / play.ident)
-        with _writable(place.directory):
-            place.make(self.state_dir)
-        try:
-            with _writable(place.directory):
-                place.write(play, self.state_url, self.state_dir)
-            return self._watch(play, place, on_progress, interrupted)
-        finally:
-            place.clean()
+        return self._start(play).watch(on_progress, interrupted)
+
+    def park(self, play: Play) -> _StartedPlay:
+        """Start the play, which waits for its word, as ``PlayRunner.park`` says."""
+        return self._start(play, parked=True)
 
     def end_strays(self, run: str) -> list[int]:
         """End the processes of a dead driver's plays and return their ids."""
@@ -89,35 +86,22 @@ class AnsibleRunner:
         self._end(run)
         return found
 
-    def _watch(
-        self,
-        play: Play,
-        place: _PlayDirectory,
-        on_progress: Callable[[Progress], None],
-        interrupted: Callable[[], bool],
-    ) -> PlayResult:
-        events: Events = SimpleQueue()
-        runner = self._prepare(play, place, events)
-        outcome, stopped = PlayOutcome(play.limit), False
-        with ThreadPoolExecutor(1, thread_name_prefix="ansible-runner") as pool:
-            ending: Future[Any] = pool.submit(runner.run)
-            try:
-                while not (ending.done() and events.empty()):
-                    for progress in outcome.add(_next_event(events)):
-                        on_progress(progress)
-                    if interrupted() and not (stopped or ending.done()):
-                        stopped = True
-                        self._end(play.run)
-            finally:
-                # Whatever failed here: no process of the play may keep running unobserved.
-                self._end(play.run)
-            try:
-                ending.result()
-            except OSError as error:
-                # Mostly a full disk. The hosts in hand are observed, as after any play that failed.
-                outcome.add_error(f"the play's output cannot be written: {error.strerror}")
-        exited_ok = runner.rc == 0 and runner.status == "successful"
-        return outcome.result(exited_ok=exited_ok, interrupted=stopped)
+    def _start(self, play: Play, *, parked: bool = False) -> _StartedPlay:
+        place = _PlayDirectory(self.state_dir / "runs" / play.run / play.ident)
+        with _writable(place.directory):
+            place.make(self.state_dir)
+        try:
+            with _writable(place.directory):
+                if parked:
+                    place.open_word()
+                place.write(play, self.state_url, self.state_dir)
+            events: Events = SimpleQueue()
+            runner = self._prepare(play, place, events)
+        except BaseException:
+            place.close_word()
+            place.clean()
+            raise
+        return _StartedPlay(play, place, runner, events, partial(self._end, play.run, play.ident))
 
     def _prepare(self, play: Play, place: _PlayDirectory, events: Events) -> Any:
         def enqueue(event: Mapping[str, Json]) -> bool:
@@ -154,6 +138,7 @@ class AnsibleRunner:
             | {
                 "PATH": path,
                 RUN_VARIABLE: play.run,
+                PLAY_VARIABLE: play.ident,
                 "HOLDFAST_CONFIG": str(place.config),
                 "HOLDFAST_STATE_DIR": str(self.state_dir),
                 "ANSIBLE_HOST_KEY_CHECKING": "True",
@@ -161,25 +146,104 @@ class AnsibleRunner:
             }
         )
 
-    def _end(self, run: str) -> None:
+    def _end(self, run: str, ident: str = "") -> None:
         """Send SIGTERM to every process of the run, SIGKILL to those that remain; return when all have ended.
+
+        With ``ident``, those of the run's other plays are spared.
 
         Raises:
             Refused: one is another user's.
         """
         for number, timeout in _END:
-            for process in self.processes_of(run):
+            for process in self._processes(run, ident):
                 _send(process, number, run)
-            if self._all_ended(run, timeout):
+            if self._all_ended(run, ident, timeout):
                 return
 
-    def _all_ended(self, run: str, timeout: float) -> bool:
+    def _processes(self, run: str, ident: str) -> Iterator[int]:
+        found = self.processes_of(run)
+        return (each for each in found if not ident or _play_of(each) in {"", ident})
+
+    def _all_ended(self, run: str, ident: str, timeout: float) -> bool:
         pause, deadline = threading.Event(), time.monotonic() + timeout
-        while any(self.processes_of(run)):
+        while any(self._processes(run, ident)):
             if time.monotonic() > deadline:
                 return False
             pause.wait(0.05)
         return True
+
+
+class _StartedPlay:
+    """A play while it runs; ``ParkedPlay`` if it waits for a word."""
+
+    def __init__(
+        self,
+        play: Play,
+        place: _PlayDirectory,
+        runner: Any,
+        events: Events,
+        end: Callable[[], None],
+    ) -> None:
+        self._play, self._place, self._runner, self._events = play, place, runner, events
+        self._end_processes = end
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="ansible-runner")
+        self._ending: Future[Any] = self._pool.submit(runner.run)
+
+    def go(
+        self,
+        variables: Mapping[str, Json],
+        on_progress: Callable[[Progress], None],
+        interrupted: Callable[[], bool],
+    ) -> PlayResult | None:
+        """Give the word, and return as ``PlayRunner.run`` does; None, with no word given, where the play has ended."""
+        if self._ending.done():
+            self.end()
+            return None
+        self._place.say(variables)
+        return self.watch(on_progress, interrupted)
+
+    def watch(
+        self, on_progress: Callable[[Progress], None], interrupted: Callable[[], bool]
+    ) -> PlayResult:
+        """Return when the play has ended, as ``PlayRunner.run`` says."""
+        outcome, stopped = PlayOutcome(self._play.limit), False
+        try:
+            while not (self._ending.done() and self._events.empty()):
+                for progress in outcome.add(_next_event(self._events)):
+                    on_progress(progress)
+                if interrupted() and not (stopped or self._ending.done()):
+                    stopped = True
+                    self._end_processes()
+        finally:
+            # Whatever failed here: no process of the play may keep running unobserved.
+            self.end()
+        try:
+            self._ending.result()
+        except OSError as error:
+            # Mostly a full disk. The hosts in hand are observed, as after any play that failed.
+            outcome.add_error(f"the play's output cannot be written: {error.strerror}")
+        exited_ok = self._runner.rc == 0 and self._runner.status == "successful"
+        return outcome.result(exited_ok=exited_ok, interrupted=stopped)
+
+    def end(self) -> None:
+        """End every process of the play and wait for them; one that waits for its word has touched nothing."""
+        # Before that: a play of which no process has started yet would wait for its word afterwards.
+        self._place.close_word()
+        try:
+            self._end_processes()
+            self._pool.shutdown()
+        finally:
+            self._place.clean()
+
+
+def _play_of(process: int) -> str:
+    """Return the name of the play that a process belongs to; "" where that cannot be told."""
+    try:
+        environment = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    mark = f"{PLAY_VARIABLE}=".encode()
+    return next((e.removeprefix(mark).decode() for e in environment if e.startswith(mark)), "")
 
 
 def _send(process: int, number: int, run: str) -> None:
@@ -201,6 +265,8 @@ class _PlayDirectory:
         self.directory = directory
         self.variables, self.config = directory / "variables.json", directory / "config.yml"
         self.limit = directory / "limit"
+        self.pipe, self.word = directory / "word", directory / "word.json"
+        self._descriptor: int | None = None
 
     def make(self, state_dir: Path) -> None:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -212,16 +278,35 @@ class _PlayDirectory:
                 parent.chmod(0o2770 if shared else 0o700)
         self.directory.mkdir(mode=0o700)
 
+    def open_word(self) -> None:
+        """Make the pipe that a parked play waits at, and open it; it is closed when this process ends."""
+        os.mkfifo(self.pipe, mode=0o600)
+        self._descriptor = os.open(self.pipe, os.O_RDWR)  # for both, so that it waits for no reader
+
+    def say(self, variables: Mapping[str, Json]) -> None:
+        """Give a parked play its word, with these variables."""
+        assert self._descriptor is not None  # noqa: S101  # only a play that was parked is given a word
+        _write(self.word, json.dumps(variables))
+        os.write(self._descriptor, b"go")
+
+    def close_word(self) -> None:
+        """Let a play that still waits know that no word will come."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+            self.pipe.unlink(missing_ok=True)
+
     def write(self, play: Play, state_url: str, state_dir: Path) -> None:
         """Write the files that the play reads; from the start only their owner can read them."""
-        _write(self.variables, json.dumps(_as_text_only(dict(play.variables))))
+        waits = {} if self._descriptor is None else {"holdfast_park": str(self.pipe)}
+        _write(self.variables, json.dumps(_as_text_only({**play.variables, **waits})))
         _write(self.config, json.dumps({"state_url": state_url, "state_dir": str(state_dir)}))
         # A file, since the names of a large fleet are longer than an argument may be.
         _write(self.limit, "\n".join(play.limit))
 
     def clean(self) -> None:
         """Remove what may hold a secret; the play's events and output are kept for an inquiry."""
-        for path in (self.variables, self.config):
+        for path in (self.variables, self.config, self.word):
             path.unlink(missing_ok=True)
         # ansible-runner's record of the command, with the environment.
         (self.directory / "artifacts" / "play" / "command").unlink(missing_ok=True)

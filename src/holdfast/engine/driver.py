@@ -18,7 +18,8 @@ from holdfast.engine.hold_report import aborted_event, held_event, host_states, 
 from holdfast.engine.journal_follower import JournalFollower
 from holdfast.engine.kept_error import KeptError
 from holdfast.engine.lease_keeper import TTL, LeaseKeeper, own_scope
-from holdfast.engine.play_builder import inspection_play, roll_play, unmark_play
+from holdfast.engine.next_play import NextPlay
+from holdfast.engine.play_builder import inspection_play, roll_play, roll_word
 from holdfast.engine.unmarking import remove_marks
 from holdfast.errors import InvalidInput, LeaseHeld, LeaseLost, StateLost, StateUnusable
 from holdfast.journal import events as ev
@@ -96,6 +97,7 @@ class Driver:
         self._keeper = LeaseKeeper(dependencies, grant)
         self._beats: list[_Beat] = []
         self._last_progress: Progress | None = None
+        self._next = NextPlay(dependencies.runner, plan)
 
     def drive(self, notice: str = "") -> RunResult:
         """Drive the run until it ends, release its leases, and return the result.
@@ -121,6 +123,7 @@ class Driver:
                 with ExitStack() as stack:
                     for beat in self._beats:
                         stack.enter_context(dependencies.background(beat))
+                    stack.callback(self._next.end)
                     code = self._drive_to_the_end()
                 self._follower.beat()
                 return RunResult(self._run, code, self._state)
@@ -181,7 +184,9 @@ class Driver:
         # Known here even where the database failed when it was to be journaled.
         stop_by = self._holder.by if self._stop.at_boundary else ""
         now = self._clock()
-        return self._carry_out(decide(self._plan, self._state, now, stop_by), now)
+        decision = decide(self._plan, self._state, now, stop_by)
+        self._next.keep_for(decision)
+        return self._carry_out(decision, now)
 
     def _raise_errors(self) -> None:
         """Raise what ended the renewal of the leases, or the reading of the journal beside a play."""
@@ -261,9 +266,7 @@ class Driver:
                 why=roll.why,
             )
         )
-        play = roll_play(self._plan, self._state, step, roll)
-        # Without its lease a play is refused its next intent; the act in progress is not torn apart.
-        result = self._run_play(play, lambda: self._stop.hard or self._has_bug())
+        result = self._run_batch(step, roll)
         self._record(
             ev.BatchEnded(
                 at=self._clock(),
@@ -273,6 +276,22 @@ class Driver:
                 messages=dict(result.messages),
             )
         )
+
+    def _run_batch(self, step: PlannedRoll, roll: Roll) -> PlayResult:
+        """Run the batch's play, which may have been started already, and start that of the next one beside it."""
+
+        def interrupted() -> bool:
+            self._next.start_beside(step, roll, self._state, self._follower.restarted)
+            # Without its lease a play is refused its next intent; the act in progress is not torn apart.
+            return self._stop.hard or self._has_bug()
+
+        self._follower.restarted = set()
+        parked = self._next.take(roll)
+        if parked is not None:
+            word = roll_word(self._state, roll)
+            if (result := parked.go(word, self._pass_on, interrupted)) is not None:
+                return result
+        return self._run_play(roll_play(self._plan, self._state, step, roll), interrupted)
 
     def _run_play(self, play: Play, interrupted: Callable[[], bool]) -> PlayResult:
         try:

@@ -11,10 +11,10 @@ import threading
 from holdfast.ansible.interfaces import Progress
 from holdfast.engine.dependencies import Dependencies, Listener
 from holdfast.errors import StateUnusable
-from holdfast.journal.events import AbortRequested
+from holdfast.journal.events import AbortRequested, ActDone
 from holdfast.journal.fold import advance
 from holdfast.journal.run_state import RunState
-from holdfast.model import Holder
+from holdfast.model import Act, Holder
 
 
 class JournalFollower:
@@ -22,6 +22,7 @@ class JournalFollower:
 
     ``after`` is the last event that the listener knows. The listener returns at once. ``state`` is
     the follower's own, and has every event that was read: if the journal is lost, it is what is known.
+    ``restarted`` are the hosts with a restart that is done, since the driver has last set it.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class JournalFollower:
         self._stop, self._listener = dependencies.stop, listener
         self._run, self._by = holder.run, holder.by
         self.state, self._last_seq = state, after
+        self.restarted: set[str] = set()
         # Of which kinds a request to stop is in the journal: hard or not.
         self._journaled: set[bool] = set()
         self._lock = threading.Lock()
@@ -65,6 +67,8 @@ class JournalFollower:
             advance(self.state, [recorded])
             if isinstance(recorded.event, AbortRequested):
                 self._pass_on(recorded.event)
+            if isinstance(recorded.event, ActDone) and recorded.event.act is Act.RESTART:
+                self.restarted.add(recorded.event.host)
             self._listener(recorded)
 
     def _pass_on(self, request: AbortRequested) -> None:

@@ -6,10 +6,11 @@ The variables are those of docs/architecture.md, "How a play and the engine talk
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from holdfast.ansible.interfaces import Play
 from holdfast.journal.run_state import RunState
-from holdfast.model import Json
+from holdfast.model import ALL_PHASES, Json, Phase
 from holdfast.plan.decide import Inspect, Roll
 from holdfast.plan.model import Plan, PlannedRoll
 from holdfast.runbook.model import SettleSpec
@@ -19,19 +20,39 @@ CHECK, SWEEP, OBSERVE, MARKS = "check.yml", "sweep.yml", "observe.yml", "marks.y
 
 def roll_play(plan: Plan, state: RunState, step: PlannedRoll, roll: Roll) -> Play:
     """Return the play of one batch: first a sweep over hosts done earlier, then the hosts' turn."""
+    play = _batch_play(plan, state, step, roll.hosts, roll.phases)
+    return replace(play, variables={**play.variables, **roll_word(state, roll)})
+
+
+def roll_word(state: RunState, roll: Roll) -> dict[str, Json]:
+    """Return the variables of a batch's play that are known only once the batch before it has ended."""
+    return {"holdfast_done": state.done(), "holdfast_sweep": _starts(state, roll.sweep)}
+
+
+def parked_play(plan: Plan, state: RunState, step: PlannedRoll, hosts: tuple[str, ...]) -> Play:
+    """Return the play of the batch that follows the one under way, without what its word says."""
+    play = _batch_play(plan, state, step, hosts, ALL_PHASES)
+    return replace(play, ident=f"{play.ident}-next")
+
+
+def _batch_play(
+    plan: Plan,
+    state: RunState,
+    step: PlannedRoll,
+    hosts: tuple[str, ...],
+    phases: tuple[Phase, ...],
+) -> Play:
     variables = _common(plan, state) | _timing(step.settle, step.deadline_seconds)
     variables |= {
-        "holdfast_batch": list(roll.hosts),
-        "holdfast_phases": [phase.value for phase in roll.phases],
-        "holdfast_done": state.done(),
-        "holdfast_sweep": _starts(state, roll.sweep),
+        "holdfast_batch": list(hosts),
+        "holdfast_phases": [phase.value for phase in phases],
     }
     return Play(
         run=state.run,
         ident=_ident(state, step.playbook),
         playbook=step.playbook,
         inventory=plan.inventory,
-        limit=roll.hosts,
+        limit=hosts,
         variables={**step.variables, **variables},
     )
 

@@ -22,13 +22,14 @@ from holdfast.ansible.interfaces import Play, PlayResult, PlayRunner, Progress
 from holdfast.cli import main
 from holdfast.cli.app import command_context
 from holdfast.engine.dependencies import every_second
+from tests.fakes.play_runner import ParksNothing
 from tests.unit.cli.cli_harness import InMemoryProject
 
 LIMIT_SECONDS = 20.0
 
 
 @dataclass
-class WaitingRunner:
+class WaitingRunner(ParksNothing):
     """Runs plays; the first play of a batch is not started before ``go`` exists."""
 
     runner: PlayRunner

@@ -1,0 +1,67 @@
+"""``NextPlay``: the play of the next batch, started while the batch before it settles (docs/adr/0054)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from holdfast.ansible.interfaces import ParkedPlay, PlayRunner
+from holdfast.engine.play_builder import parked_play
+from holdfast.errors import InvalidInput
+from holdfast.journal.run_state import RunState
+from holdfast.model import ALL_PHASES
+from holdfast.plan.decide import Decision, Roll
+from holdfast.plan.model import Plan, PlannedRoll
+from holdfast.plan.next_batch import next_batch
+
+
+class NextPlay:
+    """At most one parked play. It is a guess: where another decision follows, it is ended untouched."""
+
+    def __init__(self, runner: PlayRunner, plan: Plan) -> None:
+        self._runner, self._plan = runner, plan
+        self._parked: ParkedPlay | None = None
+        self._step = 0
+        self._hosts: tuple[str, ...] = ()
+        self._tried_for: tuple[str, ...] = ()
+
+    def start_beside(
+        self, step: PlannedRoll, roll: Roll, state: RunState, restarted: Collection[str]
+    ) -> None:
+        """Start the play of the batch after ``roll``, once, when all of its hosts are in ``restarted``.
+
+        It would only take processor time from the acts if it started before them.
+        """
+        if self._tried_for == roll.hosts or not set(roll.hosts) <= set(restarted):
+            return
+        self._tried_for = roll.hosts
+        known = state.steps.get(step.number)
+        done = [*(known.done() if known else ()), *roll.hosts]
+        hosts, _ = next_batch(step, done, state.facts)
+        if hosts:
+            try:
+                self._parked = self._runner.park(parked_play(self._plan, state, step, hosts))
+            except InvalidInput:
+                return  # the batch's own play will say why
+            self._step, self._hosts = step.number, hosts
+
+    def keep_for(self, decision: Decision) -> None:
+        """End the play unless it is the one of this decision."""
+        if not (
+            isinstance(decision, Roll)
+            and (decision.step, decision.hosts) == (self._step, self._hosts)
+            and decision.phases == ALL_PHASES
+        ):
+            self.end()
+
+    def take(self, roll: Roll) -> ParkedPlay | None:
+        """Return the play where it is that of this roll; from then on the caller ends it."""
+        self.keep_for(roll)
+        self._tried_for = ()
+        parked, self._parked = self._parked, None
+        return parked
+
+    def end(self) -> None:
+        """End the play, if there is one."""
+        parked, self._parked = self._parked, None
+        if parked is not None:
+            parked.end()

@@ -1,0 +1,129 @@
+"""The play of the next batch starts while a batch settles, and does nothing before its word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from holdfast.ansible.interfaces import Play
+from holdfast.model import Phase
+from tests.fakes.fleet import Fault
+from tests.fakes.play_runner import FakeParkedPlay, FakeRunner
+from tests.unit.engine.engine_harness import EngineHarness
+
+ROLL = "roll: broker_restart.yml\nhosts: broker"
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> EngineHarness:
+    return EngineHarness.of(tmp_path, "h1", "h2", "h3")
+
+
+@dataclass
+class Watched:
+    """A run, and for each play that was parked what had happened when it was, and what was journaled at its word."""
+
+    harness: EngineHarness
+    dying: bool = False
+    batches: list[list[str]] = field(default_factory=list)
+    restarted: list[list[str]] = field(default_factory=list)
+    parked: list[FakeParkedPlay] = field(default_factory=list)
+    journaled: list[list[str]] = field(default_factory=list)
+    plays: list[Play] = field(default_factory=list)
+    code: int = -1
+
+    def start(self, *blocks: str) -> None:
+        runner = FakeRunner(self.harness.fleet, self.harness.crashing_store)
+        park = runner.park
+
+        def watched(play: Play) -> FakeParkedPlay:
+            self.batches.append(list(play.limit))
+            self.restarted.append(self.harness.restarted())
+            parked = park(play)
+            parked.dies = self.dying
+            parked.at_word = lambda: self.journaled.append(
+                [str(entry.event.kind) for entry in self.harness.store.read(play.run)][-2:]
+            )
+            return parked
+
+        runner.park = watched  # type: ignore[method-assign]  # to see when
+        ended = self.harness.start(self.harness.engine(runner), *(blocks or (ROLL,)))
+        self.parked, self.plays, self.code = runner.parked, runner.plays, ended.code
+
+
+def test_each_next_play_starts_when_the_batch_before_it_has_been_restarted(
+    harness: EngineHarness,
+) -> None:
+    run = Watched(harness)
+    run.start()
+
+    assert run.code == 0
+    assert run.batches == [["h2"], ["h3"]]
+    assert run.restarted == [["h1"], ["h1", "h2"]]
+    assert [(each.went, each.ended) for each in run.parked] == [(True, False)] * 2
+    assert harness.restarted() == ["h1", "h2", "h3"]
+    # What was not known when it started is in its word.
+    for parked in run.parked:
+        assert not {"holdfast_done", "holdfast_sweep"} & parked.play.variables.keys()
+    assert len({play.ident for play in run.plays}) == len(run.plays)
+
+
+def test_a_play_that_dies_before_its_word_is_started_again(harness: EngineHarness) -> None:
+    run = Watched(harness, dying=True)
+    run.start()
+
+    assert (run.code, harness.restarted()) == (0, ["h1", "h2", "h3"])
+    assert [each.went for each in run.parked] == [False, False]
+
+
+def test_a_wrong_guess_is_ended_untouched(harness: EngineHarness) -> None:
+    """After h1, h3 has fewer leaders than h2, which was guessed."""
+    leaders = {"h1": 0, "h2": 1, "h3": 2}
+    for host, count in leaders.items():
+        harness.fleet.hosts[host].leaders = count
+
+    def exchange() -> None:
+        if harness.restarted() == ["h1"]:
+            harness.fleet.hosts["h2"].leaders, harness.fleet.hosts["h3"].leaders = 5, 0
+
+    harness.fleet.clock.on_tick.append(exchange)
+    run = Watched(harness)
+    run.start(f"{ROLL}\ncanary: false")
+
+    assert run.code == 0
+    assert harness.restarted() == ["h1", "h3", "h2"]
+    assert run.batches[0] == ["h2"]
+    assert (run.parked[0].went, run.parked[0].ended) == (False, True)
+
+
+@pytest.mark.parametrize("kind", ["unhealthy", "stopped"])
+def test_no_next_play_gets_its_word_after_a_failure(harness: EngineHarness, kind: str) -> None:
+    harness.fleet.faults.append(Fault("h1", kind, before=("h1", Phase.VERIFY)))
+    run = Watched(harness)
+    run.start()
+
+    assert (run.code, harness.restarted()) == (4, ["h1"])
+    assert [(each.went, each.ended) for each in run.parked] == [(False, True)]
+
+
+def test_a_request_to_stop_ends_the_next_play(harness: EngineHarness) -> None:
+    engine = harness.engine(runner := FakeRunner(harness.fleet, harness.crashing_store))
+
+    def stop() -> None:
+        if runner.parked:
+            engine.stop.request()
+
+    harness.fleet.clock.on_tick.append(stop)
+    ended = harness.start(engine, ROLL)
+
+    assert (ended.code, harness.restarted()) == (5, ["h1"])
+    assert [(each.went, each.ended) for each in runner.parked] == [(False, True)]
+
+
+def test_the_word_comes_after_the_batch_before_it_is_in_the_journal(harness: EngineHarness) -> None:
+    run = Watched(harness)
+    run.start()
+
+    assert run.journaled == [["batch_ended", "batch_started"]] * 2
