@@ -33,7 +33,7 @@ class TerminalAction:
 
 
 def test_two_units_of_a_host_are_told_apart_over_a_terminal_too() -> None:
-    shell = ConnectionShell(cast(HoldfastAction, TerminalAction()))
+    shell = ConnectionShell(cast(HoldfastAction, TerminalAction()), "ctl1")
     assert shell.run(["systemctl"]).stdout == ANSWER
     context = ProbeContext("ctl1", {}, {}, shell, lambda _: shell)
     wanted = {"api": ("ctl1", "nova-api"), "conductor": ("ctl1", "nova-conductor")}

@@ -19,7 +19,7 @@ from holdfast.engine.journal_follower import JournalFollower
 from holdfast.engine.kept_error import KeptError
 from holdfast.engine.lease_keeper import TTL, LeaseKeeper, own_scope
 from holdfast.engine.next_play import NextPlay
-from holdfast.engine.play_builder import inspection_play, roll_play, roll_word
+from holdfast.engine.play_builder import inspection_play, roll_play, roll_word, unmark_play
 from holdfast.engine.unmarking import remove_marks
 from holdfast.errors import InvalidInput, LeaseHeld, LeaseLost, StateLost, StateUnusable
 from holdfast.journal import events as ev

@@ -212,7 +212,6 @@ def test_a_site_that_lacks_something_is_told_what_and_no_more(project: InMemoryP
     assert lacks in project.call("check", "--nagios").out
 
 
-class SlowRunner:
 class SlowRunner(ParksNothing):
     """A runner whose play ends only when it is ended; ``play`` is what it was given."""
 
