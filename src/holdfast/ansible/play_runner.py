@@ -196,11 +196,14 @@ class _StartedPlay:
         interrupted: Callable[[], bool],
     ) -> PlayResult | None:
         """Give the word, and return as ``PlayRunner.run`` does; None, with no word given, where the play has ended."""
-        if self._ending.done():
-            self.end()
-            return None
-        self._place.say(variables)
-        return self.watch(on_progress, interrupted)
+        try:
+            given = not self._ending.done() and self._place.say(variables)
+        except OSError:  # a full disk; the play that is started in its place will say so
+            given = False
+        if given:
+            return self.watch(on_progress, interrupted)
+        self.end()
+        return None
 
     def watch(
         self, on_progress: Callable[[Progress], None], interrupted: Callable[[], bool]
@@ -211,9 +214,9 @@ class _StartedPlay:
             while not (self._ending.done() and self._events.empty()):
                 for progress in outcome.add(_next_event(self._events)):
                     on_progress(progress)
-                if interrupted() and not (stopped or self._ending.done()):
+                if interrupted() and not self._ending.done():
                     stopped = True
-                    self._end_processes()
+                    self._end_processes()  # again at the next tick: the first process may only be about to start
         finally:
             # Whatever failed here: no process of the play may keep running unobserved.
             self.end()
@@ -283,11 +286,12 @@ class _PlayDirectory:
         os.mkfifo(self.pipe, mode=0o600)
         self._descriptor = os.open(self.pipe, os.O_RDWR)  # for both, so that it waits for no reader
 
-    def say(self, variables: Mapping[str, Json]) -> None:
-        """Give a parked play its word, with these variables."""
-        assert self._descriptor is not None  # noqa: S101  # only a play that was parked is given a word
+    def say(self, variables: Mapping[str, Json]) -> bool:
+        """Give a play its word, with these variables; return whether it was parked."""
+        if self._descriptor is None:
+            return False
         _write(self.word, json.dumps(variables))
-        os.write(self._descriptor, b"go")
+        return bool(os.write(self._descriptor, b"go"))
 
     def close_word(self) -> None:
         """Let a play that still waits know that no word will come."""

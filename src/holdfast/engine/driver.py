@@ -97,7 +97,9 @@ class Driver:
         self._keeper = LeaseKeeper(dependencies, grant)
         self._beats: list[_Beat] = []
         self._last_progress: Progress | None = None
-        self._next = NextPlay(dependencies.runner, plan)
+        self._next = NextPlay(
+            dependencies.runner, plan, lambda text: self._listener(Progress("", "next", text))
+        )
 
     def drive(self, notice: str = "") -> RunResult:
         """Drive the run until it ends, release its leases, and return the result.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from holdfast.ansible.interfaces import ParkedPlay, PlayRunner
 from holdfast.engine.play_builder import parked_play
@@ -12,13 +12,17 @@ from holdfast.model import ALL_PHASES
 from holdfast.plan.decide import Decision, Roll
 from holdfast.plan.model import Plan, PlannedRoll
 from holdfast.plan.next_batch import next_batch
+from holdfast.text import join_names
 
 
 class NextPlay:
-    """At most one parked play. It is a guess: where another decision follows, it is ended untouched."""
+    """At most one parked play. It is a guess: where another decision follows, it is ended untouched.
 
-    def __init__(self, runner: PlayRunner, plan: Plan) -> None:
-        self._runner, self._plan = runner, plan
+    ``tell`` is given a sentence where other hosts than those guessed are next.
+    """
+
+    def __init__(self, runner: PlayRunner, plan: Plan, tell: Callable[[str], object]) -> None:
+        self._runner, self._plan, self._tell = runner, plan, tell
         self._parked: ParkedPlay | None = None
         self._step = 0
         self._hosts: tuple[str, ...] = ()
@@ -40,18 +44,21 @@ class NextPlay:
         if hosts:
             try:
                 self._parked = self._runner.park(parked_play(self._plan, state, step, hosts))
-            except InvalidInput:
-                return  # the batch's own play will say why
+            except (InvalidInput, OSError):
+                return  # the play that is started in its place will say why
             self._step, self._hosts = step.number, hosts
 
     def keep_for(self, decision: Decision) -> None:
         """End the play unless it is the one of this decision."""
-        if not (
-            isinstance(decision, Roll)
-            and (decision.step, decision.hosts) == (self._step, self._hosts)
-            and decision.phases == ALL_PHASES
-        ):
-            self.end()
+        if isinstance(decision, Roll) and decision.phases == ALL_PHASES:
+            if (decision.step, decision.hosts) == (self._step, self._hosts):
+                return
+            if self._parked is not None:
+                guessed, named = join_names(self._hosts), join_names(decision.hosts)
+                self._tell(
+                    f"{named} is next, {decision.why}; the play for {guessed} is ended untouched"
+                )
+        self.end()
 
     def take(self, roll: Roll) -> ParkedPlay | None:
         """Return the play where it is that of this roll; from then on the caller ends it."""

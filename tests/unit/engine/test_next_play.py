@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.interfaces import Play
+from holdfast.ansible.interfaces import Play, Progress
 from holdfast.model import Phase
 from tests.fakes.fleet import Fault
 from tests.fakes.play_runner import FakeParkedPlay, FakeRunner
@@ -96,6 +96,9 @@ def test_a_wrong_guess_is_ended_untouched(harness: EngineHarness) -> None:
     assert harness.restarted() == ["h1", "h3", "h2"]
     assert run.batches[0] == ["h2"]
     assert (run.parked[0].went, run.parked[0].ended) == (False, True)
+    told = [each.text for each in harness.notifications if isinstance(each, Progress)]
+    why = "fewest leaders first (h3 has 0)"
+    assert f"h3 is next, {why}; the play for h2 is ended untouched" in told
 
 
 @pytest.mark.parametrize("kind", ["unhealthy", "stopped"])

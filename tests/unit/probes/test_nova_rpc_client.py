@@ -208,6 +208,28 @@ def test_replies_are_counted_for_each_service(
     assert send(behave, {CONDUCTOR: 3, COMPUTE: 1}) == {CONDUCTOR: conductor, COMPUTE: compute}
 
 
+def test_no_more_calls_wait_at_a_time_than_a_broker_passes_on() -> None:
+    """A silent service keeps its own calls waiting and nobody else's."""
+    silent = {f"compute.cmp{number}" for number in range(0, 250, 10)}
+    broker = FakeBroker(lambda key, _: "" if key in silent else "reply")
+    waiting: list[int] = []
+    services = [ExpectedService("compute", f"cmp{n}", f"cmp{n}") for n in range(250)]
+    a_round = PingRound(broker, wait=0.05)
+    drain = broker.drain_events
+
+    def watched(timeout: float) -> None:
+        waiting.append(len(a_round.waiting))
+        drain(timeout)
+
+    a_round.connection = SimpleNamespace(channel=broker.channel, drain_events=watched)
+    found = a_round.ping(dict.fromkeys(services, 3))
+
+    assert max(waiting) == 100
+    assert {each.host for each, replies in found.items() if replies.answered != 3} == {
+        key.removeprefix("compute.") for key in silent
+    }
+
+
 def test_a_broker_that_blocks_publishers_gives_no_answer() -> None:
     with pytest.raises(CannotTell, match="the broker takes no messages"):
         send(lambda *_: "blocked", {CONDUCTOR: 1})
