@@ -252,11 +252,16 @@ def _is_final(
     history: Mapping[Question, Sequence[Observation]],
 ) -> bool:
     """Return whether waiting cannot change one of the verdicts; one that says what can be told is never FAIL."""
-    newest = (observations[-1] for observations in history.values())
-    return any(isinstance(each, Unanswered) and each.final for each in newest) or any(
-        not verdict.passed and verdict.reason in bound.claim.final
+    return any(_is_refused(observations[-1]) for observations in history.values()) or any(
+        verdict.outcome is Outcome.FAIL and verdict.reason in bound.claim.final
         for bound, verdict in zip(claims, verdicts, strict=True)
     )
+
+
+def _is_refused(observation: Observation) -> bool:
+    """Return whether there is no answer and will be none, from one host at least of those that were asked."""
+    answers = observation.values() if isinstance(observation, Mapping) else (observation,)
+    return any(isinstance(each, Unanswered) and each.final for each in answers)
 
 
 def _ill_since(

@@ -38,7 +38,7 @@ class Claim:
     for those of the groups in ``also``, which the probe asks or compares with (nova's services are
     listed by an API that runs on other hosts); the groups in ``also`` may be empty.
 
-    ``final`` are the reason codes of a FAIL or UNKNOWN that waiting cannot change; it ends the gate at once.
+    ``final`` are the reason codes of a FAIL that waiting cannot change; it ends the gate at once.
     ``in_time`` are the reason codes of an UNKNOWN that more readings, or the act before the gate, change by themselves.
     ``remedy`` is what a person types or reads when it does not hold: a command, or a runbook's section with the command
     that shows it. ``standing`` claims are true of a healthy fleet at any time: checks and surveys ask them.

@@ -112,6 +112,6 @@ CLAIMS: tuple[Claim, ...] = (
         parameters=UnchangedParameters,
         probe=probe_starts,
         judge=systemd.unchanged_since,
-        final=(systemd.NO_SUCH_UNIT, systemd.CHANGED, systemd.DIED, systemd.NO_ANSWER),
+        final=(systemd.NO_SUCH_UNIT, systemd.CHANGED, systemd.DIED),
     ),
 )

@@ -18,8 +18,6 @@ DIED = "died"
 JUST_RESTARTED = "just_restarted"
 ONE_MACHINE = "one_machine"
 ANOTHER_HOST = "another_host"
-UNANSWERED = "unanswered"
-NO_ANSWER = "no_answer"  # and no later one: the host has another key than the known one
 
 # systemctl(1), "is-active": a unit does its work while it reloads.
 _WORKING = {"active", "reloading", "refreshing"}
@@ -102,8 +100,7 @@ def unchanged_since(
                 facts.setdefault(host, {HEALTHY: None})
     evidence: dict[str, Json] = {HOSTS: len(starts)}
     # What waiting cannot mend comes first: it ends the gate.
-    for found in (bad, doubts):
-        found.sort(key=lambda verdict: verdict.reason in {NOT_ACTIVE, UNANSWERED})
+    bad.sort(key=lambda verdict: verdict.reason == NOT_ACTIVE)
     if worst := [*bad, *doubts]:
         message = first_few([each.message for each in worst])
         return Verdict(claim, worst[0].outcome, worst[0].reason, message, evidence, facts)
@@ -116,9 +113,8 @@ def _unchanged(
 ) -> Verdict:
     unit = found or Unanswered("it was not asked")
     if isinstance(unit, Unanswered):
-        reason = NO_ANSWER if unit.final else UNANSWERED
         cause = unit.cause.removeprefix(f"{host}: ")
-        return Verdict(claim, Outcome.UNKNOWN, reason, f"{host}: {cause}")
+        return Verdict(claim, Outcome.UNKNOWN, "unanswered", f"{host}: {cause}")
     if unit.invocation_id != expected:
         return _restarted(claim, unit, CHANGED, expected)
     return _judge_start(claim, unit)

@@ -28,7 +28,7 @@ from holdfast.gate_loop import (
     describe,
     run_gate,
 )
-from holdfast.model import Json, Outcome, Settle, Verdict
+from holdfast.model import Json, Outcome, Settle, Unanswered, Verdict
 from holdfast.probes.base import ProbeContext
 from tests.unit.probes.shells import NoShell
 
@@ -249,6 +249,19 @@ def test_an_answer_that_waiting_cannot_bring_ends_the_gate_at_once() -> None:
     result = gate_of(claim(refused, judge=unknown), at=timing(deadline=300))
 
     assert (result.outcome, result.readings, result.seconds) == (Outcome.UNKNOWN, 1, 0)
+
+
+def test_a_host_of_many_that_will_not_answer_ends_the_gate_at_once() -> None:
+    def ask(_: ProbeContext) -> Json:
+        key = "its SSH host key is not the one in known_hosts"
+        return {"ctl1": GOOD, "ctl2": Unanswered(key, final=True)}
+
+    def unknown(claim: str, _: Json) -> Verdict:
+        return Verdict(claim, Outcome.UNKNOWN, "unanswered", "")
+
+    result = gate_of(claim(ask, judge=unknown), at=timing(deadline=300))
+
+    assert (result.outcome, result.readings) == (Outcome.UNKNOWN, 1)
 
 
 def test_what_is_final_of_one_claim_ends_the_gate_of_all() -> None:

@@ -54,8 +54,16 @@ NO_ANSWER = "had no answer: [Errno 111] Connection refused"
         (ApiReplies(HTTP[503], HTTP[200]), FAIL, ": GET / was answered 503"),
         (ApiReplies(HTTP[200], HTTP[500]), FAIL, ": GET /servers was answered 500"),
         (ApiReplies(HTTP[200], REFUSED), FAIL, f": GET /servers {NO_ANSWER}"),
-        (ApiReplies(HTTP[200], HTTP[401]), UNKNOWN, "401: the login of this site may not ask it"),
-        (ApiReplies(HTTP[200], HTTP[403]), UNKNOWN, "403: the login of this site may not ask it"),
+        (
+            ApiReplies(HTTP[200], HttpReply(401, "observer may not")),
+            UNKNOWN,
+            "401: observer may not",
+        ),
+        (
+            ApiReplies(HTTP[200], HttpReply(403, "observer may not")),
+            UNKNOWN,
+            "403: observer may not",
+        ),
         (ApiReplies(HTTP[200], None, "no token"), UNKNOWN, ": no token"),
         # A proxy's login page is answered with 200 too.
         (ApiReplies(HTTP[200], STRANGE), UNKNOWN, f"was answered 200, {STRANGE.strange}"),
