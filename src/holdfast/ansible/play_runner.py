@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,18 +90,18 @@ class AnsibleRunner:
         place = _PlayDirectory(self.state_dir / "runs" / play.run / play.ident)
         with _writable(place.directory):
             place.make(self.state_dir)
-        try:
+        with ExitStack() as unstarted:
+            unstarted.callback(place.clean)
             with _writable(place.directory):
                 if parked:
                     place.open_word()
                 place.write(play, self.state_url, self.state_dir)
             events: Events = SimpleQueue()
             runner = self._prepare(play, place, events)
-        except BaseException:
-            place.close_word()
-            place.clean()
-            raise
-        return _StartedPlay(play, place, runner, events, partial(self._end, play.run, play.ident))
+            end = partial(self._end, play.run, play.ident)
+            started = _StartedPlay(play, place, runner, events, end)
+            unstarted.pop_all()
+        return started
 
     def _prepare(self, play: Play, place: _PlayDirectory, events: Events) -> Any:
         def enqueue(event: Mapping[str, Json]) -> bool:
@@ -310,6 +310,7 @@ class _PlayDirectory:
 
     def clean(self) -> None:
         """Remove what may hold a secret; the play's events and output are kept for an inquiry."""
+        self.close_word()
         for path in (self.variables, self.config, self.word):
             path.unlink(missing_ok=True)
         # ansible-runner's record of the command, with the environment.

@@ -101,20 +101,6 @@ def test_an_aborted_run_leaves_no_mark(harness: EngineHarness) -> None:
     assert harness.fleet.marks() == {}
 
 
-def test_a_run_that_was_resumed_is_not_refused_by_its_own_marks(harness: EngineHarness) -> None:
-    """Nor when its driver died and left them, and another controller resumes it."""
-    harness.crashing_store.crash_after = ActIntended
-    with pytest.raises(DriverKilled):
-        harness.start(harness.engine(), ROLL)
-    harness.crashing_store.crash_after = None
-    harness.kill_drivers()
-    assert harness.fleet.marks() == {"broker": ["h1", "h2", "h3"]}
-
-    assert harness.engine().resume(harness.store.runs()[0], "ada", "again").code == 0
-
-    assert harness.fleet.marks() == {}
-
-
 def dead_run(harness: EngineHarness) -> str:
     """A run whose driver died after it had marked hosts."""
     harness.crashing_store.crash_after = ActIntended
@@ -124,6 +110,15 @@ def dead_run(harness: EngineHarness) -> str:
     harness.kill_drivers()
     assert harness.fleet.marks() == {"broker": ["h1", "h2", "h3"]}
     return str(harness.store.runs()[0])
+
+
+def test_a_run_that_was_resumed_is_not_refused_by_its_own_marks(harness: EngineHarness) -> None:
+    """Nor when its driver died and left them, and another controller resumes it."""
+    run = dead_run(harness)
+
+    assert harness.engine().resume(run, "ada", "again").code == 0
+
+    assert harness.fleet.marks() == {}
 
 
 def test_an_abort_of_a_dead_run_removes_its_marks_and_says_so(harness: EngineHarness) -> None:
