@@ -34,7 +34,7 @@ from holdfast.gate_loop import (
     describe,
     run_gate,
 )
-from holdfast.journal.events import GateJudged
+from holdfast.journal.events import GateJudged, journaled
 from holdfast.model import GATE_DEADLINE_SECONDS, Json, Outcome, Phase, Settle
 from holdfast.play_context import LeaseRenewal, PlayContext, Variables, proved_earlier
 from holdfast.probes.base import ProbeContext
@@ -144,7 +144,7 @@ def _gate_judged(host: str, gate: str, phase: str, result: GateResult) -> GateJu
         gate=gate,
         phase=phase,
         outcome=result.outcome,
-        verdicts=[verdict.as_json() for verdict in result.verdicts],
+        verdicts=[journaled(verdict) for verdict in result.verdicts],
         readings=result.readings,
         seconds=round(result.seconds, 3),
     )

@@ -26,6 +26,7 @@ from holdfast.journal.events import (
     Observed,
     PlayEnd,
     Recorded,
+    journaled,
 )
 from holdfast.marking import Marker, list_marks, remove_marks
 from holdfast.marks import meeting_hosts
@@ -473,7 +474,7 @@ class _FakePlay:
                     "gate": f"{phase} of {host}",
                     "phase": phase,
                     "outcome": outcome,
-                    "verdicts": [verdict.as_json() for verdict in verdicts],
+                    "verdicts": [journaled(verdict) for verdict in verdicts],
                     "readings": 1,
                     "seconds": 0.0,
                 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import platform
 from collections.abc import Callable
@@ -118,9 +117,7 @@ class Driver:
                 self._listener = put
                 if notice:
                     put(Progress("", "notice", notice))
-                self._follower = JournalFollower(
-                    dependencies, self._holder, put, copy.deepcopy(self._state), self._known_seq
-                )
+                self._follower = JournalFollower(dependencies, self._holder, put, self._known_seq)
                 self._beats = [_Beat(self._keeper.beat), _Beat(self._follower.beat)]
                 with ExitStack() as stack:
                     for beat in self._beats:
@@ -136,7 +133,7 @@ class Driver:
 
     def _last_known(self) -> list[str]:
         """Return what is known of the hosts without the journal: what was read of it, and what the play said last."""
-        sentences = host_states(self._follower.state)
+        sentences = host_states(advance(self._state, self._follower.unread))
         if self._last_progress is not None:
             progress = self._last_progress
             text = progress.text or f"task {progress.task!r}"
@@ -366,6 +363,7 @@ class Driver:
 
     def _read_journal(self) -> None:
         advance(self._state, self._store.read(self._run, self._state.seq))
+        self._follower.forget(self._state.seq)
 
 
 def run_opened(plan: Plan, holder: Holder, now: datetime) -> ev.RunOpened:

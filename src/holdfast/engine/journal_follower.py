@@ -7,21 +7,20 @@ gets every new event. Decides nothing.
 from __future__ import annotations
 
 import threading
+from collections import deque
 
 from holdfast.ansible.interfaces import Progress
 from holdfast.engine.dependencies import Dependencies, Listener
 from holdfast.errors import StateUnusable
-from holdfast.journal.events import AbortRequested, ActDone
-from holdfast.journal.fold import advance
-from holdfast.journal.run_state import RunState
+from holdfast.journal.events import AbortRequested, ActDone, Recorded
 from holdfast.model import Act, Holder
 
 
 class JournalFollower:
     """Follows one run's journal; ``beat`` is called once a second and before each decision.
 
-    ``after`` is the last event that the listener knows. The listener returns at once. ``state`` is
-    the follower's own, and has every event that was read: if the journal is lost, it is what is known.
+    ``after`` is the last event that the listener knows. The listener returns at once. ``unread`` are the events
+    that the driver may not have read yet: if the journal is lost, they are known all the same.
     ``restarted`` are the hosts with a restart that is done, since the driver has last set it.
     """
 
@@ -30,13 +29,12 @@ class JournalFollower:
         dependencies: Dependencies,
         holder: Holder,
         listener: Listener,
-        state: RunState,
         after: int,
     ) -> None:
         self._store, self._clock = dependencies.store, dependencies.clock
         self._stop, self._listener = dependencies.stop, listener
         self._run, self._by = holder.run, holder.by
-        self.state, self._last_seq = state, after
+        self.unread, self._last_seq = deque[Recorded](), after
         self.restarted: set[str] = set()
         # Of which kinds a request to stop is in the journal: hard or not.
         self._journaled: set[bool] = set()
@@ -55,6 +53,11 @@ class JournalFollower:
             except StateUnusable as error:
                 self._listener(Progress("", "journal", error.message))
 
+    def forget(self, seq: int) -> None:
+        """Forget the unread events up to ``seq``: the driver has read them."""
+        while self.unread and self.unread[0].seq <= seq:
+            self.unread.popleft()
+
     def _journal_stop(self) -> None:
         hard = self._stop.hard
         if self._stop.at_boundary and hard not in self._journaled:
@@ -64,7 +67,7 @@ class JournalFollower:
     def _read_events(self) -> None:
         for recorded in self._store.read(self._run, self._last_seq):
             self._last_seq = recorded.seq
-            advance(self.state, [recorded])
+            self.unread.append(recorded)
             if isinstance(recorded.event, AbortRequested):
                 self._pass_on(recorded.event)
             if isinstance(recorded.event, ActDone) and recorded.event.act is Act.RESTART:

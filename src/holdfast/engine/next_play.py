@@ -39,7 +39,7 @@ class NextPlay:
             return
         self._tried_for = roll.hosts
         known = state.steps.get(step.number)
-        done = [*(known.done() if known else ()), *roll.hosts]
+        done = {*(known.done_hosts if known else ()), *roll.hosts}
         hosts, _ = next_batch(step, done, state.facts)
         if hosts:
             try:

@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
+from holdfast.evidence import HEALTHY
 from holdfast.journal.upgrades import SCHEMA, SchemaNumber
-from holdfast.model import Act, Json, Outcome, Phase
+from holdfast.model import Act, Json, Outcome, Phase, Verdict
 
 PlayEnd = Literal["ok", "failed", "refused", "interrupted", "no_hosts"]
 """How a play ended."""
@@ -131,6 +132,18 @@ class GateJudged(_Event):
     verdicts: list[dict[str, Json]]
     readings: int
     seconds: float
+
+
+def journaled(verdict: Verdict) -> dict[str, Json]:
+    """Return a verdict as a ``gate_judged`` has it: of the facts about hosts without that one is healthy.
+
+    So an event names who is ill, and does not grow with the fleet (docs/adr/0026).
+    """
+    known = {
+        host: {name: value for name, value in facts.items() if (name, value) != (HEALTHY, True)}
+        for host, facts in verdict.hosts.items()
+    }
+    return {**verdict.as_json(), "hosts": {host: facts for host, facts in known.items() if facts}}
 
 
 class ActIntended(_Event):

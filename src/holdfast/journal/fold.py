@@ -99,7 +99,7 @@ def _(event: ev.BatchEnded, state: RunState) -> None:
     elif batch.phases == (Phase.UNDRAIN,):
         # This run's drain was undone: these hosts count as not touched.
         for host in batch.hosts:
-            _current(state).turns.pop(host, None)
+            _current(state).forget(host)
 
 
 @_apply.register
@@ -135,6 +135,8 @@ def _(event: ev.InspectionEnded, state: RunState) -> None:
 
 @_apply.register
 def _(event: ev.GateJudged, state: RunState) -> None:
+    if event.phase != "sweep" and all(gate.phase == "sweep" for gate in state.gates):
+        _forget_health(state)
     state.gates.append(event)
     if state.inspection is not None:
         state.inspection.gates.append(event)
@@ -149,8 +151,7 @@ def _(event: ev.GateJudged, state: RunState) -> None:
 @_apply.register
 def _(event: ev.ActIntended, state: RunState) -> None:
     state.acts.append(ActRecord(state.seq, event))
-    turn = _current(state).turn(event.host)
-    turn.done = False
+    turn = _current(state).reopen(event.host)
     if event.act is Act.DRAIN:
         turn.drain, turn.drain_seen, turn.given_back = event, False, False
     elif event.act is Act.RESTART:
@@ -185,7 +186,7 @@ def _(event: ev.HostDone, state: RunState) -> None:
     # A play without the phase verify does not end a turn.
     if state.batch is not None and Phase.VERIFY not in state.batch.phases:
         return
-    _current(state).turn(event.host).done = True
+    _current(state).succeed(event.host)
     # Popped and set again: the host restarted last is the last of those done.
     units = state.done_units.pop(event.host, {})
     state.done_units[event.host] = {**units, event.unit: event.invocation_id}
@@ -306,10 +307,13 @@ def _current(state: RunState) -> StepState:
 
 def _end_acts(state: RunState, hosts: Iterable[str], at: datetime) -> None:
     """End the newest act of each host if it has no result."""
-    for host in hosts:
-        act = next(state.acts_of(host), None)
-        if act is not None and act.ended is None:
-            act.ended = at
+    left = set(hosts)
+    for act in reversed(state.acts):
+        if not left:
+            return
+        if act.event.host in left:
+            left.remove(act.event.host)
+            act.ended = act.ended or at
 
 
 def _learn_whether_restarted(event: ev.Observed | ev.HostDone, state: RunState) -> None:
@@ -319,6 +323,14 @@ def _learn_whether_restarted(event: ev.Observed | ev.HostDone, state: RunState) 
             if act.ended is not None and act.changed is None:
                 act.changed = act.event.invocation_id != event.invocation_id
             return
+
+
+def _forget_health(state: RunState) -> None:
+    """Forget which hosts the gates of an earlier play found ill: those of this play name each that still is."""
+    for host, facts in list(state.facts.items()):
+        facts.pop(HEALTHY, None)
+        if not facts:
+            del state.facts[host]
 
 
 def _forget_observations(state: RunState, hosts: Iterable[str]) -> None:

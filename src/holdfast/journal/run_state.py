@@ -154,7 +154,8 @@ class StepState:
     """A step of the runbook; step 0 is what happens before the first and in plays by hand.
 
     ``passed`` is about a check or wait; ``surveyed`` and ``swept`` are about a roll: a survey is not
-    needed any more, and the sweep after its last batch has passed. ``approval_plan_hash`` is the
+    needed any more, and the sweep after its last batch has passed. ``done_hosts`` are those whose turn succeeded,
+    ``open_turns`` the others that have begun: few, whatever the fleet. ``approval_plan_hash`` is the
     plan that approvals are requested for, since ``approval_requested_at``; ``approvers`` the ids of those
     who may approve it, by name, and ``starter`` the name of the person who asked for the run.
     """
@@ -168,6 +169,8 @@ class StepState:
     surveyed: bool = False
     swept: bool = False
     turns: dict[str, Turn] = field(default_factory=dict)
+    open_turns: dict[str, Turn] = field(default_factory=dict)
+    done_hosts: set[str] = field(default_factory=set)
     approval_plan_hash: str = ""
     approvals: list[Approved] = field(default_factory=list)
     approval_requested_at: datetime | None = None
@@ -177,7 +180,29 @@ class StepState:
 
     def turn(self, host: str) -> Turn:
         """Return the host's turn, and begin it if it has not begun."""
-        return self.turns.setdefault(host, Turn(host))
+        turn = self.turns.get(host)
+        if turn is None:
+            turn = self.turns[host] = self.open_turns[host] = Turn(host)
+        return turn
+
+    def reopen(self, host: str) -> Turn:
+        """Return the host's turn, which has not succeeded, or not any more."""
+        turn = self.open_turns[host] = self.turn(host)
+        turn.done = False
+        self.done_hosts.discard(host)
+        return turn
+
+    def succeed(self, host: str) -> None:
+        """Note that the host's turn succeeded."""
+        self.turn(host).done = True
+        self.open_turns.pop(host, None)
+        self.done_hosts.add(host)
+
+    def forget(self, host: str) -> None:
+        """Forget the host's turn: it counts as not touched."""
+        self.turns.pop(host, None)
+        self.open_turns.pop(host, None)
+        self.done_hosts.discard(host)
 
     def done(self) -> list[str]:
         """Return the hosts whose turn succeeded, in the order in which they began."""
@@ -185,7 +210,7 @@ class StepState:
 
     def in_hand(self) -> list[Turn]:
         """Return the turns that have begun and not ended."""
-        return [turn for turn in self.turns.values() if turn.in_hand]
+        return [turn for turn in self.open_turns.values() if turn.in_hand]
 
 
 @dataclass(frozen=True, slots=True)

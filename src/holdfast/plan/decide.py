@@ -208,8 +208,8 @@ def _in_roll(step: PlannedRoll, known: StepState, state: RunState, now: datetime
     sweep = state.due(now)
     if decision := _in_hand(step, known, sweep):
         return decision
-    done = known.done()
-    if set(step.hosts) <= set(done):
+    done = known.done_hosts
+    if done.issuperset(step.hosts):
         if done and not known.swept:
             return Inspect(step.number, "sweep", hosts=tuple(state.done()))
         return EndStep(step.number)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import islice
 
 from holdfast.evidence import HEALTHY, LEADERS
 from holdfast.model import Json
@@ -10,35 +12,43 @@ from holdfast.plan.model import PlannedRoll
 from holdfast.policy import Order
 
 Facts = Mapping[str, Mapping[str, Json]]
-"""Per host the facts of verdicts that decide the order: ``healthy`` and ``leaders``."""
+"""Per host the facts of verdicts that decide the order: ``healthy`` and ``leaders``. A host without is healthy."""
 
 
-def next_batch(roll: PlannedRoll, done: Sequence[str], facts: Facts) -> tuple[tuple[str, ...], str]:
+def next_batch(
+    roll: PlannedRoll, done: AbstractSet[str], facts: Facts
+) -> tuple[tuple[str, ...], str]:
     """Return the hosts of the next batch, and a text that says why it is their turn.
 
     Unhealthy hosts come first: to restart a healthy one while another is down leaves two down
     (Strimzi's KafkaRoller rolls them first for the same reason).
     """
     canary = roll.canary and not done
-    hosts = tuple(_in_order(roll, done, facts)[: 1 if canary else roll.batch])
+    size = 1 if canary else roll.batch
+    hosts = tuple(islice(_in_order(roll, done, facts), size))
     return hosts, _why(roll, hosts, facts, canary=canary)
 
 
 def next_batches(roll: PlannedRoll, facts: Facts | None = None) -> Iterator[tuple[str, ...]]:
     """Yield all batches as they follow if the evidence does not change, for showing a plan."""
-    left = _in_order(roll, (), facts or {})
+    left = iter(_in_order(roll, frozenset(), facts or {}))
     size = 1 if roll.canary else roll.batch
-    while left:
-        yield tuple(left[:size])
-        left, size = left[size:], roll.batch
+    while batch := tuple(islice(left, size)):
+        yield batch
+        size = roll.batch
 
 
-def _in_order(roll: PlannedRoll, done: Sequence[str], facts: Facts) -> list[str]:
-    already = set(done)
-    return sorted(
-        (host for host in roll.hosts if host not in already),
-        key=lambda host: tuple(_KEYS[order](facts.get(host, {})) for order in roll.policy.order),
-    )
+def _in_order(roll: PlannedRoll, done: AbstractSet[str], facts: Facts) -> Iterable[str]:
+    """Return the hosts that are not done, in order; sorted only where a fact of one of them changes the order."""
+
+    def key(host: str) -> tuple[int, ...]:
+        return tuple(_KEYS[order](facts.get(host, {})) for order in roll.policy.order)
+
+    left = (host for host in roll.hosts if host not in done)
+    usual = key("")
+    if any(host not in done and key(host) != usual for host in facts):
+        return sorted(left, key=key)
+    return left
 
 
 _KEYS: Mapping[Order, Callable[[Mapping[str, Json]], int]] = {

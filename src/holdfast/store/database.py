@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TypeVar
 
 from pydantic import TypeAdapter
@@ -476,9 +477,15 @@ class Store:
 
     def _recorded(self, run: str, seq: int, body: str) -> Recorded:
         with unusable(f"{self.where} (run {run}, event {seq})"):
-            written = _BODY.validate_json(body)
-            event = EVENT.validate_python(upgrade_event(written, f"event {seq} of run {run}"))
-            return Recorded(run=run, seq=seq, event=event)
+            return _parsed(run, seq, body)
+
+
+@lru_cache(maxsize=2048)
+def _parsed(run: str, seq: int, body: str) -> Recorded:
+    """Return the event; the last ones are kept, since a driver and what runs beside it both read them."""
+    written = _BODY.validate_json(body)
+    event = EVENT.validate_python(upgrade_event(written, f"event {seq} of run {run}"))
+    return Recorded(run=run, seq=seq, event=event)
 
 
 def _make_tables(connection: Connection) -> None:

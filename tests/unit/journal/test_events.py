@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from holdfast.journal.events import EVENTS, Finished, Recorded
+from holdfast.journal.events import EVENTS, Finished, Recorded, journaled
 from holdfast.journal.upgrades import SCHEMA
-from holdfast.model import Json
+from holdfast.model import Json, Outcome, Verdict
 
 AT = "2026-11-21T23:04:00Z"
 GATE: Json = {
@@ -96,3 +96,19 @@ def test_what_happened_does_not_change() -> None:
     for value, name in ((event, "at"), (Recorded(run="r", seq=1, event=event), "seq")):
         with pytest.raises(ValidationError, match="frozen"):
             setattr(value, name, getattr(value, name))
+
+
+def test_a_journaled_verdict_names_no_host_that_is_healthy() -> None:
+    """A gate over ten thousand hosts is an event of a few hundred bytes."""
+    facts: Json = {f"h{number}": {"healthy": True} for number in range(10_000)}
+    facts |= {
+        "ill": {"healthy": False},
+        "silent": {"healthy": None},
+        "broker": {"healthy": True, "leaders": 0},
+    }
+    verdict = Verdict("c", Outcome.FAIL, "r", "m", {"hosts": 10_003}, facts)
+
+    assert journaled(verdict) == {
+        **verdict.as_json(),
+        "hosts": {"ill": {"healthy": False}, "silent": {"healthy": None}, "broker": {"leaders": 0}},
+    }

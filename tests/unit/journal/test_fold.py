@@ -328,6 +328,25 @@ def test_the_hosts_asked_longest_ago_are_due_and_all_whose_answer_is_old() -> No
     assert len(due(1000)) == 59
 
 
+def test_who_was_found_ill_counts_until_the_gates_of_the_next_play() -> None:
+    survey = ev.InspectionStarted(at=at(), step=1, what="survey")
+    well = judged("c", Outcome.PASS, phase="preflight")
+    noted = (survey, judged("c", Outcome.PASS, ill=["h1"]), judged("d", Outcome.PASS, ill=["h2"]))
+    both = {"h1": {HEALTHY: False}, "h2": {HEALTHY: False}}
+
+    assert state(*noted).facts == both
+    assert state(*noted, batch("h1"), *swept(0)).facts == both, "a sweep asks only some"
+    assert state(*noted, batch("h1"), *swept(0), well).facts == {}
+    again = judged("c", Outcome.PASS, phase="preflight", ill=["h1"])
+    after = state(*noted, batch("h1"), again, judged("d", Outcome.PASS, phase="drain"))
+    assert after.facts == {"h1": {HEALTHY: False}}
+
+    leaders = well.model_copy(
+        update={"verdicts": [{**well.verdicts[0], "hosts": {"h1": {HEALTHY: True, "leaders": 2}}}]}
+    )
+    assert state(survey, leaders, batch("h1"), well).facts == {"h1": {"leaders": 2}}
+
+
 def test_a_sweep_makes_the_proof_of_the_hosts_that_it_asked_younger() -> None:
     turns = (*TURN, batch("h2"), *swept(1), intent("h2"), acted("h2"), done("h2"), ended(h2="ok"))
     before, after = state(*TURN), state(*turns)

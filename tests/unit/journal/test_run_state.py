@@ -99,13 +99,19 @@ def test_a_step_knows_which_hosts_are_done_and_which_are_in_hand() -> None:
     assert step.turn("a") is step.turn("a")
     for host in ("c", "a", "b"):
         step.turn(host).restarts["u"] = restart("new")
-        step.turn(host).done = host != "b"
+        step.succeed(host)
+    step.reopen("b")
     step.turn("d")
-    assert step.done() == ["a", "c"]
+    assert (step.done(), step.done_hosts) == (["a", "c"], {"a", "c"})
     assert [turn.host for turn in step.in_hand()] == ["b"]
+    # What is looked through at each decision is only what is not done.
+    assert list(step.open_turns) == ["b", "d"]
 
     state = RunState(steps={1: step, 2: StepState(2)})
     assert [(where.number, turn.host) for where, turn in state.in_hand()] == [(1, "b")]
+    for host in "abcd":
+        step.forget(host)
+    assert (step, step.done(), step.in_hand()) == (StepState(1), [], [])
 
 
 def test_what_has_not_begun_says_nothing() -> None:

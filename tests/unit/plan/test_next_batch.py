@@ -73,21 +73,21 @@ def test_sizes(batch: int, canary: bool, expected: list[int]) -> None:
 
 
 def test_without_a_canary_the_first_batch_is_whole() -> None:
-    assert next_batch(roll(batch=3), (), {}) == (("ctl1", "ctl2", "ctl3"), "inventory order")
+    assert next_batch(roll(batch=3), set(), {}) == (("ctl1", "ctl2", "ctl3"), "inventory order")
     assert list(next_batches(roll(*BOTH, batch=4))) == [HOSTS]
 
 
 def test_the_reason_names_no_order_that_the_policy_does_not_have() -> None:
     facts = {"ctl1": {"healthy": False, "leaders": 1}}
-    assert next_batch(roll(), (), facts) == (("ctl1",), "inventory order")
+    assert next_batch(roll(), set(), facts) == (("ctl1",), "inventory order")
 
 
 def test_the_order_is_decided_again_from_the_latest_evidence() -> None:
     before = {"ctl1": {"leaders": 4}, "ctl2": {"leaders": 1}, "ctl3": {}, "ctl4": {}}
     after = {"ctl1": {"leaders": 0}, "ctl2": {"leaders": 5}, "ctl3": {}, "ctl4": {}}
 
-    first, _ = next_batch(roll(*BOTH), (), before)
-    second, _ = next_batch(roll(*BOTH), ("ctl3", "ctl4"), after)
+    first, _ = next_batch(roll(*BOTH), set(), before)
+    second, _ = next_batch(roll(*BOTH), {"ctl3", "ctl4"}, after)
 
     assert (first, second) == (("ctl3",), ("ctl1",))
 
@@ -95,15 +95,30 @@ def test_the_order_is_decided_again_from_the_latest_evidence() -> None:
 @pytest.mark.parametrize(
     ("facts", "done", "why"),
     [
-        ({}, (), "canary, inventory order"),
-        ({}, ("ctl1",), "inventory order"),
-        ({"ctl2": {"healthy": False}}, ("ctl1",), "unhealthy first"),
-        ({"ctl2": {"leaders": 0}}, ("ctl1",), "fewest leaders first (ctl2 has 0)"),
+        ({}, set(), "canary, inventory order"),
+        ({}, {"ctl1"}, "inventory order"),
+        ({"ctl2": {"healthy": False}}, {"ctl1"}, "unhealthy first"),
+        ({"ctl2": {"leaders": 0}}, {"ctl1"}, "fewest leaders first (ctl2 has 0)"),
     ],
 )
-def test_every_batch_has_the_reason_of_its_turn(
-    facts: Json, done: tuple[str, ...], why: str
-) -> None:
+def test_every_batch_has_the_reason_of_its_turn(facts: Json, done: set[str], why: str) -> None:
     _, said = next_batch(roll(*BOTH, canary=True), done, facts)
 
     assert said == why
+
+
+def test_hosts_of_which_nothing_is_noted_are_not_sorted() -> None:
+    """Of ten thousand hosts the facts of a few are looked at before each batch, not of all."""
+    asked: list[str] = []
+
+    class Facts(dict[str, Json]):
+        def get(self, host: str, default: Json = None) -> Json:
+            asked.append(host)
+            return super().get(host, default)
+
+    many = roll(*BOTH, batch=3, hosts=tuple(f"h{number}" for number in range(10_000)))
+    facts = Facts({"h7": {"leaders": 0}, "gone": {"healthy": False}})
+
+    assert next_batch(many, {"h0", "gone"}, facts)[0] == ("h1", "h2", "h3")
+    assert len(asked) < 10
+    assert next_batch(many, {"h0"}, Facts({"h7": {"healthy": False}}))[0] == ("h7", "h1", "h2")
