@@ -78,7 +78,7 @@ check-chat: venv $(VENV)-synapse/.locked ## Chat against real servers on loopbac
 # A fault at a time, in the order of what is most critical; one process, which gives way to all others.
 .PHONY: mutants
 mutants: venv ## Which small faults no test sees; PATHS=src/holdfast/store or ROLE=rabbitmq for one part, else hours
-	@nice -n 19 python -m $(if $(ROLE),tests.mutants.roles $(ROLE) $(if $(EVERY),--every $(EVERY)),tests.mutants $(PATHS))
+	@nice -n 19 python -m $(if $(ROLE),tests.mutants.roles $(ROLE) $(if $(EVERY),--every $(EVERY)) $(if $(ONLY),--only $(ONLY)),tests.mutants $(PATHS))
 
 .PHONY: format
 format: venv ## Let ruff format the code and fix what it can

@@ -105,9 +105,13 @@ class LocalBrokers(LocalSite):
         record = self.place(host) / "record"
         return record.read_text().split() if record.exists() else []
 
+    def commands(self, host: str) -> list[str]:
+        """Return the commands that the tools were called with for the host's node, oldest first."""
+        return (self.place(host) / "commands").read_text().split()
+
     def commands_before(self, act: str, host: str) -> set[str]:
-        """Return the commands that the tools were called with for the host's node before they did this."""
-        given = (self.place(host) / "commands").read_text().split()
+        """Return those of before they did this."""
+        given = self.commands(host)
         return set(given[: given.index(act)])
 
     def drained(self, host: str) -> bool:
@@ -125,6 +129,10 @@ class LocalBrokers(LocalSite):
         A drain that is ``unmarked`` succeeds, and the node is not reported to be in maintenance.
         """
         (self.place(host) / f"fault-{act}").write_text(f"{how}\n")
+
+    def remove_tool(self, host: str, tool: str) -> None:
+        """Let the host not have it."""
+        (self.place(host) / tool).unlink()
 
     def make_ill(self, host: str, how: str) -> None:
         """Make the host ``silent``, or raise an ``alarm`` on it, as soon as any node is drained.
@@ -191,7 +199,9 @@ class LocalBrokers(LocalSite):
             "starts=$((starts", "rm -f {place}/maintenance {place}/closed; starts=$((starts"
         )
         members = ", ".join(f'"rabbit@{each}"' for each in self.hosts)
-        texts = {"systemctl": restart, "python": PYTHON, "sh": SHELL} | dict.fromkeys(TOOLS, TOOL)
+        # Without those of this machine's own broker, if it has one.
+        python = PYTHON.replace(":$PATH", ":/usr/bin:/bin")
+        texts = {"systemctl": restart, "python": python, "sh": SHELL} | dict.fromkeys(TOOLS, TOOL)
         values = {
             "host": host,
             "place": place,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -26,12 +27,14 @@ read -r starts < "$here/starts" || starts=1
 state=active; [ ! -e "$here/down" ] || state=failed
 case $1 in
   show)
-    printf 'Id=%s.service\\nActiveState=%s\\nSubState=%s\\n' "${{last%.service}}" $state $state
+    if [ -e {place}/late ]; then sed -i 's/"expires": [0-9.]*/"expires": 1/' {place}/run/*.mark; rm {place}/late; fi
+    name=${{last%.service}}; [ ! -e "$here/alias" ] || read -r name < "$here/alias"
+    printf 'Id=%s.service\\nActiveState=%s\\nSubState=%s\\n' "$name" $state $state
     printf 'LoadState=loaded\\nType=simple\\nResult=\\nInvocationID=%s\\nJob=\\n' "{host}-$starts"
-    [ ! -e "$here/flaps" ] || TZ=UTC date '+ActiveEnterTimestamp=%a %Y-%m-%d %H:%M:%S UTC'
+    [ ! -e "$here/flaps" ] || TZ=UTC date -d "@$(cat "$here/flaps")" '+ActiveEnterTimestamp=%a %Y-%m-%d %H:%M:%S UTC'
     [ ! -e "$here/flaps" ] && echo NRestarts=0 || echo NRestarts=5 ;;
   restart)
-    echo restart >> {place}/record
+    echo restart >> {place}/record; rm -f "$here/flaps"
     starts=$((starts + 1)); echo "$starts" > "$here/starts"
     [ ! -e {place}/log ] || echo "2026-11-21 01:00:00.000 2 INFO nova.service [-] Starting" >> {place}/log
     patience=600; while [ -e {place}/slow ] && [ $((patience -= 1)) -gt 0 ]; do sleep 0.1; done
@@ -141,10 +144,21 @@ class LocalSite:
         (self.place(host) / UNIT).mkdir(exist_ok=True)
         (self.place(host) / UNIT / "down").touch()
 
-    def flap(self, host: str) -> None:
-        """Let systemd have restarted the unit five times, just now for the last time."""
+    def flap(self, host: str, seconds: float = 0) -> None:
+        """Let systemd have restarted the unit five times, for the last time so many seconds ago."""
+        self._note(host, "flaps", f"{time.time() - seconds:.0f}")
+
+    def rename_unit(self, host: str, name: str) -> None:
+        """Let the unit be another name of this one."""
+        self._note(host, "alias", name)
+
+    def _note(self, host: str, file: str, text: str) -> None:
         (self.place(host) / UNIT).mkdir(exist_ok=True)
-        (self.place(host) / UNIT / "flaps").touch()
+        (self.place(host) / UNIT / file).write_text(f"{text}\n")
+
+    def expire_marks(self, host: str) -> None:
+        """Let the host's marks expire when its units are asked for the next time, as if that took half an hour."""
+        (self.place(host) / "late").touch()
 
     def call_itself(self, host: str, name: str) -> None:
         """Let the host say that this is its hostname."""

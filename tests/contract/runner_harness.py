@@ -43,6 +43,7 @@ class RunnerHarness(Protocol):
     def make_unreachable(self, host: str) -> None: ...
     def mark(self, host: str, holder: Holder) -> None: ...
     def marks(self) -> list[str]: ...
+    def let_marks_expire(self, host: str, service: str) -> dict[str, Json]: ...
 
 
 class FakeRunnerHarness:
@@ -79,6 +80,10 @@ class FakeRunnerHarness:
 
     def marks(self) -> list[str]:
         return self.fleet.marks().get(UNIT, [])
+
+    def let_marks_expire(self, host: str, service: str) -> dict[str, Json]:
+        """Do nothing: its acts need no mark."""
+        return {}
 
 
 class AnsibleRunnerHarness:
@@ -126,6 +131,11 @@ class AnsibleRunnerHarness:
 
     def marks(self) -> list[str]:
         return [host for host in self.site.hosts if self._mark(host).exists()]
+
+    def let_marks_expire(self, host: str, service: str) -> dict[str, Json]:
+        """Let the host's marks expire during its preflight; return what makes it time to renew them by then."""
+        self.site.expire_marks(host)
+        return {"holdfast_marked": {"service": service, "renew_at": 0}}
 
     def _mark(self, host: str) -> Path:
         return self.site.place(host) / "run" / f"{UNIT}.mark"

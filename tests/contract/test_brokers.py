@@ -12,7 +12,7 @@ import pytest
 
 from holdfast.ansible.interfaces import PlayResult
 from holdfast.journal.events import ActDone, ActIntended, GateJudged, HostDone
-from holdfast.model import Act, Outcome
+from holdfast.model import Act, Json, Outcome
 from tests.contract.local_brokers import UNIT, LocalBrokers
 from tests.contract.runner_harness import (
     AnsibleRunnerHarness,
@@ -20,6 +20,7 @@ from tests.contract.runner_harness import (
     PlayStarter,
     RunnerHarness,
 )
+from tests.contract.test_by_hand import journaled, marks, roll
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.play_runner import FakeRunner
 
@@ -98,6 +99,10 @@ class RealBrokers(AnsibleRunnerHarness):
     def break_act(self, host: str, act: Act, how: str) -> None:
         self.brokers.break_act(host, {Act.UNDRAIN: "revive"}.get(act, act), how)
 
+    def let_marks_expire(self, host: str, service: str) -> dict[str, Json]:
+        self.brokers.expire_marks(host)
+        return {"holdfast_marked": {"service": service, "renew_at": 0}}
+
     def make_ill(self, host: str, how: str) -> None:
         self.brokers.make_ill(host, how)
 
@@ -114,7 +119,9 @@ class BrokerPlays(PlayStarter):
     def __init__(self, harness: Brokers) -> None:
         super().__init__(harness, "rabbitmq")
 
-    def turn(self, host: str, phases: Sequence[str], done: Sequence[str] = ()) -> PlayResult:
+    def turn(
+        self, host: str, phases: Sequence[str], done: Sequence[str] = (), **given: Json
+    ) -> PlayResult:
         """Run the phases for a host; ``done`` are hosts done earlier."""
         return self.play(
             "rabbitmq_restart.yml",
@@ -124,6 +131,7 @@ class BrokerPlays(PlayStarter):
             holdfast_phases=list(phases),
             holdfast_done=list(done),
             holdfast_sweep={each: {UNIT: self.harness.start_of(each)} for each in done},
+            **given,
         )
 
     def acts(self) -> list[tuple[Act, bool]]:
@@ -149,8 +157,9 @@ def plays(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BrokerPlay
 def test_a_whole_turn_in_which_the_drain_s_command_fails_after_its_work(plays: BrokerPlays) -> None:
     """Its exit status decides nothing."""
     plays.harness.break_act("a", Act.DRAIN, "late")
+    given = plays.harness.let_marks_expire("a", "rabbitmq")
 
-    result = plays.turn("a", EVERY_PHASE)
+    result = plays.turn("a", EVERY_PHASE, **given)
 
     assert result.messages == {}
     assert result.status == "ok"
@@ -298,3 +307,38 @@ def test_with_two_addresses_exchanged_nothing_is_touched(tmp_path: Path) -> None
         }
         assert ("rabbitmq.members_agree", "another_node") in judged
         assert ("rabbitmq.node_is_local", "elsewhere") in judged
+
+
+@ROOT
+def test_a_host_without_one_of_the_tools_is_not_touched(tmp_path: Path) -> None:
+    """It would be needed after the drain, or after the last restart."""
+    with real_brokers(tmp_path) as plays:
+        assert isinstance(plays.harness, RealBrokers)
+        plays.harness.brokers.remove_tool("a", "rabbitmq-queues")
+
+        result = plays.turn("a", ["preflight"])
+
+        assert result.status == "failed"
+        assert "rabbitmq-queues is not in the PATH of root" in result.messages["a"]
+
+
+@ROOT
+def test_with_check_a_broker_is_asked_and_left_as_it_was(tmp_path: Path) -> None:
+    """By hand. What somebody accepts to lose, the broker's own check would count as missing."""
+    with LocalBrokers.running(tmp_path / "brokers", *HOSTS) as brokers:
+        given = {"rabbitmq_accepted_loss": "one queue, as agreed"}
+
+        answer = roll(
+            brokers,
+            tmp_path / "state",
+            1,
+            "a",
+            given=given,
+            playbook="rabbitmq_restart.yml",
+            options=["--check"],
+        )
+
+        assert answer.returncode == 0, answer.stdout
+        assert [brokers.record(host) for host in HOSTS] == [[], [], []]
+        assert "await_online_quorum_plus_one" not in brokers.commands("a")
+        assert (marks(brokers), journaled(tmp_path / "state")) == ({}, [])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.journal.events import Event, Finished
+from holdfast.journal.events import Event, Finished, GateJudged
 from holdfast.settings import Settings
 from holdfast.store.database import open_store
 from tests.contract.local_site import UNIT, LocalSite
@@ -111,6 +111,16 @@ def test_the_first_host_is_restarted_alone(tmp_path: Path) -> None:
 
     assert answer.returncode == 2
     assert [site.restarts(host) for host in site.hosts] == [1, 0, 0]
+
+
+def test_with_check_nothing_is_touched(tmp_path: Path) -> None:
+    site = LocalSite.make(tmp_path / "site", "a")
+
+    answer = roll(site, tmp_path / "state", 1, options=["--check"])
+
+    assert answer.returncode == 0, answer.stdout
+    assert "a: would restart" in words(answer)
+    assert (site.restarts("a"), marks(site), journaled(tmp_path / "state")) == (0, {}, [])
 
 
 @pytest.mark.parametrize(
@@ -223,6 +233,18 @@ def test_a_host_that_is_another_is_not_touched(
     assert [site.restarts(host) for host in site.hosts] == [0, 0, 0]
 
 
+def test_another_name_of_a_unit_that_has_a_runbook_is_refused(tmp_path: Path) -> None:
+    """The policy knows the name that was given; the host knows whose it is."""
+    site = LocalSite.make(tmp_path / "site", "a")
+    site.rename_unit("a", "rabbitmq-server")
+
+    answer = roll(site, tmp_path / "state", 1)
+
+    assert answer.returncode == 2
+    assert "toy is another name of rabbitmq-server.service, which has a runbook" in words(answer)
+    assert site.restarts("a") == 0
+
+
 def test_a_run_in_which_a_host_became_unreachable_is_not_finished(tmp_path: Path) -> None:
     """Ansible continues with the other hosts of a batch when one is unreachable."""
     site = LocalSite.make(tmp_path / "site", "first", "a", "b")
@@ -235,6 +257,13 @@ def test_a_run_in_which_a_host_became_unreachable_is_not_finished(tmp_path: Path
     assert events
     assert [event for event in events if isinstance(event, Finished)] == []
     assert [site.restarts(host) for host in site.hosts] == [1, 0, 1]
+    asked_all = [
+        event.host
+        for event in events
+        if isinstance(event, GateJudged)
+        if "systemd.active_everywhere" in {verdict["claim"] for verdict in event.verdicts}
+    ]
+    assert asked_all == ["first", "a"], "one host of a batch asks all of the group"
 
 
 @pytest.mark.parametrize(

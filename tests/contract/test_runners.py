@@ -38,8 +38,9 @@ def real(tmp_path: Path) -> PlayStarter:
 
 def test_a_turn_restarts_once_and_journals_it(plays: PlayStarter) -> None:
     before = plays.harness.invocation_id("a")
+    given = plays.harness.let_marks_expire("a", UNIT)
 
-    result = plays.roll("a")
+    result = plays.roll("a", **given)
 
     assert (result.status, result.hosts, result.messages) == ("ok", {"a": "ok"}, {})
     assert plays.harness.marks() == ["a", "b", "c"], "they stay between the batches of a run"
@@ -231,6 +232,8 @@ def test_a_play_of_verify_and_undrain_ends_the_turn_without_a_restart(plays: Pla
     assert result.status == "ok"
     assert plays.harness.restarts("a") == 0
     assert [done.host for done in plays.events(HostDone)] == ["a"]
+    if isinstance(plays.harness, AnsibleRunnerHarness):
+        assert plays.journaled() == ["gate_judged verify", "host_done"]
 
 
 def test_a_play_of_undrain_alone_does_not_end_the_turn(plays: PlayStarter) -> None:
@@ -239,6 +242,8 @@ def test_a_play_of_undrain_alone_does_not_end_the_turn(plays: PlayStarter) -> No
     assert result.status == "ok"
     assert plays.harness.restarts("a") == 0
     assert not plays.events(HostDone)
+    if isinstance(plays.harness, AnsibleRunnerHarness):
+        assert plays.journaled() == []
 
 
 def test_an_interrupted_play_leaves_no_process(plays: PlayStarter) -> None:
@@ -482,7 +487,15 @@ def test_a_play_of_another_user_is_named_and_not_ended(real: PlayStarter) -> Non
 
 
 def test_live_readings_are_progress(real: PlayStarter) -> None:
-    real.roll("a", holdfast_phases=["verify"])
+    """Of a unit that systemd had restarted not long before: the new start must last longer than that one had."""
+    assert isinstance(real.harness, AnsibleRunnerHarness)
+    real.harness.site.flap("a", 300)
 
-    texts = [progress.text for progress in real.progress if progress.host == "a"]
-    assert any("systemd.stays_up PASS" in text for text in texts)
+    def shown() -> bool:
+        texts = [progress.text for progress in real.progress if progress.host == "a"]
+        return any("systemd.stays_up FAIL" in text and "must last longer" in text for text in texts)
+
+    result = real.roll("a", interrupted=shown, systemd_unit_calm_seconds=200)
+
+    assert shown()
+    assert result.status == "interrupted"

@@ -1,6 +1,6 @@
 """Put small faults into the acting YAML, one at a time, and list those that no contract story sees.
 
-Called by ``make mutants ROLE=rabbitmq``. It works on a copy of the project: plays read files.
+Called by ``make mutants ROLE=rabbitmq``. It works in a copy of the project: plays read files.
 """
 
 from __future__ import annotations
@@ -8,56 +8,59 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import yaml
 
 from tests.mutants.parts import ROOT
+from tests.mutants.stories import Stories, measure
+from tests.mutants.worker import collect
 from tests.mutants.yaml_mutations import YamlMutant, mutants
 
 FILE = Path(__file__).with_name("explained_yaml.yml")
-BROKERS = ("tests/contract/test_brokers.py", "-k", "real or given_back or exchanged")
-NOVA = ("tests/contract/test_nova.py", "-k", "real or people")
-UNITS = ("tests/contract/test_runners.py", "tests/contract/test_by_hand.py", "-k", "not fake")
+UNITS = tuple(f"tests/contract/test_{name}.py" for name in ("runners", "by_hand", "engine"))
+REFUSALS = tuple(f"playbooks/parts/refuse_{name}.yml" for name in ("nobody", "nothing"))
 ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "rabbitmq": (("roles/rabbitmq/tasks", "playbooks/rabbitmq_restart.yml"), BROKERS),
-    "nova": (("roles/nova/tasks", "playbooks/parts/nova_layer.yml"), NOVA),
+    "rabbitmq": (
+        ("roles/rabbitmq/tasks", "playbooks/rabbitmq_restart.yml"),
+        ("tests/contract/test_brokers.py",),
+    ),
+    "nova": (
+        ("roles/nova/tasks", "playbooks/parts/nova_layer.yml"),
+        ("tests/contract/test_nova.py",),
+    ),
     "systemd_unit": (("roles/systemd_unit/tasks", "playbooks/unit_restart.yml"), UNITS),
-    "holdfast_run": (("roles/holdfast_run/tasks", "playbooks/tasks", "playbooks/parts"), UNITS),
+    "holdfast_run": (("roles/holdfast_run/tasks", "playbooks/tasks", *REFUSALS), UNITS),
 }
 """The files of a role, with the playbook that runs it, and the stories that do so for real."""
 
-PATIENCE = 3
-"""A mutant gets as many times the seconds that the stories take without a fault, and 30 more."""
+SURVIVED = ("survived", "no story")
 
 
 def main() -> int:
-    """Run the mutants of a role; return 1 where one survived that nobody explained."""
+    """Judge the mutants of a role in a copy of the project; return 1 where one survived that nobody explained."""
     parser = argparse.ArgumentParser(prog="make mutants ROLE=")
     parser.add_argument("role", choices=ROLES)
     parser.add_argument(
         "--every", type=int, default=1, help="take each n-th mutant alone, from the first"
     )
-    parser.add_argument("--only", default="", help="a part of a file's path")
+    parser.add_argument("--only", default="", help="FILE or FILE:LINE, or the end of it")
+    parser.add_argument("--in-copy", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    paths, stories = ROLES[given.role]
-    found = [each for each in _found(paths) if given.only in str(each[0])][:: given.every]
+    if given.in_copy:
+        return _judge_in_copy(given.role, given.only, given.every)
     with tempfile.TemporaryDirectory(prefix="holdfast-mutants-") as directory:
-        copy = Path(directory)
-        _copy(copy)
-        began = time.monotonic()
-        if _run(copy, stories, 900) != 0:
-            sys.exit(f"the stories fail without a fault: pytest {' '.join(stories)}")
-        seconds = time.monotonic() - began
-        _say(f"{len(found)} mutants; the stories take {seconds:.0f} s without a fault")
-        return _judge_all(copy, found, stories, PATIENCE * seconds + 30)
+        _copy(Path(directory))
+        again = [sys.executable, "-m", "tests.mutants.roles", *sys.argv[1:], "--in-copy"]
+        return subprocess.run(again, cwd=directory, check=False).returncode
 
 
 def _say(*lines: str) -> None:
@@ -65,21 +68,37 @@ def _say(*lines: str) -> None:
     sys.stdout.flush()
 
 
-def _judge_all(
-    copy: Path, found: list[tuple[Path, YamlMutant]], stories: tuple[str, ...], patience: float
-) -> int:
+def _judge_in_copy(role: str, only: str, every: int) -> int:
+    paths, arguments = ROLES[role]
+    found = [each for each in _found(paths) if _is_meant(*each, only)][::every]
+    os.environ |= {"CI": "1"}
+    with redirect_stdout(StringIO()):
+        collect(arguments)
+    began = time.monotonic()
+    stories = measure(arguments)
+    seconds = time.monotonic() - began
+    _say(f"{len(found)} mutants; the stories take {seconds:.0f} s without a fault")
+    return _judge_all(found, stories)
+
+
+def _is_meant(file: Path, mutant: YamlMutant, only: str) -> bool:
+    return not only or str(file).endswith(only) or f"{file}:{mutant.line}".endswith(only)
+
+
+def _judge_all(found: list[tuple[Path, YamlMutant]], stories: Stories) -> int:
     explained = {(each["file"], each["what"]) for each in yaml.safe_load(FILE.read_text()) or []}
     outcomes, listed, began = Counter[str](), [], time.monotonic()
     for number, (file, mutant) in enumerate(found, start=1):
-        (copy / file).write_text(mutant.text)
-        code = _run(copy, stories, patience)
-        shutil.copy(ROOT / file, copy / file)
-        outcome = "timeout" if code is None else "killed" if code else "survived"
-        if outcome == "survived" and (str(file), mutant.what) in explained:
+        healthy = file.read_text()
+        file.write_text(mutant.text)
+        outcome, story = stories.judge(file, mutant)
+        file.write_text(healthy)
+        if outcome in SURVIVED and (str(file), mutant.what) in explained:
             outcome = "explained"
         outcomes[outcome] += 1
-        _say(f"{number}/{len(found)} {outcome}: {file}:{mutant.line} {mutant.what}")
-        if outcome == "survived":
+        seen = f" by {story.partition('::')[2]}" if story else ""
+        _say(f"{number}/{len(found)} {outcome}{seen}: {file}:{mutant.line} {mutant.what}")
+        if outcome in SURVIVED:
             listed.append(f"{file}:{mutant.line} {mutant.what}")
     _say("", *listed, "")
     counts = ", ".join(f"{count} {each}" for each, count in outcomes.items())
@@ -104,26 +123,6 @@ def _copy(to: Path) -> None:
         if (ROOT / name).is_file():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, to / name)
-
-
-def _run(copy: Path, stories: tuple[str, ...], seconds: float) -> int | None:
-    """Return how the stories ended, stopped at the first failure; None if they took longer."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *stories]
-    with subprocess.Popen(
-        command,
-        cwd=copy,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env=os.environ | {"CI": "1"},
-    ) as process:
-        try:
-            return process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import yaml
@@ -11,16 +12,26 @@ import yaml
 _LISTS = {"tasks", "pre_tasks", "post_tasks", "block", "rescue", "always"}
 _ACTS = ("holdfast_act", "holdfast_nova_service", "holdfast_record")
 _ASSERTS = ("ansible.builtin.assert", "ansible.builtin.fail")
+_IMPORTS = ("ansible.builtin.import_tasks", "ansible.builtin.import_role")
+BEGAN, RAN, FAILED, SKIPPED = "began", "ran", "failed", "skipped"
 _NOTHING = "- name: Nothing\n  ansible.builtin.meta: noop\n"
 
 
 @dataclass(frozen=True, slots=True)
 class YamlMutant:
-    """A file with one fault: what was done to the task that begins in ``line``."""
+    """A file with one fault: what was done to the task that begins in ``line``, or to two in ``lines``.
+
+    A story can see it only where a task in the lines ended as ``needs``, and sees it more likely where
+    one ended as ``prefers``. ``static``: the task imports others, which take its place.
+    """
 
     line: int
     what: str
     text: str
+    lines: range
+    needs: str = BEGAN
+    prefers: str = RAN
+    static: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +81,13 @@ def _task_lists(node: yaml.Node | None, *, at_root: bool = False) -> Iterator[li
 
 
 def _of_task(lines: list[str], task: _Task) -> Iterator[YamlMutant]:
-    kind = "assert dropped" if task.has(_ASSERTS) else "task dropped"
     begin, end = task.begin, _end(lines, task.node)
+    static = task.has(_IMPORTS)
+    of_task = partial(YamlMutant, begin + 1, lines=range(begin + 1, end + 1), static=static)
+    # An assert that passes changes nothing, and a condition that is true neither.
+    kind, needs = ("assert dropped", FAILED) if task.has(_ASSERTS) else ("task dropped", BEGAN)
     nothing = _indented(_NOTHING, _indent(lines[begin]))
-    yield YamlMutant(begin + 1, f"{kind}: {task.name}", _with(lines, begin, end, nothing))
+    yield of_task(f"{kind}: {task.name}", _with(lines, begin, end, nothing), needs=needs)
     for key, value in task.node.value:
         if key.value == "when":
             first, last = key.start_mark.line, _end(lines, value)
@@ -84,21 +98,17 @@ def _of_task(lines: list[str], task: _Task) -> Iterator[YamlMutant]:
             inverted = f"{head}when: {_quoted(f'not ({shown})')}\n"
             dropped = f"{head}when: true\n"
             where = f"{task.name}: {shown}"
-            yield YamlMutant(
-                begin + 1, f"when inverted: {where}", _with(lines, first, last, inverted)
-            )
-            yield YamlMutant(
-                begin + 1, f"when dropped: {where}", _with(lines, first, last, dropped)
-            )
+            yield of_task(f"when inverted: {where}", _with(lines, first, last, inverted))
+            text = _with(lines, first, last, dropped)
+            yield of_task(f"when dropped: {where}", text, needs=SKIPPED)
 
 
 def _swapped(lines: list[str], first: _Task, second: _Task) -> YamlMutant:
     middle, end = second.begin, _end(lines, second.node)
     ours, theirs = lines[first.begin : _end(lines, first.node)], lines[middle:end]
     what = f"swapped: {first.name} / {second.name}"
-    return YamlMutant(
-        first.begin + 1, what, _with(lines, first.begin, end, "".join([*theirs, *ours]))
-    )
+    text = _with(lines, first.begin, end, "".join([*theirs, *ours]))
+    return YamlMutant(first.begin + 1, what, text, range(first.begin + 1, end + 1))
 
 
 def _end(lines: list[str], node: yaml.Node) -> int:
