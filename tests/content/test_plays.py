@@ -101,6 +101,13 @@ def sweeps(play: dict[str, Yaml]) -> bool:
     )
 
 
+def ends(play: dict[str, Yaml]) -> bool:
+    """Tell whether a batch's last task ends a run by hand, whatever was done before."""
+    last = (play.get("post_tasks") or [{}])[-1]
+    role = last.get("ansible.builtin.include_role", {})
+    return role == {"name": "holdfast_run", "tasks_from": "end"} and "when" not in last
+
+
 def roll_faults(play: dict[str, Yaml]) -> list[str]:
     """Return what a play that changes hosts lacks beyond what every play needs."""
     found = []
@@ -110,6 +117,10 @@ def roll_faults(play: dict[str, Yaml]) -> list[str]:
         found.append("hosts must come from holdfast_batch, with the group as default")
     if not asserts_no_host_lost(first_task(play.get("pre_tasks"), play["directory"])):
         found.append("the first pre_task must assert that no host was lost")
+    if not ends(play):
+        found.append(
+            "the last post_task must be the end of holdfast_run: by hand nothing else ends the run"
+        )
     policy = play.get("vars", {}).get("holdfast_policy", {})
     if not sweeps(play):
         found.append("no pre_task sweeps the hosts done earlier")
@@ -272,6 +283,8 @@ pre_tasks:
     ansible.builtin.assert:
       that: ansible_play_hosts_all | difference(ansible_play_hosts) | length == 0
   - ansible.builtin.include_tasks: sweep.yml
+post_tasks:
+  - ansible.builtin.include_role: {name: holdfast_run, tasks_from: end}
 """
 
 
@@ -299,6 +312,8 @@ def test_a_good_roll_has_no_fault() -> None:
         ("holdfast_batch", "other"),
         ("include_tasks: sweep.yml", "include_tasks: tasks/check.yml"),
         ("batch_max_reason: y, ", ""),
+        ("tasks_from: end", "tasks_from: done"),
+        ("tasks_from: end}", "tasks_from: end}\n    when: false"),
     ],
 )
 def test_each_missing_key_is_reported(change: str, to: str) -> None:

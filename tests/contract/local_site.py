@@ -144,17 +144,17 @@ class LocalSite:
         (self.place(host) / UNIT).mkdir(exist_ok=True)
         (self.place(host) / UNIT / "down").touch()
 
-    def flap(self, host: str, seconds: float = 0) -> None:
+    def flap(self, host: str, seconds: float = 0, unit: str = UNIT) -> None:
         """Let systemd have restarted the unit five times, for the last time so many seconds ago."""
-        self._note(host, "flaps", f"{time.time() - seconds:.0f}")
+        self._note(host, unit, "flaps", f"{time.time() - seconds:.0f}")
 
     def rename_unit(self, host: str, name: str) -> None:
         """Let the unit be another name of this one."""
-        self._note(host, "alias", name)
+        self._note(host, UNIT, "alias", name)
 
-    def _note(self, host: str, file: str, text: str) -> None:
-        (self.place(host) / UNIT).mkdir(exist_ok=True)
-        (self.place(host) / UNIT / file).write_text(f"{text}\n")
+    def _note(self, host: str, unit: str, file: str, text: str) -> None:
+        (self.place(host) / unit).mkdir(exist_ok=True)
+        (self.place(host) / unit / file).write_text(f"{text}\n")
 
     def expire_marks(self, host: str) -> None:
         """Let the host's marks expire when its units are asked for the next time, as if that took half an hour."""

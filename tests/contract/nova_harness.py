@@ -116,6 +116,10 @@ class RealNova:
     def make_deaf_after_restart(self, service: str, host: str) -> None:
         self._deaf.since[f"{service}.{host}"] = lambda: self.harness.restarts(host) > 0
 
+    def flap(self, service: str, host: str) -> None:
+        """Let systemd have restarted it itself some minutes ago."""
+        self.harness.site.flap(host, 300, f"nova-{service}")
+
     def stop_compute(self, host: str) -> None:
         down = self.harness.site.place(host) / "nova-compute" / "down"
         down.parent.mkdir()

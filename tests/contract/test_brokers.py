@@ -245,7 +245,10 @@ def test_the_leaders_are_spread_after_the_last_broker_and_again_where_that_faile
 ) -> None:
     plays.harness.break_act("c", Act.REBALANCE, "fails")
 
-    failed = plays.turn("c", VERIFY_AND_UNDRAIN, done=["a", "b"])
+    # Where nothing is counted, and where members of queues may be behind, there are no such gates.
+    nothing: dict[str, Json] = {"_rabbitmq_load_claims": [], "rabbitmq_members_caught_up": False}
+
+    failed = plays.turn("c", VERIFY_AND_UNDRAIN, done=["a", "b"], **nothing)
     assert failed.status == "failed"
     assert "ended with" in failed.messages["c"]
     assert (plays.harness.record("c"), plays.acts(), plays.events(HostDone)) == ([], [], [])

@@ -303,7 +303,7 @@ def test_two_runs_with_different_state_meet_at_the_fleet(tmp_path: Path) -> None
     why = {"holdfast_by": "ada", "holdfast_reason": "a new library"}
 
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(roll, site, tmp_path / "one", 1, "e", given=why)
+        first = pool.submit(roll, site, tmp_path / "one", 1, "b:e", given=why)
         while not (site.restarts("e") or first.done()):
             threading.Event().wait(0.05)
         under_way = marks(site)
@@ -312,13 +312,14 @@ def test_two_runs_with_different_state_meet_at_the_fleet(tmp_path: Path) -> None
 
     assert first.result().returncode == 0, first.result().stdout
     assert under_way == {UNIT: ["a", "b", "c", "e"]}
-    (run,) = runs(tmp_path / "one")
+    (run,) = runs(tmp_path / "one")  # of both batches
+    assert isinstance(journaled(tmp_path / "one")[-1], Finished)
     assert second.returncode == 2
     said = words(second)
     assert f"no mark was made: toy is being changed by run {run}: ada on" in said
     assert "because: a new library. a has its mark" in said
     assert f"holdfast lease release contract/toy --site {site.path}" in said
-    assert [site.restarts(host) for host in site.hosts] == [0, 0, 0, 0, 1]
+    assert [site.restarts(host) for host in site.hosts] == [0, 1, 0, 0, 1]
     assert marks(site) == {}, (
         "a run that is finished leaves no mark, and one that was refused wrote none"
     )

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.journal.events import ActDone, ActIntended, GateJudged, HostDone
-from holdfast.model import Act
+from holdfast.journal.events import ActDone, ActIntended, BaselineTaken, GateJudged, HostDone
+from holdfast.model import Act, Json
 from tests.contract.nova_harness import COMPLAINT, NovaHarness, RealNova, nova, roll
 from tests.contract.runner_harness import PlayStarter
 from tests.unit.probes.fake_nova import running_nova
@@ -79,7 +79,7 @@ def test_a_compute_that_somebody_disabled_is_restarted_and_stays_disabled(
 ) -> None:
     fleet.disable("b", SOMEBODY)
 
-    result = roll(plays, "compute", "b")
+    result = roll(plays, "compute", "b", nova_graceful_shutdown_seconds=120)
 
     assert (result.status, result.messages) == ("ok", {})
     assert fleet.changes() == []
@@ -91,6 +91,7 @@ def test_a_compute_that_somebody_disabled_is_restarted_and_stays_disabled(
         ("b", Act.UNDRAIN, False),
     ]
     if isinstance(fleet, RealNova):
+        assert fleet.printed('"msg": "systemd waits 90 s for nova-compute on b to stop, then')
         assert fleet.printed(
             "so it stays disabled. To enable it: openstack compute service set --enable b"
         )
@@ -172,6 +173,31 @@ def test_a_compute_that_people_took_out_before_does_not_stand_in_the_way(tmp_pat
         assert fleet.disabled("c") == "fenced"
 
 
+@ROOT
+def test_what_went_out_since_the_run_began_stops_it_unless_it_recovers(tmp_path: Path) -> None:
+    with running_nova() as stub:
+        fleet = RealNova(tmp_path, stub)
+        plays = fleet.play_starter()
+        noted = BaselineTaken(at=plays.harness.now(), name="nova", values={"absent": {}})
+        plays.harness.store.append(plays.run, noted)
+        fleet.take_out("c")
+        phases: Json = ["preflight"]
+
+        refused = roll(plays, "compute", "b", holdfast_phases=phases)
+        recovering = roll(
+            plays,
+            "compute",
+            "b",
+            holdfast_phases=phases,
+            nova_recovering=True,
+            _nova_recovery_claims=[],
+        )
+
+        said = "b was not touched: out of service since this run began: nova-compute on c"
+        assert said in refused.messages["b"]
+        assert (recovering.status, recovering.messages) == ("ok", {})
+
+
 @pytest.mark.parametrize("reason", ["", "holdfast:another-run"])
 def test_an_undrain_alone_enables_only_what_this_run_disabled(
     fleet: NovaHarness, plays: PlayStarter, reason: str
@@ -189,6 +215,8 @@ def test_an_undrain_alone_enables_only_what_this_run_disabled(
     assert fleet.disabled("b") == reason
     assert acts(plays)[-1] == ("b", Act.UNDRAIN, ours)
     assert plays.harness.restarts("b") == 0
+    if isinstance(fleet, RealNova) and reason:
+        assert plays.journaled() == ["act_intended undrain", "act_done undrain"]
 
 
 @pytest.mark.parametrize("layer", ["conductor", "api", "metadata"])
@@ -226,8 +254,10 @@ def test_a_service_that_is_deaf_after_its_restart_is_not_done_and_takes_no_work(
 ) -> None:
     """Nothing is given back after a restart: a resume verifies first."""
     fleet.make_deaf_after_restart("compute", "b")
+    if isinstance(fleet, RealNova):
+        fleet.flap("compute", "b")
 
-    result = roll(plays, "compute", "b", rpc=True)
+    result = roll(plays, "compute", "b", rpc=True, nova_calm_seconds=200, _nova_deadline=2)
 
     assert (result.status, result.hosts) == ("failed", {"b": "failed"})
     assert acts(plays) == [("b", Act.DRAIN, True), ("b", Act.RESTART, True)]
@@ -236,6 +266,7 @@ def test_a_service_that_is_deaf_after_its_restart_is_not_done_and_takes_no_work(
     assert plays.events(HostDone) == []
     if isinstance(fleet, RealNova):
         assert "nova-compute on b has no queue on the broker" in result.messages["b"]
+        assert "s before this run took the host, so it must last longer" in result.messages["b"]
 
 
 def test_the_last_that_serves_is_not_restarted(fleet: NovaHarness, plays: PlayStarter) -> None:

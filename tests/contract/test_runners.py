@@ -153,6 +153,17 @@ def test_a_batch_of_all_hosts_is_not_restarted(plays: PlayStarter) -> None:
     assert [plays.harness.restarts(host) for host in "abc"] == [0, 0, 0]
 
 
+def test_a_batch_above_the_policys_is_not_restarted(real: PlayStarter) -> None:
+    """The engine made its plan by the same policy; a play started otherwise is refused too."""
+    one = {"service": UNIT, "group": "toys", "batch_max": 1, "batch_max_reason": "two would be out"}
+
+    result = real.roll("a", "b", holdfast_policy=one)
+
+    assert result.status == "failed"
+    assert "A batch of 2 hosts is larger than allowed (1): two would be out" in result.messages["a"]
+    assert [real.harness.restarts(host) for host in "ab"] == [0, 0]
+
+
 def test_without_the_lease_nothing_is_restarted(plays: PlayStarter) -> None:
     plays.lose_lease()
 

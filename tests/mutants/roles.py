@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 
 from tests.mutants.parts import ROOT
-from tests.mutants.stories import Stories, measure
+from tests.mutants.stories import RULES, Stories, measure
 from tests.mutants.worker import collect
 from tests.mutants.yaml_mutations import YamlMutant, mutants
 
@@ -69,7 +69,8 @@ def _say(*lines: str) -> None:
 
 
 def _judge_in_copy(role: str, only: str, every: int) -> int:
-    paths, arguments = ROLES[role]
+    paths, stories_of_role = ROLES[role]
+    arguments = (RULES, *stories_of_role)
     found = [each for each in _found(paths) if _is_meant(*each, only)][::every]
     os.environ |= {"CI": "1"}
     with redirect_stdout(StringIO()):
@@ -116,7 +117,8 @@ def _found(paths: tuple[str, ...]) -> Iterator[tuple[Path, YamlMutant]]:
 
 
 def _copy(to: Path) -> None:
-    """Copy the project's files, with what is not committed yet."""
+    """Copy the project's files, with what is not committed yet; the rules ask git which files there are."""
+    subprocess.run(["git", "init", "--quiet", str(to)], check=True)
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in filter(None, names.split("\0")):

@@ -56,6 +56,7 @@ class CallbackModule(CallbackBase):
 '''
 """A callback plugin; Ansible finds it beside the playbooks, whatever the settings."""
 
+RULES = "tests/content/test_plays.py"
 PLUGINS = Path("playbooks", "callback_plugins")
 PATIENCE = 3
 MEASURE_SECONDS = 1800
@@ -66,10 +67,14 @@ Tasks = dict[tuple[str, int], set[str]]
 
 @dataclass
 class Stories:
-    """The stories without a fault: their seconds, and the tasks that they come by."""
+    """The stories without a fault: their seconds, and the tasks that they come by.
+
+    ``rules`` are tests without plays: they read the files, take milliseconds, and each mutant gets them.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
     tasks: dict[str, Tasks] = field(default_factory=dict)
+    rules: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     runs: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     kills: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -91,10 +96,9 @@ class Stories:
 
     def judge(self, file: Path, mutant: YamlMutant) -> tuple[str, str]:
         """Run the stories until one fails; return what became of the mutant, and the story that saw it."""
-        tests = self.able_to_see(file, mutant)
-        if not tests:
-            return "no story", ""
-        seconds = PATIENCE * sum(self.seconds[test] for test in tests) + 60
+        stories = self.able_to_see(file, mutant)
+        tests = [*self.rules, *stories]
+        seconds = PATIENCE * sum(self.seconds[test] for test in stories) + 60
         outcome = Outcome()
         answer = in_child(lambda: outcome.of(tests), seconds, seconds)
         if answer is None:
@@ -105,7 +109,9 @@ class Stories:
         if failed:
             self.kills[failed] += 1
             return "killed", failed
-        return ("survived", "") if set(ended) == set(tests) else ("killed", "its collection")
+        if set(ended) != set(tests):
+            return "killed", "their collection"
+        return "survived" if stories else "no story", ""
 
 
 class Outcome:
@@ -143,7 +149,9 @@ class Recorder:
         try:
             return (yield)
         finally:
-            if self._record.exists():
+            if item.nodeid.startswith(RULES):
+                self.stories.rules.append(item.nodeid)
+            elif self._record.exists():
                 self.stories.seconds[item.nodeid] = time.monotonic() - began
                 self.stories.tasks[item.nodeid] = parse(self._record.read_text(), Path.cwd())
 
