@@ -11,15 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    stop_after_attempt,
-    stop_never,
-    wait_exponential,
-    wait_random_exponential,
-)
+from tenacity import RetryCallState, Retrying, wait_exponential, wait_random_exponential
 from tenacity.wait import wait_base
 
 _T = TypeVar("_T")
@@ -66,18 +58,15 @@ class RetryPolicy:
         Raises:
             Exception: ``retry_on`` as the last attempt raised it; any other exception at once.
         """
-
-        def sleep(seconds: float) -> None:
-            wait(seconds)
-
-        retrying = Retrying(
-            retry=retry_if_exception_type(retry_on),
-            wait=self._delays(),
-            stop=stop_never if self.attempts is None else stop_after_attempt(self.attempts),
-            sleep=sleep,
-            reraise=True,
-        )
-        return retrying(attempt)
+        failures = 0
+        while True:
+            try:
+                return attempt()
+            except retry_on:
+                failures += 1
+                if failures == self.attempts:
+                    raise
+            wait(self.delay(failures))
 
     def _delays(self) -> wait_base:
         first, most = self.first_seconds / 2, self.most_seconds / 2

@@ -5,7 +5,7 @@ The record is written by the fleet itself after each act: tests check it instead
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -192,9 +192,26 @@ class FakeFleet:
                 found.setdefault(service, []).append(host.name)
         return found
 
+    def doubtful(self) -> Iterable[str]:
+        """Return the hosts that are looked at to see who does not serve: all."""
+        return self.hosts
+
     def not_serving(self) -> frozenset[str]:
         """Return the hosts that do not serve now."""
-        return frozenset(name for name, host in self.hosts.items() if not host.serving)
+        return frozenset(name for name in self.doubtful() if not self.hosts[name].serving)
+
+    def ill(self) -> frozenset[str]:
+        """Return the hosts that are not operational."""
+        return frozenset(name for name in self.doubtful() if not self.hosts[name].operational)
+
+    def silent(self) -> frozenset[str]:
+        """Return the hosts that give no answer."""
+        return frozenset(name for name in self.doubtful() if not self.hosts[name].reachable)
+
+    def leaders(self) -> dict[str, int]:
+        """Return how many leaders each host has; none for a service without."""
+        counts = {name: self.hosts[name].leaders for name in self.doubtful()}
+        return counts if any(counts.values()) else {}
 
     def record(self, host: str, action: str, run: str, unit: str) -> None:
         """Append to the fleet's own record, after the action."""
@@ -245,3 +262,19 @@ class FakeFleet:
             self.answer_unknown.add(fault.host)
         else:
             raise ValueError(fault.kind)
+
+
+class SteadyFleet(FakeFleet):
+    """A fleet of many hosts to which nothing happens but what runs do: who was acted on is looked at, not all."""
+
+    _acted_on: tuple[str, ...] = ()
+
+    def doubtful(self) -> Iterable[str]:
+        """Return the hosts that do not serve because of an act."""
+        self._acted_on = tuple(name for name in self._acted_on if not self.hosts[name].serving)
+        return self._acted_on
+
+    def record(self, host: str, action: str, run: str, unit: str) -> None:
+        """Look at the host from now on. No host's own record grows with the fleet."""
+        self._acted_on = (*self._acted_on, host)
+        super().record(host, action, run, unit)

@@ -6,7 +6,7 @@ journal; one contract suite (tests/contract) tests it and ``AnsibleRunner``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -14,7 +14,7 @@ from typing import Protocol
 
 from holdfast.ansible.interfaces import ParkedPlay, Play, PlayResult, Progress
 from holdfast.errors import CannotTell, InvalidInput, LeaseHeld, LeaseLost
-from holdfast.evidence import HEALTHY, HOSTS, LEFT
+from holdfast.evidence import HEALTHY, HOSTS, LEADERS, LEFT
 from holdfast.journal.events import (
     ActDone,
     ActIntended,
@@ -95,6 +95,7 @@ class FakeRunner:
         self._fleet, self._journal = fleet, journal
         self.plays: list[Play] = []
         self.parked: list[FakeParkedPlay] = []
+        self.keeps_plays = True  # each has the hosts done before it
 
     def run(
         self,
@@ -103,13 +104,15 @@ class FakeRunner:
         interrupted: Callable[[], bool],
     ) -> PlayResult:
         """Do what the playbook of the play does."""
-        self.plays.append(play)
+        if self.keeps_plays:
+            self.plays.append(play)
         return _FakePlay(self._fleet, self._journal, play, on_progress, interrupted).result()
 
     def park(self, play: Play) -> FakeParkedPlay:
         """Start a play that does nothing before its word."""
         parked = FakeParkedPlay(self, play)
-        self.parked.append(parked)
+        if self.keeps_plays:
+            self.parked.append(parked)
         return parked
 
     def end_strays(self, run: str) -> list[int]:  # the interface's signature
@@ -210,11 +213,9 @@ class _FakePlay:
         """Judge claims about the fleet at one host, and claims about one host at each that is named."""
         named = self._variables.get("holdfast_check_hosts", [])
         for host in named or list(self._fleet.hosts)[:1]:
-            self._on_host(
-                host, partial(self._check_host, host, [host] if named else self._fleet.hosts)
-            )
+            self._on_host(host, partial(self._check_host, host, [host] if named else None))
 
-    def _check_host(self, host: str, hosts: Iterable[str]) -> None:
+    def _check_host(self, host: str, hosts: Collection[str] | None) -> None:
         self._task(host, "check the fleet")
         claims = self._variables["holdfast_check_claims"]
         self._judge(host, "check", [self._verdict(claim, hosts) for claim in claims])
@@ -330,14 +331,13 @@ class _FakePlay:
             self._undrain(host)
 
     def _preflight(self, host: str) -> None:
-        others = [name for name in self._fleet.hosts if name not in self._batch]
-        if not others and len(self._fleet.hosts) > 1:
+        if 1 < len(self._fleet.hosts) <= len(self._batch):
             raise _Failed("the batch is the whole group")
         if self._fleet.hosts[host].answers_as not in {"", host}:
             raise _Failed(f"{host} goes by {self._fleet.hosts[host].answers_as}")
-        if silent := [name for name in others if not self._fleet.hosts[name].reachable]:
+        if silent := self._in_order(self._fleet.silent() - {*self._batch}):
             raise _Failed(f"no answer from {', '.join(silent)}")
-        self._judge(host, Phase.PREFLIGHT, [self._verdict("fake.others_serve", others)])
+        self._judge_others(host, Phase.PREFLIGHT)
 
     def _drain(self, host: str) -> None:
         self._intend(host, Act.DRAIN, undo=f"fake undrain {host}")
@@ -358,8 +358,7 @@ class _FakePlay:
         if failed:
             raise _Failed(f"`fake drain {host}` ended with status 1; {host} is not drained")
         if not self._fleet.brokers:
-            others = [name for name in self._fleet.hosts if name not in self._batch]
-            self._judge(host, Phase.DRAIN, [self._verdict("fake.others_serve", others)])
+            self._judge_others(host, Phase.DRAIN)
 
     def _give_back_batch(self, phase: Phase) -> None:
         """As roles/nova does: none of a batch is restarted where one may not be, and none stays drained."""
@@ -376,9 +375,8 @@ class _FakePlay:
         """As roles/rabbitmq does before a restart: a doubt gives the host back."""
         if not self._fleet.brokers:
             return
-        others = [name for name in self._fleet.hosts if name not in self._batch]
         try:
-            self._judge(host, Phase.RESTART, [self._verdict("fake.others_serve", others)])
+            self._judge_others(host, Phase.RESTART)
         except _Failed:
             self._undrain(host)
             raise
@@ -414,8 +412,10 @@ class _FakePlay:
 
     def _rebalance(self) -> None:
         """After the last broker, spread the leaders again."""
+        if not self._fleet.brokers:
+            return
         host, done = self._batch[-1], {*self._variables["holdfast_done"], *self._batch}
-        if not self._fleet.brokers or done != set(self._fleet.hosts):
+        if done != set(self._fleet.hosts):
             return
         self._intend(host, Act.REBALANCE)
         if (host, Act.REBALANCE) in self._fleet.act_fails:
@@ -425,23 +425,46 @@ class _FakePlay:
 
     # --- gates --------------------------------------------------------------------------------
 
-    def _verdict(self, claim: Json, hosts: Iterable[str], *, drained: bool = False) -> Verdict:
+    def _judge_others(self, host: str, phase: Phase) -> None:
+        """Judge whether all hosts that are not of the batch serve."""
+        self._judge(host, phase, [self._verdict("fake.others_serve", but=self._batch)])
+
+    def _verdict(
+        self,
+        claim: Json,
+        hosts: Collection[str] | None = None,
+        *,
+        but: Collection[str] = (),
+        drained: bool = False,
+    ) -> Verdict:
+        """Judge these hosts, or all, without those of ``but``. Facts are of all hosts, of the healthy ones left out."""
         name = claim if isinstance(claim, str) else claim["claim"]
         if name == "fake.none_left":
             return self._none_left(name)
-        every = [self._fleet.hosts[host] for host in hosts]
-        bad = [host.name for host in every if not (host.operational if drained else host.serving)]
-        facts = {
-            host.name: {"healthy": host.operational, "leaders": host.leaders}
-            for host in self._fleet.hosts.values()
+        fleet, ill = self._fleet, self._fleet.ill()
+
+        def asked(found: Iterable[str]) -> list[str]:
+            return self._in_order(
+                h for h in found if h not in but and (hosts is None or h in hosts)
+            )
+
+        facts: dict[str, dict[str, Json]] = {
+            host: {LEADERS: number} for host, number in fleet.leaders().items()
         }
-        if bad:
+        for host in self._in_order(ill):
+            facts.setdefault(host, {})[HEALTHY] = False
+        if bad := asked(ill if drained else fleet.not_serving()):
             message = f"{', '.join(bad)} does not serve"
             return Verdict(name, Outcome.FAIL, "not_serving", message, hosts=facts)
-        if unanswered := self._fleet.answer_unknown & {host.name for host in every}:
-            message = f"{self._fleet.doubt} {', '.join(sorted(unanswered))}"
+        if unanswered := asked(fleet.answer_unknown):
+            message = f"{fleet.doubt} {', '.join(sorted(unanswered))}"
             return Verdict(name, Outcome.UNKNOWN, "no_answer", message, hosts=facts)
         return Verdict(name, Outcome.PASS, "ok", "all serve", hosts=facts)
+
+    def _in_order(self, hosts: Iterable[str]) -> list[str]:
+        """Return the hosts as the fleet has them."""
+        some = set(hosts)
+        return [host for host in self._fleet.hosts if host in some] if some else []
 
     def _none_left(self, name: str) -> Verdict:
         """As nova's and the broker's claim: a broker does not say who has drained it."""

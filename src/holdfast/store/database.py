@@ -249,7 +249,7 @@ class Store:
         def append_if_valid(connection: Connection) -> Recorded:
             scopes = _scopes(connection, grant.tokens)
             for scope in scopes:
-                _swap(connection, scope, scope)
+                _touch(connection, scope)
             recorded = self._append(connection, grant.run, event)
             now = self._clock(connection)
             for scope in scopes:
@@ -520,13 +520,30 @@ def _last(connection: Connection, run: str) -> int:
 def _scopes(connection: Connection, names: Iterable[str]) -> list[Scope]:
     """Return the scopes as they are now, by name: the same order for all writers prevents deadlocks."""
     ordered = sorted(names)
-    rows = connection.execute(statements.SCOPES, {"names": ordered}).all()
+    named = {f"name_{number}": name for number, name in enumerate(ordered)}
+    rows = connection.execute(statements.scopes(len(ordered)), named).all() if ordered else ()
     known = {row.scope: _scope(row) for row in rows}
     return [known.get(name, Scope(name, version=0, token=0)) for name in ordered]
 
 
 def _scope(row: Row[str, int, int, str]) -> Scope:
-    return Scope(row.scope, row.version, row.token, leases.ROWS.validate_json(row.holders))
+    return Scope(row.scope, row.version, row.token, _holders(row.holders))
+
+
+@lru_cache(maxsize=64)
+def _holders(text: str) -> tuple[LeaseRow, ...]:
+    """Return the rows of a scope: of a run under way the same for thousands of events."""
+    return leases.ROWS.validate_json(text)
+
+
+def _touch(connection: Connection, scope: Scope) -> None:
+    """Write the scope as it was read, so that its version grows; raise ``_LostRace`` as ``_swap`` does."""
+    if scope.version == 0:
+        _swap(connection, scope, scope)
+        return
+    same = {"name": scope.name, "read_version": scope.version}
+    if connection.execute(statements.TOUCH_SCOPE, same).rowcount != 1:
+        raise _LostRace
 
 
 def _swap(connection: Connection, old: Scope, new: Scope) -> None:

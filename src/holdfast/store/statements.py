@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, func, insert, select, update
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Select, bindparam, func, insert, select, update
 
 from holdfast.store.tables import EVENTS, LEASES
 
@@ -20,8 +23,12 @@ PAGE = (
 APPEND = insert(EVENTS)
 """Adds an event; its parameters are the columns."""
 
-SCOPES = select(LEASES).where(LEASES.c.scope.in_(bindparam("names", expanding=True)))
-"""The rows of the scopes that ``names`` has."""
+
+@cache
+def scopes(count: int) -> Select[Any]:
+    """Return the statement for the rows of so many scopes, the parameters ``name_0``, ``name_1`` and so on."""
+    return select(LEASES).where(LEASES.c.scope.in_([bindparam(f"name_{n}") for n in range(count)]))
+
 
 ADD_SCOPE = insert(LEASES)
 """Adds a scope; its parameters are the columns."""
@@ -30,3 +37,6 @@ SWAP_SCOPE = update(LEASES).where(
     LEASES.c.scope == bindparam("name"), LEASES.c.version == bindparam("read_version")
 )
 """Writes the scope ``name`` if it still has ``read_version``; the other parameters are the new columns."""
+
+TOUCH_SCOPE = SWAP_SCOPE.values(version=bindparam("read_version") + 1)
+"""Writes nothing new but the version, on the same condition."""
