@@ -12,6 +12,9 @@ from holdfast.journal.run_state import Failure, RunState, Turn
 from holdfast.plan.model import readable_plan
 from holdfast.text import join_names
 
+_NAMED = 8
+"""Hosts that have a sentence each; in a large fleet the others share one."""
+
 BY_HAND = "the same ansible-playbook command as before, once this is repaired"
 """The way to continue a play run by hand: it has no plan, and probes everything again before it acts."""
 
@@ -65,20 +68,14 @@ def host_states(state: RunState, ill: Collection[str] = ()) -> list[str]:
     ``ill`` are hosts that were found broken: what was proved of them earlier is not true any more.
     """
     done = state.done()
-    sentences = [
-        f"{host}: restarted and proved healthy earlier in this run, and not well now"
-        for host in done
-        if host in ill
-    ]
+    relapsed = "restarted and proved healthy earlier in this run, and not well now"
+    sentences = _each([host for host in done if host in ill], relapsed)
     in_hand = {turn.host: describe_turn(turn) for _, turn in state.in_hand()}
     sentences += [f"{host}: {text}" for host, text in in_hand.items()]
     given_back = [turn.host for turn in state.step.turns.values() if _given_back(turn)]
     known = {*in_hand, *given_back, *state.step.done()}
-    sentences += [
-        f"{host}: its turn had begun; no act on it is in the journal"
-        for host in (state.batch.hosts if state.batch else ())
-        if host not in known
-    ]
+    begun = [host for host in (state.batch.hosts if state.batch else ()) if host not in known]
+    sentences += _each(begun, "its turn had begun; no act on it is in the journal")
     if given_back:
         sentences.append(f"drained and given back, not restarted: {join_names(given_back)}")
     if well := [host for host in done if host not in ill]:
@@ -86,6 +83,12 @@ def host_states(state: RunState, ill: Collection[str] = ()) -> list[str]:
     if untouched := _untouched(state):
         sentences.append(f"not touched in step {state.current_step}: {join_names(untouched)}")
     return sentences
+
+
+def _each(hosts: Sequence[str], text: str) -> list[str]:
+    """Return the sentence for each host; of many the last one is about all the others."""
+    others = [f"{join_names(hosts[_NAMED:])}: {text}"] if len(hosts) > _NAMED else []
+    return [f"{host}: {text}" for host in hosts[:_NAMED]] + others
 
 
 def next_commands(state: RunState) -> list[str]:

@@ -37,6 +37,7 @@ class RunProgress:
 
     state: RunState = field(default_factory=RunState)
     latest: dict[str, tuple[EventText, datetime]] = field(default_factory=dict)
+    _planned: tuple[StepRow, ...] | None = None
 
     def add(self, recorded: Recorded) -> None:
         """Add the next event of the journal."""
@@ -53,10 +54,10 @@ class RunProgress:
 
     def steps(self) -> Iterator[StepRow]:
         """Yield the steps of the plan; of a run without a plan that can be read, those that have begun."""
-        plan = self.state.opened.plan if self.state.opened else {}
-        rows = list(_step_rows(plan.get("steps")))
-        yield from rows
-        if not rows:
+        if self._planned is None and self.state.opened is not None:
+            self._planned = tuple(_step_rows(self.state.opened.plan.get("steps")))
+        yield from self._planned or ()
+        if not self._planned:
             yield from (
                 StepRow(step.number, one_line(step.title)) for step in self.state.steps.values()
             )
@@ -70,8 +71,8 @@ class RunProgress:
         for row in self.steps():
             step = self.state.steps.get(row.number)
             if row.number == self.state.current_step and step and not step.finished:
-                past = {*step.done(), *self.in_hand()}
-                left = [host for host in row.hosts if host not in past]
+                done, in_hand = step.done_hosts, self.in_hand()
+                left = [host for host in row.hosts if host not in done and host not in in_hand]
                 if left:
                     return f"{count_of(len(left), 'host')} left: {join_names(left)}"
             if row.number > self.state.current_step:

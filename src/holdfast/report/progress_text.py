@@ -27,6 +27,7 @@ STYLES = {
     "warn": "yellow",
     "bad": "bold red",
 }
+_SHOWN_IN_HAND = 20
 _WIDE = 10_000
 """No terminal is that wide: lines are broken by whoever shows the text, and commands stay whole."""
 
@@ -95,7 +96,9 @@ def _step_lines(
         )
         yield Text().append(f"  ✓ {title}", style="green").append(took, style="dim")
     elif step.started:
-        count = f"  {len(step.done())} of {count_of(len(row.hosts), 'host')}" if row.hosts else ""
+        count = (
+            f"  {len(step.done_hosts)} of {count_of(len(row.hosts), 'host')}" if row.hosts else ""
+        )
         yield Text().append(f"  ▸ {title}", style="bold").append(count, style="dim")
         yield from _hand_lines(progress, now, spinner)
     else:
@@ -108,12 +111,15 @@ def _hand_lines(
     if asked := open_approval(progress.state):
         yield _spinning(spinner, Text(waiting_text(asked), STYLES["warn"]), now)
         return
-    for host in progress.in_hand() or ("",):
+    hosts = progress.in_hand() or ("",)
+    for host in hosts[:_SHOWN_IN_HAND]:
         text, at = progress.latest.get(host) or progress.latest.get("") or (EventText("…"), now)
         line = Text().append(f"{one_line(host)} " if host else "", style="bold")
         line.append(text.text, style=STYLES[text.tone])
         line.append(f"  {_since(at, now)}", style="dim")
         yield _spinning(spinner, line, now)
+    if (more := len(hosts) - _SHOWN_IN_HAND) > 0:
+        yield Text(f"          and {more} more in hand", "dim")
 
 
 def _spinning(spinner: Spinner | None, line: Text, now: datetime) -> RenderableType:

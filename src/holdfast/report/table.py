@@ -10,6 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from holdfast.report.folding import fold_lanes
 from holdfast.report.model import Report, RunSummary
 from holdfast.text import format_duration, one_line
 
@@ -42,13 +43,14 @@ def _headline(run: RunSummary) -> Text:
 
 def _hosts(report: Report) -> Table:
     table = columns("host", "unit", ">restarts", ">in hand", "")
-    for lane in report.lanes:
+    for row in fold_lanes(report.lanes, report.seconds):
+        not_done = f"{row.not_done} not done" if row.is_range else "not done"
         table.add_row(
-            Text(one_line(lane.host), "bold"),
-            Text(one_line(lane.unit)),
-            str(lane.restarts),
-            format_duration(lane.in_hand_seconds),
-            Text("done", "green") if lane.done else Text("not done", "bold red"),
+            Text(one_line(row.name), "bold"),
+            Text(one_line(row.lanes[0].unit)),
+            str(row.restarts),
+            f"{'up to ' * row.is_range}{format_duration(row.in_hand_seconds)}",
+            Text(not_done, "bold red") if row.not_done else Text("done", "green"),
         )
     return table
 

@@ -1,5 +1,6 @@
 """A report as an SVG: a lane per unit and host, acts and verdicts along a common time axis.
 
+Of a large fleet hosts are folded into ranges (``folding``), so that the picture stays one page.
 Pure and deterministic: the same report gives the same bytes. The picture loads no script, font or
 address. Colour alone carries no meaning: FAIL has a cross, UNKNOWN a question mark.
 ``timeline.svg.j2`` places and draws the parts.
@@ -13,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from holdfast.model import Act, Outcome
+from holdfast.report.folding import Row, fold_lanes, join_bars
 from holdfast.report.model import Bar, Report
 from holdfast.report.svg import FAINT, INK, render_svg
 from holdfast.text import count_of, format_date_and_clock, format_duration
@@ -70,11 +72,17 @@ def timeline_svg(report: Report, added: Additions = Additions()) -> str:
     legend = [("gate", GATES[Outcome.PASS], 9)]
     legend += [(str(act), colour, 9) for act, colour in ACTS.items()]
     legend += [(added.meaning, INK, 3)] * bool(added.meaning)
+    rows, fleet = fold_lanes(report.lanes, report.seconds), report.fleet
+    if any(row.is_range for row in rows):
+        fleet = join_bars(fleet, report.seconds)
     edges = [*(x(run.start) for run in report.runs), RIGHT + 108]
     return render_svg(
         Path(__file__).with_name("timeline.svg.j2"),
         report=report,
+        rows=rows,
+        fleet=fleet,
         added=added,
+        note=lambda row: _note(row, added),
         x=x,
         title=", then ".join(run.runbook for run in report.runs),
         began=format_date_and_clock(report.started_at),
@@ -94,6 +102,15 @@ def timeline_svg(report: Report, added: Additions = Additions()) -> str:
         GATES=GATES,
         VERDICTS=VERDICTS,
     )
+
+
+def _note(row: Row, added: Additions) -> str:
+    """Return what stands at the end of a row."""
+    if row.not_done:
+        return f"{row.not_done} not done" if row.is_range else "not done"
+    in_hand = f"in hand {'up to ' * row.is_range}{format_duration(row.in_hand_seconds)}"
+    first = row.lanes[0]
+    return in_hand if row.is_range else added.notes.get((first.host, first.unit), in_hand)
 
 
 def _counts(report: Report, added: Additions) -> list[Tile]:
