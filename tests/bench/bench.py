@@ -110,18 +110,14 @@ def gates(scratch: Path, console: Console) -> Figures:
 
 
 def planning(count: int, console: Console) -> Figures:
-    """Return the seconds and megabytes of planning for `count` hosts, in a process of its own."""
+    """Return the figures of planning for `count` hosts and of a run on the fleet in memory, in a process of its own."""
     argv = [program("python"), str(BENCH / "planning.py"), str(count)]
     done = subprocess.run(argv, cwd=REPOSITORY, check=True, capture_output=True, text=True)
     figures: Figures = json.loads(done.stdout)
-    run = (
-        f", a whole run in memory {figures['run_seconds']:.0f} s"
-        if "run_seconds" in figures
-        else ""
-    )
     console.print(
-        f"{count} hosts: planned in {figures['planning_seconds'] * 1000:.0f} ms{run}, "
-        f"peak memory {figures['memory_megabytes']:.0f} MB"
+        f"{count} hosts: planned in {figures['planning_seconds'] * 1000:.0f} ms, "
+        f"a whole run in memory {figures['run_seconds']:.1f} s (batches of 5), "
+        f"{figures['journal_rows']:.0f} journal rows, peak memory {figures['memory_megabytes']:.0f} MB"
     )
     return figures
 

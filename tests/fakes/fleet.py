@@ -265,7 +265,10 @@ class FakeFleet:
 
 
 class SteadyFleet(FakeFleet):
-    """A fleet of many hosts to which nothing happens but what runs do: who was acted on is looked at, not all."""
+    """A fleet of many hosts to which nothing happens but what runs do: who was acted on is looked at, not all.
+
+    It keeps no record of acts; how often a unit was started says how often it was restarted.
+    """
 
     _acted_on: tuple[str, ...] = ()
 
@@ -275,6 +278,5 @@ class SteadyFleet(FakeFleet):
         return self._acted_on
 
     def record(self, host: str, action: str, run: str, unit: str) -> None:
-        """Look at the host from now on. No host's own record grows with the fleet."""
+        """Look at the host from now on."""
         self._acted_on = (*self._acted_on, host)
-        super().record(host, action, run, unit)

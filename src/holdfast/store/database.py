@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Engine, Row, delete, inspect, select, update
@@ -277,10 +277,10 @@ class Store:
             if len(rows) < _PAGE:
                 return
 
-    def _rows(self, run: str, after: int) -> Sequence[Row[int, str]]:
-        asked = {"run": run, "first": after, "most": _PAGE + 1}  # with the one that must be there
+    def _rows(self, run: str, after: int) -> Sequence[Row[Any]]:
+        most = _PAGE + 1  # with the one that must be there
         with self._reading() as connection:
-            rows = connection.execute(statements.PAGE, asked).all()
+            rows = statements.PAGE.run(connection, run=run, first=after, most=most).all()
         if after == 0:
             return rows[:_PAGE]
         self._require_seq(run, rows[0].seq if rows else 0, after)
@@ -454,14 +454,14 @@ class Store:
         if not last and not isinstance(event, RunOpened):
             raise JournalGone.of(run, self.where, "has no event of it")
         # Two writers that read the same last event conflict in the primary key: one of them begins again.
-        row = {
-            "run": run,
-            "seq": last + 1,
-            "at": to_ticks(event.at),
-            "kind": event.kind,
-            "body": event.model_dump_json(),
-        }
-        connection.execute(statements.APPEND, row)
+        statements.APPEND.run(
+            connection,
+            run=run,
+            seq=last + 1,
+            at=to_ticks(event.at),
+            kind=event.kind,
+            body=event.model_dump_json(),
+        )
         return Recorded(run=run, seq=last + 1, event=event)
 
     def _require_seq(self, run: str, found: int, after: int) -> None:
@@ -514,19 +514,19 @@ def _races() -> Iterator[None]:
 
 
 def _last(connection: Connection, run: str) -> int:
-    return int(connection.execute(statements.LAST_SEQ, {"run": run}).scalar_one())
+    return int(statements.LAST_SEQ.run(connection, run=run).scalar_one())
 
 
 def _scopes(connection: Connection, names: Iterable[str]) -> list[Scope]:
     """Return the scopes as they are now, by name: the same order for all writers prevents deadlocks."""
     ordered = sorted(names)
     named = {f"name_{number}": name for number, name in enumerate(ordered)}
-    rows = connection.execute(statements.scopes(len(ordered)), named).all() if ordered else ()
+    rows = statements.scopes(len(ordered)).run(connection, **named).all() if ordered else ()
     known = {row.scope: _scope(row) for row in rows}
     return [known.get(name, Scope(name, version=0, token=0)) for name in ordered]
 
 
-def _scope(row: Row[str, int, int, str]) -> Scope:
+def _scope(row: Row[Any]) -> Scope:
     return Scope(row.scope, row.version, row.token, _holders(row.holders))
 
 
@@ -541,8 +541,8 @@ def _touch(connection: Connection, scope: Scope) -> None:
     if scope.version == 0:
         _swap(connection, scope, scope)
         return
-    same = {"name": scope.name, "read_version": scope.version}
-    if connection.execute(statements.TOUCH_SCOPE, same).rowcount != 1:
+    done = statements.TOUCH_SCOPE.run(connection, name=scope.name, read_version=scope.version)
+    if done.rowcount != 1:
         raise _LostRace
 
 

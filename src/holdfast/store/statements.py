@@ -1,18 +1,60 @@
-"""The statements that every event takes, built once: to build one takes longer than SQLite takes to run it."""
+"""The statements that every event takes, built and compiled once: that takes longer than SQLite takes to run one."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Select, bindparam, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Dialect,
+    Executable,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from holdfast.store.tables import EVENTS, LEASES
 
-LAST_SEQ = select(func.coalesce(func.max(EVENTS.c.seq), 0)).where(EVENTS.c.run == bindparam("run"))
+Compiled = tuple[str, dict[str, Any], tuple[str, ...] | None]
+"""A statement's text, the values that it brings, and the order of its values, None where they go by name."""
+
+
+class Prepared:
+    """A statement that is compiled once for each engine. Its values are texts and numbers, as drivers take them."""
+
+    def __init__(self, statement: Executable) -> None:
+        self._statement: Any = statement
+        self._compiled: WeakKeyDictionary[Dialect, Compiled] = WeakKeyDictionary()
+
+    def run(self, connection: Connection, **values: str | int) -> CursorResult[Any]:
+        """Run it with these values."""
+        dialect = connection.dialect
+        known = self._compiled.get(dialect)
+        if known is None:
+            known = self._compiled[dialect] = _compile(self._statement, dialect)
+        text, brought, order = known
+        every = {**brought, **values}
+        given = every if order is None else tuple(every[name] for name in order)
+        return connection.exec_driver_sql(text, given)
+
+
+def _compile(statement: Any, dialect: Dialect) -> Compiled:
+    compiled = statement.compile(dialect=dialect)
+    order = tuple(compiled.positiontup) if compiled.positional else None
+    return str(compiled), dict(compiled.params), order
+
+
+LAST_SEQ = Prepared(
+    select(func.coalesce(func.max(EVENTS.c.seq), 0)).where(EVENTS.c.run == bindparam("run"))
+)
 """The ``seq`` of the last event of ``run``; 0 without any."""
 
-PAGE = (
+PAGE = Prepared(
     select(EVENTS.c.seq, EVENTS.c.body)
     .where(EVENTS.c.run == bindparam("run"), EVENTS.c.seq >= bindparam("first"))
     .order_by(EVENTS.c.seq)
@@ -20,14 +62,15 @@ PAGE = (
 )
 """The events of ``run`` from the one numbered ``first`` on, ``most`` at most."""
 
-APPEND = insert(EVENTS)
-"""Adds an event; its parameters are the columns."""
+APPEND = Prepared(insert(EVENTS))
+"""Adds an event; its values are the columns."""
 
 
 @cache
-def scopes(count: int) -> Select[Any]:
-    """Return the statement for the rows of so many scopes, the parameters ``name_0``, ``name_1`` and so on."""
-    return select(LEASES).where(LEASES.c.scope.in_([bindparam(f"name_{n}") for n in range(count)]))
+def scopes(count: int) -> Prepared:
+    """Return the statement for the rows of so many scopes, the values ``name_0``, ``name_1`` and so on."""
+    names = [bindparam(f"name_{number}", type_=LEASES.c.scope.type) for number in range(count)]
+    return Prepared(select(LEASES).where(LEASES.c.scope.in_(names)))
 
 
 ADD_SCOPE = insert(LEASES)
@@ -38,5 +81,5 @@ SWAP_SCOPE = update(LEASES).where(
 )
 """Writes the scope ``name`` if it still has ``read_version``; the other parameters are the new columns."""
 
-TOUCH_SCOPE = SWAP_SCOPE.values(version=bindparam("read_version") + 1)
+TOUCH_SCOPE = Prepared(SWAP_SCOPE.values(version=LEASES.c.version + 1))
 """Writes nothing new but the version, on the same condition."""
