@@ -14,6 +14,7 @@ from holdfast.play_context import PlayContext, Variables, baseline, require_leas
 class ActionModule(HoldfastAction):
     """Calls ``holdfast.play_context.baseline``."""
 
+    ACTS = False
     ARGUMENTS: ClassVar[ArgumentSpec] = {
         "name": {"type": "str", "required": True},
         "values": {"type": "dict", "required": True},

@@ -1,61 +1,29 @@
-"""Read the fleet's state until a gate settles, or fail (modules/holdfast_gate.py, docs/adr/0001).
-
-Probes run on the controller, with the site's variables and secrets resolved by Ansible; a claim that
-needs the task's host uses the task's own connection.
-"""
+"""Read the fleet's state until a gate settles, or fail (modules/holdfast_gate.py, docs/adr/0001)."""
 
 from __future__ import annotations
 
-import io
-import sys
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar
 
-from holdfast.action_plugin import (
-    ArgumentSpec,
-    ConnectionShell,
-    HoldfastAction,
-    HostShells,
-    open_state,
-)
-from holdfast.claims import all_claims, bind_claim, standing
+from holdfast.action_plugin import ArgumentSpec
+from holdfast.claims import bind_claim, standing
 from holdfast.claims.base import BoundClaim
 from holdfast.errors import InvalidInput
-from holdfast.gate_loop import (
-    GateResult,
-    GateTiming,
-    Reading,
-    Timer,
-    claims_of_host,
-    describe,
-    run_gate,
-)
-from holdfast.journal.events import GateJudged, journaled
+from holdfast.gate_action import Gate, GateAction, one_reading, read
+from holdfast.gate_ahead import REHEARSED, noted, rehearsed
+from holdfast.gate_loop import GateTiming, claims_of_host
 from holdfast.model import GATE_DEADLINE_SECONDS, Json, Outcome, Phase, Settle
-from holdfast.play_context import LeaseRenewal, PlayContext, Variables, proved_earlier
-from holdfast.probes.base import ProbeContext
-from holdfast.text import count_of, join_names
+from holdfast.play_context import Variables, proved_earlier
+from holdfast.text import count_of
+from holdfast.word import PARK, Word, is_ahead
 
 STANDING = "standing"
 POLL_SECONDS = 2
 
-# Ansible loads this module once, in the process that forks a worker for each task. What is imported here, with the
-# clients of all systems, is imported by no task again.
-all_claims()
 
-# By default Python buffers output to a pipe (tee, a CI log), so readings would appear only at the end of the play.
-# The same process prints them.
-if isinstance(sys.stdout, io.TextIOWrapper):
-    sys.stdout.reconfigure(line_buffering=True)
-
-QUIET_SECONDS = 10  # a reading that has not changed is shown again after this time
-
-
-class ActionModule(HoldfastAction):
+class ActionModule(GateAction):
     """Calls ``holdfast.gate_loop``."""
 
     ARGUMENTS: ClassVar[ArgumentSpec] = {
@@ -70,84 +38,46 @@ class ActionModule(HoldfastAction):
         "since_restart": {"type": "bool", "default": False},
         "otherwise": {"type": "str", "default": ""},
         "spread": {"type": "bool", "default": False},
+        "no_more": {"type": "list", "elements": "str", "default": []},
     }
-
-    _requires_connection = True
-
-    def failed(self) -> str:
-        """Return the gate's host and name."""
-        return f"gate {self.host}, {self._task.name}"
+    ACTS = False
 
     def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
         """Return ``msg`` and ``holdfast``: outcome, verdicts, readings, seconds."""
-        host, timing = self.host, _timing(arguments, variables)
-        claims = _claims(arguments, variables)
+        claims, timing = _claims(arguments, variables), _timing(arguments, variables)
         if arguments["spread"]:
-            claims = claims_of_host(
-                host, claims, variables["groups"], variables["ansible_play_hosts_all"]
-            )
+            hosts = variables["ansible_play_hosts_all"]
+            claims = claims_of_host(self.host, claims, variables["groups"], hosts)
             if not claims:
-                return {"skipped": True, "msg": f"{host}: other hosts check these claims"}
+                return {"skipped": True, "msg": f"{self.host}: other hosts check these claims"}
         if self.check_mode and arguments["since_restart"]:
             message = _would_wait(claims, timing)
-            self.show(f"gate {host} {message}")
+            self.show(f"gate {self.host} {message}")
             return {"skipped": True, "msg": message}
+        gate = Gate(self._task.name, arguments["phase"], claims, timing, arguments["otherwise"])
         if self.check_mode:
-            timing = GateTiming(Settle(), timedelta(0), timing.poll, timing.grace)
-        context = ProbeContext(
-            host=host,
-            groups=variables["groups"],
-            variables=_site_variables(claims, host, variables, self.variables_of),
-            shell=ConnectionShell(self, self.host),
-            reach=HostShells(self, variables),
-        )
-        run = None if self.check_mode else PlayContext.of(variables)
-        renewal = LeaseRenewal(open_state(run.run), run, datetime.now(UTC)) if run else None
-        timer = Timer(time.monotonic, threading.Event().wait)
-        reporter = _ReadingReporter(self, host, timing, renewal)
-        result = run_gate(claims, context, timing, timer, reporter)
-        if renewal:
-            event = _gate_judged(host, self._task.name, arguments["phase"], result)
-            renewal.store.append_guarded(renewal.run.grant, event)
-        left = arguments["otherwise"] or f"Nothing further is touched; {host} stays as it is."
-        message = _message(host, arguments["phase"], result, timing, left)
-        return {
-            "failed": result.outcome is not Outcome.PASS,
-            "msg": message + _next_command(result, host, variables),
-            "holdfast": result.as_json(),
-        }
+            gate = replace(gate, timing=one_reading(timing))
+        if is_ahead(variables) and (result := self._rehearse(gate, variables)):
+            return result
+        [judged] = self.ask([gate], self.context(claims, variables), variables)
+        return self.result(gate, judged, variables)
 
+    def _rehearse(self, gate: Gate, variables: Variables) -> dict[str, Json] | None:
+        """Ask before the word, until the gate passes; None where the word comes first.
 
-class _ReadingReporter:
-    """Called with each reading: shows it if it has changed, and renews the lease."""
-
-    def __init__(
-        self, action: ActionModule, host: str, timing: GateTiming, renewal: LeaseRenewal | None
-    ) -> None:
-        self._action, self._host, self._timing, self._renewal = action, host, timing, renewal
-        self._shown: tuple[str, float] = ("", 0.0)
-
-    def __call__(self, reading: Reading) -> None:
-        if self._renewal:
-            self._renewal.at(datetime.now(UTC))
-        line = describe(self._host, reading, self._timing)
-        without_time, elapsed = line.rpartition(" (")[0], reading.elapsed.total_seconds()
-        if without_time != self._shown[0] or elapsed - self._shown[1] >= QUIET_SECONDS:
-            self._action.show(line)
-            self._shown = (without_time, elapsed)
-
-
-def _gate_judged(host: str, gate: str, phase: str, result: GateResult) -> GateJudged:
-    return GateJudged(
-        at=datetime.now(UTC),
-        host=host,
-        gate=gate,
-        phase=phase,
-        outcome=result.outcome,
-        verdicts=[journaled(verdict) for verdict in result.verdicts],
-        readings=result.readings,
-        seconds=round(result.seconds, 3),
-    )
+        Nothing is journaled: at the word the gate is asked again (modules/holdfast_park.py).
+        """
+        context = self.context(gate.claims, variables)
+        with Word(variables[PARK]) as word:
+            while not word.has_come(0):
+                found = read(gate.claims, context, one_reading(gate.timing))
+                if found.outcome is Outcome.PASS:
+                    note = noted(gate, self.arguments, found)
+                    facts = {REHEARSED: [*rehearsed(variables), note]}
+                    result = self.result(gate, found, variables)
+                    return result | {"ansible_facts": facts}
+                word.has_come(gate.timing.poll.total_seconds())
+        return None
 
 
 def _claims(arguments: dict[str, Any], variables: Variables) -> list[BoundClaim]:
@@ -176,54 +106,9 @@ def _timing(arguments: dict[str, Any], variables: Variables) -> GateTiming:
     return GateTiming(settle, timedelta(seconds=deadline), timedelta(seconds=poll), grace, vouched)
 
 
-def _site_variables(
-    claims: Sequence[BoundClaim],
-    host: str,
-    variables: Variables,
-    variables_of: Callable[[str, Variables], Variables],
-) -> dict[str, dict[str, Json]]:
-    """Return, per host, the variables that the claims need there and that the inventory defines."""
-    needed: dict[str, set[str]] = {host: set()}
-    for claim in (bound.claim for bound in claims):
-        groups = (claim.group, *claim.also)
-        hosts = {each for group in groups for each in variables["groups"].get(group, ())}
-        for each in hosts if claim.group else {host, *hosts}:
-            needed.setdefault(each, set()).update(claim.needs)
-    found = {}
-    for each, names in needed.items():
-        of_host = variables_of(each, variables)
-        found[each] = {name: of_host[name] for name in names if name in of_host.raw}
-    return found
-
-
 def _would_wait(claims: Sequence[BoundClaim], timing: GateTiming) -> str:
     names = ", ".join(bound.claim.name for bound in claims)
     readings = count_of(timing.settle.readings, "reading")
     settle = f"{readings} over {timing.settle.span.total_seconds():.0f} s"
     deadline = f"{timing.deadline.total_seconds():.0f} s"
     return f"would wait up to {deadline} for {names} to hold for {settle}"
-
-
-def _message(host: str, phase: str, result: GateResult, timing: GateTiming, left: str) -> str:
-    took = f"{count_of(result.readings, 'reading')} in {result.seconds:.1f} s"
-    bad = [verdict for verdict in result.verdicts if not verdict.passed]
-    if not bad:
-        return f"{host}, {phase}: {count_of(len(result.verdicts), 'claim')} passed ({took})"
-    faults = "\n".join(f"  {v.claim} {v.outcome} ({v.reason}): {v.message}" for v in bad)
-    deadline = f"{timing.deadline.total_seconds():.0f} s"
-    left = f" {left}" if phase in list(Phase) else ""
-    ill = join_names(result.relapsed)
-    why = (
-        f" {ill}: proved healthy by this run before and ill now, so not waited for." if ill else ""
-    )
-    return f"{host}, {phase}: the gate did not pass ({took}, deadline {deadline}).{why}{left}\n{faults}"
-
-
-def _next_command(result: GateResult, host: str, variables: Variables) -> str:
-    """Return how to continue a play by hand after a failure; under the engine the hold message says it."""
-    run = PlayContext.of(variables)
-    if result.outcome is Outcome.PASS or run is None or not run.by_hand:
-        return ""
-    hosts = list(variables["ansible_play_hosts_all"])
-    rest = ",".join(hosts[hosts.index(host) :])
-    return f"\n  next: repair it, then run the same command with --limit {rest}"

@@ -12,6 +12,7 @@ from holdfast.play_context import PlayContext, Variables, last_intent, require_l
 class ActionModule(HoldfastAction):
     """Calls ``holdfast.play_context.last_intent``."""
 
+    ACTS = False
     ARGUMENTS: ClassVar[ArgumentSpec] = {
         "act": {"type": "str", "choices": [act.value for act in Act], "required": True},
         "unit": {"type": "str", "required": True},

@@ -29,6 +29,7 @@ from holdfast.store.processes import holder_for
 class ActionModule(HoldfastAction):
     """Calls the functions for leases in ``holdfast.play_context``."""
 
+    ACTS = False
     ARGUMENTS: ClassVar[ArgumentSpec] = {
         "state": {"type": "str", "choices": ["held", "released"], "default": "held"}
     }

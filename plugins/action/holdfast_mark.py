@@ -28,6 +28,7 @@ class ActionModule(HoldfastAction):
         "run": {"type": "str", "default": ""},
     }
 
+    ACTS = False
     _requires_connection = True
 
     def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:

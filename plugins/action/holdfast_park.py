@@ -1,49 +1,79 @@
-"""Wait for the engine's word before anything is asked or touched (modules/holdfast_park.py, docs/adr/0054)."""
+"""Wait for the engine's word, then ask again what was asked before it (modules/holdfast_park.py, docs/adr/0054)."""
 
 from __future__ import annotations
 
-import json
-import os
-import select
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import ClassVar
 
-from holdfast.action_plugin import ArgumentSpec, HoldfastAction
-from holdfast.errors import Refused
-from holdfast.model import Json
-from holdfast.play_context import Variables
+from holdfast.action_plugin import ArgumentSpec, open_state
+from holdfast.claims import bind_claim
+from holdfast.gate_action import Gate, GateAction, one_reading, read
+from holdfast.gate_ahead import REHEARSED, gate_of, none_more, rehearsed
+from holdfast.gate_loop import GateTiming
+from holdfast.model import GATE_DEADLINE_SECONDS, Json, Settle
+from holdfast.play_context import PlayContext, Variables, proved_earlier
+from holdfast.probes.base import ProbeContext
+from holdfast.word import WORD, Word, known
+
+TICK_SECONDS = 20.0
+"""How often everything is asked while the word is waited for, so that connections stay open (`ControlPersist`)."""
+
+SWEEP = "Units restarted earlier are active and were not restarted since"
 
 
-class ActionModule(HoldfastAction):
-    """Reads a pipe whose other end the engine holds; the word's variables are in a file beside it."""
+class ActionModule(GateAction):
+    """Waits at a file that the engine holds locked."""
 
-    ARGUMENTS: ClassVar[ArgumentSpec] = {"pipe": {"type": "path", "required": True}}
+    ARGUMENTS: ClassVar[ArgumentSpec] = {"file": {"type": "path", "required": True}}
+    ACTS = False
 
-    def act(
-        self,
-        arguments: dict[str, Json],
-        variables: Variables,  # noqa: ARG002  # the signature of every plugin
+    def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
+        """Return the word's variables as a fact, once every gate that was asked before it has passed again."""
+        notes = rehearsed(variables)
+        gates = [gate_of(note, variables) for note in notes]
+        context = self.context([bound for gate in gates for bound in gate.claims], variables)
+        if run := PlayContext.of(variables):
+            open_state(run.run)
+        with Word(arguments["file"]) as word:
+            _wait(word, gates, context)
+            said = word.said()
+        facts = {**(variables.get("ansible_facts") or {}), WORD: said}
+        informed = Variables({**variables.raw, "ansible_facts": facts}, variables.template)
+        return self._ask_again(notes, context, informed) | {
+            "ansible_facts": {WORD: said, REHEARSED: []}
+        }
+
+    def _ask_again(
+        self, notes: Sequence[Mapping[str, Json]], context: ProbeContext, variables: Variables
     ) -> dict[str, Json]:
-        """Return the word's variables once it is given."""
-        pipe = Path(arguments["pipe"])
-        try:
-            word = _read_word(pipe)
-        except OSError as error:
-            word = str(error).encode()
-        if word != b"go":
-            raise Refused("the engine that started this play needs it no more; nothing was touched")
-        said: dict[str, Json] = json.loads(pipe.with_suffix(".json").read_text("utf-8"))
-        return {"variables": said}
+        """Ask the gates of the notes, and sweep, in the same readings."""
+        swept = self._sweep(variables)
+        kept: list[Mapping[str, Json]] = [*({} for _ in swept), *notes]
+        gates = [*swept, *(gate_of(note, variables) for note in notes)]
+        if not gates:
+            return {"msg": "nothing was asked before the word"}
+        judged = self.ask(gates, context, variables, lambda n, found: none_more(kept[n], found))
+        results = [self.result(*each, variables) for each in zip(gates, judged, strict=True)]
+        return next((result for result in results if result["failed"]), results[-1])
+
+    def _sweep(self, variables: Variables) -> list[Gate]:
+        """Return the gate over hosts done earlier, at the batch's first host, as playbooks/tasks/sweep.yml."""
+        starts: Mapping[str, Json] = known(variables, "holdfast_sweep", {})
+        if not starts or self.host != variables["ansible_play_batch"][0]:
+            return []
+        claim = bind_claim({"claim": "systemd.unchanged_since", "starts": starts})
+        deadline = known(variables, "holdfast_gate_deadline_seconds", GATE_DEADLINE_SECONDS)
+        vouched = frozenset(proved_earlier(variables, "sweep"))
+        timing = GateTiming(Settle(), timedelta(seconds=float(deadline)), timedelta(seconds=2))
+        return [Gate(SWEEP, "sweep", [claim], replace(timing, vouched=vouched))]
 
 
-def _read_word(pipe: Path) -> bytes:
-    """Return what is written into the pipe; b"" where nobody has it open for writing any more."""
-    # Without O_NONBLOCK, to open a pipe that nobody writes to takes for ever.
-    descriptor = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        poll.poll()
-        return os.read(descriptor, 16)
-    finally:
-        os.close(descriptor)
+def _wait(word: Word, gates: Sequence[Gate], context: ProbeContext) -> None:
+    """Return when the word has come. What is asked meanwhile decides nothing."""
+    while not word.has_come(0):
+        for gate in gates:
+            read(gate.claims, context, one_reading(gate.timing))
+        if word.has_come(TICK_SECONDS):
+            break

@@ -57,6 +57,13 @@ options:
       the host stays as it is.
     type: str
     default: ""
+  no_more:
+    description: >-
+      Keys of the claims' evidence of which the play goes on with the values. In a play that was started early the gate
+      is asked again at the engine's word, and fails where there are more of them by then.
+    type: list
+    elements: str
+    default: []
   spread:
     description: >-
       The hosts of the play share the claims. A claim about a group is checked once, at the group's first host, and

@@ -2,13 +2,16 @@
 
 DOCUMENTATION = r"""
 module: holdfast_park
-short_description: Wait for the engine's word before anything is asked or touched
+short_description: Wait for the engine's word, then ask again what was asked before it
 description:
-  - The engine starts the play of the next batch while the one before it settles. Fails where the engine is gone.
+  - The engine starts the play of the next batch while the one before it settles. Gates that have passed until here were
+    a rehearsal, and are not in the journal. At the word they are asked again, all in the same readings, and journaled;
+    the batch's first host sweeps the hosts done earlier beside them.
+  - Fails where the engine is gone, and where a gate does not pass.
 options:
-  pipe:
+  file:
     description:
-      - The pipe whose other end the engine holds. Beside it, with the suffix C(.json), are the variables of the word.
+      - The file that the engine holds locked. The word is the file beside it with the suffix C(.json).
     type: path
     required: true
 """
@@ -16,12 +19,20 @@ options:
 EXAMPLES = r"""
 - name: Wait for the engine's word
   holdfast_park:
-    pipe: "{{ holdfast_park }}"
+    file: "{{ holdfast_park }}"
 """
 
 RETURN = r"""
-variables:
-  description: What was not known when the play started, C(holdfast_done) and C(holdfast_sweep).
+ansible_facts:
+  description: C(holdfast_word), what was not known when the play started, C(holdfast_done) and C(holdfast_sweep).
   returned: success
+  type: dict
+msg:
+  description: As of M(holdfast_gate).
+  returned: always
+  type: str
+holdfast:
+  description: As of M(holdfast_gate), of the first gate that did not pass, else of the last.
+  returned: when something was asked
   type: dict
 """

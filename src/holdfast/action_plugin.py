@@ -25,6 +25,7 @@ from holdfast.probes.base import CommandResult
 from holdfast.settings import load_settings
 from holdfast.store.database import Store, open_store, open_store_of
 from holdfast.text import host_key_advice
+from holdfast.word import is_ahead
 
 COMMAND_SECONDS = 20  # the limit for one command on a host
 
@@ -41,6 +42,9 @@ class HoldfastAction(ActionBase):
 
     ARGUMENTS: ClassVar[ArgumentSpec]
     REQUIRED_IF: ClassVar[Sequence[Sequence[Json]]] = ()
+
+    ACTS: ClassVar[bool] = True
+    """Whether it changes the fleet or journals that something was done: never in a play that waits for its word."""
 
     _requires_connection = False
 
@@ -60,6 +64,10 @@ class HoldfastAction(ActionBase):
         _, self.arguments = self.validate_argument_spec(spec, required_if=required_if)
         variables = Variables(task_vars or {}, self._templar.template)
         self.host = str(variables["inventory_hostname"])
+        if self.ACTS and is_ahead(variables):
+            raise AnsibleActionFail(
+                f"{self.host}: this play waits for the engine's word and may not act"
+            )
         try:
             return result | {"changed": False} | self.act(self.arguments, variables)
         except HoldfastError as error:

@@ -18,6 +18,7 @@ from holdfast.policy import PlaybookPolicy
 from holdfast.store.database import Store
 from holdfast.store.leases import LeaseRow
 from holdfast.store.processes import is_gone
+from holdfast.word import known
 
 BY_HAND_TTL = timedelta(minutes=15)
 """How long a lease taken by hand lasts without renewal. On its own controller it ends with its play."""
@@ -58,11 +59,11 @@ def proved_earlier(variables: Mapping[str, Json], phase: str) -> set[str]:
     moment may not look well themselves; and a host of the batch is itself about to be proved.
     """
     if phase == "sweep":
-        return set(variables.get("holdfast_done", ()))
+        return set(known(variables, "holdfast_done", ()))
     if phase != Phase.PREFLIGHT:
         return set()
     hosts, batch = list(variables["ansible_play_hosts_all"]), variables["ansible_play_batch"]
-    return set(variables.get("holdfast_done", hosts[: hosts.index(batch[0])])) - set(batch)
+    return set(known(variables, "holdfast_done", hosts[: hosts.index(batch[0])])) - set(batch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.ansible.interfaces import never
 from holdfast.ansible.play_runner import AnsibleRunner
 from holdfast.errors import InvalidInput, Refused
 from holdfast.journal.events import ActDone, ActIntended, GateJudged, HostDone, Observed
@@ -319,7 +320,7 @@ def test_a_parked_play_does_nothing_before_its_word(plays: PlayStarter) -> None:
     sweep = {"a": {UNIT: plays.harness.invocation_id("a")}}
 
     result = parked.go(
-        {"holdfast_done": ["a"], "holdfast_sweep": sweep}, plays.progress.append, lambda: False
+        {"holdfast_done": ["a"], "holdfast_sweep": sweep}, plays.progress.append, never, never
     )
 
     assert result is not None
@@ -341,7 +342,7 @@ def test_a_parked_play_that_is_ended_after_its_word_is_interrupted(plays: PlaySt
     parked = plays.park("b")
 
     result = parked.go(
-        {"holdfast_done": [], "holdfast_sweep": {}}, plays.progress.append, lambda: True
+        {"holdfast_done": [], "holdfast_sweep": {}}, plays.progress.append, lambda: True, never
     )
 
     assert result is not None
@@ -356,7 +357,7 @@ def waits(play: str, run: str) -> list[int]:
     """Return the processes of a parked play once its worker waits for the word."""
     for _ in range(600):
         found = [p for p in processes_of(run) if f"HOLDFAST_PLAY={play}" in environment_of(p)]
-        if any(reads_pipe(process) for process in found):
+        if any(waits_at(process) for process in found):
             return found
         threading.Event().wait(0.1)
     raise AssertionError("the play did not get as far as its word")
@@ -369,12 +370,12 @@ def environment_of(process: int) -> list[str]:
         return []
 
 
-def reads_pipe(process: int) -> bool:
+def waits_at(process: int) -> bool:
     try:
         links = [each.readlink() for each in Path(f"/proc/{process}/fd").iterdir()]
     except OSError:
         return False
-    return any(link.name == "word" for link in links)
+    return any(link.name == "park" for link in links)
 
 
 def test_a_killed_play_gets_no_word_and_its_orphan_ends_untouched(real: PlayStarter) -> None:
@@ -388,7 +389,7 @@ def test_a_killed_play_gets_no_word_and_its_orphan_ends_untouched(real: PlayStar
         threading.Event().wait(0.1)
     threading.Event().wait(0.5)  # until its runner has seen it
 
-    assert parked.go({}, real.progress.append, lambda: False) is None
+    assert parked.go({}, real.progress.append, never, never) is None
 
     assert not list(processes_of(real.run))
     assert real.harness.restarts("b") == 0
@@ -397,15 +398,13 @@ def test_a_killed_play_gets_no_word_and_its_orphan_ends_untouched(real: PlayStar
 def test_a_parked_play_whose_engine_is_killed_ends_by_itself_untouched(
     tmp_path: Path, real: PlayStarter
 ) -> None:
-    pipe = tmp_path / "word"
-    os.mkfifo(pipe)
-    held = os.open(pipe, os.O_RDWR)
-    engine = subprocess.Popen(["sleep", "600"], stdout=held)
-    os.close(held)
+    park = tmp_path / "park"
+    park.touch()
+    engine = subprocess.Popen(["flock", park, "sleep", "600"], start_new_session=True)
     with ThreadPoolExecutor(1) as threads:
-        play = threads.submit(real.roll, "b", holdfast_park=str(pipe))
+        play = threads.submit(real.roll, "b", holdfast_park=str(park))
         waits("0001", real.run)
-        engine.kill()
+        os.killpg(engine.pid, signal.SIGKILL)
         engine.wait()
         result = play.result()
     assert result.status == "failed"

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol
 
-from holdfast.ansible.interfaces import ParkedPlay, Play, PlayResult, Progress
+from holdfast.ansible.interfaces import ParkedPlay, Play, PlayResult, Progress, never
 from holdfast.errors import CannotTell, InvalidInput, LeaseHeld, LeaseLost
 from holdfast.evidence import HEALTHY, HOSTS, LEADERS, LEFT
 from holdfast.journal.events import (
@@ -87,6 +87,10 @@ class ParksNothing:
         """Refuse."""
         raise InvalidInput(f"{play.ident} is not parked")
 
+    def finish(self) -> list[str]:
+        """Return at once: each of its plays has ended when it returns."""
+        return []
+
 
 class FakeRunner:
     """``PlayRunner`` over a ``FakeFleet``; every task takes a second of the fleet's clock."""
@@ -102,6 +106,7 @@ class FakeRunner:
         play: Play,
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
+        over: Callable[[], bool] = never,  # its plays have no processes that end later
     ) -> PlayResult:
         """Do what the playbook of the play does."""
         if self.keeps_plays:
@@ -114,6 +119,10 @@ class FakeRunner:
         if self.keeps_plays:
             self.parked.append(parked)
         return parked
+
+    def finish(self) -> list[str]:
+        """Return at once: its plays have no processes."""
+        return []
 
     def end_strays(self, run: str) -> list[int]:  # the interface's signature
         """Return none: a play in memory ends with its driver."""
@@ -139,6 +148,7 @@ class FakeParkedPlay:
         variables: Mapping[str, Json],
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
+        over: Callable[[], bool],
     ) -> PlayResult | None:
         """Do what the playbook of the play does, with these variables too."""
         if self.dies:
@@ -146,7 +156,7 @@ class FakeParkedPlay:
         self.went = True
         self.at_word()
         play = replace(self.play, variables={**self.play.variables, **variables})
-        return self.runner.run(play, on_progress, interrupted)
+        return self.runner.run(play, on_progress, interrupted, over)
 
     def end(self) -> None:
         """End it."""

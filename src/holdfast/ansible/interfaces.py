@@ -69,14 +69,20 @@ class StopSignal:
         self.at_boundary = True
 
 
+def never() -> bool:
+    """Return false."""
+    return False
+
+
 class ParkedPlay(Protocol):
-    """A play that has started, and asks nobody and touches nothing before its word."""
+    """A play that has started: it only asks, and acts on no service before its word."""
 
     def go(
         self,
         variables: Mapping[str, Json],
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
+        over: Callable[[], bool],
     ) -> PlayResult | None:
         """Give the word with the variables that were not known when it started; return as ``PlayRunner.run``.
 
@@ -97,11 +103,14 @@ class PlayRunner(Protocol):
         play: Play,
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
+        over: Callable[[], bool] = never,
     ) -> PlayResult:
         """Start the play and return when it, and every process of it, has ended.
 
-        ``interrupted`` is called a few times a second; once it returns true, the play is ended at once
-        and the status is ``interrupted``.
+        ``interrupted`` is called with each event of the play, and a few times a second; once it returns true, the
+        play is ended at once and the status is ``interrupted``. ``over`` is called with it: whether all that the
+        play is for is in the journal. Then it returns ``ok`` at once, unless a task has failed; ``finish`` waits
+        for the processes, which only end.
 
         Raises:
             InvalidInput: the play could not be started at all; nothing was touched.
@@ -109,11 +118,15 @@ class PlayRunner(Protocol):
         ...
 
     def park(self, play: Play) -> ParkedPlay:
-        """Start a play that waits for a word before its first question; it ends by itself where this process does.
+        """Start a play that waits for a word before its first act; it ends by itself where this process does.
 
         Raises:
             InvalidInput: it could not be started at all.
         """
+        ...
+
+    def finish(self) -> list[str]:
+        """Return when the processes of every play that was over have ended; a sentence for each that failed since."""
         ...
 
     def end_strays(self, run: str) -> list[int]:

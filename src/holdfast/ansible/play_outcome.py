@@ -50,6 +50,11 @@ class PlayOutcome:
         elif kind == "playbook_on_stats":
             self._stats = data
 
+    @property
+    def has_failures(self) -> bool:
+        """Whether a task has failed or a host was unreachable, rescued or not."""
+        return bool(self._messages)
+
     def add_error(self, message: str) -> None:
         """Add that events are missing; ``message`` says why."""
         self._messages[""] = message

@@ -12,6 +12,7 @@ Written for ansible-runner 2.4.3:
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shlex
@@ -24,7 +25,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -33,10 +34,11 @@ from typing import Any
 import ansible_runner  # noqa: TID251  # the one module that may import it
 
 from holdfast.ansible.environment import filter_environment
-from holdfast.ansible.interfaces import Play, PlayResult, Progress
+from holdfast.ansible.interfaces import Play, PlayResult, Progress, never
 from holdfast.ansible.play_outcome import PlayOutcome
 from holdfast.errors import InvalidInput, Refused
 from holdfast.model import PLAY_VARIABLE, RUN_VARIABLE, Json
+from holdfast.word import PARK, word_file
 
 Events = SimpleQueue[Mapping[str, Json]]
 
@@ -50,6 +52,9 @@ _RUNNER_VARIABLES = (
     "RUNNER_ONLY_FAILED_EVENTS",
 )
 _TICK_SECONDS = 0.2
+_END_SECONDS = 10.0
+"""How long a process may take to end after its last task; it needs 0.2 s."""
+
 _END = ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
 """The signals that end a play, and the seconds its processes get to end after each; they need 0.3 s."""
 
@@ -66,19 +71,27 @@ class AnsibleRunner:
     state_url: str
     state_dir: Path
     processes_of: Callable[[str], Iterable[int]]
+    _over: list[_StartedPlay] = field(default_factory=list)
 
     def run(
         self,
         play: Play,
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
+        over: Callable[[], bool] = never,
     ) -> PlayResult:
-        """Start the play and return when it has ended, as ``PlayRunner.run`` says."""
-        return self._start(play).watch(on_progress, interrupted)
+        """Start the play and return when it has ended or is over, as ``PlayRunner.run`` says."""
+        return self._start(play).watch(on_progress, interrupted, over)
 
     def park(self, play: Play) -> _StartedPlay:
         """Start the play, which waits for its word, as ``PlayRunner.park`` says."""
         return self._start(play, parked=True)
+
+    def finish(self) -> list[str]:
+        """Wait for plays that were over before their processes had ended, as ``PlayRunner.finish`` says."""
+        said = [text for play in self._over if (text := play.finish())]
+        self._over.clear()
+        return said
 
     def end_strays(self, run: str) -> list[int]:
         """End the processes of a dead driver's plays and return their ids."""
@@ -96,14 +109,15 @@ class AnsibleRunner:
                 if parked:
                     place.open_word()
                 place.write(play, self.state_url, self.state_dir)
-            events: Events = SimpleQueue()
-            runner = self._prepare(play, place, events)
+            prepared = self._prepare(play, place)
             end = partial(self._end, play.run, play.ident)
-            started = _StartedPlay(play, place, runner, events, end)
+            started = _StartedPlay(play, place, prepared, end, self._over)
             unstarted.pop_all()
         return started
 
-    def _prepare(self, play: Play, place: _PlayDirectory, events: Events) -> Any:
+    def _prepare(self, play: Play, place: _PlayDirectory) -> _Prepared:
+        events: Events = SimpleQueue()
+
         def enqueue(event: Mapping[str, Json]) -> bool:
             events.put(event)
             return True
@@ -124,7 +138,7 @@ class AnsibleRunner:
             cancel_callback=lambda: False,
         )
         runner.config.env = self._environment(play, place, runner.config.env)
-        return runner
+        return _Prepared(runner, events)
 
     def _environment(
         self, play: Play, place: _PlayDirectory, prepared: Mapping[str, str]
@@ -173,6 +187,14 @@ class AnsibleRunner:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """ansible-runner's object for one play, and the queue that it fills."""
+
+    runner: Any
+    events: Events
+
+
 class _StartedPlay:
     """A play while it runs; ``ParkedPlay`` if it waits for a word."""
 
@@ -180,20 +202,22 @@ class _StartedPlay:
         self,
         play: Play,
         place: _PlayDirectory,
-        runner: Any,
-        events: Events,
+        prepared: _Prepared,
         end: Callable[[], None],
+        all_over: list[_StartedPlay],
     ) -> None:
-        self._play, self._place, self._runner, self._events = play, place, runner, events
-        self._end_processes = end
+        self._play, self._place = play, place
+        self._runner, self._events = prepared.runner, prepared.events
+        self._end_processes, self._all_over = end, all_over
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="ansible-runner")
-        self._ending: Future[Any] = self._pool.submit(runner.run)
+        self._ending: Future[Any] = self._pool.submit(self._runner.run)
 
     def go(
         self,
         variables: Mapping[str, Json],
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
+        over: Callable[[], bool] = never,
     ) -> PlayResult | None:
         """Give the word, and return as ``PlayRunner.run`` does; None, with no word given, where the play has ended."""
         try:
@@ -201,32 +225,51 @@ class _StartedPlay:
         except OSError:  # a full disk; the play that is started in its place will say so
             given = False
         if given:
-            return self.watch(on_progress, interrupted)
+            return self.watch(on_progress, interrupted, over)
         self.end()
         return None
 
     def watch(
-        self, on_progress: Callable[[Progress], None], interrupted: Callable[[], bool]
+        self,
+        on_progress: Callable[[Progress], None],
+        interrupted: Callable[[], bool],
+        over: Callable[[], bool],
     ) -> PlayResult:
-        """Return when the play has ended, as ``PlayRunner.run`` says."""
+        """Return when the play has ended or is over, as ``PlayRunner.run`` says."""
         outcome, stopped = PlayOutcome(self._play.limit), False
-        try:
+        with ExitStack() as unended:
+            # Whatever fails here: no process of the play may keep running unobserved.
+            unended.callback(self.end)
             while not (self._ending.done() and self._events.empty()):
                 for progress in outcome.add(_next_event(self._events)):
                     on_progress(progress)
                 if interrupted() and not self._ending.done():
                     stopped = True
                     self._end_processes()  # again at the next tick: the first process may only be about to start
-        finally:
-            # Whatever failed here: no process of the play may keep running unobserved.
-            self.end()
+                elif over() and not outcome.has_failures:
+                    unended.pop_all()
+                    self._all_over.append(self)
+                    return PlayResult("ok", dict.fromkeys(self._play.limit, "ok"), {})
         try:
             self._ending.result()
         except OSError as error:
             # Mostly a full disk. The hosts in hand are observed, as after any play that failed.
             outcome.add_error(f"the play's output cannot be written: {error.strerror}")
-        exited_ok = self._runner.rc == 0 and self._runner.status == "successful"
-        return outcome.result(exited_ok=exited_ok, interrupted=stopped)
+        return outcome.result(exited_ok=self._exited_ok, interrupted=stopped)
+
+    @property
+    def _exited_ok(self) -> bool:
+        return bool(self._runner.rc == 0 and self._runner.status == "successful")
+
+    def finish(self) -> str:
+        """Wait until the process of a play that is over has ended; return what went wrong with that, "" if nothing."""
+        try:
+            self._ending.result(_END_SECONDS)
+        except (OSError, TimeoutError) as error:
+            return f"{self._play.ident}: after its last task: {error}"
+        finally:
+            self.end()
+        return "" if self._exited_ok else f"{self._play.ident}: failed after its last task"
 
     def end(self) -> None:
         """End every process of the play and wait for them; one that waits for its word has touched nothing."""
@@ -268,7 +311,7 @@ class _PlayDirectory:
         self.directory = directory
         self.variables, self.config = directory / "variables.json", directory / "config.yml"
         self.limit = directory / "limit"
-        self.pipe, self.word = directory / "word", directory / "word.json"
+        self.park = directory / "park"
         self._descriptor: int | None = None
 
     def make(self, state_dir: Path) -> None:
@@ -282,27 +325,29 @@ class _PlayDirectory:
         self.directory.mkdir(mode=0o700)
 
     def open_word(self) -> None:
-        """Make the pipe that a parked play waits at, and open it; it is closed when this process ends."""
-        os.mkfifo(self.pipe, mode=0o600)
-        self._descriptor = os.open(self.pipe, os.O_RDWR)  # for both, so that it waits for no reader
+        """Make the file that a parked play waits at, and lock it; when this process ends it is not locked any more."""
+        self._descriptor = os.open(self.park, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
     def say(self, variables: Mapping[str, Json]) -> bool:
         """Give a play its word, with these variables; return whether it was parked."""
         if self._descriptor is None:
             return False
-        _write(self.word, json.dumps(variables))
-        return bool(os.write(self._descriptor, b"go"))
+        written = self.park.with_suffix(".new")
+        _write(written, json.dumps(variables))
+        written.rename(word_file(self.park))  # the play finds all of it, or nothing
+        return True
 
     def close_word(self) -> None:
         """Let a play that still waits know that no word will come."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-            self.pipe.unlink(missing_ok=True)
+            self.park.unlink(missing_ok=True)
 
     def write(self, play: Play, state_url: str, state_dir: Path) -> None:
         """Write the files that the play reads; from the start only their owner can read them."""
-        waits = {} if self._descriptor is None else {"holdfast_park": str(self.pipe)}
+        waits = {} if self._descriptor is None else {PARK: str(self.park)}
         _write(self.variables, json.dumps(_as_text_only({**play.variables, **waits})))
         _write(self.config, json.dumps({"state_url": state_url, "state_dir": str(state_dir)}))
         # A file, since the names of a large fleet are longer than an argument may be.
@@ -311,7 +356,7 @@ class _PlayDirectory:
     def clean(self) -> None:
         """Remove what may hold a secret; the play's events and output are kept for an inquiry."""
         self.close_word()
-        for path in (self.variables, self.config, self.word):
+        for path in (self.variables, self.config, word_file(self.park)):
             path.unlink(missing_ok=True)
         # ansible-runner's record of the command, with the environment.
         (self.directory / "artifacts" / "play" / "command").unlink(missing_ok=True)

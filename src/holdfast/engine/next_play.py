@@ -30,13 +30,13 @@ class NextPlay:
 
     def start_beside(
         self, step: PlannedRoll, roll: Roll, state: RunState, restarted: Collection[str]
-    ) -> None:
+    ) -> bool:
         """Start the play of the batch after ``roll``, once, when all of its hosts are in ``restarted``.
 
-        It would only take processor time from the acts if it started before them.
+        Return whether this was now. It would only take processor time from the acts if it started before them.
         """
         if self._tried_for == roll.hosts or not set(roll.hosts) <= set(restarted):
-            return
+            return False
         self._tried_for = roll.hosts
         known = state.steps.get(step.number)
         done = {*(known.done_hosts if known else ()), *roll.hosts}
@@ -44,9 +44,10 @@ class NextPlay:
         if hosts:
             try:
                 self._parked = self._runner.park(parked_play(self._plan, state, step, hosts))
+                self._step, self._hosts = step.number, hosts
             except (InvalidInput, OSError):
-                return  # the play that is started in its place will say why
-            self._step, self._hosts = step.number, hosts
+                pass  # the play that is started in its place will say why
+        return True
 
     def keep_for(self, decision: Decision) -> None:
         """End the play unless it is the one of this decision."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.ansible.interfaces import Play, PlayResult, Progress
+from holdfast.ansible.interfaces import Play, PlayResult, Progress, never
 from holdfast.cli.adapters import ansible_adapters
 from holdfast.cli.context import Adapters, CommandContext
 from holdfast.cli.project import find_site
@@ -51,7 +51,11 @@ class RunnerThatMustNotStart(ParksNothing):
     """A runner that must not be asked."""
 
     def run(
-        self, play: Play, on_progress: Callable[[Progress], None], interrupted: Callable[[], bool]
+        self,
+        play: Play,
+        on_progress: Callable[[Progress], None],
+        interrupted: Callable[[], bool],
+        over: Callable[[], bool] = never,
     ) -> PlayResult:
         raise AssertionError(f"{play.playbook} was started")
 

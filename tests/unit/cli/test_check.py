@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.interfaces import Play, PlayResult, Progress
+from holdfast.ansible.interfaces import Play, PlayResult, Progress, never
 from holdfast.cli.check_result import CheckResult, next_of, print_result
 from holdfast.model import Act
 from holdfast.report.progress_text import plain
@@ -220,7 +220,11 @@ class SlowRunner(ParksNothing):
         self.play: Play | None = None
 
     def run(
-        self, play: Play, on_progress: Callable[[Progress], None], interrupted: Callable[[], bool]
+        self,
+        play: Play,
+        on_progress: Callable[[Progress], None],
+        interrupted: Callable[[], bool],
+        over: Callable[[], bool] = never,
     ) -> PlayResult:
         self.play = play
         while not interrupted():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.interfaces import Play, PlayResult, Progress
+from holdfast.ansible.interfaces import Play, PlayResult, Progress, never
 from holdfast.cli.context import login_name
 from holdfast.cli.progress import ProgressDisplay
 from holdfast.journal.events import Recorded
@@ -264,7 +264,11 @@ class FailingRunner(ParksNothing):
     """A runner with a bug."""
 
     def run(
-        self, _: Play, on_progress: Callable[[Progress], None], interrupted: Callable[[], bool]
+        self,
+        _: Play,
+        on_progress: Callable[[Progress], None],
+        interrupted: Callable[[], bool],
+        over: Callable[[], bool] = never,
     ) -> PlayResult:
         raise RuntimeError("index \x1b[31mout of range")
 

@@ -1,0 +1,216 @@
+"""``GateAction``: the base class of the action plugins that ask gates (docs/adr/0001, docs/adr/0055).
+
+Probes run on the controller, with the site's variables and secrets resolved by Ansible; a claim that
+needs the task's host uses the task's own connection.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from holdfast.action_plugin import ConnectionShell, HoldfastAction, HostShells, open_state
+from holdfast.claims import all_claims
+from holdfast.claims.base import BoundClaim
+from holdfast.gate_loop import GateResult, GateTiming, Reading, Timer, describe, run_gate
+from holdfast.journal.events import GateJudged, journaled
+from holdfast.model import Json, Outcome, Phase, Settle
+from holdfast.play_context import LeaseRenewal, PlayContext, Variables
+from holdfast.probes.base import ProbeContext
+from holdfast.text import count_of, join_names
+
+# Ansible loads a plugin once, in the process that forks a worker for each task. What is imported here, with the
+# clients of all systems, is imported by no task again.
+all_claims()
+
+# By default Python buffers output to a pipe (tee, a CI log), so readings would appear only at the end of the play.
+# The same process prints them.
+if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(line_buffering=True)
+
+QUIET_SECONDS = 10  # a reading that has not changed is shown again after this time
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A gate as its task asks for it: the task's name, its phase, its claims and how long it is asked."""
+
+    name: str
+    phase: str
+    claims: Sequence[BoundClaim]
+    timing: GateTiming
+    otherwise: str = ""
+
+
+class GateAction(HoldfastAction):
+    """Asks one gate or several in the same readings, and journals each."""
+
+    _requires_connection = True
+
+    def failed(self) -> str:
+        """Return the gate's host and name."""
+        return f"gate {self.host}, {self._task.name}"
+
+    def context(self, claims: Sequence[BoundClaim], variables: Variables) -> ProbeContext:
+        """Return what the claims' probes are given, with every site variable that they need resolved."""
+        return ProbeContext(
+            host=self.host,
+            groups=variables["groups"],
+            variables=_site_variables(claims, self.host, variables, self.variables_of),
+            shell=ConnectionShell(self, self.host),
+            reach=HostShells(self, variables),
+        )
+
+    def ask(
+        self,
+        gates: Sequence[Gate],
+        context: ProbeContext,
+        variables: Variables,
+        check: Callable[[int, GateResult], GateResult] = lambda _, result: result,
+    ) -> list[GateResult]:
+        """Ask the gates in the same readings until all have settled; journal and return each result.
+
+        ``check`` is given each result before that.
+        """
+        run = None if self.check_mode else PlayContext.of(variables)
+        renewal = LeaseRenewal(open_state(run.run), run, datetime.now(UTC)) if run else None
+        timing = _together([gate.timing for gate in gates])
+        reporter = _ReadingReporter(self, timing, renewal)
+        claims = [bound for gate in gates for bound in gate.claims]
+        whole = read(claims, context, timing, reporter)
+        results = [check(number, share) for number, share in enumerate(_shares(gates, whole))]
+        if renewal:
+            for gate, result in zip(gates, results, strict=True):
+                event = _gate_judged(self.host, gate, result)
+                renewal.store.append_guarded(renewal.run.grant, event)
+        return results
+
+    def result(self, gate: Gate, result: GateResult, variables: Variables) -> dict[str, Json]:
+        """Return the task's result: ``failed``, ``msg`` and ``holdfast``."""
+        return {
+            "failed": result.outcome is not Outcome.PASS,
+            "msg": self._message(gate, result) + _next_command(result, self.host, variables),
+            "holdfast": result.as_json(),
+        }
+
+    def _message(self, gate: Gate, result: GateResult) -> str:
+        host, phase = self.host, gate.phase
+        took = f"{count_of(result.readings, 'reading')} in {result.seconds:.1f} s"
+        bad = [verdict for verdict in result.verdicts if not verdict.passed]
+        if not bad:
+            return f"{host}, {phase}: {count_of(len(result.verdicts), 'claim')} passed ({took})"
+        faults = "\n".join(f"  {v.claim} {v.outcome} ({v.reason}): {v.message}" for v in bad)
+        deadline = f"{gate.timing.deadline.total_seconds():.0f} s"
+        left = gate.otherwise or f"Nothing further is touched; {host} stays as it is."
+        left = f" {left}" if phase in list(Phase) else ""
+        ill = join_names(result.relapsed)
+        why = (
+            f" {ill}: proved healthy by this run before and ill now, so not waited for."
+            if ill
+            else ""
+        )
+        return f"{host}, {phase}: the gate did not pass ({took}, deadline {deadline}).{why}{left}\n{faults}"
+
+
+def read(
+    claims: Sequence[BoundClaim],
+    context: ProbeContext,
+    timing: GateTiming,
+    on_reading: Callable[[Reading], None] = lambda _: None,
+) -> GateResult:
+    """Take readings in real time, as ``run_gate`` says."""
+    return run_gate(
+        claims, context, timing, Timer(time.monotonic, threading.Event().wait), on_reading
+    )
+
+
+def one_reading(timing: GateTiming) -> GateTiming:
+    """Return the timing of a gate that takes a single reading."""
+    return GateTiming(Settle(), timedelta(0), timing.poll, timing.grace)
+
+
+def _together(timings: Sequence[GateTiming]) -> GateTiming:
+    """Return the timing of gates that share their readings: all settle, by the longest deadline."""
+    readings = max(timing.settle.readings for timing in timings)
+    span = max(timing.settle.span for timing in timings)
+    vouched = frozenset[str]().union(*(timing.vouched for timing in timings))
+    longest = max(timings, key=lambda timing: timing.deadline)
+    return replace(longest, settle=Settle(readings, span), vouched=vouched)
+
+
+def _shares(gates: Sequence[Gate], whole: GateResult) -> list[GateResult]:
+    """Return the part of a result that belongs to each gate; the last has the verdict about the gate itself."""
+    results, begin = [], 0
+    for gate in gates:
+        end = None if gate is gates[-1] else begin + len(gate.claims)
+        relapsed = whole.relapsed if gate is gates[0] else ()
+        results.append(replace(whole, verdicts=whole.verdicts[begin:end], relapsed=relapsed))
+        begin += len(gate.claims)
+    return results
+
+
+class _ReadingReporter:
+    """Called with each reading: shows it if it has changed, and renews the lease."""
+
+    def __init__(
+        self, action: HoldfastAction, timing: GateTiming, renewal: LeaseRenewal | None
+    ) -> None:
+        self._action, self._timing, self._renewal = action, timing, renewal
+        self._shown: tuple[str, float] = ("", 0.0)
+
+    def __call__(self, reading: Reading) -> None:
+        if self._renewal:
+            self._renewal.at(datetime.now(UTC))
+        line = describe(self._action.host, reading, self._timing)
+        without_time, elapsed = line.rpartition(" (")[0], reading.elapsed.total_seconds()
+        if without_time != self._shown[0] or elapsed - self._shown[1] >= QUIET_SECONDS:
+            self._action.show(line)
+            self._shown = (without_time, elapsed)
+
+
+def _gate_judged(host: str, gate: Gate, result: GateResult) -> GateJudged:
+    return GateJudged(
+        at=datetime.now(UTC),
+        host=host,
+        gate=gate.name,
+        phase=gate.phase,
+        outcome=result.outcome,
+        verdicts=[journaled(verdict) for verdict in result.verdicts],
+        readings=result.readings,
+        seconds=round(result.seconds, 3),
+    )
+
+
+def _site_variables(
+    claims: Sequence[BoundClaim],
+    host: str,
+    variables: Variables,
+    variables_of: Callable[[str, Variables], Variables],
+) -> Mapping[str, Mapping[str, Json]]:
+    """Return, per host, the variables that the claims need there and that the inventory defines."""
+    needed: dict[str, set[str]] = {host: set()}
+    for claim in (bound.claim for bound in claims):
+        groups = (claim.group, *claim.also)
+        hosts = {each for group in groups for each in variables["groups"].get(group, ())}
+        for each in hosts if claim.group else {host, *hosts}:
+            needed.setdefault(each, set()).update(claim.needs)
+    found = {}
+    for each, names in needed.items():
+        of_host = variables_of(each, variables)
+        found[each] = {name: of_host[name] for name in names if name in of_host.raw}
+    return found
+
+
+def _next_command(result: GateResult, host: str, variables: Variables) -> str:
+    """Return how to continue a play by hand after a failure; under the engine the hold message says it."""
+    run = PlayContext.of(variables)
+    if result.outcome is Outcome.PASS or run is None or not run.by_hand:
+        return ""
+    hosts = list(variables["ansible_play_hosts_all"])
+    rest = ",".join(hosts[hosts.index(host) :])
+    return f"\n  next: repair it, then run the same command with --limit {rest}"

@@ -1,0 +1,66 @@
+"""How long it takes from the last good reading of a host to the beginning of the next host's restart.
+
+When the reading had ended is in the run's journal; when systemd began the restart, each host's own journal says.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+from holdfast.journal.events import BatchStarted, GateJudged
+from holdfast.model import Phase
+from holdfast.settings import Settings
+from holdfast.store.database import Store, open_store
+from tests.bench.lab import BENCH, UNIT, Lab, program, timed
+
+STOPPING = "de5b426a63be47a7b6ac3eaac82e2f6f"
+"""systemd's message that it begins to stop a unit (`man systemd.journal-fields`, catalog)."""
+
+
+def boundaries(lab: Lab, scratch: Path) -> dict[str, list[float]]:
+    """Return the seconds of each boundary of a run: those ``within`` a step, and ``across`` steps."""
+    state = scratch / "boundary"
+    began = datetime.now(UTC)
+    argv = [program("holdfast"), "run", str(BENCH / "bench-boundary.md"), "--yes"]
+    inputs = ["--input", f"unit={UNIT}", "--input", "group=lab_hosts", "--reason", "benchmark"]
+    timed([*argv, "--site", "inventories/lab", *inputs], {"HOLDFAST_STATE_DIR": str(state)})
+    store = open_store(Settings(f"sqlite:///{state}/state.db", state))
+    [run] = store.runs()
+    stops = {host: _stops(lab, host, began) for host in lab.addresses}
+    found: dict[str, list[float]] = {"within": [], "across": []}
+    for (step, _, passed), (next_step, host, _) in pairwise(_turns(store, run)):
+        # Each host has one turn in each step.
+        stopped = stops[host][next_step - 1]
+        found["within" if step == next_step else "across"].append(
+            (stopped - passed).total_seconds()
+        )
+    return found
+
+
+def _turns(store: Store, run: str) -> Iterator[tuple[int, str, datetime]]:
+    """Yield step, host and the end of the last good reading of each turn, in their order."""
+    step = 0
+    for recorded in store.read(run):
+        event = recorded.event
+        if isinstance(event, BatchStarted):
+            step = event.step
+        if isinstance(event, GateJudged) and event.phase == Phase.VERIFY:
+            yield step, event.host, event.at
+
+
+def _stops(lab: Lab, host: str, since: datetime) -> list[datetime]:
+    """Return when systemd began to stop the unit on a host, in their order."""
+    read = f"sudo journalctl --unit {UNIT} --since=@{since.timestamp():.0f} --output=json MESSAGE_ID={STOPPING}"
+    argv = ["ssh", "-i", str(lab.key), "-o", f"UserKnownHostsFile={lab.known_hosts}"]
+    done = subprocess.run(
+        [*argv, f"ops@{lab.addresses[host]}", read], check=True, capture_output=True, text=True
+    )
+    entries = [json.loads(line) for line in done.stdout.splitlines()]
+    return [
+        datetime.fromtimestamp(int(each["__REALTIME_TIMESTAMP"]) / 1e6, UTC) for each in entries
+    ]
