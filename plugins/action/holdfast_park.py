@@ -1,4 +1,4 @@
-"""Wait for the engine's word, then ask again what was asked before it (modules/holdfast_park.py, docs/adr/0054)."""
+"""Wait for the engine's word, then ask again what was asked before it (modules/holdfast_park.py, docs/adr/0055)."""
 
 from __future__ import annotations
 

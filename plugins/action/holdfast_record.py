@@ -47,7 +47,8 @@ class ActionModule(HoldfastAction):
             return {"msg": f"{self._subject} would be journaled"}
         run, now = require_lease(PlayContext.of(variables)), datetime.now(UTC)
         open_state(run.run).append_guarded(run.grant, kind(at=now, host=self.host, **given))
-        return {"msg": f"{self._subject} journaled"}
+        done = {"holdfast_host_done": True} if kind is HostDone else {}
+        return {"msg": f"{self._subject} journaled", **done}
 
     def failed(self) -> str:
         """Return what is not in the journal."""

@@ -1,4 +1,4 @@
-"""``Word``: the word of the engine, which a play that was started early waits for (docs/adr/0054).
+"""``Word``: the word of the engine, which a play that was started early waits for (docs/adr/0055).
 
 The engine holds a lock on a file while the play may still get its word, and the kernel releases it where the engine
 dies. The word is a second file beside it, with the variables that were not known when the play started.

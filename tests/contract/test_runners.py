@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.interfaces import never
 from holdfast.ansible.play_runner import AnsibleRunner
 from holdfast.errors import InvalidInput, Refused
 from holdfast.journal.events import ActDone, ActIntended, GateJudged, HostDone, Observed
@@ -320,7 +319,7 @@ def test_a_parked_play_does_nothing_before_its_word(plays: PlayStarter) -> None:
     sweep = {"a": {UNIT: plays.harness.invocation_id("a")}}
 
     result = parked.go(
-        {"holdfast_done": ["a"], "holdfast_sweep": sweep}, plays.progress.append, never, never
+        {"holdfast_done": ["a"], "holdfast_sweep": sweep}, plays.progress.append, lambda: False
     )
 
     assert result is not None
@@ -342,7 +341,7 @@ def test_a_parked_play_that_is_ended_after_its_word_is_interrupted(plays: PlaySt
     parked = plays.park("b")
 
     result = parked.go(
-        {"holdfast_done": [], "holdfast_sweep": {}}, plays.progress.append, lambda: True, never
+        {"holdfast_done": [], "holdfast_sweep": {}}, plays.progress.append, lambda: True
     )
 
     assert result is not None
@@ -389,7 +388,7 @@ def test_a_killed_play_gets_no_word_and_its_orphan_ends_untouched(real: PlayStar
         threading.Event().wait(0.1)
     threading.Event().wait(0.5)  # until its runner has seen it
 
-    assert parked.go({}, real.progress.append, never, never) is None
+    assert parked.go({}, real.progress.append, lambda: False) is None
 
     assert not list(processes_of(real.run))
     assert real.harness.restarts("b") == 0

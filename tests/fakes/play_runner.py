@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol
 
-from holdfast.ansible.interfaces import ParkedPlay, Play, PlayResult, Progress, never
+from holdfast.ansible.interfaces import ParkedPlay, Play, PlayResult, Progress
 from holdfast.errors import CannotTell, InvalidInput, LeaseHeld, LeaseLost
 from holdfast.evidence import HEALTHY, HOSTS, LEADERS, LEFT
 from holdfast.journal.events import (
@@ -105,8 +105,7 @@ class FakeRunner:
         self,
         play: Play,
         on_progress: Callable[[Progress], None],
-        interrupted: Callable[[], bool],
-        over: Callable[[], bool] = never,  # its plays have no processes that end later
+        interrupted: Callable[[], bool],  # its plays have no processes that end later
     ) -> PlayResult:
         """Do what the playbook of the play does."""
         if self.keeps_plays:
@@ -148,7 +147,6 @@ class FakeParkedPlay:
         variables: Mapping[str, Json],
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
-        over: Callable[[], bool],
     ) -> PlayResult | None:
         """Do what the playbook of the play does, with these variables too."""
         if self.dies:
@@ -156,7 +154,7 @@ class FakeParkedPlay:
         self.went = True
         self.at_word()
         play = replace(self.play, variables={**self.play.variables, **variables})
-        return self.runner.run(play, on_progress, interrupted, over)
+        return self.runner.run(play, on_progress, interrupted)
 
     def end(self) -> None:
         """End it."""
@@ -214,7 +212,12 @@ class _FakePlay:
             self._observe()
         elif self._play.playbook == "marks.yml":
             self._marks()
-        elif self._sweep() and self._play.playbook != "sweep.yml" and self._marks_batch():
+        elif (
+            self._sweep()
+            and self._play.playbook != "sweep.yml"
+            and self._survey()
+            and self._marks_batch()
+        ):
             self._roll()
 
     # --- plays --------------------------------------------------------------------------------
@@ -256,6 +259,14 @@ class _FakePlay:
         starts, asker = self._variables.get("holdfast_sweep", {}), self._play.limit[0]
         if starts:
             self._on_host(asker, partial(self._sweep_hosts, asker, starts))
+        return all(end == "ok" for end in self._ends.values())
+
+    def _survey(self) -> bool:
+        """Ask the claims that no inspection has proved, in one gate at the first host of the batch."""
+        claims, asker = self._variables.get("holdfast_survey", []), self._batch[0]
+        if claims:
+            verdicts = [self._verdict(claim, self._fleet.hosts) for claim in claims]
+            self._on_host(asker, partial(self._judge, asker, "check", verdicts))
         return all(end == "ok" for end in self._ends.values())
 
     def _sweep_hosts(self, asker: str, starts: Mapping[str, Mapping[str, str]]) -> None:

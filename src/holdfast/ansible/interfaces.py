@@ -18,7 +18,7 @@ class Play:
 
     ``limit`` are the hosts that it may reach, and that must all be in its result (empty: all hosts);
     ``ident`` names it within its run and becomes a directory. Every text in ``variables`` reaches
-    the play as text, never as a template.
+    the play as text, never as a template. ``over_when_done``: nothing follows once all of its hosts are done.
     """
 
     run: str
@@ -27,6 +27,7 @@ class Play:
     inventory: str
     limit: tuple[str, ...] = ()
     variables: Mapping[str, Json] = field(default_factory=dict)
+    over_when_done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,6 @@ class StopSignal:
         self.at_boundary = True
 
 
-def never() -> bool:
-    """Return false."""
-    return False
-
-
 class ParkedPlay(Protocol):
     """A play that has started: it only asks, and acts on no service before its word."""
 
@@ -82,7 +78,6 @@ class ParkedPlay(Protocol):
         variables: Mapping[str, Json],
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
-        over: Callable[[], bool],
     ) -> PlayResult | None:
         """Give the word with the variables that were not known when it started; return as ``PlayRunner.run``.
 
@@ -103,14 +98,12 @@ class PlayRunner(Protocol):
         play: Play,
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
-        over: Callable[[], bool] = never,
     ) -> PlayResult:
         """Start the play and return when it, and every process of it, has ended.
 
         ``interrupted`` is called with each event of the play, and a few times a second; once it returns true, the
-        play is ended at once and the status is ``interrupted``. ``over`` is called with it: whether all that the
-        play is for is in the journal. Then it returns ``ok`` at once, unless a task has failed; ``finish`` waits
-        for the processes, which only end.
+        play is ended at once and the status is ``interrupted``. With ``over_when_done`` it returns ``ok`` already
+        when every host is done and no task has failed; ``finish`` waits for the processes, which only end.
 
         Raises:
             InvalidInput: the play could not be started at all; nothing was touched.

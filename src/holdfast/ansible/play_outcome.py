@@ -28,6 +28,7 @@ class PlayOutcome:
         self._expected = tuple(expected)
         self._task = ""
         self._messages: dict[str, str] = {}
+        self._done: set[str] = set()
         self._stats: Mapping[str, Mapping[str, int]] = {}
         self._refused = False
         self._tail: deque[str] = deque(maxlen=12)
@@ -47,13 +48,15 @@ class PlayOutcome:
                 res = data.get("res") or {}
                 self._messages[host] = _output(res)
                 self._refused |= bool(res.get("holdfast_refused"))
+        elif kind == "runner_on_ok" and (data.get("res") or {}).get("holdfast_host_done"):
+            self._done.add(host)
         elif kind == "playbook_on_stats":
             self._stats = data
 
     @property
-    def has_failures(self) -> bool:
-        """Whether a task has failed or a host was unreachable, rescued or not."""
-        return bool(self._messages)
+    def all_done(self) -> bool:
+        """Whether every host is done, as its play has journaled, and no task has failed, rescued or not."""
+        return self._done.issuperset(self._expected) and not self._messages
 
     def add_error(self, message: str) -> None:
         """Add that events are missing; ``message`` says why."""

@@ -34,7 +34,7 @@ from typing import Any
 import ansible_runner  # noqa: TID251  # the one module that may import it
 
 from holdfast.ansible.environment import filter_environment
-from holdfast.ansible.interfaces import Play, PlayResult, Progress, never
+from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.ansible.play_outcome import PlayOutcome
 from holdfast.errors import InvalidInput, Refused
 from holdfast.model import PLAY_VARIABLE, RUN_VARIABLE, Json
@@ -78,10 +78,9 @@ class AnsibleRunner:
         play: Play,
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
-        over: Callable[[], bool] = never,
     ) -> PlayResult:
         """Start the play and return when it has ended or is over, as ``PlayRunner.run`` says."""
-        return self._start(play).watch(on_progress, interrupted, over)
+        return self._start(play).watch(on_progress, interrupted)
 
     def park(self, play: Play) -> _StartedPlay:
         """Start the play, which waits for its word, as ``PlayRunner.park`` says."""
@@ -217,7 +216,6 @@ class _StartedPlay:
         variables: Mapping[str, Json],
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
-        over: Callable[[], bool] = never,
     ) -> PlayResult | None:
         """Give the word, and return as ``PlayRunner.run`` does; None, with no word given, where the play has ended."""
         try:
@@ -225,7 +223,7 @@ class _StartedPlay:
         except OSError:  # a full disk; the play that is started in its place will say so
             given = False
         if given:
-            return self.watch(on_progress, interrupted, over)
+            return self.watch(on_progress, interrupted)
         self.end()
         return None
 
@@ -233,7 +231,6 @@ class _StartedPlay:
         self,
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
-        over: Callable[[], bool],
     ) -> PlayResult:
         """Return when the play has ended or is over, as ``PlayRunner.run`` says."""
         outcome, stopped = PlayOutcome(self._play.limit), False
@@ -246,7 +243,7 @@ class _StartedPlay:
                 if interrupted() and not self._ending.done():
                     stopped = True
                     self._end_processes()  # again at the next tick: the first process may only be about to start
-                elif over() and not outcome.has_failures:
+                elif self._play.over_when_done and outcome.all_done:
                     unended.pop_all()
                     self._all_over.append(self)
                     return PlayResult("ok", dict.fromkeys(self._play.limit, "ok"), {})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from holdfast.ansible.interfaces import Play, PlayResult, Progress, never
+from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.engine.approvals import approval_requested
 from holdfast.engine.dependencies import Dependencies
 from holdfast.engine.hold_report import aborted_event, held_event, host_states, rerun_command
@@ -25,7 +25,7 @@ from holdfast.journal import events as ev
 from holdfast.journal.events import Event
 from holdfast.journal.fold import advance, fold
 from holdfast.journal.run_state import Failure, RunState, Status
-from holdfast.model import Grant, Holder, Phase
+from holdfast.model import Grant, Holder
 from holdfast.plan.decide import (
     Abort,
     AwaitApproval,
@@ -281,34 +281,28 @@ class Driver:
         """Run the batch's play, which may have been started already, and start that of the next one beside it."""
 
         def interrupted() -> bool:
-            self._follower.beat()
             if self._next.start_beside(step, roll, self._state, self._follower.restarted):
                 self._finish_plays()
             # Without its lease a play is refused its next intent; the act in progress is not torn apart.
             return self._stop.hard or self._has_bug()
 
-        def over() -> bool:
-            return Phase.PREFLIGHT in roll.phases and set(roll.hosts) <= self._follower.done
-
-        self._follower.begin_batch()
+        self._follower.restarted = set()
         parked = self._next.take(roll)
         if parked is not None:
             word = roll_word(self._state, roll)
-            if (result := parked.go(word, self._pass_on, interrupted, over)) is not None:
+            if (result := parked.go(word, self._pass_on, interrupted)) is not None:
                 return result
-        return self._run_play(roll_play(self._plan, self._state, step, roll), interrupted, over)
+        return self._run_play(roll_play(self._plan, self._state, step, roll), interrupted)
 
     def _finish_plays(self) -> None:
         """Wait for the processes of plays that were over, and report what failed in them since then."""
         for text in self._dependencies.runner.finish():
             self._listener(Progress("", "play", text))
 
-    def _run_play(
-        self, play: Play, interrupted: Callable[[], bool], over: Callable[[], bool] = never
-    ) -> PlayResult:
+    def _run_play(self, play: Play, interrupted: Callable[[], bool]) -> PlayResult:
         self._finish_plays()
         try:
-            return self._dependencies.runner.run(play, self._pass_on, interrupted, over)
+            return self._dependencies.runner.run(play, self._pass_on, interrupted)
         except InvalidInput as error:
             return PlayResult("failed", dict.fromkeys(play.limit, "absent"), {"": str(error)})
 

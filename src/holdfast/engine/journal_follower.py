@@ -12,7 +12,7 @@ from collections import deque
 from holdfast.ansible.interfaces import Progress
 from holdfast.engine.dependencies import Dependencies, Listener
 from holdfast.errors import StateUnusable
-from holdfast.journal.events import AbortRequested, ActDone, HostDone, Recorded
+from holdfast.journal.events import AbortRequested, ActDone, Recorded
 from holdfast.model import Act, Holder
 
 
@@ -21,8 +21,7 @@ class JournalFollower:
 
     ``after`` is the last event that the listener knows. The listener returns at once. ``unread`` are the events
     that the driver may not have read yet: if the journal is lost, they are known all the same.
-    ``restarted`` are the hosts with a restart that is done, ``done`` those whose turn has succeeded, since
-    ``begin_batch``.
+    ``restarted`` are the hosts with a restart that is done, since the driver has last set it.
     """
 
     def __init__(
@@ -37,14 +36,9 @@ class JournalFollower:
         self._run, self._by = holder.run, holder.by
         self.unread, self._last_seq = deque[Recorded](), after
         self.restarted: set[str] = set()
-        self.done: set[str] = set()
         # Of which kinds a request to stop is in the journal: hard or not.
         self._journaled: set[bool] = set()
         self._lock = threading.Lock()
-
-    def begin_batch(self) -> None:
-        """Begin to collect anew which hosts were restarted and done."""
-        self.restarted, self.done = set(), set()
 
     def beat(self) -> None:
         """Journal a request to stop, then pass on new events and requests.
@@ -78,8 +72,6 @@ class JournalFollower:
                 self._pass_on(recorded.event)
             if isinstance(recorded.event, ActDone) and recorded.event.act is Act.RESTART:
                 self.restarted.add(recorded.event.host)
-            if isinstance(recorded.event, HostDone):
-                self.done.add(recorded.event.host)
             self._listener(recorded)
 
     def _pass_on(self, request: AbortRequested) -> None:

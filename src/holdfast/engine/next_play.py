@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection
 from holdfast.ansible.interfaces import ParkedPlay, PlayRunner
 from holdfast.engine.play_builder import parked_play
 from holdfast.errors import InvalidInput
-from holdfast.journal.run_state import RunState
+from holdfast.journal.run_state import RunState, canonical
 from holdfast.model import ALL_PHASES
-from holdfast.plan.decide import Decision, Roll
+from holdfast.plan.decide import BeginStep, Decision, EndStep, Roll
+from holdfast.plan.following import Following, following
 from holdfast.plan.model import Plan, PlannedRoll
-from holdfast.plan.next_batch import next_batch
 from holdfast.text import join_names
 
 
@@ -24,8 +24,7 @@ class NextPlay:
     def __init__(self, runner: PlayRunner, plan: Plan, tell: Callable[[str], object]) -> None:
         self._runner, self._plan, self._tell = runner, plan, tell
         self._parked: ParkedPlay | None = None
-        self._step = 0
-        self._hosts: tuple[str, ...] = ()
+        self._for: Following | None = None
         self._tried_for: tuple[str, ...] = ()
 
     def start_beside(
@@ -38,24 +37,25 @@ class NextPlay:
         if self._tried_for == roll.hosts or not set(roll.hosts) <= set(restarted):
             return False
         self._tried_for = roll.hosts
-        known = state.steps.get(step.number)
-        done = {*(known.done_hosts if known else ()), *roll.hosts}
-        hosts, _ = next_batch(step, done, state.facts)
-        if hosts:
+        expected = following(self._plan, state, step, roll.hosts)
+        if expected is not None:
             try:
-                self._parked = self._runner.park(parked_play(self._plan, state, step, hosts))
-                self._step, self._hosts = step.number, hosts
+                self._parked = self._runner.park(parked_play(self._plan, state, expected))
+                self._for = expected
             except (InvalidInput, OSError):
                 pass  # the play that is started in its place will say why
         return True
 
     def keep_for(self, decision: Decision) -> None:
-        """End the play unless it is the one of this decision."""
+        """End the play unless it is the one of this decision, or of one that may follow it."""
+        if isinstance(decision, EndStep | BeginStep):
+            return
         if isinstance(decision, Roll) and decision.phases == ALL_PHASES:
-            if (decision.step, decision.hosts) == (self._step, self._hosts):
+            expected = self._for
+            if expected is not None and _is_for(expected, decision):
                 return
-            if self._parked is not None:
-                guessed, named = join_names(self._hosts), join_names(decision.hosts)
+            if self._parked is not None and expected is not None:
+                guessed, named = join_names(expected.hosts), join_names(decision.hosts)
                 self._tell(
                     f"{named} is next, {decision.why}; the play for {guessed} is ended untouched"
                 )
@@ -73,3 +73,9 @@ class NextPlay:
         parked, self._parked = self._parked, None
         if parked is not None:
             parked.end()
+
+
+def _is_for(expected: Following, roll: Roll) -> bool:
+    """Return whether a play for what was expected does what was decided."""
+    same = (expected.step.number, expected.hosts) == (roll.step, roll.hosts)
+    return same and set(map(canonical, roll.survey)) <= set(map(canonical, expected.survey))

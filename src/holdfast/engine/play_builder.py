@@ -12,6 +12,7 @@ from holdfast.ansible.interfaces import Play
 from holdfast.journal.run_state import RunState
 from holdfast.model import ALL_PHASES, Json, Phase
 from holdfast.plan.decide import Inspect, Roll
+from holdfast.plan.following import Following, following
 from holdfast.plan.model import Plan, PlannedRoll
 from holdfast.runbook.model import SettleSpec
 
@@ -21,7 +22,8 @@ CHECK, SWEEP, OBSERVE, MARKS = "check.yml", "sweep.yml", "observe.yml", "marks.y
 def roll_play(plan: Plan, state: RunState, step: PlannedRoll, roll: Roll) -> Play:
     """Return the play of one batch: first a sweep over hosts done earlier, then the hosts' turn."""
     play = _batch_play(plan, state, step, roll.hosts, roll.phases)
-    return replace(play, variables={**play.variables, **roll_word(state, roll)})
+    survey = {"holdfast_survey": list(roll.survey)}
+    return replace(play, variables={**play.variables, **survey, **roll_word(state, roll)})
 
 
 def roll_word(state: RunState, roll: Roll) -> dict[str, Json]:
@@ -29,10 +31,11 @@ def roll_word(state: RunState, roll: Roll) -> dict[str, Json]:
     return {"holdfast_done": state.done(), "holdfast_sweep": _starts(state, roll.sweep)}
 
 
-def parked_play(plan: Plan, state: RunState, step: PlannedRoll, hosts: tuple[str, ...]) -> Play:
+def parked_play(plan: Plan, state: RunState, following: Following) -> Play:
     """Return the play of the batch that follows the one under way, without what its word says."""
-    play = _batch_play(plan, state, step, hosts, ALL_PHASES)
-    return replace(play, ident=f"{play.ident}-next")
+    play = _batch_play(plan, state, following.step, following.hosts, ALL_PHASES)
+    survey = {"holdfast_survey": list(following.survey)}
+    return replace(play, ident=f"{play.ident}-next", variables={**play.variables, **survey})
 
 
 def _batch_play(
@@ -54,6 +57,7 @@ def _batch_play(
         inventory=plan.inventory,
         limit=hosts,
         variables={**step.variables, **variables},
+        over_when_done=Phase.VERIFY in phases,
     )
 
 
@@ -75,10 +79,17 @@ def inspection_play(plan: Plan, state: RunState, inspection: Inspect) -> Play:
 def unmark_play(plan: Plan, state: RunState, *, without_leases: bool = False) -> Play:
     """Return the play that removes the run's marks: from every host of its batches, and where runs meet.
 
+    A play that was parked for the batch after the last has marked hosts too.
+
     The play proves the run's leases, unless it is ``without_leases``: for a run whose driver died with them.
     """
-    groups = [roll.policy.group for roll in plan.rolls() if roll.number in state.steps]
     hosts = dict.fromkeys(host for batch in state.batches for host in batch.hosts)
+    last, rolls = state.batches[-1:], [roll for roll in plan.rolls() if roll.number in state.steps]
+    for roll in [each for each in rolls if last and each.number == last[0].step]:
+        if after := following(plan, state, roll, last[0].hosts):
+            hosts |= dict.fromkeys(after.hosts)
+            rolls.append(after.step)
+    groups = [roll.policy.group for roll in rolls]
     unmark: dict[str, Json] = {"groups": list(dict.fromkeys(groups)), "hosts": list(hosts)}
     unmark |= {"run": state.run} if without_leases else {}
     # It is not journaled; what was journaled before it, a resume at least, makes its name unique.

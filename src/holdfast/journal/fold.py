@@ -66,6 +66,7 @@ def _(event: ev.StepStarted, state: RunState) -> None:
 def _(event: ev.StepFinished, state: RunState) -> None:
     step = _begun(state, event)
     step.finished, step.ended = True, event.at
+    state.sweep_owed = state.sweep_owed or (bool(step.done_hosts) and not step.swept)
 
 
 @_apply.register
@@ -93,10 +94,13 @@ def _(event: ev.BatchEnded, state: RunState) -> None:
     batch.ended, batch.status = event.at, event.status
     if event.status == "interrupted":
         _forget_observations(state, batch.hosts)
-    elif failure := _batch_failure(event, batch, state):
+        return
+    if failure := _batch_failure(event, batch, state):
         _forget_observations(state, batch.hosts)
         state.failure = failure
-    elif batch.phases == (Phase.UNDRAIN,):
+        return
+    state.sweep_owed = False
+    if batch.phases == (Phase.UNDRAIN,):
         # This run's drain was undone: these hosts count as not touched.
         for host in batch.hosts:
             _current(state).forget(host)
@@ -128,7 +132,7 @@ def _(event: ev.InspectionEnded, state: RunState) -> None:
         return
     state.proved_claims |= {canonical(claim) for claim in inspection.claims}
     if event.what == "sweep":
-        _current(state).swept = True
+        _current(state).swept, state.sweep_owed = True, False
     elif event.what in {"check", "wait"}:
         _current(state).passed = True
 

@@ -235,7 +235,8 @@ class RunState:
     ``facts`` are the latest per host, for the order of a roll; ``proved_claims`` those that an
     inspection proved since the last act; ``done_units`` per host the InvocationID of each unit that
     was restarted and proved healthy; ``proved_at`` when each of these hosts was last found well, the oldest
-    first; ``hosts_to_observe`` those to observe before any decision.
+    first; ``hosts_to_observe`` those to observe before any decision. ``sweep_owed``: a roll has ended whose hosts were
+    not swept, which the next batch does.
     """
 
     run: str = ""
@@ -258,6 +259,7 @@ class RunState:
     done_units: dict[str, dict[str, str]] = field(default_factory=dict)
     proved_at: dict[str, datetime] = field(default_factory=dict)
     hosts_to_observe: set[str] = field(default_factory=set)
+    sweep_owed: bool = False
     failure: Failure | None = None
     abort_request: AbortRequested | None = None
     held: Held | None = None
@@ -293,11 +295,13 @@ class RunState:
         """Return the hosts done earlier that the next batch's sweep asks, the one asked longest ago first.
 
         All whose last answer is older than SWEEP_AGE, and in any case SWEEP_AT_LEAST of them: of a small
-        fleet all, of a large one so many that the effort for each batch does not grow with it.
+        fleet all, of a large one so many that the effort for each batch does not grow with it. After a roll that
+        was followed by another at once, all.
         """
         due: list[str] = []
         for host, at in self.proved_at.items():
-            if len(due) >= SWEEP_AT_LEAST and timedelta(0) <= now - at <= SWEEP_AGE:
+            young = timedelta(0) <= now - at <= SWEEP_AGE
+            if len(due) >= SWEEP_AT_LEAST and young and not self.sweep_owed:
                 break
             if self.done_units.get(host):
                 due.append(host)

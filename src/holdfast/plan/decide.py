@@ -8,7 +8,8 @@ The first rule that applies:
    this moment.
 4. Before the lease is taken, the standing claims of every service that will be touched are surveyed.
 5. In the first step that has not ended: hosts in hand first (undrained if they were not restarted,
-   verified if they were), then the survey, the next batch, and after the last one the sweep.
+   verified if they were), then the survey, the next batch, and after the last one the sweep. Where a roll follows
+   another, its first batch's play does the sweep, and the survey unless that decides the order.
 6. When no step is left, the run is finished.
 """
 
@@ -21,6 +22,7 @@ from holdfast.journal.events import InspectionKind
 from holdfast.journal.run_state import Failure, RunState, StepState
 from holdfast.model import ALL_PHASES, Json, Phase
 from holdfast.plan.approval import approved_by, may_approve
+from holdfast.plan.following import asks_apart, next_roll
 from holdfast.plan.model import Plan, PlannedApprove, PlannedRoll, PlannedStep
 from holdfast.plan.next_batch import next_batch
 from holdfast.runbook.model import SettleSpec
@@ -69,13 +71,17 @@ class EndStep:
 
 @dataclass(frozen=True, slots=True)
 class Roll:
-    """Start one play for these hosts; ``sweep`` are the hosts done earlier that it asks first."""
+    """Start one play for these hosts; before they are touched it asks the claims of ``survey``.
+
+    ``sweep`` are the hosts done earlier that it asks too.
+    """
 
     step: int
     hosts: tuple[str, ...]
     phases: tuple[Phase, ...]
     why: str
     sweep: tuple[str, ...]
+    survey: tuple[Json, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +177,7 @@ def _next_step(plan: Plan, state: RunState, now: datetime) -> Decision:
         if known is None:
             return BeginStep(step.number, step.title)
         if not known.finished:
-            return _in_step(step, known, state, now)
+            return _in_step(plan, step, known, state, now)
     return Finish()
 
 
@@ -187,9 +193,11 @@ def _unknown_outcome(state: RunState) -> Failure | None:
     return None
 
 
-def _in_step(step: PlannedStep, known: StepState, state: RunState, now: datetime) -> Decision:
+def _in_step(
+    plan: Plan, step: PlannedStep, known: StepState, state: RunState, now: datetime
+) -> Decision:
     if isinstance(step, PlannedRoll):
-        return _in_roll(step, known, state, now)
+        return _in_roll(plan, step, known, state, now)
     if isinstance(step, PlannedApprove):
         return _in_approval(step, known, state, now)
     if known.passed:
@@ -204,19 +212,25 @@ def _in_step(step: PlannedStep, known: StepState, state: RunState, now: datetime
     )
 
 
-def _in_roll(step: PlannedRoll, known: StepState, state: RunState, now: datetime) -> Decision:
+def _in_roll(
+    plan: Plan, step: PlannedRoll, known: StepState, state: RunState, now: datetime
+) -> Decision:
     sweep = state.due(now)
     if decision := _in_hand(step, known, sweep):
         return decision
     done = known.done_hosts
     if done.issuperset(step.hosts):
-        if done and not known.swept:
+        # Before another roll its first batch sweeps all of them (RunState.due).
+        if done and not known.swept and next_roll(plan, step) is None:
             return Inspect(step.number, "sweep", hosts=tuple(state.done()))
         return EndStep(step.number)
-    if not known.surveyed and not state.proves(step.policy.survey):
-        return _survey(step.number, step.policy.survey)
+    survey = step.policy.survey
+    if known.surveyed or state.proves(survey):
+        survey = ()
+    elif asks_apart(step) or not state.sweep_owed:
+        return _survey(step.number, survey)
     hosts, why = next_batch(step, done, state.facts)
-    return Roll(step.number, hosts, ALL_PHASES, why, sweep)
+    return Roll(step.number, hosts, ALL_PHASES, why, sweep, survey)
 
 
 def _in_hand(step: PlannedRoll, known: StepState, sweep: tuple[str, ...]) -> Decision | None:

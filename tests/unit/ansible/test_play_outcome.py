@@ -141,3 +141,31 @@ def test_progress_is_hosts_tasks_and_live_readings() -> None:
         [Progress("h1", "The unit is active", reading)],
         [],
     ]
+
+
+def done(host: str) -> Json:
+    return event("runner_on_ok", host=host, res={"holdfast_host_done": True})
+
+
+@pytest.mark.parametrize(
+    ("events", "over"),
+    [
+        ((done("h1"),), False),
+        ((done("h1"), done("h2")), True),
+        ((event("runner_on_ok", host="h1", res={}), done("h2")), False),
+        (
+            (event("runner_on_failed", host="h1", res={"holdfast_host_done": True}), done("h2")),
+            False,
+        ),
+        ((done("h1"), done("h2"), failed("h2", msg="x")), False),
+        ((failed("h2", kind="unreachable", msg="x"), done("h1"), done("h2")), False),
+    ],
+)
+def test_all_are_done_when_each_is_journaled_and_nothing_has_failed(
+    events: tuple[Json, ...], over: bool
+) -> None:
+    outcome = PlayOutcome(("h1", "h2"))
+    for entry in events:
+        list(outcome.add(entry))
+
+    assert outcome.all_done is over

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from holdfast.ansible.interfaces import Play
-from holdfast.ansible.play_runner import Events, _PlayDirectory, _StartedPlay
+from holdfast.ansible.play_runner import Events, _PlayDirectory, _Prepared, _StartedPlay
 
 
 def test_a_hard_stop_before_the_first_process_is_not_lost(tmp_path: Path) -> None:
@@ -29,7 +29,8 @@ def test_a_hard_stop_before_the_first_process_is_not_lost(tmp_path: Path) -> Non
 
     runner = SimpleNamespace(run=run, rc=254, status="failed")
     play = Play("r1", "0001-roll", "unit_restart.yml", "site", ("a",))
-    started = _StartedPlay(play, _PlayDirectory(tmp_path), runner, events, end_processes)
+    prepared = _Prepared(runner, events)
+    started = _StartedPlay(play, _PlayDirectory(tmp_path), prepared, end_processes, [])
 
     result = started.watch(lambda _: None, lambda: True)
 

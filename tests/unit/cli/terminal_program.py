@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from holdfast.ansible.interfaces import Play, PlayResult, PlayRunner, Progress, never
+from holdfast.ansible.interfaces import Play, PlayResult, PlayRunner, Progress
 from holdfast.cli import main
 from holdfast.cli.app import command_context
 from holdfast.engine.dependencies import every_second
@@ -40,7 +40,6 @@ class WaitingRunner(ParksNothing):
         play: Play,
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
-        over: Callable[[], bool] = never,
     ) -> PlayResult:
         """Run the play once the file is there."""
         tick, tries = threading.Event(), int(LIMIT_SECONDS / 0.01)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.ansible.interfaces import Play, PlayResult, Progress, never
+from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.cli.adapters import ansible_adapters
 from holdfast.cli.context import Adapters, CommandContext
 from holdfast.cli.project import find_site
@@ -55,7 +55,6 @@ class RunnerThatMustNotStart(ParksNothing):
         play: Play,
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
-        over: Callable[[], bool] = never,
     ) -> PlayResult:
         raise AssertionError(f"{play.playbook} was started")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.interfaces import Play, PlayResult, Progress, never
+from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.cli.check_result import CheckResult, next_of, print_result
 from holdfast.model import Act
 from holdfast.report.progress_text import plain
@@ -224,7 +224,6 @@ class SlowRunner(ParksNothing):
         play: Play,
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
-        over: Callable[[], bool] = never,
     ) -> PlayResult:
         self.play = play
         while not interrupted():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.interfaces import Play, PlayResult, Progress, never
+from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.cli.context import login_name
 from holdfast.cli.progress import ProgressDisplay
 from holdfast.journal.events import Recorded
@@ -268,7 +268,6 @@ class FailingRunner(ParksNothing):
         _: Play,
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
-        over: Callable[[], bool] = never,
     ) -> PlayResult:
         raise RuntimeError("index \x1b[31mout of range")
 

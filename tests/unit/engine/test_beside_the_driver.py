@@ -23,7 +23,7 @@ from holdfast.journal.run_state import Status
 from holdfast.model import Grant, Json
 from holdfast.settings import Settings
 from holdfast.store.database import open_store
-from tests.fakes.play_runner import FakeRunner
+from tests.fakes.play_runner import FakeRunner, ParksNothing
 from tests.unit.engine.engine_harness import DriverKilled, EngineHarness
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
@@ -108,7 +108,7 @@ def test_renewal_goes_on_while_the_journal_is_not_read(harness: EngineHarness) -
             harness.store.renew(*given)
             renewed.set()
 
-    class Runner:
+    class Runner(ParksNothing):
         def run(self, play: Play, *_: Json) -> PlayResult:
             harness.fleet.clock.now += timedelta(seconds=25)
             assert renewed.wait(10)
@@ -163,7 +163,7 @@ def test_a_bug_in_renewal_ends_the_play_and_the_run(harness: EngineHarness) -> N
 
 
 def test_a_lost_lease_ends_a_wait_at_once(harness: EngineHarness) -> None:
-    class Runner:
+    class Runner(ParksNothing):
         def run(self, play: Play, _: Json, interrupted: Callable[[], bool]) -> PlayResult:
             store, now = harness.store, harness.fleet.clock()
             [own] = [row for scope in store.scopes() for row in store.holders(scope)]

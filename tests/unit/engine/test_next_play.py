@@ -11,7 +11,7 @@ from holdfast.ansible.interfaces import Play, Progress
 from holdfast.model import Phase
 from tests.fakes.fleet import Fault
 from tests.fakes.play_runner import FakeParkedPlay, FakeRunner
-from tests.unit.engine.engine_harness import EngineHarness
+from tests.unit.engine.engine_harness import EngineHarness, make_policy
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
 
@@ -130,3 +130,75 @@ def test_the_word_comes_after_the_batch_before_it_is_in_the_journal(harness: Eng
     run.start()
 
     assert run.journaled == [["batch_ended", "batch_started"]] * 2
+
+
+TWO_ROLLS = (ROLL, "roll: other_restart.yml\nhosts: broker")
+
+
+def with_another_service(harness: EngineHarness) -> None:
+    """Another service on the same hosts, whose order does not depend on what a survey finds."""
+    harness.policies["other_restart.yml"] = make_policy(service="other", order=())
+
+
+def test_between_two_rolls_no_play_comes_and_the_next_one_is_parked(harness: EngineHarness) -> None:
+    with_another_service(harness)
+    run = Watched(harness)
+    run.start(*TWO_ROLLS)
+
+    assert run.code == 0
+    assert harness.restarted() == ["h1", "h2", "h3"] * 2
+    assert run.batches == [["h2"], ["h3"], ["h1"], ["h2"], ["h3"]]
+    assert all(each.went for each in run.parked)
+    books = [play.playbook.removesuffix("_restart.yml") for play in run.plays]
+    assert books == ["check.yml", *["broker"] * 3, *["other"] * 3, "sweep.yml", "marks.yml"]
+    # Every host done is swept by the first batch of the second roll, which asks the survey too.
+    across = run.plays[4]
+    assert list(across.variables["holdfast_sweep"]) == ["h1", "h2", "h3"]
+    assert across.variables["holdfast_survey"] == ["fake.all_serve"]
+
+
+def test_a_survey_that_fails_between_two_rolls_holds_before_anything_is_touched(
+    harness: EngineHarness,
+) -> None:
+    with_another_service(harness)
+    harness.fleet.faults.append(Fault("h2", "unhealthy", before=("h3", Phase.UNDRAIN)))
+    run = Watched(harness)
+    run.start(*TWO_ROLLS)
+
+    assert (run.code, harness.restarted()) == (4, ["h1", "h2", "h3"])
+
+
+def test_a_host_that_dies_between_two_rolls_is_seen_before_the_second(
+    harness: EngineHarness,
+) -> None:
+    """The sweep that an older version made in a play of its own."""
+    with_another_service(harness)
+    harness.policies["other_restart.yml"] = make_policy(service="other", order=(), survey=())
+    harness.fleet.faults.append(Fault("h1", "stopped", before=("h3", Phase.UNDRAIN)))
+    run = Watched(harness)
+    run.start(*TWO_ROLLS)
+
+    assert (run.code, harness.restarted()) == (4, ["h1", "h2", "h3"])
+    held = [entry.event for entry in harness.store.read(harness.store.runs()[0])][-1]
+    assert "h1" in str(held)
+
+
+def test_where_a_survey_decides_the_order_it_is_a_play_of_its_own(harness: EngineHarness) -> None:
+    harness.policies["other_restart.yml"] = make_policy(service="other")
+    run = Watched(harness)
+    run.start(*TWO_ROLLS)
+
+    assert run.code == 0
+    books = [play.playbook.removesuffix("_restart.yml") for play in run.plays]
+    assert books[4:6] == ["check.yml", "other"]
+    assert list(run.plays[5].variables["holdfast_sweep"]) == ["h1", "h2", "h3"]
+
+
+def test_the_marks_of_a_play_that_was_not_used_are_removed(harness: EngineHarness) -> None:
+    harness.fleet.faults.append(Fault("h1", "unhealthy", before=("h1", Phase.VERIFY)))
+    run = Watched(harness)
+    run.start()
+
+    assert run.code == 4
+    assert run.batches == [["h2"]]
+    assert run.plays[-1].variables["holdfast_unmark"]["hosts"] == ["h1", "h2"]

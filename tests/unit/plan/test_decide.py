@@ -11,7 +11,7 @@ from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
 from holdfast.journal.fold import fold
 from holdfast.journal.run_state import RunState
-from holdfast.model import ALL_PHASES, Act, Outcome, Phase
+from holdfast.model import ALL_PHASES, Act, Json, Outcome, Phase
 from holdfast.plan.decide import (
     Abort,
     AwaitApproval,
@@ -169,6 +169,42 @@ def test_the_sweep_follows_the_last_batch() -> None:
     )  # fmt: skip
     assert decided(*start, *turned("h1"), *turned("h2", "h3", done=1), *inspection) == EndStep(1)
     assert decided(*start, ENDED) == Finish()
+
+
+def two_rolls(*events: Event, order: tuple[Json, ...] = ()) -> Decision:
+    """Return what is decided in a plan of two rolls over the same hosts."""
+    [roll] = PLAN.steps
+    policy = POLICY.model_copy(update={"order": order})
+    second = roll.model_copy(update={"number": 2, "policy": policy})
+    plan = PLAN.model_copy(update={"steps": (roll, second)})
+    return decide(plan, after(*events), NOW)
+
+
+def test_before_another_roll_the_sweep_and_the_survey_are_left_to_its_first_batch() -> None:
+    start: list[Event] = [*survey(step=0), LEASE, BEGUN]
+    start += [*turned("h1"), *turned("h2", "h3", done=1)]
+    assert two_rolls(*start) == EndStep(1)
+
+    start += [ENDED, ev.StepStarted(at=NOW, step=2, title="Roll")]
+    first = two_rolls(*start)
+    assert isinstance(first, Roll)
+    assert (first.hosts, first.sweep, first.survey) == (("h1",), HOSTS, ("s.well",))
+    apart = two_rolls(*start, order=("unhealthy_first",))
+    assert isinstance(apart, Inspect)
+    assert (apart.what, apart.claims) == ("survey", ("s.well",))
+
+
+@pytest.mark.parametrize(
+    ("count", "owed"), [(21, True), (20, True), (21, False)], ids=["large", "failed", "swept"]
+)
+def test_all_hosts_done_are_due_until_a_batch_has_swept_them(count: int, owed: bool) -> None:
+    """21 hosts that were all found well a moment ago, of which a sweep asks 20 otherwise."""
+    hosts = [f"h{number}" for number in range(count)]
+    state = after(LEASE, BEGUN, *turned(*hosts), ENDED)
+    if not owed:
+        state = after(LEASE, BEGUN, *turned(*hosts), ENDED, *turned("x", done=count))
+        assert not state.sweep_owed
+    assert len(state.due(NOW)) == (count if owed else 20)
 
 
 @pytest.mark.parametrize(

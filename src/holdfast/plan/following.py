@@ -1,0 +1,45 @@
+"""Which batch follows the one under way, if all goes well: what a parked play is for (docs/adr/0054)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from holdfast.journal.run_state import RunState
+from holdfast.model import Json
+from holdfast.plan.model import Plan, PlannedRoll, PlannedStep
+from holdfast.plan.next_batch import next_batch
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """A batch that will follow: its step, its hosts, and the survey that its play asks first."""
+
+    step: PlannedRoll
+    hosts: tuple[str, ...]
+    survey: tuple[Json, ...] = ()
+
+
+def following(
+    plan: Plan, state: RunState, step: PlannedRoll, hosts: Collection[str]
+) -> Following | None:
+    """Return the batch after the one of ``hosts``, in this step or in the next; None where a play comes between."""
+    known = state.steps.get(step.number)
+    done = {*(known.done_hosts if known else ()), *hosts}
+    if batch := next_batch(step, done, state.facts)[0]:
+        return Following(step, batch)
+    later = next_roll(plan, step)
+    if later is None or asks_apart(later):
+        return None
+    return Following(later, next_batch(later, frozenset(), state.facts)[0], later.policy.survey)
+
+
+def next_roll(plan: Plan, step: PlannedStep) -> PlannedRoll | None:
+    """Return the step after this one if it is a roll."""
+    after = next((each for each in plan.steps if each.number > step.number), None)
+    return after if isinstance(after, PlannedRoll) else None
+
+
+def asks_apart(roll: PlannedRoll) -> bool:
+    """Return whether the survey before a roll is a play of its own: what it finds decides which host is first."""
+    return bool(roll.policy.survey and roll.policy.order)

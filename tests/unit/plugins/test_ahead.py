@@ -1,0 +1,88 @@
+"""A play that was started early: what it may do before its word, and what happens at it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.journal.events import GateJudged
+from holdfast.model import Json, Outcome
+from holdfast.word import word_file
+from tests.unit.plugins.fake_hosts import FakeHosts
+
+ACTIVE = {"claim": "systemd.active", "unit": "cron"}
+
+
+@pytest.fixture
+def park(tmp_path: Path, hosts: FakeHosts) -> Iterator[Path]:
+    """The file that an engine holds locked."""
+    hosts.open_run("r1")
+    path = tmp_path / "park"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    yield path
+    os.close(descriptor)
+
+
+def ahead(park: Path, *tasks: Json) -> list[Json]:
+    run = {"holdfast_run": "r1", "holdfast_grant": {}, "holdfast_park": str(park)}
+    return [{**task, "vars": run, "ignore_errors": True} for task in tasks]
+
+
+def gate(register: str, *, name: str = "Cron is healthy", **more: Json) -> Json:
+    given = {"claims": [ACTIVE], "phase": "preflight", "deadline_seconds": 0, **more}
+    return {"name": name, "holdfast_gate": given, "register": register}
+
+
+WAIT = {"holdfast_park": {"file": "{{ holdfast_park }}"}, "register": "waited"}
+
+
+def test_gates_are_a_rehearsal_before_the_word_and_asked_again_at_it(
+    park: Path, hosts: FakeHosts
+) -> None:
+    """The unit fails between the rehearsal and the word."""
+    say = {"ansible.builtin.copy": {"dest": str(word_file(park)), "content": "{}"}, "register": "s"}
+    stop = {
+        "ansible.builtin.shell": f"sed -i s/ActiveState=active/ActiveState=failed/ {hosts.directory}/bin/unit",
+        "register": "stopped",
+    }
+    tasks = [gate("first", name="One"), gate("second", name="Two", phase="drain"), stop, say, WAIT]
+
+    played = hosts.run_tasks(*ahead(park, *tasks))
+
+    found = played.results
+    assert not found["first"]["failed"] | found["second"]["failed"]
+    assert found["waited"]["failed"]
+    assert "cron.service on a is failed" in found["waited"]["msg"]
+    judged = [event for event in hosts.journal("r1") if isinstance(event, GateJudged)]
+    assert [(event.gate, event.phase, event.outcome) for event in judged] == [
+        ("One", "preflight", Outcome.FAIL),
+        ("Two", "drain", Outcome.FAIL),
+    ]
+
+
+def test_nothing_acts_before_the_word_and_a_gate_is_asked_until_it_comes(
+    park: Path, hosts: FakeHosts
+) -> None:
+    """With the word given, a gate that does not pass is judged and journaled as in any play."""
+    act = {"holdfast_act": {"act": "restart", "unit": "cron"}, "register": "act"}
+    record = {
+        "holdfast_record": {"event": "host_done", "unit": "cron", "invocation_id": "x"},
+        "register": "record",
+    }
+    word_file(park).write_text(json.dumps({"holdfast_done": []}))
+    hosts.set_unit(ActiveState="failed")
+
+    played = hosts.run_tasks(*ahead(park, act, record, gate("judged")))
+
+    for name in ("act", "record"):
+        assert "waits for the engine's word and may not act" in played.results[name]["msg"]
+    assert hosts.restarts == []
+    assert played.results["judged"]["failed"]
+    (event,) = hosts.journal("r1")
+    assert isinstance(event, GateJudged)
