@@ -9,12 +9,12 @@ import json
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.boundary import boundaries
 from tests.bench.lab import BENCH, REPOSITORY, UNIT, Lab, program, read_lab, timed
 from tests.bench.tools import TOOLS, install
 
@@ -24,13 +24,14 @@ Figures = dict[str, float]
 
 
 def main() -> None:
-    """Run the three benchmarks and print and save their figures."""
+    """Run the benchmarks and print and save their figures."""
     console = Console(width=110)
     lab = read_lab()
     with tempfile.TemporaryDirectory() as directory:
         scratch = Path(directory)
-        figures: dict[str, Mapping[str, object]] = {
+        figures: dict[str, object] = {
             "restart": restarts(lab, scratch, console),
+            **boundary(lab, scratch, console),
             "gate": gates(scratch, console),
             "planning": {str(count): planning(count, console) for count in FLEETS},
         }
@@ -76,6 +77,25 @@ def _bare(lab: Lab, address: str, scratch: Path) -> float:
     argv = ["ssh", "-i", str(lab.key), *options, f"ops@{address}"]
     timed([*argv, "true"])
     return timed([*argv, f"sudo systemctl restart {UNIT}"])
+
+
+def boundary(lab: Lab, scratch: Path, console: Console) -> Figures:
+    """Return the seconds from the last good reading of a host to the beginning of the next one's restart."""
+    install(present=True)
+    try:
+        found = boundaries(lab, scratch)
+    finally:
+        install(present=False)
+    table = Table("last good reading -> next restart begins", "boundaries", "median, s", "worst, s")
+    for where, seconds in found.items():
+        row = (statistics.median(seconds), max(seconds))
+        table.add_row(where, str(len(seconds)), *(f"{value:.2f}" for value in row))
+    console.print(table)
+    every = [value for seconds in found.values() for value in seconds]
+    return {
+        "boundary_seconds_median": statistics.median(every),
+        "boundary_seconds_worst": max(every),
+    }
 
 
 def gates(scratch: Path, console: Console) -> Figures:

@@ -18,12 +18,14 @@ from holdfast.settings import Settings
 from holdfast.store.database import Store, open_store
 from tests.bench.lab import BENCH, UNIT, Lab, program, timed
 
+WITHIN, ACROSS = "within a step", "across steps"
+
 STOPPING = "de5b426a63be47a7b6ac3eaac82e2f6f"
 """systemd's message that it begins to stop a unit (`man systemd.journal-fields`, catalog)."""
 
 
 def boundaries(lab: Lab, scratch: Path) -> dict[str, list[float]]:
-    """Return the seconds of each boundary of a run: those ``within`` a step, and ``across`` steps."""
+    """Return the seconds of each boundary of a run: those within a step, and across steps."""
     state = scratch / "boundary"
     began = datetime.now(UTC)
     argv = [program("holdfast"), "run", str(BENCH / "bench-boundary.md"), "--yes"]
@@ -32,13 +34,11 @@ def boundaries(lab: Lab, scratch: Path) -> dict[str, list[float]]:
     store = open_store(Settings(f"sqlite:///{state}/state.db", state))
     [run] = store.runs()
     stops = {host: _stops(lab, host, began) for host in lab.addresses}
-    found: dict[str, list[float]] = {"within": [], "across": []}
+    found: dict[str, list[float]] = {WITHIN: [], ACROSS: []}
     for (step, _, passed), (next_step, host, _) in pairwise(_turns(store, run)):
         # Each host has one turn in each step.
         stopped = stops[host][next_step - 1]
-        found["within" if step == next_step else "across"].append(
-            (stopped - passed).total_seconds()
-        )
+        found[WITHIN if step == next_step else ACROSS].append((stopped - passed).total_seconds())
     return found
 
 
