@@ -229,7 +229,9 @@ def test_a_host_done_earlier_that_dies_holds_before_the_next(harness: DriverHarn
     assert harness.restarts() == [1, 1, 0]
     held = harness.state.held
     assert held is not None
-    assert (held.host, held.claim) == ("a", "systemd.unchanged_since")
+    # The word may come while the gate over all hosts still waits for a; else the sweep finds it beside that gate.
+    assert held.host == "a"
+    assert held.claim in {"systemd.unchanged_since", "systemd.active_everywhere"}
 
     harness.site.repair("a")
     assert code_of(harness.resume()) == 0
