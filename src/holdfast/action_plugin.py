@@ -119,9 +119,13 @@ class HoldfastAction(ActionBase):
         return other
 
     def execute(self, argv: Sequence[str]) -> dict[str, Any]:
-        """Run a command on the task's host over the task's connection, with its privileges."""
+        """Run a command on the task's host over the task's connection, with its privileges.
+
+        What it printed has plain ends of lines, also where ssh gives a task that becomes root a terminal.
+        """
         answer: dict[str, Any] = self._low_level_execute_command(shlex.join(argv), sudoable=True)
-        return answer
+        printed = {name: answer[name].replace("\r\n", "\n") for name in ("stdout", "stderr")}
+        return answer | printed
 
     def show(self, line: str) -> None:
         """Print a line at once: Ansible shows no message of a task that succeeds."""
@@ -150,12 +154,7 @@ class ConnectionShell:
         if answer["rc"] in {124, 137}:
             command = shlex.join(argv).partition("\n")[0]  # of a script its first line
             raise CannotTell(f"`{command}` gave no answer in {COMMAND_SECONDS} s")
-        return CommandResult(answer["rc"], *map(_lines, (answer["stdout"], answer["stderr"])))
-
-
-def _lines(output: str) -> str:
-    """Return the output with plain ends of lines: where the task becomes root, ssh gives the command a terminal."""
-    return output.replace("\r\n", "\n")
+        return CommandResult(answer["rc"], answer["stdout"], answer["stderr"])
 
 
 def _unreachable(host: str, text: str) -> CannotTell:

@@ -21,6 +21,9 @@ ABSENT: Final = "absent"  # object: service that people took out before, to the 
 
 # Evidence of nova.none_left_disabled and rabbitmq.none_left_drained; `holdfast check` looks the runs up in the journal.
 LEFT: Final = "left"  # object: host to the run that took it out of service; "" where the service does not record that
+QUEUE: Final = (
+    "queue"  # str: one quorum queue of those that a verdict is about; its command shows that queue
+)
 UNSEEN: Final = "unseen"  # list: why of others, beside those that are left, it is not known
 
 # Evidence of the claims about a systemd unit; roles/holdfast_run journals it with host_done.

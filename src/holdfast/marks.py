@@ -72,7 +72,7 @@ class HostMarks:
         Raises:
             CannotTell: it is none.
         """
-        boot_id, _, rest = answer.replace("\r", "").partition("\n")
+        boot_id, _, rest = answer.partition("\n")
         uptime, _, files = rest.partition("\n")
         pairs = (line.partition("\t") for line in files.split("\n") if line)
         texts = {name.removesuffix(".mark"): text for name, _, text in pairs}

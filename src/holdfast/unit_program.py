@@ -235,8 +235,7 @@ def _sections(printed: str) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]
     sections: dict[str, dict[str, str]] = {}
     output, current = [], ""
     text = printed.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    for ended in text.split("\n")[:-1]:
-        line = ended.removesuffix("\r")  # of a terminal
+    for line in text.split("\n")[:-1]:
         if heading := re.fullmatch(r"\[(\w+)\]", line):
             current = heading[1]
         elif line.startswith("> "):

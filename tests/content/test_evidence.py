@@ -118,6 +118,7 @@ def test_the_names_that_yaml_reads_are_those_that_python_declares() -> None:
         evidence.HOSTS,  # read by the fold
         evidence.LEFT,  # read by `holdfast check`
         evidence.UNSEEN,  # likewise
+        evidence.QUEUE,  # likewise
     }
 
 

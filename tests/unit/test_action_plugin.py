@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from holdfast.action_plugin import ConnectionShell, HoldfastAction
 from holdfast.observations.systemd import UnitState
+from holdfast.play_context import Variables
 from holdfast.probes.base import ProbeContext
 from holdfast.probes.systemd import units_of
 
@@ -25,15 +25,28 @@ ANSWER = "Now=Thu 2026-11-26 20:01:00 UTC\n" + "\n".join(
 )
 
 
-class TerminalAction:
+class TerminalAction(HoldfastAction):
     """An action on a host that is reached through a terminal, as ssh gives one to a task that becomes root."""
 
-    def execute(self, argv: Sequence[str]) -> dict[str, Any]:
-        return {"rc": 0, "stdout": ANSWER.replace("\n", "\r\n"), "stderr": ""}
+    def __init__(self, answer: str = ANSWER) -> None:
+        self.answer = answer
+
+    def act(self, arguments: dict[str, Any], variables: Variables) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _low_level_execute_command(self, cmd: str, **_: Any) -> dict[str, Any]:
+        return {"rc": 0, "stdout": self.answer.replace("\n", "\r\n"), "stderr": "said\r\n"}
+
+
+def test_what_a_terminal_prints_has_plain_ends_of_lines() -> None:
+    """One place for all who send a command: the programs of units and marks too."""
+    answer = TerminalAction("boot-1\n12.5\na half\rline\n").execute(["cat", "it"])
+    assert (answer["rc"], answer["stderr"]) == (0, "said\n")
+    assert answer["stdout"] == "boot-1\n12.5\na half\rline\n"
 
 
 def test_two_units_of_a_host_are_told_apart_over_a_terminal_too() -> None:
-    shell = ConnectionShell(cast(HoldfastAction, TerminalAction()), "ctl1")
+    shell = ConnectionShell(TerminalAction(), "ctl1")
     assert shell.run(["systemctl"]).stdout == ANSWER
     context = ProbeContext("ctl1", {}, {}, shell, lambda _: shell)
     wanted = {"api": ("ctl1", "nova-api"), "conductor": ("ctl1", "nova-conductor")}

@@ -5,6 +5,7 @@ Knows no platform. Reads runs from the journal, and changes them through the eng
 
 from __future__ import annotations
 
+import shlex
 import threading
 from dataclasses import dataclass, field
 from itertools import islice
@@ -128,9 +129,11 @@ class CommandHandler:
     def plan(self, command: Command, requester: Requester) -> Message:
         """Return what a run would do."""
         request, plan = self._plan(command, requester, Role.VIEWER)
-        inputs = [f"{name}={value}" for name, value in request.inputs.items()]
-        words = ["holdfast run", request.runbook, request.site, request.limit, *inputs]
-        return plan_message(plan, " ".join(filter(None, [*words, "reason WHY"])))
+        words = ["holdfast", "run", request.runbook, "--site", request.site]
+        words += ["--limit", request.limit] if request.limit else []
+        for name, value in request.inputs.items():
+            words += ["--input", f"{name}={value}"]
+        return plan_message(plan, f"{shlex.join(words)} --reason '…'")
 
     def status(self, command: Command, requester: Requester) -> Message:
         """Return how one run stands; without one, the newest runs and who holds which lease."""

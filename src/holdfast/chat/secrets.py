@@ -28,6 +28,15 @@ _FORMATS = re.compile(
     r"|(?i:(?<=password=)|(?<=password: )|(?<=passwd=)|(?<=token=)|(?<=secret=))[^\s,;]+",
     re.DOTALL,
 )
+# The same words as where a host's output is journaled (unit_program.sh); what stands before the secret stays.
+_NAMED = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"(--?[\w-]*(?:password|passwd|_pass|secret|token|cookie)\s+)(?:'[^']*'|\"[^\"]*\"|\S+)",
+        r"(\bauthorization['\"]?\s*[=:]\s*['\"]?(?:[a-z]+\s+)?)[^\s'\"]+",
+        r"(\{\"?\w*(?:pass|secret|token|cookie)\w*\"?,\s*)[^}]+",  # Erlang
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,10 @@ class Scrubber:
         """Return the text without secrets."""
         if self._known is not None:
             text = self._known.sub(HIDDEN, text)
-        return _FORMATS.sub(HIDDEN, text)
+        text = _FORMATS.sub(HIDDEN, text)
+        for pattern in _NAMED:
+            text = pattern.sub(rf"\1{HIDDEN}", text)
+        return text
 
 
 class ScrubbedLog(logging.Formatter):

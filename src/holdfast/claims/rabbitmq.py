@@ -171,7 +171,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     _claim(
         name="rabbitmq.quorum_queues_whole",
-        remedy="on a broker: rabbitmq-queues quorum_status QUEUE",
+        remedy="on a broker: rabbitmqctl list_queues name type leader members online",
         probe=probe_queues,
         judge=queues.quorum_queues_whole,
         parameters=WholeParameters,
@@ -179,7 +179,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     _claim(
         name="rabbitmq.members_caught_up",
-        remedy="on a broker: rabbitmq-queues quorum_status QUEUE",
+        remedy="on a broker: rabbitmqctl list_queues name type leader members online",
         probe=probe_members,
         judge=queues.members_caught_up,
         judges_history=True,

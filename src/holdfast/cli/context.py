@@ -133,7 +133,14 @@ class CommandContext:
 
     def site(self, name: str) -> Path:
         """Return the inventory of the site ``name``, else of HOLDFAST_SITE, else of the only site."""
-        return project.find_site(self.root, name or self.environ.get("HOLDFAST_SITE", ""))
+
+        def name_of(inventory: Path) -> str:
+            with suppress(InvalidInput):  # whoever uses that inventory is told
+                return self.adapters(self).planner.inventories.read(inventory, "").name
+            return ""
+
+        asked = name or self.environ.get("HOLDFAST_SITE", "")
+        return project.find_site(self.root, asked, name_of)
 
     def engine(
         self, listener: Listener = ignore, listener_failed: ListenerFailed = ignore

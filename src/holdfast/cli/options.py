@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -82,16 +84,16 @@ def context_of(ctx: typer.Context) -> CommandContext:
     return context
 
 
-def require_reason(text: str, verb: str, *, example: str) -> str:
-    """Return the reason given for a run or resume.
+def require_reason(text: str, command: Sequence[str]) -> str:
+    """Return the reason given for a ``command``, which is its verb and what else was typed.
 
     Raises:
         InvalidInput: it is missing, or not UTF-8.
     """
-    remedy = f"--reason '{example}'"
+    remedy = f"holdfast {shlex.join(command)} --reason '…'"
     if not gives_reason(text):
         instead = f", in place of {text.strip()!r}" if text.strip() else ""
-        raise InvalidInput(f"A {verb} needs a reason{instead}", remedy=remedy)
+        raise InvalidInput(f"A {command[0]} needs a reason{instead}", remedy=remedy)
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -6,6 +6,7 @@ Reads names of files and directories, who people are, and what inventories call 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from holdfast.ansible.playbooks import load_yaml
@@ -21,10 +22,11 @@ _OF_ALL_HOSTS = ("all", "all.yml", "all.yaml", "all/*", "all/*/*")
 _PEOPLE_REMEDY = "see docs/chat.md, \u201cWho may do what\u201d"
 
 
-def find_site(root: Path, name: str) -> Path:
+def find_site(root: Path, name: str, name_of: Callable[[Path], str] = lambda _: "") -> Path:
     """Return the inventory of the site called ``name``; of the only site, if the name is empty.
 
-    A site is called by its directory, or by the name that it calls itself, which chat uses.
+    A site is called by its directory, or by the name that it calls itself, which chat uses. ``name_of`` asks Ansible
+    for that name, "" where it is not known: it takes a second, and only a templated name needs it.
 
     Raises:
         InvalidInput: there is no such site, or none is named and there is not exactly one.
@@ -39,7 +41,9 @@ def find_site(root: Path, name: str) -> Path:
         )
     if name in known:
         return known[name]
-    if own := [path for path in known.values() if _own_name(path) == name]:
+    named = {path: _own_name(path) for path in known.values()}
+    own = [path for path in named if named[path] == name]
+    if own := own or [path for path in named if "{{" in named[path] and name_of(path) == name]:
         if len(own) > 1:
             raise InvalidInput(
                 f"Several inventories call themselves {name}: {join_names(map(str, own))}",

@@ -85,7 +85,9 @@ def run(  # noqa: PLR0913  # the same
     is then read from the host itself.
     """
     context = context_of(ctx)
-    why = require_reason(reason, "run", example="why this is done now")
+    typed = [("--site", site), ("--limit", limit), *(("--input", pair) for pair in inputs)]
+    options = [word for option in typed if option[1] for word in option]
+    why = require_reason(reason, ["run", runbook, *options])
     display, engine = _display_and_engine(context, as_json=as_json)
     planned = _plan(context, runbook, site, limit, inputs)
     if context.settings.warning:
@@ -105,7 +107,7 @@ def resume(
 ) -> None:
     """Continue a run from its journal and show its progress until it stops."""
     context = context_of(ctx)
-    why = require_reason(reason, "resume", example="what was repaired")
+    why = require_reason(reason, ["resume", run])
     display, engine = _display_and_engine(context, as_json=as_json)
     journal = context.journal(run)
     display.catch_up(journal)
@@ -161,7 +163,7 @@ def reject(ctx: typer.Context, run: RunArgument = "", *, reason: WhyNot = "") ->
     The run ends: refused where it has touched nothing yet, else held at this boundary.
     """
     context = context_of(ctx)
-    why = require_reason(reason, "reject", example="why not")
+    why = require_reason(reason, ["reject", *filter(None, [run])])
     found = context.find_run(run)
     context.engine().reject(found, context.user, why)
     context.show(Text(f"Rejected by {context.user}: {found}", "yellow"))

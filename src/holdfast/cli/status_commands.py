@@ -141,9 +141,8 @@ def lease_release(
         rows = [(own, each) for each in context.store.holders(own)]
         tokens = {name: each.token for name, each in rows if each.holder == row.holder}
         context.store.release(Grant(row.holder.run, {**tokens, scope: row.token}))
-        context.show(
-            Text(f"{scope} is free; the run may be resumed: holdfast resume {row.holder.run}")
-        )
+        resume = f"holdfast resume {row.holder.run} --reason '…'"
+        context.show(Text(f"{scope} is free; the run may be resumed: {resume}"))
 
 
 def _release_marks(context: CommandContext, scope: str, site: str, *, yes: bool) -> None:

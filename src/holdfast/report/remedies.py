@@ -10,8 +10,9 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from re import Match
+from urllib.parse import unquote
 
-from holdfast.evidence import LEFT
+from holdfast.evidence import LEFT, QUEUE
 from holdfast.model import Json
 
 _MOST = 3
@@ -30,13 +31,26 @@ def remedy_for(message: str, inventory: str) -> str:
 
 
 def fill(remedy: str, evidence: Mapping[str, Json]) -> str:
-    """Return a claim's remedy with the hosts of the evidence in the place of ``HOST``."""
+    """Return a claim's remedy with the hosts of the evidence in the place of ``HOST``.
+
+    Where the evidence names a quorum queue, the command that shows it is the remedy.
+    """
+    if queue := evidence.get(QUEUE):
+        return _quorum_status(str(queue))
     hosts = list(evidence.get(LEFT) or ())[:_MOST]
     if "HOST" not in remedy or not hosts:
         return remedy
     before, _, command = remedy.rpartition(": ")
     commands = "; ".join(command.replace("HOST", shlex.quote(host)) for host in hosts)
     return f"{before}: {commands}" if before else commands
+
+
+def _quorum_status(queue: str) -> str:
+    """Return the command that shows a queue, which is written as ``QueueId`` writes it."""
+    name, _, vhost = queue.removesuffix(")").rpartition(" (virtual host ")
+    words = ["rabbitmq-queues", "quorum_status"]
+    words += ["--vhost", vhost, name] if name else [queue]
+    return f"on a broker: {shlex.join(words)}"
 
 
 def _found(message: str, inventory: str) -> Iterator[str]:
@@ -59,7 +73,8 @@ def _management(match: Match[str], _: str) -> str:
     if "monitor" in reason or "management" in reason:
         return f"on a broker: rabbitmqctl set_user_tags {user} monitoring"
     if "virtual host" in reason or match["status"] == "403":
-        return f"on a broker: rabbitmqctl list_user_permissions {user}"
+        vhost = match["path"].removeprefix("/api/queues/")
+        return _permissions(user, "" if "/" in vhost else unquote(vhost), "^$")
     return _password(user, "rabbitmq_management_password")
 
 
@@ -67,7 +82,15 @@ def _probe(match: Match[str], _: str) -> str:
     user = shlex.quote(match["user"])
     if match["stage"] == "login" and "NOT_ALLOWED" not in match["reason"]:
         return _password(user, "rabbitmq_probe_password")
-    return f"on a broker: rabbitmqctl list_user_permissions {user}"
+    return _permissions(user, match["vhost"], ".*")
+
+
+def _permissions(user: str, vhost: str, pattern: str) -> str:
+    """Return how to see what an account may do, and what gives it what a gate needs in the virtual host."""
+    seen = f"on a broker: rabbitmqctl list_user_permissions {user}"
+    given = f"rabbitmqctl set_permissions -p {shlex.quote(vhost)} {user}"
+    needed = " ".join([f"'{pattern}'"] * 3)  # configure, write, read
+    return f"{seen}; it needs: {given} {needed}" if vhost else seen
 
 
 def _transport(match: Match[str], _: str) -> str:
@@ -76,7 +99,15 @@ def _transport(match: Match[str], _: str) -> str:
 
 def _password(user: str, variable: str) -> str:
     """Return how to find out whose password is wrong; the command asks for it and shows nothing."""
-    return f"on a broker: rabbitmqctl authenticate_user {user}; then correct {variable} of the site"
+    correct = f"then correct {variable} of the site, or, where there is no such user: rabbitmqctl add_user {user}"
+    return f"on a broker: rabbitmqctl authenticate_user {user}; {correct}"
+
+
+def _port(match: Match[str], inventory: str) -> str:
+    """Return what to ask first of a host whose broker cannot be connected to: whether the host itself is there."""
+    if re.search("refused|reset", match["reason"], re.IGNORECASE):
+        return f"on {match['host']}: rabbitmq-diagnostics check_port_connectivity"
+    return _ping(match, inventory)
 
 
 def _keystone(_: Match[str], __: str) -> str:
@@ -96,7 +127,7 @@ _REMEDIES: tuple[tuple[re.Pattern[str], _Remedy], ...] = (
     (re.compile(r"(?P<host>[\w.-]+) is unreachable: (?!its SSH host key)"), _ping),
     (
         re.compile(
-            r"(?P<status>40[13]) from \S+ management API to \S+: (?P<reason>[^;]*) "
+            r"(?P<status>40[13]) from \S+ management API to (?P<path>\S+): (?P<reason>[^;]*) "
             r"\(rabbitmq_management_user '(?P<user>[^']*)'\)"
         ),
         _management,
@@ -104,9 +135,15 @@ _REMEDIES: tuple[tuple[re.Pattern[str], _Remedy], ...] = (
     (
         re.compile(
             r"(?P<stage>login|declare|publish|consume|delete): (?P<reason>[^;]*) "
-            r"\(rabbitmq_probe_user '(?P<user>[^']*)' in virtual host '[^']*'\)"
+            r"\(rabbitmq_probe_user '(?P<user>[^']*)' in virtual host '(?P<vhost>[^']*)'\)"
         ),
         _probe,
+    ),
+    (
+        re.compile(
+            r"(?P<host>[\w.-]+)(?:: connect: |'s management API \([^)]*\): )(?P<reason>[^;]*)"
+        ),
+        _port,
     ),
     (re.compile(r"login of '(?P<user>[^']*)' \(nova_transport_url\) [^;]*refused"), _transport),
     (re.compile(r"no token from keystone at \S+: login refused \(401\)"), _keystone),

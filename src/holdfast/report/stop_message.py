@@ -20,6 +20,7 @@ from holdfast.engine.run_lookup import StrayPlays
 from holdfast.journal import events
 from holdfast.journal.run_state import RunState, Status
 from holdfast.report.progress import RunProgress
+from holdfast.report.remedies import remedy_for
 from holdfast.report.table import labelled_rows
 from holdfast.text import one_line, strip_control
 
@@ -87,18 +88,28 @@ def _rows(event: _Stop, state: RunState) -> Iterator[tuple[str, Text]]:
             pids = ", ".join(map(str, event.ended))
             yield "ended", Text(f"processes of its play, which outlived its driver: {pids}")
     else:
-        if isinstance(event, events.Held) and event.host:
-            yield "host", Text(one_line(event.host), style="bold")
-        if event.step:
-            yield "step", Text(_step_title(state, event.step))
-        if event.claim:
-            yield "claim", Text(one_line(event.claim))
-        yield "evidence", Text(strip_control(event.evidence).strip(), style="red")
+        yield from _findings(event, state)
     if not isinstance(event, events.RunRefused):
         yield from (("state", Text(one_line(sentence))) for sentence in event.left)
     if isinstance(event, events.Held) and state.opened and state.opened.runbook:
         show = f"holdfast show {state.opened.runbook}"
         yield "see also", Text(one_line(f"{show}, section \u201cIf it holds\u201d"))
+
+
+def _findings(
+    event: events.Held | events.RunRefused, state: RunState
+) -> Iterator[tuple[str, Text]]:
+    """Yield where the run stopped, why, and what to do about causes that are known, as ``holdfast check`` says it."""
+    if isinstance(event, events.Held) and event.host:
+        yield "host", Text(one_line(event.host), style="bold")
+    if event.step:
+        yield "step", Text(_step_title(state, event.step))
+    if event.claim:
+        yield "claim", Text(one_line(event.claim))
+    yield "evidence", Text(strip_control(event.evidence).strip(), style="red")
+    inventory = str(state.opened.plan.get("inventory") or "") if state.opened else ""
+    if remedy := remedy_for(event.evidence, inventory):
+        yield "what to do", Text(one_line(remedy), style="bold")
 
 
 def _named_once(rows: Iterable[tuple[str, _T]]) -> Iterator[tuple[str, _T]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -12,6 +13,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import typer
+from typer.core import TyperGroup
 
 from holdfast.chat.bot import Bot
 from holdfast.chat.command_parser import addressed, parse
@@ -25,6 +29,7 @@ from holdfast.chat.run_request import RunRequest, drive
 from holdfast.chat.secrets import Scrubber
 from holdfast.chat.transport import Button, Location, Person
 from holdfast.chat.transports.base import Transport
+from holdfast.cli.app import app
 from holdfast.engine.dependencies import Dependencies
 from holdfast.engine.engine import Engine
 from holdfast.engine.planner import Planner
@@ -153,6 +158,16 @@ def suggestions(text: str) -> list[str]:
     return [found.strip() for found in _SUGGESTION.findall(text)]
 
 
+def assert_terminal_takes(suggestion: str) -> None:
+    """Fail if the command line does not parse a command; ``help`` is chat's own."""
+    _, *words = shlex.split(suggestion)
+    command: Any = typer.main.get_command(app)  # typer has no public type for "command or group"
+    while isinstance(command, TyperGroup) and words and words[0] != "help":
+        command = command.commands[words.pop(0)]
+    if not isinstance(command, TyperGroup):
+        command.make_context(suggestion, words)
+
+
 def replace_dependencies(bot: Bot, **changed: Any) -> None:
     """Give a bot and its parts other dependencies."""
     bot.dependencies = bot.commands.dependencies = replace(bot.dependencies, **changed)
@@ -266,11 +281,15 @@ class ChatHarness:
             await asyncio.wait([task])
 
     def assert_suggestions_can_be_typed(self) -> None:
-        """Fail if a message names a command that chat does not take as it stands."""
+        """Fail if a message names a command that chat, or a terminal, does not take as it stands."""
         for text in self.platform.texts():
             for suggestion in suggestions(text):
                 typed = addressed(suggestion)
                 assert typed is not None, suggestion
+                if (
+                    " RUN" not in suggestion
+                ):  # that is how it is typed in chat, after a mistake there
+                    assert_terminal_takes(suggestion)
                 try:
                     parse(typed)
                 except InvalidInput as error:

@@ -412,7 +412,7 @@ def test_answers_fit_the_platform(harness: ChatHarness) -> None:
     for message in harness.platform.messages:
         assert len(message.message.text) + len(message.message.code) <= 400
     plan = harness.texts_with("Nothing was touched.")[0]
-    assert "next: holdfast run broker-restart lab reason WHY" in plan
+    assert "next: holdfast run broker-restart --site lab --reason '\u2026'" in plan
     assert "more lines" in plan
     assert f"[{harness.run}]" in harness.texts_with("FINISHED")[0]
 

@@ -56,6 +56,12 @@ def test_an_empty_variable_is_an_error() -> None:
         "mysql+pymysql://holdfast:hunter2hunter2@db/x",
         "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----",
         "password=hunter2hunter2, and more",
+        "run with --password hunter2hunter2",
+        "rabbitmqctl -p / --new_password 'hunter2 hunter2'",
+        "MYSQL --db-secret hunter2",
+        "Authorization: Basic hunter2hunter2",
+        '{"authorization": "hunter2"}',
+        '{password,<<"hunter2">>}',
     ],
 )
 def test_secrets_are_replaced(text: str) -> None:

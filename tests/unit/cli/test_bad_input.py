@@ -345,6 +345,35 @@ def test_a_sites_own_name_is_read_wherever_a_plain_file_has_it(
     assert find_site(project.path, "eqiad") == inventories / Path(file).parts[0]
 
 
+def test_a_templated_name_is_asked_of_ansible_where_no_plain_one_fits(
+    project: InMemoryProject,
+) -> None:
+    """Chat suggests the name that Ansible knows, and a terminal has to take it."""
+    inventories = project.path / "inventories"
+    for directory, name in (("prod", "'{{ cell }}1'"), ("old", "plain")):
+        (inventories / directory / "group_vars").mkdir(parents=True)
+        (inventories / directory / "group_vars" / "all.yml").write_text(f"holdfast_site: {name}\n")
+    asked: list[str] = []
+
+    def name_of(inventory: Path) -> str:
+        asked.append(inventory.name)
+        return {"prod": "eqiad1"}.get(inventory.name, "")
+
+    assert find_site(project.path, "plain", name_of) == inventories / "old"
+    assert asked == []
+    assert find_site(project.path, "eqiad1", name_of) == inventories / "prod"
+    assert asked == ["prod"]
+    with pytest.raises(InvalidInput, match="No site 'eqiad2'"):
+        find_site(project.path, "eqiad2", name_of)
+
+
+def test_a_templated_name_of_a_site_is_found_by_the_program(project: ProjectOnDisk) -> None:
+    templated = "holdfast_site: '{{ cell }}1'\n    cell: eqiad"
+    project.inventory.write_text(INVENTORY.replace("holdfast_site: away", templated))
+    write_roll(project)
+    assert "at eqiad1: " in project.call("plan", "test-restart", "--site", "eqiad1").out
+
+
 def test_a_file_that_ansible_takes_last_names_the_site(project: InMemoryProject) -> None:
     site = project.path / "inventories" / "prod"
     (site / "group_vars" / "all").mkdir(parents=True)
@@ -365,3 +394,13 @@ def test_the_reason_of_a_suggestion_that_was_pasted_as_it_is_is_refused(
     assert_refused(
         project.call(verb, name, "--reason", "\u2026"), "needs a reason, in place of '\u2026'"
     )
+
+
+def test_who_forgot_the_reason_is_given_the_whole_command(project: InMemoryProject) -> None:
+    typed = ["run", "broker-restart", "--site", "a b", "--limit", "ctl1", "--input", "x=1"]
+    assert_refused(
+        project.call(*typed),
+        "next: holdfast run broker-restart --site 'a b' --limit ctl1 --input x=1 --reason '\u2026'",
+    )
+    assert_refused(project.call("resume", "k3f9"), "next: holdfast resume k3f9 --reason '\u2026'")
+    assert_refused(project.call("reject"), "next: holdfast reject --reason '\u2026'")

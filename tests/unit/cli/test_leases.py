@@ -84,7 +84,9 @@ def test_lease_of_a_dead_holder_elsewhere_is_released_after_confirmation(
     assert project.call("lease", "release", "lab/broker").code == 2
     assert project.call("lease", "release", "lab/broker", typed="n\n").code == 5
     assert "R1" in project.call("lease", "list").out
-    assert project.call("lease", "release", "lab/broker", "--yes").code == 0
+    released = project.call("lease", "release", "lab/broker", "--yes")
+    assert released.code == 0
+    assert "holdfast resume R1 --reason '\u2026'" in released.out
     assert "Nobody holds a lease" in project.call("lease", "list").out
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.evidence import QUEUE
 from holdfast.judges.rabbitmq.queues import (
     consumers_expected,
     consumers_known,
@@ -83,6 +84,16 @@ WHOLE = [
 def test_quorum_queues_whole(placements: list[QueuePlacement], outcome: str, reason: str) -> None:
     verdict = quorum_queues_whole("c", listing(*placements))
     assert outcome_and_reason(verdict) == (outcome, reason)
+
+
+@pytest.mark.parametrize("found", [quorum(online="13"), quorum(leader="")])
+def test_a_quorum_queue_at_fault_is_named_for_the_command_that_shows_it(
+    found: QueuePlacement,
+) -> None:
+    stream = found.model_copy(update={"type": "stream", "names": ("log",)})
+    verdict = quorum_queues_whole("c", listing(quorum(), stream, found))
+    assert verdict.evidence[QUEUE] == "orders"
+    assert QUEUE not in quorum_queues_whole("c", listing(quorum(), stream)).evidence
 
 
 MAINTAINED = [

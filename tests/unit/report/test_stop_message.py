@@ -49,6 +49,21 @@ def test_hold_prints_host_step_claim_evidence_state_and_commands() -> None:
     assert "\x1b" not in output
 
 
+def test_a_cause_that_is_known_comes_with_what_to_do() -> None:
+    """A run says what a check of the same site says: which account is refused, and which variable is wrong."""
+    refused = (
+        "ctl1: login: ACCESS_REFUSED - refused (rabbitmq_probe_user 'holdfast' in virtual host '/')"
+    )
+    for event in (
+        events.RunRefused(at=at(1), evidence=refused),
+        HELD.model_copy(update={"evidence": refused}),
+    ):
+        output = printed(after=event)
+        assert "what to do" in output
+        assert "rabbitmqctl authenticate_user holdfast; then correct" in output
+    assert "what to do" not in printed(after=HELD)
+
+
 def test_refusal_says_that_nothing_was_touched() -> None:
     event = events.RunRefused(
         at=at(1),

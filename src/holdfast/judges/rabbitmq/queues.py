@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
-from holdfast.evidence import CONSUMERS, LEADERS
+from holdfast.evidence import CONSUMERS, LEADERS, QUEUE
 from holdfast.judges.base import first_few
 from holdfast.model import Json, Outcome, Verdict
 from holdfast.observations.rabbitmq import (
@@ -33,7 +33,8 @@ def quorum_queues_whole(claim: str, queues: QueuePlacements, without: str = "") 
     replicated = [each for each in queues.placements if each.replicated]
     unreported = [each for each in replicated if each.members is None or each.online is None]
     asked = [each for each in replicated if each.members is None or each.members - apart]
-    faults = [f"no leader: {each}" for each in asked if not each.leader or each.leader in apart]
+    leaderless = [each for each in asked if not each.leader or each.leader in apart]
+    faults = [f"no leader: {each}" for each in leaderless]
     offline: dict[str, list[QueuePlacement]] = {}
     for each in asked:
         if nodes := _offline(each) - apart:
@@ -44,7 +45,9 @@ def quorum_queues_whole(claim: str, queues: QueuePlacements, without: str = "") 
         for hosts, placements in offline.items()
     ]
     count = sum(each.count for each in replicated)
-    evidence = {"queues": count, "faults": faults, "asked": queues.host}
+    ill = [*leaderless, *chain.from_iterable(offline.values())]
+    shown = _shown(name for each in ill if each.type == "quorum" for name in each.names)
+    evidence = {"queues": count, "faults": faults, "asked": queues.host, **shown}
     facts = _leaders(queues, replicated)
     if faults:
         return Verdict(claim, Outcome.FAIL, "not_whole", "; ".join(faults), evidence, facts)
@@ -64,6 +67,7 @@ def members_caught_up(claim: str, history: Sequence[MemberLag]) -> Verdict:
     """
     lag, waited = history[-1], history[-1].at - history[0].at
     evidence = {"members": lag.members, "behind": lag.behind, "examples": dict(lag.examples)}
+    evidence |= _shown(lag.examples)
     if lag.behind:
         named = [
             f"{queue}: {'no index yet' if entries is None else f'{entries} entries'}"
@@ -193,6 +197,12 @@ def queues_drain(claim: str, history: Sequence[QueueDepths], spacing_seconds: fl
         return _not_counted(claim, newest, "messages", uncounted, evidence)
     message = f"waiting messages grow in none of {len(ready)} queues"
     return Verdict(claim, Outcome.PASS, "not_growing", message, evidence)
+
+
+def _shown(names: Iterable[str]) -> dict[str, Json]:
+    """Return the first of these quorum queues as evidence; nothing where there is none."""
+    first = next(iter(names), None)
+    return {} if first is None else {QUEUE: first}
 
 
 def _offline(queues: QueuePlacement) -> frozenset[str]:

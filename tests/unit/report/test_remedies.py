@@ -1,0 +1,60 @@
+"""What to type about the cause that a message names: complete commands, with no placeholder to fill in."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.evidence import QUEUE
+from holdfast.report.remedies import fill, remedy_for
+
+PROBE = "(rabbitmq_probe_user 'probe' in virtual host 'a b')"
+MANAGEMENT = "(rabbitmq_management_user 'watch')"
+SITE = "inventories/eqiad"
+
+CAUSES = [
+    (
+        f"401 from ctl1's management API to /api/queues/%2F: User not authorised to access virtual host {MANAGEMENT}",
+        "list_user_permissions watch; it needs: rabbitmqctl set_permissions -p / watch '^$' '^$' '^$'",
+    ),
+    (
+        f"ctl1: login: NOT_ALLOWED - access to vhost 'a b' refused for user 'probe' {PROBE}",
+        "it needs: rabbitmqctl set_permissions -p 'a b' probe '.*' '.*' '.*'",
+    ),
+    (
+        f"ctl1: login: ACCESS_REFUSED - Login was refused {PROBE}",
+        "where there is no such user: rabbitmqctl add_user probe",
+    ),
+    (
+        "ctl3: connect: [Errno 113] No route to host",
+        "ansible -i inventories/eqiad ctl3 -m ansible.builtin.ping",
+    ),
+    (
+        "ctl3: connect: [Errno 111] Connection refused",
+        "on ctl3: rabbitmq-diagnostics check_port_connectivity",
+    ),
+    (
+        "ctl3's management API (192.0.2.3:15672): [Errno 113] No route to host",
+        "ansible -i inventories/eqiad ctl3 -m ansible.builtin.ping",
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "remedy"), CAUSES)
+def test_what_is_typed_names_the_host_the_account_and_what_it_lacks(
+    message: str, remedy: str
+) -> None:
+    assert remedy in remedy_for(message, SITE)
+
+
+def test_a_refusal_that_names_no_virtual_host_gives_away_nothing() -> None:
+    message = f"403 from ctl1's management API to /api/nodes: {MANAGEMENT}"
+    assert "set_permissions" not in remedy_for(message.replace(": (", ":  ("), SITE)
+
+
+@pytest.mark.parametrize(
+    ("queue", "words"),
+    [("orders", "orders"), ("two words (virtual host a b)", "--vhost 'a b' 'two words'")],
+)
+def test_a_queue_that_is_at_fault_is_in_the_command_that_shows_it(queue: str, words: str) -> None:
+    shown = fill("on a broker: any", {QUEUE: queue})
+    assert shown == f"on a broker: rabbitmq-queues quorum_status {words}"
