@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from holdfast.engine.driver import RunResult
 from holdfast.errors import LeaseHeld
+from holdfast.journal.events import BatchStarted, Resumed, StepStarted
 from holdfast.journal.run_state import Status
 from holdfast.model import Holder, LeaseMode, Phase
 from tests.fakes.fleet import FakeFleet, FakeHost, Fault, FleetEvent
@@ -38,6 +39,7 @@ class Incident:
 class Scenario:
     hosts: list[str]
     batches: tuple[int, int]
+    growth: list[int]
     canary: bool
     limit: list[str]
     leaders: list[int]
@@ -65,6 +67,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     return Scenario(
         hosts=hosts,
         batches=(draw(batch), draw(batch)),
+        growth=sorted(draw(st.just([]) | st.lists(batch, min_size=1, max_size=3))),
         canary=draw(st.booleans()),
         limit=draw(st.just([]) | st.lists(some, unique=True, min_size=1)),
         leaders=draw(st.lists(st.integers(0, 3), min_size=len(hosts), max_size=len(hosts))),
@@ -102,7 +105,7 @@ class InvariantChecker:
             self.in_turn.discard(act.host)
             return
         self.in_turn.add(act.host)
-        most = max(self.scenario.batches)
+        most = max(self.scenario.growth or self.scenario.batches)
         assert len(self.in_turn) <= most, f"{self.in_turn} out at once, {most} allowed"
 
     def holds_a_lease(self, act: FleetEvent) -> None:
@@ -200,14 +203,30 @@ class ScenarioRunner:
         return ended
 
     def start(self) -> RunResult:
+        growth, canary = self.scenario.growth, str(self.scenario.canary).lower()
         blocks = [
-            f"roll: {group}_restart.yml\nhosts: {group}\nbatch: {batch}"
-            f"\ncanary: {str(self.scenario.canary).lower()}"
+            f"roll: {group}_restart.yml\nhosts: {group}\n"
+            + (f"growth: {growth}" if growth else f"batch: {batch}\ncanary: {canary}")
             for group, batch in zip(("broker", "worker"), self.scenario.batches, strict=True)
         ]
         path = write_runbook(self.path, *blocks)
         plan = self.driver.planner.plan(path, self.path, {}, ",".join(self.scenario.limit))
         return self.driver.start(plan, "ada", "why")
+
+
+def grew_only_after_clean_batches(runner: ScenarioRunner) -> None:
+    """Check that the first whole batch of each step, and after each resume, has the first size at most."""
+    growth, first = runner.scenario.growth, True
+    for run in runner.harness.store.runs() if growth else ():
+        for recorded in runner.harness.store.read(run):
+            if isinstance(recorded.event, Resumed | StepStarted):
+                first = True
+            if (
+                isinstance(recorded.event, BatchStarted)
+                and Phase.PREFLIGHT in recorded.event.phases
+            ):
+                assert len(recorded.event.hosts) <= (growth[0] if first else growth[-1])
+                first = False
 
 
 @settings(max_examples=100)
@@ -221,6 +240,7 @@ def test_no_scenario_breaks_an_invariant(scenario: Scenario) -> None:
     if code == 3:
         assert not fleet.history
         return
+    grew_only_after_clean_batches(runner)
     repaired = {(h.host, h.unit) for h in fleet.history if h.action == "repaired"}
     restarts = fleet.restarts()
     for host in scenario.limit or scenario.hosts:

@@ -137,15 +137,22 @@ def test_a_run_never_finishes_with_a_host_left(moment: tuple[Plan, RunState, dat
     st.lists(st.sampled_from("abcdefgh"), unique=True, min_size=1), st.integers(1, 4), st.booleans(),
     st.dictionaries(st.sampled_from("abcdefgh"), st.fixed_dictionaries(
         {"healthy": st.booleans(), "leaders": st.integers(0, 5)})),
+    st.lists(st.integers(1, 4), max_size=3).map(sorted),
 )  # fmt: skip
 def test_batches_never_leave_out_or_repeat_a_host_or_grow_beyond_their_size(
-    hosts: list[str], size: int, canary: bool, facts: dict[str, dict[str, int]]
+    hosts: list[str],
+    size: int,
+    canary: bool,
+    facts: dict[str, dict[str, int]],
+    growth: list[int],
 ) -> None:
     roll = PlannedRoll(
         number=1, title="t", playbook="p.yml", hosts=tuple(hosts), batch=size, canary=canary,
-        variables={}, settle=None, policy=make_policy(),
+        variables={}, settle=None, policy=make_policy(), growth=tuple(growth),
     )  # fmt: skip
     batches = list(next_batches(roll, facts))
     assert sorted(host for batch in batches for host in batch) == sorted(hosts)
-    assert all(0 < len(batch) <= size for batch in batches)
-    assert not canary or len(batches[0]) == 1
+    sizes = growth + growth[-1:] * len(hosts) or [1 if canary else size] + [size] * len(hosts)
+    assert all(0 < len(batch) <= most for batch, most in zip(batches, sizes, strict=False))
+    # Each is as large as it may be.
+    assert all(len(batch) == most for batch, most in zip(batches[:-1], sizes, strict=False))

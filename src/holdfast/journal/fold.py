@@ -100,6 +100,8 @@ def _(event: ev.BatchEnded, state: RunState) -> None:
         state.failure = failure
         return
     state.sweep_owed = False
+    if Phase.PREFLIGHT in batch.phases:
+        _current(state).rounds += 1
     if batch.phases == (Phase.UNDRAIN,):
         # This run's drain was undone: these hosts count as not touched.
         for host in batch.hosts:
@@ -262,6 +264,7 @@ def _(event: ev.Resumed, state: RunState) -> None:
     # An approval that was not given in time is requested again, and the survey is repeated.
     step = _current(state)
     step.approval_requested_at, step.surveyed, step.rejected = None, False, None
+    step.rounds = 0
     in_hand = {turn.host for _, turn in state.in_hand()}
     _forget_observations(state, in_hand | set(state.done_units))
 

@@ -154,7 +154,8 @@ class StepState:
     """A step of the runbook; step 0 is what happens before the first and in plays by hand.
 
     ``passed`` is about a check or wait; ``surveyed`` and ``swept`` are about a roll: a survey is not
-    needed any more, and the sweep after its last batch has passed. ``done_hosts`` are those whose turn succeeded,
+    needed any more, and the sweep after its last batch has passed; ``rounds``: how many whole batches went well
+    since it began or was resumed. ``done_hosts`` are those whose turn succeeded,
     ``open_turns`` the others that have begun: few, whatever the fleet. ``approval_plan_hash`` is the
     plan that approvals are requested for, since ``approval_requested_at``; ``approvers`` the ids of those
     who may approve it, by name, and ``starter`` the name of the person who asked for the run.
@@ -168,6 +169,7 @@ class StepState:
     passed: bool = False
     surveyed: bool = False
     swept: bool = False
+    rounds: int = 0
     turns: dict[str, Turn] = field(default_factory=dict)
     open_turns: dict[str, Turn] = field(default_factory=dict)
     done_hosts: set[str] = field(default_factory=set)

@@ -148,17 +148,18 @@ class _Planner:
         _known("variable", work.vars, playbook.variables, work.roll)
         if work.hosts != policy.group:
             raise InvalidInput(f"{work.roll} acts on {policy.group}, not on {work.hosts}")
-        if int(work.batch) > policy.batch_max:
+        sizes = work.growth or [int(work.batch)]
+        if sizes[-1] > policy.batch_max:
             raise InvalidInput(
-                f"a batch of {work.batch} is larger than {work.roll} allows "
+                f"a batch of {sizes[-1]} is larger than {work.roll} allows "
                 f"({policy.batch_max}): {policy.batch_max_reason}"
             )
         self._inspected_hosts(policy.survey, None)
         group, selected = self._group(work.hosts), self.site.selected
         hosts = tuple(host for host in group if selected is None or host in selected)
-        if 1 < len(group) == len(hosts) <= int(work.batch) and not work.canary:
+        if 1 < len(group) == len(hosts) <= sizes[0] and not work.canary:
             raise InvalidInput(
-                f"a batch of {work.batch} is the whole group {work.hosts}: the service would be out everywhere at once",
+                f"a batch of {sizes[0]} is the whole group {work.hosts}: the service would be out everywhere at once",
                 remedy="use a smaller batch, or a canary",
             )
         lasts, why = self._lasts(playbook, work)
@@ -168,7 +169,8 @@ class _Planner:
             why=why,
             playbook=work.roll,
             hosts=hosts,
-            batch=int(work.batch),
+            batch=sizes[-1],
+            growth=tuple(work.growth or ()),
             canary=work.canary,
             variables=work.vars,
             settle=work.settle,

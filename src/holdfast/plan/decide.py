@@ -229,7 +229,7 @@ def _in_roll(
         survey = ()
     elif asks_apart(step) or not state.sweep_owed:
         return _survey(step.number, survey)
-    hosts, why = next_batch(step, done, state.facts)
+    hosts, why = next_batch(step, done, state.facts, known.rounds)
     return Roll(step.number, hosts, ALL_PHASES, why, sweep, survey)
 
 

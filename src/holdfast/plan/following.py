@@ -26,7 +26,7 @@ def following(
     """Return the batch after the one of ``hosts``, in this step or in the next; None where a play comes between."""
     known = state.steps.get(step.number)
     done = {*(known.done_hosts if known else ()), *hosts}
-    if batch := next_batch(step, done, state.facts)[0]:
+    if batch := next_batch(step, done, state.facts, (known.rounds if known else 0) + 1)[0]:
         return Following(step, batch)
     later = next_roll(plan, step)
     if later is None or asks_apart(later):

@@ -90,7 +90,7 @@ class PlannedRoll(_Planned):
     """A playbook, its hosts in the inventory's order, and how many at a time.
 
     ``--limit`` may leave a roll without hosts. ``lasts_seconds``: how long after its restart a host is
-    verified at least.
+    verified at least. ``growth``: the sizes of the first batches after the beginning and after each resume.
     """
 
     kind: Literal["roll"] = "roll"
@@ -102,6 +102,13 @@ class PlannedRoll(_Planned):
     settle: SettleSpec | None
     policy: PlaybookPolicy
     lasts_seconds: int = Field(0, exclude_if=lambda seconds: not seconds)
+    growth: tuple[int, ...] = Field((), exclude_if=lambda sizes: not sizes)
+
+    def size(self, rounds: int, *, first: bool) -> int:
+        """Return how many hosts a batch has after so many clean batches; ``first``: no host of the step is done."""
+        if self.growth:
+            return self.growth[min(rounds, len(self.growth) - 1)]
+        return 1 if first and self.canary else self.batch
 
 
 PlannedStep = Annotated[
@@ -190,11 +197,20 @@ class Plan(BaseModel):
 
 def _estimate(step: PlannedStep) -> int:
     if isinstance(step, PlannedRoll):
-        rest = max(len(step.hosts) - int(step.canary), 0)
-        batches = -(-rest // step.batch) + int(step.canary and bool(step.hosts))
+        batches = _count_batches(step)
         settle = int(step.settle.seconds) if step.settle else 0
         return batches * (step.policy.estimate_seconds + max(settle, step.lasts_seconds))
     return int(step.settle.seconds) + 5 if not isinstance(step, PlannedApprove) else 0
+
+
+def _count_batches(step: PlannedRoll) -> int:
+    """Return how many batches a roll has, if nothing holds it."""
+    left, batches = len(step.hosts), 0
+    first = [step.size(number, first=number == 0) for number in range(len(step.growth) or 1)]
+    for size in first:
+        if left > 0:
+            left, batches = left - size, batches + 1
+    return batches + (-(-left // step.batch) if left > 0 else 0)
 
 
 def plan_of(state: RunState) -> Plan | None:

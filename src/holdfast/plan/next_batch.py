@@ -16,15 +16,17 @@ Facts = Mapping[str, Mapping[str, Json]]
 
 
 def next_batch(
-    roll: PlannedRoll, done: AbstractSet[str], facts: Facts
+    roll: PlannedRoll, done: AbstractSet[str], facts: Facts, rounds: int = 0
 ) -> tuple[tuple[str, ...], str]:
     """Return the hosts of the next batch, and a text that says why it is their turn.
+
+    ``rounds``: how many batches of the step have gone well since it began or was resumed.
 
     Unhealthy hosts come first: to restart a healthy one while another is down leaves two down
     (Strimzi's KafkaRoller rolls them first for the same reason).
     """
     canary = roll.canary and not done
-    size = 1 if canary else roll.batch
+    size = roll.size(rounds, first=not done)
     hosts = tuple(islice(_in_order(roll, done, facts), size))
     return hosts, _why(roll, hosts, facts, canary=canary)
 
@@ -32,10 +34,10 @@ def next_batch(
 def next_batches(roll: PlannedRoll, facts: Facts | None = None) -> Iterator[tuple[str, ...]]:
     """Yield all batches as they follow if the evidence does not change, for showing a plan."""
     left = iter(_in_order(roll, frozenset(), facts or {}))
-    size = 1 if roll.canary else roll.batch
-    while batch := tuple(islice(left, size)):
+    rounds = 0
+    while batch := tuple(islice(left, roll.size(rounds, first=rounds == 0))):
         yield batch
-        size = roll.batch
+        rounds += 1
 
 
 def _in_order(roll: PlannedRoll, done: AbstractSet[str], facts: Facts) -> Iterable[str]:
@@ -60,6 +62,8 @@ _KEYS: Mapping[Order, Callable[[Mapping[str, Json]], int]] = {
 def _why(roll: PlannedRoll, hosts: Sequence[str], facts: Facts, *, canary: bool) -> str:
     first = facts.get(hosts[0], {}) if hosts else {}
     reasons = ["canary"] if canary else []
+    if roll.growth:
+        reasons.append(f"{len(hosts)} at a time")
     if "unhealthy_first" in roll.policy.order and first.get(HEALTHY) is False:
         reasons.append("unhealthy first")
     elif "fewest_leaders_first" in roll.policy.order and LEADERS in first:

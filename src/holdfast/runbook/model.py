@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from holdfast.model import ClaimEntry, Json, LeaseMode
 
@@ -92,15 +102,34 @@ class ApproveStep(_Strict):
 
 
 class RollStep(_Strict):
-    """A playbook that restarts a group of hosts, batch by batch."""
+    """A playbook that restarts a group of hosts, batch by batch.
+
+    ``growth`` has the sizes of the first batches; the last of them is that of all others.
+    """
 
     roll: Text
     hosts: Text
     vars: dict[Text, Json] = Field(default_factory=dict)
     batch: Count | Reference = 1
     canary: StrictBool = False
+    growth: Annotated[list[Count], Field(min_length=1)] | None = None
     settle: SettleSpec | None = None
     deadline_seconds: Count | Reference | None = None
+
+    @field_validator("growth")
+    @classmethod
+    def _says_the_size_alone(
+        cls, growth: list[int] | None, info: ValidationInfo
+    ) -> list[int] | None:
+        if growth is None:
+            return None
+        if info.data.get("batch", 1) != 1 or info.data.get("canary"):
+            raise ValueError("it says how many hosts at a time: leave out batch and canary")
+        if growth != sorted(growth):
+            raise ValueError(
+                "must not shrink: after a hold the roll begins with its first size again"
+            )
+        return growth
 
 
 WorkStep = CheckStep | WaitStep | ApproveStep | RollStep

@@ -64,6 +64,8 @@ def test_every_change_of_the_plan_changes_its_hash(harness: EngineHarness) -> No
         (ROLL + "\nvars: {holdfast_phases: [restart]}", "no variable 'holdfast_phases'"),
         (ROLL + "\nbatch: 6", r"batch of 6 is larger than .* allows \(5\): the test sets it"),
         (ROLL + "\nbatch: 3", "the whole group broker: .*\n.*a smaller batch, or a canary"),
+        (ROLL + "\ngrowth: [1, 6]", r"batch of 6 is larger than .* allows \(5\): the test sets it"),
+        (ROLL + "\ngrowth: [3, 4]", "a batch of 3 is the whole group broker"),
         (
             ROLL + "\nsettle: {seconds: 60}\ndeadline_seconds: 60",
             "not longer than the settling time",

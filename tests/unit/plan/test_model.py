@@ -66,6 +66,18 @@ def test_a_roll_takes_as_long_as_its_batches(
     assert PLAN.model_copy(update={"steps": (step,)}).estimate_seconds == seconds
 
 
+@pytest.mark.parametrize(
+    ("hosts", "growth", "batches"),
+    [(1, (1, 2), 1), (3, (1, 2), 2), (4, (1, 2), 3), (20, (1, 2, 5), 6), (0, (1,), 0)],
+)
+def test_a_growing_roll_takes_as_long_as_its_batches(
+    hosts: int, growth: tuple[int, ...], batches: int
+) -> None:
+    step = roll(batch=growth[-1], hosts=tuple(f"h{each}" for each in range(hosts)))
+    step = step.model_copy(update={"growth": growth})
+    assert PLAN.model_copy(update={"steps": (step,)}).estimate_seconds == batches * 60
+
+
 def test_a_check_takes_what_it_settles_for_and_an_approval_is_not_counted() -> None:
     long = CHECK.model_copy(update={"settle": SettleSpec(seconds=300)})
     assert PLAN.model_copy(update={"steps": (CHECK, APPROVE, long)}).estimate_seconds == 310

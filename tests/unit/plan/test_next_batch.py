@@ -72,6 +72,29 @@ def test_sizes(batch: int, canary: bool, expected: list[int]) -> None:
     assert [len(hosts) for hosts in next_batches(roll(batch=batch, canary=canary))] == expected
 
 
+@pytest.mark.parametrize(
+    ("growth", "expected"),
+    [
+        ((1,), [1, 1, 1, 1]),
+        ((1, 2), [1, 2, 1]),
+        ((1, 3), [1, 3]),
+        ((2, 2), [2, 2]),
+        ((1, 1, 9), [1, 1, 2]),
+    ],
+)
+def test_batches_grow(growth: tuple[int, ...], expected: list[int]) -> None:
+    growing = roll(batch=growth[-1]).model_copy(update={"growth": growth})
+
+    assert [len(hosts) for hosts in next_batches(growing)] == expected
+
+
+def test_a_growing_roll_begins_with_its_first_size_whatever_is_done() -> None:
+    growing = roll(batch=3).model_copy(update={"growth": (1, 3)})
+
+    assert next_batch(growing, {"ctl1"}, {}, 0) == (("ctl2",), "1 at a time, inventory order")
+    assert next_batch(growing, {"ctl1"}, {}, 1)[0] == ("ctl2", "ctl3", "ctl4")
+
+
 def test_without_a_canary_the_first_batch_is_whole() -> None:
     assert next_batch(roll(batch=3), set(), {}) == (("ctl1", "ctl2", "ctl3"), "inventory order")
     assert list(next_batches(roll(*BOTH, batch=4))) == [HOSTS]
