@@ -203,21 +203,23 @@ def baseline(store: Store, run: str, taken: BaselineTaken) -> BaselineTaken:
 
     The first figures stay: later ones are taken after a restart and would hide what it changed.
     """
-    for recorded in store.read(run):
+    kept = taken
+    for recorded in store.newest(run, taken.kind):
         if isinstance(recorded.event, BaselineTaken) and recorded.event.name == taken.name:
-            return recorded.event
-    store.append(run, taken)
-    return taken
+            kept = recorded.event
+    if kept is taken:
+        store.append(run, taken)
+    return kept
 
 
 def last_intent(store: Store, run: str, host: str, act: str, unit: str) -> ActIntended | None:
     """Return the newest intent of the run to do the act on a host's unit, None where there is none."""
-    wanted, newest = (host, act, unit), None
-    for recorded in store.read(run):
-        event = recorded.event
+    intents = (recorded.event for recorded in store.newest(run, "act_intended"))
+    wanted = (host, act, unit)
+    for event in intents:
         if isinstance(event, ActIntended) and (event.host, event.act, event.unit) == wanted:
-            newest = event
-    return newest
+            return event
+    return None
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from holdfast.chat.run_request import PlanRequest, ResumeRun, StartRun
 from holdfast.chat.transport import Location, Message
 from holdfast.engine.hold_report import rerun_command
 from holdfast.engine.planner import read_text
-from holdfast.engine.run_lookup import find_run, read_run, recent_runs, service_leases
+from holdfast.engine.run_lookup import find_run, read_run, recent_outlines, service_leases
 from holdfast.errors import InvalidInput, Refused, StateUnusable
 from holdfast.journal.run_state import RunState, Status
 from holdfast.plan.model import Plan
@@ -163,7 +163,7 @@ class CommandHandler:
     def _recent(self, member: Member) -> tuple[list[RunState], list[str]]:
         """Return the newest runs that the member may see, and those that cannot be read."""
         seen, damaged = list[RunState](), list[str]()
-        for run, state in islice(recent_runs(self.dependencies.store), _MOST_READ):
+        for run, state in islice(recent_outlines(self.dependencies.store), _MOST_READ):
             if isinstance(state, StateUnusable):
                 damaged.append(run)
             elif self.dependencies.permissions.may_view(member, *site_and_runbook(state)):

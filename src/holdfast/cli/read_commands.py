@@ -55,7 +55,8 @@ def show(ctx: typer.Context, runbook: RunbookArgument, *, as_json: JsonOption = 
 def log(ctx: typer.Context, run: RunArgument = "", *, as_json: JsonOption = False) -> None:
     """Print the journal of a run, one event a line."""
     context = context_of(ctx)
-    for recorded in context.journal(run):
+    # A page at a time: the first lines of a large run are there at once.
+    for recorded in context.readable_store.each(context.find_run(run)):
         if as_json:
             context.write_line(recorded.model_dump_json())
         else:

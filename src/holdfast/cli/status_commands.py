@@ -16,7 +16,7 @@ from holdfast.cli.options import JsonOption, YesOption, context_of
 from holdfast.cli.site_marks import SiteMark, SiteMarks, read_site_marks, remove_site_mark
 from holdfast.engine.hold_report import hold_message
 from holdfast.engine.lease_keeper import own_scope
-from holdfast.engine.run_lookup import recent_runs, service_leases
+from holdfast.engine.run_lookup import recent_outlines, recent_runs, service_leases
 from holdfast.errors import InvalidInput, Refused, StateUnusable
 from holdfast.journal.fold import fold
 from holdfast.journal.run_state import RunState
@@ -58,7 +58,9 @@ def status(ctx: typer.Context, run: StatusRun = "", *, as_json: JsonOption = Fal
             driven, strays = context.has_driver(state), context.stray_plays(state)
             context.show(run_view(state, context.now(), driven=driven, strays=strays))
         return
-    recent = [state for _, state in islice(recent_runs(context.readable_store), _RECENT)]
+    # A program is told of hosts, which are in all events of a run; a person sees how each run stands.
+    each = recent_runs if as_json else recent_outlines
+    recent = [state for _, state in islice(each(context.readable_store), _RECENT)]
     states = [state for state in recent if isinstance(state, RunState)]
     if as_json:
         runs = [_state_json(context, state) for state in states]

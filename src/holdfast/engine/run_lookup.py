@@ -62,6 +62,41 @@ def recent_runs(store: Store) -> Iterator[tuple[str, RunState | StateUnusable]]:
             yield run, error
 
 
+OUTLINE = (
+    "run_opened",
+    "lease_taken",
+    "step_started",
+    "step_finished",
+    "approval_requested",
+    "approved",
+    "rejected",
+    "abort_requested",
+    "resumed",
+    "refused",
+    "held",
+    "aborted",
+    "finished",
+)
+"""The kinds of events that are not about single batches and hosts."""
+
+
+LARGE = 5_000
+"""Events of a run of which only the outline is read where runs are listed: to read all takes a second or more."""
+
+
+def recent_outlines(
+    store: Store, large: int = LARGE
+) -> Iterator[tuple[str, RunState | StateUnusable]]:
+    """Yield as ``recent_runs``; of a large run without what happened to batches and hosts."""
+    for run in store.runs():
+        try:
+            outline = store.length(run) > large
+            events = reversed(list(store.newest(run, *OUTLINE))) if outline else store.each(run)
+            yield run, fold(events)
+        except StateUnusable as error:
+            yield run, error
+
+
 def driver_of(
     store: Store,
     state: RunState,

@@ -23,7 +23,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from holdfast.errors import JournalGone, StateUnusable
 from holdfast.journal.events import EVENTS as EVENT
 from holdfast.journal.events import Event, Recorded, RunOpened
-from holdfast.journal.upgrades import upgrade_event
+from holdfast.journal.upgrades import SCHEMA, upgrade_event
 from holdfast.model import Grant, Holder, Json, LeaseMode
 from holdfast.retry import RetryPolicy, wait_seconds
 from holdfast.settings import Settings
@@ -50,9 +50,18 @@ _RACES = RetryPolicy(first_seconds=0.005, most_seconds=0.1, attempts=50)
 _PAGE = 500
 """Events read in one query."""
 
+_FEW = 50
+"""Events read in one query where the first may be enough."""
+
+_NO_SEQ = 2**31 - 1
+"""Larger than the number of any event."""
+
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without the letters that look like digits
 
 _BODY: TypeAdapter[dict[str, Json]] = TypeAdapter(dict[str, Json])
+
+_PRESENT = f'{{"schema":{SCHEMA},'
+"""How an event begins that needs no upgrade."""
 
 _T = TypeVar("_T")
 
@@ -277,6 +286,23 @@ class Store:
             if len(rows) < _PAGE:
                 return
 
+    def length(self, run: str) -> int:
+        """Return how many events the run's journal has."""
+        with self._reading() as connection:
+            return _last(connection, run)
+
+    def newest(self, run: str, *kinds: str) -> Iterator[Recorded]:
+        """Yield the run's events of these kinds alone, the newest first, a page at a time."""
+        end, named = _NO_SEQ, {f"kind_{number}": kind for number, kind in enumerate(kinds)}
+        while True:
+            with self._reading() as connection:
+                statement, most = statements.newest(len(kinds)), _FEW
+                rows = statement.run(connection, run=run, end=end, most=most, **named).all()
+            yield from (self._recorded(run, row.seq, row.body) for row in rows)
+            if len(rows) < _FEW:
+                return
+            end = rows[-1].seq
+
     def _rows(self, run: str, after: int) -> Sequence[Row[Any]]:
         most = _PAGE + 1  # with the one that must be there
         with self._reading() as connection:
@@ -483,6 +509,8 @@ class Store:
 @lru_cache(maxsize=2048)
 def _parsed(run: str, seq: int, body: str) -> Recorded:
     """Return the event; the last ones are kept, since a driver and what runs beside it both read them."""
+    if body.startswith(_PRESENT):
+        return Recorded(run=run, seq=seq, event=EVENT.validate_json(body))
     written = _BODY.validate_json(body)
     event = EVENT.validate_python(upgrade_event(written, f"event {seq} of run {run}"))
     return Recorded(run=run, seq=seq, event=event)

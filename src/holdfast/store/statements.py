@@ -62,6 +62,23 @@ PAGE = Prepared(
 )
 """The events of ``run`` from the one numbered ``first`` on, ``most`` at most."""
 
+
+@cache
+def newest(count: int) -> Prepared:
+    """Return the statement for events of ``run`` before the one numbered ``end``, the newest first, ``most`` at most.
+
+    They are of so many kinds, the values ``kind_0``, ``kind_1`` and so on.
+    """
+    kinds = [bindparam(f"kind_{number}", type_=EVENTS.c.kind.type) for number in range(count)]
+    return Prepared(
+        select(EVENTS.c.seq, EVENTS.c.body)
+        .where(EVENTS.c.run == bindparam("run"), EVENTS.c.seq < bindparam("end"))
+        .where(EVENTS.c.kind.in_(kinds))
+        .order_by(EVENTS.c.seq.desc())
+        .limit(bindparam("most"))
+    )
+
+
 APPEND = Prepared(insert(EVENTS))
 """Adds an event; its values are the columns."""
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from holdfast.engine.hold_report import hold_message
-from holdfast.engine.run_lookup import find_run, recent_runs
+from holdfast.engine.run_lookup import find_run, recent_outlines, recent_runs
 from holdfast.errors import Refused, StateUnusable
 from holdfast.journal.events import ApprovalRequested, Approved
 from holdfast.journal.run_state import RunState, Status
@@ -114,6 +114,19 @@ def test_a_journal_that_cannot_be_read_hides_no_other(harness: EngineHarness, li
     result = engine.start(plan, "ada", "why")
 
     found = dict(recent_runs(harness.store))
+
+    # Of a large run only the outline is read, which says as much of how it stands.
+    outlines = dict(recent_outlines(harness.store, 0))
+    outline, whole = outlines[result.run], found[result.run]
+    assert isinstance(outline, RunState)
+    assert isinstance(whole, RunState)
+    assert (outline.status, outline.opened, outline.grant) == (
+        Status.FINISHED,
+        whole.opened,
+        whole.grant,
+    )
+    assert (outline.step.finished, outline.batches, len(whole.batches)) == (True, [], 3)
+    assert dict(recent_outlines(harness.store))[result.run] == whole
 
     assert result.code == 0
     assert set(found) == {"unreadable", result.run}

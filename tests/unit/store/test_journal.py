@@ -52,7 +52,19 @@ def test_a_journal_of_several_pages_is_read_whole(settings: Settings) -> None:
     with make_engine(settings.state_url).begin() as connection:
         connection.execute(EVENTS.insert(), [row | {"seq": 2 + n} for n in range(2 * _PAGE)])
 
-    last = 2 * _PAGE + 1
+    store.append("one", Finished(at=NOW))
+    store.append("one", AbortRequested(at=NOW, by="ada"))
+    assert store.length("one") == 2 * _PAGE + 3
+    assert [each.seq for each in store.newest("one", "finished", "abort_requested")] == [
+        2 * _PAGE + 3,
+        2 * _PAGE + 2,
+    ]
+    assert [each.seq for each in store.newest("one", "run_opened")] == list(
+        range(2 * _PAGE + 1, 0, -1)
+    )
+    assert not list(store.newest("none", "held"))
+
+    last = 2 * _PAGE + 3
     assert [each.seq for each in store.each("one")] == list(range(1, last + 1))
     assert [each.seq for each in store.read("one", _PAGE)] == list(range(_PAGE + 1, last + 1))
     assert [each.seq for each in store.read("one", last)] == []
