@@ -147,8 +147,7 @@ def _(event: ev.GateJudged, state: RunState) -> None:
     if state.inspection is not None:
         state.inspection.gates.append(event)
     if event.phase == "sweep" and event.outcome is Outcome.PASS and state.batch is not None:
-        for host in _swept([event], state.batch.sweep):
-            state.found_well(host, event.at)
+        state.found_well(event.at, *_swept([event], state.batch.sweep))
     for verdict in event.verdicts:
         for host, facts in verdict.get("hosts", {}).items():
             state.facts.setdefault(host, {}).update(facts)
@@ -196,7 +195,7 @@ def _(event: ev.HostDone, state: RunState) -> None:
     # Popped and set again: the host restarted last is the last of those done.
     units = state.done_units.pop(event.host, {})
     state.done_units[event.host] = {**units, event.unit: event.invocation_id}
-    state.found_well(event.host, event.at)
+    state.found_well(event.at, event.host)
 
 
 @_apply.register
@@ -211,7 +210,7 @@ def _(event: ev.Observed, state: RunState) -> None:
     if event.active:
         # A person has looked at the fleet before the resume: this start is the one to compare with.
         done[event.unit] = event.invocation_id
-        state.found_well(event.host, event.at)
+        state.found_well(event.at, event.host)
         return
     evidence = f"{event.unit} was restarted by this run, and is not active now"
     state.failure = Failure(state.current_step, event.host, "systemd.active", evidence)
@@ -404,10 +403,11 @@ def _unproved(batch: Batch, state: RunState) -> dict[str, str]:
         for host in batch.hosts
         if not _succeeded(turns.get(host), batch)
     }
-    swept = set(_swept(state.gates, batch.sweep))
-    for host in batch.sweep:
-        if host not in swept:
-            reasons.setdefault(host, "the play ended without a sweep of this host")
+    swept = _swept(state.gates, batch.sweep)
+    if swept is not batch.sweep:
+        for host in batch.sweep:
+            if host not in swept:
+                reasons.setdefault(host, "the play ended without a sweep of this host")
     return reasons
 
 

@@ -314,14 +314,14 @@ def test_the_hosts_asked_longest_ago_are_due_and_all_whose_answer_is_old() -> No
     start = START
     for second in range(60):
         fleet.done_units[f"h{second}"] = {"u": "i"}
-        fleet.found_well(f"h{second}", start + timedelta(seconds=second))
+        fleet.found_well(start + timedelta(seconds=second), f"h{second}")
 
     def due(seconds: float) -> list[str]:
         return list(fleet.due(start + timedelta(seconds=seconds)))
 
     assert due(0) == [f"h{second}" for second in range(60)]  # a clock that was set back
     assert due(60) == [f"h{second}" for second in range(30)]
-    fleet.found_well("h0", start + timedelta(seconds=60))
+    fleet.found_well(start + timedelta(seconds=60), "h0")
     del fleet.done_units["h1"]  # in hand again
     assert due(60)[0] == "h2"
     assert due(50.5) == [f"h{second}" for second in range(2, 22)]
