@@ -41,5 +41,8 @@ def next_roll(plan: Plan, step: PlannedStep) -> PlannedRoll | None:
 
 
 def asks_apart(roll: PlannedRoll) -> bool:
-    """Return whether the survey before a roll is a play of its own: what it finds decides which host is first."""
-    return bool(roll.policy.survey and roll.policy.order)
+    """Return whether the survey before a roll is a play of its own: what it finds decides which host is first.
+
+    A survey that passes has found no host ill, so it is only leaders that may decide.
+    """
+    return bool(roll.policy.survey) and "fewest_leaders_first" in roll.policy.order

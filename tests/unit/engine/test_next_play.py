@@ -136,8 +136,8 @@ TWO_ROLLS = (ROLL, "roll: other_restart.yml\nhosts: broker")
 
 
 def with_another_service(harness: EngineHarness) -> None:
-    """Another service on the same hosts, whose order does not depend on what a survey finds."""
-    harness.policies["other_restart.yml"] = make_policy(service="other", order=())
+    """Another service on the same hosts, whose order does not depend on what a passing survey finds."""
+    harness.policies["other_restart.yml"] = make_policy(service="other", order=("unhealthy_first",))
 
 
 def test_between_two_rolls_no_play_comes_and_the_next_one_is_parked(harness: EngineHarness) -> None:

@@ -189,7 +189,8 @@ def test_before_another_roll_the_sweep_and_the_survey_are_left_to_its_first_batc
     first = two_rolls(*start)
     assert isinstance(first, Roll)
     assert (first.hosts, first.sweep, first.survey) == (("h1",), HOSTS, ("s.well",))
-    apart = two_rolls(*start, order=("unhealthy_first",))
+    assert two_rolls(*start, order=("unhealthy_first",)) == first
+    apart = two_rolls(*start, order=("fewest_leaders_first",))
     assert isinstance(apart, Inspect)
     assert (apart.what, apart.claims) == ("survey", ("s.well",))
 
