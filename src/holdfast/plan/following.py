@@ -35,8 +35,9 @@ def following(
 
 
 def next_roll(plan: Plan, step: PlannedStep) -> PlannedRoll | None:
-    """Return the step after this one if it is a roll."""
-    after = next((each for each in plan.steps if each.number > step.number), None)
+    """Return the step after this one if it is a roll; one that ``--limit`` left without hosts starts no play."""
+    later = (each for each in plan.steps if each.number > step.number)
+    after = next((e for e in later if not isinstance(e, PlannedRoll) or e.hosts), None)
     return after if isinstance(after, PlannedRoll) else None
 
 

@@ -27,6 +27,7 @@ from holdfast.plan.decide import (
     TakeLease,
     decide,
 )
+from holdfast.plan.following import following
 from holdfast.plan.model import Plan, PlannedApprove, PlannedRoll, PlannedWait
 from holdfast.policy import PlaybookPolicy
 from holdfast.runbook.model import SettleSpec
@@ -193,6 +194,23 @@ def test_before_another_roll_the_sweep_and_the_survey_are_left_to_its_first_batc
     apart = two_rolls(*start, order=("fewest_leaders_first",))
     assert isinstance(apart, Inspect)
     assert (apart.what, apart.claims) == ("survey", ("s.well",))
+
+
+@pytest.mark.parametrize("then", [(), ("h1",)], ids=["last", "before another"])
+def test_a_roll_that_the_limit_left_without_hosts_sweeps_nobody(then: tuple[str, ...]) -> None:
+    """What follows it decides who sweeps: after the last batch of all, a play of its own."""
+    [roll] = PLAN.steps
+    empty = roll.model_copy(update={"number": 2, "hosts": ()})
+    last = roll.model_copy(update={"number": 3, "hosts": then})
+    plan = PLAN.model_copy(update={"steps": (roll, empty, last)})
+    state = after(*survey(step=0), LEASE, BEGUN, *turned("h1"), *turned("h2", "h3", done=1))
+
+    decision = decide(plan, state, NOW)
+
+    assert decision == (EndStep(1) if then else Inspect(1, "sweep", hosts=HOSTS))
+    assert isinstance(roll, PlannedRoll)
+    expected = following(plan, state, roll, ("h2", "h3"))
+    assert (expected.step.number, expected.hosts) == (3, then) if expected else not then
 
 
 @pytest.mark.parametrize(
