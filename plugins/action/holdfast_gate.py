@@ -73,7 +73,7 @@ class ActionModule(GateAction):
                 found = read(gate.claims, context, one_reading(gate.timing))
                 if found.outcome is Outcome.PASS:
                     note = noted(gate, self.arguments, found)
-                    facts = {REHEARSED: [*rehearsed(variables), note]}
+                    facts = {REHEARSED: {variables[PARK]: [*rehearsed(variables), note]}}
                     result = self.result(gate, found, variables)
                     return result | {"ansible_facts": facts}
                 word.has_come(gate.timing.poll.total_seconds())

@@ -10,7 +10,7 @@ from typing import ClassVar
 from holdfast.action_plugin import ArgumentSpec, open_state
 from holdfast.claims import bind_claim
 from holdfast.gate_action import Gate, GateAction, one_reading, read
-from holdfast.gate_ahead import REHEARSED, gate_of, none_more, rehearsed
+from holdfast.gate_ahead import REHEARSED, found_at_word, gate_of, none_more, rehearsed
 from holdfast.gate_loop import GateTiming
 from holdfast.model import GATE_DEADLINE_SECONDS, Json, Settle
 from holdfast.play_context import PlayContext, Variables, proved_earlier
@@ -41,22 +41,22 @@ class ActionModule(GateAction):
             said = word.said()
         facts = {**(variables.get("ansible_facts") or {}), WORD: said}
         informed = Variables({**variables.raw, "ansible_facts": facts}, variables.template)
-        return self._ask_again(notes, context, informed) | {
-            "ansible_facts": {WORD: said, REHEARSED: []}
-        }
+        result, found = self._ask_again(notes, context, informed)
+        return result | {"ansible_facts": {WORD: {**said, **found}, REHEARSED: {}}}
 
     def _ask_again(
         self, notes: Sequence[Mapping[str, Json]], context: ProbeContext, variables: Variables
-    ) -> dict[str, Json]:
-        """Ask the gates of the notes, and sweep, in the same readings."""
+    ) -> tuple[dict[str, Json], dict[str, Json]]:
+        """Ask the gates of the notes, and sweep, in the same readings; return the result, and ``found_at_word``."""
         swept = self._sweep(variables)
         kept: list[Mapping[str, Json]] = [*({} for _ in swept), *notes]
         gates = [*swept, *(gate_of(note, variables) for note in notes)]
         if not gates:
-            return {"msg": "nothing was asked before the word"}
+            return {"msg": "nothing was asked before the word"}, {}
         judged = self.ask(gates, context, variables, lambda n, found: none_more(kept[n], found))
         results = [self.result(*each, variables) for each in zip(gates, judged, strict=True)]
-        return next((result for result in results if result["failed"]), results[-1])
+        result = next((result for result in results if result["failed"]), results[-1])
+        return result, found_at_word(judged)
 
     def _sweep(self, variables: Variables) -> list[Gate]:
         """Return the gate over hosts done earlier, at the batch's first host, as playbooks/tasks/sweep.yml."""

@@ -24,7 +24,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: C(holdfast_word), what was not known when the play started, C(holdfast_done) and C(holdfast_sweep).
+  description:
+    - C(holdfast_word), what was not known when the play started, C(holdfast_done) and C(holdfast_sweep).
+    - It also has C(holdfast_park), the file, and C(holdfast_outlive), what C(systemd.active) found at the word.
   returned: success
   type: dict
 msg:

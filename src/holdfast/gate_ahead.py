@@ -7,20 +7,22 @@ from dataclasses import replace
 from datetime import timedelta
 
 from holdfast.claims import bind_claim
+from holdfast.evidence import OUTLIVE
 from holdfast.gate_action import Gate
 from holdfast.gate_loop import GateResult, GateTiming
 from holdfast.model import Json, Outcome, Settle, Verdict
 from holdfast.play_context import Variables, proved_earlier
 from holdfast.text import join_names
+from holdfast.word import PARK
 
 REHEARSED = "holdfast_rehearsed"
-"""The fact that has the gates which a host has asked before its word, in their order."""
+"""The fact that has, by the file of the word, the gates which a host has asked before it, in their order."""
 
 
 def rehearsed(variables: Mapping[str, Json]) -> list[dict[str, Json]]:
     """Return the gates that the host has asked before its word, as ``noted`` returned them."""
     facts: Mapping[str, Json] = variables.get("ansible_facts") or {}
-    return list(facts.get(REHEARSED, ()))
+    return list(facts.get(REHEARSED, {}).get(variables.get(PARK), ()))
 
 
 def noted(gate: Gate, arguments: Mapping[str, Json], passed: GateResult) -> dict[str, Json]:
@@ -68,6 +70,13 @@ def none_more(note: Mapping[str, Json], result: GateResult) -> GateResult:
     kept: Mapping[str, Mapping[str, Sequence[str]]] = note.get("evidence", {})
     verdicts = [_compared(verdict, kept.get(verdict.claim, {})) for verdict in result.verdicts]
     return replace(result, verdicts=verdicts)
+
+
+def found_at_word(judged: Sequence[GateResult]) -> dict[str, Json]:
+    """Return ``holdfast_outlive``: systemd may have started the host's unit again since the rehearsal."""
+    verdicts = (verdict for result in judged for verdict in result.verdicts)
+    found = [v.evidence.get(OUTLIVE, 0) for v in verdicts if v.claim == "systemd.active"]
+    return {f"holdfast_{OUTLIVE}": max(found)} if found else {}
 
 
 def _compared(verdict: Verdict, kept: Mapping[str, Sequence[str]]) -> Verdict:

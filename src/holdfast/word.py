@@ -27,13 +27,18 @@ _TICK_SECONDS = 0.01
 
 def is_ahead(variables: Mapping[str, Json]) -> bool:
     """Return whether the play was started early, and the task's host has not got its word."""
-    return PARK in variables and WORD not in (variables.get("ansible_facts") or {})
+    return PARK in variables and not _said(variables)
 
 
 def known(variables: Mapping[str, Json], name: str, default: Json) -> Json:
     """Return a variable that the engine passes, with the play or with its word."""
-    said = (variables.get("ansible_facts") or {}).get(WORD) or {}
-    return said.get(name, variables.get(name, default))
+    return _said(variables).get(name, variables.get(name, default))
+
+
+def _said(variables: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return what this play's word said, with its file; a site that caches facts keeps the words of earlier plays."""
+    said: Mapping[str, Json] = (variables.get("ansible_facts") or {}).get(WORD) or {}
+    return said if PARK in variables and said.get(PARK) == variables[PARK] else {}
 
 
 def word_file(lock: Path) -> Path:
@@ -85,7 +90,7 @@ class Word:
             threading.Event().wait(min(left, _TICK_SECONDS))
 
     def said(self) -> dict[str, Json]:
-        """Return the variables that the word brings.
+        """Return the variables that the word brings, and whose word it is.
 
         Raises:
             Refused: the engine is gone, or needs the play no more.
@@ -95,7 +100,7 @@ class Word:
             said: dict[str, Json] = json.loads(self._word.read_text("utf-8"))
         except OSError:
             raise _no_longer_needed() from None
-        return said
+        return {**said, PARK: str(self._lock)}
 
     def _require_engine(self) -> None:
         try:

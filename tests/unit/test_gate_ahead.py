@@ -44,7 +44,8 @@ def test_a_gate_comes_back_as_it_was_asked() -> None:
 
 
 def test_who_was_proved_healthy_is_what_the_word_says() -> None:
-    said = {"ansible_facts": {"holdfast_word": {"holdfast_done": ["a", "c"]}}}
+    word = {"holdfast_done": ["a", "c"], "holdfast_park": "/x"}
+    said = {"ansible_facts": {"holdfast_word": word}, "holdfast_park": "/x"}
     play = {"ansible_play_hosts_all": ["c"], "ansible_play_batch": ["c"]}
 
     again = gate_of(note(), Variables({**play, **said}, lambda it: it))
@@ -88,4 +89,6 @@ def test_a_verdict_that_did_not_pass_stays_as_it_is() -> None:
 
 def test_a_host_that_has_rehearsed_nothing_has_no_notes() -> None:
     assert rehearsed({}) == []
-    assert rehearsed({"ansible_facts": {"holdfast_rehearsed": [note()]}}) == [note()]
+    facts = {"ansible_facts": {"holdfast_rehearsed": {"/x": [note()], "/old": [note(), note()]}}}
+    assert rehearsed({"holdfast_park": "/x", **facts}) == [note()]
+    assert rehearsed({"holdfast_park": "/new", **facts}) == []

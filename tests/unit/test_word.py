@@ -37,7 +37,8 @@ def test_the_word_comes_and_stays_for_every_host(park: Path, engine: int) -> Non
         word_file(park).write_text('{"holdfast_done": ["a"]}')
         assert first.has_come(0)
         assert second.has_come(0)
-        assert first.said() == second.said() == {"holdfast_done": ["a"]}
+        said = {"holdfast_done": ["a"], "holdfast_park": str(park)}
+        assert first.said() == second.said() == said
 
 
 def test_it_is_noticed_soon(park: Path, engine: int) -> None:
@@ -76,15 +77,28 @@ def test_a_play_whose_engine_has_removed_the_file_ends(park: Path) -> None:
 
 
 def test_a_host_is_ahead_until_it_has_its_word() -> None:
+    word = {"ansible_facts": {"holdfast_word": {"holdfast_park": "/x"}}}
     assert not is_ahead({})
     assert is_ahead({"holdfast_park": "/x"})
     assert is_ahead({"holdfast_park": "/x", "ansible_facts": {}})
-    assert not is_ahead({"holdfast_park": "/x", "ansible_facts": {"holdfast_word": {}}})
+    assert not is_ahead({"holdfast_park": "/x", **word})
 
 
 def test_what_the_word_brings_counts_more_than_what_the_play_began_with() -> None:
-    given = {"holdfast_done": ["a"]}
+    given = {"holdfast_done": ["a"], "holdfast_park": "/x"}
     assert known(given, "holdfast_done", []) == ["a"]
     assert known({}, "holdfast_done", ["x"]) == ["x"]
-    facts = {"ansible_facts": {"holdfast_word": {"holdfast_done": ["a", "b"]}}}
-    assert known({**given, **facts}, "holdfast_done", []) == ["a", "b"]
+    word = {"holdfast_done": ["a", "b"], "holdfast_park": "/x"}
+    assert known({**given, "ansible_facts": {"holdfast_word": word}}, "holdfast_done", []) == [
+        "a",
+        "b",
+    ]
+
+
+def test_the_word_of_an_earlier_play_is_no_word() -> None:
+    """Where a site keeps facts between plays, a host has those of its earlier ones."""
+    old = {"holdfast_word": {"holdfast_done": ["z"], "holdfast_park": "/old"}}
+    assert is_ahead({"holdfast_park": "/x", "ansible_facts": old})
+    for play in ({"holdfast_park": "/x"}, {}):
+        given = {**play, "holdfast_done": ["a"], "ansible_facts": old}
+        assert known(given, "holdfast_done", []) == ["a"]

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from holdfast.journal.events import GateJudged
 from holdfast.model import Json, Outcome
 from holdfast.word import word_file
-from tests.unit.plugins.fake_hosts import FakeHosts
+from tests.unit.plugins.fake_hosts import ROOT, FakeHosts
 
 ACTIVE = {"claim": "systemd.active", "unit": "cron"}
 
@@ -86,3 +87,26 @@ def test_nothing_acts_before_the_word_and_a_gate_is_asked_until_it_comes(
     assert played.results["judged"]["failed"]
     (event,) = hosts.journal("r1")
     assert isinstance(event, GateJudged)
+
+
+def test_how_long_the_next_start_must_last_is_what_the_word_finds(
+    park: Path, hosts: FakeHosts
+) -> None:
+    """Between the rehearsal and the word systemd itself starts the unit again, and it is calm by then."""
+    task = gate("first", claims=[{**ACTIVE, "calm_seconds": 20}])
+    since = datetime.now(UTC) - timedelta(seconds=25)
+    shown = f"NRestarts=1\nActiveEnterTimestamp={since:%a %Y-%m-%d %H:%M:%S UTC}"
+    unit = hosts.directory / "bin" / "unit"
+    later = hosts.directory / "later"
+    later.write_text(unit.read_text("utf-8").replace("NRestarts=0", shown))
+    begin = {"ansible.builtin.shell": f"cp {later} {unit}; echo '{{}}' > {word_file(park)}"}
+    role = {"ansible.builtin.include_vars": str(ROOT / "roles/systemd_unit/vars/main.yml")}
+    tell = {
+        "ansible.builtin.debug": {"msg": "{{ _systemd_unit_outlive | float }}"},
+        "register": "told",
+    }
+
+    played = hosts.run_tasks(*ahead(park, task, begin, WAIT, role, tell))
+
+    assert not played.results["waited"]["failed"], played.results["waited"]["msg"]
+    assert 25 <= float(played.results["told"]["msg"]) <= 40
