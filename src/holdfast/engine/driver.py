@@ -264,6 +264,7 @@ class Driver:
                 hosts=list(roll.hosts),
                 phases=list(roll.phases),
                 why=roll.why,
+                survey=list(roll.survey),
             )
         )
         result = self._run_batch(step, roll)

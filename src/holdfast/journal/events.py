@@ -81,6 +81,7 @@ class BatchStarted(_Event):
     """The engine is about to start one play for these hosts; ``why`` explains their turn.
 
     ``sweep``: in journals of before adr/0025, the hosts done earlier. Whom a sweep asks follows from the journal.
+    ``survey``: the claims that the play asks before its hosts, where no inspection has proved them.
     """
 
     kind: Literal["batch_started"] = "batch_started"
@@ -89,6 +90,7 @@ class BatchStarted(_Event):
     phases: list[Phase]
     why: str
     sweep: list[str] = Field(default_factory=list)
+    survey: list[Json] = Field(default_factory=list)
 
 
 class BatchEnded(_Event):

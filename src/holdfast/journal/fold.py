@@ -21,6 +21,7 @@ from holdfast.journal.run_state import (
     StepState,
     Turn,
     canonical,
+    claim_names,
 )
 from holdfast.model import Act, Grant, Outcome, Phase
 from holdfast.text import join_names
@@ -73,7 +74,13 @@ def _(event: ev.StepFinished, state: RunState) -> None:
 def _(event: ev.BatchStarted, state: RunState) -> None:
     sweep = tuple(event.sweep) or state.due(event.at)
     state.batch = Batch(
-        event.step, tuple(event.hosts), tuple(event.phases), event.why, sweep, event.at
+        event.step,
+        tuple(event.hosts),
+        tuple(event.phases),
+        event.why,
+        sweep,
+        event.at,
+        survey=tuple(event.survey),
     )
     state.batches.append(state.batch)
     state.gates = []
@@ -359,13 +366,16 @@ def _all_proved(inspection: Inspection) -> bool:
     asked = {gate.host for gate in gates}
     if inspection.what == "sweep":
         asked = set(_swept(gates, inspection.hosts))
-    verdicts = (verdict for gate in gates for verdict in gate.verdicts)
-    passed = {verdict["claim"] for verdict in verdicts if verdict["outcome"] == Outcome.PASS}
     return (
         all(gate.outcome is Outcome.PASS for gate in gates)
         and set(inspection.hosts) <= asked
-        and inspection.claim_names() <= passed
+        and inspection.claim_names() <= _passed(gates)
     )
+
+
+def _passed(gates: Iterable[ev.GateJudged]) -> set[str]:
+    verdicts = (verdict for gate in gates for verdict in gate.verdicts)
+    return {verdict["claim"] for verdict in verdicts if verdict["outcome"] == Outcome.PASS}
 
 
 _HOST_ENDS: Mapping[ev.HostEnd, str] = {
@@ -408,6 +418,9 @@ def _unproved(batch: Batch, state: RunState) -> dict[str, str]:
         for host in batch.sweep:
             if host not in swept:
                 reasons.setdefault(host, "the play ended without a sweep of this host")
+    surveyed = _passed(gate for gate in state.gates if gate.phase == "check")
+    if lacking := sorted(claim_names(batch.survey) - surveyed):
+        reasons.setdefault(batch.hosts[0], f"the play ended without asking {join_names(lacking)}")
     return reasons
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -121,7 +121,7 @@ class Turn:
 
 @dataclass(slots=True)
 class Batch:
-    """One play of a roll; ``sweep`` are the hosts done earlier that it asks first."""
+    """One play of a roll; ``sweep`` are the hosts done earlier that it asks first, ``survey`` the claims."""
 
     step: int
     hosts: tuple[str, ...]
@@ -131,6 +131,7 @@ class Batch:
     started: datetime
     ended: datetime | None = None
     status: str = ""
+    survey: tuple[Json, ...] = ()
 
 
 @dataclass(slots=True)
@@ -146,7 +147,7 @@ class Inspection:
 
     def claim_names(self) -> set[str]:
         """Return the names of its claims."""
-        return {claim if isinstance(claim, str) else claim["claim"] for claim in self.claims}
+        return claim_names(self.claims)
 
 
 @dataclass(slots=True)
@@ -322,6 +323,11 @@ class RunState:
     def proves(self, claims: tuple[Json, ...] | list[Json]) -> bool:
         """Return whether an inspection proved all of these claims since the last act."""
         return all(canonical(claim) in self.proved_claims for claim in claims)
+
+
+def claim_names(claims: Iterable[Json]) -> set[str]:
+    """Return the names of claims, which may have parameters."""
+    return {claim if isinstance(claim, str) else claim["claim"] for claim in claims}
 
 
 def canonical(claim: Json) -> str:

@@ -30,7 +30,7 @@ SMALLEST: dict[str, tuple[dict[str, Json], dict[str, Json]]] = {
     "step_finished": ({"step": 1}, {}),
     "batch_started": (
         {"step": 1, "hosts": ["a"], "phases": ["drain"], "why": "w"},
-        {"sweep": []},
+        {"sweep": [], "survey": []},
     ),
     "batch_ended": ({"step": 1, "status": "ok", "hosts": {"a": "ok"}}, {"messages": {}}),
     "inspection_started": ({"step": 1, "what": "sweep"}, {"hosts": [], "claims": []}),

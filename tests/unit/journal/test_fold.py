@@ -94,6 +94,30 @@ def test_a_whole_turn() -> None:
     assert after.done_units == {"h1": {"u": "new"}}
 
 
+@pytest.mark.parametrize(
+    ("gates", "evidence"),
+    [
+        ([judged("s.well", Outcome.PASS), judged("t.well", Outcome.PASS)], ""),
+        ([judged("s.well", Outcome.PASS)], "h1: the play ended without asking t.well"),
+        (
+            [judged("s.well", Outcome.PASS), judged("t.well", Outcome.PASS, phase="preflight")],
+            "h1: the play ended without asking t.well",
+        ),
+    ],
+    ids=["asked", "not asked", "asked for something else"],
+)
+def test_a_batch_whose_survey_is_not_in_the_journal_did_not_end_well(
+    gates: list[Event], evidence: str
+) -> None:
+    asks = ["s.well", {"claim": "t.well", "x": 1}]
+    begun = ev.BatchStarted(
+        at=at(), step=1, hosts=["h1"], phases=list(ALL_PHASES), why="", survey=asks
+    )
+    after = state(begun, *gates, *TURN[1:])
+
+    assert (after.failure.evidence if after.failure else "") == evidence
+
+
 def test_a_play_without_verify_does_not_end_a_turn() -> None:
     after = state(
         batch("h1"), intent("h1", Act.DRAIN), ended("failed", h1="failed"), resumed(),

@@ -31,6 +31,7 @@ VALUES: dict[str, Any] = {
     "messages": {},
     "people": {HOSTILE: ["x:y"]},
     "sweep": [],
+    "survey": [],
     "claims": [],
     "ended": [],
     "what": "survey",
