@@ -56,7 +56,12 @@ class PlayOutcome:
     @property
     def all_done(self) -> bool:
         """Whether every host is done, as its play has journaled, and no task has failed, rescued or not."""
-        return self._done.issuperset(self._expected) and not self._messages
+        return self._done.issuperset(self._expected) and not self.has_failed
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a task has failed on any host, rescued or not."""
+        return bool(self._messages)
 
     def add_error(self, message: str) -> None:
         """Add that events are missing; ``message`` says why."""

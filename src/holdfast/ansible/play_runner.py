@@ -207,6 +207,7 @@ class _StartedPlay:
     ) -> None:
         self._play, self._place = play, place
         self._runner, self._events = prepared.runner, prepared.events
+        self._outcome = PlayOutcome(play.limit)
         self._end_processes, self._all_over = end, all_over
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="ansible-runner")
         self._ending: Future[Any] = self._pool.submit(self._runner.run)
@@ -217,9 +218,16 @@ class _StartedPlay:
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
     ) -> PlayResult | None:
-        """Give the word, and return as ``PlayRunner.run`` does; None, with no word given, where the play has ended."""
+        """Give the word, and return as ``PlayRunner.run`` does; None, with no word given, where the play has ended.
+
+        One in which a task has failed is about to end: what it has asked before its word holds no run.
+        """
+        while not self._events.empty():
+            for progress in self._outcome.add(_next_event(self._events)):
+                on_progress(progress)
+        lives = not self._ending.done() and not self._outcome.has_failed
         try:
-            given = not self._ending.done() and self._place.say(variables)
+            given = lives and self._place.say(variables)
         except OSError:  # a full disk; the play that is started in its place will say so
             given = False
         if given:
@@ -233,7 +241,7 @@ class _StartedPlay:
         interrupted: Callable[[], bool],
     ) -> PlayResult:
         """Return when the play has ended or is over, as ``PlayRunner.run`` says."""
-        outcome, stopped = PlayOutcome(self._play.limit), False
+        outcome, stopped = self._outcome, False
         with ExitStack() as unended:
             # Whatever fails here: no process of the play may keep running unobserved.
             unended.callback(self.end)

@@ -35,3 +35,17 @@ def test_a_hard_stop_before_the_first_process_is_not_lost(tmp_path: Path) -> Non
     result = started.watch(lambda _: None, lambda: True)
 
     assert (result.status, ended_early) == ("interrupted", [True])
+
+
+def test_a_parked_play_in_which_a_task_has_failed_gets_no_word(tmp_path: Path) -> None:
+    """Its process only ends: with the word given, what it asked before would hold the run."""
+    events, ended = Events(), threading.Event()
+    events.put({"event": "runner_on_failed", "event_data": {"host": "a", "res": {"msg": "no"}}})
+    runner = SimpleNamespace(run=lambda: ended.wait(10), rc=2, status="failed")
+    place = _PlayDirectory(tmp_path)
+    place.open_word()
+    play = Play("r1", "0001-roll-next", "unit_restart.yml", "site", ("a",))
+    parked = _StartedPlay(play, place, _Prepared(runner, events), ended.set, [])
+
+    assert parked.go({}, lambda _: None, lambda: False) is None
+    assert not list(tmp_path.glob("park*"))
