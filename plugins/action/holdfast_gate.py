@@ -11,7 +11,7 @@ from holdfast.action_plugin import ArgumentSpec
 from holdfast.claims import bind_claim, standing
 from holdfast.claims.base import BoundClaim
 from holdfast.errors import InvalidInput
-from holdfast.gate_action import Gate, GateAction, one_reading, read
+from holdfast.gate_action import Gate, GateAction, one_reading
 from holdfast.gate_ahead import REHEARSED, noted, rehearsed
 from holdfast.gate_loop import GateTiming, claims_of_host
 from holdfast.model import GATE_DEADLINE_SECONDS, Json, Outcome, Phase, Settle
@@ -70,7 +70,7 @@ class ActionModule(GateAction):
         context = self.context(gate.claims, variables)
         with Word(variables[PARK]) as word:
             while not word.has_come(0):
-                found = read(gate.claims, context, one_reading(gate.timing))
+                found = self.read(gate.claims, context, one_reading(gate.timing))
                 if found.outcome is Outcome.PASS:
                     note = noted(gate, self.arguments, found)
                     facts = {REHEARSED: {variables[PARK]: [*rehearsed(variables), note]}}

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from holdfast.action_plugin import ArgumentSpec, open_state
 from holdfast.claims import bind_claim
-from holdfast.gate_action import Gate, GateAction, one_reading, read
+from holdfast.gate_action import Gate, GateAction, one_reading
 from holdfast.gate_ahead import REHEARSED, found_at_word, gate_of, none_more, rehearsed
 from holdfast.gate_loop import GateTiming
 from holdfast.model import GATE_DEADLINE_SECONDS, Json, Settle
@@ -37,7 +37,7 @@ class ActionModule(GateAction):
         if run := PlayContext.of(variables):
             open_state(run.run)
         with Word(arguments["file"]) as word:
-            _wait(word, gates, context)
+            self._wait(word, gates, context)
             said = word.said()
         facts = {**(variables.get("ansible_facts") or {}), WORD: said}
         informed = Variables({**variables.raw, "ansible_facts": facts}, variables.template)
@@ -69,11 +69,11 @@ class ActionModule(GateAction):
         timing = GateTiming(Settle(), timedelta(seconds=float(deadline)), timedelta(seconds=2))
         return [Gate(SWEEP, "sweep", [claim], replace(timing, vouched=vouched))]
 
-
-def _wait(word: Word, gates: Sequence[Gate], context: ProbeContext) -> None:
-    """Return when the word has come. What is asked meanwhile decides nothing."""
-    while not word.has_come(0):
-        for gate in gates:
-            read(gate.claims, context, one_reading(gate.timing))
-        if word.has_come(TICK_SECONDS):
-            break
+    def _wait(self, word: Word, gates: Sequence[Gate], context: ProbeContext) -> None:
+        """Return when the word has come. What is asked meanwhile decides nothing."""
+        claims = [bound for gate in gates for bound in gate.claims]
+        while not word.has_come(0):
+            if claims:
+                self.read(claims, context, one_reading(gates[0].timing))
+            if word.has_come(TICK_SECONDS):
+                break

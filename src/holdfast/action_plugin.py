@@ -10,7 +10,7 @@ import os
 import shlex
 import threading
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any, ClassVar, Self
 
@@ -21,7 +21,7 @@ from ansible.plugins.action import ActionBase
 from holdfast.errors import CannotTell, HoldfastError
 from holdfast.model import Json
 from holdfast.play_context import Variables
-from holdfast.probes.base import CommandResult
+from holdfast.probes.base import CommandResult, Shell
 from holdfast.settings import load_settings
 from holdfast.store.database import Store, open_store, open_store_of
 from holdfast.text import host_key_advice
@@ -163,6 +163,39 @@ def _unreachable(host: str, text: str) -> CannotTell:
     return CannotTell(f"{host} is unreachable: {advice or text}", final=bool(advice))
 
 
+class ReadingShell:
+    """``Shell`` that runs a command once in each reading: the answer is for all that ask the same in it.
+
+    ``reading`` returns the number of the reading. An answer that comes after its reading has ended is not for the
+    next one.
+    """
+
+    def __init__(self, shell: Shell, reading: Callable[[], int]) -> None:
+        self._shell, self._reading = shell, reading
+        self._lock = threading.Lock()
+        self._asked_in = -1
+        self._answers: dict[tuple[str, ...], CommandResult | CannotTell] = {}
+
+    def run(self, argv: Sequence[str]) -> CommandResult:
+        """Run the command, or return its answer of this reading; raises CannotTell, likewise."""
+        with self._lock:
+            reading, command = self._reading(), tuple(argv)
+            if reading != self._asked_in:
+                self._answers, self._asked_in = {}, reading
+            if command not in self._answers:
+                self._answers[command] = self._run(command)
+            answer = self._answers[command]
+        if isinstance(answer, CannotTell):
+            raise answer
+        return answer
+
+    def _run(self, command: Sequence[str]) -> CommandResult | CannotTell:
+        try:
+            return self._shell.run(command)
+        except CannotTell as error:
+            return error
+
+
 class HostShells:
     """The shell of any host, each made when it is first asked for. Templates are resolved one at a time."""
 
@@ -179,6 +212,30 @@ class HostShells:
                 action = self._context.run(self._action.on_host, host, self._variables)
                 self._shells[host] = ConnectionShell(action, host, self._context.copy())
             return self._shells[host]
+
+
+class ReadingShells:
+    """The shells that probes are given: each command is run once on its host until ``next_reading``."""
+
+    def __init__(self, action: HoldfastAction, variables: Variables) -> None:
+        self._shells = {action.host: self._once(ConnectionShell(action, action.host))}
+        self._others = HostShells(action, variables)
+        self._lock = threading.Lock()
+        self._reading = 0
+
+    def __call__(self, host: str) -> ReadingShell:
+        """Return the shell of the host."""
+        with self._lock:
+            if host not in self._shells:
+                self._shells[host] = self._once(self._others(host))
+            return self._shells[host]
+
+    def next_reading(self) -> None:
+        """Let every command be run again."""
+        self._reading += 1
+
+    def _once(self, shell: Shell) -> ReadingShell:
+        return ReadingShell(shell, lambda: self._reading)
 
 
 def open_state(run: str = "") -> Store:

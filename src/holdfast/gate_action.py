@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from holdfast.action_plugin import ConnectionShell, HoldfastAction, HostShells, open_state
+from holdfast.action_plugin import HoldfastAction, ReadingShells, open_state
 from holdfast.claims import all_claims
 from holdfast.claims.base import BoundClaim
 from holdfast.gate_loop import GateResult, GateTiming, Reading, Timer, describe, run_gate
@@ -58,13 +58,30 @@ class GateAction(HoldfastAction):
 
     def context(self, claims: Sequence[BoundClaim], variables: Variables) -> ProbeContext:
         """Return what the claims' probes are given, with every site variable that they need resolved."""
+        self._shells = ReadingShells(self, variables)
         return ProbeContext(
             host=self.host,
             groups=variables["groups"],
             variables=_site_variables(claims, self.host, variables, self.variables_of),
-            shell=ConnectionShell(self, self.host),
-            reach=HostShells(self, variables),
+            shell=self._shells(self.host),
+            reach=self._shells,
         )
+
+    def read(
+        self,
+        claims: Sequence[BoundClaim],
+        context: ProbeContext,
+        timing: GateTiming,
+        on_reading: Callable[[Reading], None] = lambda _: None,
+    ) -> GateResult:
+        """Take readings in real time, as ``run_gate`` says; ``context`` is the newest that was made."""
+
+        def ended(reading: Reading) -> None:
+            self._shells.next_reading()
+            on_reading(reading)
+
+        timer = Timer(time.monotonic, threading.Event().wait)
+        return run_gate(claims, context, timing, timer, ended)
 
     def ask(
         self,
@@ -82,7 +99,7 @@ class GateAction(HoldfastAction):
         timing = _together([gate.timing for gate in gates])
         reporter = _ReadingReporter(self, timing, renewal)
         claims = [bound for gate in gates for bound in gate.claims]
-        whole = read(claims, context, timing, reporter)
+        whole = self.read(claims, context, timing, reporter)
         results = [check(number, share) for number, share in enumerate(_shares(gates, whole))]
         if renewal:
             for gate, result in zip(gates, results, strict=True):
@@ -115,18 +132,6 @@ class GateAction(HoldfastAction):
             else ""
         )
         return f"{host}, {phase}: the gate did not pass ({took}, deadline {deadline}).{why}{left}\n{faults}"
-
-
-def read(
-    claims: Sequence[BoundClaim],
-    context: ProbeContext,
-    timing: GateTiming,
-    on_reading: Callable[[Reading], None] = lambda _: None,
-) -> GateResult:
-    """Take readings in real time, as ``run_gate`` says."""
-    return run_gate(
-        claims, context, timing, Timer(time.monotonic, threading.Event().wait), on_reading
-    )
 
 
 def one_reading(timing: GateTiming) -> GateTiming:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.action_plugin import ConnectionShell, HoldfastAction
+import pytest
+
+from holdfast.action_plugin import ConnectionShell, HoldfastAction, ReadingShell
+from holdfast.errors import CannotTell
 from holdfast.observations.systemd import UnitState
 from holdfast.play_context import Variables
-from holdfast.probes.base import ProbeContext
+from holdfast.probes.base import CommandResult, ProbeContext
 from holdfast.probes.systemd import units_of
 
 UNIT = """Id={unit}.service
@@ -52,3 +57,59 @@ def test_two_units_of_a_host_are_told_apart_over_a_terminal_too() -> None:
     wanted = {"api": ("ctl1", "nova-api"), "conductor": ("ctl1", "nova-conductor")}
     states = units_of(context, wanted)
     assert [type(state) for state in states.values()] == [UnitState, UnitState]
+
+
+@dataclass
+class CountingShell:
+    """Answers with the number of the command; ``meanwhile`` happens while it runs."""
+
+    meanwhile: Callable[[], None] = lambda: None
+    ran: list[Sequence[str]] = field(default_factory=list)
+
+    def run(self, argv: Sequence[str]) -> CommandResult:
+        self.ran.append(argv)
+        self.meanwhile()
+        if argv[0] == "silent":
+            raise CannotTell("no answer")
+        return CommandResult(0, str(len(self.ran)), "")
+
+
+class Readings:
+    number = 0
+
+
+def test_a_command_is_run_once_in_each_reading() -> None:
+    readings, inner = Readings(), CountingShell()
+    shell = ReadingShell(inner, lambda: readings.number)
+
+    assert [shell.run(["show", "a"]).stdout for _ in range(3)] == ["1"] * 3
+    assert shell.run(["show", "b"]).stdout == "2"
+    readings.number += 1
+    assert shell.run(["show", "a"]).stdout == "3"
+
+
+def test_a_host_that_is_silent_is_waited_for_once_in_each_reading() -> None:
+    readings, inner = Readings(), CountingShell()
+    shell = ReadingShell(inner, lambda: readings.number)
+
+    for _ in range(3):
+        with pytest.raises(CannotTell, match="no answer"):
+            shell.run(["silent"])
+    assert len(inner.ran) == 1
+    readings.number += 1
+    with pytest.raises(CannotTell):
+        shell.run(["silent"])
+    assert len(inner.ran) == 2
+
+
+def test_an_answer_that_comes_after_its_reading_is_not_for_the_next() -> None:
+    readings, inner = Readings(), CountingShell()
+    shell = ReadingShell(inner, lambda: readings.number)
+
+    def next_reading() -> None:
+        readings.number += 1
+
+    inner.meanwhile = next_reading
+    assert shell.run(["show"]).stdout == "1"
+    inner.meanwhile = lambda: None
+    assert shell.run(["show"]).stdout == "2"
