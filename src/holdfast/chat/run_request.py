@@ -102,6 +102,6 @@ def drive(request: RunRequest, engine: Engine) -> RunResult:
             f"The plan of {plan.runbook} at {plan.site} changed since it was shown "
             f"({request.plan_hash}, now {plan.hash}); nothing was touched. If this happens again, the bot is "
             "of another version than the project: restart it",
-            remedy=f"holdfast plan {plan.runbook} {plan.site}",
+            remedy=f"holdfast plan {plan.runbook} --site {plan.site}",
         )
     return engine.start(plan, request.by, request.reason, request.run, request.approvers)
