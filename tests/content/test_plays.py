@@ -29,6 +29,9 @@ SWEEP = "sweep.yml"  # beside the tasks that include it
 SERVICES = {"service", "systemd", "systemd_service"}
 
 
+ACTS = {"holdfast_act", "holdfast_nova_service"}
+
+
 def plays_of(path: Path) -> Iterator[dict[str, Yaml]]:
     """Yield a playbook's plays, each with its file's directory under `directory`.
 
@@ -134,6 +137,11 @@ def tasks_of(content: Yaml) -> Iterator[dict[str, Yaml]]:
     return (part for part in walk(content) if isinstance(part, dict))
 
 
+def keys_of(content: Yaml) -> Iterator[str]:
+    """Yield the keys of every task of a file."""
+    return (key for part in tasks_of(content) for key in part)
+
+
 def forbidden(content: Yaml) -> list[str]:
     """Return the keys and tasks of a file that hide a failure, or wait without a gate."""
     found = []
@@ -149,6 +157,26 @@ def forbidden(content: Yaml) -> list[str]:
             found.append(f"{name}: failed_when: false")
         if "rescue" in part and not ends_in_failure(part["rescue"]):
             found.append(f"{name}: a rescue that does not end in fail clears the failure")
+    return found
+
+
+def acts_unmarked(content: Yaml) -> list[str]:
+    """Return the tasks that act with no renewal of the marks before them in the file: a wait may outlast them.
+
+    What is given back needs none: it is done whatever other runs do.
+    """
+    found, marked = [], False
+    for part in tasks_of(content):
+        includes = part.get("ansible.builtin.include_role") or {}
+        marked = marked or (includes.get("name"), includes.get("tasks_from")) == (
+            "holdfast_run",
+            "mark",
+        )
+        given_back = (part.get("holdfast_nova_service") or {}).get("state") == "enabled"
+        if ACTS & part.keys() and not given_back and not marked:
+            found.append(
+                f"{part.get('name', 'a task')}: acts without a renewal of the marks before it"
+            )
     return found
 
 
@@ -241,6 +269,12 @@ def test_every_playbook_fails_where_it_reaches_no_host() -> None:
 
 def test_nothing_hides_a_failure() -> None:
     assert_no_faults(TASK_FILES, lambda path: forbidden(yaml_of(path)))
+
+
+def test_marks_are_renewed_before_every_act() -> None:
+    acting = [path for path in files("roles/*/tasks/*.yml") if ACTS & set(keys_of(yaml_of(path)))]
+    assert {path.parent.parent.name for path in acting} == {"nova", "rabbitmq", "systemd_unit"}
+    assert_no_faults(acting, lambda path: acts_unmarked(yaml_of(path)))
 
 
 def test_no_handler_restarts() -> None:
