@@ -60,8 +60,8 @@ check-playbooks: ## Syntax of every playbook, with no deprecation
 	  $(ANY_SITE) ANSIBLE_DEPRECATION_WARNINGS=True ansible-playbook -i inventories/example --syntax-check $(PLAYBOOKS) 2>&1 \
 	    | awk "{ print } /DEPRECAT/ { bad = 1 } END { exit bad }"'
 
-# The contract suite starts real plays, which mostly wait, so several tests run at once.
-SUITES := tests/unit tests/properties tests/contract tests/content
+# The contract suite starts real plays, which mostly wait, so several tests run at once; the longest begin first.
+SUITES := tests/contract tests/properties tests/unit tests/content
 check-pytest: ## The tests that need no lab
 	@$(PHASE) pytest pytest -n $(JOBS) --dist worksteal $(SUITES)
 

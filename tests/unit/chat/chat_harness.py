@@ -48,7 +48,7 @@ from tests.unit.engine.engine_harness import (
     write_runbook,
 )
 
-SPEED = 50.0
+SPEED = 25.0
 """Seconds of the fleet's time in one second of real time."""
 
 WITH_SERVERS = 10.0
