@@ -11,16 +11,15 @@ from holdfast.action_plugin import ArgumentSpec
 from holdfast.claims import bind_claim, standing
 from holdfast.claims.base import BoundClaim
 from holdfast.errors import InvalidInput
-from holdfast.gate_action import Gate, GateAction, one_reading
+from holdfast.gate_action import Gate, GateAction, one_reading, site_seconds
 from holdfast.gate_ahead import REHEARSED, noted, rehearsed
 from holdfast.gate_loop import GateTiming, claims_of_host
-from holdfast.model import GATE_DEADLINE_SECONDS, Json, Outcome, Phase, Settle
+from holdfast.model import Json, Outcome, Phase, Settle
 from holdfast.play_context import Variables, proved_earlier
 from holdfast.text import count_of
 from holdfast.word import PARK, Word, is_ahead
 
 STANDING = "standing"
-POLL_SECONDS = 2
 
 
 class ActionModule(GateAction):
@@ -94,12 +93,11 @@ def _claims(arguments: dict[str, Any], variables: Variables) -> list[BoundClaim]
 
 
 def _timing(arguments: dict[str, Any], variables: Variables) -> GateTiming:
-    deadline = arguments["deadline_seconds"]
-    if deadline is None:
-        deadline = float(variables.get("holdfast_gate_deadline_seconds", GATE_DEADLINE_SECONDS))
-    poll = arguments["poll_seconds"]
-    if poll is None:
-        poll = float(variables.get("holdfast_poll_seconds", POLL_SECONDS))
+    deadline, poll = site_seconds(variables)
+    if arguments["deadline_seconds"] is not None:
+        deadline = arguments["deadline_seconds"]
+    if arguments["poll_seconds"] is not None:
+        poll = arguments["poll_seconds"]
     settle = Settle(arguments["settle_readings"], timedelta(seconds=arguments["settle_seconds"]))
     grace = timedelta(seconds=arguments["grace_seconds"])
     vouched = frozenset(proved_earlier(variables, arguments["phase"]))

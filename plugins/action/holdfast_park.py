@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import ClassVar
 
-from holdfast.action_plugin import ArgumentSpec, open_state
+from holdfast.action_plugin import ArgumentSpec
 from holdfast.claims import bind_claim
-from holdfast.gate_action import Gate, GateAction, one_reading
+from holdfast.gate_action import Gate, GateAction, one_reading, site_seconds
 from holdfast.gate_ahead import REHEARSED, found_at_word, gate_of, none_more, rehearsed
 from holdfast.gate_loop import GateTiming
-from holdfast.model import GATE_DEADLINE_SECONDS, Json, Settle
-from holdfast.play_context import PlayContext, Variables, proved_earlier
+from holdfast.model import Json, Settle
+from holdfast.play_context import Variables, proved_earlier
 from holdfast.probes.base import ProbeContext
 from holdfast.word import WORD, Word, known
 
@@ -34,8 +34,6 @@ class ActionModule(GateAction):
         notes = rehearsed(variables)
         gates = [gate_of(note, variables) for note in notes]
         context = self.context([bound for gate in gates for bound in gate.claims], variables)
-        if run := PlayContext.of(variables):
-            open_state(run.run)
         with Word(arguments["file"]) as word:
             self._wait(word, gates, context)
             said = word.said()
@@ -64,9 +62,9 @@ class ActionModule(GateAction):
         if not starts or self.host != variables["ansible_play_batch"][0]:
             return []
         claim = bind_claim({"claim": "systemd.unchanged_since", "starts": starts})
-        deadline = known(variables, "holdfast_gate_deadline_seconds", GATE_DEADLINE_SECONDS)
+        deadline, poll = (timedelta(seconds=seconds) for seconds in site_seconds(variables))
         vouched = frozenset(proved_earlier(variables, "sweep"))
-        timing = GateTiming(Settle(), timedelta(seconds=float(deadline)), timedelta(seconds=2))
+        timing = GateTiming(Settle(), deadline, poll)
         return [Gate(SWEEP, "sweep", [claim], replace(timing, vouched=vouched))]
 
     def _wait(self, word: Word, gates: Sequence[Gate], context: ProbeContext) -> None:

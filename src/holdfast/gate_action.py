@@ -19,7 +19,7 @@ from holdfast.claims import all_claims
 from holdfast.claims.base import BoundClaim
 from holdfast.gate_loop import GateResult, GateTiming, Reading, Timer, describe, run_gate
 from holdfast.journal.events import GateJudged, journaled
-from holdfast.model import Json, Outcome, Phase, Settle
+from holdfast.model import GATE_DEADLINE_SECONDS, Json, Outcome, Phase, Settle
 from holdfast.play_context import LeaseRenewal, PlayContext, Variables
 from holdfast.probes.base import ProbeContext
 from holdfast.text import count_of, join_names
@@ -33,6 +33,7 @@ all_claims()
 if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(line_buffering=True)
 
+POLL_SECONDS = 2
 QUIET_SECONDS = 10  # a reading that has not changed is shown again after this time
 
 
@@ -132,6 +133,12 @@ class GateAction(HoldfastAction):
             else ""
         )
         return f"{host}, {phase}: the gate did not pass ({took}, deadline {deadline}).{why}{left}\n{faults}"
+
+
+def site_seconds(variables: Variables) -> tuple[float, float]:
+    """Return the deadline and the pause between readings of a gate whose task names none."""
+    deadline = variables.get("holdfast_gate_deadline_seconds", GATE_DEADLINE_SECONDS)
+    return float(deadline), float(variables.get("holdfast_poll_seconds", POLL_SECONDS))
 
 
 def one_reading(timing: GateTiming) -> GateTiming:

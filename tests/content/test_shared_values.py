@@ -10,11 +10,11 @@ import pytest
 
 from holdfast.ansible.playbooks import AnsiblePlaybooks
 from holdfast.errors import InvalidInput
+from holdfast.gate_action import POLL_SECONDS
 from holdfast.model import GATE_DEADLINE_SECONDS, Phase
 from holdfast.nova_services import RPC_SERVICES, SERVICES, binary_of, groups_of
 from holdfast.plan.builder import SHOWN_SECONDS, SOAK_SECONDS
 from holdfast.plan.model import LENGTHS, SOAK
-from plugins.action.holdfast_gate import POLL_SECONDS
 from tests.content.repository import ROOT, Yaml, files, strings, text_of, yaml_in, yaml_of
 
 ACTION_PLUGINS = [path.stem for path in files("plugins/action/*.py")]
