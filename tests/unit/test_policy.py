@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from holdfast.errors import InvalidInput
 from holdfast.model import Json, LeaseMode
@@ -87,3 +90,37 @@ def test_a_pattern_that_is_none_is_named() -> None:
         InvalidInput, match=r"^holdfast_policy: not_for.broker: .* regular expression"
     ):
         PlaybookPolicy.parse({**DECLARED, "not_for": {"broker": "("}})
+
+
+@pytest.mark.parametrize(
+    ("unit", "runbook"),
+    [
+        ("rabbitmq-server@a", "rabbitmq-restart"),
+        ("kolla-rabbitmq-container", "rabbitmq-restart"),
+        ("kolla-outward_rabbitmq-container", "rabbitmq-restart"),
+        ("nova-api-metadata", "nova-restart"),
+        ("openstack-nova-compute", "nova-restart"),
+        ("openstack-nova-metadata-api", "nova-restart"),
+        ("openstack-nova-os-compute-api", "nova-restart"),
+        ("kolla-nova_compute-container", "nova-restart"),
+        ("kolla-nova_super_conductor-container", "nova-restart"),
+        ("kolla-nova_compute_ironic-container", "nova-restart"),
+        ("tripleo_nova_api", "nova-restart"),
+        ("edpm_nova_compute", "nova-restart"),
+        ("nova-network", ""),
+        ("kolla-nova_libvirt-container", ""),
+        ("kolla-nova_novncproxy-container", ""),
+        ("kolla-cron-container", ""),
+        ("openstack-nova-novncproxy", ""),
+    ],
+)
+def test_unit_restart_knows_the_units_of_every_way_to_deploy(unit: str, runbook: str) -> None:
+    path = Path(__file__).parents[2] / "playbooks/unit_restart.yml"
+    plays = yaml.safe_load(path.read_text("utf-8"))
+    declared = next(play["vars"]["holdfast_policy"] for play in plays if play.get("pre_tasks"))
+    declared = {**declared, "service": unit, "group": "web"}
+    if not runbook:
+        assert PlaybookPolicy.parse(declared).service == unit
+        return
+    with pytest.raises(InvalidInput, match=f"^{unit} has a runbook .*, {runbook};"):
+        PlaybookPolicy.parse(declared)

@@ -92,11 +92,13 @@ class FleetParameters(Parameters):
 class UnitLogParameters(UnitParameters):
     """``log``: the file the unit logs to, or ``journal``.
 
-    ``position``: where it ended before the unit's restart; not known in a check.
+    ``position``: where it ended before the unit's restart; not known in a check. ``prefix``: the words in front of a
+    command in the unit's container, none where the unit runs on the host itself.
     """
 
     log: str = Field(min_length=1)
     position: LogPosition = LogPosition()
+    prefix: tuple[str, ...] = ()
 
 
 class ServiceHostParameters(UnitParameters):

@@ -191,7 +191,9 @@ class BootState(_Schema):
 class NodePlace(_Schema):
     """Where the node of ``host`` runs: ``runs_in`` is the start (InvocationID) that the node's own process reports.
 
-    ``unit_start`` is the present start of ``unit`` on the host. Either is "" where there is none.
+    ``unit_start`` is the present start of ``unit`` on the host. Either is "" where there is none. With a ``container``
+    both are a boot and a namespace of processes, of the node and in that container, and ``unit_command`` is what the
+    unit starts.
     """
 
     host: str
@@ -199,6 +201,8 @@ class NodePlace(_Schema):
     unit: str
     runs_in: str
     unit_start: str
+    container: str = ""
+    unit_command: str = ""
 
 
 class RoundTrip(_Schema):

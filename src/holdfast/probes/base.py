@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+)
 
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json, Unanswered
@@ -59,6 +66,18 @@ class SiteVariables(BaseModel):
 SiteVariablesT = TypeVar("SiteVariablesT", bound=SiteVariables)
 
 
+@dataclass(frozen=True, slots=True)
+class PrefixedShell:
+    """A shell that puts words in front of each command, such as ``docker exec rabbitmq``: tools in a container."""
+
+    shell: Shell
+    prefix: tuple[str, ...]
+
+    def run(self, argv: Sequence[str]) -> CommandResult:
+        """Run the command behind the words, as ``Shell.run`` says."""
+        return self.shell.run([*self.prefix, *argv])
+
+
 def _reach_none(host: str) -> Shell:
     raise CannotTell(f"{host}: this gate reaches no other host")
 
@@ -102,6 +121,15 @@ def _existing(path: str) -> str:
         raise ValueError(f"there is no file {path} on this machine")
     return path
 
+
+def _words(given: Json) -> Json:
+    if isinstance(given, str) or any(" " in str(word) for word in given or ()):
+        raise ValueError("must be a list of words, such as [docker, exec, rabbitmq]")
+    return given
+
+
+CommandPrefix = Annotated[tuple[str, ...], BeforeValidator(_words)]
+"""A site variable: the words in front of a command that runs in a container; none where it runs on the host."""
 
 CaFile = Annotated[str, AfterValidator(_existing)]
 """A site variable: a file of trusted authorities on the controller; empty for the system's own."""

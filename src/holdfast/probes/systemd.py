@@ -188,6 +188,15 @@ def probe_stop_timeout(context: ProbeContext, unit: str) -> StopTimeout:
     return StopTimeout(context.host, unit, math.inf if never else microseconds / 1_000_000)
 
 
+def unit_command(context: ProbeContext, unit: str) -> str:
+    """Return the command that the unit starts, as systemd shows it; ``unit`` may be an alias.
+
+    Raises:
+        CannotTell: the host is unreachable, or systemd on it does not answer.
+    """
+    return _show(context, unit, "ExecStart", "ActiveState").get("ExecStart", "")
+
+
 def _show(context: ProbeContext, unit: str, *properties: str) -> dict[str, str]:
     """Return what ``systemctl show`` prints of these properties; ActiveState must be among them."""
     result = context.shell.run(

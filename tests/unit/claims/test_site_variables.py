@@ -38,7 +38,8 @@ def sites(base: type[SiteVariables] = SiteVariables) -> Iterator[type[SiteVariab
 
 
 def plain(value: Json) -> Json:
-    return value.get_secret_value() if isinstance(value, SecretStr) else value
+    found = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return list(found) if isinstance(found, tuple) else found
 
 
 @pytest.mark.parametrize("name", NEEDED)

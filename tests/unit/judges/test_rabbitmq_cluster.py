@@ -272,6 +272,37 @@ def test_node_is_local(runs_in: str, unit_start: str, outcome: str, reason: str,
     assert said in verdict.message
 
 
+IN = "rabbitmq"
+STARTS = "{ path=/usr/bin/docker ; argv[]=/usr/bin/docker start -a rabbitmq ; }"
+OTHER = STARTS.replace("rabbitmq", "outward_rabbitmq")
+NODE_IS = "rabbit@ctl2 runs in the container rabbitmq"
+CONTAINERS = [
+    ("in its container", "b pid:[1]", "b pid:[1]", STARTS, "PASS", "local", f"{NODE_IS} of kolla-x on ctl2"),
+    ("in another", "b pid:[1]", "b pid:[2]", STARTS, "FAIL", "elsewhere", "compare ansible_host"),
+    ("on another host", "c pid:[1]", "b pid:[1]", STARTS, "FAIL", "elsewhere", "compare ansible_host"),
+    ("neither answers", "", "", STARTS, "FAIL", "elsewhere", "the node reports nothing"),
+    ("the unit starts another", "b pid:[1]", "b pid:[1]", OTHER, "UNKNOWN", "other_command", "does not name it"),
+    ("the unit starts nothing", "b pid:[1]", "b pid:[1]", "", "UNKNOWN", "other_command", "it has none"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CONTAINERS, ids=[each[0] for each in CONTAINERS])
+def test_node_in_a_container_is_local(case: tuple[str, ...]) -> None:
+    _, runs_in, inside, command, outcome, reason, said = case
+    place = NodePlace(
+        host="ctl2",
+        node="rabbit@ctl2",
+        unit="kolla-x",
+        runs_in=runs_in,
+        unit_start=inside,
+        container=IN,
+        unit_command=command,
+    )
+    verdict = node_is_local("c", place)
+    assert outcome_and_reason(verdict) == (outcome, reason)
+    assert said in verdict.message
+
+
 LACKING = ("rabbitmq-diagnostics", "rabbitmq-upgrade")
 LACKS = f"ctl1 has no {', '.join(LACKING)} in its PATH"
 NO_ROUTE = Unanswered("ctl2: no route")

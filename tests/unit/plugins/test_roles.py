@@ -121,7 +121,11 @@ def test_a_host_is_done_only_with_the_invocation_id_that_was_proved(
 
 @pytest.mark.parametrize(
     ("known_as", "runbook"),
-    [("nova-compute@a", "nova-restart"), ("cron", "")],
+    [
+        ("nova-compute@a", "nova-restart"),
+        ("my-compute", "nova-restart"),
+        ("cron", ""),
+    ],
 )
 def test_an_alias_of_a_unit_that_has_a_runbook_is_refused_before_an_act(
     hosts: FakeHosts, known_as: str, runbook: str
@@ -135,6 +139,9 @@ def test_an_alias_of_a_unit_that_has_a_runbook_is_refused_before_an_act(
     )
     variables = {
         **RUN,
+        "rabbitmq_unit": "my-broker.service",
+        "nova_compute_unit": "my-compute",
+        "group_names": ["rabbitmq", "nova_compute", "nova_api"],
         "systemd_unit_name": "vmhost",
         "systemd_unit_group": "web",
         "holdfast_policy": {"not_for": roll["vars"]["holdfast_policy"]["not_for"]},

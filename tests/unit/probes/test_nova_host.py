@@ -72,6 +72,7 @@ class Host:
         self.log = directory / "nova.log"
         self.proc = directory / "proc"
         self.position = LogPosition()
+        self.prefix: Sequence[str] = ()
         self.journal("")
         self.set_start("start1")
         self.runs(NEW)
@@ -116,7 +117,9 @@ class Host:
 
     def read(self, log: str = "", limit: int = 1000) -> UnitLog:
         context = ProbeContext("cmp1", {}, {}, HostShell(self.directory))
-        source = LogSource("nova-compute", log or str(self.log), self.position, str(self.proc))
+        source = LogSource(
+            "nova-compute", log or str(self.log), self.position, self.prefix, str(self.proc)
+        )
         return read_unit_log(context, source, limit)
 
 
@@ -188,6 +191,26 @@ def test_a_log_that_was_empty_when_its_end_was_noted(host: Host) -> None:
 def test_without_an_act_the_lines_of_the_running_processes_count(host: Host) -> None:
     host.write(line(NO_REPLY, OLD), START, line(NO_REPLY, 17), line(NO_REPLY))
     assert found(host.read()) == ("running", 2, {"no_reply": 1})
+
+
+def test_a_unit_in_a_container_is_told_by_the_processes_in_there(host: Host) -> None:
+    """The host's processes of the unit are those of the container's engine, which log nothing."""
+    host.write(line(NO_REPLY, NEW), line("Starting", 7), line(NO_REPLY, 7), line(NO_REPLY, 77))
+    host.program("engine", '#!/bin/sh\n[ "$1 $2 $3" = "exec nova sh" ] || exit 9\necho 1 7 acpi\n')
+    host.prefix = [str(host.directory / "engine"), "exec", "nova"]
+    assert found(host.read()) == ("running", 2, {"no_reply": 1})
+    host.prefix = [str(host.directory / "engine"), "exec", "gone"]
+    with pytest.raises(CannotTell, match="its container cannot be asked"):
+        host.read()
+
+
+def test_no_process_of_a_host_is_taken_for_one_in_a_container(host: Host) -> None:
+    """Both have the same number here: what the new start logs in the container would be left out."""
+    host.write(START)
+    host.position = host.end_of().model_copy(update={"processes": (OLD,)})
+    host.write(line(NO_REPLY, OLD))
+    host.prefix = ["engine"]
+    assert found(host.read()) == ("act", 1, {"no_reply": 1})
 
 
 def test_without_an_act_the_file_that_was_moved_aside_is_read_as_well(host: Host) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from holdfast.claims import bind_claim
 from holdfast.errors import CannotTell, InvalidInput
-from holdfast.model import Observation, Unanswered, Verdict
+from holdfast.model import Json, Observation, Unanswered, Verdict
 from holdfast.observations.rabbitmq import QueueDepth, QueueId
 from holdfast.probes.base import CommandResult, ProbeContext
 from holdfast.probes.rabbitmq.cluster import probe_boot, probe_clients
@@ -28,7 +28,7 @@ from tests.unit.probes.rabbitmq.recorded_brokers import (
     node,
     recorded,
 )
-from tests.unit.probes.shells import ScriptedShell
+from tests.unit.probes.shells import NoShell, ScriptedShell
 
 VERSIONS = ("3.10", "4.0")
 WAYS = {"http": True, "commands": False}
@@ -276,6 +276,52 @@ def test_a_node_reports_in_which_start_of_a_unit_it_runs(start: str, reason: str
     context = ProbeContext("ctl1", {"rabbitmq": ("ctl1",)}, {"ctl1": {}}, shell)
     assert judged(context, "rabbitmq.node_is_local").reason == reason
     assert "rabbit@ctl1" in shell.commands[0]
+
+
+BOOT = "6b3d7c1e-8d4f-4f0a-9f57-1f7d4f5b2c11"
+
+
+@pytest.mark.parametrize(
+    ("inside", "starts", "reason"),
+    [
+        (f"{BOOT} pid:[4026532771]\n", "docker start -a rabbitmq", "local"),
+        (f"{BOOT} pid:[4026531836]\n", "docker start -a rabbitmq", "elsewhere"),
+        (f"{BOOT} pid:[4026532771]\n", "docker start -a outward_rabbitmq", "other_command"),
+    ],
+)
+def test_a_node_in_a_container_is_told_by_its_namespace(
+    inside: str, starts: str, reason: str
+) -> None:
+    """A container's process has no InvocationID; boot and namespace tell it from every other container."""
+    value = f"{BOOT} pid:[4026532771]"
+    answered = json.dumps({"node": "rabbit@ctl1", "result": "ok", "value": value})
+    unit = f"Id=kolla.service\nActiveState=active\nExecStart={{ argv[]=/usr/bin/{starts} ; }}\n"
+    results = [CommandResult(0, text, "") for text in (answered, inside, unit)]
+    shell, prefix = ScriptedShell(*results), ["docker", "exec", "rabbitmq"]
+    site = {"rabbitmq_command_prefix": prefix}
+    context = ProbeContext("ctl1", {"rabbitmq": ("ctl1",)}, {"ctl1": site}, shell)
+
+    assert judged(context, "rabbitmq.node_is_local").reason == reason
+    assert [command[:3] == prefix for command in shell.commands] == [True, True, False]
+
+
+def test_tools_are_looked_for_in_the_broker_s_container() -> None:
+    shell = ScriptedShell(CommandResult(0, "rabbitmq-queues\ntold\n", ""))
+    site = {"rabbitmq_command_prefix": ["podman", "exec", "mq"]}
+    groups = {"rabbitmq": ("ctl1",)}
+    context = ProbeContext("ctl1", groups, {"ctl1": site}, shell, reach=lambda _: shell)
+
+    assert judged(context, "rabbitmq.tools_present").reason == "missing"
+    assert shell.commands[0][:3] == ["podman", "exec", "mq"]
+
+
+@pytest.mark.parametrize("given", ["docker exec rabbitmq", ["docker exec", "rabbitmq"], {"a": 1}])
+def test_a_prefix_is_a_list_of_words(given: Json) -> None:
+    site = {"rabbitmq_command_prefix": given}
+    context = ProbeContext("ctl1", {"rabbitmq": ("ctl1",)}, {"ctl1": site}, NoShell())
+
+    with pytest.raises(InvalidInput, match="rabbitmq_command_prefix"):
+        brokers_of(context)
 
 
 def test_only_the_drained_node_is_in_maintenance() -> None:

@@ -18,7 +18,7 @@ from holdfast.observations.nova import (
     UnitLog,
 )
 from holdfast.observations.systemd import UnitState
-from holdfast.probes.base import ProbeContext, SiteVariables, ask_all, or_unanswered
+from holdfast.probes.base import CommandPrefix, ProbeContext, SiteVariables, ask_all, or_unanswered
 from holdfast.probes.nova.host import LogSource, read_unit_log
 from holdfast.probes.nova.services import list_services
 from holdfast.probes.nova.site import api_sites, expected_services
@@ -29,7 +29,7 @@ NEWEST_LINES = 1_000
 
 
 class UnitSite(SiteVariables):
-    """One host's units and logs; defaults are those of roles/nova."""
+    """One host's units, their logs and containers; defaults are those of roles/nova."""
 
     nova_conductor_unit: str = "nova-conductor"
     nova_scheduler_unit: str = "nova-scheduler"
@@ -41,6 +41,11 @@ class UnitSite(SiteVariables):
     nova_api_log: str = "/var/log/nova/nova-api-wsgi.log"
     nova_metadata_log: str = "/var/log/nova/nova-metadata-wsgi.log"
     nova_compute_log: str = "/var/log/nova/nova-compute.log"
+    nova_conductor_command_prefix: CommandPrefix = ()
+    nova_scheduler_command_prefix: CommandPrefix = ()
+    nova_api_command_prefix: CommandPrefix = ()
+    nova_metadata_command_prefix: CommandPrefix = ()
+    nova_compute_command_prefix: CommandPrefix = ()
 
     def unit(self, service: str) -> str:
         """Return the unit of a service."""
@@ -49,6 +54,10 @@ class UnitSite(SiteVariables):
     def log(self, service: str) -> str:
         """Return the log of a service: a file, or ``journal``."""
         return str(getattr(self, f"nova_{service}_log"))
+
+    def prefix(self, service: str) -> tuple[str, ...]:
+        """Return the words in front of a command in the service's container, none without one."""
+        return tuple(getattr(self, f"nova_{service}_command_prefix"))
 
 
 def probe_fleet_units(context: ProbeContext) -> FleetUnits:
@@ -72,7 +81,8 @@ def probe_fleet_logs(context: ProbeContext) -> FleetLogs:
     def ask(each: ExpectedService) -> UnitLog:
         site = context.site(each.host, UnitSite)
         there = replace(context, host=each.host, shell=context.reach(each.host))
-        source = LogSource(site.unit(each.service), site.log(each.service), LogPosition())
+        unit, log = site.unit(each.service), site.log(each.service)
+        source = LogSource(unit, log, LogPosition(), site.prefix(each.service))
         return read_unit_log(there, source, NEWEST_LINES)
 
     logs = ask_all({each.name: each for each in expected}, partial(or_unanswered, ask))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, TypeAdapter
@@ -16,11 +17,15 @@ from holdfast.probes.base import ProbeContext, require_shape
 # summer time ends. oslo.log's formats name the process: "… 4711 INFO …", or "process": 4711 in JSON.
 #
 # $1 is the unit, $2 the log file or "journal", $3 how many lines are read at most, $4 to $7 the inode, size, digest and
-# processes that were noted before the act, $8 where processes are listed, $9 how many bytes are digested.
+# processes that were noted before the act, $8 where processes are listed, $9 how many bytes are digested. What follows
+# are the words in front of a command in the unit's container: its log has the numbers that processes have in there, and
+# those of the host's processes tell nothing.
 _SCRIPT = r"""
 set -eu
 unit=$1 log=$2 limit=$3 inode=$4 size=$5 digest=$6 before=$7 proc=$8 block=$9
+shift 9
 present= missing=0
+[ $# = 0 ] || before=
 show() { systemctl show --property "$1" -- "$unit" | sed -n "s/^$1=//p"; }
 is_noted() {
   [ -r "$1" ] && [ "$(stat -c %s -- "$1")" -ge "$size" ] || return 1
@@ -55,8 +60,11 @@ else
     lines() { from_position | head -n "$limit"; }
   else
     span=running cgroup=$(show ControlGroup)
-    [ -z "$cgroup" ] || present=$(
+    if [ $# -gt 0 ]; then
+      present=$("$@" sh -c 'cd /proc && echo [0-9]*') || { echo "its container cannot be asked" >&2; exit 5; }
+    elif [ -n "$cgroup" ]; then present=$(
       grep -lsF -- ":$cgroup" "$proc"/[0-9]*/cgroup | sed 's|.*/\([0-9]*\)/cgroup$|\1|' | tr '\n' ' ')
+    fi
     lines() { newest; }
   fi
 fi
@@ -110,32 +118,40 @@ MOST_LINES = 1_000_000
 """How many lines of a log are read, of the journal a tenth; more would take longer than a gate may."""
 
 
-def probe_unit_log(context: ProbeContext, unit: str, log: str, position: LogPosition) -> UnitLog:
+def probe_unit_log(
+    context: ProbeContext, unit: str, log: str, position: LogPosition, prefix: Sequence[str]
+) -> UnitLog:
     """Count the complaints about messaging in a unit's log since an act, or since the unit's start.
 
     ``log`` is the file that the unit on the task's host logs to, or ``journal``; without such a file the journal is
     read. ``position``: where the file ended before the act, if there was one. ``LogSpan`` says which part is read.
+    ``prefix``: the words in front of a command in the unit's container, none without one.
 
     Raises:
         CannotTell: as ``read_unit_log``.
     """
-    return read_unit_log(context, LogSource(unit, log, position), MOST_LINES)
+    return read_unit_log(context, LogSource(unit, log, position, prefix), MOST_LINES)
 
 
 @dataclass(frozen=True, slots=True)
 class LogSource:
-    """Which log is read, and from where; ``proc`` lists the host's processes."""
+    """Which log is read, and from where.
+
+    ``prefix`` leads into the unit's container, ``proc`` lists the host's processes.
+    """
 
     unit: str
     log: str
     position: LogPosition
+    prefix: Sequence[str] = ()
     proc: str = "/proc"
 
     def arguments(self, limit: int) -> list[str]:
         """Return the script's arguments."""
         noted, before = self.position, " ".join(map(str, self.position.processes))
         position = [str(noted.inode), str(noted.size), noted.digest, before]
-        return [self.unit, self.log, str(limit), *position, self.proc, str(DIGESTED)]
+        fixed = [self.unit, self.log, str(limit), *position, self.proc, str(DIGESTED)]
+        return [*fixed, *self.prefix]
 
 
 def read_unit_log(context: ProbeContext, source: LogSource, limit: int) -> UnitLog:

@@ -49,6 +49,18 @@ def unit_start(broker: Broker) -> str:
     return evaluate(broker, 'list_to_binary(os:getenv("INVOCATION_ID", "")).')
 
 
+_NAMESPACE = (
+    '{ok, Boot} = file:read_file("/proc/sys/kernel/random/boot_id"),'
+    ' {ok, Space} = file:read_link("/proc/self/ns/pid"),'
+    ' iolist_to_binary([string:trim(Boot), " ", Space]).'
+)
+
+
+def namespace(broker: Broker) -> str:
+    """Return the boot of the kernel that the node runs on, and the namespace of its processes."""
+    return evaluate(broker, _NAMESPACE)
+
+
 def evaluate(broker: Broker, expression: str) -> str:
     """Return the text that an Erlang expression has as its value on the node; it must be a binary."""
     return str(_ctl(broker, "eval", expression)["value"])

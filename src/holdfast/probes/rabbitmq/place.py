@@ -11,8 +11,8 @@ from holdfast.observations.rabbitmq import NodePlace
 from holdfast.observations.systemd import UnitStates
 from holdfast.probes.base import ProbeContext, ask_all, or_unanswered
 from holdfast.probes.rabbitmq import commands
-from holdfast.probes.rabbitmq.site import broker_of, brokers_of
-from holdfast.probes.systemd import probe_unit, units_of
+from holdfast.probes.rabbitmq.site import Broker, broker_of, brokers_of, tools_of
+from holdfast.probes.systemd import probe_unit, unit_command, units_of
 
 TOOLS = ("timeout", "rabbitmqctl", "rabbitmq-diagnostics", "rabbitmq-upgrade", "rabbitmq-queues")
 """What the acts of roles/rabbitmq and its gates run on a broker's host."""
@@ -34,7 +34,8 @@ def probe_tools(context: ProbeContext) -> Mapping[str, Sequence[str] | Unanswere
     """Return, per broker, which of the command-line tools that a run uses its host does not have."""
 
     def ask(host: str) -> Sequence[str]:
-        done = context.reach(host).run(["sh", "-c", _MISSING, "sh", *TOOLS])
+        tools = tools_of(context, host, context.reach(host))
+        done = tools.run(["sh", "-c", _MISSING, "sh", *TOOLS])
         if done.rc != 0:
             cause = done.stderr.strip() or f"exit status {done.rc}"
             raise CannotTell(f"{host}: which tools it has cannot be told: {cause}")
@@ -53,13 +54,16 @@ def probe_place(context: ProbeContext, unit: str) -> NodePlace:
     """Return in which start of a unit the node of the task's host runs, and which start ``unit`` there has.
 
     Commands reach a node by its name, wherever it runs; systemd answers for the host that is reached. Every start of a
-    unit has an InvocationID of its own, so the two are equal only for one process.
+    unit has an InvocationID of its own, so the two are equal only for one process. A container has none of that: there
+    the kernel's boot and the namespace of processes tell one container from every other.
 
     Raises:
         CannotTell: the host, its systemd or the node does not answer.
         InvalidInput: the task's host is no broker of the inventory.
     """
     broker = broker_of(brokers_of(context), context.host)
+    if broker.site.rabbitmq_command_prefix:
+        return _place_in_container(context, broker, unit)
     runs_in = commands.unit_start(broker)
     return NodePlace(
         host=broker.host,
@@ -67,4 +71,26 @@ def probe_place(context: ProbeContext, unit: str) -> NodePlace:
         unit=unit,
         runs_in=runs_in,
         unit_start=probe_unit(context, unit).invocation_id,
+    )
+
+
+_NAMESPACE = 'echo "$(cat /proc/sys/kernel/random/boot_id) $(readlink /proc/self/ns/pid)"'
+
+
+def _place_in_container(context: ProbeContext, broker: Broker, unit: str) -> NodePlace:
+    """Return in which container the node runs, which one the host's prefix leads to, and what ``unit`` starts."""
+    runs_in = commands.namespace(broker)
+    done = broker.shell.run(["sh", "-c", _NAMESPACE])
+    if done.rc != 0:
+        cause = done.stderr.strip() or f"exit status {done.rc}"
+        raise CannotTell(f"{broker.host}: its container cannot be asked: {cause}")
+    words = [each for each in broker.site.rabbitmq_command_prefix if not each.startswith("-")]
+    return NodePlace(
+        host=broker.host,
+        node=broker.node,
+        unit=unit,
+        runs_in=runs_in,
+        unit_start=done.stdout.strip(),
+        container=words[-1],
+        unit_command=unit_command(context, unit),
     )

@@ -11,7 +11,14 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from holdfast.errors import InvalidInput
-from holdfast.probes.base import CaFile, ProbeContext, Shell, SiteVariables
+from holdfast.probes.base import (
+    CaFile,
+    CommandPrefix,
+    PrefixedShell,
+    ProbeContext,
+    Shell,
+    SiteVariables,
+)
 
 GROUP = "rabbitmq"
 OWN_CONNECTIONS = "holdfast: "  # how the names begin that connections of our gates give themselves
@@ -23,6 +30,7 @@ class RabbitSite(SiteVariables):
     ansible_host: str = ""
     rabbitmq_node_name: str = ""
     rabbitmq_unit: str = "rabbitmq-server"
+    rabbitmq_command_prefix: CommandPrefix = ()
     rabbitmq_management_enabled: bool = True
     rabbitmq_management_scheme: Literal["http", "https"] = "http"
     rabbitmq_management_port: int = Field(default=15672, ge=1, le=65535)
@@ -73,7 +81,9 @@ def brokers_of(context: ProbeContext) -> Brokers:
             them would be answered by the other.
     """
     hosts = context.groups.get(GROUP, ())
-    brokers = {host: Broker(host, context.site(host, RabbitSite), context.shell) for host in hosts}
+    # The tools are those of the task's host, whichever node they ask.
+    tools = tools_of(context, context.host, context.shell)
+    brokers = {host: Broker(host, context.site(host, RabbitSite), tools) for host in hosts}
     first: dict[str, str] = {}
     for host, broker in brokers.items():
         if (twin := first.setdefault(broker.node, host)) != host:
@@ -82,6 +92,12 @@ def brokers_of(context: ProbeContext) -> Brokers:
                 remedy="set rabbitmq_node_name for each host as its `rabbitmqctl status` has it",
             )
     return brokers
+
+
+def tools_of(context: ProbeContext, host: str, shell: Shell) -> Shell:
+    """Return the shell in which RabbitMQ's tools are found: that of the host, or one in the broker's container."""
+    prefix = context.site(host, RabbitSite).rabbitmq_command_prefix
+    return PrefixedShell(shell, prefix) if prefix else shell
 
 
 def broker_of(brokers: Brokers, host: str) -> Broker:
