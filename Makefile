@@ -28,7 +28,7 @@ help: ## List the targets
 .PHONY: venv
 venv: $(VENV)/.project ## Make .venv with the locked dependencies (only when a lock changed)
 
-CHECKS := check-ruff check-imports check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest check-store check-chat
+CHECKS := check-ruff check-imports check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest check-packaging check-store check-chat
 .PHONY: check $(CHECKS)
 check: venv ## All that needs no lab: linters, types, playbook syntax, unit to content tests
 	@.ci/phase start
@@ -64,6 +64,10 @@ check-playbooks: ## Syntax of every playbook, with no deprecation
 SUITES := tests/contract tests/properties tests/unit tests/content
 check-pytest: ## The tests that need no lab
 	@$(PHASE) pytest pytest -n $(JOBS) --dist worksteal $(SUITES)
+
+# Each is built, installed into an empty place and used there; one process, so that each is built once.
+check-packaging: ## What is shipped: the collection
+	@$(PHASE) packaging pytest -q tests/packaging
 
 # Servers of their own, on Unix sockets; one that cannot be started fails the phase.
 check-store: ## The state on MariaDB and on PostgreSQL, each through its driver (SQLite: check-pytest)
@@ -149,6 +153,20 @@ bench: prerequisites venv $(VENV)-bench/.locked ## Overhead beside plain Ansible
 	@tests/lab/bench
 
 -include tests/lab/lab.mk
+
+##@ To ship
+
+DIST ?= dist
+.PHONY: collection
+collection: ## The tree as a collection of Ansible, dist/holdfast-holdfast-VERSION.tar.gz
+	@ansible-galaxy collection build --force --output-path $(DIST) | tail -n 1
+
+.PHONY: version
+version: ## Begin a release: VERSION=1.2.3 in every file that says it, and today's heading in CHANGELOG.md
+	@[[ "$(VERSION)" =~ ^[0-9]+(\.[0-9]+){2}$$ ]] || { echo "make version VERSION=1.2.3" >&2; exit 2; }
+	@sed -i -E 's/^((__version__|VERSION|version)( =|:) "?)[0-9.]+/\1$(VERSION)/' \
+	  src/holdfast/__init__.py plugins/action/__init__.py pyproject.toml galaxy.yml
+	@sed -i 's/^## \[Unreleased\]$$/&\n\n## [$(VERSION)] - '"$$(date -u +%F)"'/' CHANGELOG.md
 
 ##@ Housekeeping
 

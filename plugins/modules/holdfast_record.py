@@ -44,4 +44,13 @@ EXAMPLES = r"""
     changed: "{{ restart.changed }}"
 """
 
-RETURN = r""" # """
+RETURN = r"""
+msg:
+  description: What was journaled, of which unit.
+  returned: always
+  type: str
+holdfast_host_done:
+  description: Whether the host's turn has ended.
+  returned: when that was journaled
+  type: bool
+"""

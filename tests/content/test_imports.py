@@ -97,7 +97,7 @@ def plugin_faults(name: str, source: str) -> list[str]:
 
 
 PURE = [path for path in files("src/holdfast/*.py") if part_of(path) in PURE_PARTS]
-PLUGINS = files("plugins/*.py")
+PLUGINS = files("plugins/*/holdfast_*.py")
 
 
 def test_every_pure_part_has_files_to_check() -> None:

@@ -17,7 +17,7 @@ from holdfast.plan.builder import SHOWN_SECONDS, SOAK_SECONDS
 from holdfast.plan.model import LENGTHS, SOAK
 from tests.content.repository import ROOT, Yaml, files, strings, text_of, yaml_in, yaml_of
 
-ACTION_PLUGINS = [path.stem for path in files("plugins/action/*.py")]
+ACTION_PLUGINS = [path.stem for path in files("plugins/action/holdfast_*.py")]
 # How YAML and prose write the default of a gate's deadline and of its pause between readings.
 DEADLINES = {
     "plugins/modules/holdfast_gate.py": r"C\(holdfast_gate_deadline_seconds\), else (\d+)",
