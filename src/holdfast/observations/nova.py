@@ -183,7 +183,8 @@ class RpcAnswers:
 class HttpReply:
     """``status`` 0: there was no reply; ``cause`` says why. Of a refusal (401, 403) it says whose login was refused.
 
-    ``strange``: how the body differs from that of the service, "" where it does not or was not read.
+    ``strange``: how the body differs from that of the service, "" where it does not or was not read; and that TLS is
+    spoken where the site says that it is not, or the other way round.
     """
 
     status: int

@@ -202,7 +202,7 @@ def test_a_silent_compute_is_looked_up_in_the_service_list(
     """One that people took out is left out of the fleet; not where this very host is asked, as after its restart."""
 
     def ping(
-        _: Any, pings: dict[ExpectedService, int], __: str
+        _: Any, pings: dict[ExpectedService, int], __: rpc_client.Trust
     ) -> dict[ExpectedService, RpcReplies]:
         return {
             each: RpcReplies(count, 0 if each.service == "compute" else count)

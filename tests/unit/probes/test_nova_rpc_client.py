@@ -13,9 +13,10 @@ from typing import Any
 import amqp
 import pytest
 
-from holdfast.errors import CannotTell, InvalidInput
+from holdfast.errors import CannotTell
 from holdfast.observations.nova import ExpectedService, RpcReplies, RpcRound
-from holdfast.probes.nova.rpc_client import REPLIES, PingRound, brokers_of, envelope, ping
+from holdfast.probes.nova.rpc_client import REPLIES, PingRound, envelope, ping
+from holdfast.probes.nova.transport_url import brokers_of
 from holdfast.report.remedies import remedy_for
 from tests.unit.probes.http_server import closed_port
 from tests.unit.probes.rabbitmq.scripted_broker import (
@@ -28,25 +29,6 @@ from tests.unit.probes.rabbitmq.scripted_broker import (
 
 CONDUCTOR = ExpectedService("conductor", "ctl1", "ctl1")
 COMPUTE = ExpectedService("compute", "cmp1", "cmp1")
-
-
-@pytest.mark.parametrize(
-    ("url", "found"),
-    [
-        ("rabbit://nova:s3@b1:5673/", [("b1", 5673, "nova", "s3", "/", False)]),
-        ("rabbit://nova:s3@b1", [("b1", 5672, "nova", "s3", "/", False)]),
-        ("rabbit://nova:s3@b1/nova", [("b1", 5672, "nova", "s3", "nova", False)]),
-        ("rabbit://n%40va:p%2F%3A@b1/a%2Fb", [("b1", 5672, "n@va", "p/:", "a/b", False)]),
-        ("rabbit://nova:s3@[::1]:5673/", [("::1", 5673, "nova", "s3", "/", False)]),
-        ("rabbit://nova:s3@b1/?ssl=1", [("b1", 5671, "nova", "s3", "/", True)]),
-        (
-            "rabbit://nova:s3@b1:5672,nova:s4@b2:5672/v",
-            [("b1", 5672, "nova", "s3", "v", False), ("b2", 5672, "nova", "s4", "v", False)],
-        ),
-    ],
-)
-def test_a_transport_url(url: str, found: list[tuple[str, int, str, str, str, bool]]) -> None:
-    assert [(b.host, b.port, b.user, b.password, b.vhost, b.tls) for b in brokers_of(url)] == found
 
 
 @pytest.mark.parametrize(
@@ -67,28 +49,6 @@ def test_whose_login_a_broker_refused_is_named(script: Script, status: int) -> N
     assert "rabbitmqctl authenticate_user nova; then correct nova_transport_url" in remedy_for(
         message, "site"
     )
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "planted-secret",
-        "http://nova:planted-secret@b1/",
-        "rabbit://b1:5672/",
-        "rabbit://nova:planted-secret@:5672/",
-        "rabbit://nova:planted-secret@b1:port/",
-        "rabbit://nova:planted-secret@[b1/",
-    ],
-)
-def test_an_invalid_transport_url_is_refused_and_not_repeated_in_the_message(url: str) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        brokers_of(url)
-    assert "planted" not in repr(caught.value) + str(caught.value.__cause__)
-
-
-def test_a_broker_does_not_show_its_password() -> None:
-    assert "planted" not in repr(brokers_of("rabbit://nova:planted-secret@b1/"))
 
 
 UNPACK_WITH_OSLO_MESSAGING = """

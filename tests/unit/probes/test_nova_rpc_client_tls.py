@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from holdfast.errors import CannotTell
 from holdfast.observations.nova import ExpectedService
-from holdfast.probes.nova.rpc_client import brokers_of, ping
+from holdfast.probes.nova.rpc_client import Trust, ping
+from holdfast.probes.nova.transport_url import brokers_of
 
 
 def certificate_for(names: list[x509.GeneralName], directory: Path) -> tuple[str, str]:
@@ -50,19 +51,20 @@ def certificate_for(names: list[x509.GeneralName], directory: Path) -> tuple[str
 
 
 @contextmanager
-def tls_server(pem: str, key: str) -> Iterator[tuple[int, list[bytes]]]:
-    """Serve TLS on the loopback, one connection; yield the port and the first bytes received."""
+def tls_server(pem: str, key: str, connections: int = 1) -> Iterator[tuple[int, list[bytes]]]:
+    """Serve so many connections with TLS on the loopback; yield the port and the first bytes of each."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem, key)
     received: list[bytes] = []
 
     def serve(listener: socket.socket) -> None:
-        connection, _ = listener.accept()
-        try:
-            with context.wrap_socket(connection, server_side=True) as secured:
-                received.append(secured.recv(8))
-        except ssl.SSLError:
-            connection.close()
+        for _ in range(connections):
+            connection, _ = listener.accept()
+            try:
+                with context.wrap_socket(connection, server_side=True) as secured:
+                    received.append(secured.recv(8))
+            except ssl.SSLError:
+                connection.close()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, args=(listener,), daemon=True)
@@ -74,7 +76,7 @@ def tls_server(pem: str, key: str) -> Iterator[tuple[int, list[bytes]]]:
 def refusal(port: int, ca_file: str) -> str:
     brokers = brokers_of(f"rabbit://nova:planted@127.0.0.1:{port}/?ssl=1")
     with pytest.raises(CannotTell) as caught:
-        ping(brokers, {ExpectedService("compute", "cmp1", "cmp1"): 1}, ca_file)
+        ping(brokers, {ExpectedService("compute", "cmp1", "cmp1"): 1}, Trust(ca_file))
     return str(caught.value)
 
 

@@ -123,7 +123,7 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({}, "SSL"),  # a plain listener is not trusted
+        ({}, "answers without TLS: set rabbitmq_management_scheme: http"),
         ({"rabbitmq_management_ca_file": "no/such.pem"}, "rabbitmq_management_ca_file no/such.pem"),
     ],
 )

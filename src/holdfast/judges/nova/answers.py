@@ -127,7 +127,8 @@ def _rpc_fault(replies: RpcReplies) -> str:
 def _find_api(replies: ApiReplies) -> Finding:
     """Judge one nova-api. A refused login is UNKNOWN: the fault may be in the login."""
     if replies.root.status not in VERSIONS:
-        return Finding(Outcome.FAIL, f"GET / {_describe(replies.root)}")
+        outcome = Outcome.UNKNOWN if replies.root.strange else Outcome.FAIL
+        return Finding(outcome, f"GET / {_describe(replies.root)}")
     if replies.call is None:
         return Finding(Outcome.UNKNOWN, replies.no_token)
     text = f"GET /servers {_describe(replies.call)}"

@@ -35,12 +35,14 @@ from holdfast.probes.nova.api_client import NoToken
 from holdfast.probes.nova.services import list_services
 from holdfast.probes.nova.site import (
     ApiSite,
+    Endpoint,
     MetadataSite,
     RpcSite,
     api_sites,
     expected_services,
     require_member,
 )
+from holdfast.probes.nova.transport_url import BrokerAddress
 
 DEFAULT_PINGS = 3
 METADATA_PATH = "/latest/meta-data/"
@@ -123,17 +125,17 @@ def _ping_by_cell(
     context: ProbeContext, services: Sequence[ExpectedService], pings: int
 ) -> RpcRound:
     """Make one round of calls for each distinct set of brokers, which is one for each cell."""
-    cells: dict[tuple[frozenset[rpc_client.BrokerAddress], str], list[ExpectedService]] = {}
+    cells: dict[tuple[frozenset[BrokerAddress], rpc_client.Trust], list[ExpectedService]] = {}
     for service in services:
         site = context.site(service.host, RpcSite)
-        brokers = rpc_client.brokers_of(site.nova_transport_url.get_secret_value())
-        cells.setdefault((frozenset(brokers), site.nova_ca_file), []).append(service)
+        trust = rpc_client.Trust(site.nova_ca_file, site.nova_transport_tls_name)
+        cells.setdefault((frozenset(site.brokers(service.host)), trust), []).append(service)
     for members in cells.values():
         _require_one_queue_each(members)
     replies: dict[ExpectedService, RpcReplies] = {}
-    for (brokers_of_cell, ca_file), members in cells.items():
+    for (brokers_of_cell, trust), members in cells.items():
         in_order = sorted(brokers_of_cell, key=lambda broker: broker.name)
-        replies |= rpc_client.ping(in_order, dict.fromkeys(members, pings), ca_file)
+        replies |= rpc_client.ping(in_order, dict.fromkeys(members, pings), trust)
     return {service: replies[service] for service in services}
 
 
@@ -150,7 +152,7 @@ def _require_one_queue_each(services: Sequence[ExpectedService]) -> None:
 
 
 def _ask_api(site: ApiSite, no_token: str = "") -> ApiReplies:
-    root = _get(site.nova_api_url, "/", site.trust)
+    root = _get(site.api, "/")
     if not root.status or no_token:
         return ApiReplies(root, None, no_token)
     try:
@@ -175,17 +177,17 @@ def _strange(answer: api_client.Answer) -> str:
 
 
 def _ask_metadata(site: MetadataSite) -> MetadataReplies:
-    root = _get(site.nova_metadata_url, "/", site.trust, expected=METADATA_NEWEST)
+    root = _get(site.metadata, "/", expected=METADATA_NEWEST)
     known = bool(site.nova_metadata_instance and site.nova_metadata_project)
     if not root.status or site.nova_metadata_shared_secret is None:
         return MetadataReplies(root, None, known)
-    unsigned = _get(site.nova_metadata_url, METADATA_PATH, site.trust)
+    unsigned = _get(site.metadata, METADATA_PATH)
     headers = _signed(
         site.nova_metadata_shared_secret,
         site.nova_metadata_instance if known else str(uuid4()),
         site.nova_metadata_project if known else "holdfast",
     )
-    signed = _get(site.nova_metadata_url, METADATA_PATH, site.trust, headers)
+    signed = _get(site.metadata, METADATA_PATH, headers)
     return MetadataReplies(root, (unsigned, signed), known)
 
 
@@ -200,23 +202,22 @@ def _signed(secret: SecretStr, instance: str, project: str) -> dict[str, str]:
 
 
 def _get(
-    url: str,
-    path: str,
-    trust: str | bool,
-    headers: Mapping[str, str] | None = None,
-    expected: str = "",
+    endpoint: Endpoint, path: str, headers: Mapping[str, str] | None = None, expected: str = ""
 ) -> HttpReply:
     """Return the reply to one request; a good one without the line ``expected`` is strange."""
-    session = api_client.open_session(trust)
+    session = api_client.open_session(endpoint)
     try:
         reply = session.get(
-            f"{url.rstrip('/')}{path}",
+            f"{endpoint.url.rstrip('/')}{path}",
             authenticated=False,
             headers=dict(headers or {}),
             timeout=(api_client.CONNECT_SECONDS, api_client.ANSWER_SECONDS),
             raise_exc=False,
         )
     except ClientException as error:
-        return HttpReply(0, api_client.cause_of(error))
+        advice = api_client.tls_advice(error, endpoint)
+        return HttpReply(0, advice or api_client.cause_of(error), strange=advice)
+    if path == "/" and reply.status_code == api_client.BAD_REQUEST:
+        return HttpReply(reply.status_code, strange=api_client.tls_advice(None, endpoint))
     missing = reply.ok and expected and expected not in reply.text
     return HttpReply(reply.status_code, strange=f"without {expected!r}" if missing else "")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from time import monotonic
+from urllib.parse import urlsplit
 
 from keystoneauth1.exceptions import ClientException, Unauthorized
 from keystoneauth1.identity import v3
@@ -18,13 +19,15 @@ from keystoneauth1.session import Session
 from holdfast.errors import CannotTell
 from holdfast.model import Json
 from holdfast.probes.base import require_shape
+from holdfast.probes.connections import Target, directly, tls_mismatch
 from holdfast.probes.nova.api_answers import BY_PATH
-from holdfast.probes.nova.site import ApiSite
+from holdfast.probes.nova.site import ApiSite, Endpoint
 
 # From 2.69 on, services of a cell whose database is silent are listed as UNKNOWN instead of being
 # left out. Seen on nova 26: with the database stopped, older versions answer 200 and an empty list.
 MICROVERSION = "2.69"
 OK = 200
+BAD_REQUEST = 400  # what proxies answer to plain HTTP at a port with TLS
 REFUSALS = {401, 403}
 CONNECT_SECONDS = 3.05
 ANSWER_SECONDS = 10.0
@@ -83,7 +86,8 @@ def _request(site: ApiSite, method: str, path: str, wait: float, **more: Json) -
             **more,
         )
     except ClientException as error:
-        raise CannotTell(f"{site.nova_api_url}: {cause_of(error)}") from None
+        cause = tls_advice(error, site.api) or cause_of(error)
+        raise CannotTell(f"{site.nova_api_url}: {cause}") from None
     return Answer(reply.status_code, _json(reply), monotonic() - began)
 
 
@@ -94,13 +98,13 @@ def log_in(site: ApiSite) -> Session:
         NoToken: keystone issued none; the message names keystone and the cause.
     """
     login = _login(site.model_copy(update={"nova_api_url": ""}))  # the same one for every host
-    session = open_session(site.trust, login)
+    session = open_session(site.keystone, login)
     try:
         session.get_token()
     except Unauthorized:
         cause = f"login refused (401): {account(site)}"
     except ClientException as error:
-        cause = cause_of(error)
+        cause = tls_advice(error, site.keystone) or cause_of(error)
     else:
         return session
     raise NoToken(f"no token from keystone at {site.nova_auth_url}: {cause}")
@@ -111,12 +115,12 @@ def account(site: ApiSite) -> str:
     return f"nova_auth_username {site.nova_auth_username!r} in project {site.nova_auth_project!r}"
 
 
-def open_session(trust: str | bool, login: v3.Password | None = None) -> Session:
+def open_session(endpoint: Endpoint, login: v3.Password | None = None) -> Session:
     """Return a session that goes to each host itself.
 
     No proxy from the environment: it would be asked instead of the host, and would be sent the password.
     """
-    session = Session(auth=login, verify=trust, timeout=TOKEN_SECONDS)
+    session = Session(auth=login, verify=endpoint.trust, timeout=TOKEN_SECONDS)
     session.session.trust_env = False
     return session
 
@@ -193,6 +197,22 @@ def cause_of(error: Exception) -> str:
     text = str(error)
     cause = _CAUSE.search(text)
     return cause[0] if cause else text.partition("\n")[0][:MAX_ERROR] or type(error).__name__
+
+
+def tls_advice(error: Exception | None, endpoint: Endpoint) -> str:
+    """Return which scheme to write where the listener speaks TLS and the URL says http, or the other way round.
+
+    ``error`` None: the answer was of the kind that proxies give to plain HTTP where they speak TLS, as of an error with
+    that status. An answer with any other status is no doubt about the scheme: "".
+    """
+    if getattr(error, "http_status", None) not in {None, BAD_REQUEST}:
+        return ""
+    parts = urlsplit(endpoint.url)
+    tls = parts.scheme == "https"
+    port = parts.port or (443 if tls else 80)
+    target = Target(directly, parts.hostname or "", port, CONNECT_SECONDS)
+    found = tls_mismatch(error, target, tls=tls)
+    return found and f"{found}: write {'http' if tls else 'https'}:// in {endpoint.variable}"
 
 
 def _json(reply: Json) -> Json:

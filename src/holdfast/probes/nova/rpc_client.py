@@ -9,20 +9,22 @@ reply queue behind for half an hour each time.
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
 
 import amqp
 from pydantic import BaseModel, Field, Json, ValidationError
 
-from holdfast.errors import CannotTell, InvalidInput
+from holdfast.errors import CannotTell
 from holdfast.observations.nova import ExpectedService, RpcReplies, RpcRound
+from holdfast.probes.connections import Target, directly, tls_mismatch
+from holdfast.probes.nova.transport_url import ENCODED, BrokerAddress
 
 EXCHANGE = "nova"
 REPLIES = "holdfast_"  # the name of our reply queues begins so; nova's own are ``reply_…``
@@ -34,57 +36,17 @@ EXPIRY_SECONDS = ANSWER_SECONDS - 1
 UNANSWERED_CALLS = 100
 """So many calls wait for their answers at a time. Of 744 that were sent at once (3.10.8) the broker passed on 200."""
 
-TLS_PORT, PORT = 5671, 5672
-
 
 @dataclass(frozen=True, slots=True)
-class BrokerAddress:
-    """One address of a transport URL; the password appears in no representation."""
+class Trust:
+    """Who vouches for the brokers' certificates, the system's authorities by default, and the name on them."""
 
-    host: str
-    port: int
-    user: str
-    password: str = field(repr=False)
-    vhost: str
-    tls: bool
-
-    @property
-    def name(self) -> str:
-        """For messages: host and port."""
-        return f"{self.host}:{self.port}"
-
-
-def brokers_of(url: str) -> Sequence[BrokerAddress]:
-    """Parse nova's transport URL: ``rabbit://user:password@host:port,…/vhost?ssl=1``.
-
-    Raises:
-        InvalidInput: it is invalid; the message never has the URL, which has a password.
-    """
-    fault = "nova_transport_url: expected rabbit://user:password@host:port[,…]/[vhost]"
-    try:
-        parts = urlsplit(url)
-        tls = parse_qs(parts.query).get("ssl", ["0"])[-1].lower() in {"1", "true", "yes", "on"}
-        addresses = [urlsplit(f"//{address}") for address in parts.netloc.split(",")]
-        brokers = [
-            BrokerAddress(
-                host=address.hostname or "",
-                port=address.port or (TLS_PORT if tls else PORT),
-                user=unquote(address.username or ""),
-                password=unquote(address.password or ""),
-                vhost=unquote(parts.path[1:]) or "/",
-                tls=tls,
-            )
-            for address in addresses
-        ]
-    except ValueError:
-        raise InvalidInput(fault) from None  # the original message has the URL
-    if parts.scheme != "rabbit" or not all(each.host and each.user for each in brokers):
-        raise InvalidInput(fault)
-    return brokers
+    ca_file: str = ""
+    name: str = ""
 
 
 def ping(
-    brokers: Sequence[BrokerAddress], pings: Mapping[ExpectedService, int], ca_file: str = ""
+    brokers: Sequence[BrokerAddress], pings: Mapping[ExpectedService, int], trust: Trust = Trust()
 ) -> RpcRound:
     """Send each service so many pings, through the first broker that serves, and count replies.
 
@@ -93,7 +55,7 @@ def ping(
     Raises:
         CannotTell: no broker serves, or the one in use fails meanwhile; the message names brokers and causes.
     """
-    connection, via = _first_that_serves(brokers, ca_file)
+    connection, via = _first_that_serves(brokers, trust)
     try:
         replies = PingRound(connection).ping(pings)
         connection.close()
@@ -107,17 +69,17 @@ def ping(
 
 
 def _first_that_serves(
-    brokers: Iterable[BrokerAddress], ca_file: str
+    brokers: Iterable[BrokerAddress], trust: Trust
 ) -> tuple[amqp.Connection, BrokerAddress]:
     refusals = []
     for broker in brokers:
         tls = {
             "cert_reqs": ssl.CERT_REQUIRED,
-            "ca_certs": ca_file or None,
-            "server_hostname": broker.host,
+            "ca_certs": trust.ca_file or None,
+            "server_hostname": trust.name or broker.host,
         }
         connection = amqp.Connection(
-            host=broker.name,
+            host=f"{broker.host}:{broker.port}",
             userid=broker.user,
             password=broker.password,
             virtual_host=broker.vhost,
@@ -130,10 +92,14 @@ def _first_that_serves(
         try:
             connection.connect()
         except (amqp.AMQPError, OSError) as error:
-            refusals.append(f"{broker.name}: {_refusal_of(broker, error)}")
+            refusals.append(f"{_name_of(broker, error)}: {_refusal_of(broker, error)}")
         else:
             return connection, broker
     raise CannotTell(f"no broker of nova_transport_url serves: {'; '.join(refusals)}")
+
+
+def _name_of(broker: BrokerAddress, error: Exception) -> str:
+    return "one of them" if isinstance(error, socket.gaierror) else broker.name
 
 
 def _refusal_of(broker: BrokerAddress, error: Exception) -> str:
@@ -141,6 +107,12 @@ def _refusal_of(broker: BrokerAddress, error: Exception) -> str:
     if isinstance(error, amqp.AccessRefused | amqp.NotAllowed):
         login = f"login of {broker.user!r} (nova_transport_url) to virtual host {broker.vhost!r}"
         return f"{login} refused ({error.code})"
+    if isinstance(error, socket.gaierror):  # a name that nobody knows may be a piece of a password
+        return f"no such host name (not shown here). Is the password URL-encoded ({ENCODED})?"
+    target = Target(directly, broker.host, broker.port, CONNECT_SECONDS)
+    if mismatch := tls_mismatch(error, target, tls=broker.tls):
+        wanted = "nova_transport_tls or ?ssl= of nova_transport_url says TLS"
+        return f"{mismatch}: {wanted if broker.tls else 'add ?ssl=1 to nova_transport_url, or set nova_transport_tls'}"
     return _cause_of(error)
 
 

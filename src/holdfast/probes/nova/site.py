@@ -6,6 +6,7 @@ See roles/nova/meta/argument_specs.yml for the meaning of each variable.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from pydantic import SecretStr
 
@@ -13,6 +14,7 @@ from holdfast.errors import InvalidInput
 from holdfast.nova_services import group_of
 from holdfast.observations.nova import ExpectedService
 from holdfast.probes.base import CaFile, ProbeContext, SiteVariables
+from holdfast.probes.nova.transport_url import BrokerAddress, brokers_of
 
 
 class NovaHost(SiteVariables):
@@ -21,17 +23,52 @@ class NovaHost(SiteVariables):
     nova_service_host: str = ""
 
 
-class QueuesSite(NovaHost):
-    """What says where one host's queues are; without a transport URL that is not known here."""
+class _TransportSite(SiteVariables):
+    """``nova_transport_tls``: nova.conf says ``ssl = true`` in its own section, and not the URL."""
 
     nova_transport_url: SecretStr | None = None
+    nova_transport_tls: bool = False
+
+    def brokers(self, host: str) -> Sequence[BrokerAddress]:
+        """Return the brokers of the host's transport URL, none without one.
+
+        Raises:
+            InvalidInput: the URL is invalid; the message has nothing of it.
+        """
+        if self.nova_transport_url is None:
+            return ()
+        try:
+            return brokers_of(self.nova_transport_url.get_secret_value(), self.nova_transport_tls)
+        except InvalidInput as error:
+            text, remedy = f"{host}: {error.message}", "correct it in the site's inventory"
+        raise InvalidInput(text, remedy=remedy)
 
 
-class RpcSite(SiteVariables):
-    """What it takes to call the services of one host; every cell has brokers of its own."""
+class QueuesSite(NovaHost, _TransportSite):
+    """What says where one host's queues are; without a transport URL that is not known here."""
+
+
+class RpcSite(_TransportSite):
+    """What it takes to call the services of one host; every cell has brokers of its own.
+
+    ``nova_transport_tls_name``: the name on the brokers' certificates, where it is not the address.
+    """
 
     nova_transport_url: SecretStr
+    nova_transport_tls_name: str = ""
     nova_ca_file: CaFile = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A URL that is asked, and the variable that it is from.
+
+    ``trust``: the file of the trusted authority, True for the system's own.
+    """
+
+    variable: str
+    url: str
+    trust: str | bool
 
 
 class _HttpSite(SiteVariables):
@@ -39,10 +76,8 @@ class _HttpSite(SiteVariables):
 
     nova_ca_file: CaFile = ""
 
-    @property
-    def trust(self) -> str | bool:
-        """The file of the trusted authority, True for the system's own."""
-        return self.nova_ca_file or True
+    def _endpoint(self, variable: str) -> Endpoint:
+        return Endpoint(variable, getattr(self, variable), self.nova_ca_file or True)
 
 
 class ApiSite(_HttpSite):
@@ -56,6 +91,16 @@ class ApiSite(_HttpSite):
     nova_auth_user_domain: str = "Default"
     nova_auth_project_domain: str = "Default"
 
+    @property
+    def api(self) -> Endpoint:
+        """This host's nova-api."""
+        return self._endpoint("nova_api_url")
+
+    @property
+    def keystone(self) -> Endpoint:
+        """Where the token comes from."""
+        return self._endpoint("nova_auth_url")
+
 
 class MetadataSite(_HttpSite):
     """What it takes to ask one host's metadata service.
@@ -68,6 +113,11 @@ class MetadataSite(_HttpSite):
     nova_metadata_shared_secret: SecretStr | None = None
     nova_metadata_instance: str = ""
     nova_metadata_project: str = ""
+
+    @property
+    def metadata(self) -> Endpoint:
+        """This host's metadata service."""
+        return self._endpoint("nova_metadata_url")
 
 
 def api_sites(context: ProbeContext) -> Mapping[str, ApiSite]:

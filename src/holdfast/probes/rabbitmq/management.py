@@ -11,9 +11,11 @@ import httpx
 from holdfast.errors import CannotTell
 from holdfast.model import Json
 from holdfast.probes.base import require_shape
+from holdfast.probes.connections import Target, directly, tls_mismatch
 from holdfast.probes.rabbitmq.answers import BY_PATH
 from holdfast.probes.rabbitmq.site import OWN_CONNECTIONS, Broker
 
+_NOT_THERE = {404, 406}  # what nodes of different versions answer outside of their path_prefix
 FAILED_CHECK = 503  # the status of a /api/health/checks that did not pass
 
 # Paths that more than one probe asks.
@@ -35,10 +37,11 @@ def ask(broker: Broker, *paths: str) -> Mapping[str, Json]:
     """
     site = broker.site
     user, password = site.rabbitmq_management_user, site.rabbitmq_management_password
-    address = broker.at_port(site.rabbitmq_management_port)
+    prefix = site.rabbitmq_management_path.strip("/")  # management.path_prefix
+    place = f"{broker.at_port(site.rabbitmq_management_port)}{prefix and f'/{prefix}'}"
     # No proxy from the environment: it would be asked instead of the node, and would be sent the password.
     with httpx.Client(
-        base_url=f"{site.rabbitmq_management_scheme}://{address}/api/",
+        base_url=f"{site.rabbitmq_management_scheme}://{place}/api/",
         auth=(user, password.get_secret_value()),
         timeout=site.rabbitmq_answer_seconds,
         verify=_trust(broker),
@@ -93,6 +96,8 @@ def _get(client: httpx.Client, broker: Broker, path: str) -> Json:
         seconds = broker.site.rabbitmq_answer_seconds
         raise CannotTell(f"{api} gave no answer to {what} in {seconds:g} s") from None
     except httpx.TransportError as error:
+        if other := _mismatch(broker, error):
+            raise CannotTell(f"{api} {other}") from None
         raise CannotTell(f"{api} ({client.base_url.netloc.decode()}): {error}") from error
     if response.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
         user = f"rabbitmq_management_user {broker.site.rabbitmq_management_user!r}"
@@ -100,7 +105,7 @@ def _get(client: httpx.Client, broker: Broker, path: str) -> Json:
         raise CannotTell(f"{response.status_code} from {api} to {what}: {refusal}")
     failed_check = response.status_code == FAILED_CHECK and path.startswith("health/checks/")
     if response.status_code != httpx.codes.OK and not failed_check:
-        raise CannotTell(f"{response.status_code} from {api} to {what}")
+        raise CannotTell(f"{response.status_code} from {api} to {what}{_doubt(broker, response)}")
     try:
         answer: Json = json.loads(response.content, object_pairs_hook=_merged)
     except ValueError as error:
@@ -108,6 +113,29 @@ def _get(client: httpx.Client, broker: Broker, path: str) -> Json:
     shape = BY_PATH[path.partition("?")[0].partition("/")[0]]
     require_shape(answer, shape, f"{api} answered {what}")
     return answer
+
+
+def _doubt(broker: Broker, response: httpx.Response) -> str:
+    """Return what the site may say wrongly, where a status looks so."""
+    path = response.request.url.path
+    if response.status_code in _NOT_THERE and path.endswith(("/api/nodes", "/api/overview")):
+        prefix = broker.site.rabbitmq_management_path
+        return f" (is there a path_prefix? rabbitmq_management_path is {prefix!r})"
+    if response.status_code != httpx.codes.BAD_REQUEST:
+        return ""
+    other = _mismatch(broker, None)  # what proxies answer to plain HTTP at a port with TLS
+    return other and f": it {other}"
+
+
+def _mismatch(broker: Broker, error: Exception | None) -> str:
+    """Return what to set where the listener speaks TLS and the site says http, or the other way round."""
+    site, tls = broker.site, broker.site.rabbitmq_management_scheme == "https"
+    port = site.rabbitmq_management_port
+    target = Target(directly, broker.address, port, site.rabbitmq_answer_seconds)
+    found = tls_mismatch(error, target, tls=tls)
+    return found and (
+        f"at {broker.at_port(port)} {found}: set rabbitmq_management_scheme: {'http' if tls else 'https'}"
+    )
 
 
 def _reason(response: httpx.Response) -> str:

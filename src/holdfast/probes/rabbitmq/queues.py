@@ -18,7 +18,6 @@ from holdfast.observations.rabbitmq import (
     QueuePlacements,
 )
 from holdfast.probes.base import ProbeContext, first_answer
-from holdfast.probes.nova import rpc_client
 from holdfast.probes.nova.site import QueuesSite, expected_services
 from holdfast.probes.rabbitmq import commands, management
 from holdfast.probes.rabbitmq.cluster import view_by_command
@@ -174,8 +173,8 @@ def _nova_consumers(context: ProbeContext, vhost: str) -> dict[QueueId, int]:
     """
     wanted: Counter[QueueId] = Counter()
     for service in expected_services(context, RPC_SERVICES):
-        url = context.site(service.host, QueuesSite).nova_transport_url
-        inside = rpc_client.brokers_of(url.get_secret_value())[0].vhost if url else vhost
+        brokers = context.site(service.host, QueuesSite).brokers(service.host)
+        inside = brokers[0].vhost if brokers else vhost
         wanted[QueueId(inside, service.queue)] += 1
         wanted[QueueId(inside, service.service)] += 1
     return dict(wanted)

@@ -17,6 +17,7 @@ from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 from holdfast.errors import InvalidInput
 from holdfast.observations.rabbitmq import RoundTrip, RoundTrips
 from holdfast.probes.base import ProbeContext, ask_all
+from holdfast.probes.connections import Target, directly, tls_mismatch
 from holdfast.probes.rabbitmq.site import GROUP, OWN_CONNECTIONS, Broker, brokers_of
 
 PREFIX = "holdfast.round-trip."
@@ -58,6 +59,8 @@ class _Trip:
             self._go()
         except (OSError, AMQPError) as error:
             cause, how = self._blocked or _cause_of(error), _how(error)
+            if self._stage == "login" and how == "broken" and (other := self._mismatch(error)):
+                cause, how = other, "unreachable"  # nothing was learnt of the node
             if how == "denied":
                 site = self._site
                 who = f"rabbitmq_probe_user {site.rabbitmq_probe_user!r}"
@@ -126,6 +129,13 @@ class _Trip:
             client_properties={"connection_name": f"{OWN_CONNECTIONS}round trip"},
             heartbeat=2 * math.ceil(self._timeout) + 2,
         )
+
+    def _mismatch(self, error: Exception) -> str:
+        """Return what to set where the listener speaks TLS and the site does not say so, or the other way round."""
+        port, tls = self._site.rabbitmq_amqp_port, self._site.rabbitmq_amqp_tls
+        target = Target(directly, self._broker.address, port, self._timeout)
+        found = tls_mismatch(error, target, tls=tls)
+        return found and f"port {port} {found}: set rabbitmq_amqp_tls: {'false' if tls else 'true'}"
 
     def _on_blocked(self, _: str) -> None:
         self._blocked = "the broker blocks publishers: a memory or disk alarm is in effect"

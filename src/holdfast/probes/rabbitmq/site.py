@@ -34,6 +34,7 @@ class RabbitSite(SiteVariables):
     rabbitmq_management_enabled: bool = True
     rabbitmq_management_scheme: Literal["http", "https"] = "http"
     rabbitmq_management_port: int = Field(default=15672, ge=1, le=65535)
+    rabbitmq_management_path: str = Field(default="", pattern=r"^[\w./~%-]*$")
     rabbitmq_management_user: str = ""
     rabbitmq_management_password: SecretStr = SecretStr("")
     rabbitmq_management_ca_file: str = ""

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from amqp.serialization import dumps
 
+AMQP = b"AMQP\x00\x00\x09\x01"  # a client's first bytes, and a broker's answer to any others
 METHOD, HEADER, BODY, END = 1, 2, 3, 0xCE
 START_OK, TUNE_OK, OPEN, CLOSE = (10, 11), (10, 31), (10, 40), (10, 50)
 CHANNEL_OPEN, DECLARE, CONFIRM, PUBLISH = (20, 10), (50, 10), (85, 10), (60, 40)
@@ -121,8 +122,14 @@ class ScriptedBroker:
                 self._serve_connection(connection)
 
     def _serve_connection(self, connection: socket.socket) -> None:
-        if self._read(connection, 8) != b"AMQP\x00\x00\x09\x01" or not self._greeting:
-            self._over.wait(0 if self._greeting else 5)
+        if not self._greeting:
+            self._over.wait(5)
+            return
+        if self._read(connection, 8) != AMQP:
+            connection.sendall(AMQP)
+            self._read(
+                connection, 65536
+            )  # until the client gives up: a reset would overtake the answer
             return
         known = {"capabilities": {"authentication_failure_close": True, "connection.blocked": True}}
         start = method(0, (10, 10), "ooFSS", 0, 9, known, "PLAIN", "en_US")
@@ -158,6 +165,8 @@ class ScriptedBroker:
                 more = connection.recv(size - len(found))
             except TimeoutError:
                 continue
+            except ConnectionError:
+                return b""
             if not more:
                 return b""
             found += more
