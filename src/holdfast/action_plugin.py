@@ -12,7 +12,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.executor.task_executor import TaskExecutor
@@ -28,6 +28,8 @@ from holdfast.text import host_key_advice
 from holdfast.word import is_ahead
 
 COMMAND_SECONDS = 20  # the limit for one command on a host
+
+ResolvedT = TypeVar("ResolvedT")
 
 ArgumentSpec = Mapping[str, Mapping[str, Json]]
 """A task's arguments in Ansible's form: ``{"unit": {"type": "str", "required": True}}``."""
@@ -196,30 +198,46 @@ class ReadingShell:
             return error
 
 
-class HostShells:
-    """The shell of any host, each made when it is first asked for. Templates are resolved one at a time."""
+class OneAtATime:
+    """Resolves Ansible's templates for threads: one at a time, with the context variables of the task."""
 
-    def __init__(self, action: HoldfastAction, variables: Variables) -> None:
+    def __init__(self) -> None:
+        self.context = contextvars.copy_context()
+        self._lock = threading.Lock()
+
+    def __call__(self, resolve: Callable[[], ResolvedT]) -> ResolvedT:
+        """Return what ``resolve`` returns."""
+        with self._lock:
+            return self.context.run(resolve)
+
+
+class HostShells:
+    """The shell of any host, each made when it is first asked for."""
+
+    def __init__(
+        self, action: HoldfastAction, variables: Variables, run: OneAtATime | None = None
+    ) -> None:
         self._action, self._variables = action, variables
         self._shells: dict[str, ConnectionShell] = {}
-        self._lock = threading.Lock()
-        self._context = contextvars.copy_context()
+        self._run = run or OneAtATime()
 
     def __call__(self, host: str) -> ConnectionShell:
         """Return the shell of the host."""
-        with self._lock:
-            if host not in self._shells:
-                action = self._context.run(self._action.on_host, host, self._variables)
-                self._shells[host] = ConnectionShell(action, host, self._context.copy())
-            return self._shells[host]
+        return self._run(lambda: self._shell(host))
+
+    def _shell(self, host: str) -> ConnectionShell:
+        if host not in self._shells:
+            action = self._action.on_host(host, self._variables)
+            self._shells[host] = ConnectionShell(action, host, self._run.context.copy())
+        return self._shells[host]
 
 
 class ReadingShells:
     """The shells that probes are given: each command is run once on its host until ``next_reading``."""
 
-    def __init__(self, action: HoldfastAction, variables: Variables) -> None:
+    def __init__(self, action: HoldfastAction, variables: Variables, run: OneAtATime) -> None:
         self._shells = {action.host: self._once(ConnectionShell(action, action.host))}
-        self._others = HostShells(action, variables)
+        self._others = HostShells(action, variables, run)
         self._lock = threading.Lock()
         self._reading = 0
 

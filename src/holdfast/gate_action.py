@@ -10,11 +10,11 @@ import io
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from holdfast.action_plugin import HoldfastAction, ReadingShells, open_state
+from holdfast.action_plugin import HoldfastAction, OneAtATime, ReadingShells, open_state
 from holdfast.claims import all_claims
 from holdfast.claims.base import BoundClaim
 from holdfast.gate_loop import GateResult, GateTiming, Reading, Timer, describe, run_gate
@@ -58,12 +58,13 @@ class GateAction(HoldfastAction):
         return f"gate {self.host}, {self._task.name}"
 
     def context(self, claims: Sequence[BoundClaim], variables: Variables) -> ProbeContext:
-        """Return what the claims' probes are given, with every site variable that they need resolved."""
-        self._shells = ReadingShells(self, variables)
+        """Return what the claims' probes are given."""
+        run = OneAtATime()
+        self._shells = ReadingShells(self, variables, run)
         return ProbeContext(
             host=self.host,
             groups=variables["groups"],
-            variables=_site_variables(claims, self.host, variables, self.variables_of),
+            variables=_site_variables(claims, self.host, variables, self.variables_of, run),
             shell=self._shells(self.host),
             reach=self._shells,
         )
@@ -198,24 +199,53 @@ def _gate_judged(host: str, gate: Gate, result: GateResult) -> GateJudged:
     )
 
 
+class SiteValues(Mapping[str, Json]):
+    """One host's variables that the claims need and the inventory defines, each resolved when it is first read.
+
+    Of hundreds of hosts most are asked nothing in a reading, and a template such as that of a transport URL takes
+    10 ms and more.
+    """
+
+    def __init__(self, names: Collection[str], known: Variables, run: OneAtATime) -> None:
+        self._names = [name for name in names if name in known.raw]
+        self._known, self._run = known, run
+        self._values: dict[str, Json] = {}
+
+    def __getitem__(self, name: str) -> Json:
+        """Return the value; KeyError where it is not needed or not defined."""
+        if name not in self._values:
+            if name not in self._names:
+                raise KeyError(name)
+            self._values[name] = self._run(lambda: self._known[name])
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._names)
+
+
 def _site_variables(
     claims: Sequence[BoundClaim],
     host: str,
     variables: Variables,
     variables_of: Callable[[str, Variables], Variables],
+    run: OneAtATime,
 ) -> Mapping[str, Mapping[str, Json]]:
     """Return, per host, the variables that the claims need there and that the inventory defines."""
-    needed: dict[str, set[str]] = {host: set()}
-    for claim in (bound.claim for bound in claims):
+    needed: dict[str, dict[str, None]] = {host: {}}
+    for claim in dict.fromkeys(bound.claim for bound in claims):
         groups = (claim.group, *claim.also)
         hosts = {each for group in groups for each in variables["groups"].get(group, ())}
         for each in hosts if claim.group else {host, *hosts}:
-            needed.setdefault(each, set()).update(claim.needs)
-    found = {}
-    for each, names in needed.items():
-        of_host = variables_of(each, variables)
-        found[each] = {name: of_host[name] for name in names if name in of_host.raw}
-    return found
+            needed.setdefault(each, {}).update(dict.fromkeys(claim.needs))
+    return {
+        each: SiteValues(names, variables_of(each, variables), run)
+        for each, names in needed.items()
+    }
 
 
 def _next_command(result: GateResult, host: str, variables: Variables) -> str:

@@ -87,8 +87,8 @@ class ProbeContext:
     """The inventory as one gate's probes see it; ``host`` is the task's host, by its inventory name.
 
     ``variables`` has, for every host of the claims' groups, the needed variables that are defined
-    there. ``shell`` reaches the task's host alone, ``reach(host)`` returns the shell of any host, whether
-    or not it is in the play; it raises CannotTell where there is none.
+    there, each resolved when it is first read. ``shell`` reaches the task's host alone, ``reach(host)`` returns the
+    shell of any host, whether or not it is in the play; it raises CannotTell where there is none.
     """
 
     host: str
@@ -103,8 +103,11 @@ class ProbeContext:
         Raises:
             InvalidInput: a variable is missing or of the wrong type; the message has no value.
         """
+        known = self.variables.get(host, {})
         try:
-            return model.model_validate(dict(self.variables.get(host, {})))
+            return model.model_validate(
+                {name: known[name] for name in model.needs() if name in known}
+            )
         except ValidationError as error:
             faults = "; ".join(
                 f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"

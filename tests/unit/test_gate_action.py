@@ -1,0 +1,46 @@
+"""What probes are given of the site."""
+
+from __future__ import annotations
+
+from holdfast.action_plugin import OneAtATime
+from holdfast.gate_action import SiteValues
+from holdfast.model import Json
+from holdfast.play_context import Variables
+from holdfast.probes.base import ProbeContext, SiteVariables, ask_all
+from tests.unit.probes.shells import UnreachableShell
+
+
+class Name(SiteVariables):
+    known_as: str = ""
+
+
+class Url(SiteVariables):
+    url: str
+
+
+def test_a_variable_is_resolved_when_it_is_read_and_only_once() -> None:
+    """Of 242 computes only some are called, and the template of a transport URL takes 10 ms and more."""
+    resolved: list[Json] = []
+
+    def template(value: Json) -> Json:
+        resolved.append(value)
+        return f"resolved {value}"
+
+    hosts = [f"cmp{number}" for number in range(242)]
+    values = {
+        host: SiteValues(
+            ("known_as", "url", "missing"),
+            Variables({"known_as": host, "url": "u", "other": "o"}, template),
+            OneAtATime(),
+        )
+        for host in hosts
+    }
+    context = ProbeContext("ctl1", {}, values, UnreachableShell())
+    targets = {host: host for host in hosts}
+    names = ask_all(targets, lambda host: context.site(host, Name))
+    assert ask_all(targets, lambda host: context.site(host, Name)) == names
+    assert names["cmp7"].known_as == "resolved cmp7"
+    assert sorted(map(str, resolved)) == sorted(hosts)
+    assert context.site("cmp7", Url).url == "resolved u"
+    assert resolved.count("u") == 1
+    assert dict(values["cmp7"]) == {"known_as": "resolved cmp7", "url": "resolved u"}
