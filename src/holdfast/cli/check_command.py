@@ -7,12 +7,13 @@ plugins; their verdicts go to a temporary journal, so that frequent checks do no
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
@@ -44,34 +45,43 @@ STANDING = "standing"
 _NAMES_ITS_HOST = re.compile(r"[\w.-]+: site variables ")
 NOT_PASS = 3
 ANSWER_SECONDS = 10  # for one reading: less than any monitoring waits for its plugin
+HOSTS_A_SECOND = 10  # in a fleet of more than a hundred: so many connections are opened
 START_SECONDS = 30  # for Ansible itself, on a busy controller
 NAGIOS = {Outcome.PASS: (0, "OK"), Outcome.FAIL: (2, "CRITICAL"), Outcome.UNKNOWN: (3, "UNKNOWN")}
 
 
 @dataclass(frozen=True, slots=True)
 class CheckTiming:
-    """For how many seconds to ask again (``wait``), and how long the claims must hold (``hold``)."""
+    """For how many seconds to ask again (``wait``), and how long the claims must hold (``hold``).
+
+    ``answer``: how long one reading may take.
+    """
 
     wait: int = 0
     hold: int = 0
+    answer: int = ANSWER_SECONDS
+
+    def for_hosts(self, count: int) -> CheckTiming:
+        """Return the durations for a fleet of so many hosts: one of hundreds cannot be read in 10 s."""
+        return replace(self, answer=max(ANSWER_SECONDS, math.ceil(count / HOSTS_A_SECOND)))
 
     @property
     def limit(self) -> timedelta:
         """When the play is ended in any case."""
-        seconds = self._deadline + ANSWER_SECONDS + START_SECONDS
+        seconds = self._deadline + self.answer + START_SECONDS
         return timedelta(seconds=seconds)
 
     def variables(self) -> dict[str, Value]:
         """Return the variables of the check's play."""
         return {
             "holdfast_check_wait_seconds": self._deadline,
-            "holdfast_check_answer_seconds": ANSWER_SECONDS,
+            "holdfast_check_answer_seconds": self.answer,
             "holdfast_settle_seconds": self.hold,
         }
 
     @property
     def _deadline(self) -> int:
-        return self.wait + (self.hold + ANSWER_SECONDS if self.hold else 0)
+        return self.wait + (self.hold + self.answer if self.hold else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +126,8 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
             "--wait",
             metavar="DURATION",
             help="Ask again until everything passes, for so long, such as 30s or 5m. Default: one "
-            f"reading, in which what gives no answer within {ANSWER_SECONDS} s is UNKNOWN.",
+            f"reading, in which what gives no answer within {ANSWER_SECONDS} s is UNKNOWN (with more "
+            f"than {ANSWER_SECONDS * HOSTS_A_SECOND} hosts: within a second for each {HOSTS_A_SECOND}).",
         ),
     ] = "0",
     hold: Annotated[
@@ -185,7 +196,8 @@ def _run_check(context: CommandContext, request: CheckRequest) -> CheckResult:
         store, runner = open_store(settings), adapters.runner(settings)
         with context.status_line("Reading inventory"):
             inventory = adapters.planner.inventories.read(site, limit)
-        hosts = tuple(_hosts(inventory)) if per_host else ()
+        every = tuple(_hosts(inventory))
+        timing, hosts = timing.for_hosts(len(every)), every if per_host else ()
         store.append(run, _opened(context, inventory.name))
         play = Play(
             run=run,

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress
+from holdfast.cli.check_command import CheckTiming
 from holdfast.cli.check_result import CheckResult, next_of, print_result
 from holdfast.model import Act
 from holdfast.report.progress_text import plain
@@ -258,6 +259,14 @@ def test_a_check_waits_only_where_it_is_asked_to_and_is_bounded(
     assert limit < (project.fleet.clock() - began).total_seconds() < limit + 5
     assert result.code == 3
     assert f"the check was ended; it may take {limit} s" in result.out
+
+
+@pytest.mark.parametrize(("hosts", "seconds"), [(6, 10), (100, 10), (245, 25), (1000, 100)])
+def test_one_reading_of_hundreds_of_hosts_may_take_longer(hosts: int, seconds: int) -> None:
+    """It opens a connection to each."""
+    timing = CheckTiming().for_hosts(hosts)
+    assert timing.variables()["holdfast_check_answer_seconds"] == seconds
+    assert timing.limit.total_seconds() == 30 + seconds
 
 
 @pytest.mark.parametrize("duration", ["", "-1", "1.5", "60 s", "1d", "s", "٣"])
