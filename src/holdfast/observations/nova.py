@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -71,22 +71,40 @@ class ListedService:
 
 @dataclass(frozen=True, slots=True)
 class ServiceList:
-    """What the inventory expects and what nova lists."""
+    """What the inventory expects and what nova lists. Both are found by name, however long the lists are."""
 
     expected: Sequence[ExpectedService]
     listed: Sequence[ListedService]
+    _entries: Mapping[tuple[str, str], list[ListedService]] = field(
+        init=False, repr=False, compare=False
+    )
+    _twins: Mapping[tuple[str, str], list[ExpectedService]] = field(
+        init=False, repr=False, compare=False
+    )
+    _silent: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Sort both lists by name."""
+        entries: dict[tuple[str, str], list[ListedService]] = {}
+        twins: dict[tuple[str, str], list[ExpectedService]] = {}
+        for entry in self.listed:
+            entries.setdefault((entry.binary, entry.known_as), []).append(entry)
+        for each in self.expected:
+            twins.setdefault(_key(each), []).append(each)
+        silent = not self.listed or any(each.status == SILENT_CELL for each in self.listed)
+        for name, value in (("_entries", entries), ("_twins", twins), ("_silent", silent)):
+            object.__setattr__(self, name, value)  # the value itself is frozen
 
     def entries(self, expected: ExpectedService) -> Sequence[ListedService]:
         """Return all entries of nova for an expected service.
 
         There may be several: nova lists every cell's services, and what a host left in the cell that it was moved from.
         """
-        wanted = _key(expected)
-        return [each for each in self.listed if (each.binary, each.known_as) == wanted]
+        return self._entries.get(_key(expected), [])
 
     def twins(self, expected: ExpectedService) -> Sequence[ExpectedService]:
         """Return the expected services that nova knows by the same name, this one included."""
-        return [each for each in self.expected if _key(each) == _key(expected)]
+        return self._twins.get(_key(expected), [])
 
     def expected_on(self, service: str, host: str) -> ExpectedService | None:
         """Return the service that the inventory expects on a host, None where it expects none."""
@@ -96,8 +114,7 @@ class ServiceList:
     def hides(self, expected: ExpectedService) -> bool:
         """Return whether a cell's silent database may be why an entry is empty or missing."""
         entries = self.entries(expected)
-        silent = not self.listed or any(each.status == SILENT_CELL for each in self.listed)
-        return any(each.status == SILENT_CELL for each in entries) if entries else silent
+        return any(each.status == SILENT_CELL for each in entries) if entries else self._silent
 
 
 def _key(expected: ExpectedService) -> tuple[str, str]:

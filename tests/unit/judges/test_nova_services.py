@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -51,6 +51,24 @@ EXPECTED = (
 )
 def test_services_up(listed: Sequence[ListedService], verdict: tuple[Outcome, str]) -> None:
     assert outcome_and_reason(services_up("c", ServiceList(EXPECTED, listed))) == verdict
+
+
+class Counted(list[ListedService]):
+    """A list that counts how often it is read."""
+
+    reads = 0
+
+    def __iter__(self) -> Iterator[ListedService]:
+        self.reads += 1
+        return super().__iter__()
+
+
+def test_the_list_of_a_large_fleet_is_not_searched_for_each_service() -> None:
+    """Of 242 computes that took 0.1 s a reading, of 1,000 two seconds."""
+    fleet = [ExpectedService("compute", f"cmp{n}", f"cmp{n}") for n in range(242)]
+    listed = Counted([replace(UP, known_as=each.known_as) for each in fleet])
+    assert services_up("c", ServiceList(fleet, listed)).passed
+    assert listed.reads < 20
 
 
 def test_services_that_are_up_make_their_hosts_healthy() -> None:

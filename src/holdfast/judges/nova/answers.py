@@ -45,10 +45,8 @@ def rpc_answers(claim: str, answers: RpcAnswers) -> Verdict:
     judged = {each: reply for each, reply in answers.replies.items() if each.name not in absent}
     faults = {each: _rpc_fault(reply) for each, reply in judged.items()}
     silent = [f"{each.name} {fault}" for each, fault in faults.items() if fault]
-    hosts = {
-        host: {HEALTHY: not any(fault and each.host == host for each, fault in faults.items())}
-        for host in sorted({each.host for each in faults})
-    }
+    ill = {each.host for each, fault in faults.items() if fault}
+    hosts = {host: {HEALTHY: host not in ill} for host in sorted({each.host for each in faults})}
     evidence = {"asked": len(faults), ABSENT: absent, "silent": silent[:MAX_NAMED]}
     if silent:
         answering = len(faults) - len(silent)

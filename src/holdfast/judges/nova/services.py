@@ -42,10 +42,8 @@ def services_up(claim: str, services: ServiceList) -> Verdict:
         "disabled": {each.name: each.disabled_reason for each in _disabled(services)[:MAX_NAMED]},
         "not_in_inventory": _not_in_inventory(services)[:MAX_NAMED],
     }
-    hosts = {
-        host: {HEALTHY: all(each.host != host for each in bad)}
-        for host in sorted({each.host for each in judged})
-    }
+    ill = {each.host for each in bad}
+    hosts = {host: {HEALTHY: host not in ill} for host in sorted({each.host for each in judged})}
     if hidden:
         message = (
             f"nova does not report {first_few(hidden)}: the database of a cell does not answer"
