@@ -152,6 +152,10 @@ chat-demo: prerequisites venv $(VENV)-synapse/.locked ## Runs from chat: the lab
 bench: prerequisites venv $(VENV)-bench/.locked ## Overhead beside plain Ansible, cumin and pyinfra, as ratios
 	@tests/lab/bench
 
+.PHONY: bench-fleet
+bench-fleet: prerequisites venv ## Whole runs over the fleet lab's computes beside what their hosts need: an hour
+	@tests/lab/bench-fleet
+
 -include tests/lab/lab.mk
 
 ##@ To ship

@@ -33,6 +33,19 @@ class Lab:
         """The pinned host keys."""
         return self.directory / "known_hosts"
 
+    def run(self, host: str, command: str) -> str:
+        """Return what a command prints on a host; if it fails, end the benchmark."""
+        argv = ["ssh", "-i", str(self.key), "-o", f"UserKnownHostsFile={self.known_hosts}"]
+        done = subprocess.run(
+            [*argv, f"ops@{self.addresses[host]}", command],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            sys.exit(f"{host}: {command} ended with {done.returncode}: {done.stderr}")
+        return done.stdout
+
 
 def read_lab() -> Lab:
     """Return the lab of the inventory."""
