@@ -58,12 +58,13 @@ class HeartbeatParameters(HostParameters):
 class RpcParameters(Parameters):
     """``topics`` and ``hosts`` narrow what is called, by default everything in the inventory.
 
-    ``pings``: calls for each host. Its workers share one queue and take turns, so with fewer calls
-    than workers some are not asked.
+    ``computes``: of the computes only these, where not all. ``pings``: calls for each host. Its workers share one queue
+    and take turns, so with fewer calls than workers some are not asked; a compute has no workers and gets one call.
     """
 
     topics: tuple[RpcService, ...] = Field(RPC_SERVICES, min_length=1)
     hosts: tuple[str, ...] = ()
+    computes: tuple[str, ...] = ()
     pings: int = Field(DEFAULT_PINGS, ge=1, le=200)
 
 

@@ -22,7 +22,7 @@ CHECK, SWEEP, OBSERVE, MARKS = "check.yml", "sweep.yml", "observe.yml", "marks.y
 def roll_play(plan: Plan, state: RunState, step: PlannedRoll, roll: Roll) -> Play:
     """Return the play of one batch: first a sweep over hosts done earlier, then the hosts' turn."""
     play = _batch_play(plan, state, step, roll.hosts, roll.phases)
-    survey = {"holdfast_survey": list(roll.survey)}
+    survey = {"holdfast_survey": list(roll.survey), "holdfast_rounds": state.step.rounds}
     return replace(play, variables={**play.variables, **survey, **roll_word(state, roll)})
 
 
@@ -34,7 +34,7 @@ def roll_word(state: RunState, roll: Roll) -> dict[str, Json]:
 def parked_play(plan: Plan, state: RunState, following: Following) -> Play:
     """Return the play of the batch that follows the one under way, without what its word says."""
     play = _batch_play(plan, state, following.step, following.hosts, ALL_PHASES)
-    survey = {"holdfast_survey": list(following.survey)}
+    survey = {"holdfast_survey": list(following.survey), "holdfast_rounds": following.rounds}
     return replace(play, ident=f"{play.ident}-next", variables={**play.variables, **survey})
 
 

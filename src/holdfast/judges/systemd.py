@@ -195,7 +195,7 @@ def machines_distinct(claim: str, group: GroupState) -> Verdict:
     machines = {
         host: each[1] for host, each in group.hosts.items() if not isinstance(each, Unanswered)
     }
-    evidence: dict[str, Json] = {host: machine.hostname for host, machine in machines.items()}
+    evidence: dict[str, Json] = {HOSTS: len(group.hosts)}
     if fault := _one_machine(machines):
         return Verdict(claim, Outcome.FAIL, ONE_MACHINE, fault, evidence)
     if fault := _another_host(machines, group.names):
@@ -225,11 +225,18 @@ def _one_machine(machines: Mapping[str, Machine]) -> str:
 
 def _another_host(machines: Mapping[str, Machine], names: Sequence[str]) -> str:
     """Return which host says that it is another of the inventory, "" where none does."""
+    known = {_short(name): name for name in reversed(names)}
     for host, machine in machines.items():
-        if named := _other_name(host, machine.hostname, names):
+        named = known.get(_short(machine.hostname))
+        if named and _short(machine.hostname) != _short(host):
             says = f"the machine at the address of {host} says that it is {machine.hostname}"
             return f"{says}, and {named} is another host of the inventory"
     return ""
+
+
+def _short(name: str) -> str:
+    """Return the part of a host's name before the first dot."""
+    return name.partition(".")[0].lower()
 
 
 def _silent(group: GroupState) -> list[str]:
@@ -238,17 +245,6 @@ def _silent(group: GroupState) -> list[str]:
         for host, each in group.hosts.items()
         if isinstance(each, Unanswered)
     ]
-
-
-def _other_name(host: str, hostname: str, names: Sequence[str]) -> str:
-    """Return which other host of the inventory a host says it is, by the part before the first dot; "" if none."""
-
-    def short(name: str) -> str:
-        return name.partition(".")[0].lower()
-
-    if short(hostname) == short(host):
-        return ""
-    return next((name for name in names if short(name) == short(hostname)), "")
 
 
 def _calm(verdict: Verdict, unit: UnitState, seconds: float) -> Verdict:

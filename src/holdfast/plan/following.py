@@ -13,11 +13,12 @@ from holdfast.plan.next_batch import next_batch
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """A batch that will follow: its step, its hosts, and the survey that its play asks first."""
+    """A batch that will follow: its step, its hosts, the survey that its play asks first, and ``StepState.rounds``."""
 
     step: PlannedRoll
     hosts: tuple[str, ...]
     survey: tuple[Json, ...] = ()
+    rounds: int = 0
 
 
 def following(
@@ -26,8 +27,9 @@ def following(
     """Return the batch after the one of ``hosts``, in this step or in the next; None where a play comes between."""
     known = state.steps.get(step.number)
     done = {*(known.done_hosts if known else ()), *hosts}
-    if batch := next_batch(step, done, state.facts, (known.rounds if known else 0) + 1)[0]:
-        return Following(step, batch)
+    rounds = (known.rounds if known else 0) + 1
+    if batch := next_batch(step, done, state.facts, rounds)[0]:
+        return Following(step, batch, rounds=rounds)
     later = next_roll(plan, step)
     if later is None or asks_apart(later):
         return None

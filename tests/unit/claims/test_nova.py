@@ -196,6 +196,35 @@ def test_each_cell_is_called_once_through_its_own_brokers(nova: FakeNova) -> Non
         )
 
 
+def test_of_a_large_fleet_only_the_computes_that_are_named_are_called(
+    nova: FakeNova, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compute is one process and gets one call; of the others no variable is read: by the hundred that takes long."""
+    called: dict[str, int] = {}
+
+    def ping(
+        _: Any, pings: dict[ExpectedService, int], __: str
+    ) -> dict[ExpectedService, RpcReplies]:
+        called.update({each.name: count for each, count in pings.items()})
+        return {each: RpcReplies(count, count) for each, count in pings.items()}
+
+    monkeypatch.setattr(rpc_client, "ping", ping)
+    here = context(nova)
+    computes = [f"cmp{number}" for number in range(1, 243)]
+    own = {"cmp7": {**here.variables["cmp1"], "nova_service_host": "seven"}}
+    variables = {"ctl1": here.variables["ctl1"], **own}
+    fleet = ProbeContext("ctl1", {**GROUPS, "nova_compute": computes}, variables, here.shell)
+    verdict = judge({"claim": "nova.rpc_answers", "pings": 5, "computes": ["cmp7"]}, fleet)
+    assert verdict.passed, verdict.message
+    assert called == {
+        "nova-conductor on ctl1": 5,
+        "nova-scheduler on ctl1": 5,
+        "nova-compute on cmp7": 1,
+    }
+    with pytest.raises(InvalidInput, match="no cmp999 in"):
+        judge({"claim": "nova.rpc_answers", "computes": ["cmp999"]}, fleet)
+
+
 def test_a_silent_compute_is_looked_up_in_the_service_list(
     nova: FakeNova, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,6 +155,8 @@ def test_between_two_rolls_no_play_comes_and_the_next_one_is_parked(harness: Eng
     across = run.plays[4]
     assert list(across.variables["holdfast_sweep"]) == ["h1", "h2", "h3"]
     assert across.variables["holdfast_survey"] == ["fake.all_serve"]
+    # Before the first batch of each roll all hosts of a large group are asked.
+    assert [play.variables["holdfast_rounds"] for play in run.plays[1:7]] == [0, 1, 2, 0, 1, 2]
 
 
 def test_a_survey_that_fails_between_two_rolls_holds_before_anything_is_touched(

@@ -364,6 +364,7 @@ def test_machines_distinct(asked: GroupState, outcome: Outcome, reason: str, sai
     verdict = systemd.machines_distinct("c", asked)
     assert outcome_and_reason(verdict) == (outcome, reason)
     assert said in verdict.message
+    assert verdict.evidence == {"hosts": len(asked.hosts)}, "it is journaled, and does not grow"
 
 
 def test_a_fault_that_waiting_cannot_change_ends_the_gate() -> None:

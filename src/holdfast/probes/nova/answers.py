@@ -45,6 +45,7 @@ from holdfast.probes.nova.site import (
 from holdfast.probes.nova.transport_url import BrokerAddress
 
 DEFAULT_PINGS = 3
+COMPUTE = "compute"
 METADATA_PATH = "/latest/meta-data/"
 METADATA_NEWEST = "latest"  # a line of the list of versions of every metadata service
 
@@ -54,9 +55,10 @@ def probe_rpc(
     topics: Sequence[str],
     hosts: Sequence[str] = (),
     pings: int = DEFAULT_PINGS,
+    computes: Sequence[str] = (),
 ) -> RpcAnswers:
-    """Call services as ``call_services`` does; where a whole fleet is called and one is silent, also list them."""
-    replies = call_services(context, topics, hosts, pings)
+    """Call services as ``call_services`` does; where a fleet is called and one is silent, also list them."""
+    replies = call_services(context, topics, hosts, pings, computes)
     if hosts or all(each.answered == each.sent for each in replies.values()):
         return RpcAnswers(replies)
     try:
@@ -71,22 +73,29 @@ def call_services(
     topics: Sequence[str],
     hosts: Sequence[str] = (),
     pings: int = DEFAULT_PINGS,
+    computes: Sequence[str] = (),
 ) -> RpcRound:
     """Send each service of ``topics`` so many pings, on ``hosts`` or wherever the inventory has it.
+
+    With ``computes``, of the computes only these are called. A nova-compute is one process, and gets one ping.
 
     Raises:
         CannotTell: no broker of a cell serves.
         InvalidInput: a host is in none of the groups of ``topics``, or these groups are empty.
     """
-    expected = expected_services(context, topics)
-    chosen = [each for each in expected if not hosts or each.host in hosts]
-    missing = sorted(set(hosts) - {each.host for each in chosen})
+    wanted = {topic: {*hosts, *computes} if topic == COMPUTE else {*hosts} for topic in topics}
+    chosen = [
+        each for topic in topics for each in expected_services(context, [topic], wanted[topic])
+    ]
+    missing = sorted({*hosts, *computes} - {each.host for each in chosen})
     if missing or not chosen:
         raise InvalidInput(
             f"nova.rpc_answers: the inventory has no {', '.join(missing) or 'host'}"
             f" in {', '.join(groups_of(topics))}"
         )
-    return _ping_by_cell(context, chosen, pings)
+    return _ping_by_cell(
+        context, {each: 1 if each.service == COMPUTE else pings for each in chosen}
+    )
 
 
 def probe_apis(context: ProbeContext) -> Mapping[str, ApiReplies]:
@@ -121,9 +130,7 @@ def probe_peers(context: ProbeContext, service: str, host: str) -> PeerReplies:
     return {each.host: answer for each, answer in replies.items()}
 
 
-def _ping_by_cell(
-    context: ProbeContext, services: Sequence[ExpectedService], pings: int
-) -> RpcRound:
+def _ping_by_cell(context: ProbeContext, services: Mapping[ExpectedService, int]) -> RpcRound:
     """Make one round of calls for each distinct set of brokers, which is one for each cell."""
     cells: dict[tuple[frozenset[BrokerAddress], rpc_client.Trust], list[ExpectedService]] = {}
     for service in services:
@@ -135,7 +142,7 @@ def _ping_by_cell(
     replies: dict[ExpectedService, RpcReplies] = {}
     for (brokers_of_cell, trust), members in cells.items():
         in_order = sorted(brokers_of_cell, key=lambda broker: broker.name)
-        replies |= rpc_client.ping(in_order, dict.fromkeys(members, pings), trust)
+        replies |= rpc_client.ping(in_order, {each: services[each] for each in members}, trust)
     return {service: replies[service] for service in services}
 
 

@@ -5,7 +5,7 @@ See roles/nova/meta/argument_specs.yml for the meaning of each variable.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -130,12 +130,15 @@ def known_as(context: ProbeContext, host: str) -> str:
     return context.site(host, NovaHost).nova_service_host or host
 
 
-def expected_services(context: ProbeContext, services: Iterable[str]) -> list[ExpectedService]:
-    """Return the services that the inventory expects: each with every host of its group."""
+def expected_services(
+    context: ProbeContext, services: Iterable[str], hosts: Collection[str] = ()
+) -> list[ExpectedService]:
+    """Return the services that the inventory expects: each with every host of its group, or with those of ``hosts``."""
     return [
         ExpectedService(service, host, known_as(context, host))
         for service in services
         for host in context.groups.get(group_of(service), ())
+        if not hosts or host in hosts
     ]
 
 
