@@ -165,6 +165,10 @@ DIST ?= dist
 collection: ## The tree as a collection of Ansible, dist/holdfast-holdfast-VERSION.tar.gz
 	@ansible-galaxy collection build --force --output-path $(DIST) | tail -n 1
 
+.PHONY: wheel
+wheel: ## The Python package with playbooks, roles, plugins and runbooks, dist/holdfast-VERSION-py3-none-any.whl
+	@hatchling build -t wheel -d $(DIST)
+
 .PHONY: version
 version: ## Begin a release: VERSION=1.2.3 in every file that says it, and today's heading in CHANGELOG.md
 	@[[ "$(VERSION)" =~ ^[0-9]+(\.[0-9]+){2}$$ ]] || { echo "make version VERSION=1.2.3" >&2; exit 2; }

@@ -70,6 +70,9 @@ class _File(BaseModel):
     state_dir: Annotated[str, Field(min_length=1)] | None = None
 
 
+MACHINE_CONFIG = Path("/etc/holdfast")
+"""What all users of a machine share: inventories, runbooks, people.yml."""
+
 MACHINE_DIRECTORY = Path("/var/lib/holdfast")
 """Where state is kept by default, for all users of a machine: their runs then exclude each other."""
 
@@ -104,6 +107,11 @@ def load_settings(environ: Mapping[str, str], machine: Path = MACHINE_DIRECTORY)
         bool(named),
         "" if url or named or directory == machine else _only_yours(directory, machine),
     )
+
+
+def config_directory(environ: Mapping[str, str]) -> Path:
+    """Return the user's own directory of Holdfast: ``$XDG_CONFIG_HOME/holdfast``, else ``~/.config/holdfast``."""
+    return _xdg(environ, "XDG_CONFIG_HOME", ".config")
 
 
 def _can_write(directory: Path) -> bool:
@@ -171,7 +179,7 @@ def read_config(path: Path, shape: type[_M], *, unreadable: str, wrong: str) -> 
 
 def _from_file(environ: Mapping[str, str]) -> _File:
     named = environ.get("HOLDFAST_CONFIG", "")
-    path = Path(named or _xdg(environ, "XDG_CONFIG_HOME", ".config") / "config.yml").expanduser()
+    path = Path(named or config_directory(environ) / "config.yml").expanduser()
     if not named and not path.exists():
         return _File()
     configured = read_config(

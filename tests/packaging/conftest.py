@@ -16,8 +16,8 @@ BIN = Path(sys.executable).parent
 
 def run(*argv: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a program of the virtual environment, without what this checkout would add to it; both outputs in one."""
-    clean = {name: value for name, value in os.environ.items() if "ANSIBLE" not in name}
-    clean = {name: value for name, value in clean.items() if not name.startswith("HOLDFAST_")}
+    ours = ("ANSIBLE", "HOLDFAST_", "XDG_")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return subprocess.run(
         [BIN / argv[0], *argv[1:]],
         cwd=cwd,

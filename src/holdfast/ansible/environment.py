@@ -8,7 +8,7 @@ ansible-runner writes what it is given into its artifacts, so a shell's secrets 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from holdfast.errors import InvalidInput
@@ -69,10 +69,22 @@ def not_passed(environ: Mapping[str, str]) -> list[str]:
     )
 
 
-def find_project(environ: Mapping[str, str], start: Path) -> Path:
+CARRIED = Path(__file__).resolve().parents[1] / "project"
+"""What the wheel carries of the project (pyproject.toml); it is not there in a checkout."""
+
+
+def checkout() -> Path:
+    """Return where the checkout of this module would be; for an installed wheel it is some other directory."""
+    return Path(__file__).resolve().parents[3]
+
+
+def find_project(
+    environ: Mapping[str, str], start: Path, installed: Sequence[Path] = (checkout(), CARRIED)
+) -> Path:
     """Return the directory with ``ansible.cfg`` and ``playbooks/``: ``start`` or one above it.
 
-    ``HOLDFAST_PROJECT`` overrides the search. The last candidate is the checkout of this module.
+    ``HOLDFAST_PROJECT`` overrides the search. The last candidates are ``installed``: the checkout of
+    this module, and what its wheel carries.
 
     Raises:
         InvalidInput: there is no such directory.
@@ -81,7 +93,7 @@ def find_project(environ: Mapping[str, str], start: Path) -> Path:
         candidates = [Path(named).expanduser().absolute()]
     else:
         here = start.absolute()
-        candidates = [here, *here.parents, Path(__file__).resolve().parents[3]]
+        candidates = [here, *here.parents, *installed]
     for candidate in candidates:
         if (candidate / "ansible.cfg").is_file() and (candidate / "playbooks").is_dir():
             return candidate

@@ -16,7 +16,6 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from holdfast import __version__
 from holdfast.cli import (
     chat_commands,
     check_command,
@@ -29,6 +28,7 @@ from holdfast.cli.adapters import ansible_adapters
 from holdfast.cli.context import CommandContext
 from holdfast.cli.exit_codes import ExitOnError
 from holdfast.cli.output_stream import OutputStream, replace_closed_streams
+from holdfast.cli.version import version_line
 from holdfast.verbs import VERBS
 
 app = typer.Typer(
@@ -119,7 +119,7 @@ chat.command("drive", hidden=True, epilog=_epilog(RUN_CODES, "chat drive < reque
 
 def _version(given: bool) -> None:  # typer's callbacks take the value alone
     if given:
-        print(f"holdfast {__version__}")  # noqa: T201  # one line, before the context exists
+        print(version_line())  # noqa: T201  # one line, before the context exists
         raise typer.Exit
 
 
@@ -128,7 +128,11 @@ def _root(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", metavar="", callback=_version, is_eager=True, help="Show the version."
+            "--version",
+            metavar="",
+            callback=_version,
+            is_eager=True,
+            help="Show the version and the commit.",
         ),
     ] = False,
 ) -> None:

@@ -42,8 +42,8 @@ def serve(
     What could not be posted meanwhile is posted afterwards.
     """
     context = context_of(ctx)
-    settings = load_config(config, project.people(context.root))
-    settings.require_runbooks(project.runbooks(context.root))
+    settings = load_config(config, project.people(context.places))
+    settings.require_runbooks(project.runbooks(context.places))
     opened = {
         name: open_tokens(section, context.environ) for name, section in settings.transports.items()
     }
@@ -70,8 +70,8 @@ def _dependencies(
         store=context.store,
         delivery=DeliveryState(directory / "chat.db"),
         launcher=ProcessLauncher(directory / "runs", context.root, environ, context.program),
-        runbooks=lambda: project.runbooks(context.root),
-        inventories=lambda: project.sites(context.root),
+        runbooks=lambda: project.runbooks(context.places),
+        inventories=lambda: project.sites(context.places),
         scrub=bot_service.make_scrubber(opened, context.settings),
         clock=context.now,
     )

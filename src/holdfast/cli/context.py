@@ -41,7 +41,7 @@ from holdfast.errors import HoldfastError, InvalidInput, Refused, StateUnusable
 from holdfast.journal.events import Recorded
 from holdfast.journal.run_state import RunState, Status
 from holdfast.people import Approvers
-from holdfast.settings import Settings, load_settings
+from holdfast.settings import MACHINE_CONFIG, Settings, config_directory, load_settings
 from holdfast.store.database import Store, nothing_kept, open_empty, open_store, open_to_read
 
 
@@ -91,6 +91,7 @@ class CommandContext:
     adapters: Callable[[CommandContext], Adapters]
     state: Callable[[Settings], Store] = open_store
     login: Callable[[Mapping[str, str]], str] = login_name
+    machine_config: Path = MACHINE_CONFIG
     display: Callable[[Console, Callable[[], datetime]], ProgressDisplay] = progress_display
     program: Sequence[str] = (sys.executable, "-m", "holdfast.cli")  # starts this program again
     run: str = field(default="", init=False)  # named in the message about a bug
@@ -131,6 +132,12 @@ class CommandContext:
         """The project's directory."""
         return find_project(self.environ, self.directory)
 
+    @cached_property
+    def places(self) -> list[Path]:
+        """Where runbooks, sites and people are looked for: the project, the user's own place, the machine's."""
+        own = [config_directory(self.environ), self.machine_config]
+        return list(dict.fromkeys([self.root, *own]))
+
     def site(self, name: str) -> Path:
         """Return the inventory of the site ``name``, else of HOLDFAST_SITE, else of the only site."""
 
@@ -140,7 +147,7 @@ class CommandContext:
             return ""
 
         asked = name or self.environ.get("HOLDFAST_SITE", "")
-        return project.find_site(self.root, asked, name_of)
+        return project.find_site(self.places, asked, name_of)
 
     def engine(
         self, listener: Listener = ignore, listener_failed: ListenerFailed = ignore
@@ -158,7 +165,7 @@ class CommandContext:
                 clock=self.now,
                 listener=listener,
                 listener_failed=listener_failed,
-                approvers=Approvers(project.people(self.root)),
+                approvers=Approvers(project.people(self.places)),
             )
         )
 

@@ -1,14 +1,19 @@
-"""Finds the runbooks and sites of the project by name.
+"""Finds runbooks and sites by name: those of the project, and a site's own beside them.
 
 Reads names of files and directories, who people are, and what inventories call themselves; no runbook.
+
+Each function takes the places that are searched: the project's directory, the user's own and the machine's
+(``CommandContext.places``). Each may have ``runbooks/``, ``inventories/`` and ``people.yml``. A name that is in two of
+them is refused where it is used, because nobody can tell which one was meant.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from holdfast.ansible.environment import CARRIED
 from holdfast.ansible.playbooks import load_yaml
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
@@ -22,26 +27,28 @@ _OF_ALL_HOSTS = ("all", "all.yml", "all.yaml", "all/*", "all/*/*")
 _PEOPLE_REMEDY = "see docs/chat.md, \u201cWho may do what\u201d"
 
 
-def find_site(root: Path, name: str, name_of: Callable[[Path], str] = lambda _: "") -> Path:
+def find_site(
+    places: Sequence[Path], name: str, name_of: Callable[[Path], str] = lambda _: ""
+) -> Path:
     """Return the inventory of the site called ``name``; of the only site, if the name is empty.
 
     A site is called by its directory, or by the name that it calls itself, which chat uses. ``name_of`` asks Ansible
     for that name, "" where it is not known: it takes a second, and only a templated name needs it.
 
     Raises:
-        InvalidInput: there is no such site, or none is named and there is not exactly one.
+        InvalidInput: there is no such site, or several, or none is named and there is not exactly one.
     """
-    known = sites(root)
+    known = _sites(places)
     if not name:
         if len(known) == 1:
-            return next(iter(known.values()))
+            return _only(known, *known)
         raise InvalidInput(
-            f"Which site? {root / 'inventories'} has {join_names(known) or 'none'}",
+            f"Which site? There is {join_names(known) or 'none'} in {_inventories(places, known)}",
             remedy="--site NAME, or set HOLDFAST_SITE",
         )
     if name in known:
-        return known[name]
-    named = {path: _own_name(path) for path in known.values()}
+        return _only(known, name)
+    named = {path: _own_name(path) for paths in known.values() for path in paths}
     own = [path for path in named if named[path] == name]
     if own := own or [path for path in named if "{{" in named[path] and name_of(path) == name]:
         if len(own) > 1:
@@ -55,7 +62,7 @@ def find_site(root: Path, name: str, name_of: Callable[[Path], str] = lambda _: 
     if name == SKELETON:
         raise InvalidInput(
             f"{SKELETON} is not a site but the skeleton that sites are copied from",
-            remedy=f"copy it: cp -r {root / 'inventories' / SKELETON} {root / 'inventories'}/NAME",
+            remedy=f"copy it: cp -r {places[0] / 'inventories' / SKELETON} {new_sites(places)}/NAME",
         )
     hint = did_you_mean(name, known)
     raise InvalidInput(f"No site {name!r}: {hint}", remedy="--site NAME or --site DIRECTORY")
@@ -104,46 +111,105 @@ def _value(variables: Json) -> str:
     return str(variables.get("holdfast_site") or "") if isinstance(variables, dict) else ""
 
 
-def sites(root: Path) -> dict[str, Path]:
-    """Return all sites of the project by name, without the skeleton for new ones."""
-    directory = root / "inventories"
-    if not directory.is_dir():
-        return {}
-    found = sorted(path for path in directory.iterdir() if not path.name.startswith("."))
-    return {path.name: path for path in found if path.name != SKELETON}
-
-
-def people(root: Path) -> People:
-    """Return who is known, by name: the file ``people.yml`` of the project; nobody without it.
+def sites(places: Sequence[Path]) -> dict[str, Path]:
+    """Return all sites by name, without the skeleton for new ones.
 
     Raises:
-        InvalidInput: it cannot be read, or is wrong.
+        InvalidInput: two places have one of the same name.
     """
-    path = root / "people.yml"
-    if not path.exists():
+    known = _sites(places)
+    return {name: _only(known, name) for name in known}
+
+
+def new_sites(places: Sequence[Path]) -> Path:
+    """Return the directory for a new site: the project's, unless a package brought the project; then the user's own."""
+    return (places[1] if places[0] == CARRIED and places[1:] else places[0]) / "inventories"
+
+
+def people(places: Sequence[Path]) -> People:
+    """Return who is known, by name: the file ``people.yml`` of a place; nobody without it.
+
+    Raises:
+        InvalidInput: it cannot be read, or is wrong, or several places have one.
+    """
+    found = [place / "people.yml" for place in places if (place / "people.yml").exists()]
+    if not found:
         return {}
-    section = read_config(path, PeopleSection, unreadable=_PEOPLE_REMEDY, wrong=_PEOPLE_REMEDY)
+    if len(found) > 1:
+        raise InvalidInput(
+            f"There are several lists of people: {join_names(map(str, found))}",
+            remedy="keep one, and remove the others",
+        )
+    section = read_config(found[0], PeopleSection, unreadable=_PEOPLE_REMEDY, wrong=_PEOPLE_REMEDY)
     return section.people
 
 
-def runbooks(root: Path) -> dict[str, Path]:
-    """Return all runbooks of the project by name."""
-    found = sorted((root / "runbooks").glob("*.md"))
-    # Locks and backups of editors begin with a dot.
-    return {path.stem: path for path in found if not path.name.startswith(".")}
+def runbooks(places: Sequence[Path]) -> dict[str, Path]:
+    """Return all runbooks by name.
+
+    Raises:
+        InvalidInput: two places have one of the same name.
+    """
+    known = _runbooks(places)
+    return {name: _only(known, name) for name in known}
 
 
-def find_runbook(root: Path, name: str) -> Path:
+def runbook_files(places: Sequence[Path]) -> list[Path]:
+    """Return the files of all runbooks in the order of their names, with those of one name."""
+    return [path for _, paths in sorted(_runbooks(places).items()) for path in paths]
+
+
+def find_runbook(places: Sequence[Path], name: str) -> Path:
     """Return the runbook called ``name``: a name in ``runbooks/``, or a file's path.
 
     Raises:
-        InvalidInput: there is none; the message names the nearest.
+        InvalidInput: there is none, or several; the message names the nearest, or all of them.
     """
     if "/" in name and Path(name).is_file():
         return Path(name).resolve()
-    known = runbooks(root)
+    known = _runbooks(places)
     stem = Path(name).stem if name.endswith(".md") else name
     if stem in known:
-        return known[stem]
+        return _only(known, stem)
     hint = did_you_mean(stem, known)
     raise InvalidInput(f"No runbook {name!r}: {hint}", remedy="holdfast runbooks")
+
+
+def _sites(places: Sequence[Path]) -> dict[str, list[Path]]:
+    return _by_name(places, "inventories", "*", lambda path: path.name, SKELETON)
+
+
+def _runbooks(places: Sequence[Path]) -> dict[str, list[Path]]:
+    return _by_name(places, "runbooks", "*.md", lambda path: path.stem)
+
+
+def _by_name(
+    places: Sequence[Path],
+    directory: str,
+    pattern: str,
+    name_of: Callable[[Path], str],
+    without: str = "",
+) -> dict[str, list[Path]]:
+    """Return what the places have in a directory, by name. Locks and backups of editors begin with a dot."""
+    found = [path for place in places for path in sorted((place / directory).glob(pattern))]
+    known: dict[str, list[Path]] = {}
+    for path in found:
+        if not path.name.startswith(".") and name_of(path) != without:
+            known.setdefault(name_of(path), []).append(path)
+    return known
+
+
+def _only(known: dict[str, list[Path]], name: str) -> Path:
+    first, *others = known[name]
+    if others:
+        raise InvalidInput(
+            f"There are several called {name}: {join_names(map(str, known[name]))}",
+            remedy="name one by its path, or rename the others",
+        )
+    return first
+
+
+def _inventories(places: Sequence[Path], known: Mapping[str, Sequence[Path]]) -> str:
+    """Return the directories that have sites; all that may have, where none has."""
+    having = dict.fromkeys(str(path.parent) for paths in known.values() for path in paths)
+    return join_names(having or [str(place / "inventories") for place in places])

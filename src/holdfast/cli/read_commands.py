@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,7 @@ from rich.text import Text
 
 from holdfast.cli.options import JsonOption, RunArgument, RunbookArgument, context_of
 from holdfast.cli.progress import progress_display
-from holdfast.cli.project import find_runbook
-from holdfast.cli.project import runbooks as all_runbooks
+from holdfast.cli.project import find_runbook, runbook_files
 from holdfast.engine.planner import read_text
 from holdfast.errors import InvalidInput
 from holdfast.journal.fold import advance, fold
@@ -29,21 +29,27 @@ _WATCH_FOOTER = "Ctrl-C ends this command; the run goes on."
 
 
 def runbooks(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
-    """Print the table of the project's runbooks."""
+    """Print the table of all runbooks, and which directory each is from."""
     context = context_of(ctx)
-    parsed = [_parse(path) for path in all_runbooks(context.root).values()]
+    parsed = [_parse(path) for path in runbook_files(context.places)]
     if as_json:
         keys = {"name", "summary", "inputs", "leases", "path"}
         listed = [book.model_dump(mode="json", include=keys) for book in parsed]
         context.write_line(json.dumps(listed))
     else:
         context.show(runbooks_table(parsed))
+        for directory, books in groupby(sorted(parsed, key=_directory), key=_directory):
+            context.write_line(f"{directory}: {', '.join(book.name for book in books)}")
+
+
+def _directory(book: Runbook) -> str:
+    return str(Path(book.path).parent)
 
 
 def show(ctx: typer.Context, runbook: RunbookArgument, *, as_json: JsonOption = False) -> None:
     """Print a runbook: rendered on a terminal, else as it is written."""
     context = context_of(ctx)
-    path = find_runbook(context.root, runbook)
+    path = find_runbook(context.places, runbook)
     if as_json:
         context.write_line(_parse(path).model_dump_json())
     elif context.out.is_terminal:

@@ -171,7 +171,7 @@ def reject(ctx: typer.Context, run: RunArgument = "", *, reason: WhyNot = "") ->
 
 
 def _plan(context: CommandContext, runbook: str, site: str, limit: str, inputs: list[str]) -> Plan:
-    path, inventory = find_runbook(context.root, runbook), context.site(site)
+    path, inventory = find_runbook(context.places, runbook), context.site(site)
     planner = context.adapters(context).planner
     with context.status_line("Reading runbook and inventory"):
         return planner.plan(path, inventory, parse_inputs(inputs), limit)

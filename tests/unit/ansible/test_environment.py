@@ -105,6 +105,17 @@ def test_the_project_is_here_or_above(tmp_path: Path) -> None:
     assert find_project({"HOLDFAST_PROJECT": str(tmp_path)}, Path("/")) == tmp_path
 
 
+def test_what_a_wheel_carries_is_the_project_where_there_is_no_checkout(tmp_path: Path) -> None:
+    carried = tmp_path / "project"
+    (carried / "playbooks").mkdir(parents=True)
+    (carried / "ansible.cfg").touch()
+    here = tmp_path / "elsewhere"
+    here.mkdir()
+
+    assert find_project({}, here, (tmp_path / "no-checkout", carried)) == carried
+    assert find_project({}, carried / "playbooks", (tmp_path / "no-checkout",)) == carried
+
+
 def test_a_named_directory_that_is_no_project_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="not a Holdfast project") as caught:
         find_project({"HOLDFAST_PROJECT": str(tmp_path)}, Path("/"))

@@ -314,10 +314,10 @@ def test_a_site_is_found_by_the_name_that_it_calls_itself(project: InMemoryProje
             f"holdfast_site: {name}\n"
         )
     (inventories / "old" / "group_vars" / "all" / "broken.yml").write_text("a: [")
-    assert find_site(project.path, "eqiad") == inventories / "prod"
-    assert find_site(project.path, "prod") == inventories / "prod"
+    assert find_site([project.path], "eqiad") == inventories / "prod"
+    assert find_site([project.path], "prod") == inventories / "prod"
     with pytest.raises(InvalidInput, match="Several inventories call themselves twin"):
-        find_site(project.path, "twin")
+        find_site([project.path], "twin")
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_a_sites_own_name_is_read_wherever_a_plain_file_has_it(
     place = inventories / file
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(text)
-    assert find_site(project.path, "eqiad") == inventories / Path(file).parts[0]
+    assert find_site([project.path], "eqiad") == inventories / Path(file).parts[0]
 
 
 def test_a_templated_name_is_asked_of_ansible_where_no_plain_one_fits(
@@ -359,12 +359,12 @@ def test_a_templated_name_is_asked_of_ansible_where_no_plain_one_fits(
         asked.append(inventory.name)
         return {"prod": "eqiad1"}.get(inventory.name, "")
 
-    assert find_site(project.path, "plain", name_of) == inventories / "old"
+    assert find_site([project.path], "plain", name_of) == inventories / "old"
     assert asked == []
-    assert find_site(project.path, "eqiad1", name_of) == inventories / "prod"
+    assert find_site([project.path], "eqiad1", name_of) == inventories / "prod"
     assert asked == ["prod"]
     with pytest.raises(InvalidInput, match="No site 'eqiad2'"):
-        find_site(project.path, "eqiad2", name_of)
+        find_site([project.path], "eqiad2", name_of)
 
 
 def test_a_templated_name_of_a_site_is_found_by_the_program(project: ProjectOnDisk) -> None:
@@ -380,10 +380,10 @@ def test_a_file_that_ansible_takes_last_names_the_site(project: InMemoryProject)
     (site / "hosts.yml").write_text("all: {vars: {holdfast_site: first}}")
     for name in ("a", "b"):
         (site / "group_vars" / "all" / f"{name}.yml").write_text(f"holdfast_site: {name}ite")
-    assert find_site(project.path, "bite") == site
+    assert find_site([project.path], "bite") == site
     for name in ("first", "aite"):
         with pytest.raises(InvalidInput, match="No site"):
-            find_site(project.path, name)
+            find_site([project.path], name)
 
 
 @pytest.mark.parametrize("verb", ["run", "resume", "reject"])
