@@ -169,6 +169,10 @@ collection: ## The tree as a collection of Ansible, dist/holdfast-holdfast-VERSI
 wheel: ## The Python package with playbooks, roles, plugins and runbooks, dist/holdfast-VERSION-py3-none-any.whl
 	@hatchling build -t wheel -d $(DIST)
 
+.PHONY: man
+man: ## The manual page, from the same source as --help: dist/holdfast.1
+	@mkdir -p $(DIST) && python -m deploy.man_page > $(DIST)/holdfast.1
+
 .PHONY: version
 version: ## Begin a release: VERSION=1.2.3 in every file that says it, and today's heading in CHANGELOG.md
 	@[[ "$(VERSION)" =~ ^[0-9]+(\.[0-9]+){2}$$ ]] || { echo "make version VERSION=1.2.3" >&2; exit 2; }

@@ -98,6 +98,16 @@ def test_runbooks_are_listed_and_shown_anywhere(installed: Path, empty: Path) ->
     assert holdfast(installed, empty, "show", "unit-restart").startswith("---")
 
 
+def test_a_shell_completes_the_name_of_a_runbook(installed: Path, empty: Path) -> None:
+    asked = {
+        "_HOLDFAST_COMPLETE": "complete_bash",
+        "COMP_WORDS": "holdfast show uni",
+        "COMP_CWORD": "2",
+    }
+    done = run(installed / "bin/holdfast", cwd=empty, **asked)
+    assert done.stdout.split() == ["unit-restart"]
+
+
 def test_a_run_is_planned_for_a_site_of_the_users_own(installed: Path, empty: Path) -> None:
     shown = holdfast(
         installed, empty, "plan", "unit-restart", "--input", "unit=cron", "--input", "group=web"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from holdfast.cli.completion import completer, host_names, run_names, runbook_names, site_names
 from holdfast.cli.context import CommandContext
 from holdfast.errors import InvalidInput
 from holdfast.text import gives_reason
@@ -33,6 +34,7 @@ SiteOption = Annotated[
         "--site",
         "-i",
         metavar="SITE",
+        autocompletion=completer(site_names),
         help="The site: a name in inventories/, or an inventory's path. Default: HOLDFAST_SITE, "
         "or the only site there is.",
     ),
@@ -43,6 +45,7 @@ LimitOption = Annotated[
         "--limit",
         metavar="PATTERN",
         callback=_not_empty,
+        autocompletion=completer(host_names),
         help="Only these hosts, as Ansible's --limit; every part of it has to match.",
     ),
 ]
@@ -61,16 +64,24 @@ YesOption = Annotated[
 RunArgument = Annotated[
     str,
     typer.Argument(
-        metavar="RUN", help="A run's id or a unique part of it. Default: the newest run."
+        metavar="RUN",
+        autocompletion=completer(run_names),
+        help="A run's id or a unique part of it. Default: the newest run.",
     ),
 ]
 NamedRunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="The run's id, or a unique part of it.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        autocompletion=completer(run_names),
+        help="The run's id, or a unique part of it.",
+    ),
 ]
 RunbookArgument = Annotated[
     str,
     typer.Argument(
         metavar="RUNBOOK",
+        autocompletion=completer(runbook_names),
         help="A runbook's name, as `holdfast runbooks` lists, or the path of one.",
     ),
 ]

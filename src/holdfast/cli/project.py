@@ -121,6 +121,11 @@ def sites(places: Sequence[Path]) -> dict[str, Path]:
     return {name: _only(known, name) for name in known}
 
 
+def site_files(places: Sequence[Path]) -> list[Path]:
+    """Return the inventories of all sites in the order of their names, with those of one name."""
+    return [path for _, paths in sorted(_sites(places).items()) for path in paths]
+
+
 def new_sites(places: Sequence[Path]) -> Path:
     """Return the directory for a new site: the project's, unless a package brought the project; then the user's own."""
     return (places[1] if places[0] == CARRIED and places[1:] else places[0]) / "inventories"
