@@ -15,7 +15,7 @@ from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.plan.model import LENGTHS, SiteInventory
 
-_TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 120
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -71,12 +71,12 @@ class AnsibleInventory:
                 env=filter_environment(self.environ) | _STRICT,
                 capture_output=True,
                 text=True,
-                timeout=_TIMEOUT_SECONDS,
+                timeout=TIMEOUT_SECONDS,
                 check=False,
             )
         except subprocess.TimeoutExpired:
             raise InvalidInput(
-                f"{path}: the inventory was not read within {_TIMEOUT_SECONDS} s"
+                f"{path}: the inventory was not read within {TIMEOUT_SECONDS} s"
             ) from None
         listing = _parse_listing(path, limit, answer, not_passed(self.environ))
         _refuse_unpassed(path, set(listing["reads"]) & set(not_passed(self.environ)))
@@ -148,6 +148,11 @@ def _parse_listing(
             remedy=_remedy(path, listing["error"], unpassed),
         )
     return listing
+
+
+def remedy_for_reading(path: Path, error: str, environ: Mapping[str, str]) -> str:
+    """Return what to do about an inventory that cannot be read with this error."""
+    return _remedy(path, error, not_passed(environ))
 
 
 _VAULT_PASSWORD = "vault_password_file in ansible.cfg, or ANSIBLE_VAULT_PASSWORD_FILE"  # noqa: S105  # where it is named

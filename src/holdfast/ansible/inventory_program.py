@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _listing(source: str, limit: str, names: list[str]) -> dict[str, Any]:
-    loader, inventory, variables = _load(source)
+    loader, inventory, variables = load(source)
     hosts = inventory.get_hosts()
     reads = _decrypt_everything(loader, source, [*inventory.groups.values(), *hosts])
     selected, unmatched = _selected(inventory, limit) if limit else (None, "")
@@ -73,7 +73,8 @@ def _selected(inventory: Any, limit: str) -> tuple[list[str], str]:
         return [], str(error.message).rpartition(": ")[2]
 
 
-def _load(source: str) -> tuple[Any, Any, Any]:
+def load(source: str) -> tuple[Any, Any, Any]:
+    """Return loader, inventory and variables of a source; nothing asks for a password."""
     _refuse_prompts()
     init_plugin_loader()
     loader = DataLoader()

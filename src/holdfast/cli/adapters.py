@@ -5,6 +5,7 @@ from __future__ import annotations
 from holdfast.ansible.interfaces import PlayRunner
 from holdfast.ansible.inventory import AnsibleInventory
 from holdfast.ansible.playbooks import AnsiblePlaybooks
+from holdfast.ansible.site_reader import AnsibleSites
 from holdfast.claims import bind_claim
 from holdfast.cli.context import Adapters, CommandContext
 from holdfast.engine.planner import Planner
@@ -29,6 +30,7 @@ def ansible_adapters(context: CommandContext) -> Adapters:
 
     return Adapters(
         runner=runner,
+        sites=AnsibleSites(context.root, context.environ),
         planner=Planner(
             inventories=AnsibleInventory(context.root, context.environ),
             playbooks=AnsiblePlaybooks(context.root),

@@ -19,6 +19,7 @@ from rich.console import Console
 from holdfast.cli import (
     chat_commands,
     check_command,
+    init_command,
     prune_command,
     read_commands,
     run_commands,
@@ -46,6 +47,7 @@ app = typer.Typer(
 lease = typer.Typer(no_args_is_help=True, help="List leases; release the lease of a dead holder.")
 chat = typer.Typer(no_args_is_help=True, help="Start, follow and approve runs from chat.")
 
+INIT_CODES = "0 written · 2 invalid input, nothing was overwritten"
 READ_CODES = "0 shown · 2 invalid input"
 RUN_CODES = (
     "0 finished · 2 invalid input · 3 refused (after 2 and 3 nothing was touched) · 4 held · "
@@ -62,6 +64,7 @@ RELEASE_CODES = "0 released · 2 invalid input · 3 refused: its holder is alive
 
 COMMANDS: dict[str, list[tuple[Callable[..., None], str, str]]] = {
     "Before a run": [
+        (init_command.init, INIT_CODES, "init lisbon /etc/kolla/multinode --from kolla"),
         (read_commands.runbooks, READ_CODES, "runbooks"),
         (read_commands.show, READ_CODES, "show rabbitmq-restart"),
         (run_commands.plan, READ_CODES, "plan nova-restart --site lab --limit 'ctl*'"),

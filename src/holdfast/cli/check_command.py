@@ -27,6 +27,7 @@ from holdfast.ansible.interfaces import Play, PlayResult, Progress, StopSignal
 from holdfast.claims import all_claims
 from holdfast.cli.check_result import NEXT, CheckResult, print_result
 from holdfast.cli.context import CommandContext
+from holdfast.cli.explain import explain_site
 from holdfast.cli.interrupt import interruptible
 from holdfast.cli.options import JsonOption, LimitOption, SiteOption, context_of
 from holdfast.engine.left_behind import explain
@@ -86,13 +87,13 @@ class CheckTiming:
 
 @dataclass(frozen=True, slots=True)
 class CheckRequest:
-    """What was typed."""
+    """What was typed; a claim as ``parse_claim`` reads it, or as an entry of a gate."""
 
     site: str
-    claims: Sequence[str]
-    limit: str
-    wait: str
-    hold: str
+    claims: Sequence[Value] = ()
+    limit: str = ""
+    wait: str = "0"
+    hold: str = "0"
 
     def timing(self) -> CheckTiming:
         """Return the durations.
@@ -145,6 +146,14 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
             "--nagios", metavar="", help="One line with perfdata, exit code 0, 1, 2 or 3."
         ),
     ] = False,
+    explained: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            metavar="",
+            help="For a new site: what is not right yet, in the order in which it is to be corrected.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take one reading of the claims and print their verdicts.
@@ -155,15 +164,35 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
     if listing:
         _list(context, as_json=as_json)
         return
-    request = CheckRequest(site, claims or [], limit, wait, hold)
+    request = CheckRequest(site, tuple(claims or ()), limit, wait, hold)
+    if explained:
+        _explain(context, request, as_json=as_json or nagios)
     if nagios:
         _nagios(context, request)
-    found = _run_check(context, request)
+    found = run_check(context, request)
     if as_json:
         context.write_line(json.dumps(found.as_json()))
     else:
         print_result(context.show, found)
     raise typer.Exit(0 if found.outcome is Outcome.PASS else NOT_PASS)
+
+
+def _explain(context: CommandContext, request: CheckRequest, *, as_json: bool) -> NoReturn:
+    """Say what is not right yet with a site.
+
+    Raises:
+        InvalidInput: it was asked for single claims or hosts, or for programs.
+    """
+    if as_json or request != CheckRequest(request.site):
+        raise InvalidInput(
+            "--explain is about a whole site, for people", remedy="holdfast check --explain"
+        )
+    right = explain_site(
+        context,
+        request.site,
+        lambda claims, at: run_check(context, CheckRequest(request.site, claims), at),
+    )
+    raise typer.Exit(0 if right else NOT_PASS)
 
 
 def parse_claim(text: str) -> Value:
@@ -184,11 +213,17 @@ def parse_claim(text: str) -> Value:
     return entry
 
 
-def _run_check(context: CommandContext, request: CheckRequest) -> CheckResult:
-    """Run the check's play, with a journal of its own that is deleted afterwards."""
+def run_check(
+    context: CommandContext, request: CheckRequest, at: Sequence[str] = ()
+) -> CheckResult:
+    """Run the check's play, with a journal of its own that is deleted afterwards.
+
+    ``at``: the hosts at which claims about single hosts are asked; by default every host of the site, or of the limit.
+    """
     timing, limit = request.timing(), request.limit
     adapters, run = context.adapters(context), f"check-{secrets.token_hex(4)}"
-    site, claims = context.site(request.site), [parse_claim(text) for text in request.claims]
+    site = context.site(request.site)
+    claims = [parse_claim(each) if isinstance(each, str) else each for each in request.claims]
     per_host = _asked_per_host(claims, adapters.planner.claim_group, limit)
     began = context.now()
     with TemporaryDirectory(prefix="holdfast-check-") as directory:
@@ -197,7 +232,7 @@ def _run_check(context: CommandContext, request: CheckRequest) -> CheckResult:
         with context.status_line("Reading inventory"):
             inventory = adapters.planner.inventories.read(site, limit)
         every = tuple(_hosts(inventory))
-        timing, hosts = timing.for_hosts(len(every)), every if per_host else ()
+        timing, hosts = timing.for_hosts(len(every)), (tuple(at) or every) if per_host else ()
         store.append(run, _opened(context, inventory.name))
         play = Play(
             run=run,
@@ -302,7 +337,7 @@ def _nagios(context: CommandContext, request: CheckRequest) -> NoReturn:
     code, status = NAGIOS[Outcome.UNKNOWN]
     context.bug_code = code
     try:
-        found = _run_check(context, request)
+        found = run_check(context, request)
         code, status = NAGIOS[found.outcome]
         counts = " ".join(f"{outcome.lower()}={found.count(outcome)}" for outcome in Outcome)
         text = f"{_plugin_text(found.headline())} | {counts} time={found.seconds:.2f}s"

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from holdfast.ansible.environment import find_project
 from holdfast.ansible.interfaces import PlayRunner
+from holdfast.ansible.site_reader import NoSites, SiteReader
 from holdfast.cli import project
 from holdfast.cli.progress import ProgressDisplay, progress_display
 from holdfast.engine.dependencies import (
@@ -49,11 +50,13 @@ from holdfast.store.database import Store, nothing_kept, open_empty, open_store,
 class Adapters:
     """Access to what is outside of this process: Ansible and the passing of time.
 
-    ``runner`` returns a runner whose plays keep their state where the given settings say.
+    ``runner`` returns a runner whose plays keep their state where the given settings say. ``sites`` reads inventories
+    that need not be a site yet.
     """
 
     runner: Callable[[Settings], PlayRunner]
     planner: Planner
+    sites: SiteReader = field(default_factory=NoSites)
     wait: Callable[[float], object] = field(default_factory=lambda: threading.Event().wait)
     delivery: Delivery = in_a_thread
     background: Background = every_second

@@ -10,7 +10,7 @@ them is refused where it is used, because nobody can tell which one was meant.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from holdfast.ansible.environment import CARRIED
@@ -22,6 +22,8 @@ from holdfast.settings import read_config
 from holdfast.text import did_you_mean, join_names
 
 SKELETON = "example"
+PRESETS = "presets"
+_NO_SITES = (SKELETON, PRESETS)
 _YAML = {".yml", ".yaml"}
 _OF_ALL_HOSTS = ("all", "all.yml", "all.yaml", "all/*", "all/*/*")
 _PEOPLE_REMEDY = "see docs/chat.md, \u201cWho may do what\u201d"
@@ -181,7 +183,7 @@ def find_runbook(places: Sequence[Path], name: str) -> Path:
 
 
 def _sites(places: Sequence[Path]) -> dict[str, list[Path]]:
-    return _by_name(places, "inventories", "*", lambda path: path.name, SKELETON)
+    return _by_name(places, "inventories", "*", lambda path: path.name, _NO_SITES)
 
 
 def _runbooks(places: Sequence[Path]) -> dict[str, list[Path]]:
@@ -193,13 +195,13 @@ def _by_name(
     directory: str,
     pattern: str,
     name_of: Callable[[Path], str],
-    without: str = "",
+    without: Collection[str] = (),
 ) -> dict[str, list[Path]]:
     """Return what the places have in a directory, by name. Locks and backups of editors begin with a dot."""
     found = [path for place in places for path in sorted((place / directory).glob(pattern))]
     known: dict[str, list[Path]] = {}
     for path in found:
-        if not path.name.startswith(".") and name_of(path) != without:
+        if not path.name.startswith(".") and name_of(path) not in without:
             known.setdefault(name_of(path), []).append(path)
     return known
 

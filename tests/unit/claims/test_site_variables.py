@@ -15,7 +15,7 @@ from holdfast.model import Json
 from holdfast.probes.base import SiteVariables
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
-ANSIBLE_S_OWN = {"ansible_host", "inventory_hostname"}
+ANSIBLE_S_OWN = {"ansible_host", "ansible_ssh_host", "inventory_hostname"}
 NEEDED = sorted({name for claim in all_claims().values() for name in claim.needs} - ANSIBLE_S_OWN)
 
 

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from holdfast.ansible.interfaces import PlayRunner
+from holdfast.ansible.site_reader import NoSites, SiteReader
 from holdfast.cli import main
 from holdfast.cli.app import app
 from holdfast.cli.context import Adapters, CommandContext
@@ -78,6 +79,7 @@ class InMemoryProject:
     writable: bool = True  # the state database
     runner: Callable[[PlayRunner], PlayRunner] = lambda runner: runner
     display: Callable[[Console, Callable[[], datetime]], ProgressDisplay] = progress_display
+    sites: SiteReader = field(default_factory=NoSites)
     clock_ahead: timedelta = timedelta(0)  # of the controller's clock before the database's
 
     def __post_init__(self) -> None:
@@ -104,6 +106,7 @@ class InMemoryProject:
         return Adapters(
             runner=lambda settings: self.runner(self.make_runner(settings)),
             planner=Planner(FakeInventory(self.groups), FakePlaybooks(self.policies), claim_group),
+            sites=self.sites,
             wait=self.fleet.clock.wait,
             delivery=deliver_at_once,
             background=self.fleet.clock.background,

@@ -28,6 +28,8 @@ class RabbitSite(SiteVariables):
     """One host's variables; their meaning is in roles/rabbitmq/meta/argument_specs.yml."""
 
     ansible_host: str = ""
+    ansible_ssh_host: str = ""
+    rabbitmq_address: str = ""
     rabbitmq_node_name: str = ""
     rabbitmq_unit: str = "rabbitmq-server"
     rabbitmq_command_prefix: CommandPrefix = ()
@@ -63,8 +65,9 @@ class Broker:
 
     @property
     def address(self) -> str:
-        """The address that Ansible uses for the host."""
-        return self.site.ansible_host or self.host
+        """Where its API and its AMQP listener are: by default the address that Ansible uses for the host."""
+        site = self.site
+        return site.rabbitmq_address or site.ansible_host or site.ansible_ssh_host or self.host
 
     def at_port(self, port: int) -> str:
         """Return ``address:port`` as URLs have it."""
