@@ -14,6 +14,8 @@ BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
 JOBS ?= $(shell nproc)
 PHASE := .ci/phase run
+# Developers work in containers too: the state of labs and tests may go with them.
+export HOLDFAST_STATE_MAY_VANISH := yes
 # Recipes below call plain `make`: a line that says $(MAKE) is run even by `make -n`, and these lines do more than that.
 export PATH := $(abspath $(BIN)):$(PATH)
 
@@ -176,8 +178,8 @@ man: ## The manual page, from the same source as --help: dist/holdfast.1
 .PHONY: version
 version: ## Begin a release: VERSION=1.2.3 in every file that says it, and today's heading in CHANGELOG.md
 	@[[ "$(VERSION)" =~ ^[0-9]+(\.[0-9]+){2}$$ ]] || { echo "make version VERSION=1.2.3" >&2; exit 2; }
-	@sed -i -E 's/^((__version__|VERSION|version)( =|:) "?)[0-9.]+/\1$(VERSION)/' \
-	  src/holdfast/__init__.py plugins/action/__init__.py pyproject.toml galaxy.yml
+	@sed -i -E 's/^((__version__|VERSION|version)( =|:) "?|holdfast==)[0-9]+(\.[0-9]+){2}/\1$(VERSION)/; s/(holdfast-holdfast-)[0-9.]+[0-9]/\1$(VERSION)/' \
+	  src/holdfast/__init__.py plugins/action/__init__.py pyproject.toml galaxy.yml meta/ee-requirements.txt execution-environment.yml
 	@sed -i 's/^## \[Unreleased\]$$/&\n\n## [$(VERSION)] - '"$$(date -u +%F)"'/' CHANGELOG.md
 
 ##@ Housekeeping

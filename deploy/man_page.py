@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "HOLDFAST_SITE": "the site, where --site is not given",
     "HOLDFAST_STATE_DIR": "where journal, leases and the output of plays are kept",
     "HOLDFAST_CONFIG": "the configuration file, in place of ~/.config/holdfast/config.yml",
+    "HOLDFAST_STATE_MAY_VANISH": "yes: begin runs although the state goes with its container",
     "HOLDFAST_PASS_ENVIRONMENT": "names of further variables that plays get",
     "HOLDFAST_PROJECT": "the directory with playbooks and runbooks",
 }

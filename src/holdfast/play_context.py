@@ -90,11 +90,14 @@ def take_by_hand(
     Raises:
         LeaseHeld: another run holds one of the scopes; the message names who, since when and why.
         ClocksDiffer: the clocks of this controller and of the state database differ.
+        StateUnusable: the state goes with its container.
     """
     scopes = request.scopes()
     own = (row for scope in scopes for row in store.holders(scope) if _same(row, holder))
     earlier = next(own, None)
     holder = earlier.holder if earlier else holder
+    if earlier is None:
+        store.require_lasting()
     if earlier is None and (warning := store.clock_warning(clock)):
         raise ClocksDiffer.of(warning)
     grant = store.take(holder, scopes, BY_HAND_TTL)

@@ -43,6 +43,8 @@ class Settings:
     """Whether the directory was named, by HOLDFAST_STATE_DIR or the configuration file."""
     warning: str = ""
     """A sentence, where the leases exclude nobody but this user's own runs."""
+    may_vanish: bool = False
+    """Whether the person said that the state may go with its container (``MAY_VANISH``)."""
 
     @property
     def runs_dir(self) -> Path:
@@ -76,6 +78,8 @@ MACHINE_CONFIG = Path("/etc/holdfast")
 MACHINE_DIRECTORY = Path("/var/lib/holdfast")
 """Where state is kept by default, for all users of a machine: their runs then exclude each other."""
 
+MAY_VANISH = "HOLDFAST_STATE_MAY_VANISH"
+
 _STATE = ("XDG_STATE_HOME", ".local/state")
 
 
@@ -106,6 +110,7 @@ def load_settings(environ: Mapping[str, str], machine: Path = MACHINE_DIRECTORY)
         tuple(filter(None, others)),
         bool(named),
         "" if url or named or directory == machine else _only_yours(directory, machine),
+        environ.get(MAY_VANISH, "") == "yes",
     )
 
 

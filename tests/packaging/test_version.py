@@ -17,6 +17,8 @@ PLACES = {
     "plugins/action/__init__.py": 'VERSION = "{}"  #',
     "pyproject.toml": 'version = "{}"\ndescription',
     "galaxy.yml": "version: {} #",
+    "meta/ee-requirements.txt": "holdfast=={}\n",
+    "execution-environment.yml": "holdfast-holdfast-{}.tar.gz",
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld, LeaseLost
+from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld, LeaseLost, StateUnusable
 from holdfast.journal.events import (
     ActIntended,
     BaselineTaken,
@@ -97,6 +97,19 @@ def test_the_first_take_opens_a_run(store: Store, clock: FakeClock) -> None:
         ),
         LeaseTaken(at=NOW, tokens={"east/nova": 1, "east/rabbitmq": 1}),
     ]
+
+
+def test_a_play_by_hand_does_not_begin_in_a_state_that_goes_with_its_container(
+    store: Store, clock: FakeClock
+) -> None:
+    def refuse() -> None:
+        raise StateUnusable("goes with it", remedy="a volume")
+
+    store.require_lasting = refuse
+    with pytest.raises(StateUnusable, match="goes with it"):
+        take_by_hand(store, NOVA, this_process(), clock)
+    assert events(store, "r1") == []
+    assert list(store.holders("east/nova")) == []
 
 
 def test_the_play_s_own_service_is_leased_exclusively_and_others_shared(

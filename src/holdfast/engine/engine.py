@@ -55,12 +55,14 @@ class Engine:
             Refused: an approval of the plan can be given by nobody.
             LeaseHeld: another run holds a scope; nothing was touched, nothing journaled.
             ClocksDiffer: the controller's clock differs from the database's; the same.
+            StateUnusable: the state goes with its container; the same.
             StateLost: the journal can no longer be read or written.
         """
         if not reason.strip():
             raise InvalidInput("a run needs a reason", remedy="--reason 'why this is done now'")
         dependencies = self._with(approvers)
         require_approvers(plan, by, dependencies.approvers)
+        self._store.require_lasting()
         if warning := self._store.clock_warning(self._clock):
             raise ClocksDiffer.of(warning)
         now = self._clock()

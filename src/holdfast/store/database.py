@@ -11,7 +11,8 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -43,6 +44,7 @@ from holdfast.store.connection import (
 from holdfast.store.leases import LeaseRow, Scope
 from holdfast.store.processes import is_gone, is_gone_on_one_machine
 from holdfast.store.tables import EVENTS, LEASES, METADATA, RUNS, to_ticks
+from holdfast.store.throw_away import MOUNTS, refuse_throw_away
 
 _RACES = RetryPolicy(first_seconds=0.005, most_seconds=0.1, attempts=50)
 """How often a transaction that lost a race is begun again; every race that one writer lost, another won."""
@@ -103,12 +105,13 @@ def open_store(
     settings: Settings,
     gone: Callable[[Holder], bool] | None = None,
     clock: Clock = database_time,
+    mounts: Path = MOUNTS,
 ) -> Store:
     """Open the state database and make what is missing, the database's file included.
 
     Afterwards the store makes nothing: where the database is deleted or replaced, its methods raise
     ``JournalGone``. ``gone`` returns whether a lease's holder is known to be dead. ``clock`` is what leases are judged
-    by; only tests replace it.
+    by, ``mounts`` says which file systems there are; only tests replace them.
 
     Raises:
         JournalGone: there is no file, and beside it are files of runs; nothing was made.
@@ -125,7 +128,9 @@ def open_store(
             no_row = LEASES.c.scope == ""
             connection.execute(update(LEASES).where(no_row).values(version=LEASES.c.version))
         never_create(engine)
-    return Store(engine, where, gone or _gone_for(settings), clock)
+    store = Store(engine, where, gone or _gone_for(settings), clock)
+    store.require_lasting = partial(refuse_throw_away, settings, mounts)
+    return store
 
 
 def nothing_kept(settings: Settings) -> bool:
@@ -190,6 +195,8 @@ class Store:
     ) -> None:
         self._engine, self.where, self._gone = engine, where, gone
         self._clock, self._wait = clock, wait
+        self.require_lasting: Callable[[], None] = lambda: None
+        """Raises StateUnusable where the state goes with its container; asked before a run begins."""
 
     # --- events -------------------------------------------------------------------------------
 

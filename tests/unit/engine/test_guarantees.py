@@ -14,7 +14,7 @@ import pytest
 from holdfast.ansible.interfaces import Progress
 from holdfast.engine.driver import RunResult
 from holdfast.engine.engine import Engine
-from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld
+from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld, StateUnusable
 from holdfast.journal.events import ActDone, ActIntended, BatchStarted, GateJudged, Held, RunRefused
 from holdfast.journal.run_state import Status
 from holdfast.model import Act, Holder, Json, LeaseMode, Phase
@@ -340,6 +340,16 @@ def test_the_lease_is_renewed_while_the_driver_runs(harness: EngineHarness) -> N
     assert harness.fleet.clock.now - harness.store.read(ended.run)[0].event.at > timedelta(
         minutes=5
     )
+
+
+def test_no_run_begins_in_a_state_that_goes_with_its_container(harness: EngineHarness) -> None:
+    def refuse() -> None:
+        raise StateUnusable("goes with it", remedy="a volume")
+
+    harness.store.require_lasting = refuse
+    with pytest.raises(StateUnusable, match="goes with it"):
+        harness.start(harness.engine(), ROLL)
+    assert (harness.fleet.history, list(harness.store.runs())) == ([], [])
 
 
 def test_a_clock_that_is_set_back_does_not_put_the_renewal_off(harness: EngineHarness) -> None:
