@@ -7,10 +7,12 @@ import time
 from datetime import UTC, datetime
 from typing import ClassVar
 
+from ansible.errors import AnsibleError
+
 from holdfast.action_plugin import ArgumentSpec, HoldfastAction, HostShells, open_state
 from holdfast.errors import CannotTell, LeaseHeld
 from holdfast.journal.events import BaselineTaken
-from holdfast.marking import Marker, list_marks, remove_marks
+from holdfast.marking import Marker, list_marks, may_have_marks, remove_marks
 from holdfast.marks import FRESH, meeting_hosts
 from holdfast.model import Holder, Json
 from holdfast.play_context import PlayContext, Variables, holder_of, mark_counts, require_lease
@@ -37,7 +39,7 @@ class ActionModule(HoldfastAction):
         meeting = meeting_hosts(variables["groups"], arguments["groups"])
         reach = HostShells(self, variables)
         if arguments["state"] == "listed":
-            return _list(reach, hosts, variables)
+            return self._list(reach, hosts, variables)
         run = PlayContext.of(variables)
         if arguments["state"] == "absent":
             every = dict.fromkeys([*meeting, *hosts])
@@ -96,15 +98,31 @@ class ActionModule(HoldfastAction):
             "msg": f"marks may be left, they expire: {told}" if left else "removed",
         }
 
+    def _list(self, reach: HostShells, hosts: list[str], variables: Variables) -> dict[str, Json]:
+        """Return and journal the valid marks of each host, and why one gave no answer or cannot be read.
 
-def _list(reach: HostShells, hosts: list[str], variables: Variables) -> dict[str, Json]:
-    """Return and journal the valid marks of each host, and why one gave no answer or cannot be read."""
-    found = list_marks(reach, hosts)
-    run = PlayContext.of(variables)
-    if run:
-        event = BaselineTaken(at=datetime.now(UTC), name="marks", values=found)
-        open_state(run.run).append(run.run, event)
-    return {"marks": found}
+        Hosts that can have none are left out and not contacted.
+        """
+        asked, unreadable = [], {}
+        for host in hosts:
+            try:
+                known = self.variables_of(host, variables)
+                kind = (
+                    str(known.get("ansible_connection", "")),
+                    str(known.get("ansible_shell_type", "")),
+                )
+            except AnsibleError as error:  # such as a vault of another team
+                cause = str(error.message).splitlines()[0]
+                unreadable[host] = {"error": f"its variables cannot be read: {cause}", "marks": {}}
+                continue
+            if may_have_marks(*kind):
+                asked.append(host)
+        found = {**list_marks(reach, asked), **unreadable}
+        run = PlayContext.of(variables)
+        if run:
+            event = BaselineTaken(at=datetime.now(UTC), name="marks", values=found)
+            open_state(run.run).append(run.run, event)
+        return {"marks": found}
 
 
 def _marker(reach: HostShells, store: Store, holder: Holder, variables: Variables) -> Marker:

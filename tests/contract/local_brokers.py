@@ -32,6 +32,7 @@ while [ $# -gt 0 ]; do
     -t | --formatter) shift ;;
     -*) ;;
     *ra_metrics*) asked=members ;;
+    *boot_id*) asked=namespace ;;
     *) [ -n "$command" ] || command=$1 ;;
   esac
   shift
@@ -47,6 +48,8 @@ case $command in
   eval)
     behind=0; [ ! -e fault-behind ] || behind=1
     members='{{\\"members\\": 1, \\"behind\\": '$behind', \\"tick\\": 1, \\"queues\\": []}}'
+    space="$(cat {boot}) $(readlink /proc/self/ns/pid)"
+    [ "$asked" != namespace ] || {{ printf '{{"value": "%s"}}\n' "$space"; exit 0; }}
     [ -z "$asked" ] || {{ printf '{{"value": "%s"}}\n' "$members"; exit 0; }}
     read -r starts < {unit}/starts || starts=1
     printf '{{"node": "rabbit@%s", "result": "ok", "value": "%s"}}\\n' "$node" "$node-$starts" ;;
@@ -63,6 +66,15 @@ case $command in
     [ "$fault" != late ] || fail ;;
 esac
 """
+# Leads into the only container of a host, where the tools are.
+ENGINE = """\
+#!/bin/sh
+[ "$1 $2" = "exec mq" ] || {{ echo "Error: no such container $2" >&2; exit 125; }}
+shift 2
+echo "$*" >> {place}/inside/entered
+PATH={place}/inside:$PATH exec "$@"
+"""
+PREFIX = ["engine", "exec", "mq"]
 TOOLS = ("rabbitmqctl", "rabbitmq-upgrade", "rabbitmq-queues", "rabbitmq-diagnostics")
 
 
@@ -71,14 +83,15 @@ class LocalBrokers(LocalSite):
     """An inventory of brokers; ``ports`` are those of each host's management API and AMQP listener."""
 
     ports: dict[str, tuple[int, int]]
+    contained: bool = False
 
     @classmethod
     @contextmanager
-    def running(cls, path: Path, *hosts: str) -> Iterator[LocalBrokers]:
-        """Serve a new cluster until the end of the block."""
+    def running(cls, path: Path, *hosts: str, contained: bool = False) -> Iterator[LocalBrokers]:
+        """Serve a new cluster until the end of the block; ``contained``: each node in a container of its host."""
         with ExitStack() as stack:
             ports: dict[str, tuple[int, int]] = {}
-            site = cls(path, hosts, ports)
+            site = cls(path, hosts, ports, contained)
             for host in hosts:
                 site._make_host(host)
                 api = stack.enter_context(running_server(partial(site.answer, host)))
@@ -129,6 +142,10 @@ class LocalBrokers(LocalSite):
         A drain that is ``unmarked`` succeeds, and the node is not reported to be in maintenance.
         """
         (self.place(host) / f"fault-{act}").write_text(f"{how}\n")
+
+    def entered(self, host: str) -> list[str]:
+        """Return the commands that were run in the host's container, oldest first."""
+        return (self.place(host) / "inside/entered").read_text().splitlines()
 
     def remove_tool(self, host: str, tool: str) -> None:
         """Let the host not have it."""
@@ -195,7 +212,8 @@ class LocalBrokers(LocalSite):
         place = self.place(host)
         (place / UNIT).mkdir(parents=True)
         # A boot ends a drain.
-        restart = SYSTEMCTL.replace(
+        shows = "ExecStart={{ argv[]=engine start -a mq ; }}\\n"
+        restart = SYSTEMCTL.replace("LoadState=loaded", f"{shows}LoadState=loaded").replace(
             "starts=$((starts", "rm -f {place}/maintenance {place}/closed; starts=$((starts"
         )
         members = ", ".join(f'"rabbit@{each}"' for each in self.hosts)
@@ -207,8 +225,14 @@ class LocalBrokers(LocalSite):
             "place": place,
             "unit": UNIT,
             "nodes": place.parent,
+            "boot": "/proc/sys/kernel/random/boot_id",
             "members": members,
         }
+        if self.contained:
+            (place / "inside").mkdir()
+            texts = {
+                (f"inside/{name}" if name in TOOLS else name): text for name, text in texts.items()
+            } | {"engine": ENGINE}
         for name, text in texts.items():
             (place / name).write_text(text.format(python=sys.executable, **values))
             (place / name).chmod(0o755)
@@ -217,6 +241,7 @@ class LocalBrokers(LocalSite):
         api, amqp = self.ports[host]
         return {
             **super()._variables(host),
+            **({"rabbitmq_command_prefix": PREFIX} if self.contained else {}),
             "ansible_host": "127.0.0.1",
             "rabbitmq_management_port": api,
             "rabbitmq_management_user": "monitor",

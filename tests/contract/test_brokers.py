@@ -140,8 +140,8 @@ class BrokerPlays(PlayStarter):
 
 
 @contextmanager
-def real_brokers(path: Path) -> Iterator[BrokerPlays]:
-    with LocalBrokers.running(path / "brokers", *HOSTS) as brokers:
+def real_brokers(path: Path, *, contained: bool = False) -> Iterator[BrokerPlays]:
+    with LocalBrokers.running(path / "brokers", *HOSTS, contained=contained) as brokers:
         yield BrokerPlays(RealBrokers(path, brokers))
 
 
@@ -154,31 +154,45 @@ def plays(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BrokerPlay
             yield real
 
 
-def test_a_whole_turn_in_which_the_drain_s_command_fails_after_its_work(plays: BrokerPlays) -> None:
-    """Its exit status decides nothing."""
-    plays.harness.break_act("a", Act.DRAIN, "late")
-    given = plays.harness.let_marks_expire("a", "rabbitmq")
+@pytest.fixture(params=["fake", pytest.param("contained", marks=ROOT)])
+def turned(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BrokerPlays]:
+    """The brokers of the test with a whole turn: each in a container, which the other tests have not."""
+    if request.param == "fake":
+        yield BrokerPlays(FakeBrokers(tmp_path))
+    else:
+        with real_brokers(tmp_path, contained=True) as real:
+            yield real
 
-    result = plays.turn("a", EVERY_PHASE, **given)
+
+def test_a_whole_turn_in_which_the_drain_s_command_fails_after_its_work(
+    turned: BrokerPlays,
+) -> None:
+    """Its exit status decides nothing."""
+    turned.harness.break_act("a", Act.DRAIN, "late")
+    given = turned.harness.let_marks_expire("a", "rabbitmq")
+
+    result = turned.turn("a", EVERY_PHASE, **given)
 
     assert result.messages == {}
     assert result.status == "ok"
-    assert plays.harness.record("a") == ["drain", "restart"]
-    assert plays.acts() == [(Act.DRAIN, True), (Act.RESTART, True)]
-    assert {gate.outcome for gate in plays.events(GateJudged)} == {Outcome.PASS}
-    drains = [intent for intent in plays.events(ActIntended) if intent.act is Act.DRAIN]
+    assert turned.harness.record("a") == ["drain", "restart"]
+    assert turned.acts() == [(Act.DRAIN, True), (Act.RESTART, True)]
+    assert {gate.outcome for gate in turned.events(GateJudged)} == {Outcome.PASS}
+    drains = [intent for intent in turned.events(ActIntended) if intent.act is Act.DRAIN]
     assert [intent.ends_with_restart for intent in drains] == [True]
-    assert [done.host for done in plays.events(HostDone)] == ["a"]
-    if isinstance(plays.harness, RealBrokers):
-        assert plays.journaled() == [
+    assert [done.host for done in turned.events(HostDone)] == ["a"]
+    if isinstance(turned.harness, RealBrokers):
+        assert turned.journaled() == [
             "gate_judged preflight",
             "baseline_taken",
             *("act_intended drain", "act_done drain", "gate_judged drain"),
             *("gate_judged restart", "act_intended restart", "act_done restart"),
             *("gate_judged verify", "gate_judged verify", "host_done"),
         ]
-        asked = plays.harness.brokers.commands_before("drain", "a")
+        asked = turned.harness.brokers.commands_before("drain", "a")
         assert asked >= {"status", "check_port_connectivity", "await_online_quorum_plus_one"}
+        drain = "timeout --kill-after=5 5 rabbitmq-upgrade -n rabbit@a drain"
+        assert drain in turned.harness.brokers.entered("a"), "bounded in the container too"
 
 
 def test_a_drain_without_an_effect_is_journaled_as_such_and_nothing_is_restarted(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import CannotTell, LeaseHeld
-from holdfast.marking import SWAP, Marker, list_marks, read_marks, remove_marks
+from holdfast.marking import SWAP, Marker, list_marks, may_have_marks, read_marks, remove_marks
 from holdfast.marks import FRESH, HOST_DIRECTORY, TTL, HostMarks, RunMark, meeting_hosts
 from holdfast.model import Holder, Json
 from holdfast.probes.base import CommandResult
@@ -268,3 +268,22 @@ def test_a_mark_that_is_sent_twice_is_written_once(hosts: Hosts) -> None:
     hosts.place(BOB, "d")
     with pytest.raises(LeaseHeld):
         hosts.place(ADA, "d")
+
+
+@pytest.mark.parametrize(
+    ("connection", "shell_type", "may"),
+    [
+        ("", "", True),
+        ("ssh", "sh", True),
+        ("openstack.osa.ssh", "", True),
+        ("local", "", True),
+        ("ansible.netcommon.network_cli", "", False),
+        ("network_cli", "", False),
+        ("winrm", "", False),
+        ("ssh", "powershell", False),
+    ],
+)
+def test_a_host_without_a_shell_of_ours_has_no_marks(
+    connection: str, shell_type: str, *, may: bool
+) -> None:
+    assert may_have_marks(connection, shell_type) is may

@@ -6,16 +6,20 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from holdfast.ansible.environment import FURTHER, filter_environment, not_passed
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
+from holdfast.nova_services import SERVICES, groups_of
 from holdfast.plan.model import LENGTHS, SiteInventory
+from holdfast.text import join_names
 
 TIMEOUT_SECONDS = 120
+ASKED_GROUPS = ("rabbitmq", *groups_of(SERVICES))
+"""The groups of which claims ask variables whenever they have hosts."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -27,10 +31,14 @@ _STRICT = {"ANSIBLE_HOST_PATTERN_MISMATCH": "error"}
 
 @dataclass(frozen=True, slots=True)
 class AnsibleInventory:
-    """``InventoryReader`` over Ansible's own inventory code, with the project's ansible.cfg."""
+    """``InventoryReader`` over Ansible's own inventory code, with the project's ansible.cfg.
+
+    ``warn`` is told of variables that cannot be read and are not needed.
+    """
 
     project: Path
     environ: Mapping[str, str]
+    warn: Callable[[str], object] = field(default=lambda _: None)
 
     def read(self, site: Path, limit: str) -> SiteInventory:
         """Return the site, as ``InventoryReader.read`` says; variables stay in the process that reads it."""
@@ -47,12 +55,23 @@ class AnsibleInventory:
                 f"--limit {limit!r}{part} matches no host of {path}",
                 remedy=f"see its hosts: ansible-inventory -i {path} --graph",
             )
+        _refuse_closed(path, listing, not_passed(self.environ))
+        if closed := listing["closed"]:
+            causes = join_names(dict.fromkeys(closed.values()), limit=3)
+            self.warn(f"{join_names(closed, limit=3)} can be in no run: {causes}")
         return SiteInventory(
             name=_site_name(path, listing["sites"]),
             path=str(path),
             groups={group: tuple(hosts) for group, hosts in listing["groups"].items()},
             selected=None if selected is None else frozenset(selected),
             lengths=_lengths(path, listing["values"]),
+            closed={
+                host: (
+                    f"{path}: the inventory cannot be read: {cause}",
+                    _remedy(path, cause, not_passed(self.environ)),
+                )
+                for host, cause in listing["closed"].items()
+            },
         )
 
     def _listing(self, path: Path, limit: str) -> dict[str, Json]:
@@ -107,6 +126,22 @@ def _site_name(path: Path, names: Mapping[str, str]) -> str:
             remedy="use letters, digits, `.`, `_` and `-`: leases are named <site>/<service>",
         )
     return name
+
+
+def _refuse_closed(path: Path, listing: Mapping[str, Json], unpassed: Sequence[str]) -> None:
+    """Refuse an inventory of which variables cannot be read of a host that gates ask about, or of all.
+
+    Of hosts of other groups it matters where a plan has them, which ``Planner`` asks.
+    """
+    closed, groups = listing["closed"], listing["groups"]
+    asked = [host for group in ASKED_GROUPS for host in groups.get(group, ())]
+    whole = set(groups.get("all", ())) <= set(closed)
+    for host in asked or (list(closed) if whole else []):
+        if host in closed:
+            raise InvalidInput(
+                f"{path}: the inventory cannot be read: {closed[host]}",
+                remedy=_remedy(path, closed[host], unpassed),
+            )
 
 
 def _lengths(path: Path, values: Iterable[tuple[str, str]]) -> dict[str, float]:

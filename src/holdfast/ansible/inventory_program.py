@@ -2,7 +2,7 @@
 
 ``inventory.py`` starts it as a process of its own, because Ansible's state is global. It prints groups,
 hosts, the site's name and the named variables, and no other: every vaulted value is decrypted to prove
-that the vault can be opened, and stays in this process.
+that the vault can be opened, and stays in this process. Hosts whose variables cannot be read are named.
 """
 
 from __future__ import annotations
@@ -40,17 +40,19 @@ def main(arguments: list[str]) -> int:
 def _listing(source: str, limit: str, names: list[str]) -> dict[str, Any]:
     loader, inventory, variables = load(source)
     hosts = inventory.get_hosts()
-    reads = _decrypt_everything(loader, source, [*inventory.groups.values(), *hosts])
+    reads, closed = _decrypt_everything(loader, source, [*inventory.groups.values(), *hosts])
     selected, unmatched = _selected(inventory, limit) if limit else (None, "")
     groups = {
         name: [host.name for host in group.get_hosts()]
         for name, group in inventory.groups.items()
         if name != "ungrouped"
     }
-    known = {host.name: _lookup(loader, variables, host) for host in _chosen(hosts, selected)}
+    chosen = [host for host in _chosen(hosts, selected) if host.name not in closed]
+    known = {host.name: _lookup(loader, variables, host) for host in chosen}
     return {
         "sites": _site_names(known),
         "reads": sorted(reads),
+        "closed": closed,
         "values": _values(known, names),
         "groups": groups,
         "selected": selected,
@@ -131,9 +133,15 @@ _READS = re.compile(
 )
 
 
-def _decrypt_everything(loader: Any, source: str, entities: list[Any]) -> set[str]:
-    """Read every file of variables once, decrypt what is encrypted; return what they read of the environment."""
+def _decrypt_everything(
+    loader: Any, source: str, entities: list[Any]
+) -> tuple[set[str], dict[str, str]]:
+    """Read every file of variables once, and decrypt what is encrypted.
+
+    Returns what they read of the environment, and the hosts with a file that cannot be read, each with the reason.
+    """
     reads: set[str] = set()
+    closed: dict[str, str] = {}
     for entity in entities:
         try:
             variables = get_vars_from_inventory_sources(loader, [source], [entity], "task")
@@ -141,8 +149,18 @@ def _decrypt_everything(loader: Any, source: str, entities: list[Any]) -> set[st
                 if isinstance(value, (str, EncryptedString)):
                     reads |= set(_READS.findall(str(value)))
         except AnsibleError as error:
-            raise AnsibleError(f"variables of {entity.name}: {error.message}") from error
-    return reads
+            cause = str(error.message).splitlines()[0]
+            for host in _hosts_of(entity):
+                closed.setdefault(host, f"variables of {entity.name}: {cause}")
+    return reads, closed
+
+
+def _hosts_of(entity: Any) -> list[str]:
+    return (
+        [host.name for host in entity.get_hosts()]
+        if hasattr(entity, "get_hosts")
+        else [entity.name]
+    )
 
 
 def _leaves(value: Any) -> Iterable[Any]:

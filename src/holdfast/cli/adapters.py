@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.text import Text
+
 from holdfast.ansible.interfaces import PlayRunner
 from holdfast.ansible.inventory import AnsibleInventory
 from holdfast.ansible.playbooks import AnsiblePlaybooks
@@ -11,6 +13,7 @@ from holdfast.cli.context import Adapters, CommandContext
 from holdfast.engine.planner import Planner
 from holdfast.settings import Settings
 from holdfast.store.processes import strays_of
+from holdfast.text import one_line
 
 
 def ansible_adapters(context: CommandContext) -> Adapters:
@@ -28,11 +31,18 @@ def ansible_adapters(context: CommandContext) -> Adapters:
             processes_of=strays_of,
         )
 
+    warned: set[str] = set()
+
+    def warn(text: str) -> None:
+        if text not in warned:  # a command may read its site more than once
+            warned.add(text)
+            context.err.print(Text(one_line(text), "yellow"), soft_wrap=True)
+
     return Adapters(
         runner=runner,
         sites=AnsibleSites(context.root, context.environ),
         planner=Planner(
-            inventories=AnsibleInventory(context.root, context.environ),
+            inventories=AnsibleInventory(context.root, context.environ, warn),
             playbooks=AnsiblePlaybooks(context.root),
             claim_group=lambda entry: bind_claim(entry).claim.group,
         ),

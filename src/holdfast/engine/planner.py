@@ -10,7 +10,7 @@ from holdfast.ansible.interfaces import InventoryReader, PlaybookReader
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.plan.builder import Lookups, build_plan
-from holdfast.plan.model import Plan
+from holdfast.plan.model import Plan, SiteInventory
 from holdfast.runbook.inputs import read_inputs
 from holdfast.runbook.parser import parse_runbook
 
@@ -36,7 +36,18 @@ class Planner:
         typed = read_inputs(parsed.inputs, inputs)
         hosts = self.inventories.read(site, limit)
         names = Lookups(self.playbooks.read, self.claim_group)
-        return build_plan(parsed, hosts, typed, limit, names)
+        plan = build_plan(parsed, hosts, typed, limit, names)
+        _refuse_closed(plan, hosts)
+        return plan
+
+
+def _refuse_closed(plan: Plan, site: SiteInventory) -> None:
+    """Refuse a plan with a host of which variables cannot be read: its play would fail in the middle of a run."""
+    for step in plan.steps:
+        for host in getattr(step, "hosts", ()):
+            if host in site.closed:
+                message, remedy = site.closed[host]
+                raise InvalidInput(f"{message} (step {step.number} has {host})", remedy=remedy)
 
 
 def read_text(runbook: Path) -> str:

@@ -37,7 +37,8 @@ class SiteInventory:
     """An inventory as the engine sees it: groups and their hosts in order, and of its variables the lengths alone.
 
     ``selected`` holds the hosts that ``--limit`` leaves, None without a limit. ``lengths`` has those of
-    ``LENGTHS`` that are set, in seconds; the largest, where hosts have several.
+    ``LENGTHS`` that are set, in seconds; the largest, where hosts have several. ``closed`` are hosts of which variables
+    cannot be read, such as those in a vault of another team: the message of an error, and what to do.
     """
 
     name: str
@@ -45,6 +46,7 @@ class SiteInventory:
     groups: Mapping[str, tuple[str, ...]]
     selected: frozenset[str] | None = None
     lengths: Mapping[str, float] = field(default_factory=dict)
+    closed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 class _Planned(BaseModel):

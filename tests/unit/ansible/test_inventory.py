@@ -156,6 +156,25 @@ def test_an_inventory_that_is_read_in_part_is_refused(site: Path) -> None:
         inventory().read(site, "")
 
 
+def test_a_vault_of_another_team_is_warned_of(site: Path) -> None:
+    """Only its own hosts can be in no run; a host that gates ask about would be."""
+    (site / "more.yml").write_text("billing: {hosts: {bill1: {}}}\n")
+    secrets = site / "group_vars" / "billing.yml"
+    secrets.write_text(f"their_password: {SECRET}\nholdfast_soak_seconds: 7\n")
+    vault(site, "encrypt", str(secrets))
+    said: list[str] = []
+    found = AnsibleInventory(PROJECT, os.environ, said.append).read(site, "")
+
+    assert (found.name, list(found.closed), found.lengths) == ("lisbon", ["bill1"], {})
+    assert said == [
+        "bill1 can be in no run: variables of billing: Attempting to decrypt but no vault secrets found."
+    ]
+    assert "name a file" in found.closed["bill1"][1]
+    (site / "more.yml").write_text("billing: {hosts: {cmp1: {}}}\n")
+    with pytest.raises(InvalidInput, match="variables of billing"):
+        inventory().read(site, "")
+
+
 @pytest.mark.parametrize("kind", ["file", "value"])
 @pytest.mark.parametrize("password", ["", "wrong", "gone", "right"])
 def test_a_vault_is_opened_or_the_site_is_refused(site: Path, kind: str, password: str) -> None:
