@@ -149,6 +149,20 @@ def test_every_role_specifies_its_entry_points() -> None:
     assert_no_faults(ROLES, spec_faults)
 
 
+def templated_words(role: Path) -> list[str]:
+    """Return the options whose description has a template: Ansible resolves it with the specs, and fails."""
+    return [
+        f"the description of {name} is a template"
+        for spec in specs_of(role).values()
+        for name, option in spec.get("options", {}).items()
+        if computed(str(option.get("description", "")))
+    ]
+
+
+def test_no_description_of_an_option_is_a_template() -> None:
+    assert_no_faults(ROLES, templated_words)
+
+
 def test_documented_defaults_are_the_defaults() -> None:
     assert_no_faults(
         ROLES,
