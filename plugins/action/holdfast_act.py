@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from holdfast import unit_program
-from holdfast.action_plugin import ArgumentSpec, HoldfastAction, open_state
+from holdfast.action_plugin import ArgumentSpec, open_state
 from holdfast.errors import CannotTell, InvalidInput, LeaseLost
 from holdfast.journal.events import ActDone, ActIntended
+from holdfast.mark_action import MARKED, MarkAction
 from holdfast.model import Act, Json
 from holdfast.play_context import PlayContext, Variables, require_lease
 from holdfast.store.database import Store
@@ -26,7 +27,7 @@ from holdfast.unit_program import (
 RETRIES = "reconnection_retries"  # an option of ssh's connection plugin
 
 
-class ActionModule(HoldfastAction):
+class ActionModule(MarkAction):
     """Calls ``Store.append_guarded`` and, on the host, ``unit_program``."""
 
     ARGUMENTS: ClassVar[ArgumentSpec] = {
@@ -46,13 +47,14 @@ class ActionModule(HoldfastAction):
         """Return what was done; the outcome of a restart is journaled, that of a command is looked at by the role."""
         if arguments["timeout_seconds"] <= 0:
             raise InvalidInput("timeout_seconds must be more than 0: the act would have no end")
-        found = self._read()
         if self.check_mode:
-            return self._would(found)
+            return self._would(self._read())
         run = require_lease(PlayContext.of(variables))
         if not run.grant.tokens:
             raise LeaseLost(f"run {run.run} holds no lease", remedy=f"holdfast status {run.run}")
         store = open_state(run.run)
+        self.renew_marks(store, run, variables)
+        found = self._read()
         limits = self._intend(store, run, found, _marked_service(variables))
         if arguments["argv"]:
             return self._command(limits)
@@ -146,5 +148,5 @@ class ActionModule(HoldfastAction):
 
 def _marked_service(variables: Variables) -> str:
     """Return the service whose mark the host must have for the act; "" where the play has marked none."""
-    marked: Mapping[str, Json] = variables.get("holdfast_marked") or {}
+    marked: Mapping[str, Json] = variables.get(MARKED) or {}
     return str(marked.get("service", ""))

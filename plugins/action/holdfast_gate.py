@@ -11,7 +11,7 @@ from holdfast.action_plugin import ArgumentSpec
 from holdfast.claims import bind_claim, standing
 from holdfast.claims.base import BoundClaim
 from holdfast.errors import InvalidInput
-from holdfast.gate_action import Gate, GateAction, one_reading, site_seconds
+from holdfast.gate_action import PROVES_START, Gate, GateAction, one_reading, site_seconds
 from holdfast.gate_ahead import REHEARSED, noted, rehearsed
 from holdfast.gate_loop import GateTiming, claims_of_host
 from holdfast.model import Json, Outcome, Phase, Settle
@@ -38,12 +38,20 @@ class ActionModule(GateAction):
         "otherwise": {"type": "str", "default": ""},
         "spread": {"type": "bool", "default": False},
         "no_more": {"type": "list", "elements": "str", "default": []},
+        "done": {"type": "str", "default": ""},
     }
-    ACTS = False
+
+    @property
+    def acts(self) -> bool:
+        """Whether it journals that its host is done."""
+        return bool(self.arguments["done"])
 
     def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
         """Return ``msg`` and ``holdfast``: outcome, verdicts, readings, seconds."""
         claims, timing = _claims(arguments, variables), _timing(arguments, variables)
+        proved = [bound.claim.name for bound in claims if not bound.only_told]
+        if arguments["done"] and PROVES_START not in proved:
+            raise InvalidInput(f"`done` is for a gate that asks {PROVES_START}")
         if arguments["spread"]:
             hosts = variables["ansible_play_hosts_all"]
             claims = claims_of_host(self.host, claims, variables["groups"], hosts)
@@ -53,7 +61,8 @@ class ActionModule(GateAction):
             message = _would_wait(claims, timing)
             self.show(f"gate {self.host} {message}")
             return {"skipped": True, "msg": message}
-        gate = Gate(self._task.name, arguments["phase"], claims, timing, arguments["otherwise"])
+        otherwise, done = arguments["otherwise"], arguments["done"]
+        gate = Gate(self._task.name, arguments["phase"], claims, timing, otherwise, done)
         if self.check_mode:
             gate = replace(gate, timing=one_reading(timing))
         if is_ahead(variables) and (result := self._rehearse(gate, variables)):

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from datetime import UTC, datetime
 from typing import ClassVar
 
 from ansible.errors import AnsibleError
 
-from holdfast.action_plugin import ArgumentSpec, HoldfastAction, HostShells, open_state
+from holdfast.action_plugin import ArgumentSpec, HostShells, open_state
 from holdfast.errors import CannotTell, LeaseHeld
 from holdfast.journal.events import BaselineTaken
-from holdfast.marking import Marker, list_marks, may_have_marks, remove_marks
+from holdfast.mark_action import MarkAction
+from holdfast.marking import list_marks, may_have_marks, remove_marks
 from holdfast.marks import FRESH, meeting_hosts
 from holdfast.model import Holder, Json
-from holdfast.play_context import PlayContext, Variables, holder_of, mark_counts, require_lease
+from holdfast.play_context import PlayContext, Variables, require_lease
 from holdfast.policy import PlaybookPolicy
-from holdfast.store.database import Store
 
 
-class ActionModule(HoldfastAction):
+class ActionModule(MarkAction):
     """Calls ``holdfast.marking`` over connections to the hosts, which need not be in the play."""
 
     ARGUMENTS: ClassVar[ArgumentSpec] = {
@@ -35,8 +34,8 @@ class ActionModule(HoldfastAction):
 
     def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
         """Return what was marked, is still marked, or was found."""
-        hosts = list(arguments["hosts"])
-        meeting = meeting_hosts(variables["groups"], arguments["groups"])
+        hosts, groups = list(arguments["hosts"]), arguments["groups"]
+        meeting = meeting_hosts(variables["groups"], groups)
         reach = HostShells(self, variables)
         if arguments["state"] == "listed":
             return self._list(reach, hosts, variables)
@@ -45,17 +44,14 @@ class ActionModule(HoldfastAction):
             every = dict.fromkeys([*meeting, *hosts])
             return self._remove(reach, list(every), run, arguments["run"])
         if self.check_mode:
-            return self._would_mark(reach, meeting, hosts, variables)
+            return self._would_mark(meeting, hosts, variables)
         run = require_lease(run)
-        store = open_state(run.run)
-        store.check(run.grant)
-        marker = _marker(reach, store, holder_of(store, run), variables)
         try:
-            marked = marker.place(meeting, hosts, datetime.now(UTC))
+            marked = self.place_marks(open_state(run.run), run, variables, groups, hosts)
         except (LeaseHeld, CannotTell) as error:
             return {"failed": True, "holdfast_refused": True, "msg": f"{self.failed()}: {error}"}
         return {
-            "service": marker.service,
+            "service": PlaybookPolicy.parse(variables["holdfast_policy"]).service,
             "run": run.run,
             "hosts": marked,
             "renew_at": time.time() + FRESH.total_seconds(),
@@ -68,11 +64,11 @@ class ActionModule(HoldfastAction):
         return f"no mark was {done}"
 
     def _would_mark(
-        self, reach: HostShells, meeting: list[str], hosts: list[str], variables: Variables
+        self, meeting: list[str], hosts: list[str], variables: Variables
     ) -> dict[str, Json]:
         """Look for other runs' marks and show what would be refused; in check mode a play has no run."""
         nobody = Holder("", "", "", "", "", 0, 0)
-        marker = _marker(reach, open_state(), nobody, variables)
+        marker = self.marker(open_state(), nobody, variables)
         try:
             marker.look(meeting, hosts)
         except (LeaseHeld, CannotTell) as error:
@@ -123,12 +119,3 @@ class ActionModule(HoldfastAction):
             event = BaselineTaken(at=datetime.now(UTC), name="marks", values=found)
             open_state(run.run).append(run.run, event)
         return {"marks": found}
-
-
-def _marker(reach: HostShells, store: Store, holder: Holder, variables: Variables) -> Marker:
-    service = PlaybookPolicy.parse(variables["holdfast_policy"]).service
-    scope = f"{variables['holdfast_site']}/{service}"
-    release = ["holdfast", "lease", "release", scope, "--site", str(variables["inventory_dir"])]
-    return Marker(
-        reach, service, holder, lambda mark: mark_counts(store, mark), shlex.join(release)
-    )

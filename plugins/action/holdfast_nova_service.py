@@ -15,9 +15,10 @@ from typing import ClassVar
 
 from pydantic import ValidationError
 
-from holdfast.action_plugin import ArgumentSpec, HoldfastAction, open_state
+from holdfast.action_plugin import ArgumentSpec, open_state
 from holdfast.errors import CannotTell, InvalidInput, LeaseLost
 from holdfast.journal.events import ActDone, ActIntended
+from holdfast.mark_action import MarkAction
 from holdfast.model import Act, Json
 from holdfast.observations.nova import SILENT_CELL
 from holdfast.play_context import PlayContext, Variables, require_lease
@@ -32,7 +33,7 @@ ANSWER_SECONDS = 90.0
 SLOW_SECONDS = 5.0
 
 
-class ActionModule(HoldfastAction):
+class ActionModule(MarkAction):
     """Calls nova's ``PUT /os-services`` through ``ComputeService``."""
 
     ARGUMENTS: ClassVar[ArgumentSpec] = {
@@ -57,6 +58,8 @@ class ActionModule(HoldfastAction):
         run = require_lease(PlayContext.of(variables))
         store, act = open_state(run.run), ACTS[arguments["state"]]
         what = {"host": self.host, "act": act, "unit": arguments["unit"], "invocation_id": ""}
+        if act is Act.DRAIN:  # what is given back needs no mark: it is done whatever other runs do
+            self.renew_marks(store, run, variables)
         back = "--enable" if act is Act.DRAIN else "--disable"
         undo = f"openstack compute service set {back} {arguments['host']} {BINARY}"
         store.append_guarded(run.grant, ActIntended(at=datetime.now(UTC), undo=undo, **what))

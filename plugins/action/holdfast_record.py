@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ansible.errors import AnsibleActionFail
 
-from holdfast.action_plugin import ArgumentSpec, HoldfastAction, open_state
+from holdfast.action_plugin import HOST_DONE, ArgumentSpec, HoldfastAction, open_state
 from holdfast.journal.events import ActDone, HostDone, Observed
 from holdfast.model import Act, Json
 from holdfast.play_context import PlayContext, Variables, require_lease
@@ -47,7 +47,7 @@ class ActionModule(HoldfastAction):
             return {"msg": f"{self._subject} would be journaled"}
         run, now = require_lease(PlayContext.of(variables)), datetime.now(UTC)
         open_state(run.run).append_guarded(run.grant, kind(at=now, host=self.host, **given))
-        done = {"holdfast_host_done": True} if kind is HostDone else {}
+        done = {HOST_DONE: True} if kind is HostDone else {}
         return {"msg": f"{self._subject} journaled", **done}
 
     def failed(self) -> str:

@@ -64,6 +64,13 @@ options:
     type: list
     elements: str
     default: []
+  done:
+    description:
+      - The unit of a host that is done when the gate has passed, where the gate is the last proof of its turn.
+      - That is journaled in the same transaction, with the InvocationID that C(systemd.stays_up), which must be one of
+        the claims, has proved.
+    type: str
+    default: ""
   spread:
     description: >-
       The hosts of the play share the claims. A claim about a group is checked once, at the group's first host, and

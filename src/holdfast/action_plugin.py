@@ -29,6 +29,9 @@ from holdfast.word import is_ahead
 
 COMMAND_SECONDS = 20  # the limit for one command on a host
 
+HOST_DONE = "holdfast_host_done"
+"""In a task's result: it has journaled that the host is done, so the engine need not wait for the play's end."""
+
 ResolvedT = TypeVar("ResolvedT")
 
 ArgumentSpec = Mapping[str, Mapping[str, Json]]
@@ -46,7 +49,7 @@ class HoldfastAction(ActionBase):
     REQUIRED_IF: ClassVar[Sequence[Sequence[Json]]] = ()
 
     ACTS: ClassVar[bool] = True
-    """Whether it changes the fleet or journals that something was done: never in a play that waits for its word."""
+    """Whether it changes the fleet or journals that something was done (``acts``)."""
 
     _requires_connection = False
 
@@ -66,7 +69,7 @@ class HoldfastAction(ActionBase):
         _, self.arguments = self.validate_argument_spec(spec, required_if=required_if)
         variables = Variables(task_vars or {}, self._templar.template)
         self.host = str(variables["inventory_hostname"])
-        if self.ACTS and is_ahead(variables):
+        if self.acts and is_ahead(variables):
             raise AnsibleActionFail(
                 f"{self.host}: this play waits for the engine's word and may not act"
             )
@@ -83,6 +86,11 @@ class HoldfastAction(ActionBase):
     def failed(self) -> str:
         """Return what an error's message is prefixed with, such as ``ctl2: may not restart cron``."""
         return ""
+
+    @property
+    def acts(self) -> bool:
+        """Whether the task changes the fleet or journals that something was done: never before the engine's word."""
+        return self.ACTS
 
     @property
     def check_mode(self) -> bool:

@@ -14,11 +14,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from holdfast.action_plugin import HoldfastAction, OneAtATime, ReadingShells, open_state
+from holdfast.action_plugin import HOST_DONE, HoldfastAction, OneAtATime, ReadingShells, open_state
 from holdfast.claims import all_claims
 from holdfast.claims.base import BoundClaim
+from holdfast.evidence import INVOCATION_ID
 from holdfast.gate_loop import GateResult, GateTiming, Reading, Timer, describe, run_gate
-from holdfast.journal.events import GateJudged, journaled
+from holdfast.journal.events import GateJudged, HostDone, journaled
 from holdfast.model import GATE_DEADLINE_SECONDS, Json, Outcome, Phase, Settle
 from holdfast.play_context import LeaseRenewal, PlayContext, Variables
 from holdfast.probes.base import ProbeContext
@@ -34,18 +35,25 @@ if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(line_buffering=True)
 
 POLL_SECONDS = 2
+PROVES_START = "systemd.stays_up"
+"""The claim whose evidence has the InvocationID that a host is done with."""
+
 QUIET_SECONDS = 10  # a reading that has not changed is shown again after this time
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A gate as its task asks for it: the task's name, its phase, its claims and how long it is asked."""
+    """A gate as its task asks for it: the task's name, its phase, its claims and how long it is asked.
+
+    ``done`` is the unit of a host that is done when the gate has passed, the last proof of its turn; else "".
+    """
 
     name: str
     phase: str
     claims: Sequence[BoundClaim]
     timing: GateTiming
     otherwise: str = ""
+    done: str = ""
 
 
 class GateAction(HoldfastAction):
@@ -94,7 +102,7 @@ class GateAction(HoldfastAction):
     ) -> list[GateResult]:
         """Ask the gates in the same readings until all have settled; journal and return each result.
 
-        ``check`` is given each result before that.
+        ``check`` is given each result before that. What is journaled is one transaction.
         """
         run = None if self.check_mode else PlayContext.of(variables)
         renewal = LeaseRenewal(open_state(run.run), run, datetime.now(UTC)) if run else None
@@ -104,15 +112,17 @@ class GateAction(HoldfastAction):
         whole = self.read(claims, context, timing, reporter)
         results = [check(number, share) for number, share in enumerate(_shares(gates, whole))]
         if renewal:
-            for gate, result in zip(gates, results, strict=True):
-                event = _gate_judged(self.host, gate, result)
-                renewal.store.append_guarded(renewal.run.grant, event)
+            pairs = zip(gates, results, strict=True)
+            events = [event for pair in pairs for event in _to_journal(self.host, *pair)]
+            renewal.store.append_guarded(renewal.run.grant, *events)
         return results
 
     def result(self, gate: Gate, result: GateResult, variables: Variables) -> dict[str, Json]:
-        """Return the task's result: ``failed``, ``msg`` and ``holdfast``."""
-        return {
-            "failed": result.outcome is not Outcome.PASS,
+        """Return the task's result: ``failed``, ``msg`` and ``holdfast``, and whether the host is done."""
+        passed = result.outcome is Outcome.PASS
+        done = {HOST_DONE: True} if passed and gate.done else {}
+        return done | {
+            "failed": not passed,
             "msg": self._message(gate, result) + _next_command(result, self.host, variables),
             "holdfast": result.as_json(),
         }
@@ -186,9 +196,11 @@ class _ReadingReporter:
             self._shown = (without_time, elapsed)
 
 
-def _gate_judged(host: str, gate: Gate, result: GateResult) -> GateJudged:
-    return GateJudged(
-        at=datetime.now(UTC),
+def _to_journal(host: str, gate: Gate, result: GateResult) -> Iterator[GateJudged | HostDone]:
+    """Yield the gate's event and, where the host is done with it, that."""
+    at = datetime.now(UTC)
+    yield GateJudged(
+        at=at,
         host=host,
         gate=gate.name,
         phase=gate.phase,
@@ -197,6 +209,9 @@ def _gate_judged(host: str, gate: Gate, result: GateResult) -> GateJudged:
         readings=result.readings,
         seconds=round(result.seconds, 3),
     )
+    if gate.done and result.outcome is Outcome.PASS:
+        start = next(v for v in result.verdicts if v.claim == PROVES_START).evidence[INVOCATION_ID]
+        yield HostDone(at=at, host=host, unit=gate.done, invocation_id=start)
 
 
 class SiteValues(Mapping[str, Json]):

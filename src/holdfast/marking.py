@@ -192,11 +192,15 @@ class Marker:
             return text if _swap(self.reach(host), self.service, before, text) else ""
 
         done = ask_all({host: host for host in found}, lambda host: or_unanswered(write, host))
+        others = [host for host, text in done.items() if not text]
+        marked = read_marks(self.reach, others)
         written |= {host: text for host, text in done.items() if isinstance(text, str) and text}
         for host, text in done.items():
             if isinstance(text, Unanswered):
                 raise CannotTell(f"{host} could not be marked: {text.cause}")
-            if not text:
+            # Another task of this run may have marked it meanwhile.
+            now_there = marked.get(host)
+            if not text and not (isinstance(now_there, HostMarks) and self._is_fresh(now_there)):
                 raise LeaseHeld(
                     f"{host} is being marked by another run at this moment",
                     remedy="see which: repeat the command",

@@ -42,8 +42,8 @@ CLOCKS_AND_IO = {
 }  # fmt: skip
 
 PLUGINS_MAY_IMPORT = {
-    "action_plugin", "claims", "errors", "gate_action", "gate_ahead", "gate_loop", "journal", "judges", "marking",
-    "marks", "model", "observations", "play_context", "policy", "probes", "settings", "store", "text",
+    "action_plugin", "claims", "errors", "gate_action", "gate_ahead", "gate_loop", "journal", "judges", "mark_action",
+    "marking", "marks", "model", "observations", "play_context", "policy", "probes", "settings", "store", "text",
     "unit_program", "word",
 }  # fmt: skip
 

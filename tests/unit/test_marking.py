@@ -202,6 +202,21 @@ def test_of_two_that_mark_at_the_same_time_one_is_refused(hosts: Hosts, host: st
     assert hosts.runs() == {host: "R1"}
 
 
+def test_a_host_that_another_task_of_the_run_marks_meanwhile_is_marked(hosts: Hosts) -> None:
+    """Acts on the hosts of a batch renew the same marks at the same time."""
+    marker, run = hosts.marker(ADA), hosts.shells["b"].run
+
+    def run_after_the_other(argv: Sequence[str]) -> CommandResult:
+        if argv[2] == SWAP:
+            hosts.shells["b"].run = run  # type: ignore[method-assign]
+            hosts.marker(ADA).place(["b"], [], NOW)
+        return run(argv)
+
+    hosts.shells["b"].run = run_after_the_other  # type: ignore[method-assign]
+    assert marker.place(["a", "b", "c"], [], NOW) == ["a", "b", "c"]
+    assert hosts.runs() == dict.fromkeys("abc", "R1")
+
+
 def test_a_run_removes_its_own_marks_alone(hosts: Hosts) -> None:
     hosts.place(ADA, "d")
     hosts.ended.add("R1")

@@ -250,8 +250,10 @@ class Store:
 
         return self._change(append_if_next)
 
-    def append_guarded(self, grant: Grant, event: Event) -> Recorded:
-        """Append the event only if every lease of the grant is valid, in one transaction.
+    def append_guarded(self, grant: Grant, event: Event, *further: Event) -> Recorded:
+        """Append the event, and further ones after it, only if every lease of the grant is valid, in one transaction.
+
+        Returns the last.
 
         The lease rows are written as well (their version grows), so that a concurrent take conflicts
         with this on every node of a cluster (adr/0002). The leases are proved last, so that they have
@@ -267,6 +269,8 @@ class Store:
             for scope in scopes:
                 _touch(connection, scope)
             recorded = self._append(connection, grant.run, event)
+            for each in further:
+                recorded = self._append(connection, grant.run, each)
             now = self._clock(connection)
             for scope in scopes:
                 self._prove(scope, grant, now)

@@ -32,7 +32,13 @@ def run(hosts: FakeHosts) -> dict[str, Json]:
     }
     hosts.mark("r1")
     marked = {"service": "cron", "renew_at": time.time() + 300}
-    return {"holdfast_run": "r1", "holdfast_grant": tokens, "holdfast_marked": marked}
+    policy = {"service": "cron", "group": "web", "batch_max": 1, "batch_max_reason": "a test"}
+    return {
+        "holdfast_run": "r1",
+        "holdfast_grant": tokens,
+        "holdfast_marked": marked,
+        "holdfast_policy": policy,
+    }
 
 
 def in_run(run: dict[str, Json], given: Json, name: str, *, action: str = "act") -> Json:
@@ -44,6 +50,8 @@ def test_acts_are_intended_done_and_journaled(hosts: FakeHosts, run: dict[str, J
     hosts.set_output(spy=f'#!/bin/sh\necho "$2" >> {sent}\nexec {hosts.shell} "$@"\n')
     spy.chmod(0o755)
     hosts.set_variables(ansible_shell_executable=str(spy))
+    hosts.mark("r1", seconds=-1)
+    run |= {"holdfast_marked": {"service": "cron", "renew_at": 0}}
     played = hosts.run_tasks(in_run(run, RESTART, "restart"), in_run(run, DRAIN, "drain"))
     restart, drain = played.results["restart"], played.results["drain"]
     assert hosts.restarts == ["cron.service"]
@@ -85,6 +93,11 @@ def test_without_a_lease_or_an_outcome_there_is_no_entry(
     hosts.set_output(broken="", journal="rabbit://nova:hunter2@ctl1:5672/\nno route to host\n")
     lost = {"expired": {**run, "holdfast_grant": {"east/cron": 99}}, "by_hand": {}}
     lost["empty"] = {**run, "holdfast_grant": {}}
+    hosts.mark("r9")
+    (hosts.locks / "cron.mark").rename(hosts.locks / "bus.mark")
+    hosts.mark("r1")
+    of_another = {"holdfast_policy": {**run["holdfast_policy"], "service": "bus"}}
+    lost["marked"] = {**run, "holdfast_marked": {"service": "cron", "renew_at": 0}, **of_another}
     tasks = [in_run(variables, RESTART, name) for name, variables in lost.items()]
     endless = in_run(run, {**RESTART, "timeout_seconds": 0}, "endless")
     played = hosts.run_tasks(endless, *tasks, in_run(run, RESTART, "failed"))

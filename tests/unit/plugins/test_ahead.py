@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.journal.events import GateJudged
+from holdfast.journal.events import GateJudged, HostDone
 from holdfast.model import Json, Outcome
 from holdfast.word import word_file
 from tests.unit.plugins.fake_hosts import ROOT, FakeHosts
 
 ACTIVE = {"claim": "systemd.active", "unit": "cron"}
+STAYS_UP = {"claim": "systemd.stays_up", "unit": "cron", "calm_seconds": 20}
 
 
 @pytest.fixture
@@ -76,12 +77,13 @@ def test_nothing_acts_before_the_word_and_a_gate_is_asked_until_it_comes(
         "holdfast_record": {"event": "host_done", "unit": "cron", "invocation_id": "x"},
         "register": "record",
     }
+    done = gate("done", claims=[STAYS_UP], phase="verify", done="cron")
     word_file(park).write_text(json.dumps({"holdfast_done": []}))
     hosts.set_unit(ActiveState="failed")
 
-    played = hosts.run_tasks(*ahead(park, act, record, gate("judged")))
+    played = hosts.run_tasks(*ahead(park, act, record, done, gate("judged")))
 
-    for name in ("act", "record"):
+    for name in ("act", "record", "done"):
         assert "waits for the engine's word and may not act" in played.results[name]["msg"]
     assert hosts.restarts == []
     assert played.results["judged"]["failed"]
@@ -105,8 +107,16 @@ def test_how_long_the_next_start_must_last_is_what_the_word_finds(
         "ansible.builtin.debug": {"msg": "{{ _systemd_unit_outlive | float }}"},
         "register": "told",
     }
+    done = gate("done", claims=[STAYS_UP], phase="verify", done="cron")
+    unproved = gate("unproved", done="cron")
 
-    played = hosts.run_tasks(*ahead(park, task, begin, WAIT, role, tell))
+    played = hosts.run_tasks(*ahead(park, task, begin, WAIT, role, tell, done, unproved))
 
     assert not played.results["waited"]["failed"], played.results["waited"]["msg"]
     assert 25 <= float(played.results["told"]["msg"]) <= 40
+    assert played.results["done"]["holdfast_host_done"]
+    assert "systemd.stays_up" in played.results["unproved"]["msg"]
+    *_, verified, ended = hosts.journal("r1")
+    assert isinstance(verified, GateJudged)
+    assert isinstance(ended, HostDone)
+    assert (ended.host, ended.unit, ended.invocation_id) == ("a", "cron", "start0")
