@@ -22,7 +22,7 @@ from holdfast.ansible.site_reader import SiteAnswer, SiteQuestion, SiteReader
 from holdfast.cli.check_result import CheckResult, next_of, with_next
 from holdfast.cli.context import CommandContext
 from holdfast.cli.new_site import is_vaulted
-from holdfast.cli.site_presets import GROUPS, PRESETS, Preset
+from holdfast.cli.site_presets import GROUPS, KOLLA, OSA, PRESETS, Preset
 from holdfast.errors import InvalidInput
 from holdfast.model import Json, Outcome
 from holdfast.plan.model import SiteInventory
@@ -147,10 +147,8 @@ def _of_groups(inventory: SiteInventory, site: Path) -> Iterator[SiteFault]:
     """Yield groups without hosts that the inventory has under another name, and where there is none at all."""
     groups = inventory.groups
     for ours in GROUPS:
-        candidates = dict.fromkeys(
-            chain.from_iterable(each.groups[ours] for each in PRESETS.values())
-        )
-        theirs = [name for name in candidates if groups.get(name) and name.partition("-")[2]]
+        candidates = dict.fromkeys((*KOLLA.groups[ours], *OSA.groups[ours]))
+        theirs = [name for name in candidates if groups.get(name)]
         if not groups.get(ours) and theirs:
             yield SiteFault(
                 "groups",

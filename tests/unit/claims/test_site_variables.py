@@ -15,6 +15,7 @@ from holdfast.model import Json
 from holdfast.probes.base import SiteVariables
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
+PRESETS = ROLES.parent / "inventories/presets"
 ANSIBLE_S_OWN = {"ansible_host", "ansible_ssh_host", "inventory_hostname"}
 NEEDED = sorted({name for claim in all_claims().values() for name in claim.needs} - ANSIBLE_S_OWN)
 
@@ -64,6 +65,13 @@ def test_a_probe_s_default_is_the_documented_one(model: type[SiteVariables]) -> 
         number = isinstance(default, int | float) and not isinstance(default, bool)
         text = f"{default:g}" if number else str(default)
         assert documented_default == default or text in str(documented_default), name
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS.glob("*/group_vars/all/10-preset.yml")), ids=str)
+def test_every_variable_of_a_preset_is_documented(preset: Path) -> None:
+    """Those of a preset's own begin with ``site_``."""
+    names = yaml.safe_load(preset.read_text("utf-8"))
+    assert [name for name in names if name not in documented() and name[:5] != "site_"] == []
 
 
 def test_there_are_variables_to_check() -> None:

@@ -86,6 +86,8 @@ def test_groups_under_another_name_are_named_with_the_lines_to_write(fleet: Flee
     (found,), _ = fleet.findings()
     assert found.stage == "groups"
     assert "nova_conductor: {children: {nova-conductor: {}}}" in found.fix
+    fleet.groups = {**SITE, "nova_api": (), "nova_api_os_compute": ["a"]}
+    assert "nova_api: {children: {nova_api_os_compute: {}}}" in fleet.findings()[0][0].fix
     fleet.groups = {"web": ["a"]}
     assert stages(fleet) == ["groups"]
 

@@ -21,7 +21,7 @@ from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.probes.base import SiteVariables
 from holdfast.probes.nova.fleet import UnitSite
-from holdfast.probes.nova.site import ApiSite, MetadataSite, RpcSite
+from holdfast.probes.nova.site import ApiSite, MetadataSite, NovaHost, RpcSite
 from holdfast.probes.rabbitmq.site import RabbitSite
 from tests.unit.cli.cli_harness import InMemoryProject
 
@@ -49,7 +49,6 @@ class Expected:
     units: Sequence[str]
 
 
-MADRID = [f"mad{n}-nova-api-container" for n in (1, 2, 3)]
 SITES = {
     "kolla": Expected(
         "kolla/multinode",
@@ -79,6 +78,7 @@ SITES = {
             "rabbitmq_amqp_tls": True,
             "nova_auth_url": "http://172.29.236.9:5000/v3",
             "nova_compute_log": "journal",
+            "nova_service_host": "mad1-nova-api-container-1a2b401e",
         },
         ["nova-conductor", "nova-api-metadata"],
     ),
@@ -97,7 +97,14 @@ SITES = {
     ),
 }
 OTHERS = ("sw1", "sw2", "win1", "localhost", "net01", "bill1.example.net", "mad1")
-MODELS: Sequence[type[SiteVariables]] = (RabbitSite, RpcSite, ApiSite, MetadataSite, UnitSite)
+MODELS: Sequence[type[SiteVariables]] = (
+    NovaHost,
+    RabbitSite,
+    RpcSite,
+    ApiSite,
+    MetadataSite,
+    UnitSite,
+)
 
 
 @pytest.fixture(scope="module", params=SITES)
