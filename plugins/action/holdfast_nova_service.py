@@ -13,18 +13,17 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import ClassVar
 
-from pydantic import ValidationError
-
-from holdfast.action_plugin import ArgumentSpec, open_state
+from holdfast.action_plugin import ArgumentSpec, ConnectionShell, Forwards, open_state
 from holdfast.errors import CannotTell, InvalidInput, LeaseLost
 from holdfast.journal.events import ActDone, ActIntended
 from holdfast.mark_action import MarkAction
 from holdfast.model import Act, Json
 from holdfast.observations.nova import SILENT_CELL
 from holdfast.play_context import PlayContext, Variables, require_lease
+from holdfast.probes.base import ProbeContext
 from holdfast.probes.nova.api_answers import SERVICES
 from holdfast.probes.nova.api_client import OK, get_from_first, put
-from holdfast.probes.nova.site import ApiSite
+from holdfast.probes.nova.site import ApiSite, api_sites
 
 BINARY = "nova-compute"
 ACTS = {"disabled": Act.DRAIN, "enabled": Act.UNDRAIN}
@@ -79,11 +78,12 @@ class ActionModule(MarkAction):
 
     def _sites(self, variables: Variables) -> Mapping[str, ApiSite]:
         """Return the API hosts' variables, each resolved as that host has them."""
-        sites = {}
-        for host in variables["groups"].get("nova_api", ()):
+        groups, given = variables["groups"], {}
+        for host in groups.get("nova_api", ()):
             of_host = self.variables_of(host, variables)
-            given = {name: of_host[name] for name in ApiSite.needs() if name in of_host.raw}
-            sites[host] = _site(host, given)
+            given[host] = {name: of_host[name] for name in ApiSite.needs() if name in of_host.raw}
+        shell, look_from = ConnectionShell(self, self.host), Forwards(self, variables)
+        sites = api_sites(ProbeContext(self.host, groups, given, shell, look_from=look_from))
         if not sites:
             raise InvalidInput("the inventory's group nova_api has no hosts to ask")
         return sites
@@ -98,14 +98,6 @@ def _prove_lease(context: PlayContext | None) -> None:
     run = require_lease(context)
     if open_state(run.run).check(run.grant) <= timedelta(0):
         raise LeaseLost(f"run {run.run} holds no lease", remedy=f"holdfast status {run.run}")
-
-
-def _site(host: str, given: Mapping[str, Json]) -> ApiSite:
-    try:
-        return ApiSite.model_validate(given)
-    except ValidationError as error:
-        names = ", ".join(str(fault["loc"][0]) for fault in error.errors())
-    raise InvalidInput(f"{host}: site variables are missing or wrong: {names}")
 
 
 @dataclass(frozen=True, slots=True)

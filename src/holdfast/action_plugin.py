@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextvars
 import os
 import shlex
+import socket
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +18,13 @@ from typing import Any, ClassVar, Self, TypeVar
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.executor.task_executor import TaskExecutor
 from ansible.plugins.action import ActionBase
+from ansible.utils.path import unfrackpath
 
-from holdfast.errors import CannotTell, HoldfastError
+from holdfast.errors import CannotTell, HoldfastError, InvalidInput
 from holdfast.model import Json
 from holdfast.play_context import Variables
 from holdfast.probes.base import CommandResult, Shell
+from holdfast.probes.ssh_forward import NoMaster, open_through
 from holdfast.settings import load_settings
 from holdfast.store.database import Store, open_store, open_store_of
 from holdfast.text import host_key_advice
@@ -246,6 +249,7 @@ class ReadingShells:
     def __init__(self, action: HoldfastAction, variables: Variables, run: OneAtATime) -> None:
         self._shells = {action.host: self._once(ConnectionShell(action, action.host))}
         self._others = HostShells(action, variables, run)
+        self.look_from = Forwards(action, variables, run)
         self._lock = threading.Lock()
         self._reading = 0
 
@@ -257,11 +261,107 @@ class ReadingShells:
             return self._shells[host]
 
     def next_reading(self) -> None:
-        """Let every command be run again."""
+        """Let every command be run again, and every host that was not reached be tried again."""
         self._reading += 1
+        self.look_from.next_reading()
 
     def _once(self, shell: Shell) -> ReadingShell:
         return ReadingShell(shell, lambda: self._reading)
+
+
+class Forwards:
+    """What opens connections from other hosts, each over Ansible's own ssh to it (docs/adr/0078)."""
+
+    def __init__(
+        self, action: HoldfastAction, variables: Variables, run: OneAtATime | None = None
+    ) -> None:
+        self._action, self._variables = action, variables
+        self._forwards: dict[str, Forward] = {}
+        self._run = run or OneAtATime()
+
+    def __call__(self, host: str) -> Forward:
+        """Return what opens connections from the host.
+
+        Raises:
+            InvalidInput: the inventory does not have the host.
+        """
+        return self._run(lambda: self._forward(host))
+
+    def _forward(self, host: str) -> Forward:
+        if host not in self._forwards:
+            if host not in self._variables.raw["hostvars"]:
+                raise InvalidInput(
+                    f"holdfast_look_from: the inventory has no host {host}",
+                    remedy="add it to the inventory, in no group of a service",
+                )
+            action = self._action.on_host(host, self._variables)
+            self._forwards[host] = Forward(action, host, self._run.context.copy())
+        return self._forwards[host]
+
+    def next_reading(self) -> None:
+        """Let hosts that were not reached be tried again."""
+        for forward in self._forwards.values():
+            forward.failure = None
+
+
+class Forward:
+    """Opens connections from a host. Where no ssh to it runs, Ansible starts one; it ends by its ControlPersist.
+
+    ``failure``: why the host was not reached; it is tried once in each reading.
+    """
+
+    def __init__(self, action: HoldfastAction, host: str, context: contextvars.Context) -> None:
+        self._action, self._host, self._context = action, host, context
+        self._lock = threading.Lock()
+        self._control_path = ""
+        self.failure: CannotTell | None = None
+
+    def __call__(self, host: str, port: int, timeout: float) -> socket.socket:
+        """Open a connection, as ``open_through`` does; raises CannotTell where this host itself is not reached."""
+        before = self._control_path
+        try:
+            path = before or self._started(before)
+            return open_through(path, self._host, host, port, timeout)
+        except NoMaster:
+            path = self._started(before)
+        try:
+            return open_through(path, self._host, host, port, timeout)
+        except NoMaster as error:
+            raise CannotTell(f"nothing can be looked at from {self._host}: {error}") from None
+
+    def _started(self, before: str) -> str:
+        """Return the control path of an ssh that runs; another thread may have started it since ``before``."""
+        with self._lock:
+            if self.failure:
+                raise self.failure
+            if self._control_path == before:
+                try:
+                    self._control_path = self._context.run(self._start)
+                except CannotTell as failure:
+                    self.failure = failure
+                    raise
+            return self._control_path
+
+    def _start(self) -> str:
+        """Let Ansible connect, as for a task, and return where its ssh listens.
+
+        What the command answers does not matter: a jump host may permit none.
+        """
+        try:
+            self._action._low_level_execute_command("true", sudoable=False)  # noqa: SLF001 - as in a task
+        except AnsibleConnectionFailure as error:
+            raise _unreachable(self._host, str(error)) from error
+        connection = self._action._connection  # noqa: SLF001
+        path = getattr(connection, "control_path", None)
+        if not path or "%" in (
+            path := path % {"directory": unfrackpath(connection.control_path_dir)}
+        ):
+            raise CannotTell(
+                f"nothing can be looked at from {self._host}: Ansible keeps no ssh to it. It needs ansible_connection"
+                " ssh, ControlPersist in ssh_args, and no control path of its own",
+                final=True,
+            )
+        return str(path)
 
 
 def open_state(run: str = "") -> Store:

@@ -75,6 +75,7 @@ class GateAction(HoldfastAction):
             variables=_site_variables(claims, self.host, variables, self.variables_of, run),
             shell=self._shells(self.host),
             reach=self._shells,
+            look_from=self._shells.look_from,
         )
 
     def read(

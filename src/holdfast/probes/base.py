@@ -13,12 +13,14 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    PrivateAttr,
     TypeAdapter,
     ValidationError,
 )
 
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json, Unanswered
+from holdfast.probes.connections import Connect, directly
 
 PARALLEL = 16  # hosts asked at the same time
 TargetT = TypeVar("TargetT")
@@ -63,6 +65,22 @@ class SiteVariables(BaseModel):
         return tuple(cls.model_fields)
 
 
+class ReachedSite(SiteVariables):
+    """Base for what connections are opened to: from this machine, or from the host that the site names."""
+
+    holdfast_look_from: str = ""
+    _connect: Connect | None = PrivateAttr(default=None)
+
+    @property
+    def connect(self) -> Connect:
+        """How connections to it are opened."""
+        return self._connect or directly
+
+    def reach_by(self, connect: Connect) -> None:
+        """Open connections in this way from now on."""
+        self._connect = connect
+
+
 SiteVariablesT = TypeVar("SiteVariablesT", bound=SiteVariables)
 
 
@@ -82,13 +100,18 @@ def _reach_none(host: str) -> Shell:
     raise CannotTell(f"{host}: this gate reaches no other host")
 
 
+def _look_from_none(host: str) -> Connect:
+    raise CannotTell(f"{host}: nothing is looked at from there here (holdfast_look_from)")
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeContext:
     """The inventory as one gate's probes see it; ``host`` is the task's host, by its inventory name.
 
     ``variables`` has, for every host of the claims' groups, the needed variables that are defined
     there, each resolved when it is first read. ``shell`` reaches the task's host alone, ``reach(host)`` returns the
-    shell of any host, whether or not it is in the play; it raises CannotTell where there is none.
+    shell of any host, whether or not it is in the play; it raises CannotTell where there is none. ``look_from(host)``
+    returns what opens connections from another host.
     """
 
     host: str
@@ -96,6 +119,7 @@ class ProbeContext:
     variables: Mapping[str, Mapping[str, Json]]
     shell: Shell
     reach: Callable[[str], Shell] = _reach_none
+    look_from: Callable[[str], Connect] = _look_from_none
 
     def site(self, host: str, model: type[SiteVariablesT]) -> SiteVariablesT:
         """Return the host's variables as a checked model.
@@ -105,7 +129,7 @@ class ProbeContext:
         """
         known = self.variables.get(host, {})
         try:
-            return model.model_validate(
+            found = model.model_validate(
                 {name: known[name] for name in model.needs() if name in known}
             )
         except ValidationError as error:
@@ -113,6 +137,10 @@ class ProbeContext:
                 f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
                 for e in error.errors()
             )
+        else:
+            if isinstance(found, ReachedSite) and found.holdfast_look_from:
+                found.reach_by(self.look_from(found.holdfast_look_from))
+            return found
         raise InvalidInput(
             f"{host}: site variables are missing or invalid: {faults}",
             remedy=f"set them for {host} in the inventory's group_vars or host_vars",
@@ -171,7 +199,7 @@ def first_answer(
     """Return the first host that answers, with its answer.
 
     Raises:
-        CannotTell: no host answers; the message has every cause.
+        CannotTell: no host answers; the message has every cause, once.
     """
     causes = []
     for host, target in targets.items():
@@ -179,7 +207,7 @@ def first_answer(
             return host, ask(target)
         except CannotTell as error:
             causes.append(str(error))
-    raise CannotTell("; ".join(causes) or "there is no broker to ask")
+    raise CannotTell("; ".join(dict.fromkeys(causes)) or "there is no broker to ask")
 
 
 def or_unanswered(ask: Callable[[TargetT], AnswerT], target: TargetT) -> AnswerT | Unanswered:

@@ -31,7 +31,9 @@ _PLAIN = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
 
 def directly(host: str, port: int, timeout: float) -> socket.socket:
     """Open a connection from this machine."""
-    return socket.create_connection((host, port), timeout)
+    connection = socket.create_connection((host, port), timeout)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
 
 
 def speaks_tls(target: Target) -> bool:

@@ -231,7 +231,7 @@ def test_a_silent_compute_is_looked_up_in_the_service_list(
     """One that people took out is left out of the fleet; not where this very host is asked, as after its restart."""
 
     def ping(
-        _: Any, pings: dict[ExpectedService, int], __: rpc_client.Trust
+        _: Any, pings: dict[ExpectedService, int], __: rpc_client.Way
     ) -> dict[ExpectedService, RpcReplies]:
         return {
             each: RpcReplies(count, 0 if each.service == "compute" else count)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from holdfast.errors import CannotTell
 from holdfast.observations.nova import ExpectedService
-from holdfast.probes.nova.rpc_client import Trust, ping
+from holdfast.probes.nova.rpc_client import Way, ping
 from holdfast.probes.nova.transport_url import brokers_of
 
 
@@ -76,7 +76,7 @@ def tls_server(pem: str, key: str, connections: int = 1) -> Iterator[tuple[int, 
 def refusal(port: int, ca_file: str) -> str:
     brokers = brokers_of(f"rabbit://nova:planted@127.0.0.1:{port}/?ssl=1")
     with pytest.raises(CannotTell) as caught:
-        ping(brokers, {ExpectedService("compute", "cmp1", "cmp1"): 1}, Trust(ca_file))
+        ping(brokers, {ExpectedService("compute", "cmp1", "cmp1"): 1}, Way(ca_file))
     return str(caught.value)
 
 

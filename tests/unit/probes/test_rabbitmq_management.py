@@ -180,3 +180,8 @@ def test_the_recordings_have_a_list_that_occurs_twice() -> None:
     """Otherwise that rule would not be tested with a real answer."""
     _, body = recorded("3.10", "drained")["http"]["ctl2"][queues_of("/")]
     assert body.count('"online":') > sum("online" in queue for queue in json.loads(body))
+
+
+def test_an_ipv6_address_may_be_written_in_upper_case() -> None:
+    found = answers({"queues": (200, "[]")}, "queues", ansible_host="::FFFF:127.0.0.1")
+    assert found == {"queues": []}

@@ -132,17 +132,17 @@ def probe_peers(context: ProbeContext, service: str, host: str) -> PeerReplies:
 
 def _ping_by_cell(context: ProbeContext, services: Mapping[ExpectedService, int]) -> RpcRound:
     """Make one round of calls for each distinct set of brokers, which is one for each cell."""
-    cells: dict[tuple[frozenset[BrokerAddress], rpc_client.Trust], list[ExpectedService]] = {}
+    cells: dict[tuple[frozenset[BrokerAddress], rpc_client.Way], list[ExpectedService]] = {}
     for service in services:
         site = context.site(service.host, RpcSite)
-        trust = rpc_client.Trust(site.nova_ca_file, site.nova_transport_tls_name)
-        cells.setdefault((frozenset(site.brokers(service.host)), trust), []).append(service)
+        way = rpc_client.Way(site.nova_ca_file, site.nova_transport_tls_name, site.connect)
+        cells.setdefault((frozenset(site.brokers(service.host)), way), []).append(service)
     for members in cells.values():
         _require_one_queue_each(members)
     replies: dict[ExpectedService, RpcReplies] = {}
-    for (brokers_of_cell, trust), members in cells.items():
+    for (brokers_of_cell, way), members in cells.items():
         in_order = sorted(brokers_of_cell, key=lambda broker: broker.name)
-        replies |= rpc_client.ping(in_order, {each: services[each] for each in members}, trust)
+        replies |= rpc_client.ping(in_order, {each: services[each] for each in members}, way)
     return {service: replies[service] for service in services}
 
 

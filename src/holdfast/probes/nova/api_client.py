@@ -19,7 +19,8 @@ from keystoneauth1.session import Session
 from holdfast.errors import CannotTell
 from holdfast.model import Json
 from holdfast.probes.base import require_shape
-from holdfast.probes.connections import Target, directly, tls_mismatch
+from holdfast.probes.clients import RequestsAdapter
+from holdfast.probes.connections import Target, tls_mismatch
 from holdfast.probes.nova.api_answers import BY_PATH
 from holdfast.probes.nova.site import ApiSite, Endpoint
 
@@ -122,6 +123,8 @@ def open_session(endpoint: Endpoint, login: v3.Password | None = None) -> Sessio
     """
     session = Session(auth=login, verify=endpoint.trust, timeout=TOKEN_SECONDS)
     session.session.trust_env = False
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, RequestsAdapter(endpoint.connect))
     return session
 
 
@@ -210,7 +213,7 @@ def tls_advice(error: Exception | None, endpoint: Endpoint) -> str:
     parts = urlsplit(endpoint.url)
     tls = parts.scheme == "https"
     port = parts.port or (443 if tls else 80)
-    target = Target(directly, parts.hostname or "", port, CONNECT_SECONDS)
+    target = Target(endpoint.connect, parts.hostname or "", port, CONNECT_SECONDS)
     found = tls_mismatch(error, target, tls=tls)
     return found and f"{found}: write {'http' if tls else 'https'}:// in {endpoint.variable}"
 

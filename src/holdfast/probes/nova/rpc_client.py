@@ -23,7 +23,8 @@ from pydantic import BaseModel, Field, Json, ValidationError
 
 from holdfast.errors import CannotTell
 from holdfast.observations.nova import ExpectedService, RpcReplies, RpcRound
-from holdfast.probes.connections import Target, directly, tls_mismatch
+from holdfast.probes.clients import AmqpConnection
+from holdfast.probes.connections import Connect, Target, directly, tls_mismatch
 from holdfast.probes.nova.transport_url import ENCODED, BrokerAddress
 
 EXCHANGE = "nova"
@@ -38,15 +39,16 @@ UNANSWERED_CALLS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
-    """Who vouches for the brokers' certificates, the system's authorities by default, and the name on them."""
+class Way:
+    """How brokers are connected to; who vouches for their certificates, by default the system, and the name on them."""
 
     ca_file: str = ""
-    name: str = ""
+    tls_name: str = ""
+    connect: Connect = directly
 
 
 def ping(
-    brokers: Sequence[BrokerAddress], pings: Mapping[ExpectedService, int], trust: Trust = Trust()
+    brokers: Sequence[BrokerAddress], pings: Mapping[ExpectedService, int], way: Way = Way()
 ) -> RpcRound:
     """Send each service so many pings, through the first broker that serves, and count replies.
 
@@ -55,7 +57,7 @@ def ping(
     Raises:
         CannotTell: no broker serves, or the one in use fails meanwhile; the message names brokers and causes.
     """
-    connection, via = _first_that_serves(brokers, trust)
+    connection, via = _first_that_serves(brokers, way)
     try:
         replies = PingRound(connection).ping(pings)
         connection.close()
@@ -69,22 +71,22 @@ def ping(
 
 
 def _first_that_serves(
-    brokers: Iterable[BrokerAddress], trust: Trust
-) -> tuple[amqp.Connection, BrokerAddress]:
+    brokers: Iterable[BrokerAddress], way: Way
+) -> tuple[AmqpConnection, BrokerAddress]:
     refusals = []
     for broker in brokers:
         tls = {
             "cert_reqs": ssl.CERT_REQUIRED,
-            "ca_certs": trust.ca_file or None,
-            "server_hostname": trust.name or broker.host,
+            "ca_certs": way.ca_file or None,
+            "server_hostname": way.tls_name or broker.host,
         }
-        connection = amqp.Connection(
-            host=f"{broker.host}:{broker.port}",
+        target = Target(way.connect, broker.host, broker.port, CONNECT_SECONDS)
+        connection = AmqpConnection(
+            target,
             userid=broker.user,
             password=broker.password,
             virtual_host=broker.vhost,
             ssl=broker.tls and tls,
-            connect_timeout=CONNECT_SECONDS,
             read_timeout=CONNECT_SECONDS,
             write_timeout=CONNECT_SECONDS,
             client_properties={"connection_name": "holdfast: nova gate"},
@@ -92,7 +94,7 @@ def _first_that_serves(
         try:
             connection.connect()
         except (amqp.AMQPError, OSError) as error:
-            refusals.append(f"{_name_of(broker, error)}: {_refusal_of(broker, error)}")
+            refusals.append(f"{_name_of(broker, error)}: {_refusal_of(broker, error, target)}")
         else:
             return connection, broker
     raise CannotTell(f"no broker of nova_transport_url serves: {'; '.join(refusals)}")
@@ -102,14 +104,13 @@ def _name_of(broker: BrokerAddress, error: Exception) -> str:
     return "one of them" if isinstance(error, socket.gaierror) else broker.name
 
 
-def _refusal_of(broker: BrokerAddress, error: Exception) -> str:
+def _refusal_of(broker: BrokerAddress, error: Exception, target: Target) -> str:
     """Return why a broker gave no connection; of a refusal whose login it was, without the password."""
     if isinstance(error, amqp.AccessRefused | amqp.NotAllowed):
         login = f"login of {broker.user!r} (nova_transport_url) to virtual host {broker.vhost!r}"
         return f"{login} refused ({error.code})"
     if isinstance(error, socket.gaierror):  # a name that nobody knows may be a piece of a password
         return f"no such host name (not shown here). Is the password URL-encoded ({ENCODED})?"
-    target = Target(directly, broker.host, broker.port, CONNECT_SECONDS)
     if mismatch := tls_mismatch(error, target, tls=broker.tls):
         wanted = "nova_transport_tls or ?ssl= of nova_transport_url says TLS"
         return f"{mismatch}: {wanted if broker.tls else 'add ?ssl=1 to nova_transport_url, or set nova_transport_tls'}"

@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from holdfast.errors import InvalidInput
 from holdfast.nova_services import group_of
 from holdfast.observations.nova import ExpectedService
-from holdfast.probes.base import CaFile, ProbeContext, SiteVariables
+from holdfast.probes.base import CaFile, ProbeContext, ReachedSite, SiteVariables
+from holdfast.probes.connections import Connect, directly
 from holdfast.probes.nova.transport_url import BrokerAddress, brokers_of
 
 
@@ -48,7 +49,7 @@ class QueuesSite(NovaHost, _TransportSite):
     """What says where one host's queues are; without a transport URL that is not known here."""
 
 
-class RpcSite(_TransportSite):
+class RpcSite(_TransportSite, ReachedSite):
     """What it takes to call the services of one host; every cell has brokers of its own.
 
     ``nova_transport_tls_name``: the name on the brokers' certificates, where it is not the address.
@@ -63,21 +64,22 @@ class RpcSite(_TransportSite):
 class Endpoint:
     """A URL that is asked, and the variable that it is from.
 
-    ``trust``: the file of the trusted authority, True for the system's own.
+    ``trust``: the file of the trusted authority, True for the system's own. ``connect``: how it is connected to.
     """
 
     variable: str
     url: str
     trust: str | bool
+    connect: Connect = directly
 
 
-class _HttpSite(SiteVariables):
+class _HttpSite(ReachedSite):
     """``nova_ca_file``: the authority that signed the endpoints' certificates."""
 
     nova_ca_file: CaFile = ""
 
     def _endpoint(self, variable: str) -> Endpoint:
-        return Endpoint(variable, getattr(self, variable), self.nova_ca_file or True)
+        return Endpoint(variable, getattr(self, variable), self.nova_ca_file or True, self.connect)
 
 
 class ApiSite(_HttpSite):

@@ -11,7 +11,8 @@ import httpx
 from holdfast.errors import CannotTell
 from holdfast.model import Json
 from holdfast.probes.base import require_shape
-from holdfast.probes.connections import Target, directly, tls_mismatch
+from holdfast.probes.clients import HttpxTransport
+from holdfast.probes.connections import tls_mismatch
 from holdfast.probes.rabbitmq.answers import BY_PATH
 from holdfast.probes.rabbitmq.site import OWN_CONNECTIONS, Broker
 
@@ -44,7 +45,7 @@ def ask(broker: Broker, *paths: str) -> Mapping[str, Json]:
         base_url=f"{site.rabbitmq_management_scheme}://{place}/api/",
         auth=(user, password.get_secret_value()),
         timeout=site.rabbitmq_answer_seconds,
-        verify=_trust(broker),
+        transport=HttpxTransport(site.connect, _trust(broker)),
         trust_env=False,
     ) as client:
         return {path: _get(client, broker, path) for path in paths}
@@ -131,8 +132,7 @@ def _mismatch(broker: Broker, error: Exception | None) -> str:
     """Return what to set where the listener speaks TLS and the site says http, or the other way round."""
     site, tls = broker.site, broker.site.rabbitmq_management_scheme == "https"
     port = site.rabbitmq_management_port
-    target = Target(directly, broker.address, port, site.rabbitmq_answer_seconds)
-    found = tls_mismatch(error, target, tls=tls)
+    found = tls_mismatch(error, broker.target(port), tls=tls)
     return found and (
         f"at {broker.at_port(port)} {found}: set rabbitmq_management_scheme: {'http' if tls else 'https'}"
     )

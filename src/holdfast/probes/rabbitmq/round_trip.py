@@ -17,7 +17,8 @@ from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 from holdfast.errors import InvalidInput
 from holdfast.observations.rabbitmq import RoundTrip, RoundTrips
 from holdfast.probes.base import ProbeContext, ask_all
-from holdfast.probes.connections import Target, directly, tls_mismatch
+from holdfast.probes.clients import AmqpConnection
+from holdfast.probes.connections import tls_mismatch
 from holdfast.probes.rabbitmq.site import GROUP, OWN_CONNECTIONS, Broker, brokers_of
 
 PREFIX = "holdfast.round-trip."
@@ -48,6 +49,7 @@ class _Trip:
         self._broker, self._site = broker, broker.site
         # For each answer; a whole trip takes 0.01 to 0.05 s.
         self._timeout = broker.site.rabbitmq_answer_seconds
+        self._target = broker.target(broker.site.rabbitmq_amqp_port)
         self._name = f"{PREFIX}{broker.host}.{uuid4()}"
         self._stage = "connect"
         self._blocked = ""
@@ -70,8 +72,7 @@ class _Trip:
 
     def _go(self) -> None:
         # Only connect: no answer here may be the network's fault, no answer later is the broker's.
-        address = self._broker.address, self._site.rabbitmq_amqp_port
-        socket.create_connection(address, self._timeout).close()
+        self._target.open().close()
         self._stage = "login"
         connection = self._connection()
         try:
@@ -116,13 +117,12 @@ class _Trip:
             "ca_certs": site.rabbitmq_amqp_ca_file or None,
             "cert_reqs": ssl.CERT_REQUIRED,
         }
-        return amqp.Connection(
-            host=self._broker.at_port(site.rabbitmq_amqp_port),
+        return AmqpConnection(
+            self._target,
             userid=site.rabbitmq_probe_user,
             password=site.rabbitmq_probe_password.get_secret_value(),
             virtual_host=site.rabbitmq_probe_vhost,
             ssl=site.rabbitmq_amqp_tls and tls,
-            connect_timeout=self._timeout,
             read_timeout=self._timeout,
             write_timeout=self._timeout,
             on_blocked=self._on_blocked,
@@ -133,8 +133,7 @@ class _Trip:
     def _mismatch(self, error: Exception) -> str:
         """Return what to set where the listener speaks TLS and the site does not say so, or the other way round."""
         port, tls = self._site.rabbitmq_amqp_port, self._site.rabbitmq_amqp_tls
-        target = Target(directly, self._broker.address, port, self._timeout)
-        found = tls_mismatch(error, target, tls=tls)
+        found = tls_mismatch(error, self._target, tls=tls)
         return found and f"port {port} {found}: set rabbitmq_amqp_tls: {'false' if tls else 'true'}"
 
     def _on_blocked(self, _: str) -> None:

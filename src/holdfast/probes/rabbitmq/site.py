@@ -16,15 +16,16 @@ from holdfast.probes.base import (
     CommandPrefix,
     PrefixedShell,
     ProbeContext,
+    ReachedSite,
     Shell,
-    SiteVariables,
 )
+from holdfast.probes.connections import Target
 
 GROUP = "rabbitmq"
 OWN_CONNECTIONS = "holdfast: "  # how the names begin that connections of our gates give themselves
 
 
-class RabbitSite(SiteVariables):
+class RabbitSite(ReachedSite):
     """One host's variables; their meaning is in roles/rabbitmq/meta/argument_specs.yml."""
 
     ansible_host: str = ""
@@ -68,6 +69,10 @@ class Broker:
         """Where its API and its AMQP listener are: by default the address that Ansible uses for the host."""
         site = self.site
         return site.rabbitmq_address or site.ansible_host or site.ansible_ssh_host or self.host
+
+    def target(self, port: int) -> Target:
+        """Return one of its listeners."""
+        return Target(self.site.connect, self.address, port, self.site.rabbitmq_answer_seconds)
 
     def at_port(self, port: int) -> str:
         """Return ``address:port`` as URLs have it."""
