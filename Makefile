@@ -175,6 +175,15 @@ wheel: ## The Python package with playbooks, roles, plugins and runbooks, dist/h
 man: ## The manual page, from the same source as --help: dist/holdfast.1
 	@mkdir -p $(DIST) && python -m deploy.man_page > $(DIST)/holdfast.1
 
+DEB_RELEASES ?= bookworm trixie
+.PHONY: deb
+deb: wheel man ## Debian packages with a virtual environment in /opt/holdfast, dist/holdfast_VERSION~RELEASE_ARCH.deb; DEB_RELEASES=trixie for one
+	@for release in $(DEB_RELEASES); do deploy/debian/build $$release $(DIST); done
+
+.PHONY: deb-test
+deb-test: deb ## Install the packages on clean hosts of the lab's images, roll a unit there, purge them
+	@for release in $(DEB_RELEASES); do deploy/debian/try $$release $(DIST); done
+
 .PHONY: version
 version: ## Begin a release: VERSION=1.2.3 in every file that says it, and today's heading in CHANGELOG.md
 	@[[ "$(VERSION)" =~ ^[0-9]+(\.[0-9]+){2}$$ ]] || { echo "make version VERSION=1.2.3" >&2; exit 2; }
@@ -191,6 +200,7 @@ LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashe
 lock: venv ## Write requirements/*.txt from pyproject.toml
 	@$(LOCK) --group build -o requirements/build.txt
 	@$(LOCK) pyproject.toml --extra chat --group build --group dev --group lab -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra chat --constraint requirements/dev.txt -o requirements/run.txt
 	@$(LOCK) --group build --group bench -o requirements/bench.txt
 	@$(LOCK) --group build --group synapse -o requirements/synapse.txt
 

@@ -83,8 +83,12 @@ MAY_VANISH = "HOLDFAST_STATE_MAY_VANISH"
 _STATE = ("XDG_STATE_HOME", ".local/state")
 
 
-def load_settings(environ: Mapping[str, str], machine: Path = MACHINE_DIRECTORY) -> Settings:
-    """Return the settings of the file ``HOLDFAST_CONFIG``, or of the user's configuration directory.
+def load_settings(
+    environ: Mapping[str, str],
+    machine: Path = MACHINE_DIRECTORY,
+    machine_config: Path = MACHINE_CONFIG,
+) -> Settings:
+    """Return the settings of the file ``HOLDFAST_CONFIG``, else of the user's ``config.yml``, else of the machine's.
 
     The state's directory is the first of: ``HOLDFAST_STATE_DIR``; the file's ``state_dir``;
     ``$XDG_STATE_HOME/holdfast``; ``machine``, where this user can write it; ``~/.local/state/holdfast``.
@@ -94,7 +98,7 @@ def load_settings(environ: Mapping[str, str], machine: Path = MACHINE_DIRECTORY)
         InvalidInput: the named file is missing, or a file cannot be read, is wrong, or contains a
             password and is readable by other users.
     """
-    configured = _from_file(environ)
+    configured = _from_file(environ, machine_config / "config.yml")
     named = environ.get("HOLDFAST_STATE_DIR") or configured.state_dir
     own = _xdg(environ, *_STATE)
     default = own if environ.get("XDG_STATE_HOME") or not _can_write(machine) else machine
@@ -182,23 +186,27 @@ def read_config(path: Path, shape: type[_M], *, unreadable: str, wrong: str) -> 
         raise InvalidInput(f"{path}: {key}: {first['msg']}", remedy=wrong) from None
 
 
-def _from_file(environ: Mapping[str, str]) -> _File:
+def _from_file(environ: Mapping[str, str], of_machine: Path) -> _File:
     named = environ.get("HOLDFAST_CONFIG", "")
     path = Path(named or config_directory(environ) / "config.yml").expanduser()
     if not named and not path.exists():
-        return _File()
+        path = of_machine
+        if not path.exists():
+            return _File()
+    shared = path == of_machine
+    unreadable = "correct HOLDFAST_CONFIG, or unset it to use the defaults"
+    if shared:  # passed over, it would give this user a state of their own, which excludes nobody
+        unreadable = f"join the group that may read it: ls -l {path}"
     configured = read_config(
-        path,
-        _File,
-        unreadable="correct HOLDFAST_CONFIG, or unset it to use the defaults",
-        wrong="known keys are state_url and state_dir",
+        path, _File, unreadable=unreadable, wrong="known keys are state_url and state_dir"
     )
     if configured.state_url is not None:
-        _refuse_open_password(path, configured.state_url.get_secret_value())
+        mode = 0o640 if shared else 0o600
+        _refuse_open_password(path, configured.state_url.get_secret_value(), mode)
     return configured
 
 
-def _refuse_open_password(path: Path, url: str) -> None:
+def _refuse_open_password(path: Path, url: str, mode: int) -> None:
     try:
         password = make_url(url).password
     except ArgumentError:
@@ -207,9 +215,10 @@ def _refuse_open_password(path: Path, url: str) -> None:
             f"{path}: state_url is not a database URL",
             remedy="for example: state_url: mysql+pymysql://holdfast:PASSWORD@db.example.org/holdfast",
         ) from None
-    if password and stat.S_IMODE(path.stat().st_mode) & 0o077:
+    if password and stat.S_IMODE(path.stat().st_mode) & 0o077 & ~mode:
         raise InvalidInput(
-            f"{path} contains a password, and other users can read it", remedy=f"chmod 600 {path}"
+            f"{path} contains a password, and other users can read it",
+            remedy=f"chmod {mode:o} {path}",
         )
 
 

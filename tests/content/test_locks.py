@@ -19,6 +19,7 @@ DEV = ROOT / "requirements/dev.txt"
 BUILD = ROOT / "requirements/build.txt"
 BENCH = ROOT / "requirements/bench.txt"
 SYNAPSE = ROOT / "requirements/synapse.txt"
+RUN = ROOT / "requirements/run.txt"
 PROJECT: Yaml = tomllib.loads(text_of(ROOT / "pyproject.toml"))
 GROUPS = PROJECT["dependency-groups"]
 REQUIRED: Mapping[Path, Sequence[str]] = {
@@ -29,6 +30,10 @@ REQUIRED: Mapping[Path, Sequence[str]] = {
         *GROUPS["dev"],
         *GROUPS["lab"],
         *GROUPS["build"],
+    ],
+    RUN: [
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["chat"],
     ],
     BENCH: GROUPS["bench"],
     SYNAPSE: GROUPS["synapse"],

@@ -140,3 +140,32 @@ def test_a_password_that_others_can_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="other users can read it") as caught:
         load_settings(environ)
     assert "chmod 600" in caught.value.remedy
+
+
+def test_the_machines_file_counts_where_the_user_has_none(tmp_path: Path) -> None:
+    (tmp_path / "config.yml").write_text("state_dir: /var/lib/shared\n")
+    own = tmp_path / "own" / "holdfast" / "config.yml"
+    environ = {"XDG_CONFIG_HOME": str(tmp_path / "own")}
+    assert load_settings(environ, machine_config=tmp_path).state_dir == Path("/var/lib/shared")
+    own.parent.mkdir(parents=True)
+    own.write_text("state_dir: /mine\n")
+    assert load_settings(environ, machine_config=tmp_path).state_dir == Path("/mine")
+
+
+def test_the_machines_file_may_be_read_by_its_group_and_by_nobody_else(tmp_path: Path) -> None:
+    shared = tmp_path / "config.yml"
+    shared.write_text("state_url: mysql+pymysql://a:b@db.example.org/holdfast\n")
+    environ = {"XDG_CONFIG_HOME": str(tmp_path / "own")}
+    shared.chmod(0o640)
+    assert load_settings(environ, machine_config=tmp_path).state_url.startswith("mysql")
+    shared.chmod(0o644)
+    with pytest.raises(InvalidInput, match="other users can read it") as caught:
+        load_settings(environ, machine_config=tmp_path)
+    assert caught.value.remedy == f"chmod 640 {shared}"
+
+
+def test_a_machines_file_that_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "config.yml").mkdir()
+    with pytest.raises(InvalidInput, match="cannot be read") as caught:
+        load_settings({"XDG_CONFIG_HOME": str(tmp_path / "own")}, machine_config=tmp_path)
+    assert "join the group" in caught.value.remedy
