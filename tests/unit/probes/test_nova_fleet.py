@@ -69,4 +69,4 @@ def test_a_log_that_verify_could_not_tell_is_found_out_by_a_check() -> None:
 
 def test_units_and_logs_are_by_default_those_of_the_role() -> None:
     defaults = yaml_of(ROOT / "roles/nova/defaults/main.yml")
-    assert {name: defaults[name] for name in UnitSite.needs()} == UnitSite().model_dump()
+    assert {name: defaults[name] for name in UnitSite.needs()} == UnitSite().model_dump(mode="json")
