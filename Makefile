@@ -184,6 +184,10 @@ deb: wheel man ## Debian packages with a virtual environment in /opt/holdfast, d
 deb-test: deb ## Install the packages on clean hosts of the lab's images, roll a unit there, purge them
 	@for release in $(DEB_RELEASES); do deploy/debian/try $$release $(DIST); done
 
+.PHONY: sbom
+sbom: ## The bill of materials of what is installed from, in CycloneDX: dist/holdfast.cdx.json
+	@mkdir -p $(DIST) && python -m deploy.sbom > $(DIST)/holdfast.cdx.json
+
 .PHONY: version
 version: ## Begin a release: VERSION=1.2.3 in every file that says it, and today's heading in CHANGELOG.md
 	@[[ "$(VERSION)" =~ ^[0-9]+(\.[0-9]+){2}$$ ]] || { echo "make version VERSION=1.2.3" >&2; exit 2; }
