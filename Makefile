@@ -188,6 +188,10 @@ deb-test: deb ## Install the packages on clean hosts of the lab's images, roll a
 sbom: ## The bill of materials of what is installed from, in CycloneDX: dist/holdfast.cdx.json
 	@mkdir -p $(DIST) && python -m deploy.sbom > $(DIST)/holdfast.cdx.json
 
+.PHONY: tested-with
+tested-with: ## Write docs/tested-with.md from the lab's images and the locks
+	@deploy/tested-with > docs/tested-with.md.new && mv docs/tested-with.md.new docs/tested-with.md
+
 .PHONY: version
 version: ## Begin a release: VERSION=1.2.3 in every file that says it, and today's heading in CHANGELOG.md
 	@[[ "$(VERSION)" =~ ^[0-9]+(\.[0-9]+){2}$$ ]] || { echo "make version VERSION=1.2.3" >&2; exit 2; }
