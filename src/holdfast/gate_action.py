@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
 
 from holdfast.action_plugin import HOST_DONE, HoldfastAction, OneAtATime, ReadingShells, open_state
 from holdfast.claims import all_claims
@@ -222,10 +223,20 @@ class SiteValues(Mapping[str, Json]):
     10 ms and more.
     """
 
-    def __init__(self, names: Collection[str], known: Variables, run: OneAtATime) -> None:
-        self._names = [name for name in names if name in known.raw]
-        self._known, self._run = known, run
+    def __init__(
+        self, names: Collection[str], variables: Callable[[], Variables], run: OneAtATime
+    ) -> None:
+        """``variables`` returns the host's; it is called where one is read."""
+        self._needed, self._variables, self._run = names, variables, run
         self._values: dict[str, Json] = {}
+
+    @cached_property
+    def _known(self) -> Variables:
+        return self._run(self._variables)
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [name for name in self._needed if name in self._known.raw]
 
     def __getitem__(self, name: str) -> Json:
         """Return the value; KeyError where it is not needed or not defined."""
@@ -259,7 +270,7 @@ def _site_variables(
         for each in hosts if claim.group else {host, *hosts}:
             needed.setdefault(each, {}).update(dict.fromkeys(claim.needs))
     return {
-        each: SiteValues(names, variables_of(each, variables), run)
+        each: SiteValues(names, partial(variables_of, each, variables), run)
         for each, names in needed.items()
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from holdfast.action_plugin import OneAtATime
 from holdfast.gate_action import SiteValues
 from holdfast.model import Json
@@ -30,7 +32,7 @@ def test_a_variable_is_resolved_when_it_is_read_and_only_once() -> None:
     values = {
         host: SiteValues(
             ("known_as", "url", "missing"),
-            Variables({"known_as": host, "url": "u", "other": "o"}, template),
+            partial(Variables, {"known_as": host, "url": "u", "other": "o"}, template),
             OneAtATime(),
         )
         for host in hosts
