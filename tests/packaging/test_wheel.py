@@ -67,7 +67,13 @@ def holdfast(installed: Path, empty: Path, *arguments: str) -> str:
 
 def test_it_carries_what_a_checkout_has_for_operators(wheel: Path) -> None:
     tracked = files(
-        "ansible.cfg", "inventories/example", "playbooks", "plugins", "roles", "runbooks"
+        "ansible.cfg",
+        "inventories/example",
+        "inventories/presets",
+        "playbooks",
+        "plugins",
+        "roles",
+        "runbooks",
     )
     names = {name_of(path) for path in tracked}
     ours = {name for name in names if not name.startswith(("roles/lab_", "playbooks/lab/"))}
