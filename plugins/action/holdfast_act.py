@@ -13,7 +13,12 @@ from holdfast.errors import CannotTell, InvalidInput, LeaseLost
 from holdfast.journal.events import ActDone, ActIntended
 from holdfast.mark_action import MARKED, MarkAction
 from holdfast.model import Act, Json
-from holdfast.play_context import PlayContext, Variables, require_lease
+from holdfast.play_context import (
+    PlayContext,
+    Variables,
+    require_lease,
+    require_no_failure_beside,
+)
 from holdfast.store.database import Store
 from holdfast.unit_program import (
     NOT_BEGUN,
@@ -24,6 +29,7 @@ from holdfast.unit_program import (
     restart_result,
 )
 
+BEGINS = (Act.DRAIN, Act.RESTART)  # the others give back what was taken, or end a roll
 RETRIES = "reconnection_retries"  # an option of ssh's connection plugin
 
 
@@ -55,6 +61,8 @@ class ActionModule(MarkAction):
         store = open_state(run.run)
         self.renew_marks(store, run, variables)
         found = self._read()
+        if arguments["act"] in BEGINS:
+            require_no_failure_beside(store, run.run, variables)
         limits = self._intend(store, run, found, _marked_service(variables))
         if arguments["argv"]:
             return self._command(limits)

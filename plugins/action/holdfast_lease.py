@@ -17,6 +17,7 @@ from holdfast.play_context import (
     Variables,
     dead_holders,
     release_by_hand,
+    require_no_failure_beside,
     take_by_hand,
     would_take,
 )
@@ -63,6 +64,7 @@ def _hold(variables: Variables, check_mode: bool) -> dict[str, Json]:
     store = open_state(run.run if run else "")
     if run and not run.by_hand:
         store.check(run.grant)
+        require_no_failure_beside(store, run.run, variables)
         return _result(run, "holds its leases")
     request = _request(variables)
     holder = _this_play(store, variables, request)

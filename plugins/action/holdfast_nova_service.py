@@ -19,7 +19,12 @@ from holdfast.journal.events import ActDone, ActIntended
 from holdfast.mark_action import MarkAction
 from holdfast.model import Act, Json
 from holdfast.observations.nova import SILENT_CELL
-from holdfast.play_context import PlayContext, Variables, require_lease
+from holdfast.play_context import (
+    PlayContext,
+    Variables,
+    require_lease,
+    require_no_failure_beside,
+)
 from holdfast.probes.base import ProbeContext
 from holdfast.probes.nova.api_answers import SERVICES
 from holdfast.probes.nova.api_client import OK, get_from_first, put
@@ -56,6 +61,8 @@ class ActionModule(MarkAction):
             return compute.set_state(arguments["state"], check_mode=True)
         run = require_lease(PlayContext.of(variables))
         store, act = open_state(run.run), ACTS[arguments["state"]]
+        if act is Act.DRAIN:
+            require_no_failure_beside(store, run.run, variables)
         what = {"host": self.host, "act": act, "unit": arguments["unit"], "invocation_id": ""}
         if act is Act.DRAIN:  # what is given back needs no mark: it is done whatever other runs do
             self.renew_marks(store, run, variables)

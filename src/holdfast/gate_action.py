@@ -25,6 +25,7 @@ from holdfast.model import GATE_DEADLINE_SECONDS, Json, Outcome, Phase, Settle
 from holdfast.play_context import LeaseRenewal, PlayContext, Variables
 from holdfast.probes.base import ProbeContext
 from holdfast.text import count_of, join_names
+from holdfast.word import known
 
 # Ansible loads a plugin once, in the process that forks a worker for each task. What is imported here, with the
 # clients of all systems, is imported by no task again.
@@ -77,6 +78,7 @@ class GateAction(HoldfastAction):
             shell=self._shells(self.host),
             reach=self._shells,
             look_from=self._shells.look_from,
+            in_hand=in_hand(variables),
         )
 
     def read(
@@ -111,6 +113,7 @@ class GateAction(HoldfastAction):
         timing = _together([gate.timing for gate in gates])
         reporter = _ReadingReporter(self, timing, renewal)
         claims = [bound for gate in gates for bound in gate.claims]
+        context = replace(context, in_hand=in_hand(variables))  # the word says who is now
         whole = self.read(claims, context, timing, reporter)
         results = [check(number, share) for number, share in enumerate(_shares(gates, whole))]
         if renewal:
@@ -152,6 +155,11 @@ def site_seconds(variables: Variables) -> tuple[float, float]:
     """Return the deadline and the pause between readings of a gate whose task names none."""
     deadline = variables.get("holdfast_gate_deadline_seconds", GATE_DEADLINE_SECONDS)
     return float(deadline), float(variables.get("holdfast_poll_seconds", POLL_SECONDS))
+
+
+def in_hand(variables: Variables) -> frozenset[str]:
+    """Return the hosts of this run's other batches that are under way (docs/adr/0043)."""
+    return frozenset(known(variables, "holdfast_in_hand", ()))
 
 
 def one_reading(timing: GateTiming) -> GateTiming:

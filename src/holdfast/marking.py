@@ -194,7 +194,12 @@ class Marker:
         done = ask_all({host: host for host in found}, lambda host: or_unanswered(write, host))
         others = [host for host, text in done.items() if not text]
         marked = read_marks(self.reach, others)
-        written |= {host: text for host, text in done.items() if isinstance(text, str) and text}
+        # What was the run's own before stays so whatever fails now: another of its plays may act under it.
+        written |= {
+            host: text
+            for host, text in done.items()
+            if isinstance(text, str) and text and not self._own(found[host])
+        }
         for host, text in done.items():
             if isinstance(text, Unanswered):
                 raise CannotTell(f"{host} could not be marked: {text.cause}")

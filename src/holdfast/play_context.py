@@ -10,14 +10,22 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld, LeaseLost
-from holdfast.journal.events import ActIntended, BaselineTaken, Finished, LeaseTaken, RunOpened
+from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld, LeaseLost, Refused
+from holdfast.journal.events import (
+    ActIntended,
+    BaselineTaken,
+    BatchEnded,
+    Finished,
+    LeaseTaken,
+    RunOpened,
+)
 from holdfast.marks import RunMark
 from holdfast.model import Grant, Holder, Json, LeaseMode, Phase
 from holdfast.policy import PlaybookPolicy
 from holdfast.store.database import Store
 from holdfast.store.leases import LeaseRow
 from holdfast.store.processes import is_gone
+from holdfast.text import join_names
 from holdfast.word import known
 
 BY_HAND_TTL = timedelta(minutes=15)
@@ -258,6 +266,23 @@ def require_lease(run: PlayContext | None) -> PlayContext:
             remedy="let the play begin with the role holdfast_run, tasks_from: begin",
         )
     return run
+
+
+def require_no_failure_beside(store: Store, run: str, variables: Mapping[str, Json]) -> None:
+    """Return only if no other batch of the run has ended badly since this one began (docs/adr/0043).
+
+    Its play may have begun its turn before that, and nothing new is begun after a failure.
+
+    Raises:
+        Refused: one has; the message names its hosts.
+    """
+    begun = known(variables, "holdfast_begun", None)
+    for recorded in store.newest(run, "batch_ended") if begun is not None else ():
+        if recorded.seq <= begun:
+            return
+        if isinstance(recorded.event, BatchEnded) and recorded.event.status != "ok":
+            hosts = join_names(recorded.event.hosts)
+            raise Refused(f"the turn of {hosts} has failed meanwhile, so nothing more is begun")
 
 
 def _same(row: LeaseRow, holder: Holder) -> bool:

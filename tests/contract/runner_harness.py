@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
-from holdfast.ansible.interfaces import ParkedPlay, Play, PlayResult, PlayRunner, Progress
+from holdfast.ansible.interfaces import (
+    Play,
+    PlayResult,
+    PlayRunner,
+    Progress,
+    StartedPlay,
+    run_play,
+)
 from holdfast.ansible.play_runner import AnsibleRunner
 from holdfast.errors import LeaseLost
 from holdfast.journal.events import Event
@@ -171,9 +178,9 @@ class PlayStarter:
             limit=tuple(limit),
             variables=self.common() | variables,
         )
-        return self.harness.runner.run(play, self.progress.append, interrupted)
+        return run_play(self.harness.runner, play, self.progress.append, interrupted)
 
-    def park(self, *batch: str) -> ParkedPlay:
+    def park(self, *batch: str) -> StartedPlay:
         """Start the play of a batch, which waits for its word."""
         self.started += 1
         play = Play(
@@ -184,7 +191,7 @@ class PlayStarter:
             limit=batch,
             variables=self.common() | self._batch(batch),
         )
-        return self.harness.runner.park(play)
+        return self.harness.runner.start(play, self.progress.append, parked=True)
 
     def _batch(self, batch: Sequence[str]) -> dict[str, Json]:
         return {

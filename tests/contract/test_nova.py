@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.journal.events import ActDone, ActIntended, BaselineTaken, GateJudged, HostDone
+from holdfast.journal.events import (
+    ActDone,
+    ActIntended,
+    BaselineTaken,
+    BatchEnded,
+    GateJudged,
+    HostDone,
+)
 from holdfast.model import Act, Json
 from tests.contract.nova_harness import COMPLAINT, NovaHarness, RealNova, nova, roll
 from tests.contract.runner_harness import PlayStarter
@@ -217,6 +224,38 @@ def test_an_undrain_alone_enables_only_what_this_run_disabled(
     assert plays.harness.restarts("b") == 0
     if isinstance(fleet, RealNova) and reason:
         assert plays.journaled() == ["act_intended undrain", "act_done undrain"]
+
+
+@ROOT
+def test_a_compute_is_given_back_where_another_of_its_window_fails_meanwhile(
+    tmp_path: Path,
+) -> None:
+    with nova("real", tmp_path) as fleet:
+        _drain_beside_a_failure(fleet, fleet.play_starter())
+
+
+def _drain_beside_a_failure(fleet: NovaHarness, plays: PlayStarter) -> None:
+    store, now = plays.harness.store, plays.harness.now()
+    failed = BatchEnded(at=now, step=1, status="failed", hosts={"c": "failed"})
+
+    def fail_once_drained() -> bool:
+        if len(plays.events(ActDone)) == 1 and not plays.events(BatchEnded):
+            store.append(plays.run, failed)
+        return False
+
+    result = roll(
+        plays,
+        "compute",
+        "b",
+        interrupted=fail_once_drained,
+        holdfast_begun=1,
+        holdfast_in_hand=["c"],
+    )
+
+    assert (result.status, plays.harness.restarts("b")) == ("failed", 0)
+    assert "the turn of c has failed meanwhile" in result.messages["b"]
+    assert acts(plays) == [("b", Act.DRAIN, True), ("b", Act.UNDRAIN, True)]
+    assert fleet.disabled("b") == ""
 
 
 @pytest.mark.parametrize("layer", ["conductor", "api", "metadata"])

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.ansible.interfaces import watch_play
 from holdfast.ansible.play_runner import AnsibleRunner
 from holdfast.errors import InvalidInput, Refused
-from holdfast.journal.events import ActDone, ActIntended, GateJudged, HostDone, Observed
+from holdfast.journal.events import ActDone, ActIntended, BatchEnded, GateJudged, HostDone, Observed
 from holdfast.model import Act, Holder, Outcome
 from holdfast.store.processes import processes_of
 from tests.contract.local_site import UNIT
@@ -318,11 +319,9 @@ def test_a_parked_play_does_nothing_before_its_word(plays: PlayStarter) -> None:
     assert plays.harness.restarts("b") == 0
     sweep = {"a": {UNIT: plays.harness.invocation_id("a")}}
 
-    result = parked.go(
-        {"holdfast_done": ["a"], "holdfast_sweep": sweep}, plays.progress.append, lambda: False
-    )
+    assert parked.go({"holdfast_done": ["a"], "holdfast_sweep": sweep})
+    result = watch_play(plays.harness.runner, parked, lambda: False)
 
-    assert result is not None
     assert (result.status, result.hosts, result.messages) == ("ok", {"b": "ok"}, {})
     assert plays.harness.restarts("b") == 1
     swept = [gate for gate in plays.events(GateJudged) if gate.phase == "sweep"]
@@ -340,13 +339,31 @@ def test_a_parked_play_that_is_ended_has_touched_nothing(plays: PlayStarter) -> 
 def test_a_parked_play_that_is_ended_after_its_word_is_interrupted(plays: PlayStarter) -> None:
     parked = plays.park("b")
 
-    result = parked.go(
-        {"holdfast_done": [], "holdfast_sweep": {}}, plays.progress.append, lambda: True
-    )
+    assert parked.go({"holdfast_done": [], "holdfast_sweep": {}})
+    result = watch_play(plays.harness.runner, parked, lambda: True)
 
-    assert result is not None
     assert result.status == "interrupted"
     assert not list(processes_of(plays.run))
+
+
+def test_a_host_in_hand_is_asked_by_no_gate_of_another(plays: PlayStarter) -> None:
+    plays.harness.stop_unit("c")
+
+    result = plays.roll("a", holdfast_begun=1, holdfast_in_hand=["c"])
+
+    assert (result.status, result.messages) == ("ok", {})
+    assert [plays.harness.restarts(host) for host in ("a", "c")] == [1, 0]
+
+
+def test_nothing_begins_after_another_host_of_the_window_has_failed(plays: PlayStarter) -> None:
+    ended = BatchEnded(at=plays.harness.now(), step=1, status="failed", hosts={"c": "failed"})
+    plays.harness.store.append(plays.run, ended)
+
+    result = plays.roll("a", holdfast_begun=1, holdfast_in_hand=["c"])
+
+    assert (result.status, plays.harness.restarts("a")) == ("failed", 0)
+    assert not plays.events(ActIntended)
+    assert "the turn of c has failed meanwhile" in result.messages["a"]
 
 
 # --- faults that only a real process can have
@@ -388,7 +405,7 @@ def test_a_killed_play_gets_no_word_and_its_orphan_ends_untouched(real: PlayStar
         threading.Event().wait(0.1)
     threading.Event().wait(0.5)  # until its runner has seen it
 
-    assert parked.go({}, real.progress.append, lambda: False) is None
+    assert not parked.go({})
 
     assert not list(processes_of(real.run))
     assert real.harness.restarts("b") == 0

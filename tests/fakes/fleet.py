@@ -173,6 +173,7 @@ class FakeFleet:
     answer_unknown: set[str] = field(default_factory=set)
     doubt: str = "no answer from"  # how the verdict about those begins
     never_idle: set[str] = field(default_factory=set)
+    verify_seconds: int = 1
     _phases_begun: dict[tuple[str, Phase], int] = field(default_factory=dict)
 
     @classmethod

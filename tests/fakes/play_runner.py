@@ -6,14 +6,14 @@ journal; one contract suite (tests/contract) tests it and ``AnsibleRunner``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from holdfast.ansible.interfaces import ParkedPlay, Play, PlayResult, Progress
-from holdfast.errors import CannotTell, InvalidInput, LeaseHeld, LeaseLost
+from holdfast.ansible.interfaces import Play, PlayResult, Progress, StartedPlay
+from holdfast.errors import CannotTell, InvalidInput, LeaseHeld, LeaseLost, Refused, StateUnusable
 from holdfast.evidence import HEALTHY, HOSTS, LEADERS, LEFT
 from holdfast.journal.events import (
     ActDone,
@@ -31,7 +31,12 @@ from holdfast.journal.events import (
 from holdfast.marking import Marker, list_marks, remove_marks
 from holdfast.marks import meeting_hosts
 from holdfast.model import ALL_PHASES, Act, Grant, Json, Outcome, Phase, Verdict, overall
-from holdfast.play_context import PlayContext, holder_of, mark_counts
+from holdfast.play_context import (
+    PlayContext,
+    holder_of,
+    mark_counts,
+    require_no_failure_beside,
+)
 from holdfast.store.leases import LeaseRow
 from tests.fakes.fleet import FakeFleet
 
@@ -64,6 +69,11 @@ class Journal(Protocol):
         ...
 
 
+T = TypeVar("T")
+Tasks = Generator[None, None, T]
+"""What is done in several tasks; it goes on with the next one when the clock has advanced."""
+
+
 class _Failed(Exception):
     """A task failed on a host."""
 
@@ -80,16 +90,59 @@ class _Interrupted(Exception):
     """The play was ended from outside."""
 
 
-class ParksNothing:
-    """Base of a runner that starts no play before its turn."""
+class RunsAtOnce:
+    """Base of a runner that does all of a play when it is asked how it ended, and parks none."""
 
-    def park(self, play: Play) -> ParkedPlay:
-        """Refuse."""
-        raise InvalidInput(f"{play.ident} is not parked")
+    def run(
+        self,
+        play: Play,
+        on_progress: Callable[[Progress], None],
+        interrupted: Callable[[], bool],
+    ) -> PlayResult:
+        """Run the play."""
+        raise NotImplementedError
+
+    def start(
+        self, play: Play, on_progress: Callable[[Progress], None], *, parked: bool = False
+    ) -> StartedPlay:
+        """Return the play, which has not begun."""
+        if parked:
+            raise InvalidInput(f"{play.ident} is not parked")
+        return _RunAtOnce(lambda interrupted: self.run(play, on_progress, interrupted))
+
+    def wait(self, seconds: float) -> None:
+        """Return at once: each play has ended."""
 
     def finish(self) -> list[str]:
         """Return at once: each of its plays has ended when it returns."""
         return []
+
+    def end_strays(self, run: str) -> list[int]:
+        """Return none."""
+        return []
+
+
+@dataclass
+class _RunAtOnce:
+    """A play of ``RunsAtOnce``."""
+
+    run: Callable[[Callable[[], bool]], PlayResult]
+    interrupted: bool = False
+
+    def go(self, variables: Mapping[str, Json]) -> bool:
+        """Refuse: it was not parked."""
+        return False
+
+    def result(self) -> PlayResult | None:
+        """Run the play."""
+        return self.run(lambda: self.interrupted)
+
+    def interrupt(self) -> None:
+        """Let the play know that it is interrupted."""
+        self.interrupted = True
+
+    def end(self) -> None:
+        """Do nothing: it has ended."""
 
 
 class FakeRunner:
@@ -98,26 +151,33 @@ class FakeRunner:
     def __init__(self, fleet: FakeFleet, journal: Journal) -> None:
         self._fleet, self._journal = fleet, journal
         self.plays: list[Play] = []
-        self.parked: list[FakeParkedPlay] = []
+        self.parked: list[FakeStartedPlay] = []
         self.keeps_plays = True  # each has the hosts done before it
 
-    def run(
-        self,
-        play: Play,
-        on_progress: Callable[[Progress], None],
-        interrupted: Callable[[], bool],  # its plays have no processes that end later
-    ) -> PlayResult:
-        """Do what the playbook of the play does."""
+    def start(
+        self, play: Play, on_progress: Callable[[Progress], None], *, parked: bool = False
+    ) -> FakeStartedPlay:
+        """Start a play; one that is parked does nothing before its word."""
+        started = FakeStartedPlay(self, play, on_progress)
+        if not parked:
+            started.begin()
+        elif self.keeps_plays:
+            self.parked.append(started)
+        return started
+
+    def wait(self, seconds: float) -> None:
+        """Let a second pass: the next task of each play that has started is done when its result is asked for."""
+        self._fleet.clock.wait(1.0)
+
+    def tasks(self, play: Play, started: FakeStartedPlay) -> Tasks[PlayResult]:
+        """Do what the playbook of the play does, task by task."""
         if self.keeps_plays:
             self.plays.append(play)
-        return _FakePlay(self._fleet, self._journal, play, on_progress, interrupted).result()
+        return _FakePlay(self._fleet, self._journal, play, started).result()
 
-    def park(self, play: Play) -> FakeParkedPlay:
-        """Start a play that does nothing before its word."""
-        parked = FakeParkedPlay(self, play)
-        if self.keeps_plays:
-            self.parked.append(parked)
-        return parked
+    def now(self) -> datetime:
+        """Return the fleet's time."""
+        return self._fleet.clock()
 
     def finish(self) -> list[str]:
         """Return at once: its plays have no processes."""
@@ -132,33 +192,64 @@ UNCHANGED = "systemd.unchanged_since"
 
 
 @dataclass
-class FakeParkedPlay:
-    """A parked play; ``dies`` before its word if that is set. ``ended`` without a word, or ``went``."""
+class FakeStartedPlay:
+    """A play that has started; if it is parked, ``dies`` before its word if that is set.
+
+    ``ended`` without a word, or ``went``.
+    """
 
     runner: FakeRunner
     play: Play
+    on_progress: Callable[[Progress], None]
     at_word: Callable[[], None] = lambda: None
     dies: bool = False
     ended: bool = False
     went: bool = False
+    interrupted: bool = False
+    word: Mapping[str, Json] = field(default_factory=dict)
+    _tasks: Tasks[PlayResult] | None = None
+    _result: PlayResult | None = None
+    _asked_at: datetime | None = None
 
-    def go(
-        self,
-        variables: Mapping[str, Json],
-        on_progress: Callable[[Progress], None],
-        interrupted: Callable[[], bool],
-    ) -> PlayResult | None:
-        """Do what the playbook of the play does, with these variables too."""
+    def begin(self) -> None:
+        """Begin its first task."""
+        play = replace(self.play, variables={**self.play.variables, **self.word})
+        self._tasks = self.runner.tasks(play, self)
+        self._advance()
+
+    def go(self, variables: Mapping[str, Json]) -> bool:
+        """Begin, with these variables too."""
         if self.dies:
-            return None
+            return False
         self.went = True
         self.at_word()
-        play = replace(self.play, variables={**self.play.variables, **variables})
-        return self.runner.run(play, on_progress, interrupted)
+        self.word = variables
+        self.begin()
+        return True
+
+    def result(self) -> PlayResult | None:
+        """Do the task that has begun, if its second is over."""
+        if self._result is None and self._asked_at != self.runner.now():
+            self._advance()
+        return self._result
+
+    def interrupt(self) -> None:
+        """End it at its next task."""
+        self.interrupted = True
 
     def end(self) -> None:
         """End it."""
-        self.ended = True
+        self.ended = not self.went
+        if self._tasks is not None:
+            self._tasks.close()
+
+    def _advance(self) -> None:
+        assert self._tasks is not None, "no word was given"
+        self._asked_at = self.runner.now()
+        try:
+            next(self._tasks)
+        except StopIteration as ended:
+            self._result = ended.value
 
 
 _WORK_MOVES = (Phase.DRAIN, Phase.UNDRAIN)
@@ -179,23 +270,21 @@ class _FakePlay:
         fleet: FakeFleet,
         journal: Journal,
         play: Play,
-        on_progress: Callable[[Progress], None],
-        interrupted: Callable[[], bool],
+        started: FakeStartedPlay,
     ) -> None:
-        self._fleet, self._journal, self._play = fleet, journal, play
-        self._on_progress, self._interrupted = on_progress, interrupted
+        self._fleet, self._journal, self._play, self._started = fleet, journal, play, started
         self._variables = play.variables
         self._ends: dict[str, HostEnd] = {}
         self._messages: dict[str, str] = {}
         self._failed: PlayEnd = "failed"
 
-    def result(self) -> PlayResult:
+    def result(self) -> Tasks[PlayResult]:
         """Run the play and return how it ended for each host of the limit."""
         if unknown := set(self._play.limit) - set(self._fleet.hosts):
             messages = {"": f"no such host: {', '.join(sorted(unknown))}"}
             return PlayResult("failed", dict.fromkeys(self._play.limit, "absent"), messages)
         try:
-            self._run_playbook()
+            yield from self._run_playbook()
         except _Interrupted:
             return PlayResult("interrupted", self._hosts(), self._messages)
         hosts = self._hosts()
@@ -205,40 +294,43 @@ class _FakePlay:
     def _hosts(self) -> dict[str, HostEnd]:
         return {host: self._ends.get(host, "absent") for host in self._play.limit}
 
-    def _run_playbook(self) -> None:
-        if self._play.playbook == "check.yml":
-            self._check()
-        elif self._play.playbook == "observe.yml":
-            self._observe()
-        elif self._play.playbook == "marks.yml":
+    def _run_playbook(self) -> Tasks[None]:
+        playbook = self._play.playbook
+        if playbook == "check.yml":
+            yield from self._check()
+        elif playbook == "observe.yml":
+            yield from self._observe()
+        elif playbook == "marks.yml":
             self._marks()
-        elif (
-            self._sweep()
-            and self._play.playbook != "sweep.yml"
-            and self._survey()
-            and self._marks_batch()
-        ):
-            self._roll()
+        elif (yield from self._sweep()) and playbook != "sweep.yml":
+            yield from self._batch_play()
+
+    def _batch_play(self) -> Tasks[None]:
+        if (yield from self._survey()) and (yield from self._marks_batch()):
+            yield from self._roll()
 
     # --- plays --------------------------------------------------------------------------------
 
-    def _check(self) -> None:
+    def _check(self) -> Tasks[None]:
         """Judge claims about the fleet at one host, and claims about one host at each that is named."""
         named = self._variables.get("holdfast_check_hosts", [])
         for host in named or list(self._fleet.hosts)[:1]:
-            self._on_host(host, partial(self._check_host, host, [host] if named else None))
+            asked = [host] if named else None
+            yield from self._on_host(
+                host, partial(self._check_host, host, asked), "check the fleet"
+            )
 
     def _check_host(self, host: str, hosts: Collection[str] | None) -> None:
-        self._task(host, "check the fleet")
         claims = self._variables["holdfast_check_claims"]
         self._judge(host, "check", [self._verdict(claim, hosts) for claim in claims])
 
-    def _observe(self) -> None:
+    def _observe(self) -> Tasks[None]:
         for host, units in self._variables["holdfast_observe"].items():
-            self._on_host(host, partial(self._observe_units, host, units))
+            yield from self._on_host(
+                host, partial(self._observe_units, host, units), "read the units"
+            )
 
     def _observe_units(self, host: str, units: list[str]) -> None:
-        self._task(host, "read the units")
         for unit in units:
             self._observe_unit(host, unit)
 
@@ -254,23 +346,22 @@ class _FakePlay:
             )
         )
 
-    def _sweep(self) -> bool:
+    def _sweep(self) -> Tasks[bool]:
         """Ask the hosts done earlier, in one gate at the first host of the play."""
         starts, asker = self._variables.get("holdfast_sweep", {}), self._play.limit[0]
         if starts:
-            self._on_host(asker, partial(self._sweep_hosts, asker, starts))
+            yield from self._on_host(asker, partial(self._sweep_hosts, asker, starts), "sweep")
         return all(end == "ok" for end in self._ends.values())
 
-    def _survey(self) -> bool:
+    def _survey(self) -> Tasks[bool]:
         """Ask the claims that no inspection has proved, in one gate at the first host of the batch."""
         claims, asker = self._variables.get("holdfast_survey", []), self._batch[0]
         if claims:
             verdicts = [self._verdict(claim, self._fleet.hosts) for claim in claims]
-            self._on_host(asker, partial(self._judge, asker, "check", verdicts))
+            yield from self._on_host(asker, partial(self._judge, asker, "check", verdicts))
         return all(end == "ok" for end in self._ends.values())
 
     def _sweep_hosts(self, asker: str, starts: Mapping[str, Mapping[str, str]]) -> None:
-        self._task(asker, "sweep")
         self._judge(asker, "sweep", [self._unchanged(starts)])
 
     def _marks(self) -> None:
@@ -305,28 +396,32 @@ class _FakePlay:
         except (LeaseHeld, CannotTell) as error:
             raise _Refused(f"no mark was made: {error}") from None
 
-    def _marks_batch(self) -> bool:
+    def _marks_batch(self) -> Tasks[bool]:
         """Mark from the first host of the batch, as a task that is run once; return whether that succeeded."""
-        self._on_host(self._batch[0], self._mark)
+        yield from self._on_host(self._batch[0], self._mark)
         return self._ends[self._batch[0]] == "ok"
 
-    def _roll(self) -> None:
+    def _roll(self) -> Tasks[None]:
         phases = self._variables.get("holdfast_phases", [phase.value for phase in ALL_PHASES])
         for phase in ALL_PHASES:
             if phase.value not in phases:
                 continue
             for host in self._batch:
-                self._on_host(host, partial(self._phase, host, phase))
-            self._give_back_batch(phase)
+                if self._ends.get(host, "ok") == "ok":
+                    self._fleet.begin_phase(host, phase)
+                yield from self._on_host(host, partial(self._phase, host, phase), phase.value)
+            yield from self._give_back_batch(phase)
             # max_fail_percentage 0: the failure of one host ends the play for all, after the task.
             if any(self._ends[host] != "ok" for host in self._batch):
                 return
         if Phase.VERIFY.value in phases:
-            self._on_host(self._batch[-1], self._rebalance)
-            if self._ends[self._batch[-1]] != "ok":
-                return
+            yield from self._end_of_turns()
+
+    def _end_of_turns(self) -> Tasks[None]:
+        yield from self._on_host(self._batch[-1], self._rebalance)
+        if self._ends[self._batch[-1]] == "ok":
             for host in self._batch:
-                self._on_host(host, partial(self._host_done, host))
+                yield from self._on_host(host, partial(self._host_done, host))
 
     def _host_done(self, host: str) -> None:
         found = self._fleet.hosts[host].invocation_id(self._unit)
@@ -335,8 +430,6 @@ class _FakePlay:
     # --- phases -------------------------------------------------------------------------------
 
     def _phase(self, host: str, phase: Phase) -> None:
-        self._fleet.begin_phase(host, phase)
-        self._task(host, phase.value)
         if phase is Phase.PREFLIGHT:
             self._preflight(host)
         elif phase in _WORK_MOVES and not self._drains:
@@ -356,7 +449,7 @@ class _FakePlay:
             raise _Failed("the batch is the whole group")
         if self._fleet.hosts[host].answers_as not in {"", host}:
             raise _Failed(f"{host} goes by {self._fleet.hosts[host].answers_as}")
-        if silent := self._in_order(self._fleet.silent() - {*self._batch}):
+        if silent := self._in_order(self._fleet.silent() - {*self._batch, *self._in_hand}):
             raise _Failed(f"no answer from {', '.join(silent)}")
         self._judge_others(host, Phase.PREFLIGHT)
 
@@ -380,13 +473,14 @@ class _FakePlay:
             raise _Failed(f"`fake drain {host}` ended with status 1; {host} is not drained")
         if not self._fleet.brokers:
             self._judge_others(host, Phase.DRAIN)
+            self._require_no_failure_beside()
 
-    def _give_back_batch(self, phase: Phase) -> None:
+    def _give_back_batch(self, phase: Phase) -> Tasks[None]:
         """As roles/nova does: none of a batch is restarted where one may not be, and none stays drained."""
         doubtful = [host for host in self._batch if self._ends[host] != "ok"]
         if doubtful and phase is Phase.DRAIN and self._drains and not self._fleet.brokers:
             for host in self._batch:
-                self._on_host(host, partial(self._give_back, host, doubtful))
+                yield from self._on_host(host, partial(self._give_back, host, doubtful))
 
     def _give_back(self, host: str, doubtful: list[str]) -> None:
         self._undrain(host)
@@ -447,8 +541,9 @@ class _FakePlay:
     # --- gates --------------------------------------------------------------------------------
 
     def _judge_others(self, host: str, phase: Phase) -> None:
-        """Judge whether all hosts that are not of the batch serve."""
-        self._judge(host, phase, [self._verdict("fake.others_serve", but=self._batch)])
+        """Judge whether all hosts serve that are not of the batch, nor in hand in another one."""
+        but = {*self._batch, *self._in_hand}
+        self._judge(host, phase, [self._verdict("fake.others_serve", but=but)])
 
     def _verdict(
         self,
@@ -529,28 +624,36 @@ class _FakePlay:
 
     # --- tasks --------------------------------------------------------------------------------
 
-    def _on_host(self, host: str, tasks: Callable[[], None]) -> None:
-        """Run tasks of one host: a failure ends the host's turn, and not by itself the play."""
+    def _on_host(self, host: str, work: Callable[[], None], task: str = "") -> Tasks[None]:
+        """Do something on a host, a named task after a second.
+
+        A failure ends the host's turn, and not by itself the play.
+        """
         if self._ends.get(host, "ok") != "ok":
             return
         try:
-            tasks()
+            if task:
+                self._started.on_progress(Progress(host, task, ""))
+                for _ in range(self._fleet.verify_seconds if task == Phase.VERIFY else 1):
+                    yield
+                    self._look(host)
+            work()
             self._ends[host] = "ok"
-        except (_Failed, LeaseLost) as error:
+        except (_Failed, LeaseLost, StateUnusable) as error:
             self._ends[host], self._messages[host] = "failed", str(error)
             self._failed = "refused" if isinstance(error, _Refused) else "failed"
         except _Unreachable as error:
             self._ends[host], self._messages[host] = "unreachable", str(error)
 
-    def _task(self, host: str, task: str) -> None:
-        self._on_progress(Progress(host, task, ""))
-        self._fleet.clock.wait(1.0)
-        if self._interrupted():
+    def _look(self, host: str) -> None:
+        if self._started.interrupted:
             raise _Interrupted
         if not self._fleet.hosts[host].reachable:
             raise _Unreachable(f"{host} is unreachable")
 
     def _intend(self, host: str, act: Act, undo: str = "") -> None:
+        if act in {Act.DRAIN, Act.RESTART}:
+            self._require_no_failure_beside()
         found = self._fleet.hosts[host].invocation_id(self._unit)
         intent = ActIntended(
             at=self._now,
@@ -562,6 +665,13 @@ class _FakePlay:
             ends_with_restart=act is Act.DRAIN and self._fleet.brokers,
         )
         self._write(intent)
+
+    def _require_no_failure_beside(self) -> None:
+        store: Json = self._journal
+        try:
+            require_no_failure_beside(store, self._play.run, self._variables)
+        except Refused as error:
+            raise _Failed(error.message) from None
 
     def _finish(self, host: str, act: Act, *, changed: bool = True) -> None:
         found = self._fleet.hosts[host].invocation_id(self._unit)
@@ -601,6 +711,12 @@ class _FakePlay:
     @property
     def _batch(self) -> list[str]:
         return list(self._variables["holdfast_batch"])
+
+    @property
+    def _in_hand(self) -> Sequence[str]:
+        """The hosts of the run's other batches that are under way."""
+        in_hand: Sequence[str] = self._variables.get("holdfast_in_hand", ())
+        return in_hand
 
     @property
     def _now(self) -> datetime:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from holdfast.engine.driver import RunResult
 from holdfast.errors import LeaseHeld
-from holdfast.journal.events import BatchStarted, Resumed, StepStarted
+from holdfast.journal.events import BatchEnded, BatchStarted, Resumed, StepStarted
 from holdfast.journal.run_state import Status
 from holdfast.model import Holder, LeaseMode, Phase
 from tests.fakes.fleet import FakeFleet, FakeHost, Fault, FleetEvent
@@ -40,6 +40,8 @@ class Scenario:
     hosts: list[str]
     batches: tuple[int, int]
     growth: list[int]
+    window: bool
+    verify_seconds: int
     canary: bool
     limit: list[str]
     leaders: list[int]
@@ -68,6 +70,8 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         hosts=hosts,
         batches=(draw(batch), draw(batch)),
         growth=sorted(draw(st.just([]) | st.lists(batch, min_size=1, max_size=3))),
+        window=draw(st.booleans()),
+        verify_seconds=draw(st.sampled_from([1, 1, 9])),
         canary=draw(st.booleans()),
         limit=draw(st.just([]) | st.lists(some, unique=True, min_size=1)),
         leaders=draw(st.lists(st.integers(0, 3), min_size=len(hosts), max_size=len(hosts))),
@@ -96,17 +100,28 @@ class InvariantChecker:
     harness: EngineHarness
     scenario: Scenario
     listed: set[str]
-    in_turn: set[str] = field(default_factory=set)
+    in_turn: dict[str, str] = field(default_factory=dict)
 
     def act(self, act: FleetEvent) -> None:
         assert act.host in self.listed, f"{act.host} is not part of the run"
         self.holds_a_lease(act)
         if act.action == "undrain":
-            self.in_turn.discard(act.host)
+            self.in_turn.pop(act.host, None)
             return
-        self.in_turn.add(act.host)
+        self.nothing_has_failed(act)
+        self.in_turn[act.host] = act.action
+        if self.scenario.window and act.action == "drain":
+            others = {host: last for host, last in self.in_turn.items() if host != act.host}
+            assert set(others.values()) <= {"restart"}, f"{act.host} is drained beside {others}"
         most = max(self.scenario.growth or self.scenario.batches)
         assert len(self.in_turn) <= most, f"{self.in_turn} out at once, {most} allowed"
+
+    def nothing_has_failed(self, act: FleetEvent) -> None:
+        for recorded in self.harness.store.newest(act.run, "batch_ended", "resumed"):
+            ended = recorded.event
+            if isinstance(ended, BatchEnded):
+                assert ended.status == "ok", f"{act} after {ended}"
+            return
 
     def holds_a_lease(self, act: FleetEvent) -> None:
         rows = self.harness.store.holders("lab/broker")
@@ -129,6 +144,7 @@ class ScenarioRunner:
                 for name, leaders in zip(self.scenario.hosts, self.scenario.leaders, strict=True)
             },
             faults=list(self.scenario.faults),
+            verify_seconds=self.scenario.verify_seconds,
         )
         hosts = tuple(self.scenario.hosts)
         self.harness = EngineHarness(
@@ -204,9 +220,11 @@ class ScenarioRunner:
 
     def start(self) -> RunResult:
         growth, canary = self.scenario.growth, str(self.scenario.canary).lower()
+        what = "window" if self.scenario.window else "batch"
         blocks = [
             f"roll: {group}_restart.yml\nhosts: {group}\n"
-            + (f"growth: {growth}" if growth else f"batch: {batch}\ncanary: {canary}")
+            + (f"growth: {growth}" if growth else f"{what}: {batch}\ncanary: {canary}")
+            + (f"\nwindow: {growth[-1]}" if growth and self.scenario.window else "")
             for group, batch in zip(("broker", "worker"), self.scenario.batches, strict=True)
         ]
         path = write_runbook(self.path, *blocks)

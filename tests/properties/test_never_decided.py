@@ -27,7 +27,7 @@ def moments(draw: st.DrawFn) -> tuple[Plan, RunState, datetime]:
     """Return a run at some moment: a prefix of a recorded journal, no play under way, and the time then."""
     journal = draw(st.sampled_from(JOURNALS))
     state = fold(journal[: draw(st.integers(1, len(journal)))])
-    assume(state.batch is None and state.inspection is None)
+    assume(not state.under_way and state.inspection is None)
     plan = plan_of(state)
     assert plan is not None
     return plan, state, (state.at or NOW) + timedelta(seconds=draw(st.integers(0, 100)))

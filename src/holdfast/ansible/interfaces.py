@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -70,52 +71,48 @@ class StopSignal:
         self.at_boundary = True
 
 
-class ParkedPlay(Protocol):
-    """A play that has started: it only asks, and acts on no service before its word."""
+class StartedPlay(Protocol):
+    """A play that has started. A parked one only asks, and acts on no service before its word."""
 
-    def go(
-        self,
-        variables: Mapping[str, Json],
-        on_progress: Callable[[Progress], None],
-        interrupted: Callable[[], bool],
-    ) -> PlayResult | None:
-        """Give the word with the variables that were not known when it started; return as ``PlayRunner.run``.
+    def go(self, variables: Mapping[str, Json]) -> bool:
+        """Give a parked play its word, with the variables that were not known when it started.
 
-        None where the play has ended before its word: nothing was touched, and no word was given.
+        False where it has ended before its word: nothing was touched, no word was given, and nothing of it is left.
         """
         ...
 
+    def result(self) -> PlayResult | None:
+        """Return how the play ended; None while it runs.
+
+        With ``over_when_done`` it is ``ok`` already when every host is done and no task has failed; ``finish`` waits
+        for the processes, which only end.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """End every process of the play at once; its result is ``interrupted`` then, unless it had ended."""
+        ...
+
     def end(self) -> None:
-        """End the play, untouched, and return when every process of it has ended."""
+        """End the play, and return when every process of it has ended; one that waits for its word is untouched."""
         ...
 
 
 class PlayRunner(Protocol):
-    """Runs one play to its end, beside one at most that is parked."""
+    """Runs plays, several at a time. It belongs to one thread."""
 
-    def run(
-        self,
-        play: Play,
-        on_progress: Callable[[Progress], None],
-        interrupted: Callable[[], bool],
-    ) -> PlayResult:
-        """Start the play and return when it, and every process of it, has ended.
-
-        ``interrupted`` is called with each event of the play, and a few times a second; once it returns true, the
-        play is ended at once and the status is ``interrupted``. With ``over_when_done`` it returns ``ok`` already
-        when every host is done and no task has failed; ``finish`` waits for the processes, which only end.
+    def start(
+        self, play: Play, on_progress: Callable[[Progress], None], *, parked: bool = False
+    ) -> StartedPlay:
+        """Start a play; with ``parked`` one that waits for its word before its first act (docs/adr/0055).
 
         Raises:
-            InvalidInput: the play could not be started at all; nothing was touched.
+            InvalidInput: it could not be started at all; nothing was touched.
         """
         ...
 
-    def park(self, play: Play) -> ParkedPlay:
-        """Start a play that waits for a word before its first act; it ends by itself where this process does.
-
-        Raises:
-            InvalidInput: it could not be started at all.
-        """
+    def wait(self, seconds: float) -> None:
+        """Return when a play has said something or has ended, and at the latest after so many seconds."""
         ...
 
     def finish(self) -> list[str]:
@@ -125,6 +122,40 @@ class PlayRunner(Protocol):
     def end_strays(self, run: str) -> list[int]:
         """End the processes of plays that outlived the run's driver, and return their ids."""
         ...
+
+
+TICK_SECONDS = 0.2
+"""How often at least it is asked whether a play is to be interrupted."""
+
+
+def run_play(
+    runner: PlayRunner,
+    play: Play,
+    on_progress: Callable[[Progress], None],
+    interrupted: Callable[[], bool],
+) -> PlayResult:
+    """Start the play and return how it ended; once ``interrupted`` returns true it is ended at once.
+
+    Raises:
+        InvalidInput: it could not be started at all; nothing was touched.
+    """
+    return watch_play(runner, runner.start(play, on_progress), interrupted)
+
+
+def watch_play(
+    runner: PlayRunner, started: StartedPlay, interrupted: Callable[[], bool]
+) -> PlayResult:
+    """Return how a play that has started ended; once ``interrupted`` returns true it is ended at once."""
+    with ExitStack() as unended:
+        # Whatever fails here: no process of the play may keep running unobserved.
+        unended.callback(started.end)
+        while True:
+            if interrupted():
+                started.interrupt()
+            if (result := started.result()) is not None:
+                unended.pop_all()
+                return result
+            runner.wait(TICK_SECONDS)
 
 
 class InventoryReader(Protocol):

@@ -40,7 +40,8 @@ from holdfast.errors import InvalidInput, Refused
 from holdfast.model import PLAY_VARIABLE, RUN_VARIABLE, Json
 from holdfast.word import PARK, word_file
 
-Events = SimpleQueue[Mapping[str, Json]]
+Messages = SimpleQueue[tuple["_StartedPlay", Mapping[str, Json]]]
+"""What plays have said: events of ansible-runner; an empty one says that the play has ended."""
 
 # Set by ansible-runner itself, for its display callback.
 _RUNNER_VARIABLES = (
@@ -51,7 +52,6 @@ _RUNNER_VARIABLES = (
     "RUNNER_OMIT_EVENTS",
     "RUNNER_ONLY_FAILED_EVENTS",
 )
-_TICK_SECONDS = 0.2
 _END_SECONDS = 10.0
 """How long a process may take to end after its last task; it needs 0.2 s."""
 
@@ -71,26 +71,14 @@ class AnsibleRunner:
     state_url: str
     state_dir: Path
     processes_of: Callable[[str], Iterable[int]]
-    _over: list[_StartedPlay] = field(default_factory=list)
-
-    def run(
-        self,
-        play: Play,
-        on_progress: Callable[[Progress], None],
-        interrupted: Callable[[], bool],
-    ) -> PlayResult:
-        """Start the play and return when it has ended or is over, as ``PlayRunner.run`` says."""
-        return self._start(play).watch(on_progress, interrupted)
-
-    def park(self, play: Play) -> _StartedPlay:
-        """Start the play, which waits for its word, as ``PlayRunner.park`` says."""
-        return self._start(play, parked=True)
+    _started: list[_StartedPlay] = field(default_factory=list)
+    _messages: Messages = field(default_factory=SimpleQueue)
 
     def finish(self) -> list[str]:
         """Wait for plays that were over before their processes had ended, as ``PlayRunner.finish`` says."""
-        said = [text for play in self._over if (text := play.finish())]
-        self._over.clear()
-        return said
+        over = [play for play in self._started if play.is_over]
+        self._started[:] = [play for play in self._started if not (play.is_over or play.has_ended)]
+        return [text for play in over if (text := play.finish())]
 
     def end_strays(self, run: str) -> list[int]:
         """End the processes of a dead driver's plays and return their ids."""
@@ -98,7 +86,10 @@ class AnsibleRunner:
         self._end(run)
         return found
 
-    def _start(self, play: Play, *, parked: bool = False) -> _StartedPlay:
+    def start(
+        self, play: Play, on_progress: Callable[[Progress], None], *, parked: bool = False
+    ) -> _StartedPlay:
+        """Start a play, as ``PlayRunner.start`` says."""
         place = _PlayDirectory(self.state_dir / "runs" / play.run / play.ident)
         with _writable(place.directory):
             place.make(self.state_dir)
@@ -108,19 +99,25 @@ class AnsibleRunner:
                 if parked:
                     place.open_word()
                 place.write(play, self.state_url, self.state_dir)
-            prepared = self._prepare(play, place)
             end = partial(self._end, play.run, play.ident)
-            started = _StartedPlay(play, place, prepared, end, self._over)
+            started = _StartedPlay(play, place, on_progress, end, self._messages)
+            started.begin(self._prepare(play, place, started.enqueue))
+            self._started.append(started)
             unstarted.pop_all()
         return started
 
-    def _prepare(self, play: Play, place: _PlayDirectory) -> _Prepared:
-        events: Events = SimpleQueue()
+    def wait(self, seconds: float) -> None:
+        """Pass on what plays have said, as ``PlayRunner.wait`` says."""
+        try:
+            play, event = self._messages.get(timeout=seconds)
+        except Empty:
+            return
+        play.add(event)
+        _pass_on(self._messages)
 
-        def enqueue(event: Mapping[str, Json]) -> bool:
-            events.put(event)
-            return True
-
+    def _prepare(
+        self, play: Play, place: _PlayDirectory, enqueue: Callable[[Mapping[str, Json]], bool]
+    ) -> Any:
         runner = ansible_runner.interface.init_runner(
             private_data_dir=str(place.directory),
             project_dir=str(self.project),
@@ -137,7 +134,7 @@ class AnsibleRunner:
             cancel_callback=lambda: False,
         )
         runner.config.env = self._environment(play, place, runner.config.env)
-        return _Prepared(runner, events)
+        return runner
 
     def _environment(
         self, play: Play, place: _PlayDirectory, prepared: Mapping[str, str]
@@ -186,81 +183,85 @@ class AnsibleRunner:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """ansible-runner's object for one play, and the queue that it fills."""
-
-    runner: Any
-    events: Events
-
-
 class _StartedPlay:
-    """A play while it runs; ``ParkedPlay`` if it waits for a word."""
+    """``StartedPlay``: a play while it runs. What it says is put into ``messages`` and comes back by ``add``."""
 
     def __init__(
         self,
         play: Play,
         place: _PlayDirectory,
-        prepared: _Prepared,
-        end: Callable[[], None],
-        all_over: list[_StartedPlay],
-    ) -> None:
-        self._play, self._place = play, place
-        self._runner, self._events = prepared.runner, prepared.events
-        self._outcome = PlayOutcome(play.limit)
-        self._end_processes, self._all_over = end, all_over
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="ansible-runner")
-        self._ending: Future[Any] = self._pool.submit(self._runner.run)
-
-    def go(
-        self,
-        variables: Mapping[str, Json],
         on_progress: Callable[[Progress], None],
-        interrupted: Callable[[], bool],
-    ) -> PlayResult | None:
-        """Give the word, and return as ``PlayRunner.run`` does; None, with no word given, where the play has ended.
+        end: Callable[[], None],
+        messages: Messages,
+    ) -> None:
+        self._play, self._place, self._on_progress = play, place, on_progress
+        self._outcome = PlayOutcome(play.limit)
+        self._end_processes, self._messages = end, messages
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="ansible-runner")
+        self._waits, self._stopped, self.is_over = place.has_word, False, False
 
-        One in which a task has failed is about to end: what it has asked before its word holds no run.
+    def begin(self, runner: Any) -> None:
+        """Start the processes: ``runner`` is ansible-runner's object for the play."""
+        self._runner = runner
+        self._ending: Future[Any] = self._pool.submit(runner.run)
+        self._ending.add_done_callback(lambda _: self.enqueue({}))
+
+    def enqueue(self, event: Mapping[str, Json]) -> bool:
+        """Put an event into the queue; ansible-runner calls it and wants to be told that it keeps the event's file."""
+        self._messages.put((self, event))
+        return True
+
+    def add(self, event: Mapping[str, Json]) -> None:
+        """Add an event from the queue. Of what a play asks before its word nothing is shown."""
+        for progress in self._outcome.add(event):
+            if not self._waits:
+                self._on_progress(progress)
+
+    def go(self, variables: Mapping[str, Json]) -> bool:
+        """Give the word, as ``StartedPlay.go`` says.
+
+        A play in which a task has failed is about to end: what it has asked before its word holds no run.
         """
-        while not self._events.empty():
-            for progress in self._outcome.add(_next_event(self._events)):
-                on_progress(progress)
+        _pass_on(self._messages)
         lives = not self._ending.done() and not self._outcome.has_failed
         try:
             given = lives and self._place.say(variables)
         except OSError:  # a full disk; the play that is started in its place will say so
             given = False
-        if given:
-            return self.watch(on_progress, interrupted)
-        self.end()
+        if not given:
+            self.end()
+        self._waits = False
+        return given
+
+    def result(self) -> PlayResult | None:
+        """Return how the play ended, as ``StartedPlay.result`` says."""
+        if self._ending.done():
+            _pass_on(self._messages)
+            self.end()
+            return self._result()
+        if self._play.over_when_done and self._outcome.all_done and not self._stopped:
+            self.is_over = True
+            return PlayResult("ok", dict.fromkeys(self._play.limit, "ok"), {})
         return None
 
-    def watch(
-        self,
-        on_progress: Callable[[Progress], None],
-        interrupted: Callable[[], bool],
-    ) -> PlayResult:
-        """Return when the play has ended or is over, as ``PlayRunner.run`` says."""
-        outcome, stopped = self._outcome, False
-        with ExitStack() as unended:
-            # Whatever fails here: no process of the play may keep running unobserved.
-            unended.callback(self.end)
-            while not (self._ending.done() and self._events.empty()):
-                for progress in outcome.add(_next_event(self._events)):
-                    on_progress(progress)
-                if interrupted() and not self._ending.done():
-                    stopped = True
-                    self._end_processes()  # again at the next tick: the first process may only be about to start
-                elif self._play.over_when_done and outcome.all_done:
-                    unended.pop_all()
-                    self._all_over.append(self)
-                    return PlayResult("ok", dict.fromkeys(self._play.limit, "ok"), {})
+    def _result(self) -> PlayResult:
         try:
             self._ending.result()
         except OSError as error:
             # Mostly a full disk. The hosts in hand are observed, as after any play that failed.
-            outcome.add_error(f"the play's output cannot be written: {error.strerror}")
-        return outcome.result(exited_ok=self._exited_ok, interrupted=stopped)
+            self._outcome.add_error(f"the play's output cannot be written: {error.strerror}")
+        return self._outcome.result(exited_ok=self._exited_ok, interrupted=self._stopped)
+
+    def interrupt(self) -> None:
+        """End its processes; called again at each tick, since the first of them may only be about to start."""
+        if not self._ending.done():
+            self._stopped = True
+            self._end_processes()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its processes have ended."""
+        return self._ending.done()
 
     @property
     def _exited_ok(self) -> bool:
@@ -334,9 +335,14 @@ class _PlayDirectory:
         self._descriptor = os.open(self.park, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
+    @property
+    def has_word(self) -> bool:
+        """Whether a play waits there for its word."""
+        return self._descriptor is not None
+
     def say(self, variables: Mapping[str, Json]) -> bool:
         """Give a play its word, with these variables; return whether it was parked."""
-        if self._descriptor is None:
+        if not self.has_word:
             return False
         written = self.park.with_suffix(".new")
         _write(written, json.dumps(variables))
@@ -394,8 +400,8 @@ def _as_text_only(value: Json) -> Json:
     return {"__ansible_unsafe": value} if isinstance(value, str) else value
 
 
-def _next_event(events: Events) -> Mapping[str, Json]:
-    try:
-        return events.get(timeout=_TICK_SECONDS)
-    except Empty:
-        return {}
+def _pass_on(messages: Messages) -> None:
+    """Give each event to its play."""
+    while not messages.empty():
+        play, event = messages.get()
+        play.add(event)

@@ -23,7 +23,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.text import Text
 
-from holdfast.ansible.interfaces import Play, PlayResult, Progress, StopSignal
+from holdfast.ansible.interfaces import Play, PlayResult, Progress, StopSignal, run_play
 from holdfast.claims import all_claims
 from holdfast.cli.check_result import NEXT, CheckResult, print_result
 from holdfast.cli.context import CommandContext
@@ -255,7 +255,9 @@ def run_check(
             def listen(at: Progress) -> None:
                 show(one_line(f"{at.host} {at.text or at.task}"))
 
-            ended = runner.run(play, listen, lambda: stop.at_boundary or context.now() > latest)
+            ended = run_play(
+                runner, play, listen, lambda: stop.at_boundary or context.now() > latest
+            )
         recorded = store.read(run)
     judged = [entry.event for entry in recorded if isinstance(entry.event, GateJudged)]
     verdicts = chain.from_iterable(gate.verdicts for gate in judged)

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from holdfast.ansible.interfaces import Play, StopSignal
+from holdfast.ansible.interfaces import Play, StopSignal, run_play
 from holdfast.cli.context import CommandContext
 from holdfast.cli.interrupt import interruptible
 from holdfast.engine.play_builder import MARKS
@@ -89,7 +89,7 @@ def _play(
         play = Play(run, "marks", MARKS, str(place), (), variables)
         stop = StopSignal()
         with context.status_line("Asking the hosts") as show, interruptible(stop, show):
-            ended = runner.run(play, lambda _: None, lambda: stop.at_boundary)
+            ended = run_play(runner, play, lambda _: None, lambda: stop.at_boundary)
         if ended.status != "ok":
             said = "; ".join(f"{host}: {text}" for host, text in ended.messages.items())
             raise StateUnusable(

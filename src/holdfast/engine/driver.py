@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from holdfast.ansible.interfaces import Play, PlayResult, Progress
+from holdfast.ansible.interfaces import (
+    TICK_SECONDS,
+    Play,
+    PlayResult,
+    Progress,
+    StartedPlay,
+    run_play,
+)
 from holdfast.engine.approvals import approval_requested
 from holdfast.engine.dependencies import Dependencies
 from holdfast.engine.hold_report import aborted_event, held_event, host_states, rerun_command
@@ -29,6 +36,7 @@ from holdfast.model import Grant, Holder
 from holdfast.plan.decide import (
     Abort,
     AwaitApproval,
+    AwaitPlays,
     BeginStep,
     Decision,
     EndStep,
@@ -96,9 +104,8 @@ class Driver:
         self._keeper = LeaseKeeper(dependencies, grant)
         self._beats: list[_Beat] = []
         self._last_progress: Progress | None = None
-        self._next = NextPlay(
-            dependencies.runner, plan, lambda text: self._listener(Progress("", "next", text))
-        )
+        self._plays: dict[tuple[str, ...], StartedPlay] = {}
+        self._next = NextPlay(dependencies.runner, plan, self._pass_on)
 
     def drive(self, notice: str = "") -> RunResult:
         """Drive the run until it ends, release its leases, and return the result.
@@ -123,12 +130,12 @@ class Driver:
                     for beat in self._beats:
                         stack.enter_context(dependencies.background(beat))
                     stack.callback(self._finish_plays)
-                    stack.callback(self._next.end)
+                    stack.callback(self._end_plays)
                     code = self._drive_to_the_end()
                 self._follower.beat()
                 return RunResult(self._run, code, self._state)
         except StateUnusable as error:
-            lost = StateLost.of(self._run, error, acting=self._state.batch is not None)
+            lost = StateLost.of(self._run, error, acting=bool(self._state.under_way))
             lost.message = "\n".join([lost.message, *self._last_known()])
             raise lost from error
 
@@ -147,7 +154,11 @@ class Driver:
             while code is None:
                 code = self._step()
             self._remove_marks()
+        except StateUnusable:
+            self._let_plays_end()
+            raise
         except LeaseLost as lost:
+            self._let_plays_end()
             code = self._stop_without_lease(lost)
         self._release()
         return code
@@ -179,7 +190,7 @@ class Driver:
         self._raise_errors()
         self._read_journal()
         self._refuse_if_replaced()
-        if self._state.status is Status.ABORTED:
+        if self._state.status is Status.ABORTED and not self._plays:
             return 5
         # Known here even where the database failed when it was to be journaled.
         stop_by = self._holder.by if self._stop.at_boundary else ""
@@ -204,7 +215,7 @@ class Driver:
         """
         return any(b.error is not None and not isinstance(b.error, LeaseLost) for b in self._beats)
 
-    def _carry_out(self, decision: Decision, now: datetime) -> int | None:  # noqa: C901  # one arm for each decision
+    def _carry_out(self, decision: Decision, now: datetime) -> int | None:  # noqa: C901, PLR0912  # one arm for each decision
         match decision:
             case Inspect():
                 self._inspect(decision)
@@ -219,6 +230,8 @@ class Driver:
             case RequestApproval():
                 approvers = self._dependencies.approvers
                 self._record(approval_requested(decision, self._plan, self._state, approvers, now))
+            case AwaitPlays():
+                self._await_plays()
             case AwaitApproval():
                 self._dependencies.wait(_POLL_SECONDS)
             case Hold():
@@ -267,33 +280,85 @@ class Driver:
                 survey=list(roll.survey),
             )
         )
-        result = self._run_batch(step, roll)
+        self._follower.restarted.difference_update(roll.hosts)
+        try:
+            self._plays[roll.hosts] = self._start_play(step, roll)
+        except InvalidInput as error:
+            failed = PlayResult("failed", dict.fromkeys(roll.hosts, "absent"), {"": str(error)})
+            self._end_batch(step, failed)
+
+    def _start_play(self, step: PlannedRoll, roll: Roll) -> StartedPlay:
+        """Give the play that waits for these hosts its word; without one, start a play."""
+        parked = self._next.take(roll)
+        if parked is not None and parked.go(roll_word(self._state, roll)):
+            return parked
+        self._finish_plays()
+        play = roll_play(self._plan, self._state, step, roll)
+        return self._dependencies.runner.start(play, self._pass_on)
+
+    def _end_batch(self, step: PlannedRoll, result: PlayResult) -> None:
         self._record(
             ev.BatchEnded(
                 at=self._clock(),
-                step=roll.step,
+                step=step.number,
                 status=result.status,
                 hosts=dict(result.hosts),
                 messages=dict(result.messages),
             )
         )
 
-    def _run_batch(self, step: PlannedRoll, roll: Roll) -> PlayResult:
-        """Run the batch's play, which may have been started already, and start that of the next one beside it."""
-
-        def interrupted() -> bool:
-            if self._next.start_beside(step, roll, self._state, self._follower.restarted):
+    def _await_plays(self) -> None:
+        """Wait until a batch under way has ended, or all of its hosts have been restarted: another may follow then."""
+        step = self._rolling()
+        while True:
+            self._interrupt_plays()
+            under_way = self._state.hosts_under_way()
+            if self._next.start_beside(step, under_way, self._state, self._follower.restarted):
                 self._finish_plays()
-            # Without its lease a play is refused its next intent; the act in progress is not torn apart.
-            return self._stop.hard or self._has_bug()
+                return
+            if ended := self._ended_plays():
+                for result in ended:
+                    self._end_batch(step, result)
+                return
+            self._dependencies.runner.wait(TICK_SECONDS)
 
-        self._follower.restarted = set()
-        parked = self._next.take(roll)
-        if parked is not None:
-            word = roll_word(self._state, roll)
-            if (result := parked.go(word, self._pass_on, interrupted)) is not None:
-                return result
-        return self._run_play(roll_play(self._plan, self._state, step, roll), interrupted)
+    def _rolling(self) -> PlannedRoll:
+        """Return the step of the batches under way."""
+        step = self._plan.step(self._state.under_way[0].step)
+        assert isinstance(step, PlannedRoll)  # noqa: S101  # only rolls have batches
+        return step
+
+    def _ended_plays(self) -> list[PlayResult]:
+        """Return the results of the batches' plays that have ended or are over."""
+        ended = []
+        for hosts, play in list(self._plays.items()):
+            if (result := play.result()) is not None:
+                del self._plays[hosts]
+                ended.append(result)
+        return ended
+
+    def _interrupt_plays(self) -> None:
+        """End the plays under way on a hard stop.
+
+        Without its lease a play is refused its next intent; the act in progress is not torn apart.
+        """
+        if self._stop.hard or self._has_bug():
+            for play in self._plays.values():
+                play.interrupt()
+
+    def _let_plays_end(self) -> None:
+        """Wait for the plays under way, whose results cannot be journaled any more."""
+        self._next.end()
+        while self._plays:
+            self._interrupt_plays()
+            if not self._ended_plays():
+                self._dependencies.runner.wait(TICK_SECONDS)
+
+    def _end_plays(self) -> None:
+        """End every play that is left: whatever failed, none may run on unobserved."""
+        self._next.end()
+        for play in self._plays.values():
+            play.end()
 
     def _finish_plays(self) -> None:
         """Wait for the processes of plays that were over, and report what failed in them since then."""
@@ -303,7 +368,7 @@ class Driver:
     def _run_play(self, play: Play, interrupted: Callable[[], bool]) -> PlayResult:
         self._finish_plays()
         try:
-            return self._dependencies.runner.run(play, self._pass_on, interrupted)
+            return run_play(self._dependencies.runner, play, self._pass_on, interrupted)
         except InvalidInput as error:
             return PlayResult("failed", dict.fromkeys(play.limit, "absent"), {"": str(error)})
 

@@ -48,8 +48,8 @@ def hold_message(state: RunState, strays: StrayPlays | None = None) -> Held | No
     """
     if state.held is not None or state.status != "running" or state.at is None:
         return state.held
-    last = state.batch or (state.batches[-1] if state.batches else None)
-    hosts = join_names(last.hosts) if last and last.ended is None else ""
+    last = state.batches[-1] if state.batches else None
+    hosts = join_names(state.hosts_under_way() or (last.hosts if last and not last.ended else ()))
     during = f" while {hosts} was in hand" if hosts else ""
     evidence = f"the run's last event is from {state.at:%Y-%m-%d %H:%M:%S} UTC{during}"
     if strays is not None:
@@ -74,7 +74,7 @@ def host_states(state: RunState, ill: Collection[str] = ()) -> list[str]:
     sentences += [f"{host}: {text}" for host, text in in_hand.items()]
     given_back = [turn.host for turn in state.step.turns.values() if _given_back(turn)]
     known = {*in_hand, *given_back, *state.step.done()}
-    begun = [host for host in (state.batch.hosts if state.batch else ()) if host not in known]
+    begun = [host for host in state.hosts_under_way() if host not in known]
     sentences += _each(begun, "its turn had begun; no act on it is in the journal")
     if given_back:
         sentences.append(f"drained and given back, not restarted: {join_names(given_back)}")
@@ -147,5 +147,5 @@ def _untouched(state: RunState) -> list[str]:
     begun = {
         turn.host for turn in step.turns.values() if turn.done or turn.in_hand or _given_back(turn)
     }
-    begun |= set(state.batch.hosts) if state.batch else set()
+    begun |= set(state.hosts_under_way())
     return [host for host in hosts if host not in begun]

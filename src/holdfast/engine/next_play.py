@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from holdfast.ansible.interfaces import ParkedPlay, PlayRunner
+from holdfast.ansible.interfaces import PlayRunner, Progress, StartedPlay
 from holdfast.engine.play_builder import parked_play
 from holdfast.errors import InvalidInput
 from holdfast.journal.run_state import RunState, canonical
 from holdfast.model import ALL_PHASES
-from holdfast.plan.decide import BeginStep, Decision, EndStep, Roll
+from holdfast.plan.decide import AwaitPlays, BeginStep, Decision, EndStep, Roll
 from holdfast.plan.following import Following, following
 from holdfast.plan.model import Plan, PlannedRoll
 from holdfast.text import join_names
@@ -18,29 +18,34 @@ from holdfast.text import join_names
 class NextPlay:
     """At most one parked play. It is a guess: where another decision follows, it is ended untouched.
 
-    ``tell`` is given a sentence where other hosts than those guessed are next.
+    ``tell`` is given what the play says after its word, and a sentence where other hosts than those guessed are next.
     """
 
-    def __init__(self, runner: PlayRunner, plan: Plan, tell: Callable[[str], object]) -> None:
+    def __init__(self, runner: PlayRunner, plan: Plan, tell: Callable[[Progress], None]) -> None:
         self._runner, self._plan, self._tell = runner, plan, tell
-        self._parked: ParkedPlay | None = None
+        self._parked: StartedPlay | None = None
         self._for: Following | None = None
         self._tried_for: tuple[str, ...] = ()
 
     def start_beside(
-        self, step: PlannedRoll, roll: Roll, state: RunState, restarted: Collection[str]
+        self,
+        step: PlannedRoll,
+        under_way: tuple[str, ...],
+        state: RunState,
+        restarted: Collection[str],
     ) -> bool:
-        """Start the play of the batch after ``roll``, once, when all of its hosts are in ``restarted``.
+        """Start the play of the batch after those under way, once, when all of their hosts are in ``restarted``.
 
         Return whether this was now. It would only take processor time from the acts if it started before them.
         """
-        if self._tried_for == roll.hosts or not set(roll.hosts) <= set(restarted):
+        if self._tried_for == under_way or not set(under_way) <= set(restarted):
             return False
-        self._tried_for = roll.hosts
-        expected = following(self._plan, state, step, roll.hosts)
+        self._tried_for = under_way
+        expected = following(self._plan, state, step, under_way)
         if expected is not None:
+            play = parked_play(self._plan, state, expected)
             try:
-                self._parked = self._runner.park(parked_play(self._plan, state, expected))
+                self._parked = self._runner.start(play, self._tell, parked=True)
                 self._for = expected
             except (InvalidInput, OSError):
                 pass  # the play that is started in its place will say why
@@ -48,7 +53,7 @@ class NextPlay:
 
     def keep_for(self, decision: Decision) -> None:
         """End the play unless it is the one of this decision, or of one that may follow it."""
-        if isinstance(decision, EndStep | BeginStep):
+        if isinstance(decision, EndStep | BeginStep | AwaitPlays):
             return
         if isinstance(decision, Roll) and decision.phases == ALL_PHASES:
             expected = self._for
@@ -56,12 +61,11 @@ class NextPlay:
                 return
             if self._parked is not None and expected is not None:
                 guessed, named = join_names(expected.hosts), join_names(decision.hosts)
-                self._tell(
-                    f"{named} is next, {decision.why}; the play for {guessed} is ended untouched"
-                )
+                why = f"{named} is next, {decision.why}; the play for {guessed} is ended untouched"
+                self._tell(Progress("", "next", why))
         self.end()
 
-    def take(self, roll: Roll) -> ParkedPlay | None:
+    def take(self, roll: Roll) -> StartedPlay | None:
         """Return the play where it is that of this roll; from then on the caller ends it."""
         self.keep_for(roll)
         self._tried_for = ()

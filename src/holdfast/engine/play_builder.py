@@ -27,15 +27,23 @@ def roll_play(plan: Plan, state: RunState, step: PlannedRoll, roll: Roll) -> Pla
 
 
 def roll_word(state: RunState, roll: Roll) -> dict[str, Json]:
-    """Return the variables of a batch's play that are known only once the batch before it has ended."""
-    return {"holdfast_done": state.done(), "holdfast_sweep": _starts(state, roll.sweep)}
+    """Return the variables of a batch's play that are known only once its beginning is in the journal."""
+    in_hand = [host for host in state.hosts_under_way() if host not in roll.hosts]
+    beside = {"holdfast_in_hand": in_hand, "holdfast_begun": state.seq} if in_hand else {}
+    sweep = _starts(state, roll.sweep)
+    return {"holdfast_done": state.done(), "holdfast_sweep": sweep, **beside}
 
 
 def parked_play(plan: Plan, state: RunState, following: Following) -> Play:
     """Return the play of the batch that follows the one under way, without what its word says."""
     play = _batch_play(plan, state, following.step, following.hosts, ALL_PHASES)
-    survey = {"holdfast_survey": list(following.survey), "holdfast_rounds": following.rounds}
-    return replace(play, ident=f"{play.ident}-next", variables={**play.variables, **survey})
+    asked: dict[str, Json] = {
+        "holdfast_survey": list(following.survey),
+        "holdfast_rounds": following.rounds,
+    }
+    if following.step.window:
+        asked["holdfast_in_hand"] = list(state.hosts_under_way())
+    return replace(play, ident=f"{play.ident}-next", variables={**play.variables, **asked})
 
 
 def _batch_play(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from holdfast.ansible.interfaces import Play
+from holdfast.ansible.interfaces import Play, run_play
 from holdfast.engine.dependencies import Dependencies
 from holdfast.errors import InvalidInput
 from holdfast.marks import TTL
@@ -18,8 +18,11 @@ def remove_marks(dependencies: Dependencies, play: Play, failed: Callable[[], bo
     """Run the play that removes them, until ``failed``; return a sentence where it did not end well, else ""."""
     latest = dependencies.clock() + _LIMIT
     try:
-        ended = dependencies.runner.run(
-            play, lambda _: None, lambda: failed() or dependencies.clock() > latest
+        ended = run_play(
+            dependencies.runner,
+            play,
+            lambda _: None,
+            lambda: failed() or dependencies.clock() > latest,
         )
     except InvalidInput as error:
         why = error.message

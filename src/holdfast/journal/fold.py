@@ -73,7 +73,7 @@ def _(event: ev.StepFinished, state: RunState) -> None:
 @_apply.register
 def _(event: ev.BatchStarted, state: RunState) -> None:
     sweep = tuple(event.sweep) or state.due(event.at)
-    state.batch = Batch(
+    batch = Batch(
         event.step,
         tuple(event.hosts),
         tuple(event.phases),
@@ -82,29 +82,33 @@ def _(event: ev.BatchStarted, state: RunState) -> None:
         event.at,
         survey=tuple(event.survey),
     )
-    state.batches.append(state.batch)
-    state.gates = []
+    state.batches.append(batch)
+    state.under_way.append(batch)
     # A claim proved before an act is not proved after it.
     state.proved_claims.clear()
     step = _current(state)
     step.swept = False
     # From the first preflight on, the roll's own gates replace the survey.
-    step.surveyed = step.surveyed or Phase.PREFLIGHT in state.batch.phases
+    step.surveyed = step.surveyed or Phase.PREFLIGHT in batch.phases
 
 
 @_apply.register
 def _(event: ev.BatchEnded, state: RunState) -> None:
     _end_acts(state, event.hosts, event.at)
-    batch, state.batch = state.batch, None
-    if batch is None:
+    alone = len(state.under_way) == 1
+    ended = (b for b in state.under_way if alone or set(b.hosts) <= event.hosts.keys())
+    if (batch := next(ended, None)) is None:
         return
+    state.under_way.remove(batch)
+    gates, batch.gates = batch.gates, []
     batch.ended, batch.status = event.at, event.status
     if event.status == "interrupted":
         _forget_observations(state, batch.hosts)
         return
-    if failure := _batch_failure(event, batch, state):
+    if failure := _batch_failure(event, batch, gates, state):
         _forget_observations(state, batch.hosts)
-        state.failure = failure
+        # Of several batches the first that failed: the others were told to begin nothing more.
+        state.failure = state.failure or failure
         return
     state.sweep_owed = False
     if Phase.PREFLIGHT in batch.phases:
@@ -119,7 +123,6 @@ def _(event: ev.BatchEnded, state: RunState) -> None:
 def _(event: ev.InspectionStarted, state: RunState) -> None:
     state.inspection = Inspection(event.step, event.what, tuple(event.hosts), tuple(event.claims))
     state.inspections.append(state.inspection)
-    state.gates = []
     if event.what == "observe":
         # Each host is observed once: one that does not answer stays unknown, which leads to a hold.
         state.hosts_to_observe.difference_update(event.hosts)
@@ -148,13 +151,16 @@ def _(event: ev.InspectionEnded, state: RunState) -> None:
 
 @_apply.register
 def _(event: ev.GateJudged, state: RunState) -> None:
-    if event.phase != "sweep" and all(gate.phase == "sweep" for gate in state.gates):
+    play = state.batch_of(event.host) or state.inspection
+    if event.phase != "sweep" and all(
+        gate.phase == "sweep" for gate in (play.gates if play else ())
+    ):
         _forget_health(state)
-    state.gates.append(event)
-    if state.inspection is not None:
-        state.inspection.gates.append(event)
-    if event.phase == "sweep" and event.outcome is Outcome.PASS and state.batch is not None:
-        state.found_well(event.at, *_swept([event], state.batch.sweep))
+    if play is not None:
+        play.gates.append(event)
+    if isinstance(play, Batch) and event.phase == "sweep" and event.outcome is Outcome.PASS:
+        state.found_well(event.at, *_swept([event], play.sweep))
+        state.sweep_owed = state.sweep_owed and len(play.sweep) < len(state.done())
     for verdict in event.verdicts:
         for host, facts in verdict.get("hosts", {}).items():
             state.facts.setdefault(host, {}).update(facts)
@@ -196,7 +202,8 @@ def _(event: ev.HostDone, state: RunState) -> None:
     _end_acts(state, [event.host], event.at)
     _learn_whether_restarted(event, state)
     # A play without the phase verify does not end a turn.
-    if state.batch is not None and Phase.VERIFY not in state.batch.phases:
+    batch = state.batch_of(event.host)
+    if batch is not None and Phase.VERIFY not in batch.phases:
         return
     _current(state).succeed(event.host)
     # Popped and set again: the host restarted last is the last of those done.
@@ -265,7 +272,7 @@ def _(event: ev.Resumed, state: RunState) -> None:
     state.resumed.append(event)
     state.status = Status.RUNNING
     state.failure = state.abort_request = state.held = state.aborted = None
-    state.batch = state.inspection = None
+    state.under_way, state.inspection = [], None
     state.proved_claims.clear()
     # An approval that was not given in time is requested again, and the survey is repeated.
     step = _current(state)
@@ -385,12 +392,14 @@ _HOST_ENDS: Mapping[ev.HostEnd, str] = {
 }
 
 
-def _batch_failure(event: ev.BatchEnded, batch: Batch, state: RunState) -> Failure | None:
+def _batch_failure(
+    event: ev.BatchEnded, batch: Batch, gates: list[ev.GateJudged], state: RunState
+) -> Failure | None:
     """Return why the play of a batch did not succeed; None where it did."""
     # A host that failed explains those that the play never reached: it comes first.
     ends = sorted(event.hosts.items(), key=lambda item: item[1] == "absent")
     bad = {host: _HOST_ENDS[end] for host, end in ends if end != "ok"}
-    unproved = _unproved(batch, state)
+    unproved = _unproved(batch, gates, state)
     if event.status == "ok" and not bad and not unproved:
         return None
     host = next(iter(bad), next(iter(unproved), ""))
@@ -401,10 +410,10 @@ def _batch_failure(event: ev.BatchEnded, batch: Batch, state: RunState) -> Failu
         reason = bad.get(host, ran)
     text = f"{host}: {reason}" if host else reason
     proved = set(state.done()) - set(batch.hosts)
-    return _failure(event, host, state.gates, text, proved)
+    return _failure(event, host, gates, text, proved)
 
 
-def _unproved(batch: Batch, state: RunState) -> dict[str, str]:
+def _unproved(batch: Batch, gates: Iterable[ev.GateJudged], state: RunState) -> dict[str, str]:
     """Return the hosts of a batch and of its sweep of which the journal has no proof, and what is missing."""
     turns = state.steps[batch.step].turns if batch.step in state.steps else {}
     missing = "host_done" if Phase.VERIFY in batch.phases else "that the drain was undone"
@@ -413,12 +422,12 @@ def _unproved(batch: Batch, state: RunState) -> dict[str, str]:
         for host in batch.hosts
         if not _succeeded(turns.get(host), batch)
     }
-    swept = _swept(state.gates, batch.sweep)
+    swept = _swept(gates, batch.sweep)
     if swept is not batch.sweep:
         for host in batch.sweep:
             if host not in swept:
                 reasons.setdefault(host, "the play ended without a sweep of this host")
-    surveyed = _passed(gate for gate in state.gates if gate.phase == "check")
+    surveyed = _passed(gate for gate in gates if gate.phase == "check")
     if lacking := sorted(claim_names(batch.survey) - surveyed):
         reasons.setdefault(batch.hosts[0], f"the play ended without asking {join_names(lacking)}")
     return reasons

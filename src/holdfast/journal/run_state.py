@@ -121,7 +121,10 @@ class Turn:
 
 @dataclass(slots=True)
 class Batch:
-    """One play of a roll; ``sweep`` are the hosts done earlier that it asks first, ``survey`` the claims."""
+    """One play of a roll; ``sweep`` are the hosts done earlier that it asks first, ``survey`` the claims.
+
+    ``gates`` are those that it has judged so far.
+    """
 
     step: int
     hosts: tuple[str, ...]
@@ -132,6 +135,7 @@ class Batch:
     ended: datetime | None = None
     status: str = ""
     survey: tuple[Json, ...] = ()
+    gates: list[GateJudged] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -234,7 +238,8 @@ class Failure:
 class RunState:
     """Everything that the journal of one run says.
 
-    ``batch`` and ``inspection`` are the play that runs now, ``gates`` what it judged so far.
+    ``under_way`` are the batches whose plays run now, in the order in which they began, ``inspection`` the play that
+    runs if that is one.
     ``facts`` are the latest per host, for the order of a roll; ``proved_claims`` those that an
     inspection proved since the last act; ``done_units`` per host the InvocationID of each unit that
     was restarted and proved healthy; ``proved_at`` when each of these hosts was last found well, the oldest
@@ -253,10 +258,9 @@ class RunState:
     current_step: int = 0
     acts: list[ActRecord] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
-    batch: Batch | None = None
+    under_way: list[Batch] = field(default_factory=list)
     inspection: Inspection | None = None
     inspections: list[Inspection] = field(default_factory=list)
-    gates: list[GateJudged] = field(default_factory=list)
     facts: dict[str, dict[str, Json]] = field(default_factory=dict)
     proved_claims: set[str] = field(default_factory=set)
     done_units: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -279,6 +283,23 @@ class RunState:
         """Whether a play that may act was ever started for the run, and was not refused before any act."""
         begun = any(batch.status != "refused" for batch in self.batches)
         return begun or any(step.turns for step in self.steps.values())
+
+    def batch_of(self, host: str) -> Batch | None:
+        """Return the batch under way in whose play a host is; None in a play by hand.
+
+        In journals of before adr/0025 hosts done earlier had gates of their own in it.
+        """
+        newest = self.under_way[-1] if self.under_way else None
+        return next((batch for batch in self.under_way if host in batch.hosts), newest)
+
+    def hosts_under_way(self) -> tuple[str, ...]:
+        """Return the hosts of all batches that are under way."""
+        return tuple(host for batch in self.under_way for host in batch.hosts)
+
+    def begun_since_oldest(self) -> int:
+        """Return how many batches have begun since the oldest one under way, with it; some may have ended."""
+        newest_first = enumerate(reversed(self.batches), 1)
+        return next((n for n, batch in newest_first if batch is self.under_way[0]), 0)
 
     def in_hand(self) -> Iterator[tuple[StepState, Turn]]:
         """Yield the turns that have begun and not ended, with their steps."""

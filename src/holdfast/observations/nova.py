@@ -71,10 +71,14 @@ class ListedService:
 
 @dataclass(frozen=True, slots=True)
 class ServiceList:
-    """What the inventory expects and what nova lists. Both are found by name, however long the lists are."""
+    """What the inventory expects and what nova lists. Both are found by name, however long the lists are.
+
+    ``in_hand`` are nova's names of hosts of which nothing is expected just now.
+    """
 
     expected: Sequence[ExpectedService]
     listed: Sequence[ListedService]
+    in_hand: Sequence[str] = ()
     _entries: Mapping[tuple[str, str], list[ListedService]] = field(
         init=False, repr=False, compare=False
     )

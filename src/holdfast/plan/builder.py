@@ -148,10 +148,10 @@ class _Planner:
         _known("variable", work.vars, playbook.variables, work.roll)
         if work.hosts != policy.group:
             raise InvalidInput(f"{work.roll} acts on {policy.group}, not on {work.hosts}")
-        sizes = work.growth or [int(work.batch)]
+        sizes = work.growth or [int(work.window or work.batch)]
         if sizes[-1] > policy.batch_max:
             raise InvalidInput(
-                f"a batch of {sizes[-1]} is larger than {work.roll} allows "
+                f"a {_what(work)} of {sizes[-1]} is larger than {work.roll} allows "
                 f"({policy.batch_max}): {policy.batch_max_reason}"
             )
         self._inspected_hosts(policy.survey, None)
@@ -159,8 +159,9 @@ class _Planner:
         hosts = tuple(host for host in group if selected is None or host in selected)
         if 1 < len(group) == len(hosts) <= sizes[0] and not work.canary:
             raise InvalidInput(
-                f"a batch of {sizes[0]} is the whole group {work.hosts}: the service would be out everywhere at once",
-                remedy="use a smaller batch, or a canary",
+                f"a {_what(work)} of {sizes[0]} is the whole group {work.hosts}: "
+                "the service would be out everywhere at once",
+                remedy=f"use a smaller {_what(work)}, or a canary",
             )
         lasts, why = self._lasts(playbook, work)
         return PlannedRoll(
@@ -171,6 +172,7 @@ class _Planner:
             hosts=hosts,
             batch=sizes[-1],
             growth=tuple(work.growth or ()),
+            window=work.window is not None,
             canary=work.canary,
             variables=work.vars,
             settle=work.settle,
@@ -195,6 +197,10 @@ class _Planner:
         if not self.site.groups[group]:
             raise InvalidInput(f"the group {group} of {self.site.path} has no hosts", remedy=lists)
         return self.site.groups[group]
+
+
+def _what(work: RollStep) -> str:
+    return "batch" if work.window is None else "window"
 
 
 def _graph(site: SiteInventory) -> str:

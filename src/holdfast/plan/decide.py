@@ -1,6 +1,7 @@
 """``decide``: what a run does next, from its plan and its journal alone.
 
-The first rule that applies:
+While batches are under way: the next host of a window, if one may begin beside them; else wait. Otherwise the first
+rule that applies:
 
 1. Hosts that were in hand when a play failed or was interrupted are observed.
 2. A failure holds the run, or refuses it where nothing was touched yet.
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from holdfast.journal.events import InspectionKind
-from holdfast.journal.run_state import Failure, RunState, StepState
+from holdfast.journal.run_state import Batch, Failure, RunState, Status, StepState
 from holdfast.model import ALL_PHASES, Json, Phase
 from holdfast.plan.approval import approved_by, may_approve
 from holdfast.plan.following import asks_apart, next_roll
@@ -85,6 +86,11 @@ class Roll:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitPlays:
+    """Wait for the plays of the batches under way."""
+
+
+@dataclass(frozen=True, slots=True)
 class RequestApproval:
     """Request the approvals of a step."""
 
@@ -129,6 +135,7 @@ Decision = (
     | BeginStep
     | EndStep
     | Roll
+    | AwaitPlays
     | RequestApproval
     | AwaitApproval
     | Hold
@@ -139,12 +146,41 @@ Decision = (
 
 
 def decide(plan: Plan, state: RunState, now: datetime, stop_by: str = "") -> Decision:
-    """Return what comes next. The last play of the run, if any, must have ended.
+    """Return what comes next. No inspection may be running.
 
     ``stop_by`` requested the driver to stop, whether or not this could be journaled.
     """
+    if state.under_way:
+        return _beside(plan, state, now, stop_by) or AwaitPlays()
     stop = _observe_or_stop(state, stop_by)
     return stop or _before_lease(plan, state) or _next_step(plan, state, now)
+
+
+def _beside(plan: Plan, state: RunState, now: datetime, stop_by: str) -> Roll | None:
+    """Return the next host of a window, to begin beside those under way; None while none may.
+
+    Not before all of those have been restarted: so one host at a time is out, and no gate asks about a host at the
+    moment of its restart. And no further from the oldest of them than the window is wide: a host that does not settle
+    ends the roll after at most one window.
+    """
+    step, known = plan.step(state.current_step), state.step
+    reasons = (state.failure, state.abort_request, stop_by, state.hosts_to_observe)
+    stopping = any(reasons) or state.status is not Status.RUNNING
+    if not isinstance(step, PlannedRoll) or not step.window or stopping:
+        return None
+    if not all(_is_restarted(known, batch) for batch in state.under_way):
+        return None
+    if state.begun_since_oldest() >= step.size(known.rounds, first=not known.done_hosts):
+        return None
+    gone = known.done_hosts.union(state.hosts_under_way())
+    hosts, why = next_batch(step, gone, state.facts, known.rounds)
+    return Roll(step.number, hosts, ALL_PHASES, why, state.due(now)) if hosts else None
+
+
+def _is_restarted(step: StepState, batch: Batch) -> bool:
+    """Return whether each host of a batch has been restarted, in a whole turn."""
+    turns = [step.turns.get(host) for host in batch.hosts]
+    return batch.phases == ALL_PHASES and all(turn and turn.restarted for turn in turns)
 
 
 def _observe_or_stop(state: RunState, stop_by: str) -> Decision | None:

@@ -24,10 +24,10 @@ class Following:
 def following(
     plan: Plan, state: RunState, step: PlannedRoll, hosts: Collection[str]
 ) -> Following | None:
-    """Return the batch after the one of ``hosts``, in this step or in the next; None where a play comes between."""
+    """Return the batch after those of ``hosts``, in this step or in the next; None where a play comes between."""
     known = state.steps.get(step.number)
     done = {*(known.done_hosts if known else ()), *hosts}
-    rounds = (known.rounds if known else 0) + 1
+    rounds = (known.rounds if known else 0) + (len(hosts) if step.window else 1)
     if batch := next_batch(step, done, state.facts, rounds)[0]:
         return Following(step, batch, rounds=rounds)
     later = next_roll(plan, step)

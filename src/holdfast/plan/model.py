@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
@@ -92,7 +93,8 @@ class PlannedRoll(_Planned):
     """A playbook, its hosts in the inventory's order, and how many at a time.
 
     ``--limit`` may leave a roll without hosts. ``lasts_seconds``: how long after its restart a host is
-    verified at least. ``growth``: the sizes of the first batches after the beginning and after each resume.
+    verified at least. ``growth``: the sizes of the first batches after the beginning and after each resume. ``window``:
+    the next host begins as soon as one has settled, in a batch of its own, never more than ``batch`` at a time.
     """
 
     kind: Literal["roll"] = "roll"
@@ -105,9 +107,17 @@ class PlannedRoll(_Planned):
     policy: PlaybookPolicy
     lasts_seconds: int = Field(0, exclude_if=lambda seconds: not seconds)
     growth: tuple[int, ...] = Field((), exclude_if=lambda sizes: not sizes)
+    window: bool = Field(default=False, exclude_if=lambda window: not window)
 
     def size(self, rounds: int, *, first: bool) -> int:
-        """Return how many hosts a batch has after so many clean batches; ``first``: no host of the step is done."""
+        """Return how many hosts there may be at a time after so many clean batches.
+
+        ``first``: no host of the step is done.
+        """
+        if self.growth and self.window:
+            # A round is as many hosts as the window had.
+            sizes = zip(self.growth, accumulate(self.growth[:-1]), strict=False)
+            return next((size for size, end in sizes if rounds < end), self.batch)
         if self.growth:
             return self.growth[min(rounds, len(self.growth) - 1)]
         return 1 if first and self.canary else self.batch
@@ -207,6 +217,8 @@ def _estimate(step: PlannedStep) -> int:
 
 def _count_batches(step: PlannedRoll) -> int:
     """Return how many batches a roll has, if nothing holds it."""
+    if step.window:  # as many hosts one after the other as each place in the window has
+        return -(-len(step.hosts) // step.batch)
     left, batches = len(step.hosts), 0
     first = [step.size(number, first=number == 0) for number in range(len(step.growth) or 1)]
     for size in first:

@@ -20,13 +20,14 @@ def next_batch(
 ) -> tuple[tuple[str, ...], str]:
     """Return the hosts of the next batch, and a text that says why it is their turn.
 
-    ``rounds``: how many batches of the step have gone well since it began or was resumed.
+    ``rounds``: how many batches of the step have gone well since it began or was resumed. In a window each host is a
+    batch of its own.
 
     Unhealthy hosts come first: to restart a healthy one while another is down leaves two down
     (Strimzi's KafkaRoller rolls them first for the same reason).
     """
     canary = roll.canary and not done
-    size = roll.size(rounds, first=not done)
+    size = 1 if roll.window else roll.size(rounds, first=not done)
     hosts = tuple(islice(_in_order(roll, done, facts), size))
     return hosts, _why(roll, hosts, facts, canary=canary)
 
@@ -35,7 +36,7 @@ def next_batches(roll: PlannedRoll, facts: Facts | None = None) -> Iterator[tupl
     """Yield all batches as they follow if the evidence does not change, for showing a plan."""
     left = iter(_in_order(roll, frozenset(), facts or {}))
     rounds = 0
-    while batch := tuple(islice(left, roll.size(rounds, first=rounds == 0))):
+    while batch := tuple(islice(left, 1 if roll.window else roll.size(rounds, first=rounds == 0))):
         yield batch
         rounds += 1
 
@@ -62,7 +63,7 @@ _KEYS: Mapping[Order, Callable[[Mapping[str, Json]], int]] = {
 def _why(roll: PlannedRoll, hosts: Sequence[str], facts: Facts, *, canary: bool) -> str:
     first = facts.get(hosts[0], {}) if hosts else {}
     reasons = ["canary"] if canary else []
-    if roll.growth:
+    if roll.growth and not roll.window:
         reasons.append(f"{len(hosts)} at a time")
     if "unhealthy_first" in roll.policy.order and first.get(HEALTHY) is False:
         reasons.append("unhealthy first")

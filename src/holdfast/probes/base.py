@@ -111,7 +111,8 @@ class ProbeContext:
     ``variables`` has, for every host of the claims' groups, the needed variables that are defined
     there, each resolved when it is first read. ``shell`` reaches the task's host alone, ``reach(host)`` returns the
     shell of any host, whether or not it is in the play; it raises CannotTell where there is none. ``look_from(host)``
-    returns what opens connections from another host.
+    returns what opens connections from another host. ``in_hand`` are hosts
+    that this run has restarted in another batch and not proved yet: their own gates ask them, and no other gate.
     """
 
     host: str
@@ -120,6 +121,11 @@ class ProbeContext:
     shell: Shell
     reach: Callable[[str], Shell] = _reach_none
     look_from: Callable[[str], Connect] = _look_from_none
+    in_hand: frozenset[str] = frozenset()
+
+    def members(self, group: str) -> tuple[str, ...]:
+        """Return the hosts of a group that the gate asks about: all but those that are in hand."""
+        return tuple(host for host in self.groups.get(group, ()) if host not in self.in_hand)
 
     def site(self, host: str, model: type[SiteVariablesT]) -> SiteVariablesT:
         """Return the host's variables as a checked model.

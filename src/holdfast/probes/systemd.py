@@ -70,13 +70,14 @@ def probe_unit(context: ProbeContext, unit: str) -> UnitState:
 def probe_group(context: ProbeContext, unit: str, hosts: Sequence[str]) -> GroupState:
     """Return the unit's state on each of the hosts, and what each says it is; all are asked at the same time.
 
-    A host that does not answer has its cause in the place of an answer.
+    A host that does not answer has its cause in the place of an answer. One that is in hand is not asked.
     """
 
     def ask(host: str) -> tuple[UnitState, Machine]:
         return _ask(host, context.reach(host), unit)
 
-    answers = ask_all({host: host for host in hosts}, partial(or_unanswered, ask))
+    asked = {host: host for host in hosts if host not in context.in_hand}
+    answers = ask_all(asked, partial(or_unanswered, ask))
     return GroupState(unit, answers, context.groups.get("all", ()))
 
 

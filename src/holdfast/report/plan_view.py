@@ -82,7 +82,7 @@ def _roll_rows(roll: PlannedRoll) -> Iterator[tuple[str, str]]:
         yield "hosts", "none within the limit"
         return
     yield "playbook", roll.playbook
-    yield "batches", _batches(roll)
+    yield ("window", _window(roll)) if roll.window else ("batches", _batches(roll))
     orders = [_ORDERS[order] for order in roll.policy.order]
     yield "order", ", then ".join([*orders, "as in the inventory"]) + "; decided before each batch"
     yield "at most", f"{roll.policy.batch_max} at a time: {roll.policy.batch_max_reason}"
@@ -95,6 +95,13 @@ def _roll_rows(roll: PlannedRoll) -> Iterator[tuple[str, str]]:
     if roll.lasts_seconds:
         last = format_duration(roll.lasts_seconds)
         yield "verified for", f"at least {last} after each restart: {roll.why}"
+
+
+def _window(roll: PlannedRoll) -> str:
+    sizes = " then ".join(str(size) for size in roll.growth or (roll.batch,))
+    canary = ", a canary first" if roll.canary else ""
+    hosts = join_names((host for batch in next_batches(roll) for host in batch), _SHOWN_BATCHES)
+    return f"{hosts}  ({sizes} at a time, the next when one has settled{canary})"
 
 
 def _batches(roll: PlannedRoll) -> str:

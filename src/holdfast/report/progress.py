@@ -63,8 +63,8 @@ class RunProgress:
             )
 
     def in_hand(self) -> tuple[str, ...]:
-        """The hosts of the batch that is under way."""
-        return self.state.batch.hosts if self.state.batch else ()
+        """The hosts of the batches that are under way."""
+        return self.state.hosts_under_way()
 
     def upcoming(self) -> str:
         """Return what comes after the hosts in hand; the empty string if nothing does."""

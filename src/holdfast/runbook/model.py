@@ -104,17 +104,28 @@ class ApproveStep(_Strict):
 class RollStep(_Strict):
     """A playbook that restarts a group of hosts, batch by batch.
 
-    ``growth`` has the sizes of the first batches; the last of them is that of all others.
+    With ``window`` in place of ``batch`` the next host begins as soon as one has settled, never more than so many at a
+    time. ``growth`` has the first sizes; the last of them is that of all others.
     """
 
     roll: Text
     hosts: Text
     vars: dict[Text, Json] = Field(default_factory=dict)
     batch: Count | Reference = 1
+    window: Count | Reference | None = None
     canary: StrictBool = False
     growth: Annotated[list[Count], Field(min_length=1)] | None = None
     settle: SettleSpec | None = None
     deadline_seconds: Count | Reference | None = None
+
+    @field_validator("window")
+    @classmethod
+    def _replaces_the_batch(
+        cls, window: int | str | None, info: ValidationInfo
+    ) -> int | str | None:
+        if window is not None and info.data.get("batch", 1) != 1:
+            raise ValueError("it says how many hosts at a time: leave out batch")
+        return window
 
     @field_validator("growth")
     @classmethod
@@ -125,6 +136,8 @@ class RollStep(_Strict):
             return None
         if info.data.get("batch", 1) != 1 or info.data.get("canary"):
             raise ValueError("it says how many hosts at a time: leave out batch and canary")
+        if info.data.get("window") not in {None, growth[-1]}:
+            raise ValueError("its last size is the window's: make them the same")
         if growth != sorted(growth):
             raise ValueError(
                 "must not shrink: after a hold the roll begins with its first size again"

@@ -18,18 +18,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from holdfast.ansible.interfaces import Play, PlayResult, PlayRunner, Progress
+from holdfast.ansible.interfaces import Play, PlayResult, PlayRunner, Progress, run_play
 from holdfast.cli import main
 from holdfast.cli.app import command_context
 from holdfast.engine.dependencies import every_second
-from tests.fakes.play_runner import ParksNothing
+from tests.fakes.play_runner import RunsAtOnce
 from tests.unit.cli.cli_harness import InMemoryProject
 
 LIMIT_SECONDS = 20.0
 
 
 @dataclass
-class WaitingRunner(ParksNothing):
+class WaitingRunner(RunsAtOnce):
     """Runs plays; the first play of a batch is not started before ``go`` exists."""
 
     runner: PlayRunner
@@ -46,7 +46,7 @@ class WaitingRunner(ParksNothing):
         if "holdfast_batch" in play.variables:
             while not self.go.exists() and (tries := tries - 1):
                 tick.wait(0.01)
-        return self.runner.run(play, on_progress, interrupted)
+        return run_play(self.runner, play, on_progress, interrupted)
 
     def end_strays(self, run: str) -> list[int]:
         """End what outlived a driver."""

@@ -21,7 +21,7 @@ from holdfast.cli.project import find_site
 from holdfast.errors import InvalidInput
 from holdfast.settings import Settings
 from holdfast.store.database import open_store
-from tests.fakes.play_runner import ParksNothing
+from tests.fakes.play_runner import RunsAtOnce
 from tests.unit.cli.cli_harness import CliResult, InMemoryProject
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -47,7 +47,7 @@ all:
 ROLL = "roll: {playbook}\nhosts: {group}\nbatch: {batch}"
 
 
-class RunnerThatMustNotStart(ParksNothing):
+class RunnerThatMustNotStart(RunsAtOnce):
     """A runner that must not be asked."""
 
     def run(

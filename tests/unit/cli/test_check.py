@@ -14,7 +14,7 @@ from holdfast.cli.check_command import CheckTiming
 from holdfast.cli.check_result import CheckResult, next_of, print_result
 from holdfast.model import Act
 from holdfast.report.progress_text import plain
-from tests.fakes.play_runner import ParksNothing
+from tests.fakes.play_runner import RunsAtOnce
 from tests.unit.cli.cli_harness import HOSTS, CliResult, InMemoryProject
 from tests.unit.cli.test_steering import FailingRunner
 
@@ -213,7 +213,7 @@ def test_a_site_that_lacks_something_is_told_what_and_no_more(project: InMemoryP
     assert lacks in project.call("check", "--nagios").out
 
 
-class SlowRunner(ParksNothing):
+class SlowRunner(RunsAtOnce):
     """A runner whose play ends only when it is ended; ``play`` is what it was given."""
 
     def __init__(self, pass_time: Callable[[float], object]) -> None:

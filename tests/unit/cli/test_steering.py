@@ -15,7 +15,7 @@ from holdfast.ansible.interfaces import Play, PlayResult, Progress
 from holdfast.cli.context import login_name
 from holdfast.cli.progress import ProgressDisplay
 from holdfast.journal.events import Recorded
-from tests.fakes.play_runner import ParksNothing
+from tests.fakes.play_runner import RunsAtOnce
 from tests.unit.cli.cli_harness import BLOCKS, HOSTS, CliResult, InMemoryProject
 
 RUN = ("run", "broker-restart", "--reason", "openssl update", "--yes")
@@ -260,7 +260,7 @@ def test_approval_of_a_run_that_needs_none_is_refused(project: InMemoryProject) 
     assert "does not wait for an approval" in result.err
 
 
-class FailingRunner(ParksNothing):
+class FailingRunner(RunsAtOnce):
     """A runner with a bug."""
 
     def run(

@@ -23,7 +23,7 @@ from holdfast.journal.run_state import Status
 from holdfast.model import Grant, Json
 from holdfast.settings import Settings
 from holdfast.store.database import open_store
-from tests.fakes.play_runner import FakeRunner, ParksNothing
+from tests.fakes.play_runner import FakeRunner, FakeStartedPlay, RunsAtOnce, Tasks
 from tests.unit.engine.engine_harness import DriverKilled, EngineHarness
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
@@ -108,7 +108,7 @@ def test_renewal_goes_on_while_the_journal_is_not_read(harness: EngineHarness) -
             harness.store.renew(*given)
             renewed.set()
 
-    class Runner(ParksNothing):
+    class Runner(RunsAtOnce):
         def run(self, play: Play, *_: Json) -> PlayResult:
             harness.fleet.clock.now += timedelta(seconds=25)
             assert renewed.wait(10)
@@ -163,18 +163,19 @@ def test_a_bug_in_renewal_ends_the_play_and_the_run(harness: EngineHarness) -> N
 
 
 def test_a_lost_lease_ends_a_wait_at_once(harness: EngineHarness) -> None:
-    class Runner(ParksNothing):
-        def run(self, play: Play, _: Json, interrupted: Callable[[], bool]) -> PlayResult:
+    class Runner(FakeRunner):
+        def tasks(self, play: Play, started: FakeStartedPlay) -> Tasks[PlayResult]:
             store, now = harness.store, harness.fleet.clock()
             [own] = [row for scope in store.scopes() for row in store.holders(scope)]
             store.release(Grant(play.run, {f"run:{play.run}": own.token}))
-            while not interrupted():
+            while not started.interrupted:
                 assert harness.fleet.clock() - now < timedelta(minutes=1)
-                harness.fleet.clock.wait(1)
+                yield
             return PlayResult("interrupted", {})
 
     wait = "wait: {gates: [fake.all_serve], seconds: 300}"
-    ended = harness.start(modified(harness, runner=Runner()), wait)
+    runner = Runner(harness.fleet, harness.crashing_store)
+    ended = harness.start(modified(harness, runner=runner), wait)
 
     assert ended.code == 4
     assert ended.state.held is not None

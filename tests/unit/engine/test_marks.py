@@ -16,7 +16,7 @@ from holdfast.journal.run_state import Status
 from holdfast.marks import TTL, HostMarks
 from holdfast.model import Holder, Phase
 from tests.fakes.fleet import Fault
-from tests.fakes.play_runner import ParksNothing
+from tests.fakes.play_runner import RunsAtOnce
 from tests.unit.engine.engine_harness import DriverKilled, EngineHarness
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
@@ -133,7 +133,7 @@ def test_an_abort_of_a_dead_run_removes_its_marks_and_says_so(harness: EngineHar
     assert harness.engine().resume(run, "ada", "again").code == 0
 
 
-class BrokenRunner(ParksNothing):
+class BrokenRunner(RunsAtOnce):
     """A runner that can start no play."""
 
     def run(self, *_: object) -> PlayResult:

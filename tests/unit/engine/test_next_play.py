@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from holdfast.ansible.interfaces import Play, Progress
 from holdfast.model import Phase
 from tests.fakes.fleet import Fault
-from tests.fakes.play_runner import FakeParkedPlay, FakeRunner
+from tests.fakes.play_runner import FakeRunner, FakeStartedPlay
 from tests.unit.engine.engine_harness import EngineHarness, make_policy
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
@@ -29,26 +30,30 @@ class Watched:
     dying: bool = False
     batches: list[list[str]] = field(default_factory=list)
     restarted: list[list[str]] = field(default_factory=list)
-    parked: list[FakeParkedPlay] = field(default_factory=list)
+    parked: list[FakeStartedPlay] = field(default_factory=list)
     journaled: list[list[str]] = field(default_factory=list)
     plays: list[Play] = field(default_factory=list)
     code: int = -1
 
     def start(self, *blocks: str) -> None:
         runner = FakeRunner(self.harness.fleet, self.harness.crashing_store)
-        park = runner.park
+        start = runner.start
 
-        def watched(play: Play) -> FakeParkedPlay:
+        def watched(
+            play: Play, on_progress: Callable[[Progress], None], *, parked: bool = False
+        ) -> FakeStartedPlay:
+            if not parked:
+                return start(play, on_progress)
             self.batches.append(list(play.limit))
             self.restarted.append(self.harness.restarted())
-            parked = park(play)
-            parked.dies = self.dying
-            parked.at_word = lambda: self.journaled.append(
+            waits = start(play, on_progress, parked=True)
+            waits.dies = self.dying
+            waits.at_word = lambda: self.journaled.append(
                 [str(entry.event.kind) for entry in self.harness.store.read(play.run)][-2:]
             )
-            return parked
+            return waits
 
-        runner.park = watched  # type: ignore[method-assign]  # to see when
+        runner.start = watched  # type: ignore[method-assign]  # to see when
         ended = self.harness.start(self.harness.engine(runner), *(blocks or (ROLL,)))
         self.parked, self.plays, self.code = runner.parked, runner.plays, ended.code
 

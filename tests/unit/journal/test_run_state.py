@@ -118,7 +118,7 @@ def test_what_has_not_begun_says_nothing() -> None:
     state, step = RunState(), StepState(0)
     assert (state.run, state.seq, state.status, state.step) == ("", 0, Status.RUNNING, step)
     assert not state.touched
-    lists = ("resumed", "acts", "batches", "inspections", "gates", "hosts_to_observe")
+    lists = ("resumed", "acts", "batches", "inspections", "under_way", "hosts_to_observe")
     for name in (*lists, "steps", "facts", "proved_claims", "done_units"):
         assert not getattr(state, name), name
     for name in ("finished", "passed", "surveyed", "swept", "turns"):

@@ -42,7 +42,7 @@ def under_way() -> RunState:
         opened=opened,
         steps={1: step},
         current_step=1,
-        batch=batch,
+        under_way=[batch],
         batches=[batch],
         done_units={host: {"u": "i"} for host in DONE},
     )
@@ -67,7 +67,7 @@ def test_the_plan_of_a_run_is_read_once_for_all_its_progress() -> None:
 
 def test_a_hold_with_a_thousand_ill_hosts_is_read_in_one_screen() -> None:
     state = under_way()
-    state.batch = None
+    state.under_way = []
     sentences = host_states(state, set(DONE[:1000]))
 
     assert len(sentences) < 12

@@ -203,7 +203,11 @@ def _disabled(services: ServiceList) -> list[ListedService]:
 def _not_in_inventory(services: ServiceList) -> list[str]:
     """Return what nova lists and no group of the inventory has: left from old hosts, or forgotten."""
     known = {(binary_of(each.service), each.known_as) for each in services.expected}
-    return [each.name for each in services.listed if (each.binary, each.known_as) not in known]
+    return [
+        each.name
+        for each in services.listed
+        if (each.binary, each.known_as) not in known and each.known_as not in services.in_hand
+    ]
 
 
 def _beats(history: Sequence[ServiceList], expected: ExpectedService, ident: str) -> list[str]:

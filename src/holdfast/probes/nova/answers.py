@@ -110,7 +110,7 @@ def probe_apis(context: ProbeContext) -> Mapping[str, ApiReplies]:
 
 def probe_metadata(context: ProbeContext) -> Mapping[str, MetadataReplies]:
     """Send ``GET /``, an unsigned and a signed request to every host; takes 40 s at most."""
-    hosts = context.groups.get("nova_metadata", ())
+    hosts = context.members("nova_metadata")
     return ask_all({host: context.site(host, MetadataSite) for host in hosts}, _ask_metadata)
 
 

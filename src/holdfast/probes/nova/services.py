@@ -10,7 +10,7 @@ from holdfast.observations.nova import ListedService, ServiceList
 from holdfast.probes.base import ProbeContext
 from holdfast.probes.nova.api_answers import SERVICES
 from holdfast.probes.nova.api_client import get_from_first
-from holdfast.probes.nova.site import ApiSite, api_sites, expected_services
+from holdfast.probes.nova.site import ApiSite, api_sites, expected_services, known_as
 
 
 def probe_services(context: ProbeContext) -> ServiceList:
@@ -20,7 +20,8 @@ def probe_services(context: ProbeContext) -> ServiceList:
         CannotTell: no API host answers.
     """
     expected = expected_services(context, RPC_SERVICES)
-    return ServiceList(expected, list_services(api_sites(context)))
+    others = [known_as(context, host) for host in context.in_hand]
+    return ServiceList(expected, list_services(api_sites(context)), others)
 
 
 def list_services(sites: Mapping[str, ApiSite], **query: str) -> list[ListedService]:

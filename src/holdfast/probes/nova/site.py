@@ -124,7 +124,7 @@ class MetadataSite(_HttpSite):
 
 def api_sites(context: ProbeContext) -> Mapping[str, ApiSite]:
     """Return the variables of every host of the group ``nova_api``, in the inventory's order."""
-    return {host: context.site(host, ApiSite) for host in context.groups.get("nova_api", ())}
+    return {host: context.site(host, ApiSite) for host in context.members("nova_api")}
 
 
 def known_as(context: ProbeContext, host: str) -> str:
@@ -139,7 +139,7 @@ def expected_services(
     return [
         ExpectedService(service, host, known_as(context, host))
         for service in services
-        for host in context.groups.get(group_of(service), ())
+        for host in context.members(group_of(service))
         if not hosts or host in hosts
     ]
 
@@ -150,7 +150,7 @@ def require_member(context: ProbeContext, service: str, host: str) -> Sequence[s
     Raises:
         InvalidInput: ``host`` is not one of them.
     """
-    members = context.groups.get(group_of(service), ())
+    members = context.members(group_of(service))
     if host not in members:
         raise InvalidInput(f"{host}: not in the inventory's group {group_of(service)}")
     return members

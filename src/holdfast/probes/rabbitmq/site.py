@@ -89,7 +89,7 @@ def brokers_of(context: ProbeContext) -> Brokers:
         InvalidInput: a host's variables are missing or invalid, or two hosts are one node: what is asked about one of
             them would be answered by the other.
     """
-    hosts = context.groups.get(GROUP, ())
+    hosts = context.members(GROUP)
     # The tools are those of the task's host, whichever node they ask.
     tools = tools_of(context, context.host, context.shell)
     brokers = {host: Broker(host, context.site(host, RabbitSite), tools) for host in hosts}
