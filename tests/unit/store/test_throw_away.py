@@ -25,7 +25,7 @@ CONTAINER = """\
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("/root/.local/state/holdfast/state.db", "overlay"),
+        ("/srv/ops/.local/state/holdfast/state.db", "overlay"),
         ("/var/lib/holdfast/state.db", "xfs"),
         ("/var/lib/holdfast-other/state.db", "overlay"),
         ("/var/lib/with space/state.db", "ext4"),
