@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -63,6 +64,7 @@ def test_an_ssh_is_started_once_and_serves_all_without_becoming_root(port: int) 
     with ExitStack() as later:
 
         def connect(ssh: Ssh) -> None:
+            threading.Event().wait(0.05)  # the others ask meanwhile
             ssh.control_path_dir = str(Path(later.enter_context(running_master()).path).parent)
 
         action = ActionOnBastion(Ssh(), connect)
