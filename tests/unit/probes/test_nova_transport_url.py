@@ -124,3 +124,14 @@ def test_the_example_inventory_and_the_error_s_advice_encode_any_password() -> N
     advice = re.search(r"vault_nova_transport_password \|.*", caught.value.message)
     assert advice
     assert advice[0] in template
+
+
+def test_every_inventory_encodes_the_passwords_of_its_urls() -> None:
+    """Jinja's own filter leaves a slash as it is."""
+    inventories = Path(__file__).parents[3] / "inventories"
+    halves = [
+        path
+        for path in inventories.rglob("*.yml")
+        if re.search(r"vault_\w+ \| urlencode(?! \| replace\('/', '%2F'\))", path.read_text())
+    ]
+    assert halves == []
