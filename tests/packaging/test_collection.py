@@ -52,7 +52,8 @@ def content(place: Path) -> Path:
 
 
 def test_the_tarball_has_what_a_site_needs_and_nothing_else(tarball: Path) -> None:
-    shipped = files("meta", "playbooks", "plugins", "roles", "runbooks", "inventories/example")
+    sites = ("inventories/example", "inventories/presets")
+    shipped = files("meta", "playbooks", "plugins", "roles", "runbooks", *sites)
     ours = {
         name_of(path)
         for path in shipped
