@@ -19,6 +19,7 @@ from holdfast.play_context import (
     require_lease,
     require_no_failure_beside,
 )
+from holdfast.prepared_read import prepared
 from holdfast.store.database import Store
 from holdfast.unit_program import (
     NOT_BEGUN,
@@ -60,7 +61,7 @@ class ActionModule(MarkAction):
             raise LeaseLost(f"run {run.run} holds no lease", remedy=f"holdfast status {run.run}")
         store = open_state(run.run)
         self.renew_marks(store, run, variables)
-        found = self._read()
+        found = prepared(variables, arguments) or self._read()
         if arguments["act"] in BEGINS:
             require_no_failure_beside(store, run.run, variables)
         limits = self._intend(store, run, found, _marked_service(variables))

@@ -7,13 +7,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import ClassVar
 
-from holdfast.action_plugin import ArgumentSpec
+from holdfast.action_plugin import ArgumentSpec, HostShells
 from holdfast.claims import bind_claim
 from holdfast.gate_action import Gate, GateAction, one_reading, site_seconds
 from holdfast.gate_ahead import REHEARSED, found_at_word, gate_of, none_more, rehearsed
 from holdfast.gate_loop import GateTiming
 from holdfast.model import Json, Settle
 from holdfast.play_context import Variables, proved_earlier
+from holdfast.prepared_read import PREPARED, PreparedRead
 from holdfast.probes.base import ProbeContext
 from holdfast.word import WORD, Word, known
 
@@ -26,7 +27,10 @@ SWEEP = "Units restarted earlier are active and were not restarted since"
 class ActionModule(GateAction):
     """Waits at a file that the engine holds locked."""
 
-    ARGUMENTS: ClassVar[ArgumentSpec] = {"file": {"type": "path", "required": True}}
+    ARGUMENTS: ClassVar[ArgumentSpec] = {
+        "file": {"type": "path", "required": True},
+        "first_act": {"type": "dict", "default": {}},
+    }
     ACTS = False
 
     def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
@@ -34,13 +38,17 @@ class ActionModule(GateAction):
         notes = rehearsed(variables)
         gates = [gate_of(note, variables) for note in notes]
         context = self.context([bound for gate in gates for bound in gate.claims], variables)
+        self.renewal(variables)  # the journal is opened before the word
+        unit = PreparedRead(arguments["first_act"], HostShells(self, variables)(self.host))
         with Word(arguments["file"]) as word:
             self._wait(word, gates, context)
             said = word.said()
         facts = {**(variables.get("ansible_facts") or {}), WORD: said}
         informed = Variables({**variables.raw, "ansible_facts": facts}, variables.template)
-        result, found = self._ask_again(notes, context, informed)
-        return result | {"ansible_facts": {WORD: {**said, **found}, REHEARSED: {}}}
+        with unit:
+            result, found = self._ask_again(notes, context, informed)
+        word_of_host = {**said, **found, PREPARED: unit.found()}
+        return result | {"ansible_facts": {WORD: word_of_host, REHEARSED: {}}}
 
     def _ask_again(
         self, notes: Sequence[Mapping[str, Json]], context: ProbeContext, variables: Variables

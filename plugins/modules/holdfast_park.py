@@ -14,6 +14,11 @@ options:
       - The file that the engine holds locked. The word is the file beside it with the suffix C(.json).
     type: path
     required: true
+  first_act:
+    description:
+      - C(act), C(unit) and C(log) of the first M(holdfast_act) after the word. Its unit is read beside the gates.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -26,7 +31,8 @@ RETURN = r"""
 ansible_facts:
   description:
     - C(holdfast_word), what was not known when the play started, C(holdfast_done) and C(holdfast_sweep).
-    - It also has C(holdfast_park), the file, and C(holdfast_outlive), what C(systemd.active) found at the word.
+    - It also has C(holdfast_park), the file, C(holdfast_outlive), what C(systemd.active) found at the word, and
+      C(holdfast_prepared), what was read for O(first_act).
   returned: success
   type: dict
 msg:

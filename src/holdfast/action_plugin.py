@@ -12,6 +12,7 @@ import socket
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -26,9 +27,13 @@ from holdfast.play_context import Variables
 from holdfast.probes.base import CommandResult, Shell
 from holdfast.probes.ssh_forward import NoMaster, open_through
 from holdfast.settings import load_settings
-from holdfast.store.database import Store, open_store, open_store_of
+from holdfast.store.database import Store, open_store, open_store_of, preload
 from holdfast.text import host_key_advice
 from holdfast.word import is_ahead
+
+# Ansible loads a plugin once, in the process that forks a worker for each task: what it imports, no task imports again.
+with suppress(HoldfastError):
+    preload(load_settings(os.environ))
 
 COMMAND_SECONDS = 20  # the limit for one command on a host
 

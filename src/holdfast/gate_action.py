@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
+from importlib import import_module
 
 from holdfast.action_plugin import HOST_DONE, HoldfastAction, OneAtATime, ReadingShells, open_state
 from holdfast.claims import all_claims
@@ -30,6 +31,7 @@ from holdfast.word import known
 # Ansible loads a plugin once, in the process that forks a worker for each task. What is imported here, with the
 # clients of all systems, is imported by no task again.
 all_claims()
+import_module("multiprocessing.dummy")  # of the threads that take a reading
 
 # By default Python buffers output to a pipe (tee, a CI log), so readings would appear only at the end of the play.
 # The same process prints them.
@@ -62,6 +64,7 @@ class GateAction(HoldfastAction):
     """Asks one gate or several in the same readings, and journals each."""
 
     _requires_connection = True
+    _renewal: LeaseRenewal | None = None
 
     def failed(self) -> str:
         """Return the gate's host and name."""
@@ -80,6 +83,12 @@ class GateAction(HoldfastAction):
             look_from=self._shells.look_from,
             in_hand=in_hand(variables),
         )
+
+    def renewal(self, variables: Variables) -> LeaseRenewal | None:
+        """Return the play's run and its journal, opened once; None in check mode, and for a play of no run."""
+        if self._renewal is None and not self.check_mode and (run := PlayContext.of(variables)):
+            self._renewal = LeaseRenewal(open_state(run.run), run, datetime.now(UTC))
+        return self._renewal
 
     def read(
         self,
@@ -108,8 +117,7 @@ class GateAction(HoldfastAction):
 
         ``check`` is given each result before that. What is journaled is one transaction.
         """
-        run = None if self.check_mode else PlayContext.of(variables)
-        renewal = LeaseRenewal(open_state(run.run), run, datetime.now(UTC)) if run else None
+        renewal = self.renewal(variables)
         timing = _together([gate.timing for gate in gates])
         reporter = _ReadingReporter(self, timing, renewal)
         claims = [bound for gate in gates for bound in gate.claims]

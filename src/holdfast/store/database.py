@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
@@ -131,6 +131,15 @@ def open_store(
     store = Store(engine, where, gone or _gone_for(settings), clock)
     store.require_lasting = partial(refuse_throw_away, settings, mounts)
     return store
+
+
+def preload(settings: Settings) -> None:
+    """Import what the database's driver needs, in a process that forks others; connect to nothing and make nothing.
+
+    Where that fails, whoever opens the state says why.
+    """
+    with suppress(StateUnusable), unopenable(describe(settings.state_url)):
+        make_engine(settings.state_url, create=False).dispose()
 
 
 def nothing_kept(settings: Settings) -> bool:
