@@ -203,6 +203,7 @@ class Store:
         wait: Callable[[float], object] = wait_seconds,
     ) -> None:
         self._engine, self.where, self._gone = engine, where, gone
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._clock, self._wait = clock, wait
         self.require_lasting: Callable[[], None] = lambda: None
         """Raises StateUnusable where the state goes with its container; asked before a run begins."""
@@ -275,8 +276,7 @@ class Store:
 
         def append_if_valid(connection: Connection) -> Recorded:
             scopes = _scopes(connection, grant.tokens)
-            for scope in scopes:
-                _touch(connection, scope)
+            _touch(connection, scopes)
             recorded = self._append(connection, grant.run, event)
             for each in further:
                 recorded = self._append(connection, grant.run, each)
@@ -491,7 +491,7 @@ class Store:
     def _reading(self) -> Iterator[Connection]:
         with (
             unusable(self.where),
-            self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+            self._reader.connect() as connection,
         ):
             yield connection
 
@@ -584,13 +584,17 @@ def _holders(text: str) -> tuple[LeaseRow, ...]:
     return leases.ROWS.validate_json(text)
 
 
-def _touch(connection: Connection, scope: Scope) -> None:
-    """Write the scope as it was read, so that its version grows; raise ``_LostRace`` as ``_swap`` does."""
-    if scope.version == 0:
-        _swap(connection, scope, scope)
+def _touch(connection: Connection, scopes: Sequence[Scope]) -> None:
+    """Write the scopes as they were read, so that their versions grow; raise ``_LostRace`` as ``_swap`` does."""
+    known = [scope for scope in scopes if scope.version]
+    for scope in scopes:
+        if not scope.version:
+            _swap(connection, scope, scope)
+    if not known:
         return
-    done = statements.TOUCH_SCOPE.run(connection, name=scope.name, read_version=scope.version)
-    if done.rowcount != 1:
+    named = {f"name_{number}": scope.name for number, scope in enumerate(known)}
+    read = {f"read_{number}": scope.version for number, scope in enumerate(known)}
+    if statements.touch(len(known)).run(connection, **named, **read).rowcount != len(known):
         raise _LostRace
 
 

@@ -11,9 +11,11 @@ from sqlalchemy import (
     CursorResult,
     Dialect,
     Executable,
+    and_,
     bindparam,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -98,5 +100,18 @@ SWAP_SCOPE = update(LEASES).where(
 )
 """Writes the scope ``name`` if it still has ``read_version``; the other parameters are the new columns."""
 
-TOUCH_SCOPE = Prepared(SWAP_SCOPE.values(version=LEASES.c.version + 1))
-"""Writes nothing new but the version, on the same condition."""
+
+@cache
+def touch(count: int) -> Prepared:
+    """Return the statement that writes nothing new but the version of so many scopes.
+
+    Each, ``name_0``, ``name_1`` and so on, only if it still has the version ``read_0``, ``read_1`` and so on.
+    """
+    unchanged = (
+        and_(
+            LEASES.c.scope == bindparam(f"name_{number}"),
+            LEASES.c.version == bindparam(f"read_{number}"),
+        )
+        for number in range(count)
+    )
+    return Prepared(update(LEASES).where(or_(*unchanged)).values(version=LEASES.c.version + 1))
