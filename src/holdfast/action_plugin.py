@@ -121,9 +121,7 @@ class HoldfastAction(ActionBase):
         raw = {**hostvars.raw_get(host), "hostvars": hostvars}
         templar = self._templar.copy_with_new_env(available_variables=raw)
         task = self._task.copy()
-        executor = TaskExecutor(
-            None, task, raw, self._play_context, self._loader, self._shared_loader_obj, None, None
-        )
+        executor = _Connector(task, self._loader, self._shared_loader_obj)
         context = self._play_context.set_task_and_variable_override(task, raw, templar)
         context.post_validate(templar)
         context.remote_addr = templar.template(raw.get("ansible_host", host))
@@ -148,6 +146,20 @@ class HoldfastAction(ActionBase):
     def show(self, line: str) -> None:
         """Print a line at once: Ansible shows no message of a task that succeeds."""
         self._display.display(line)
+
+
+class _Connector(TaskExecutor):
+    """The part of Ansible's task executor that makes connections.
+
+    Its own constructor takes the task in ansible-core 2.19. In 2.21 it takes none, and ``_task`` is a property
+    that asks for the worker's present task.
+    """
+
+    _task: Any = None  # also where the base class has a property
+
+    def __init__(self, task: object, loader: object, plugins: object) -> None:
+        self._task, self._loader, self._shared_loader_obj = task, loader, plugins
+        self._connection = self._host = self._play_context = None
 
 
 class ConnectionShell:
