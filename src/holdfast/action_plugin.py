@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.executor.task_executor import TaskExecutor
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import become_loader, connection_loader, shell_loader
 from ansible.utils.path import unfrackpath
 
 from holdfast.errors import CannotTell, HoldfastError, InvalidInput
@@ -34,6 +35,9 @@ from holdfast.word import is_ahead
 # Ansible loads a plugin once, in the process that forks a worker for each task: what it imports, no task imports again.
 with suppress(HoldfastError):
     preload(load_settings(os.environ))
+# So are the plugins that reach most hosts; reading their documentation, which has their options, takes longest.
+for loader, name in ((connection_loader, "ssh"), (shell_loader, "sh"), (become_loader, "sudo")):
+    loader.get(name, class_only=True)
 
 COMMAND_SECONDS = 20  # the limit for one command on a host
 
