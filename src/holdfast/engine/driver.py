@@ -280,6 +280,7 @@ class Driver:
                 survey=list(roll.survey),
             )
         )
+        self._follower.begun.difference_update(roll.hosts)
         self._follower.restarted.difference_update(roll.hosts)
         try:
             self._plays[roll.hosts] = self._start_play(step, roll)
@@ -308,12 +309,16 @@ class Driver:
         )
 
     def _await_plays(self) -> None:
-        """Wait until a batch under way has ended, or all of its hosts have been restarted: another may follow then."""
-        step = self._rolling()
+        """Wait until a batch under way has ended, or another may begin beside those under way.
+
+        The next play would only take processor time from the acts if it started before them. In a window it may: there
+        is always an act.
+        """
+        step, under_way = self._rolling(), self._state.hosts_under_way()
+        ready = self._follower.begun if step.window else self._follower.restarted
         while True:
             self._interrupt_plays()
-            under_way = self._state.hosts_under_way()
-            if self._next.start_beside(step, under_way, self._state, self._follower.restarted):
+            if self._next.start_beside(step, under_way, self._state, ready):
                 self._finish_plays()
                 return
             if ended := self._ended_plays():

@@ -12,7 +12,7 @@ from collections import deque
 from holdfast.ansible.interfaces import Progress
 from holdfast.engine.dependencies import Dependencies, Listener
 from holdfast.errors import StateUnusable
-from holdfast.journal.events import AbortRequested, ActDone, Recorded
+from holdfast.journal.events import AbortRequested, ActDone, ActIntended, Recorded
 from holdfast.model import Act, Holder
 
 
@@ -21,7 +21,8 @@ class JournalFollower:
 
     ``after`` is the last event that the listener knows. The listener returns at once. ``unread`` are the events
     that the driver may not have read yet: if the journal is lost, they are known all the same.
-    ``restarted`` are the hosts with a restart that is done, since the driver has last set it.
+    ``begun`` are the hosts with an act that was intended, ``restarted`` those with a restart that is done; the driver
+    takes a host out when its turn begins.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class JournalFollower:
         self._stop, self._listener = dependencies.stop, listener
         self._run, self._by = holder.run, holder.by
         self.unread, self._last_seq = deque[Recorded](), after
+        self.begun: set[str] = set()
         self.restarted: set[str] = set()
         # Of which kinds a request to stop is in the journal: hard or not.
         self._journaled: set[bool] = set()
@@ -70,6 +72,8 @@ class JournalFollower:
             self.unread.append(recorded)
             if isinstance(recorded.event, AbortRequested):
                 self._pass_on(recorded.event)
+            if isinstance(recorded.event, ActIntended):
+                self.begun.add(recorded.event.host)
             if isinstance(recorded.event, ActDone) and recorded.event.act is Act.RESTART:
                 self.restarted.add(recorded.event.host)
             self._listener(recorded)

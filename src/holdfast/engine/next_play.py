@@ -32,13 +32,13 @@ class NextPlay:
         step: PlannedRoll,
         under_way: tuple[str, ...],
         state: RunState,
-        restarted: Collection[str],
+        ready: Collection[str],
     ) -> bool:
-        """Start the play of the batch after those under way, once, when all of their hosts are in ``restarted``.
+        """Start the play of the batch after those under way, once, when all of their hosts are in ``ready``.
 
-        Return whether this was now. It would only take processor time from the acts if it started before them.
+        Return whether this was now.
         """
-        if self._tried_for == under_way or not set(under_way) <= set(restarted):
+        if self._tried_for == under_way or not set(under_way) <= set(ready):
             return False
         self._tried_for = under_way
         expected = following(self._plan, state, step, under_way)

@@ -159,16 +159,16 @@ def decide(plan: Plan, state: RunState, now: datetime, stop_by: str = "") -> Dec
 def _beside(plan: Plan, state: RunState, now: datetime, stop_by: str) -> Roll | None:
     """Return the next host of a window, to begin beside those under way; None while none may.
 
-    Not before all of those have been restarted: so one host at a time is out, and no gate asks about a host at the
-    moment of its restart. And no further from the oldest of them than the window is wide: a host that does not settle
-    ends the roll after at most one window.
+    Not before the act on each of those has begun: their preflight has passed then, and has not seen this host's
+    restart. And no further from the oldest of them than the window is wide: a host that does not settle ends the roll
+    after at most one window.
     """
     step, known = plan.step(state.current_step), state.step
     reasons = (state.failure, state.abort_request, stop_by, state.hosts_to_observe)
     stopping = any(reasons) or state.status is not Status.RUNNING
     if not isinstance(step, PlannedRoll) or not step.window or stopping:
         return None
-    if not all(_is_restarted(known, batch) for batch in state.under_way):
+    if not all(_has_begun(known, batch) for batch in state.under_way):
         return None
     if state.begun_since_oldest() >= step.size(known.rounds, first=not known.done_hosts):
         return None
@@ -177,10 +177,12 @@ def _beside(plan: Plan, state: RunState, now: datetime, stop_by: str) -> Roll | 
     return Roll(step.number, hosts, ALL_PHASES, why, state.due(now)) if hosts else None
 
 
-def _is_restarted(step: StepState, batch: Batch) -> bool:
-    """Return whether each host of a batch has been restarted, in a whole turn."""
+def _has_begun(step: StepState, batch: Batch) -> bool:
+    """Return whether an act has begun on each host of a batch, in a whole turn."""
     turns = [step.turns.get(host) for host in batch.hosts]
-    return batch.phases == ALL_PHASES and all(turn and turn.restarted for turn in turns)
+    return batch.phases == ALL_PHASES and all(
+        turn and (turn.in_hand or turn.done) for turn in turns
+    )
 
 
 def _observe_or_stop(state: RunState, stop_by: str) -> Decision | None:

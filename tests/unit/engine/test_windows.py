@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.journal.events import BatchEnded, BatchStarted, Event
+from holdfast.journal.events import ActIntended, BatchEnded, BatchStarted, Event
 from holdfast.model import Phase
 from tests.fakes.fleet import Fault
 from tests.fakes.play_runner import FakeRunner
@@ -51,17 +51,18 @@ def test_the_next_host_begins_when_the_first_has_settled(harness: EngineHarness)
     assert max(map(len, in_hand(harness))) == 2
 
 
-def test_no_host_is_drained_before_those_in_hand_have_been_restarted(
+def test_no_host_begins_before_an_act_has_begun_on_those_under_way(
     harness: EngineHarness,
 ) -> None:
     harness.start(harness.engine(), ROLL.format(4))
 
-    acts = [act.action for act in harness.fleet.history]
     assert max(map(len, in_hand(harness))) == 4
-    restarting = 0
-    for action in acts:
-        restarting += {"drain": 1, "restart": -1}.get(action, 0)
-        assert restarting in {0, 1}
+    begun = set[str]()
+    for event in events(harness):
+        if isinstance(event, ActIntended):
+            begun.add(event.host)
+        elif isinstance(event, BatchStarted):
+            assert begun == set(HOSTS[: HOSTS.index(event.hosts[0])])
 
 
 def test_the_canary_settles_before_the_window_opens(harness: EngineHarness) -> None:
@@ -97,14 +98,13 @@ def test_a_host_that_does_not_settle_ends_the_roll_after_one_window(
 def test_nothing_is_begun_by_a_play_that_had_its_word_before_another_failed(
     harness: EngineHarness,
 ) -> None:
-    """h2 has its word while h1 is verified; h1's failure is in the journal before the drain of h2."""
+    """h2 has its word while h1 is verified; h1's failure is in the journal before the restart of h2."""
     harness.fleet.verify_seconds = 2
     harness.fleet.faults.append(Fault("h1", "unhealthy", before=("h1", Phase.VERIFY)))
     ended = harness.start(harness.engine(), ROLL.format(3))
 
     assert ended.code == 4
     assert harness.restarted() == ["h1"]
-    assert not [act for act in harness.fleet.history if act.host != "h1"]
     refused = [event for event in events(harness) if isinstance(event, BatchEnded)][1]
     assert "the turn of h1 has failed meanwhile" in refused.messages["h2"]
 
@@ -119,7 +119,7 @@ def test_a_request_to_stop_lets_the_hosts_in_hand_settle(harness: EngineHarness)
     harness.fleet.clock.on_tick.append(stop)
     ended = harness.start(engine, ROLL.format(3))
 
-    assert (ended.code, ended.state.done()) == (5, ["h1", "h2"])
+    assert (ended.code, ended.state.done()) == (5, ["h1", "h2", "h3"])
     assert not list(ended.state.in_hand())
 
 
