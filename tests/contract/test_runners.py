@@ -348,11 +348,23 @@ def test_a_parked_play_that_is_ended_after_its_word_is_interrupted(plays: PlaySt
 
 def test_a_host_in_hand_is_asked_by_no_gate_of_another(plays: PlayStarter) -> None:
     plays.harness.stop_unit("c")
+    pace = [{"claim": "systemd.active", "unit": UNIT}]
 
-    result = plays.roll("a", holdfast_begun=1, holdfast_in_hand=["c"])
+    result = plays.roll("a", holdfast_begun=1, holdfast_in_hand=["c"], holdfast_pace=pace)
 
     assert (result.status, result.messages) == ("ok", {})
     assert [plays.harness.restarts(host) for host in ("a", "c")] == [1, 0]
+
+
+def test_nothing_begins_while_the_site_cannot_take_the_next_hosts(real: PlayStarter) -> None:
+    pace = [{"claim": "systemd.has_run_for", "unit": UNIT, "seconds": 1e9}]
+
+    result = real.roll("a", holdfast_pace=pace)
+
+    assert (result.status, real.harness.restarts("a")) == ("failed", 0)
+    assert not real.events(ActIntended)
+    assert [gate.gate for gate in real.events(GateJudged)] == ["The site can take the next hosts"]
+    assert "systemd.has_run_for" in result.messages["a"]
 
 
 def test_nothing_begins_after_another_host_of_the_window_has_failed(plays: PlayStarter) -> None:
