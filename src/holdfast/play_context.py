@@ -16,11 +16,12 @@ from holdfast.journal.events import (
     BaselineTaken,
     BatchEnded,
     Finished,
+    GateJudged,
     LeaseTaken,
     RunOpened,
 )
 from holdfast.marks import RunMark
-from holdfast.model import Grant, Holder, Json, LeaseMode, Phase
+from holdfast.model import Grant, Holder, Json, LeaseMode, Outcome, Phase
 from holdfast.policy import PlaybookPolicy
 from holdfast.store.database import Store
 from holdfast.store.leases import LeaseRow
@@ -269,20 +270,27 @@ def require_lease(run: PlayContext | None) -> PlayContext:
 
 
 def require_no_failure_beside(store: Store, run: str, variables: Mapping[str, Json]) -> None:
-    """Return only if no other batch of the run has ended badly since this one began (docs/adr/0043).
+    """Return only if no other batch of the run, and no gate, has ended badly since this one began (docs/adr/0043).
 
-    Its play may have begun its turn before that, and nothing new is begun after a failure.
+    Its play may have begun its turn before that, and nothing new is begun after a failure. A play ends some time after
+    its gate, the longer the more it gives back.
 
     Raises:
         Refused: one has; the message names its hosts.
     """
     begun = known(variables, "holdfast_begun", None)
-    for recorded in store.newest(run, "batch_ended") if begun is not None else ():
+    kinds = ("batch_ended", "gate_judged")
+    for recorded in store.newest(run, *kinds) if begun is not None else ():
         if recorded.seq <= begun:
             return
-        if isinstance(recorded.event, BatchEnded) and recorded.event.status != "ok":
-            hosts = join_names(recorded.event.hosts)
-            raise Refused(f"the turn of {hosts} has failed meanwhile, so nothing more is begun")
+        match recorded.event:
+            case BatchEnded(hosts=hosts, status=status) if status != "ok":
+                failed = join_names(hosts)
+            case GateJudged(host=host, outcome=outcome) if outcome is not Outcome.PASS:
+                failed = host
+            case _:
+                continue
+        raise Refused(f"the turn of {failed} has failed meanwhile, so nothing more is begun")
 
 
 def _same(row: LeaseRow, holder: Holder) -> bool:

@@ -174,6 +174,7 @@ class FakeFleet:
     doubt: str = "no answer from"  # how the verdict about those begins
     never_idle: set[str] = field(default_factory=set)
     verify_seconds: int = 1
+    idle_seconds: int = 1  # from a drain to the restart
     _phases_begun: dict[tuple[str, Phase], int] = field(default_factory=dict)
 
     @classmethod

@@ -634,7 +634,8 @@ class _FakePlay:
         try:
             if task:
                 self._started.on_progress(Progress(host, task, ""))
-                for _ in range(self._fleet.verify_seconds if task == Phase.VERIFY else 1):
+                lasts = {"verify": self._fleet.verify_seconds, "restart": self._fleet.idle_seconds}
+                for _ in range(lasts.get(task, 1)):
                     yield
                     self._look(host)
             work()

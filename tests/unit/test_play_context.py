@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld, LeaseLost, StateUnusable
+from holdfast.errors import ClocksDiffer, InvalidInput, LeaseHeld, LeaseLost, Refused, StateUnusable
 from holdfast.journal.events import (
     ActIntended,
     BaselineTaken,
+    BatchEnded,
     Event,
     Finished,
+    GateJudged,
     LeaseTaken,
     RunOpened,
 )
 from holdfast.marks import HostMarks, RunMark
-from holdfast.model import Act, Grant, Holder, Json, LeaseMode
+from holdfast.model import Act, Grant, Holder, Json, LeaseMode, Outcome
 from holdfast.play_context import (
     BY_HAND_TTL,
     LeaseRenewal,
@@ -33,6 +36,7 @@ from holdfast.play_context import (
     proved_earlier,
     release_by_hand,
     require_lease,
+    require_no_failure_beside,
     take_by_hand,
     would_take,
 )
@@ -44,6 +48,19 @@ from tests.fakes.fleet import FakeClock
 from tests.fakes.journal import opened
 
 NOW = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
+
+
+def judged(host: str, outcome: Outcome) -> GateJudged:
+    return GateJudged(
+        at=NOW,
+        host=host,
+        gate="g",
+        phase="drain",
+        outcome=outcome,
+        verdicts=[],
+        readings=1,
+        seconds=0,
+    )
 
 
 def request(service: str, *shared: str, title: str = "") -> LeaseRequest:
@@ -364,3 +381,29 @@ def test_a_mark_of_a_process_that_died_on_this_controller_does_not_count(store: 
     living = this_process("R9")
     assert mark_counts(store, mark_of(living))
     assert not mark_counts(store, mark_of(replace(living, process_started=1)))
+
+
+@pytest.mark.parametrize(
+    ("beside", "refused"),
+    [
+        (None, False),
+        (BatchEnded(at=NOW, step=1, status="ok", hosts={"h1": "ok"}, messages={}), False),
+        (BatchEnded(at=NOW, step=1, status="failed", hosts={"h1": "failed"}, messages={}), True),
+        # Its play gives back what it has drained, and ends after that.
+        (judged("h1", Outcome.PASS), False),
+        (judged("h1", Outcome.FAIL), True),
+        (judged("h1", Outcome.UNKNOWN), True),
+    ],
+)
+def test_nothing_is_begun_once_a_failure_beside_it_is_in_the_journal(
+    store: Store, beside: Event | None, refused: bool
+) -> None:
+    store.append("r", opened())
+    store.append("r", judged("h9", Outcome.FAIL))
+    begun = store.length("r")
+    if beside is not None:
+        store.append("r", beside)
+
+    with pytest.raises(Refused, match="turn of h1 has failed") if refused else nullcontext():
+        require_no_failure_beside(store, "r", {"holdfast_begun": begun})
+    require_no_failure_beside(store, "r", {})

@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
@@ -169,7 +169,7 @@ class Driver:
         Best effort: how the run ended is in the journal by now, and a mark that is left expires.
         """
         if self._state.touched:
-            play = unmark_play(self._plan, self._state)
+            play = unmark_play(self._plan, self._state, sorted(self._next.hosts))
             if text := remove_marks(self._dependencies, play, self._failed):
                 self._listener(Progress("", "marks", text))
 
@@ -280,6 +280,8 @@ class Driver:
                 survey=list(roll.survey),
             )
         )
+        # A play beside it may have journaled since the decision that its host is done: then that is swept too.
+        roll = replace(roll, sweep=self._state.under_way[-1].sweep)
         self._follower.begun.difference_update(roll.hosts)
         self._follower.restarted.difference_update(roll.hosts)
         try:
@@ -291,7 +293,7 @@ class Driver:
     def _start_play(self, step: PlannedRoll, roll: Roll) -> StartedPlay:
         """Give the play that waits for these hosts its word; without one, start a play."""
         parked = self._next.take(roll)
-        if parked is not None and parked.go(roll_word(self._state, roll)):
+        if parked is not None and parked.go(roll_word(self._state, step, roll)):
             return parked
         self._finish_plays()
         play = roll_play(self._plan, self._state, step, roll)

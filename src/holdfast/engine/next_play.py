@@ -19,6 +19,7 @@ class NextPlay:
     """At most one parked play. It is a guess: where another decision follows, it is ended untouched.
 
     ``tell`` is given what the play says after its word, and a sentence where other hosts than those guessed are next.
+    ``hosts`` are those of every play that was parked: each has marked them.
     """
 
     def __init__(self, runner: PlayRunner, plan: Plan, tell: Callable[[Progress], None]) -> None:
@@ -26,6 +27,7 @@ class NextPlay:
         self._parked: StartedPlay | None = None
         self._for: Following | None = None
         self._tried_for: tuple[str, ...] = ()
+        self.hosts: set[str] = set()
 
     def start_beside(
         self,
@@ -38,7 +40,8 @@ class NextPlay:
 
         Return whether this was now.
         """
-        if self._tried_for == under_way or not set(under_way) <= set(ready):
+        waits = self._parked is not None  # in a window beside what is under way still
+        if waits or self._tried_for == under_way or not set(under_way) <= set(ready):
             return False
         self._tried_for = under_way
         expected = following(self._plan, state, step, under_way)
@@ -47,6 +50,7 @@ class NextPlay:
             try:
                 self._parked = self._runner.start(play, self._tell, parked=True)
                 self._for = expected
+                self.hosts.update(expected.hosts)
             except (InvalidInput, OSError):
                 pass  # the play that is started in its place will say why
         return True

@@ -23,15 +23,18 @@ def roll_play(plan: Plan, state: RunState, step: PlannedRoll, roll: Roll) -> Pla
     """Return the play of one batch: first a sweep over hosts done earlier, then the hosts' turn."""
     play = _batch_play(plan, state, step, roll.hosts, roll.phases)
     survey = {"holdfast_survey": list(roll.survey), "holdfast_rounds": state.step.rounds}
-    return replace(play, variables={**play.variables, **survey, **roll_word(state, roll)})
+    return replace(play, variables={**play.variables, **survey, **roll_word(state, step, roll)})
 
 
-def roll_word(state: RunState, roll: Roll) -> dict[str, Json]:
+def roll_word(state: RunState, step: PlannedRoll, roll: Roll) -> dict[str, Json]:
     """Return the variables of a batch's play that are known only once its beginning is in the journal."""
     in_hand = [host for host in state.hosts_under_way() if host not in roll.hosts]
-    beside = {"holdfast_in_hand": in_hand, "holdfast_begun": state.seq} if in_hand else {}
     sweep = _starts(state, roll.sweep)
-    return {"holdfast_done": state.done(), "holdfast_sweep": sweep, **beside}
+    # Also where there are none any more: a play that was parked beside hosts in hand leaves those out else.
+    word: dict[str, Json] = {"holdfast_in_hand": in_hand, "holdfast_done": state.done()}
+    # In a window others begin beside this batch also where it is alone now.
+    begun = {"holdfast_begun": state.seq} if step.window else {}
+    return {**word, "holdfast_sweep": sweep, **begun}
 
 
 def parked_play(plan: Plan, state: RunState, following: Following) -> Play:
@@ -84,17 +87,22 @@ def inspection_play(plan: Plan, state: RunState, inspection: Inspect) -> Play:
     )
 
 
-def unmark_play(plan: Plan, state: RunState, *, without_leases: bool = False) -> Play:
+def unmark_play(
+    plan: Plan, state: RunState, parked: Iterable[str] = (), *, without_leases: bool = False
+) -> Play:
     """Return the play that removes the run's marks: from every host of its batches, and where runs meet.
 
-    A play that was parked for the batch after the last has marked hosts too.
+    A play that was parked for the batch after the last has marked hosts too: ``parked`` are those that the driver
+    knows; of one that died they are guessed as it did.
 
     The play proves the run's leases, unless it is ``without_leases``: for a run whose driver died with them.
     """
-    hosts = dict.fromkeys(host for batch in state.batches for host in batch.hosts)
+    hosts = dict.fromkeys([*(host for batch in state.batches for host in batch.hosts), *parked])
     last, rolls = state.batches[-1:], [roll for roll in plan.rolls() if roll.number in state.steps]
     for roll in [each for each in rolls if last and each.number == last[0].step]:
-        if after := following(plan, state, roll, last[0].hosts):
+        # In a window the last batch need not be the only one that was under way.
+        begun = {host for each in state.batches if each.step == roll.number for host in each.hosts}
+        if after := following(plan, state, roll, begun):
             hosts |= dict.fromkeys(after.hosts)
             rolls.append(after.step)
     groups = [roll.policy.group for roll in rolls]

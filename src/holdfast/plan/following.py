@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from holdfast.journal.run_state import RunState
-from holdfast.model import Json
+from holdfast.model import Json, Phase
 from holdfast.plan.model import Plan, PlannedRoll, PlannedStep
 from holdfast.plan.next_batch import next_batch
 
@@ -27,7 +27,9 @@ def following(
     """Return the batch after those of ``hosts``, in this step or in the next; None where a play comes between."""
     known = state.steps.get(step.number)
     done = {*(known.done_hosts if known else ()), *hosts}
-    rounds = (known.rounds if known else 0) + (len(hosts) if step.window else 1)
+    # Not those that a resume finishes.
+    whole = sum(Phase.PREFLIGHT in batch.phases for batch in state.under_way)
+    rounds = (known.rounds if known else 0) + whole
     if batch := next_batch(step, done, state.facts, rounds)[0]:
         return Following(step, batch, rounds=rounds)
     later = next_roll(plan, step)

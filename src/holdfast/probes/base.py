@@ -112,7 +112,7 @@ class ProbeContext:
     there, each resolved when it is first read. ``shell`` reaches the task's host alone, ``reach(host)`` returns the
     shell of any host, whether or not it is in the play; it raises CannotTell where there is none. ``look_from(host)``
     returns what opens connections from another host. ``in_hand`` are hosts
-    that this run has restarted in another batch and not proved yet: their own gates ask them, and no other gate.
+    of this run's other batches that are under way: their own gates ask them, and no other gate.
     """
 
     host: str

@@ -16,7 +16,7 @@ from holdfast.journal.run_state import Status
 from holdfast.marks import TTL, HostMarks
 from holdfast.model import Holder, Phase
 from tests.fakes.fleet import Fault
-from tests.fakes.play_runner import RunsAtOnce
+from tests.fakes.play_runner import FakeRunner, RunsAtOnce
 from tests.unit.engine.engine_harness import DriverKilled, EngineHarness
 
 ROLL = "roll: broker_restart.yml\nhosts: broker"
@@ -169,3 +169,15 @@ def test_a_run_that_lost_its_lease_removes_nothing(harness: EngineHarness) -> No
     assert harness.start(harness.engine(), ROLL).code in {4, 6}
 
     assert harness.fleet.marks() == {"broker": ["h1", "h2", "h3"]}
+
+
+def test_the_mark_of_a_wrong_guess_is_removed_too(harness: EngineHarness) -> None:
+    """The play of h2 was parked; then h1 failed with h3, which would have been next."""
+    for host in ("h1", "h3"):
+        harness.fleet.faults.append(Fault(host, "unhealthy", before=("h1", Phase.VERIFY)))
+    runner = FakeRunner(harness.fleet, harness.crashing_store)
+
+    assert harness.start(harness.engine(runner), ROLL).code == 4
+
+    assert [play.play.limit for play in runner.parked] == [("h2",)]
+    assert "h2" in runner.plays[-1].variables["holdfast_unmark"]["hosts"]

@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.journal.events import ActIntended, BatchEnded, BatchStarted, Event
-from holdfast.model import Phase
+from holdfast.journal.events import (
+    ActIntended,
+    BatchEnded,
+    BatchStarted,
+    Event,
+    HostDone,
+    Recorded,
+)
+from holdfast.model import Json, Phase
 from tests.fakes.fleet import Fault
 from tests.fakes.play_runner import FakeRunner
 from tests.unit.engine.engine_harness import DriverKilled, EngineHarness
@@ -109,6 +116,19 @@ def test_nothing_is_begun_by_a_play_that_had_its_word_before_another_failed(
     assert "the turn of h1 has failed meanwhile" in refused.messages["h2"]
 
 
+def test_the_first_host_is_not_restarted_after_one_that_began_beside_it_has_failed(
+    harness: EngineHarness,
+) -> None:
+    """h1 is alone when it begins, and drained for long; h2 fails in its preflight meanwhile."""
+    harness.fleet.idle_seconds = 10
+    harness.fleet.hosts["h2"].answers_as = "h9"
+    ended = harness.start(harness.engine(), ROLL.format(2))
+
+    assert (ended.code, harness.restarted()) == (4, [])
+    assert ended.state.held is not None
+    assert "h2 goes by h9" in ended.state.held.evidence
+
+
 def test_a_request_to_stop_lets_the_hosts_in_hand_settle(harness: EngineHarness) -> None:
     engine = harness.engine()
 
@@ -154,3 +174,77 @@ def test_hosts_in_hand_are_named_to_the_play_that_begins_beside_them(
     named = [play.variables.get("holdfast_in_hand", []) for play in batches]
     assert named == [[], ["h1"], ["h2"], ["h3"], ["h4"], ["h5"]]
     assert len({play.ident for play in batches}) == len(HOSTS)
+
+
+@pytest.mark.parametrize("roll", [ROLL.format(1), ROLL.format(3) + "canary: true"])
+def test_a_host_that_has_settled_is_asked_by_the_next_again(
+    harness: EngineHarness, roll: str
+) -> None:
+    """The next play was parked while it was in hand, and the word says that it is not any more."""
+    runner = FakeRunner(harness.fleet, harness.crashing_store)
+    harness.start(harness.engine(runner), roll)
+
+    second = next(play for play in runner.plays if play.limit == ("h2",))
+    assert (second.ident, second.variables["holdfast_in_hand"]) == ("0002-broker-restart-next", [])
+
+
+def test_a_host_that_is_done_while_the_next_begins_is_swept_by_it(harness: EngineHarness) -> None:
+    append = harness.crashing_store.append_guarded
+
+    def done_first(grant: Json, event: Event) -> Recorded:
+        if isinstance(event, BatchStarted) and event.hosts == ["h4"]:
+            start = harness.fleet.hosts["h2"].invocation_id("broker")
+            done = HostDone(at=event.at, host="h2", unit="broker", invocation_id=start)
+            append(grant, done)
+        return append(grant, event)
+
+    harness.crashing_store.append_guarded = done_first  # type: ignore[method-assign]  # between reading and writing
+    runner = FakeRunner(harness.fleet, harness.crashing_store)
+    ended = harness.start(harness.engine(runner), ROLL.format(3))
+
+    assert (ended.code, harness.restarted()) == (0, list(HOSTS))
+    fourth = next(play for play in runner.plays if play.limit == ("h4",))
+    assert "h2" in fourth.variables["holdfast_sweep"]
+
+
+def test_one_play_is_parked_at_a_time_however_the_others_end(harness: EngineHarness) -> None:
+    """The window is full, and h1 takes longest: the play of h5 waits while h2, h3 and h4 settle."""
+
+    def settle() -> None:
+        harness.fleet.verify_seconds = 60 if harness.restarted() == ["h1"] else 5
+
+    harness.fleet.clock.on_tick.append(settle)
+    runner = FakeRunner(harness.fleet, harness.crashing_store)
+    ended = harness.start(harness.engine(runner), ROLL.format(4))
+
+    assert (ended.code, harness.restarted()) == (0, list(HOSTS))
+    assert [(play.play.limit, play.went) for play in runner.parked] == [
+        ((host,), True) for host in HOSTS[1:]
+    ]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_marks_of_all_hosts_and_of_the_parked_play_are_removed(
+    harness: EngineHarness, killed: bool
+) -> None:
+    harness.fleet.verify_seconds = 40
+    runner = FakeRunner(harness.fleet, harness.crashing_store)
+    engine = harness.engine(runner)
+
+    def stop() -> None:
+        if runner.parked and runner.parked[-1].play.limit == ("h4",) and not engine.stop.hard:
+            engine.stop.request(hard=True)
+            if killed:
+                raise DriverKilled
+
+    harness.fleet.clock.on_tick.append(stop)
+    if killed:
+        with pytest.raises(DriverKilled):
+            harness.start(engine, ROLL.format(3))
+        harness.kill_drivers()
+        harness.engine(runner).request_abort(harness.store.runs()[0], "ada")
+    else:
+        assert harness.start(engine, ROLL.format(3)).code == 5
+
+    assert harness.restarted() == ["h1", "h2", "h3"]
+    assert runner.plays[-1].variables["holdfast_unmark"]["hosts"] == ["h1", "h2", "h3", "h4"]

@@ -214,6 +214,24 @@ def test_a_roll_that_the_limit_left_without_hosts_sweeps_nobody(then: tuple[str,
 
 
 @pytest.mark.parametrize(
+    ("phases", "rounds"), [(ALL_PHASES, 1), ((Phase.VERIFY, Phase.UNDRAIN), 0)]
+)
+def test_the_first_whole_batch_after_a_resume_asks_all_hosts(
+    phases: tuple[Phase, ...], rounds: int
+) -> None:
+    """Its play may be parked beside the one that verifies and undrains what was in hand (docs/adr/0063)."""
+    [roll] = PLAN.steps
+    assert isinstance(roll, PlannedRoll)
+    step = roll.model_copy(update={"window": True})
+    state = after(LEASE, BEGUN, batch("h1"), intent("h1"), RESUMED, batch("h1", phases=phases))
+
+    expected = following(PLAN, state, step, ("h1",))
+
+    assert expected is not None
+    assert (expected.hosts, expected.rounds) == (("h2",), rounds)
+
+
+@pytest.mark.parametrize(
     ("count", "owed"), [(21, True), (20, True), (21, False)], ids=["large", "failed", "swept"]
 )
 def test_all_hosts_done_are_due_until_a_batch_has_swept_them(count: int, owed: bool) -> None:
