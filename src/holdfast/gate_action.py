@@ -74,15 +74,15 @@ class GateAction(HoldfastAction):
         """Return what the claims' probes are given."""
         run = OneAtATime()
         self._shells = ReadingShells(self, variables, run)
-        return ProbeContext(
+        context = ProbeContext(
             host=self.host,
             groups=variables["groups"],
             variables=_site_variables(claims, self.host, variables, self.variables_of, run),
             shell=self._shells(self.host),
             reach=self._shells,
             look_from=self._shells.look_from,
-            in_hand=in_hand(variables),
         )
+        return beside(context, variables)
 
     def renewal(self, variables: Variables) -> LeaseRenewal | None:
         """Return the play's run and its journal, opened once; None in check mode, and for a play of no run."""
@@ -121,7 +121,7 @@ class GateAction(HoldfastAction):
         timing = _together([gate.timing for gate in gates])
         reporter = _ReadingReporter(self, timing, renewal)
         claims = [bound for gate in gates for bound in gate.claims]
-        context = replace(context, in_hand=in_hand(variables))  # the word says who is now
+        context = beside(context, variables)  # the word says who is in hand now
         whole = self.read(claims, context, timing, reporter)
         results = [check(number, share) for number, share in enumerate(_shares(gates, whole))]
         if renewal:
@@ -165,9 +165,11 @@ def site_seconds(variables: Variables) -> tuple[float, float]:
     return float(deadline), float(variables.get("holdfast_poll_seconds", POLL_SECONDS))
 
 
-def in_hand(variables: Variables) -> frozenset[str]:
-    """Return the hosts of this run's other batches that are under way (docs/adr/0043)."""
-    return frozenset(known(variables, "holdfast_in_hand", ()))
+def beside(context: ProbeContext, variables: Mapping[str, Json]) -> ProbeContext:
+    """Return what probes are given, with the hosts of this run's other batches that are under way (docs/adr/0043)."""
+    in_hand = frozenset(known(variables, "holdfast_in_hand", ()))
+    rolled = str(variables["holdfast_policy"]["group"]) if in_hand else ""
+    return replace(context, in_hand=in_hand, rolled=rolled)
 
 
 def one_reading(timing: GateTiming) -> GateTiming:

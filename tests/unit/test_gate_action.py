@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from holdfast.action_plugin import OneAtATime
-from holdfast.gate_action import SiteValues
+from holdfast.gate_action import SiteValues, beside
 from holdfast.model import Json
 from holdfast.play_context import Variables
 from holdfast.probes.base import ProbeContext, SiteVariables, ask_all
@@ -46,3 +46,15 @@ def test_a_variable_is_resolved_when_it_is_read_and_only_once() -> None:
     assert context.site("cmp7", Url).url == "resolved u"
     assert resolved.count("u") == 1
     assert dict(values["cmp7"]) == {"known_as": "resolved cmp7", "url": "resolved u"}
+
+
+def test_of_a_host_in_hand_only_what_is_rolled_is_not_asked() -> None:
+    """Where computes are controllers too, the broker beside one is no less a member of its cluster."""
+    groups = {"nova_compute": ["a", "b", "c"], "rabbitmq": ["a", "b", "c"]}
+    context = ProbeContext("b", groups, {}, UnreachableShell())
+    policy = {"holdfast_policy": {"group": "nova_compute"}}
+
+    asked = beside(context, {"holdfast_in_hand": ["a"], **policy})
+
+    assert [asked.members(group) for group in groups] == [("b", "c"), ("a", "b", "c")]
+    assert beside(asked, {}).members("nova_compute") == ("a", "b", "c")

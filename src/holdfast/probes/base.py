@@ -112,7 +112,8 @@ class ProbeContext:
     there, each resolved when it is first read. ``shell`` reaches the task's host alone, ``reach(host)`` returns the
     shell of any host, whether or not it is in the play; it raises CannotTell where there is none. ``look_from(host)``
     returns what opens connections from another host. ``in_hand`` are hosts
-    of this run's other batches that are under way: their own gates ask them, and no other gate.
+    of this run's other batches that are under way, of the group ``rolled``: their own gates ask them as members of that
+    group, and no other gate does. What else such a host serves is asked as of any other.
     """
 
     host: str
@@ -122,10 +123,12 @@ class ProbeContext:
     reach: Callable[[str], Shell] = _reach_none
     look_from: Callable[[str], Connect] = _look_from_none
     in_hand: frozenset[str] = frozenset()
+    rolled: str = ""
 
     def members(self, group: str) -> tuple[str, ...]:
-        """Return the hosts of a group that the gate asks about: all but those that are in hand."""
-        return tuple(host for host in self.groups.get(group, ()) if host not in self.in_hand)
+        """Return the hosts of a group that the gate asks about: of the one that is rolled without those in hand."""
+        left_out = self.in_hand if group == self.rolled else ()
+        return tuple(host for host in self.groups.get(group, ()) if host not in left_out)
 
     def site(self, host: str, model: type[SiteVariablesT]) -> SiteVariablesT:
         """Return the host's variables as a checked model.
