@@ -55,6 +55,9 @@ _RUNNER_VARIABLES = (
 _END_SECONDS = 10.0
 """How long a process may take to end after its last task; it needs 0.2 s."""
 
+_TRIES, _MOMENT_SECONDS = 5, 0.001
+"""How often the environment of a process is read while it is empty."""
+
 _END = ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
 """The signals that end a play, and the seconds its processes get to end after each; they need 0.3 s."""
 
@@ -172,7 +175,7 @@ class AnsibleRunner:
 
     def _processes(self, run: str, ident: str) -> Iterator[int]:
         found = self.processes_of(run)
-        return (each for each in found if not ident or _play_of(each) in {"", ident})
+        return (each for each in found if not ident or _play_of(each) == ident)
 
     def _all_ended(self, run: str, ident: str, timeout: float) -> bool:
         pause, deadline = threading.Event(), time.monotonic() + timeout
@@ -289,13 +292,20 @@ class _StartedPlay:
 
 
 def _play_of(process: int) -> str:
-    """Return the name of the play that a process belongs to; "" where that cannot be told."""
+    """Return the name of the play that a process belongs to; "" where that cannot be told: it may be any.
+
+    For a moment, while a process begins another program, its environment is empty.
+    """
     try:
-        environment = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+        for _ in range(_TRIES):
+            if environment := Path(f"/proc/{process}/environ").read_bytes():
+                break
+            threading.Event().wait(_MOMENT_SECONDS)
     except OSError:
         return ""
     mark = f"{PLAY_VARIABLE}=".encode()
-    return next((e.removeprefix(mark).decode() for e in environment if e.startswith(mark)), "")
+    marked = (each for each in environment.split(b"\0") if each.startswith(mark))
+    return next(marked, mark).removeprefix(mark).decode()
 
 
 def _send(process: int, number: int, run: str) -> None:

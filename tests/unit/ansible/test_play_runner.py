@@ -1,7 +1,8 @@
-"""A play that is stopped before any process of it has started."""
+"""A play that is stopped before any process of it has started, or beside another one."""
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from itertools import count
 from pathlib import Path
@@ -9,7 +10,8 @@ from queue import SimpleQueue
 from types import SimpleNamespace
 
 from holdfast.ansible.interfaces import Play
-from holdfast.ansible.play_runner import Messages, _PlayDirectory, _StartedPlay
+from holdfast.ansible.play_runner import AnsibleRunner, Messages, _PlayDirectory, _StartedPlay
+from holdfast.model import PLAY_VARIABLE
 
 ROLL = Play("r1", "0001-roll", "unit_restart.yml", "site", ("a",))
 
@@ -46,3 +48,22 @@ def test_a_parked_play_in_which_a_task_has_failed_gets_no_word(tmp_path: Path) -
 
     assert not parked.go({})
     assert not list(tmp_path.glob("park*"))
+
+
+def test_a_process_of_which_the_play_cannot_be_told_is_not_ended_with_another(
+    tmp_path: Path,
+) -> None:
+    """While a process begins another program, its environment is empty: it may act for the play beside."""
+    environments: list[dict[str, str]] = [{PLAY_VARIABLE: "0001"}, {PLAY_VARIABLE: "0002"}, {}]
+    processes = [subprocess.Popen(["/bin/sleep", "10"], env=each) for each in environments]
+
+    def living(_: str) -> list[int]:
+        return [process.pid for process in processes if process.poll() is None]
+
+    try:
+        AnsibleRunner(tmp_path, {}, "sqlite://", tmp_path, living)._end("r1", "0001")
+        assert [process.poll() is None for process in processes] == [False, True, True]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
