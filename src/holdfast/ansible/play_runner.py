@@ -296,6 +296,7 @@ def _play_of(process: int) -> str:
 
     For a moment, while a process begins another program, its environment is empty.
     """
+    environment = b""
     try:
         for _ in range(_TRIES):
             if environment := Path(f"/proc/{process}/environ").read_bytes():
