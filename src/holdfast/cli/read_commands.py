@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +13,11 @@ from rich.markdown import Markdown
 from rich.text import Text
 
 from holdfast.cli.options import JsonOption, RunArgument, RunbookArgument, context_of
-from holdfast.cli.progress import progress_display
+from holdfast.cli.progress import JsonLines, ProgressDisplay, progress_display
 from holdfast.cli.project import find_runbook, runbook_files
 from holdfast.engine.planner import read_text
 from holdfast.errors import InvalidInput
+from holdfast.journal.events import Recorded
 from holdfast.journal.fold import advance, fold
 from holdfast.report import build_report, timeline_svg
 from holdfast.report.progress_text import event_line
@@ -69,23 +71,52 @@ def log(ctx: typer.Context, run: RunArgument = "", *, as_json: JsonOption = Fals
             context.out.print(event_line(recorded), soft_wrap=True)
 
 
-def watch(ctx: typer.Context, run: RunArgument = "") -> None:
-    """Follow a run from any terminal until it ends, without any effect on it."""
+def watch(ctx: typer.Context, run: RunArgument = "", *, as_json: JsonOption = False) -> None:
+    """Follow a run from any terminal until it ends, without any effect on it.
+
+    With --json: the run's events from its first on, one a line.
+    """
     context = context_of(ctx)
     journal = context.journal(run)
     state = fold(journal)
-    display = progress_display(context.out, context.now, _WATCH_FOOTER)
     wait = context.adapters(context).wait
+    later = follow(
+        state.seq,
+        lambda seq: context.readable_store.read(state.run, seq),
+        lambda: context.has_driver(state) and not context.stdout_closed,
+        lambda: wait(1.0),
+    )
+    display: ProgressDisplay = progress_display(context.out, context.now, _WATCH_FOOTER)
+    if as_json:
+        display = JsonLines(context.write_line)
     with display:
         for recorded in journal:
             display.show_event(recorded)
-        while context.has_driver(state) and not context.stdout_closed:
-            wait(1.0)
-            later = context.readable_store.read(state.run, state.seq)
-            advance(state, later)
-            for recorded in later:
-                display.show_event(recorded)
-    context.show(stop_message(state, context.stray_plays(state)))
+        for recorded in later:
+            advance(state, [recorded])
+            display.show_event(recorded)
+    console = context.err if as_json else context.out
+    console.print(stop_message(state, context.stray_plays(state)), highlight=False, crop=False)
+
+
+def follow(
+    seq: int,
+    read: Callable[[int], Iterable[Recorded]],
+    driven: Callable[[], bool],
+    wait: Callable[[], object],
+) -> Iterator[Recorded]:
+    """Yield the events after ``seq`` as they come, until the run is not ``driven``: all of them.
+
+    Whether it is driven is asked before its events are read: its driver writes the last one, then gives its lease back.
+    """
+    while True:
+        more = driven()
+        for recorded in read(seq):
+            seq = recorded.seq
+            yield recorded
+        if not more:
+            return
+        wait()
 
 
 def report(

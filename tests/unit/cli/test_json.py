@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import typer
 from pydantic import BaseModel
 
-from holdfast.cli.status_commands import _approval_json, _lease_json
+from deploy.man_page import commands
+from holdfast.cli.app import app
+from holdfast.cli.site_marks import SiteMark
+from holdfast.cli.status_commands import _approval_json, _lease_json, _mark_json
 from holdfast.journal import events
 from holdfast.model import Holder, LeaseMode, Outcome, Phase, Verdict
 from holdfast.plan.approval import OpenApproval
@@ -31,9 +35,31 @@ def named(text: str) -> set[str]:
     return set(re.findall(r"`(\w+)`", text))
 
 
+def commands_of_the_page() -> set[str]:
+    """Return the commands in the page's first table, without what stands in capitals."""
+    rows = re.findall(r"^\| (`holdfast .+?) \|", PAGE, re.MULTILINE)
+    typed = (command for row in rows for command in re.findall(r"`holdfast ([^`]+)`", row))
+    return {" ".join(re.findall(r"(?<![-\w])[a-z]+(?!\w)", command)) for command in typed}
+
+
+def test_every_command_with_json_is_on_the_page() -> None:
+    listed = [
+        name.removeprefix("holdfast ")
+        for name, command in commands(typer.main.get_command(app))
+        if any("--json" in parameter.opts for parameter in command.params)
+    ]
+    assert len(listed) > 8
+    assert commands_of_the_page() == set(listed)
+
+
 def keys(section: str) -> set[str]:
     """Return the keys in the first column of a section's table."""
     return named("".join(re.findall(r"^\|([^|]+)\|", SECTIONS[section], re.MULTILINE)))
+
+
+def printed_by(command: str) -> set[str]:
+    """Return the keys that the row of a command names in the page's first table."""
+    return named(re.findall(rf"^\| `{command}` \|(.+)$", PAGE, re.MULTILINE)[0])
 
 
 def meaning(section: str, key: str) -> set[str]:
@@ -79,10 +105,12 @@ def test_every_event_is_on_the_page_with_its_keys() -> None:
     assert {kind: named(cell) for kind, cell in rows} == printed
 
 
-def test_a_lease_and_an_approval_have_the_keys_of_the_page() -> None:
+def test_a_lease_a_mark_and_an_approval_have_the_keys_of_the_page() -> None:
     now = datetime(2026, 11, 26, tzinfo=UTC)
     row = LeaseRow(Holder("r", "b", "w", "c", "boot", 1, 2), LeaseMode.SHARED, 1, now, now)
     assert set(_lease_json("lab/nova", row)) == keys("A lease")
+    mark = _mark_json(SiteMark("lab/nova", ("ctl1",), row))
+    assert set(mark) == keys("A lease") - {"token"} | {"hosts"} == keys("A mark")
     asked = OpenApproval("r", 1, "q", "h", 1, by_others=True, until=now, given=(), may=())
     assert set(_approval_json(asked) or {}) == keys("An approval that is asked for")
 
@@ -109,4 +137,22 @@ def test_what_commands_print_has_the_keys_of_the_page(tmp_path: Path) -> None:
     assert {frozenset(json.loads(line)) for line in lines.splitlines()} == {
         frozenset(("run", "seq", "event"))
     }
+    for verb in ("log", "watch"):
+        assert project.call(verb, "--json").out == lines, verb
     assert_like("A run", ask("status", "broker"))
+    assert_like("A report", ask("report"))
+
+
+def test_what_has_other_keys_beside_or_within_a_table_is_in_the_row_of_its_command(
+    tmp_path: Path,
+) -> None:
+    project = InMemoryProject(tmp_path / "project")
+    project.call("run", "broker-restart", "--reason", "x", "--yes")
+    shown = json.loads(project.call("show", "broker-restart", "--json").out)
+    assert set(shown) == keys("A runbook") | printed_by("holdfast show RUNBOOK --json")
+    status = json.loads(project.call("status", "--json").out)
+    assert set(status) == printed_by("holdfast status --json")
+    assert set(status["runs"][0]) == keys("A run")
+    assert json.loads(project.call("lease", "list", "--json").out) == status["leases"] == []
+    (verdict, *_) = json.loads(project.call("check", "--json").out)["verdicts"]
+    assert set(verdict) == keys("A verdict")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from holdfast.cli.read_commands import follow
+from holdfast.journal.events import Finished, Recorded, StepFinished
 from holdfast.model import Phase
 from tests.fakes.fleet import Fault
 from tests.unit.cli.cli_harness import HOSTS, CliResult, InMemoryProject
@@ -316,6 +319,33 @@ def test_watch_of_a_stopped_run_prints_its_events_and_ends(project: InMemoryProj
     assert result.code == 0
     assert "ctl1 broker is done" in result.out
     assert "HELD" in result.out
+
+
+def test_watch_prints_events_for_programs_and_how_it_ended_for_people(
+    project: InMemoryProject,
+) -> None:
+    held_run(project)
+    watched = project.call("watch", "--json")
+    assert watched.code == 0
+    assert watched.out == project.call("log", "--json").out
+    assert json.loads(watched.out.splitlines()[-1])["event"]["kind"] == "held"
+    assert "HELD" in watched.err
+
+
+def test_who_follows_a_run_gets_what_its_driver_wrote_last() -> None:
+    """A driver writes its last event, then gives its lease back; both may happen between two looks."""
+    at = datetime(2026, 11, 26, tzinfo=UTC)
+    written = [Recorded(run="R", seq=1, event=StepFinished(at=at, step=1))]
+    looks = iter([True, True, False])
+
+    def driven() -> bool:
+        alive = next(looks)
+        if not alive:
+            written.append(Recorded(run="R", seq=2, event=Finished(at=at)))
+        return alive
+
+    followed = follow(0, lambda after: written[after:], driven, lambda: None)
+    assert [each.seq for each in followed] == [1, 2]
 
 
 def test_reason_stays_literal_everywhere(project: InMemoryProject) -> None:
