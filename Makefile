@@ -30,7 +30,7 @@ help: ## List the targets
 .PHONY: venv
 venv: $(VENV)/.project ## Make .venv with the locked dependencies (only when a lock changed)
 
-CHECKS := check-ruff check-imports check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest check-packaging check-store check-chat
+CHECKS := check-ruff check-imports check-mypy check-yamllint check-ansible-lint check-playbooks check-pytest check-packaging check-store check-chat check-docs
 .PHONY: check $(CHECKS)
 check: venv ## All that needs no lab: linters, types, playbook syntax, unit to content tests
 	@.ci/phase start
@@ -80,6 +80,9 @@ check-store: ## The state on MariaDB and on PostgreSQL, each through its driver 
 check-chat: venv $(VENV)-synapse/.locked ## Chat against real servers on loopback: Matrix, IRC, and one that speaks Slack
 	@tests/chat/servers/ngircd-unpacked
 	@$(PHASE) chat pytest -n 2 --dist loadfile tests/chat
+
+check-docs: venv $(VENV)-docs/.locked ## The site of the documents: links, anchors, and that every page is in its navigation
+	@$(PHASE) docs make docs
 
 # A fault at a time, in the order of what is most critical; one process, which gives way to all others.
 .PHONY: mutants
@@ -184,6 +187,15 @@ deb: wheel man ## Debian packages with a virtual environment in /opt/holdfast, d
 deb-test: deb ## Install the packages on clean hosts of the lab's images, roll a unit there, purge them
 	@for release in $(DEB_RELEASES); do deploy/debian/try $$release $(DIST); done
 
+DOCS = $(DIST)/docs
+.PHONY: docs
+docs: venv $(VENV)-docs/.locked ## A site of the documents with a reference from the source, dist/docs; a dead link is an error
+	@python -m deploy.docs_source $(DOCS)-source
+	@rm -rf $(DOCS)
+	@$(VENV)-docs/bin/sphinx-build -q -W --keep-going -c deploy/sphinx -d $(DOCS)-doctrees $(DOCS)-source $(DOCS)
+	@! grep -rE '(src=|url\(|@import )"?(https?:)?//|<link [^>]*href="(https?:)?//' $(DOCS) --include=*.html --include=*.css || { echo "A page fetches something from elsewhere" >&2; exit 1; }
+	@echo $(DOCS)/index.html
+
 .PHONY: sbom
 sbom: ## The bill of materials of what is installed from, in CycloneDX: dist/holdfast.cdx.json
 	@mkdir -p $(DIST) && python -m deploy.sbom > $(DIST)/holdfast.cdx.json
@@ -211,10 +223,11 @@ lock: venv ## Write requirements/*.txt from pyproject.toml
 	@$(LOCK) pyproject.toml --extra chat --constraint requirements/dev.txt -o requirements/run.txt
 	@$(LOCK) --group build --group bench -o requirements/bench.txt
 	@$(LOCK) --group build --group synapse -o requirements/synapse.txt
+	@$(LOCK) --group build --group docs -o requirements/docs.txt
 
 .PHONY: clean
 clean: ## Remove what make and the tools wrote, but no lab and no run's state
-	@rm -rf $(VENV) $(VENV)-bench $(VENV)-synapse .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible .phases .ngircd .databases dist
+	@rm -rf $(VENV) $(VENV)-bench $(VENV)-docs $(VENV)-synapse .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible .phases .ngircd .databases dist
 
 # flock: two people who type `make` in one checkout must not install over each other.
 # $(1): the virtual environment, $(2): the lock it is installed from
@@ -234,6 +247,9 @@ $(VENV)/.locked: requirements/dev.txt requirements/build.txt
 
 $(VENV)-bench/.locked: requirements/bench.txt requirements/build.txt
 	$(call install,$(VENV)-bench,$<)
+
+$(VENV)-docs/.locked: requirements/docs.txt requirements/build.txt
+	$(call install,$(VENV)-docs,$<)
 
 $(VENV)-synapse/.locked: requirements/synapse.txt requirements/build.txt
 	$(call install,$(VENV)-synapse,$<)

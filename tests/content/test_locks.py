@@ -18,6 +18,7 @@ from tests.content.repository import ROOT, Yaml, assert_no_faults, text_of
 DEV = ROOT / "requirements/dev.txt"
 BUILD = ROOT / "requirements/build.txt"
 BENCH = ROOT / "requirements/bench.txt"
+DOCS = ROOT / "requirements/docs.txt"
 SYNAPSE = ROOT / "requirements/synapse.txt"
 RUN = ROOT / "requirements/run.txt"
 PROJECT: Yaml = tomllib.loads(text_of(ROOT / "pyproject.toml"))
@@ -36,6 +37,7 @@ REQUIRED: Mapping[Path, Sequence[str]] = {
         *PROJECT["project"]["optional-dependencies"]["chat"],
     ],
     BENCH: GROUPS["bench"],
+    DOCS: GROUPS["docs"],
     SYNAPSE: GROUPS["synapse"],
 }
 PYTHONS = ("3.11", "3.13")  # of Debian 12 and 13

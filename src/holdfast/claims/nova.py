@@ -49,14 +49,14 @@ class HostParameters(Parameters):
 
 
 class HeartbeatParameters(HostParameters):
-    """``times``: how often ``service`` on ``host`` must report; two prove the new process."""
+    """``times``: how often the service on the host must report; two prove the new process. ``service``: which."""
 
     service: RpcService
     times: int = Field(2, ge=2, le=10)
 
 
 class RpcParameters(Parameters):
-    """``topics`` and ``hosts`` narrow what is called, by default everything in the inventory.
+    """``topics``: which services are called; all by default. ``hosts``: on which hosts; on all by default.
 
     ``computes``: of the computes only these, where not all. ``pings``: calls for each host. Its workers share one queue
     and take turns, so with fewer calls than workers some are not asked; a compute has no workers and gets one call.
@@ -109,7 +109,7 @@ class ServiceHostParameters(UnitParameters):
 
 
 class StopTimeoutParameters(UnitParameters):
-    """``seconds``: nova's graceful_shutdown_timeout; ``required`` false: only warn, do not fail."""
+    """``seconds``: nova's graceful_shutdown_timeout. ``required``: fail; otherwise only warn."""
 
     seconds: float = Field(60, ge=0)
     required: bool = True

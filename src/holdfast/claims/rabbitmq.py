@@ -78,7 +78,7 @@ class RoundTripParameters(Parameters):
 
 
 class QueueParameters(Parameters):
-    """Which queues of the virtual host ``vhost``.
+    """``vhost``: the virtual host of the queues.
 
     ``queues``: names and the least number of consumers each must have; those of another virtual host below its name.
     ``of_nova``: also those of every nova service in the inventory, in the virtual host of its transport URL.
@@ -104,7 +104,7 @@ class QueueGrowthParameters(QueueParameters):
 class BaselineParameters(Parameters):
     """``baseline``: the figure before the first restart.
 
-    How far off it may be: ``tolerance`` (a share of it) or ``slack`` (absolute), whichever is more.
+    ``tolerance``: how far off it may be, as a share of it. ``slack``: how far off, absolute; whichever is more.
     """
 
     baseline: float = Field(ge=0)
