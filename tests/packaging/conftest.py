@@ -18,10 +18,11 @@ def run(*argv: str | Path, cwd: Path, **environment: str) -> subprocess.Complete
     """Run a program of the virtual environment, without what this checkout would add to it; both outputs in one."""
     ours = ("ANSIBLE", "HOLDFAST_", "XDG_")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    own = {"HOME": str(cwd), "HOLDFAST_STATE_DIR": str(cwd / "state")}  # nothing of the machine's
     return subprocess.run(
         [BIN / argv[0], *argv[1:]],
         cwd=cwd,
-        env=clean | {"HOME": str(cwd), "PATH": f"{BIN}:{os.environ['PATH']}"} | environment,
+        env=clean | own | {"PATH": f"{BIN}:{os.environ['PATH']}"} | environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
 

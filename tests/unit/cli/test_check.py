@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from holdfast.ansible.interfaces import Play, PlayResult, Progress
+from holdfast.ansible.interfaces import Play, PlayResult
 from holdfast.cli.check_command import CheckTiming
 from holdfast.cli.check_result import CheckResult, next_of, print_result
 from holdfast.model import Act
 from holdfast.report.progress_text import plain
-from tests.fakes.play_runner import RunsAtOnce
+from holdfast.settings import Settings
+from holdfast.store.database import open_store
+from tests.fakes.play_runner import FakeRunner, FakeStartedPlay, Tasks
 from tests.unit.cli.cli_harness import HOSTS, CliResult, InMemoryProject
 from tests.unit.cli.test_steering import FailingRunner
 
@@ -213,26 +214,14 @@ def test_a_site_that_lacks_something_is_told_what_and_no_more(project: InMemoryP
     assert lacks in project.call("check", "--nagios").out
 
 
-class SlowRunner(RunsAtOnce):
-    """A runner whose play ends only when it is ended; ``play`` is what it was given."""
+class SlowRunner(FakeRunner):
+    """A runner whose play ends only when it is ended; ``plays`` has it."""
 
-    def __init__(self, pass_time: Callable[[float], object]) -> None:
-        self._pass_time = pass_time
-        self.play: Play | None = None
-
-    def run(
-        self,
-        play: Play,
-        on_progress: Callable[[Progress], None],
-        interrupted: Callable[[], bool],
-    ) -> PlayResult:
-        self.play = play
-        while not interrupted():
-            self._pass_time(1)
+    def tasks(self, play: Play, started: FakeStartedPlay) -> Tasks[PlayResult]:
+        self.plays.append(play)
+        while not started.interrupted:
+            yield
         return PlayResult("interrupted", {})
-
-    def end_strays(self, run: str) -> list[int]:
-        return []
 
 
 @pytest.mark.parametrize(
@@ -248,14 +237,14 @@ class SlowRunner(RunsAtOnce):
 def test_a_check_waits_only_where_it_is_asked_to_and_is_bounded(
     project: InMemoryProject, options: list[str], wait: int, hold: int, limit: int
 ) -> None:
-    slow = SlowRunner(project.fleet.clock.wait)
+    slow = SlowRunner(project.fleet, open_store(Settings("sqlite://", project.path)))
     project.runner = lambda _: slow
     began = project.fleet.clock()
     result = project.call("check", "--nagios", *options)
-    assert slow.play is not None
-    assert slow.play.variables["holdfast_check_wait_seconds"] == wait
-    assert slow.play.variables["holdfast_check_answer_seconds"] == 10
-    assert slow.play.variables["holdfast_settle_seconds"] == hold
+    [play] = slow.plays
+    assert play.variables["holdfast_check_wait_seconds"] == wait
+    assert play.variables["holdfast_check_answer_seconds"] == 10
+    assert play.variables["holdfast_settle_seconds"] == hold
     assert limit < (project.fleet.clock() - began).total_seconds() < limit + 5
     assert result.code == 3
     assert f"the check was ended; it may take {limit} s" in result.out
