@@ -280,7 +280,7 @@ class Driver:
                 survey=list(roll.survey),
             )
         )
-        # A play beside it may have journaled since the decision that its host is done: then that is swept too.
+        # A play beside it may have swept since the decision: others are due then, and the journal's are expected.
         roll = replace(roll, sweep=self._state.under_way[-1].sweep)
         self._follower.begun.difference_update(roll.hosts)
         self._follower.restarted.difference_update(roll.hosts)
@@ -362,10 +362,11 @@ class Driver:
                 self._dependencies.runner.wait(TICK_SECONDS)
 
     def _end_plays(self) -> None:
-        """End every play that is left: whatever failed, none may run on unobserved."""
-        self._next.end()
-        for play in self._plays.values():
-            play.end()
+        """End every play that is left: whatever failed, and whichever cannot be ended, none may run on unobserved."""
+        with ExitStack() as left:
+            for play in self._plays.values():
+                left.callback(play.end)
+            left.callback(self._next.end)
 
     def _finish_plays(self) -> None:
         """Wait for the processes of plays that were over, and report what failed in them since then."""

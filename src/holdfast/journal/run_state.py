@@ -320,15 +320,16 @@ class RunState:
 
         All whose last answer is older than SWEEP_AGE, and in any case SWEEP_AT_LEAST of them: of a small
         fleet all, of a large one so many that the effort for each batch does not grow with it. After a roll that
-        was followed by another at once, all.
+        was followed by another at once, all. A host that is in hand is proved by its own batch.
         """
+        in_hand = set(self.hosts_under_way())
         due: list[str] = []
         oldest = now - SWEEP_AGE
         for host, at in self.proved_at.items():
             young = oldest <= at <= now
             if len(due) >= SWEEP_AT_LEAST and young and not self.sweep_owed:
                 break
-            if self.done_units.get(host):
+            if self.done_units.get(host) and host not in in_hand:
                 due.append(host)
         return tuple(due)
 

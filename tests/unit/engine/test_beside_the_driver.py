@@ -17,7 +17,7 @@ from holdfast.engine.driver import RunResult
 from holdfast.engine.engine import Engine
 from holdfast.engine.hold_report import hold_message
 from holdfast.engine.run_lookup import StrayPlays
-from holdfast.errors import LeaseHeld, StateLost, StateUnusable
+from holdfast.errors import LeaseHeld, Refused, StateLost, StateUnusable
 from holdfast.journal.events import Aborted, AbortRequested, BatchEnded, Event, Recorded
 from holdfast.journal.run_state import Status
 from holdfast.model import Grant, Json
@@ -443,3 +443,34 @@ def test_a_host_whose_turn_has_begun_is_not_called_untouched(harness: EngineHarn
         "h1: its turn had begun; no act on it is in the journal",
         "not touched in step 1: h2, h3",
     ]
+
+
+def test_a_bug_ends_every_play_under_way_also_where_one_cannot_be_ended(
+    harness: EngineHarness,
+) -> None:
+    runner, ended = FakeRunner(harness.fleet, harness.crashing_store), list[str]()
+    start = runner.start
+
+    def watched(
+        play: Play, on_progress: Callable[[Progress], None], *, parked: bool = False
+    ) -> FakeStartedPlay:
+        started = start(play, on_progress, parked=parked)
+
+        def end() -> None:
+            ended.extend(play.limit)
+            raise Refused("it runs as another user")
+
+        started.end = end  # type: ignore[method-assign]  # to see which were ended
+        return started
+
+    def fail() -> None:
+        if len(harness.restarted()) == 2:
+            raise RuntimeError("a bug")
+
+    runner.start = watched  # type: ignore[method-assign]
+    harness.fleet.verify_seconds = 12
+    harness.fleet.clock.on_tick.append(fail)
+    with pytest.raises((RuntimeError, Refused)):
+        harness.start(harness.engine(runner), f"{ROLL}\nwindow: 2\n")
+
+    assert {"h1", "h2"} <= set(ended)

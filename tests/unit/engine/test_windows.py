@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from holdfast.evidence import HOSTS as ASKED
 from holdfast.journal.events import (
     ActIntended,
     BatchEnded,
     BatchStarted,
     Event,
-    HostDone,
+    GateJudged,
     Recorded,
 )
-from holdfast.model import Json, Phase
+from holdfast.journal.fold import fold
+from holdfast.journal.run_state import SWEEP_AT_LEAST
+from holdfast.model import Grant, Outcome, Phase
 from tests.fakes.fleet import Fault
-from tests.fakes.play_runner import FakeRunner
+from tests.fakes.play_runner import UNCHANGED, FakeRunner
 from tests.unit.engine.engine_harness import DriverKilled, EngineHarness
 
 HOSTS = ("h1", "h2", "h3", "h4", "h5", "h6")
@@ -188,23 +192,52 @@ def test_a_host_that_has_settled_is_asked_by_the_next_again(
     assert (second.ident, second.variables["holdfast_in_hand"]) == ("0002-broker-restart-next", [])
 
 
-def test_a_host_that_is_done_while_the_next_begins_is_swept_by_it(harness: EngineHarness) -> None:
+def test_the_next_asks_whom_its_beginning_in_the_journal_says(tmp_path: Path) -> None:
+    """Between the decision and the journal another play sweeps: most that were due are not any more."""
+    hosts = [f"h{number}" for number in range(1, 25)]
+    harness = EngineHarness.of(tmp_path, *hosts)
+
+    def settle() -> None:  # the last takes so long that all are due
+        harness.fleet.verify_seconds = 1 if len(harness.restarted()) < len(hosts) - 3 else 40
+
+    harness.fleet.clock.on_tick.append(settle)
     append = harness.crashing_store.append_guarded
 
-    def done_first(grant: Json, event: Event) -> Recorded:
-        if isinstance(event, BatchStarted) and event.hosts == ["h4"]:
-            start = harness.fleet.hosts["h2"].invocation_id("broker")
-            done = HostDone(at=event.at, host="h2", unit="broker", invocation_id=start)
-            append(grant, done)
+    def sweep_first(grant: Grant, event: Event) -> Recorded:
+        if isinstance(event, BatchStarted) and event.hosts == ["h24"]:
+            beside = fold(harness.store.each(grant.run)).batch_of("h23")
+            assert beside is not None
+            append(grant, swept("h23", len(beside.sweep), event.at))
         return append(grant, event)
 
-    harness.crashing_store.append_guarded = done_first  # type: ignore[method-assign]  # between reading and writing
+    harness.crashing_store.append_guarded = sweep_first  # type: ignore[method-assign]  # between reading and writing
     runner = FakeRunner(harness.fleet, harness.crashing_store)
-    ended = harness.start(harness.engine(runner), ROLL.format(3))
+    ended = harness.start(harness.engine(runner), ROLL.format(2))
 
-    assert (ended.code, harness.restarted()) == (0, list(HOSTS))
-    fourth = next(play for play in runner.plays if play.limit == ("h4",))
-    assert "h2" in fourth.variables["holdfast_sweep"]
+    assert (ended.code, harness.restarted()) == (0, hosts)
+    last = next(play for play in runner.plays if play.limit == ("h24",))
+    assert len(last.variables["holdfast_sweep"]) == SWEEP_AT_LEAST
+
+
+def swept(host: str, hosts: int, at: datetime) -> GateJudged:
+    verdict = {"claim": UNCHANGED, "outcome": "PASS", "reason": "r", "message": "m"}
+    return GateJudged(
+        at=at,
+        host=host,
+        gate="sweep",
+        phase="sweep",
+        outcome=Outcome.PASS,
+        verdicts=[{**verdict, "evidence": {ASKED: hosts}}],
+        readings=1,
+        seconds=0,
+    )
+
+
+def test_a_host_in_hand_is_swept_by_no_other(harness: EngineHarness) -> None:
+    """In a second roll of the unit it is done already when its turn begins, and is restarted again."""
+    ended = harness.start(harness.engine(), ROLL.format(3), ROLL.format(3))
+
+    assert (ended.code, harness.restarted()) == (0, [*HOSTS, *HOSTS])
 
 
 def test_one_play_is_parked_at_a_time_however_the_others_end(harness: EngineHarness) -> None:
