@@ -44,7 +44,9 @@ class RunProgress:
         event, text = recorded.event, describe_event(recorded.event)
         advance(self.state, [recorded])
         if isinstance(event, events.BatchStarted | events.InspectionStarted):
-            self.latest = {"": (text, event.at)}
+            beside = set(self.in_hand()).difference(event.hosts)
+            kept = {host: last for host, last in self.latest.items() if host in beside}
+            self.latest = {**kept, "": (text, event.at)}
         if text.host:
             self.latest[text.host] = (text, event.at)
 

@@ -58,6 +58,22 @@ def test_progress_shows_the_first_hosts_in_hand_and_how_many_more() -> None:
     assert "and 4892 more" in shown
 
 
+def test_what_a_host_in_hand_does_is_shown_when_the_next_begins_beside_it() -> None:
+    progress = RunProgress()
+    for seq, host in enumerate(("h1", "h2"), 1):
+        event = events.BatchStarted(at=NOW, step=1, hosts=[host], phases=list(ALL_PHASES), why="")
+        progress.add(events.Recorded(run="r", seq=seq, event=event))
+        progress.add_reading(host, f"reading of {host}", NOW)
+    progress.add_reading("h9", "of an earlier batch", NOW)
+    event = events.BatchStarted(at=NOW, step=1, hosts=["h3"], phases=list(ALL_PHASES), why="")
+    progress.add(events.Recorded(run="r", seq=3, event=event))
+
+    assert {host: text.text for host, (text, _) in progress.latest.items() if host} == {
+        "h1": "reading of h1",
+        "h2": "reading of h2",
+    }
+
+
 def test_the_plan_of_a_run_is_read_once_for_all_its_progress() -> None:
     progress = RunProgress(under_way())
 
