@@ -108,7 +108,7 @@ def _(event: ev.BatchEnded, state: RunState) -> None:
     if failure := _batch_failure(event, batch, gates, state):
         _forget_observations(state, batch.hosts)
         # Of several batches the first that failed: the others were told to begin nothing more.
-        state.failure = state.failure or failure
+        state.failure = state.failure or _failed_beside(event, batch, gates, state) or failure
         return
     state.sweep_owed = False
     if Phase.PREFLIGHT in batch.phases:
@@ -411,6 +411,26 @@ def _batch_failure(
     text = f"{host}: {reason}" if host else reason
     proved = set(state.done()) - set(batch.hosts)
     return _failure(event, host, gates, text, proved)
+
+
+def _failed_beside(
+    event: ev.BatchEnded, batch: Batch, gates: Iterable[ev.GateJudged], state: RunState
+) -> Failure | None:
+    """Return the failure of another batch whose gate had this one begin nothing more; None where it failed by itself.
+
+    What gives back what it has drained may end after those that were told of its failure.
+    """
+    turns = [state.step.turns.get(host) for host in batch.hosts]
+    by_itself = any(turn and turn.restarts for turn in turns) or _first_bad(gates)
+    for other in () if by_itself else state.under_way:
+        if gate := _first_bad(other.gates):
+            proved = set(state.done()) - set(other.hosts)
+            return _failure(event, gate.host, other.gates, "", proved)
+    return None
+
+
+def _first_bad(gates: Iterable[ev.GateJudged]) -> ev.GateJudged | None:
+    return next((gate for gate in gates if gate.outcome is not Outcome.PASS), None)
 
 
 def _unproved(batch: Batch, gates: Iterable[ev.GateJudged], state: RunState) -> dict[str, str]:

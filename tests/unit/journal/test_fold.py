@@ -732,3 +732,31 @@ def test_a_hard_request_to_stop_replaces_a_soft_one_and_no_other_does() -> None:
     hard = ev.AbortRequested(at=at(), by="bob", hard=True)
     assert state(soft, hard).abort_request == hard
     assert state(hard, soft).abort_request == hard
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "named"),
+    [
+        # It was drained, and given back without a restart: its play ends before that of the host with the gate.
+        ((), "h2"),
+        # What failed was a restart, or a gate, of its own.
+        ((intent("h1"),), "h1"),
+        ((judged("own", Outcome.FAIL, "h1", "drain"),), "h1"),
+    ],
+)
+def test_a_hold_names_the_host_that_failed_and_not_one_that_was_told_of_it(
+    meanwhile: tuple[Event, ...], named: str
+) -> None:
+    after = state(
+        batch("h1"),
+        intent("h1", Act.DRAIN),
+        batch("h2"),
+        judged("c", Outcome.FAIL, "h2", "verify"),
+        *meanwhile,
+        ended("failed", h1="failed"),
+        ended("failed", h2="failed"),
+    )
+
+    assert after.failure is not None
+    assert after.failure.host == named
+    assert ("c said" in after.failure.evidence) == (named == "h2")
