@@ -121,7 +121,7 @@ def _(event: events.BatchStarted) -> tuple[Tone, str]:
 def _(event: events.BatchEnded) -> tuple[Tone, str]:
     bad = [f"{host} {state}" for host, state in event.hosts.items() if state != "ok"]
     if event.status == "ok" and not bad:
-        return "dim", "batch finished"
+        return "dim", f"batch finished: {join_names(event.hosts)}"
     return "bad", f"batch ended: {event.status} {join_names(bad)}"
 
 

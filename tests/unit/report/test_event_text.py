@@ -82,3 +82,10 @@ def test_failed_gate_shows_the_decisive_message() -> None:
         "✗ FAIL verify rabbitmq.members_agree (5 readings in 1 min 01 s): ctl2 is not running"
     )
     assert (describe_event(event).tone, describe_event(event).host) == ("bad", "ctl2")
+
+
+def test_a_batch_that_went_well_says_which_it_was() -> None:
+    """In a window several are under way."""
+    ended = events.BatchEnded(at=at(0), step=1, status="ok", hosts={"h1": "ok", "h2": "ok"})
+
+    assert describe_event(ended).text == "batch finished: h1, h2"
