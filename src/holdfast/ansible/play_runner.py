@@ -102,9 +102,10 @@ class AnsibleRunner:
                 if parked:
                     place.open_word()
                 place.write(play, self.state_url, self.state_dir)
-            end = partial(self._end, play.run, play.ident)
-            started = _StartedPlay(play, place, on_progress, end, self._messages)
-            started.begin(self._prepare(play, place, started.enqueue))
+                end = partial(self._end, play.run, play.ident)
+                started = _StartedPlay(play, place, on_progress, end, self._messages)
+                prepared = self._prepare(play, place, started.enqueue)
+            started.begin(prepared)
             self._started.append(started)
             unstarted.pop_all()
         return started

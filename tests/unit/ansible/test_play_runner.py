@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import threading
 from itertools import count
@@ -9,8 +10,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from types import SimpleNamespace
 
+import pytest
+
 from holdfast.ansible.interfaces import Play
 from holdfast.ansible.play_runner import AnsibleRunner, Messages, _PlayDirectory, _StartedPlay
+from holdfast.errors import InvalidInput
 from holdfast.model import PLAY_VARIABLE
 
 ROLL = Play("r1", "0001-roll", "unit_restart.yml", "site", ("a",))
@@ -67,3 +71,20 @@ def test_a_process_of_which_the_play_cannot_be_told_is_not_ended_with_another(
         for process in processes:
             process.kill()
             process.wait()
+
+
+class _FullDisk(AnsibleRunner):
+    """A runner whose disk is full once ansible-runner writes its own files."""
+
+    def _prepare(self, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_play_that_cannot_be_prepared_is_no_bug(tmp_path: Path) -> None:
+    """A bug would end the plays of other hosts beside it."""
+    runner = _FullDisk(tmp_path, {}, "sqlite://", tmp_path, lambda _: [])
+
+    with pytest.raises(InvalidInput, match="No space left on device"):
+        runner.start(ROLL, lambda _: None)
+
+    assert not list(tmp_path.rglob("variables.json"))
