@@ -31,7 +31,8 @@ def following(
     whole = sum(Phase.PREFLIGHT in batch.phases for batch in state.under_way)
     rounds = (known.rounds if known else 0) + whole
     if batch := next_batch(step, done, state.facts, rounds)[0]:
-        return Following(step, batch, rounds=rounds)
+        surveyed = known is not None and (known.surveyed or state.proves(step.policy.survey))
+        return Following(step, batch, rounds=rounds) if surveyed else None
     later = next_roll(plan, step)
     if later is None or asks_apart(later):
         return None

@@ -222,13 +222,17 @@ def test_the_first_whole_batch_after_a_resume_asks_all_hosts(
     """Its play may be parked beside the one that verifies and undrains what was in hand (docs/adr/0063)."""
     [roll] = PLAN.steps
     assert isinstance(roll, PlannedRoll)
-    step = roll.model_copy(update={"window": True})
+    policy = POLICY.model_copy(update={"survey": ()})
+    step = roll.model_copy(update={"window": True, "policy": policy})
     state = after(LEASE, BEGUN, batch("h1"), intent("h1"), RESUMED, batch("h1", phases=phases))
 
     expected = following(PLAN, state, step, ("h1",))
 
     assert expected is not None
     assert (expected.hosts, expected.rounds) == (("h2",), rounds)
+    # A survey is a play of its own, which comes first after a resume.
+    surveyed = phases == ALL_PHASES
+    assert (following(PLAN, state, roll, ("h1",)) is not None) == surveyed
 
 
 @pytest.mark.parametrize(
