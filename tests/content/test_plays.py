@@ -116,7 +116,7 @@ def sweeps(play: dict[str, Yaml]) -> bool:
 def ends(play: dict[str, Yaml]) -> bool:
     """Tell whether a batch's last task ends a run by hand, whatever was done before."""
     last = (play.get("post_tasks") or [{}])[-1]
-    role = last.get("ansible.builtin.import_role", {})
+    role = last.get("ansible.builtin.include_role", {})
     wanted = {"name": "holdfast_run", "tasks_from": "end", "rolespec_validate": False}
     return role == wanted and "when" not in last
 
@@ -311,7 +311,7 @@ pre_tasks:
       that: ansible_play_hosts_all | difference(ansible_play_hosts) | length == 0
   - ansible.builtin.include_tasks: sweep.yml
 post_tasks:
-  - ansible.builtin.import_role: {name: holdfast_run, rolespec_validate: false, tasks_from: end}
+  - ansible.builtin.include_role: {name: holdfast_run, rolespec_validate: false, tasks_from: end}
 """
 
 
