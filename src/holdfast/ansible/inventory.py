@@ -29,6 +29,37 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _STRICT = {"ANSIBLE_HOST_PATTERN_MISMATCH": "error"}
 
 
+def read_with(
+    program: Sequence[str],
+    source: Path,
+    project: Path,
+    environ: Mapping[str, str],
+    said: str = "",
+) -> subprocess.CompletedProcess[str]:
+    """Run a module of ours, and its arguments, that reads the inventory ``source`` with the project's ansible.cfg.
+
+    ``said`` is its standard input.
+
+    Raises:
+        InvalidInput: it has not ended in time.
+    """
+    try:
+        return subprocess.run(  # noqa: S603  # our own module; what people gave are arguments
+            [sys.executable, "-m", *program],
+            input=said,
+            cwd=project,
+            env=filter_environment(environ) | _STRICT,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise InvalidInput(
+            f"{source}: the inventory was not read within {TIMEOUT_SECONDS} s"
+        ) from None
+
+
 @dataclass(frozen=True, slots=True)
 class AnsibleInventory:
     """``InventoryReader`` over Ansible's own inventory code, with the project's ansible.cfg.
@@ -75,28 +106,8 @@ class AnsibleInventory:
         )
 
     def _listing(self, path: Path, limit: str) -> dict[str, Json]:
-        program = [
-            sys.executable,
-            "-m",
-            "holdfast.ansible.inventory_program",
-            str(path),
-            limit,
-            *LENGTHS,
-        ]
-        try:
-            answer = subprocess.run(  # noqa: S603  # our own module; path and limit are arguments
-                program,
-                cwd=self.project,
-                env=filter_environment(self.environ) | _STRICT,
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise InvalidInput(
-                f"{path}: the inventory was not read within {TIMEOUT_SECONDS} s"
-            ) from None
+        program = ["holdfast.ansible.inventory_program", str(path), limit, *LENGTHS]
+        answer = read_with(program, path, self.project, self.environ)
         listing = _parse_listing(path, limit, answer, not_passed(self.environ))
         _refuse_unpassed(path, set(listing["reads"]) & set(not_passed(self.environ)))
         return listing

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from holdfast.ansible.environment import filter_environment
-from holdfast.ansible.inventory import TIMEOUT_SECONDS, remedy_for_reading
+from holdfast.ansible.inventory import read_with, remedy_for_reading
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 
@@ -77,21 +75,8 @@ class AnsibleSites:
             "expressions": dict(question.expressions),
             "inspect": {group: list(names) for group, names in question.inspect.items()},
         }
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "holdfast.ansible.site_program"],
-                input=json.dumps(asked),
-                cwd=self.project,
-                env=filter_environment(self.environ),
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise InvalidInput(
-                f"{question.source}: the inventory was not read within {TIMEOUT_SECONDS} s"
-            ) from None
+        program, said = ["holdfast.ansible.site_program"], json.dumps(asked)
+        done = read_with(program, question.source, self.project, self.environ, said)
         return _parse(question.source, done, self.environ)
 
 

@@ -50,7 +50,7 @@ def hold_message(state: RunState, strays: StrayPlays | None = None) -> Held | No
         return state.held
     last = state.batches[-1] if state.batches else None
     hosts = join_names(state.hosts_under_way() or (last.hosts if last and not last.ended else ()))
-    during = f" while {hosts} was in hand" if hosts else ""
+    during = f" with {hosts} in hand" if hosts else ""
     evidence = f"the run's last event is from {state.at:%Y-%m-%d %H:%M:%S} UTC{during}"
     if strays is not None:
         evidence = f"{evidence}; {strays.describe()}"

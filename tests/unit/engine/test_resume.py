@@ -369,7 +369,7 @@ def test_a_run_whose_driver_died_is_reported_like_a_hold(harness: EngineHarness)
     message = hold_message(harness.engine().state(harness.store.runs()[0]))
 
     assert message is not None
-    assert "while h1 was in hand" in message.evidence
+    assert "with h1 in hand" in message.evidence
     assert message.left[0].startswith("h1: a restart of broker was sent")
     assert message.code == 6
     assert message.next_commands[0].startswith("holdfast resume ")

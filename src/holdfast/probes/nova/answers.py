@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Unanswered
-from holdfast.nova_services import groups_of
+from holdfast.nova_services import group_of, groups_of
 from holdfast.observations.nova import (
     ApiReplies,
     ExpectedService,
@@ -75,27 +75,42 @@ def call_services(
     pings: int = DEFAULT_PINGS,
     computes: Sequence[str] = (),
 ) -> RpcRound:
-    """Send each service of ``topics`` so many pings, on ``hosts`` or wherever the inventory has it.
-
-    With ``computes``, of the computes only these are called. A nova-compute is one process, and gets one ping.
+    """Send each service of ``topics`` its pings, as ``pings_of`` says.
 
     Raises:
         CannotTell: no broker of a cell serves.
-        InvalidInput: a host is in none of the groups of ``topics``, or these groups are empty.
+        InvalidInput: as ``pings_of``.
+    """
+    return _ping_by_cell(context, pings_of(context, topics, hosts, pings, computes))
+
+
+def pings_of(
+    context: ProbeContext,
+    topics: Sequence[str],
+    hosts: Sequence[str],
+    pings: int,
+    computes: Sequence[str],
+) -> dict[ExpectedService, int]:
+    """Return how many pings each service of ``topics`` gets, on ``hosts`` or wherever the inventory has it.
+
+    With ``computes``, of the computes only these are called. A nova-compute is one process, and gets one ping. A host
+    that is in hand in another batch is not called, also where it is named.
+
+    Raises:
+        InvalidInput: a host is in none of the groups of ``topics``, or nobody is left to call.
     """
     wanted = {topic: {*hosts, *computes} if topic == COMPUTE else {*hosts} for topic in topics}
     chosen = [
         each for topic in topics for each in expected_services(context, [topic], wanted[topic])
     ]
-    missing = sorted({*hosts, *computes} - {each.host for each in chosen})
+    known = {host for topic in topics for host in context.groups.get(group_of(topic), ())}
+    missing = sorted({*hosts, *computes} - known)
     if missing or not chosen:
         raise InvalidInput(
             f"nova.rpc_answers: the inventory has no {', '.join(missing) or 'host'}"
             f" in {', '.join(groups_of(topics))}"
         )
-    return _ping_by_cell(
-        context, {each: 1 if each.service == COMPUTE else pings for each in chosen}
-    )
+    return {each: 1 if each.service == COMPUTE else pings for each in chosen}
 
 
 def probe_apis(context: ProbeContext) -> Mapping[str, ApiReplies]:
