@@ -83,7 +83,7 @@ def explain_site(context: CommandContext, name: str, ask: Ask) -> bool:
         if not found and stage in passed:
             table.add_row(_mark(Outcome.PASS), Text(stage, "bold"), Text(one_line(passed[stage])))
         if not found and stage not in passed:
-            table.add_row(Text("-", "dim"), Text(stage, "bold"), Text("not asked yet", "dim"))
+            table.add_row(Text("-", "dim"), Text(stage, "bold"), Text("not known yet", "dim"))
     context.show(table)
     total = (
         "everything is right"
@@ -117,7 +117,7 @@ def site_findings(
     if not members:
         return
     hosts = tuple(dict.fromkeys(chain.from_iterable(members.values())))
-    silent = list(_of_hosts(ask(_reach(hosts), hosts[:1])))
+    silent = list(_of_hosts(ask(_reach(hosts), hosts[:1]), site))
     yield from silent
     passed["hosts"] = (
         f"{count_of(len(hosts), 'host')} can be reached, and each is a machine of its own"
@@ -127,7 +127,10 @@ def site_findings(
     passed["variables"] = "those that claims need are set"
     if silent or lacking:
         return
-    yield from _of_claims(ask((), ()))
+    faults = list(_of_claims(ask((), ()), site))
+    yield from faults
+    if faults:  # what one of them hides is not known
+        return
     passed.update(
         endpoints="all that were asked answered",
         accounts="all were accepted",
@@ -170,10 +173,10 @@ def _reach(hosts: Sequence[str]) -> Sequence[Json]:
     ]
 
 
-def _of_hosts(found: CheckResult) -> Iterator[SiteFault]:
+def _of_hosts(found: CheckResult, site: Path) -> Iterator[SiteFault]:
     for verdict in _bad(found):
         yield SiteFault("hosts", verdict["message"], next_of(verdict), Outcome(verdict["outcome"]))
-    yield from _messages("hosts", found)
+    yield from _messages("hosts", found, site)
 
 
 def _of_variables(states: SiteAnswer, site: Path) -> Iterator[SiteFault]:
@@ -230,14 +233,18 @@ def _origin(name: str, presets: Sequence[Preset]) -> str:
     return ""
 
 
-def _of_claims(found: CheckResult) -> Iterator[SiteFault]:
+def _of_claims(found: CheckResult, site: Path) -> Iterator[SiteFault]:
     for verdict in _bad(found):
         text = f"{verdict['claim']}: {verdict['message']}"
         yield SiteFault(_stage(verdict), text, next_of(verdict), Outcome(verdict["outcome"]))
-    yield from _messages("claims", found)
+    yield from _messages("claims", found, site)
 
 
-def _messages(stage: str, found: CheckResult) -> Iterator[SiteFault]:
+def _messages(stage: str, found: CheckResult, site: Path) -> Iterator[SiteFault]:
+    """Yield what the play said beside its verdicts; a play that judged nothing and said nothing proves nothing."""
+    if not found.verdicts and not found.messages:
+        again = shlex.join(["holdfast", "check", "--site", str(site)])
+        yield SiteFault(stage, "no claim was judged", again, Outcome.UNKNOWN)
     for message in found.messages:
         text, _, fix = with_next(message).partition("next: ")
         yield SiteFault(stage, text.rstrip("; "), fix, Outcome.UNKNOWN)

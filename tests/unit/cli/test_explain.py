@@ -18,11 +18,13 @@ from holdfast.plan.model import SiteInventory
 from tests.unit.cli.cli_harness import InMemoryProject
 
 SITE = dict.fromkeys(GROUPS, ("ctl1", "ctl2"))
-GOOD = CheckResult((), (), 1.0)
 
 
 def verdict(claim: str, outcome: str, message: str) -> dict[str, Json]:
     return {"claim": claim, "outcome": outcome, "reason": "x", "message": message, "evidence": {}}
+
+
+GOOD = CheckResult((verdict("systemd.machines_distinct", "PASS", "each is its own"),), (), 1.0)
 
 
 @dataclass
@@ -70,6 +72,16 @@ def test_where_everything_is_right_every_stage_has_passed(fleet: Fleet) -> None:
     assert found == []
     assert tuple(passed) == STAGES
     assert [len(claims) for claims in fleet.asked] == [1, 0]
+
+
+def test_a_check_that_judged_nothing_proves_nothing(fleet: Fleet) -> None:
+    nothing = CheckResult((), (), 1.0)
+    fleet.hosts = nothing
+    assert stages(fleet) == ["hosts"]
+    fleet.hosts, fleet.claims = GOOD, nothing
+    found, passed = fleet.findings()
+    assert [(each.stage, each.text) for each in found] == [("claims", "no claim was judged")]
+    assert tuple(passed) == STAGES[:4]
 
 
 def test_an_inventory_that_cannot_be_read_hides_everything(fleet: Fleet) -> None:
@@ -149,7 +161,7 @@ def test_it_is_printed_by_stage_and_exits_with_3(tmp_path: Path) -> None:
     found = project.call("check", "--site", "lab", "--explain")
     assert found.code == 3
     assert "1 thing to correct, from the top" in found.out
-    assert "not asked yet" in found.out
+    assert "not known yet" in found.out
 
 
 @pytest.mark.parametrize("further", [["fake.all_serve"], ["--nagios"], ["--wait", "5s"]])
