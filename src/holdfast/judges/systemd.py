@@ -123,8 +123,8 @@ def _unchanged(
 def active_everywhere(claim: str, group: GroupState, calm_seconds: float) -> Verdict:
     """PASS where the unit is active on every one of the named hosts, and on none just restarted by systemd.
 
-    Asked before each batch about all hosts of the group: one that died since it was last looked at
-    would be the second that is out.
+    Asked before each batch about hosts of the group, in a small group about all (docs/adr/0063): one that died since it
+    was last looked at would be the second that is out.
     """
     verdicts = {
         host: is_active(claim, each[0], calm_seconds)
