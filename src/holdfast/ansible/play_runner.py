@@ -63,6 +63,23 @@ _END = ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
 
 
 @dataclass(frozen=True, slots=True)
+class _Plays:
+    """What the plays of a runner share: what they have said, and those that are over while their processes end.
+
+    Nothing here refers to a play that has ended: it has files open.
+    """
+
+    messages: Messages = field(default_factory=SimpleQueue)
+    over: list[_StartedPlay] = field(default_factory=list)
+
+    def pass_on(self) -> None:
+        """Give each event to its play."""
+        while not self.messages.empty():
+            play, event = self.messages.get()
+            play.add(event)
+
+
+@dataclass(frozen=True, slots=True)
 class AnsibleRunner:
     """``PlayRunner`` over ansible-runner; plays use the state database ``state_url``.
 
@@ -74,14 +91,13 @@ class AnsibleRunner:
     state_url: str
     state_dir: Path
     processes_of: Callable[[str], Iterable[int]]
-    _started: list[_StartedPlay] = field(default_factory=list)
-    _messages: Messages = field(default_factory=SimpleQueue)
+    _plays: _Plays = field(default_factory=_Plays)
 
     def finish(self) -> list[str]:
         """Wait for plays that were over before their processes had ended, as ``PlayRunner.finish`` says."""
-        over = [play for play in self._started if play.is_over]
-        self._started[:] = [play for play in self._started if not (play.is_over or play.has_ended)]
-        return [text for play in over if (text := play.finish())]
+        said = [text for play in self._plays.over if (text := play.finish())]
+        self._plays.over.clear()
+        return said
 
     def end_strays(self, run: str) -> list[int]:
         """End the processes of a dead driver's plays and return their ids."""
@@ -103,21 +119,20 @@ class AnsibleRunner:
                     place.open_word()
                 place.write(play, self.state_url, self.state_dir)
                 end = partial(self._end, play.run, play.ident)
-                started = _StartedPlay(play, place, on_progress, end, self._messages)
+                started = _StartedPlay(play, place, on_progress, end, self._plays)
                 prepared = self._prepare(play, place, started.enqueue)
             started.begin(prepared)
-            self._started.append(started)
             unstarted.pop_all()
         return started
 
     def wait(self, seconds: float) -> None:
         """Pass on what plays have said, as ``PlayRunner.wait`` says."""
         try:
-            play, event = self._messages.get(timeout=seconds)
+            play, event = self._plays.messages.get(timeout=seconds)
         except Empty:
             return
         play.add(event)
-        _pass_on(self._messages)
+        self._plays.pass_on()
 
     def _prepare(
         self, play: Play, place: _PlayDirectory, enqueue: Callable[[Mapping[str, Json]], bool]
@@ -188,7 +203,7 @@ class AnsibleRunner:
 
 
 class _StartedPlay:
-    """``StartedPlay``: a play while it runs. What it says is put into ``messages`` and comes back by ``add``."""
+    """``StartedPlay``: a play while it runs. What it says is put into a queue and comes back by ``add``."""
 
     def __init__(
         self,
@@ -196,13 +211,13 @@ class _StartedPlay:
         place: _PlayDirectory,
         on_progress: Callable[[Progress], None],
         end: Callable[[], None],
-        messages: Messages,
+        plays: _Plays,
     ) -> None:
         self._play, self._place, self._on_progress = play, place, on_progress
         self._outcome = PlayOutcome(play.limit)
-        self._end_processes, self._messages = end, messages
+        self._end_processes, self._plays = end, plays
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="ansible-runner")
-        self._waits, self._stopped, self.is_over = place.has_word, False, False
+        self._waits, self._stopped = place.has_word, False
 
     def begin(self, runner: Any) -> None:
         """Start the processes: ``runner`` is ansible-runner's object for the play."""
@@ -212,7 +227,7 @@ class _StartedPlay:
 
     def enqueue(self, event: Mapping[str, Json]) -> bool:
         """Put an event into the queue; ansible-runner calls it and wants to be told that it keeps the event's file."""
-        self._messages.put((self, event))
+        self._plays.messages.put((self, event))
         return True
 
     def add(self, event: Mapping[str, Json]) -> None:
@@ -226,7 +241,7 @@ class _StartedPlay:
 
         A play in which a task has failed is about to end: what it has asked before its word holds no run.
         """
-        _pass_on(self._messages)
+        self._plays.pass_on()
         lives = not self._ending.done() and not self._outcome.has_failed
         try:
             given = lives and self._place.say(variables)
@@ -240,11 +255,11 @@ class _StartedPlay:
     def result(self) -> PlayResult | None:
         """Return how the play ended, as ``StartedPlay.result`` says."""
         if self._ending.done():
-            _pass_on(self._messages)
             self.end()
+            self._plays.pass_on()
             return self._result()
         if self._play.over_when_done and self._outcome.all_done and not self._stopped:
-            self.is_over = True
+            self._plays.over.append(self)
             return PlayResult("ok", dict.fromkeys(self._play.limit, "ok"), {})
         return None
 
@@ -263,11 +278,6 @@ class _StartedPlay:
             self._end_processes()
 
     @property
-    def has_ended(self) -> bool:
-        """Whether its processes have ended."""
-        return self._ending.done()
-
-    @property
     def _exited_ok(self) -> bool:
         return bool(self._runner.rc == 0 and self._runner.status == "successful")
 
@@ -279,6 +289,7 @@ class _StartedPlay:
             return f"{self._play.ident}: after its last task: {error}"
         finally:
             self.end()
+            self._plays.pass_on()
         return "" if self._exited_ok else f"{self._play.ident}: failed after its last task"
 
     def end(self) -> None:
@@ -410,10 +421,3 @@ def _as_text_only(value: Json) -> Json:
     if isinstance(value, (list, tuple)):
         return [_as_text_only(inner) for inner in value]
     return {"__ansible_unsafe": value} if isinstance(value, str) else value
-
-
-def _pass_on(messages: Messages) -> None:
-    """Give each event to its play."""
-    while not messages.empty():
-        play, event = messages.get()
-        play.add(event)

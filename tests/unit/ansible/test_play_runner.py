@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import errno
+import gc
 import subprocess
 import threading
+import weakref
 from itertools import count
 from pathlib import Path
-from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
 
 from holdfast.ansible.interfaces import Play
-from holdfast.ansible.play_runner import AnsibleRunner, Messages, _PlayDirectory, _StartedPlay
+from holdfast.ansible.play_runner import AnsibleRunner, _PlayDirectory, _Plays, _StartedPlay
 from holdfast.errors import InvalidInput
 from holdfast.model import PLAY_VARIABLE
 
@@ -24,14 +25,13 @@ def test_a_hard_stop_before_the_first_process_is_not_lost(tmp_path: Path) -> Non
     """There is nothing to end yet: what starts then would go on with its hosts to the end of the play."""
     ended, asked = threading.Event(), count()
     ended_early: list[bool] = []
-    messages: Messages = SimpleQueue()
 
     def end_processes() -> None:
         if next(asked):  # the first time there is none
             ended.set()
 
     runner = SimpleNamespace(run=lambda: ended_early.append(ended.wait(1)), rc=254, status="failed")
-    started = _StartedPlay(ROLL, _PlayDirectory(tmp_path), lambda _: None, end_processes, messages)
+    started = _StartedPlay(ROLL, _PlayDirectory(tmp_path), lambda _: None, end_processes, _Plays())
     started.begin(runner)
 
     while (result := started.result()) is None:
@@ -40,13 +40,28 @@ def test_a_hard_stop_before_the_first_process_is_not_lost(tmp_path: Path) -> Non
     assert (result.status, ended_early) == ("interrupted", [True])
 
 
+def test_nothing_of_a_play_that_has_ended_is_kept(tmp_path: Path) -> None:
+    """ansible-runner's object has files open, also where it broke."""
+    runner = SimpleNamespace(run=lambda: None, rc=0, status="successful")
+    plays = _Plays()
+    started = _StartedPlay(ROLL, _PlayDirectory(tmp_path), lambda _: None, lambda: None, plays)
+    started.begin(runner)
+    while started.result() is None:
+        pass
+    kept = weakref.ref(started)
+    del started
+    gc.collect()
+
+    assert (kept(), plays.over, plays.messages.empty()) == (None, [], True)
+
+
 def test_a_parked_play_in_which_a_task_has_failed_gets_no_word(tmp_path: Path) -> None:
     """Its process only ends: with the word given, what it asked before would hold the run."""
     ended = threading.Event()
     runner = SimpleNamespace(run=lambda: ended.wait(10), rc=2, status="failed")
     place = _PlayDirectory(tmp_path)
     place.open_word()
-    parked = _StartedPlay(ROLL, place, lambda _: None, ended.set, SimpleQueue())
+    parked = _StartedPlay(ROLL, place, lambda _: None, ended.set, _Plays())
     parked.begin(runner)
     parked.enqueue({"event": "runner_on_failed", "event_data": {"host": "a", "res": {"msg": "no"}}})
 
