@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from holdfast.errors import CannotTell, LeaseHeld
-from holdfast.marks import FRESH, HOST_DIRECTORY, TTL, HostMarks, RunMark
-from holdfast.model import Holder, Json, Unanswered
+from holdfast.marks import FRESH, TTL, HostMarks, RunMark
+from holdfast.model import HOST_DIRECTORY, Holder, Json, Unanswered
 from holdfast.probes.base import Shell, ask_all, or_unanswered
 
 Reach = Callable[[str], Shell]

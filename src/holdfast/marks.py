@@ -14,10 +14,7 @@ from datetime import datetime, timedelta
 from pydantic import TypeAdapter, ValidationError
 
 from holdfast.errors import CannotTell
-from holdfast.model import Holder, Json
-
-HOST_DIRECTORY = "/run/holdfast"
-"""Where marks and the locks of units are on every host. Nothing else says so: two runs would not meet."""
+from holdfast.model import HOST_DIRECTORY, Holder, Json
 
 TTL = timedelta(minutes=30)
 """How long a mark counts after it was written: longer than from a batch's begin to its end."""

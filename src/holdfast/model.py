@@ -21,6 +21,9 @@ ClaimEntry = Annotated[StrictStr, Field(min_length=1)] | dict[str, Json]
 PLAY_VARIABLE = "HOLDFAST_PLAY"
 """Environment variable with the play's name within its run: two plays of a run may be alive, one of them parked."""
 
+HOST_DIRECTORY = "/run/holdfast"
+"""Where marks and the locks of units are on every host. Nothing else says so: two runs would not meet."""
+
 RUN_VARIABLE = "HOLDFAST_RUN"
 """Environment variable with the run's id, set for every play that the engine starts and so for its
 child processes: a play that outlived its driver is found by it."""

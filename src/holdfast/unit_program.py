@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Any, Literal, get_args
 
 from holdfast.errors import OutcomeUnknown
-from holdfast.marks import HOST_DIRECTORY
+from holdfast.model import HOST_DIRECTORY
 from holdfast.observations.nova import LogPosition
 
 PROGRAM = files("holdfast").joinpath("unit_program.sh").read_text("utf-8")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from holdfast.marks import HOST_DIRECTORY
+from holdfast.model import HOST_DIRECTORY
 
 UNIT = "toy"
 

@@ -14,8 +14,8 @@ import pytest
 
 from holdfast.errors import CannotTell, LeaseHeld
 from holdfast.marking import SWAP, Marker, list_marks, may_have_marks, read_marks, remove_marks
-from holdfast.marks import FRESH, HOST_DIRECTORY, TTL, HostMarks, RunMark, meeting_hosts
-from holdfast.model import Holder, Json
+from holdfast.marks import FRESH, TTL, HostMarks, RunMark, meeting_hosts
+from holdfast.model import HOST_DIRECTORY, Holder, Json
 from holdfast.probes.base import CommandResult
 
 ADA = Holder("R1", "ada", "kernel 'update'\n{{ x }} \u2028\x1b[1m", "ctl9", "boot", 7, 7)

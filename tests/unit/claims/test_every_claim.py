@@ -28,6 +28,7 @@ from holdfast.observations.nova import (
     ServiceList,
     UnitLog,
 )
+from holdfast.observations.puppet import Agent, LastRun, MassRun
 from holdfast.observations.rabbitmq import (
     BootState,
     ClientLoad,
@@ -51,6 +52,7 @@ from holdfast.probes.nova.fleet import probe_fleet_logs, probe_fleet_units
 from holdfast.probes.nova.host import probe_unit_log
 from holdfast.probes.nova.service_host import probe_service_host
 from holdfast.probes.nova.services import probe_services
+from holdfast.probes.puppet import probe_agents, probe_mass_runs
 from holdfast.probes.rabbitmq.cluster import probe_boot, probe_clients, probe_cluster
 from holdfast.probes.rabbitmq.drain import probe_drain
 from holdfast.probes.rabbitmq.members import probe_members
@@ -120,6 +122,10 @@ TWO_UNITS = {"s on h1": UNIT, "s on h2": replace(UNIT, host="h2", active_state="
 GOOD_API = ApiReplies(HttpReply(200), HttpReply(200))
 GOOD_METADATA = MetadataReplies(HttpReply(200), (HttpReply(400), HttpReply(404)))
 LOG = UnitLog("h1", "some.service", "journal", "start", 5, {}, levels=5)
+
+APPLIED = LastRun(99, "17", 10, 0, 0, 0, "uuid", 90, True, "not_used", False, "changed")
+AGENT = Agent("h1", 100, "holdfast:r1: a change", None, APPLIED)
+SALT = MassRun("h2", 901, "salt h* cmd.run puppet agent -t")
 
 VIEWS = Observed(
     ClusterViews(expected={}, views={}), _cluster("h1"), _cluster("h1", "h2", running="rabbit@h2")
@@ -214,6 +220,8 @@ OBSERVATIONS |= {
         FleetLogs({"nova-api on h1": LOG, "nova-api on h2": Unanswered("no such file")}),
     ),
     probe_tools: Observed({}, {"h1": []}, {"h1": [], "h2": ["rabbitmqctl"]}),
+    probe_agents: Observed({}, {"h1": AGENT}, {"h1": AGENT, "h2": Unanswered("h2 is unreachable")}),
+    probe_mass_runs: Observed({}, {"h1": ()}, {"h1": (), "h2": (SALT,)}),
 }
 
 # The one case in which nothing found is well: nothing is expected. Each with the reason.

@@ -26,6 +26,7 @@ PARAMETERS: dict[str, Json] = {
     "invocation_id": "a" * 32,
     "seconds": 30.0,
     "baseline": 10,
+    "run": "r1",
     "starts": {"h1": {"some.service": "a" * 32}, "h2": {"some.service": "a" * 32}},
 }
 # A claim whose parameters are optional one by one, and not all together.

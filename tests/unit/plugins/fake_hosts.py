@@ -18,8 +18,8 @@ from pathlib import Path
 import yaml
 
 from holdfast.journal.events import Event
-from holdfast.marks import HOST_DIRECTORY, RunMark
-from holdfast.model import Holder, Json
+from holdfast.marks import RunMark
+from holdfast.model import HOST_DIRECTORY, Holder, Json
 from holdfast.settings import Settings
 from holdfast.store.database import Store, open_store
 from tests.fakes.journal import opened

@@ -1,0 +1,87 @@
+"""Claims about Puppet's agents on the hosts of the group ``puppet_agents``."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from holdfast.claims.base import Claim, Parameters
+from holdfast.judges import puppet
+from holdfast.probes.puppet import GROUP, probe_agents, probe_mass_runs
+
+MAX_AGE_SECONDS = 5400
+"""Three times the agent's usual interval, half an hour."""
+
+
+class AgentsParameters(Parameters):
+    """``hosts``: their names in the inventory; by default every host of the group."""
+
+    hosts: tuple[str, ...] = ()
+
+
+class FreshParameters(AgentsParameters):
+    """``max_age_seconds``: how old the last run may be. ``since``: when it must have begun at the earliest (epoch)."""
+
+    max_age_seconds: float = Field(MAX_AGE_SECONDS, gt=0)
+    since: float = Field(0, ge=0)
+
+
+class FrozenParameters(AgentsParameters):
+    """``run``: the run of Holdfast that must have disabled the agents."""
+
+    run: str = Field(min_length=1)
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        name="puppet.agents_fresh",
+        remedy="on the host: puppet agent --test --noop; its report: puppet config print lastrunreport --section agent",
+        parameters=FreshParameters,
+        probe=probe_agents,
+        judge=puppet.agents_fresh,
+        group=GROUP,
+        standing=True,
+    ),
+    Claim(
+        name="puppet.none_disabled",
+        remedy="ask who disabled it; then, on the host: puppet agent --enable",
+        parameters=AgentsParameters,
+        probe=probe_agents,
+        judge=puppet.none_disabled,
+        group=GROUP,
+        standing=True,
+    ),
+    Claim(
+        name="puppet.none_left_disabled",
+        remedy="if no run is under way (holdfast status), on the host: puppet agent --enable",
+        parameters=AgentsParameters,
+        probe=probe_agents,
+        judge=puppet.none_left_disabled,
+        group=GROUP,
+        standing=True,
+    ),
+    Claim(
+        name="puppet.no_run_in_flight",
+        remedy="on the host: ps -fp $(cat $(puppet config print agent_catalog_run_lockfile --section agent))",
+        parameters=AgentsParameters,
+        probe=probe_agents,
+        judge=puppet.no_run_in_flight,
+        group=GROUP,
+    ),
+    Claim(
+        name="puppet.frozen",
+        remedy="on the host: puppet config print agent_disabled_lockfile names the file that says who",
+        parameters=FrozenParameters,
+        probe=probe_agents,
+        judge=puppet.frozen,
+        group=GROUP,
+        final=(puppet.NOT_OURS,),
+    ),
+    Claim(
+        name="puppet.no_mass_run",
+        remedy="wait until it has ended, or stop it where it was begun: salt-run jobs.active",
+        parameters=AgentsParameters,
+        probe=probe_mass_runs,
+        judge=puppet.no_mass_run,
+        group=GROUP,
+    ),
+)

@@ -1,0 +1,93 @@
+"""What Puppet's agents leave on their hosts: the disabled lock, the run lock, the summary and report of the last run.
+
+``host`` is always the name in the inventory. Times are seconds since the epoch, by the host's own clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from holdfast.model import Unanswered
+
+OURS = "holdfast:"
+"""How the message begins with which a run of Holdfast disables an agent; the run's id follows, then ``: `` and why."""
+
+
+def run_of(message: str) -> str:
+    """Return the run that disabled an agent with this message; "" where none of ours did."""
+    return message.removeprefix(OURS).split(": ")[0].strip() if message.startswith(OURS) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunLock:
+    """The lock of a run: the process that it names, and that process's command, "" where there is no such process."""
+
+    pid: int
+    command: str
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether the process is an agent: Puppet itself takes a lock with any other for stale (its Pidlock)."""
+        return "puppet" in self.command
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The summary of the agent's last run, and what its report says of whether the summary can be believed.
+
+    ``at`` is when it ended, also of a run that failed. ``total`` and the counts are None where the summary has none:
+    the catalog was not compiled or not applied. ``completed``, ``cached``, ``noop`` and ``status`` are the report's,
+    None or "" where there is no report of that run.
+    """
+
+    at: float
+    version: str
+    total: int | None
+    failed: int | None
+    failed_to_restart: int | None
+    failures: int | None
+    transaction: str = ""
+    began: float | None = None
+    completed: bool | None = None
+    cached: str = ""
+    noop: bool | None = None
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """The agent of one host, read at ``now``.
+
+    ``disabled`` is the message of its disabled lock, None where there is no lock. ``drivers`` are what starts it by
+    itself, such as ``puppet.service``, a timer or a file of cron.
+    """
+
+    host: str
+    now: float
+    disabled: str | None
+    lock: RunLock | None
+    last: LastRun | None
+    drivers: Sequence[str] = ()
+
+    @property
+    def age(self) -> float | None:
+        """How many seconds ago its last run ended; None where it never ran."""
+        return None if self.last is None else self.now - self.last.at
+
+
+Agents = Mapping[str, Agent | Unanswered]
+"""The agents of several hosts, by host; or why one gave no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class MassRun:
+    """A process that runs agents on many hosts, or one that such a process has started: where, its PID and command."""
+
+    where: str
+    pid: int
+    command: str
+
+
+MassRuns = Mapping[str, Sequence[MassRun] | Unanswered]
+"""The mass runs seen at each place that was looked at."""
