@@ -153,6 +153,12 @@ chat-demo: prerequisites venv $(VENV)-synapse/.locked ## Runs from chat: the lab
 	@make lab-up
 	@tests/lab/chat serve
 
+.PHONY: monitoring
+monitoring: prerequisites venv ## Three brokers watched by a real Icinga 2, Prometheus' tools and Alertmanager, in 4 minutes
+	@make lab-up LAB_NAME=$(or $(LAB_NAME),holdfast-monitoring) LAB_PROFILE=rabbitmq LAB_SUBNET=$(or $(LAB_SUBNET),10.97.105.0/24)
+	@LAB_NAME=$(or $(LAB_NAME),holdfast-monitoring) python -m tests.lab.monitoring
+	@make lab-down LAB_NAME=$(or $(LAB_NAME),holdfast-monitoring) LAB_PROFILE=rabbitmq LAB_SUBNET=$(or $(LAB_SUBNET),10.97.105.0/24)
+
 .PHONY: bench
 bench: prerequisites venv $(VENV)-bench/.locked ## Overhead beside plain Ansible, cumin and pyinfra, as ratios
 	@tests/lab/bench

@@ -183,7 +183,7 @@ def run_gate(
     with ThreadPool(len(history)) as pool:
         begun = timedelta(0)
         while True:
-            _observe(pool, claims, context, lambda: timing.last_end - now(), history)
+            observe(pool, claims, context, lambda: timing.last_end - now(), history)
             verdicts = [bound.judge(history[bound.question]) for bound in claims]
             elapsed, number = now(), number + 1
             passed = overall(verdicts) is Outcome.PASS
@@ -217,7 +217,7 @@ def _require_claims(claims: Sequence[BoundClaim], context: ProbeContext) -> None
             )
 
 
-def _observe(
+def observe(
     pool: ThreadPool,
     claims: Sequence[BoundClaim],
     context: ProbeContext,
@@ -227,6 +227,9 @@ def _observe(
     """Ask every distinct question at the same time, and append what was observed to its history.
 
     ``left``: how long all of them together may still take.
+
+    Raises:
+        InvalidInput: site variables or parameters do not fit the inventory.
     """
     probes = {bound.question: bound.probe for bound in claims}
     for question in set(history) - {each.question for each in claims if each.claim.judges_history}:

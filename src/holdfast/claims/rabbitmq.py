@@ -9,12 +9,13 @@ from pydantic import Field, model_validator
 
 from holdfast.claims.base import Claim, Parameters
 from holdfast.claims.systemd import CALM_SECONDS
-from holdfast.judges.rabbitmq import cluster, drain, place, queues, quorum, round_trip
+from holdfast.judges.rabbitmq import cluster, drain, load, place, queues, quorum, round_trip
 from holdfast.judges.systemd import RESTARTED, units_stay_up
 from holdfast.nova_services import RPC_SERVICES, groups_of
 from holdfast.probes.nova.site import QueuesSite
 from holdfast.probes.rabbitmq.cluster import probe_boot, probe_clients, probe_cluster
 from holdfast.probes.rabbitmq.drain import probe_drain
+from holdfast.probes.rabbitmq.load import probe_load
 from holdfast.probes.rabbitmq.members import probe_members
 from holdfast.probes.rabbitmq.place import probe_place, probe_tools, probe_units
 from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
@@ -101,6 +102,12 @@ class QueueGrowthParameters(QueueParameters):
     spacing_seconds: float = Field(default=5.0, gt=0)
 
 
+class RoomParameters(Parameters):
+    """``share``: the part of a resource from which on too little is left."""
+
+    share: float = Field(default=0.9, gt=0, le=1)
+
+
 class BaselineParameters(Parameters):
     """``baseline``: the figure before the first restart.
 
@@ -143,6 +150,14 @@ CLAIMS: tuple[Claim, ...] = (
         name="rabbitmq.no_partitions",
         remedy="section “Before you begin”: holdfast show rabbitmq-recover",
         judge=cluster.no_partitions,
+    ),
+    _claim(
+        name="rabbitmq.has_room",
+        remedy="on a broker: rabbitmq-diagnostics status",
+        probe=probe_load,
+        judge=load.has_room,
+        parameters=RoomParameters,
+        standing=True,
     ),
     _claim(
         name="rabbitmq.units_stay_up",

@@ -30,6 +30,7 @@ from holdfast.cli.context import CommandContext
 from holdfast.cli.exit_codes import ExitOnError
 from holdfast.cli.output_stream import OutputStream, replace_closed_streams
 from holdfast.cli.version import version_line
+from holdfast.errors import HoldfastError
 from holdfast.verbs import VERBS
 
 app = typer.Typer(
@@ -60,6 +61,7 @@ ABORT_CODES = "0 requested, or closed · 2 invalid input · 3 refused: a play ru
 ANSWER_CODES = "0 journaled · 2 invalid input · 3 refused: too late, or not yours to answer"
 WATCH_CODES = f"{READ_CODES} · 5 Ctrl-C, which does not affect the run"
 PRUNE_CODES = "0 deleted, or nothing to delete · 2 invalid input · 5 not confirmed"
+_USAGE = 2  # click's exit code for arguments that do not fit
 RELEASE_CODES = "0 released · 2 invalid input · 3 refused: its holder is alive · 5 not confirmed"
 
 COMMANDS: dict[str, list[tuple[Callable[..., None], str, str]]] = {
@@ -167,6 +169,16 @@ def main(arguments: Sequence[str] | None = None, context: CommandContext | None 
         SystemExit: always, with a documented exit code.
     """
     used = context or command_context()
+    given = list(sys.argv[1:] if arguments is None else arguments)
     with ExitOnError(used):
-        app(args=list(sys.argv[1:] if arguments is None else arguments), obj=used)
+        try:
+            app(args=given, obj=used)
+        except SystemExit as end:
+            asked = (
+                used.bug_code != HoldfastError.exit_code
+            )  # the command itself has begun, and exits as it means to
+            if end.code != _USAGE or "--nagios" not in given or asked:
+                raise
+            used.write_line("HOLDFAST UNKNOWN - the command is wrong; next: holdfast check --help")
+            raise SystemExit(3) from None  # 2 would be CRITICAL
     raise SystemExit(0)

@@ -24,7 +24,7 @@ import typer
 from rich.text import Text
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress, StopSignal, run_play
-from holdfast.claims import all_claims
+from holdfast.claims import SYSTEMS, all_claims, claims_of
 from holdfast.cli.check_result import NEXT, CheckResult, print_result
 from holdfast.cli.context import CommandContext
 from holdfast.cli.explain import explain_site
@@ -34,7 +34,9 @@ from holdfast.engine.left_behind import explain
 from holdfast.errors import HoldfastError, InvalidInput
 from holdfast.journal.events import GateJudged, RunOpened
 from holdfast.model import Json as Value
-from holdfast.model import Outcome
+from holdfast.model import Outcome, Verdict
+from holdfast.monitor import program as monitor
+from holdfast.monitor.output import Read, prometheus_text, write_atomically
 from holdfast.plan.model import SiteInventory
 from holdfast.report.remedies import remedy_for
 from holdfast.report.table import columns
@@ -94,6 +96,7 @@ class CheckRequest:
     limit: str = ""
     wait: str = "0"
     hold: str = "0"
+    prometheus: str = ""
 
     def timing(self) -> CheckTiming:
         """Return the durations.
@@ -113,9 +116,9 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
         list[str] | None,
         typer.Argument(
             metavar="CLAIM",
-            help="Claims, with parameters as CLAIM:name=value,name=value. A claim about a group is "
-            "asked once, a claim about single hosts at every host. Default: every standing "
-            "claim of the groups that the site has.",
+            help="Claims, with parameters as CLAIM:name=value,name=value, or a system, such as rabbitmq, for "
+            "its standing claims. A claim about a group is asked once, a claim about single hosts at "
+            "every host. Default: every standing claim of the groups that the site has.",
         ),
     ] = None,
     *,
@@ -146,6 +149,31 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
             "--nagios", metavar="", help="One line with perfdata, exit code 0, 1, 2 or 3."
         ),
     ] = False,
+    endpoints: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--endpoint",
+            metavar="NAME=URL",
+            help="Without a site: ask a system, CLAIM being rabbitmq or nova, through these hosts, such as "
+            "ctl1=http://192.0.2.1:15672; repeat it for each broker, or each host of nova-api.",
+        ),
+    ] = None,
+    credentials: Annotated[
+        str,
+        typer.Option(
+            "--credentials",
+            metavar="FILE",
+            help="With --endpoint: a file of site variables that nobody else can read.",
+        ),
+    ] = "",
+    prometheus: Annotated[
+        str,
+        typer.Option(
+            "--prometheus",
+            metavar="FILE",
+            help="Also write the outcome, and the figures of --endpoint, for node_exporter's textfile collector.",
+        ),
+    ] = "",
     explained: Annotated[
         bool,
         typer.Option(
@@ -164,12 +192,18 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
     if listing:
         _list(context, as_json=as_json)
         return
-    request = CheckRequest(site, tuple(claims or ()), limit, wait, hold)
+    if endpoints:
+        _ask_endpoints(
+            context, [*(claims or ()), *_typed(endpoints, credentials, prometheus, nagios=nagios)]
+        )
+    request = CheckRequest(site, tuple(claims or ()), limit, wait, hold, prometheus)
     if explained:
         _explain(context, request, as_json=as_json or nagios)
     if nagios:
         _nagios(context, request)
     found = run_check(context, request)
+    if prometheus:
+        write_for_prometheus(context, request, found)
     if as_json:
         context.write_line(json.dumps(found.as_json()))
     else:
@@ -223,7 +257,9 @@ def run_check(
     timing, limit = request.timing(), request.limit
     adapters, run = context.adapters(context), f"check-{secrets.token_hex(4)}"
     site = context.site(request.site)
-    claims = [parse_claim(each) if isinstance(each, str) else each for each in request.claims]
+    systems = [each for each in request.claims if each in SYSTEMS]
+    named = [each for each in request.claims if each not in SYSTEMS]
+    claims = [parse_claim(each) if isinstance(each, str) else each for each in named]
     per_host = _asked_per_host(claims, adapters.planner.claim_group, limit)
     began = context.now()
     with TemporaryDirectory(prefix="holdfast-check-") as directory:
@@ -232,6 +268,7 @@ def run_check(
         with context.status_line("Reading inventory"):
             inventory = adapters.planner.inventories.read(site, limit)
         every = tuple(_hosts(inventory))
+        claims += [name for each in systems for name in _standing_of(each, inventory)]
         timing, hosts = timing.for_hosts(len(every)), (tuple(at) or every) if per_host else ()
         store.append(run, _opened(context, inventory.name))
         play = Play(
@@ -291,6 +328,25 @@ def _opened(context: CommandContext, site: str) -> RunOpened:
     )
 
 
+def _standing_of(system: str, site: SiteInventory) -> list[str]:
+    """Return the standing claims of a system about groups that the site has.
+
+    Raises:
+        InvalidInput: there are none.
+    """
+    names = [
+        name
+        for name, claim in claims_of(system).items()
+        if claim.standing and site.groups.get(claim.group)
+    ]
+    if not names:
+        raise InvalidInput(
+            f"the site has no group that a standing claim of {system} is about",
+            remedy="holdfast check --list",
+        )
+    return names
+
+
 def _asked_per_host(claims: Sequence[Value], group_of: Callable[[Value], str], limit: str) -> bool:
     """Return whether one of the claims is about single hosts, and so is asked at every host.
 
@@ -340,6 +396,8 @@ def _nagios(context: CommandContext, request: CheckRequest) -> NoReturn:
     context.bug_code = code
     try:
         found = run_check(context, request)
+        if request.prometheus:
+            write_for_prometheus(context, request, found)
         code, status = NAGIOS[found.outcome]
         counts = " ".join(f"{outcome.lower()}={found.count(outcome)}" for outcome in Outcome)
         text = f"{_plugin_text(found.headline())} | {counts} time={found.seconds:.2f}s"
@@ -347,6 +405,40 @@ def _nagios(context: CommandContext, request: CheckRequest) -> NoReturn:
         text = _plugin_text(error.message)
     context.write_line(f"HOLDFAST {status} - {text}")
     raise typer.Exit(code)
+
+
+def _typed(
+    endpoints: Sequence[str], credentials: str, prometheus: str, *, nagios: bool
+) -> list[str]:
+    """Return the options as they were typed."""
+    options = [f"--endpoint={each}" for each in endpoints]
+    options += [f"--credentials={credentials}"] * bool(credentials)
+    options += [f"--prometheus={prometheus}"] * bool(prometheus)
+    return options + ["--nagios"] * nagios
+
+
+def _ask_endpoints(context: CommandContext, arguments: Sequence[str]) -> NoReturn:
+    code, line = monitor.run(["check", *arguments], monitor.MonitorClock(now=context.now))
+    context.write_line(line)
+    raise typer.Exit(code)
+
+
+def write_for_prometheus(
+    context: CommandContext, request: CheckRequest, found: CheckResult
+) -> None:
+    """Write what a check has found to the file that was named.
+
+    Raises:
+        InvalidInput: it cannot be written.
+    """
+    verdicts = [
+        Verdict(each["claim"], Outcome(each["outcome"]), each["reason"], each["message"])
+        for each in found.verdicts
+    ]
+    systems = [each for each in request.claims if each in SYSTEMS]
+    name = systems[0] if len(systems) == len(request.claims) == 1 else "site"
+    read = Read(name, verdicts, seconds=found.seconds, error="; ".join(found.messages))
+    write_atomically(request.prometheus, prometheus_text(read, context.now()))
 
 
 def _plugin_text(text: str) -> str:

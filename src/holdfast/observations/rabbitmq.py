@@ -140,6 +140,43 @@ class QueueDepths(_Schema):
     queues: Mapping[QueueId, QueueDepth]
 
 
+class Room(_Schema):
+    """How much of a resource a node uses, of how much it may; in bytes, or a number of descriptors."""
+
+    used: int = Field(ge=0)
+    limit: int = Field(gt=0)
+
+    @property
+    def share(self) -> float:
+        """The part that is used."""
+        return self.used / self.limit
+
+
+class BrokerLoad(_Schema):
+    """What the node of ``host`` counts of the whole cluster.
+
+    ``rooms``: per host and resource (``memory``, ``disk``, ``descriptors``, ``sockets``) what is used, without what
+    its node does not report; ``stopped`` are hosts whose node is down. ``connections``, ``channels`` and ``queues`` are
+    how many there are, ``churn`` how many connections come or go a second. ``ready`` and ``unacknowledged`` are
+    messages. Each of these is None where the node does not count it (yet). ``reply_queues`` are those that callers of
+    oslo.messaging wait at, ``unread`` those of them that have no consumer, ``unread_replies`` the messages in these.
+    """
+
+    expected: Mapping[str, str]
+    host: str
+    rooms: Mapping[str, Mapping[str, Room]]
+    stopped: tuple[str, ...] = ()
+    connections: int | None = None
+    channels: int | None = None
+    churn: float | None = None
+    queues: int | None = None
+    ready: int | None = None
+    unacknowledged: int | None = None
+    reply_queues: int
+    unread: int
+    unread_replies: int
+
+
 class QuorumState(_Schema):
     """What has to be known before the node of ``host`` may be stopped.
 

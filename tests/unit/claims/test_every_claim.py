@@ -31,6 +31,7 @@ from holdfast.observations.nova import (
 from holdfast.observations.puppet import Agent, LastRun, MassRun
 from holdfast.observations.rabbitmq import (
     BootState,
+    BrokerLoad,
     ClientLoad,
     ClusterViews,
     DrainState,
@@ -43,6 +44,7 @@ from holdfast.observations.rabbitmq import (
     QueuePlacement,
     QueuePlacements,
     QuorumState,
+    Room,
     RoundTrip,
 )
 from holdfast.observations.systemd import GroupState, Machine, StopTimeout, UnitState
@@ -55,6 +57,7 @@ from holdfast.probes.nova.services import probe_services
 from holdfast.probes.puppet import probe_agents, probe_mass_runs
 from holdfast.probes.rabbitmq.cluster import probe_boot, probe_clients, probe_cluster
 from holdfast.probes.rabbitmq.drain import probe_drain
+from holdfast.probes.rabbitmq.load import probe_load
 from holdfast.probes.rabbitmq.members import probe_members
 from holdfast.probes.rabbitmq.place import probe_place, probe_tools, probe_units
 from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
@@ -203,7 +206,20 @@ OBSERVATIONS: dict[Callable[..., Json], Observed] = {
     probe_unit_log: Observed(replace(LOG, lines=0), LOG, replace(LOG, complaints={"no_reply": 1})),
 }  # fmt: skip
 
+ROOMS = {"memory": Room(used=1, limit=10), "disk": Room(used=1, limit=10)}
+FULL = ROOMS | {"descriptors": Room(used=99, limit=100)}
+
+
+def _load(**rooms: dict[str, Room]) -> BrokerLoad:
+    nodes = {host: f"rabbit@{host}" for host in rooms}
+    return BrokerLoad(
+        expected=nodes, host="h1", rooms=rooms, connections=9, channels=9, churn=0.0, queues=9,
+        ready=0, unacknowledged=0, reply_queues=2, unread=0, unread_replies=0,
+    )  # fmt: skip
+
+
 OBSERVATIONS |= {
+    probe_load: Observed(_load(), _load(h1=ROOMS), _load(h1=ROOMS, h2=FULL)),
     probe_members: Observed(
         None,
         MemberLag(host="h1", at=0, tick_seconds=5, members=1),

@@ -46,6 +46,14 @@ class Node(Named):
     running: StrictBool
     being_drained: StrictBool | None = None
     partitions: list[str] | None = None
+    mem_used: StrictInt | None = None
+    mem_limit: StrictInt | None = None
+    disk_free: StrictInt | None = None
+    disk_free_limit: StrictInt | None = None
+    fd_used: StrictInt | None = None
+    fd_total: StrictInt | None = None
+    sockets_used: StrictInt | None = None
+    sockets_total: StrictInt | None = None
 
 
 class Rate(_Answer):
@@ -65,6 +73,15 @@ class Totals(_Answer):
     """What exists in the cluster; empty until there are statistics."""
 
     connections: StrictInt = 0
+    channels: StrictInt = 0
+    queues: StrictInt = 0
+
+
+class QueueTotals(_Answer):
+    """The messages of all queues that the user may see; empty until there are statistics."""
+
+    messages_ready: StrictInt = 0
+    messages_unacknowledged: StrictInt = 0
 
 
 class Overview(_Answer):
@@ -75,6 +92,7 @@ class Overview(_Answer):
     disable_stats: StrictBool = False
     churn_rates: Churn | None = None
     object_totals: Totals | None = None
+    queue_totals: QueueTotals | None = None
 
 
 class Alarm(_Answer):
@@ -123,6 +141,7 @@ class Queue(Named):
     synchronised_slave_pids: Names = None
     consumers: Count = None
     messages_ready: Count = None
+    messages_unacknowledged: Count = None
 
 
 class Connection(_Answer):

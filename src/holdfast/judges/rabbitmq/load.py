@@ -1,0 +1,60 @@
+"""Judge what brokers carry: whether each has room left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from holdfast.model import Outcome, Verdict
+from holdfast.observations.rabbitmq import BrokerLoad, Room
+
+NEEDED = ("memory", "disk")
+"""Resources that every release reports; descriptors and sockets are not counted by the newest."""
+
+
+def has_room(claim: str, load: BrokerLoad, share: float) -> Verdict:
+    """PASS where each broker uses less than the share of its memory limit, descriptors, sockets and disk.
+
+    At its limit of memory or disk a broker blocks all publishers; without descriptors it accepts no client. The limit
+    of memory is its watermark, that of the disk what must stay free.
+    """
+    shares = {
+        host: {resource: round(room.share, 3) for resource, room in rooms.items()}
+        for host, rooms in load.rooms.items()
+    }
+    evidence = {"asked": load.host, "share": share, "used": shares}
+    if short := list(_short(load, share)):
+        message = "; ".join(short)
+        return Verdict(claim, Outcome.FAIL, "little_room", message, evidence)
+    unknown = [
+        f"{host}: {load.host} does not report its {resource}"
+        for host, rooms in load.rooms.items()
+        for resource in NEEDED
+        if resource not in rooms
+    ]
+    unknown += [f"{host} is not running" for host in load.stopped]
+    if unknown or not load.rooms:
+        message = "; ".join(unknown) or "the inventory has no broker"
+        return Verdict(claim, Outcome.UNKNOWN, "not_reported", message, evidence)
+    most = {r: max(each.get(r, 0) for each in shares.values()) for r in shares[next(iter(shares))]}
+    used = ", ".join(f"{resource} {100 * part:.0f} %" for resource, part in most.items())
+    message = f"{len(load.rooms)} brokers have room; used at most: {used}"
+    return Verdict(claim, Outcome.PASS, "room", message, evidence)
+
+
+def _short(load: BrokerLoad, share: float) -> Iterator[str]:
+    for host, rooms in load.rooms.items():
+        for resource, room in rooms.items():
+            if room.share >= share:
+                yield f"{host}: {_figures(resource, room)}"
+
+
+def _figures(resource: str, room: Room) -> str:
+    if resource == "disk":
+        return f"{_size(room.limit)} of disk free, and below {_size(room.used)} it blocks all publishers"
+    if resource == "memory":
+        return f"uses {_size(room.used)} of memory, and from {_size(room.limit)} on it blocks all publishers"
+    return f"uses {room.used} of {room.limit} {resource}"
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB"

@@ -1,0 +1,103 @@
+"""Ask one node what the cluster carries: room on each node, clients, messages, and replies that nobody reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote
+
+from holdfast.errors import CannotTell
+from holdfast.model import Json
+from holdfast.observations.rabbitmq import BrokerLoad, Room
+from holdfast.probes.base import ProbeContext, first_answer
+from holdfast.probes.rabbitmq import management
+from holdfast.probes.rabbitmq.site import Broker, Brokers, brokers_of, expected
+
+REPLIES = "reply_"  # how oslo.messaging names the queue that a caller waits at (amqpdriver.py, ReplyWaiters)
+ROOM = (
+    "nodes?columns=name,running,mem_used,mem_limit,disk_free,disk_free_limit,"
+    "fd_used,fd_total,sockets_used,sockets_total"
+)
+TOTALS = "overview?columns=rabbitmq_version,churn_rates,object_totals,queue_totals,disable_stats"
+VHOSTS = "vhosts?columns=name"
+
+
+def probe_load(context: ProbeContext) -> BrokerLoad:
+    """Return what the cluster carries, from the first node that answers.
+
+    Raises:
+        CannotTell: no node answers; the message has every cause.
+    """
+    brokers = brokers_of(context)
+    host, (nodes, totals, queues) = first_answer(brokers, _ask)
+    replies = [each for each in queues if each["name"].startswith(REPLIES)]
+    unread = [each for each in replies if not each.get("consumers")]
+    return BrokerLoad(
+        expected=expected(brokers),
+        host=host,
+        rooms={name: dict(_rooms(entry)) for name, entry in _running(brokers, nodes)},
+        stopped=tuple(_stopped(brokers, nodes)),
+        reply_queues=len(replies),
+        unread=len(unread),
+        unread_replies=sum(each.get("messages_ready") or 0 for each in unread),
+        **_counted(totals, len(queues)),
+    )
+
+
+def _ask(broker: Broker) -> tuple[list[Json], Mapping[str, Json], list[Json]]:
+    """Return a node's answers: the nodes, its totals, and all queues."""
+    if not broker.site.rabbitmq_management_enabled:
+        raise CannotTell(
+            f"{broker.host}: what a broker carries is counted by the management API, which the site has off"
+        )
+    found = management.ask(broker, ROOM, TOTALS, VHOSTS)
+    # One by one: the list over all of them omits, without an error, those that the user has no permissions in.
+    paths = [_queues_of(vhost["name"]) for vhost in found[VHOSTS]]
+    lists = management.ask(broker, *paths).values()
+    return found[ROOM], found[TOTALS], [queue for each in lists for queue in each]
+
+
+def _queues_of(vhost: str) -> str:
+    return f"queues/{quote(vhost, safe='')}?columns=name,consumers,messages_ready"
+
+
+def _counted(totals: Mapping[str, Json], queues: int) -> dict[str, Json]:
+    """Return the figures that the node counts. It has no totals of messages until a queue has had one."""
+    objects, churn = totals.get("object_totals") or {}, totals.get("churn_rates") or {}
+    messages = totals.get("queue_totals") or {}
+    rates = [
+        churn.get(f"connection_{what}_details", {}).get("rate") for what in ("created", "closed")
+    ]
+    none = None if queues or totals.get("disable_stats") else 0
+    return {
+        **{name: objects.get(name) for name in ("connections", "channels", "queues")},
+        "churn": None if None in rates else sum(rates),
+        "ready": messages.get("messages_ready", none),
+        "unacknowledged": messages.get("messages_unacknowledged", none),
+    }
+
+
+def _running(brokers: Brokers, nodes: Iterable[Json]) -> Iterator[tuple[str, Mapping[str, Json]]]:
+    """Yield the entry of each expected broker that runs; one that is not listed has an empty one."""
+    listed = {each["name"]: each for each in nodes}
+    for host, broker in brokers.items():
+        entry = listed.get(broker.node, {"running": True})
+        if entry["running"]:
+            yield host, entry
+
+
+def _stopped(brokers: Brokers, nodes: Iterable[Json]) -> Iterator[str]:
+    down = {each["name"] for each in nodes if not each["running"]}
+    return (host for host, broker in brokers.items() if broker.node in down)
+
+
+def _rooms(entry: Mapping[str, Json]) -> Iterator[tuple[str, Room]]:
+    """Yield a node's resources. Releases that count no descriptors report a total of 0, or none."""
+    for resource, used, limit in (
+        ("memory", "mem_used", "mem_limit"),
+        ("disk", "disk_free_limit", "disk_free"),  # the less is free, the greater is the share
+        ("descriptors", "fd_used", "fd_total"),
+        ("sockets", "sockets_used", "sockets_total"),
+    ):
+        known = entry.get(used) is not None and entry.get(limit) is not None
+        if known and (entry[limit] or resource == "disk"):
+            yield resource, Room(used=entry[used], limit=max(entry[limit], 1))

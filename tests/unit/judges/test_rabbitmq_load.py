@@ -1,0 +1,47 @@
+"""What brokers carry: room on each, and UNKNOWN where it is not reported."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.judges.rabbitmq.load import has_room
+from holdfast.model import Verdict
+from holdfast.observations.rabbitmq import BrokerLoad, Room
+
+GIB = 2**30
+WELL = {"memory": Room(used=GIB, limit=4 * GIB), "disk": Room(used=1, limit=GIB)}
+
+
+def judged(rooms: dict[str, dict[str, Room]], stopped: tuple[str, ...] = ()) -> Verdict:
+    nodes = {host: f"rabbit@{host}" for host in (*rooms, *stopped)}
+    load = BrokerLoad(
+        expected=nodes, host="ctl1", rooms=rooms, stopped=stopped, reply_queues=0, unread=0, unread_replies=0
+    )  # fmt: skip
+    return has_room("rabbitmq.has_room", load, 0.9)
+
+
+def test_brokers_with_room_pass_and_their_shares_are_named() -> None:
+    verdict = judged({"ctl1": WELL, "ctl2": WELL})
+    assert verdict.passed
+    assert verdict.message == "2 brokers have room; used at most: memory 25 %, disk 0 %"
+
+
+@pytest.mark.parametrize(
+    ("resource", "room", "said"),
+    [
+        ("memory", Room(used=37 * GIB, limit=40 * GIB), "ctl2: uses 37.00 GiB of memory, and from 40.00 GiB on"),
+        ("disk", Room(used=GIB, limit=GIB), "ctl2: 1.00 GiB of disk free, and below 1.00 GiB it blocks"),
+        ("descriptors", Room(used=940, limit=1024), "ctl2: uses 940 of 1024 descriptors"),
+        ("sockets", Room(used=900, limit=1000), "ctl2: uses 900 of 1000 sockets"),
+    ],
+)  # fmt: skip
+def test_one_that_is_short_fails_with_its_figures(resource: str, room: Room, said: str) -> None:
+    verdict = judged({"ctl1": WELL, "ctl2": WELL | {resource: room}})
+    assert (verdict.outcome, verdict.reason) == ("FAIL", "little_room")
+    assert said in verdict.message
+
+
+def test_what_is_not_reported_is_unknown() -> None:
+    assert judged({"ctl1": WELL, "ctl2": {"disk": WELL["disk"]}}).reason == "not_reported"
+    assert judged({"ctl1": WELL}, stopped=("ctl2",)).message == "ctl2 is not running"
+    assert judged({}).outcome == "UNKNOWN"
