@@ -63,7 +63,9 @@ def test_a_run_is_completed_newest_first(project: InMemoryProject) -> None:
         project.fleet.clock.wait(60)
     runs = completed(project, RunArgument, "")
     assert len(runs) == 2
-    assert runs == sorted(runs, reverse=True)  # a run's name begins with the minute in which it began
+    assert runs == sorted(
+        runs, reverse=True
+    )  # a run's name begins with the minute in which it began
     assert completed(project, NamedRunArgument, runs[0][:-1]) == [runs[0]]
 
 
