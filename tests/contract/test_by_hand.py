@@ -32,7 +32,7 @@ def roll(
     options: Sequence[str] = (),
     directory: Path = PROJECT,
 ) -> subprocess.CompletedProcess[str]:
-    """Restart the unit on every host, ``batch`` hosts at a time."""
+    """Restart the unit on every host, ``batch`` hosts at a time; a variable that is given as None is left out."""
     variables = {
         "systemd_unit_name": UNIT,
         "systemd_unit_group": "toys",
@@ -42,6 +42,7 @@ def roll(
         "holdfast_gate_deadline_seconds": 10,
         **given,
     }
+    variables = {name: value for name, value in variables.items() if value is not None}
     program = str(Path(sys.executable).with_name("ansible-playbook"))
     return subprocess.run(
         [
@@ -138,6 +139,18 @@ def test_tags_are_refused(tmp_path: Path, playbook: str, options: list[str]) -> 
 
     assert answer.returncode != 0
     assert "They would leave out parts of the play; nothing was touched" in words(answer)
+    assert site.restarts("a") == 0
+
+
+def test_a_group_that_only_the_inventory_names_is_refused(tmp_path: Path) -> None:
+    """Ansible says that no host matched, and succeeds: it chooses a play's hosts without the variables of hosts."""
+    site = LocalSite.make(tmp_path / "site", "a")
+    (site.path / "group_vars" / "toys.yml").write_text("systemd_unit_group: toys\n")
+
+    answer = roll(site, tmp_path / "state", 1, given={"systemd_unit_group": None})
+
+    assert answer.returncode != 0
+    assert "No group was named for this call" in words(answer)
     assert site.restarts("a") == 0
 
 
