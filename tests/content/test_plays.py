@@ -78,10 +78,12 @@ def asserts_no_host_lost(task: dict[str, Yaml]) -> bool:
 
 
 def is_refusal(play: dict[str, Yaml]) -> bool:
-    """Tell whether a play only asserts that some host of the group is within reach."""
+    """Tell whether a play only asserts, and that some host of the group is within reach."""
     tasks = play.get("tasks") or []
     conditions = [str(task[key].get("that")) for task in tasks for key in ASSERTS & task.keys()]
-    return len(tasks) == 1 and any("intersect(ansible_play_hosts_all)" in c for c in conditions)
+    return len(tasks) == len(conditions) and any(
+        "intersect(ansible_play_hosts_all)" in c for c in conditions
+    )
 
 
 def is_options_refusal(play: dict[str, Yaml]) -> bool:
