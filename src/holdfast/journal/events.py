@@ -205,6 +205,29 @@ class BaselineTaken(_Event):
     values: dict[str, Json]
 
 
+class SilencePlaced(_Event):
+    """Alerts about a host are silenced in a service before its turn; ``until`` at the latest; ``undo`` is a command.
+
+    ``names``: what the service calls the silences. They are kept where the run holds.
+    """
+
+    kind: Literal["silence_placed"] = "silence_placed"
+    host: str
+    service: str
+    names: list[str]
+    until: AwareDatetime
+    undo: str
+
+
+class SilenceEnded(_Event):
+    """The run's silences for a host that is done were ended in a service; ``names`` are those that there were."""
+
+    kind: Literal["silence_ended"] = "silence_ended"
+    host: str
+    service: str
+    names: list[str]
+
+
 class ApprovalRequested(_Event):
     """The run waits at an ``approve`` step for an approval of this plan.
 
@@ -320,6 +343,8 @@ Event = Annotated[
     | HostDone
     | Observed
     | BaselineTaken
+    | SilencePlaced
+    | SilenceEnded
     | ApprovalRequested
     | Approved
     | Rejected

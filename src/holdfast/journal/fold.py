@@ -236,6 +236,11 @@ def _(_event: ev.BaselineTaken, _state: RunState) -> None:
 
 
 @_apply.register
+def _(_event: ev.SilencePlaced | ev.SilenceEnded, _state: RunState) -> None:
+    """Change nothing: what is silenced is in the services, and a resumed turn finds it there."""
+
+
+@_apply.register
 def _(event: ev.ApprovalRequested, state: RunState) -> None:
     step = _begun(state, event)
     step.approval_plan_hash, step.approval_requested_at = event.plan_hash, event.at

@@ -66,6 +66,11 @@ _SENTENCES: dict[type[events.Event], tuple[Tone, str]] = {
     events.ActIntended: ("act", "{event.act} of {event.unit} begins"),
     events.HostDone: ("good", "{event.unit} is done and proved healthy"),
     events.BaselineTaken: ("dim", "baseline {event.name} recorded"),
+    events.SilencePlaced: (
+        "dim",
+        "silenced in {event.service} until {event.until:%H:%M} UTC at the latest; to end it: {event.undo}",
+    ),
+    events.SilenceEnded: ("dim", "no longer silenced in {event.service}"),
     events.Rejected: (
         "bad",
         "step {event.step} rejected by {event.person} ({event.by}): {event.reason}",

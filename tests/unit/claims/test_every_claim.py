@@ -13,6 +13,7 @@ import pytest
 from holdfast.claims.base import BoundClaim
 from holdfast.errors import InvalidInput
 from holdfast.model import Json, Observation, Outcome, Unanswered
+from holdfast.observations.alerts import Alert, AlertsSeen
 from holdfast.observations.nova import (
     ApiReplies,
     ComputeWork,
@@ -48,6 +49,8 @@ from holdfast.observations.rabbitmq import (
     RoundTrip,
 )
 from holdfast.observations.systemd import GroupState, Machine, StopTimeout, UnitState
+from holdfast.probes.alerts.alertmanager import probe_alertmanager
+from holdfast.probes.alerts.icinga import probe_icinga
 from holdfast.probes.nova.answers import probe_apis, probe_metadata, probe_peers, probe_rpc
 from holdfast.probes.nova.compute import probe_compute_work
 from holdfast.probes.nova.fleet import probe_fleet_logs, probe_fleet_units
@@ -218,7 +221,17 @@ def _load(**rooms: dict[str, Room]) -> BrokerLoad:
     )  # fmt: skip
 
 
+ALERT = Alert("BrokerDown", "h1", "firing", silenced=False)
+HEARD = AlertsSeen("Alertmanager", "severity", [], heartbeat=True)
+CHECKED = AlertsSeen("Icinga", "true", [], objects=1)
+
 OBSERVATIONS |= {
+    probe_alertmanager: Observed(
+        replace(HEARD, heartbeat=False), HEARD, replace(HEARD, firing=[ALERT])
+    ),
+    probe_icinga: Observed(
+        replace(CHECKED, objects=0), CHECKED, replace(CHECKED, objects=2, firing=[ALERT])
+    ),
     probe_load: Observed(_load(), _load(h1=ROOMS), _load(h1=ROOMS, h2=FULL)),
     probe_members: Observed(
         None,

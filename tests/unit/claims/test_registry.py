@@ -15,7 +15,7 @@ from holdfast.errors import InvalidInput
 from holdfast.model import Json, Outcome, Unanswered, Verdict
 
 ROOT = Path(__file__).parents[3]
-TOOLS = "systemctl|journalctl|openstack|rabbitmqctl|rabbitmq-[a-z]+|puppet|ps|salt-run"
+TOOLS = "systemctl|journalctl|openstack|rabbitmqctl|rabbitmq-[a-z]+|puppet|ps|amtool|curl|salt-run"
 
 
 @pytest.mark.parametrize("claim", all_claims().values(), ids=lambda claim: claim.name)

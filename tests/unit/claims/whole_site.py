@@ -26,6 +26,8 @@ PARAMETERS: dict[str, Json] = {
     "invocation_id": "a" * 32,
     "seconds": 30.0,
     "baseline": 10,
+    "matchers": ['severity="critical"'],
+    "objects": "true",
     "run": "r1",
     "starts": {"h1": {"some.service": "a" * 32}, "h2": {"some.service": "a" * 32}},
 }
@@ -89,6 +91,8 @@ def site_that_answers(status: int, body: str, **variables: Json) -> Iterator[Pro
             "nova_auth_username": "observer",
             "nova_auth_password": "planted",
             "nova_auth_project": "admin",
+            "holdfast_alertmanager_url": url,
+            "holdfast_icinga_url": url,
             **variables,
         }
         groups = dict.fromkeys(_groups(), HOSTS)

@@ -41,6 +41,11 @@ SMALLEST: dict[str, tuple[dict[str, Json], dict[str, Json]]] = {
     "host_done": (UNIT, {}),
     "observed": ({**UNIT, "active": True}, {}),
     "baseline_taken": ({"name": "n", "values": {}}, {}),
+    "silence_placed": (
+        {"host": "ctl1", "service": "Icinga", "names": ["n"], "until": AT, "undo": "u"},
+        {},
+    ),
+    "silence_ended": ({"host": "ctl1", "service": "Icinga", "names": ["n"]}, {}),
     "approval_requested": (
         {"step": 1, "question": "q", "plan_hash": "h"},
         {"people": {}, "starter": ""},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
@@ -36,6 +37,8 @@ VALUES: dict[str, Any] = {
     "ended": [],
     "what": "survey",
     "log": {},
+    "names": [HOSTILE],
+    "until": datetime(2026, 11, 27, 8, 30, tzinfo=UTC),
 }
 
 

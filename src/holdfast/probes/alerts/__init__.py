@@ -1,0 +1,1 @@
+"""Alertmanager and Icinga 2: what fires, and silences of our own."""

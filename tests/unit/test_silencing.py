@@ -1,0 +1,135 @@
+"""What a host's turn disturbs is silenced in each service or in none, and what others silenced is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import pytest
+
+from holdfast.errors import CannotTell, InvalidInput
+from holdfast.model import Json
+from holdfast.probes.base import ProbeContext
+from holdfast.silencing import Silencer
+from tests.unit.probes.alerts.stand_ins import PASSWORD, FakeAlertmanager, FakeIcinga, serving
+from tests.unit.probes.shells import NoShell
+
+NOW = datetime(2026, 11, 27, 8, 0, tzinfo=UTC)
+OURS = "holdfast: run r1, ctl1"
+
+
+class Services(NamedTuple):
+    alertmanager: FakeAlertmanager
+    icinga: FakeIcinga
+
+    def silencer(self, comment: str = OURS, **more: Json) -> Silencer:
+        site = {
+            **self.alertmanager.variables(),
+            **self.icinga.variables(),
+            "holdfast_alertmanager_silence": ['instance=~"ctl1(:.*)?"'],
+            "holdfast_icinga_downtime": {"type": "Host", "filter": 'host.name == "ctl1"'},
+            **more,
+        }
+        return Silencer(ProbeContext("ctl1", {}, {"ctl1": site}, NoShell()), comment)
+
+
+@pytest.fixture
+def services() -> Iterator[Services]:
+    found = Services(FakeAlertmanager(), FakeIcinga())
+    with ExitStack() as stack:
+        for each in found:
+            stack.enter_context(serving(each))
+        yield found
+
+
+def test_a_host_is_silenced_and_that_is_ended(services: Services) -> None:
+    silencer = services.silencer(holdfast_silence_minutes=20)
+    placed = silencer.place(NOW)
+    assert [each.service for each in placed] == ["Alertmanager", "Icinga"]
+    assert {each.until - NOW for each in placed} == {placed[0].until - NOW}
+    assert (placed[0].until - NOW).total_seconds() == 1200
+    assert services.alertmanager.active == ["ctl1(:.*)?"]
+    assert set(services.icinga.downtimes) == {"ctl1!08dc4935-0", "ctl1!rabbitmq!08dc4935-0"}
+
+    ended = dict(silencer.end())
+
+    assert ended == {"Alertmanager": ["423dcfa9-0"], "Icinga": list(placed[1].names)}
+    assert (services.alertmanager.active, services.icinga.downtimes) == ([], {})
+
+
+def test_what_a_run_placed_before_it_held_is_replaced_without_a_gap(services: Services) -> None:
+    services.silencer().place(NOW)
+    services.silencer().place(NOW)
+    assert services.alertmanager.active == ["ctl1(:.*)?"]
+    assert list(services.alertmanager.silences) == ["423dcfa9-0", "423dcfa9-1"]
+    assert len(services.icinga.downtimes) == 2
+
+
+def test_silences_of_others_are_left_alone(services: Services) -> None:
+    services.silencer("holdfast: run r2, ctl1").place(NOW)
+    services.silencer().place(NOW)
+    list(services.silencer().end())
+    assert len(services.alertmanager.active) == 1
+    assert {d["comment"] for d in services.icinga.downtimes.values()} == {"holdfast: run r2, ctl1"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"holdfast_icinga_downtime": {"filter": 'host.name == "nobody"'}}, "has no Host for 'host.name == "),
+        ({"holdfast_icinga_downtime": {"filter": "host.name =="}}, "or cannot read it"),
+        ({"holdfast_icinga_password": "wrong-one"}, "Icinga refused holdfast_icinga_user 'holdfast' (401"),
+        ({"holdfast_icinga_url": "http://127.0.0.1:1"}, "Connection refused"),
+        ({"holdfast_icinga_url": ""}, "holdfast_icinga_url is not set"),
+    ],
+)  # fmt: skip
+def test_where_one_service_refuses_nothing_stays_silenced(
+    services: Services, wrong: dict[str, Json], said: str
+) -> None:
+    with pytest.raises(CannotTell) as refused:
+        services.silencer(**wrong).place(NOW)
+    assert said in str(refused.value)
+    assert PASSWORD not in str(refused.value)
+    assert (services.alertmanager.active, services.icinga.downtimes) == ([], {})
+
+
+def test_an_icinga_that_allows_only_some_is_a_refusal(services: Services) -> None:
+    services.icinga.refuses = True
+    with pytest.raises(CannotTell, match="Icinga refused the downtime: Not allowed"):
+        services.silencer().place(NOW)
+    assert services.alertmanager.active == []
+
+
+@pytest.mark.parametrize(
+    ("matchers", "error", "said"),
+    [
+        (['instance=~".*"'], CannotTell, "must not match the empty string"),
+        (["instance=ctl1"], InvalidInput, "is no matcher"),
+    ],
+)
+def test_a_silence_of_everything_is_refused(
+    services: Services, matchers: list[str], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        services.silencer(holdfast_alertmanager_silence=matchers).place(NOW)
+    assert services.icinga.downtimes == {}
+
+
+def test_what_cannot_be_ended_is_named_and_the_other_is_ended(services: Services) -> None:
+    services.silencer().place(NOW)
+    services.alertmanager.fails = (503, "overloaded")
+    ended = dict(services.silencer().end())
+    assert "503: overloaded" in str(ended["Alertmanager"])
+    assert services.icinga.downtimes == {}
+
+
+def test_the_undo_has_no_password_and_names_only_ours(services: Services) -> None:
+    ours, of_icinga = (each.undo for each in services.silencer().place(NOW))
+    assert (
+        ours == f"amtool --alertmanager.url={services.alertmanager.url} silence expire 423dcfa9-0"
+    )
+    assert "curl --user holdfast " in of_icinga
+    assert OURS in of_icinga
+    assert PASSWORD not in ours + of_icinga
