@@ -26,6 +26,17 @@ QUEUE: Final = (
 )
 UNSEEN: Final = "unseen"  # list: why of others, beside those that are left, it is not known
 
+# Evidence of rabbitmq.processes_run and nova.processes_connected, which `holdfast diagnose` reads.
+CAUSES: Final = "causes"  # object: service on its host, to what its own host says is wrong with it
+UNREACHED: Final = "unreached"  # object: host that could not be asked, to why not
+
+# Evidence of rabbitmq.no_alarms, nova.services_up and nova.rpc_answers, which `holdfast diagnose` reads.
+FIGURES: Final = "figures"  # object: alarm, to how much is used, of which limit, and the limits of the other nodes
+DOWN: Final = (
+    "down"  # object: service that nova does not list as up, to its host and its newest heartbeat
+)
+MUTE: Final = "mute"  # object: service that did not answer every call, to its host and why
+
 # Evidence of the claims about a systemd unit; roles/holdfast_run journals it with host_done.
 HOSTS: Final = "hosts"  # int: how many hosts were asked; the journal's proof that a sweep asked all that were due
 INVOCATION_ID: Final = "invocation_id"  # str: the id of the unit's present start

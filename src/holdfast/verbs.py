@@ -28,7 +28,7 @@ class Verb:
 _PLANNED = ("runbook", "site", "limit", "input")
 _VERBS = (
     Verb("runbooks", "List the runbooks, with the inputs that each asks for."),
-    Verb("show", "Show the text of a runbook.", ("runbook",)),
+    Verb("show", "Show the text of a runbook, or one section: RUNBOOK#SECTION.", ("runbook",)),
     Verb(
         "plan",
         "Show what a run would do: steps, batches, order, gates, an estimate. Touches nothing.",
@@ -64,6 +64,11 @@ _VERBS = (
         ("run",),
     ),
     Verb("check", "Ask whether every claim holds. Touches nothing.", ("site", "claim", "list")),
+    Verb(
+        "diagnose",
+        "Say what is wrong, the cause first, and what to type. Touches nothing.",
+        ("site",),
+    ),
 )
 VERBS: Final[Mapping[str, Verb]] = {verb.name: verb for verb in _VERBS}
 """By name, in the order in which help lists them."""

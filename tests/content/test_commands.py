@@ -13,14 +13,15 @@ import typer
 from typer.core import TyperGroup
 
 from holdfast.cli.app import app
-from tests.content.repository import assert_no_faults, code_spans, fences, files, text_of
+from holdfast.runbook.sections import section_names
+from tests.content.repository import ROOT, assert_no_faults, code_spans, fences, files, text_of
 
 PROSE = files("*.md")
 RUNBOOKS = {path.stem for path in files("runbooks/*.md")}
 TAKES_A_RUNBOOK = {"run", "plan", "show"}
 COMMAND = re.compile(r"^(?:\$ )?(holdfast(?: .*)?)$", re.MULTILINE)
 # An option, or a placeholder for what the reader types: NAME, <run>, …
-PLACEHOLDER = re.compile(r"^(-.*|<.*>|[A-Z_]+|…|\.\.\.)$")
+PLACEHOLDER = re.compile(r"^(-.*|<.*>|[A-Z_#]+|…|\.\.\.)$")
 HELP = {"--help", "-h"}
 
 
@@ -41,9 +42,17 @@ def commands_in(path: Path) -> list[str]:
     return [command for text in texts for command in COMMAND.findall(text)]
 
 
+def runbook_faults(name: str, sharp: str, section: str) -> list[str]:
+    """Return whether a runbook, or a section of it that is named, does not exist."""
+    if name not in RUNBOOKS:
+        return [f"there is no runbook {name}"]
+    known = section_names(text_of(ROOT / "runbooks" / f"{name}.md"))
+    return [f"{name} has no section {section}"] if sharp and section not in known else []
+
+
 def faults_of(text: str) -> list[str]:
     """Return what of a command does not exist: a subcommand, else options and the runbook's name."""
-    words = shlex.split(text, comments=True)
+    words = shlex.split(re.sub(r"\s+#\s.*", "", text))  # `show NAME#SECTION` is no comment
     command: Any = program()  # typer has no public type for "command or group"
     typed = [words.pop(0)]
     while isinstance(command, TyperGroup) and words and not words[0].startswith("-"):
@@ -56,13 +65,8 @@ def faults_of(text: str) -> list[str]:
     } | HELP
     options = [word.split("=")[0] for word in words if word.startswith("-")]
     found = [f"{' '.join(typed)} has no {option}" for option in options if option not in known]
-    if (
-        typed[-1] in TAKES_A_RUNBOOK
-        and words
-        and not PLACEHOLDER.match(words[0])
-        and words[0] not in RUNBOOKS
-    ):
-        found.append(f"there is no runbook {words[0]}")
+    if typed[-1] in TAKES_A_RUNBOOK and words and not PLACEHOLDER.match(words[0]):
+        found += runbook_faults(*words[0].partition("#"))
     return found
 
 
@@ -85,6 +89,7 @@ def test_there_are_commands_to_check() -> None:
         "holdfast restart",
         "holdfast run rabbitmq-restart --gone x",
         "holdfast run gone --site x",
+        "holdfast show rabbitmq-recover#gone",
         "holdfast lease gone",
         "holdfast --gone",
     ],

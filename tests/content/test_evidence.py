@@ -119,6 +119,11 @@ def test_the_names_that_yaml_reads_are_those_that_python_declares() -> None:
         evidence.LEFT,  # read by `holdfast check`
         evidence.UNSEEN,  # likewise
         evidence.QUEUE,  # likewise
+        evidence.CAUSES,  # read by a diagnosis
+        evidence.UNREACHED,  # likewise
+        evidence.FIGURES,  # likewise
+        evidence.DOWN,  # likewise
+        evidence.MUTE,  # likewise
     }
 
 

@@ -21,6 +21,7 @@ PURE_PARTS = {
     "model",
     "errors",
     "evidence",
+    "diagnosis",
     "text",
     "verbs",
     "judges",

@@ -53,7 +53,7 @@ _OPTION_LIKE = re.compile(
 _WORD = r"[a-z][a-z0-9._-]{0,79}"
 _HOSTS = r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,99}"
 PATTERNS: Final[Mapping[str, str]] = {
-    "runbook": _WORD,
+    "runbook": rf"{_WORD}(?:#[a-z0-9-]{{1,80}})?",
     "site": r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}",
     "limit": rf"{_HOSTS}(?:,{_HOSTS}){{0,99}}",
     "run": r"[a-z0-9][a-z0-9-]{1,119}",

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import shlex
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from holdfast.report.status_view import (
 from holdfast.report.table import report_tables
 from holdfast.runbook.model import Runbook
 from holdfast.runbook.parser import parse_runbook
+from holdfast.runbook.sections import section_of
 from holdfast.text import closest, count_of, did_you_mean, join_names
 
 _SHOWN = 15
@@ -122,9 +124,11 @@ class CommandHandler:
 
     def show(self, command: Command, requester: Requester) -> Message:
         """Return a runbook's text."""
-        name, path = self._runbook(command, requester)
+        named, sharp, section = command.get("runbook").partition("#")
+        name, path = self._runbook(replace(command, values={"runbook": named}), requester)
         _, _, text = read_text(path).partition("\n---\n")
-        return Message(f"{name}. next: holdfast plan {name}", text.strip())
+        shown = section_of(text, section, name) if sharp else text
+        return Message(f"{name}. next: holdfast plan {name}", shown.strip())
 
     def plan(self, command: Command, requester: Requester) -> Message:
         """Return what a run would do."""
@@ -205,17 +209,25 @@ class CommandHandler:
 
     def check(self, command: Command, requester: Requester) -> Message:
         """Return whether claims hold, as the command line reports it."""
+        asked = ["--list"] if command.listed else command.claims
+        return self._ask(command, requester, lambda at: self.dependencies.launcher.check(at, asked))
+
+    def diagnose(self, command: Command, requester: Requester) -> Message:
+        """Return what is wrong at a site, as the command line reports it."""
+        return self._ask(command, requester, self.dependencies.launcher.diagnose)
+
+    def _ask(self, command: Command, requester: Requester, ask: Callable[[Path], str]) -> Message:
+        """Return the output of a command that asks the services of a site, which goes by its name in chat."""
         site = self._site(command.get("site"), requester)
         self.dependencies.permissions.require(requester.member, Role.VIEWER, site, "")
         inventory = self._inventory(site)
         if not self._checks.acquire(blocking=False):
             raise Refused(f"{_CHECKS_AT_ONCE} checks are running already; ask again in a minute")
         try:
-            asked = ["--list"] if command.listed else command.claims
-            output = self.dependencies.launcher.check(inventory, asked)
+            output = ask(inventory)
         finally:
             self._checks.release()
-        return Message(f"check at {site}", by_name(output, inventory, site))
+        return Message(f"{command.verb} at {site}", by_name(output, inventory, site))
 
     # --- commands that act --------------------------------------------------------------------
 

@@ -93,7 +93,14 @@ class ProcessLauncher:
 
     def check(self, inventory: Path, claims: Sequence[str]) -> str:
         """Run ``holdfast check`` on claims, or all standing ones, and return its output; may take minutes."""
-        program = [*self.command, "check", "--site", str(inventory), *claims]
+        return self._ask(["check", "--site", str(inventory), *claims])
+
+    def diagnose(self, inventory: Path) -> str:
+        """Run ``holdfast diagnose`` and return its output; may take minutes."""
+        return self._ask(["diagnose", "--site", str(inventory)])
+
+    def _ask(self, words: Sequence[str]) -> str:
+        program = [*self.command, *words]
         try:
             answer = subprocess.run(  # noqa: S603  # a path of the project and names of claims
                 program,

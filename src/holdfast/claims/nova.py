@@ -8,6 +8,7 @@ from holdfast.claims.base import Claim, Parameters
 from holdfast.claims.systemd import CALM_SECONDS, UnitParameters
 from holdfast.evidence import STOP_TIMEOUT_TOO_SHORT
 from holdfast.judges.nova import answers, compute, host, services
+from holdfast.judges.processes import processes_connected
 from holdfast.judges.systemd import RESTARTED
 from holdfast.nova_services import (
     PEER_SERVICES,
@@ -29,16 +30,19 @@ from holdfast.probes.nova.answers import (
 from holdfast.probes.nova.compute import probe_compute_work
 from holdfast.probes.nova.fleet import UnitSite, probe_fleet_logs, probe_fleet_units
 from holdfast.probes.nova.host import probe_unit_log
+from holdfast.probes.nova.processes import probe_service_processes
 from holdfast.probes.nova.service_host import probe_service_host
 from holdfast.probes.nova.services import probe_services
-from holdfast.probes.nova.site import ApiSite, MetadataSite, NovaHost, RpcSite
+from holdfast.probes.nova.site import ApiSite, MetadataSite, NovaHost, QueuesSite, RpcSite
+from holdfast.probes.processes import BROKERS, BrokerPlace
 from holdfast.probes.systemd import probe_stop_timeout
 
-IF_IT_HOLDS = "section “If it holds”: holdfast show nova-restart"
+IF_IT_HOLDS = "holdfast show nova-restart#if-it-holds"
 API, METADATA = group_of("api"), group_of("metadata")
 RPC_GROUPS = groups_of(RPC_SERVICES)
 LIST_NEEDS = (*NovaHost.needs(), *ApiSite.needs())
 FLEET_NEEDS = tuple(dict.fromkeys((*UnitSite.needs(), *LIST_NEEDS)))
+PROCESS_NEEDS = tuple(dict.fromkeys((*UnitSite.needs(), *QueuesSite.needs(), *BrokerPlace.needs())))
 RPC_NEEDS = (*NovaHost.needs(), *RpcSite.needs())
 
 
@@ -140,8 +144,17 @@ CLAIMS: tuple[Claim, ...] = (
         standing=True,
     ),
     Claim(
+        name="nova.processes_connected",
+        remedy="on the host: systemctl --failed; holdfast diagnose says why",
+        probe=probe_service_processes,
+        judge=processes_connected,
+        group=API,
+        also=(BROKERS, *groups_of(SERVICES)),
+        needs=PROCESS_NEEDS,
+    ),
+    Claim(
         name="nova.logs_can_be_told",
-        remedy="section “If it holds”: holdfast show nova-restart",
+        remedy="holdfast show nova-restart#if-it-holds",
         probe=probe_fleet_logs,
         judge=host.logs_can_be_told,
         group=API,

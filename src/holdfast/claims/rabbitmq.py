@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from holdfast.claims.base import Claim, Parameters
 from holdfast.claims.systemd import CALM_SECONDS
+from holdfast.judges.processes import processes_run
 from holdfast.judges.rabbitmq import cluster, drain, load, place, queues, quorum, round_trip
 from holdfast.judges.systemd import RESTARTED, units_stay_up
 from holdfast.nova_services import RPC_SERVICES, groups_of
@@ -18,12 +19,13 @@ from holdfast.probes.rabbitmq.drain import probe_drain
 from holdfast.probes.rabbitmq.load import probe_load
 from holdfast.probes.rabbitmq.members import probe_members
 from holdfast.probes.rabbitmq.place import probe_place, probe_tools, probe_units
+from holdfast.probes.rabbitmq.processes import probe_broker_processes
 from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
 from holdfast.probes.rabbitmq.quorum import probe_quorum
 from holdfast.probes.rabbitmq.round_trip import probe_round_trips
 from holdfast.probes.rabbitmq.site import GROUP, RabbitSite
 
-IF_IT_HOLDS = "section “If it holds”: holdfast show rabbitmq-restart"
+IF_IT_HOLDS = "holdfast show rabbitmq-restart#if-it-holds"
 
 
 class BrokersParameters(Parameters):
@@ -148,7 +150,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     _about_cluster(
         name="rabbitmq.no_partitions",
-        remedy="section “Before you begin”: holdfast show rabbitmq-recover",
+        remedy="holdfast show rabbitmq-recover#partition; holdfast diagnose says which side",
         judge=cluster.no_partitions,
     ),
     _claim(
@@ -168,6 +170,12 @@ CLAIMS: tuple[Claim, ...] = (
         final=(RESTARTED,),
         parameters=BrokersParameters,
         standing=True,
+    ),
+    _claim(
+        name="rabbitmq.processes_run",
+        remedy="on the host: systemctl status rabbitmq-server; holdfast diagnose says why",
+        probe=probe_broker_processes,
+        judge=processes_run,
     ),
     _claim(
         name="rabbitmq.tools_present",

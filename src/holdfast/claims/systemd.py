@@ -13,7 +13,7 @@ from holdfast.probes.systemd import probe_group, probe_starts, probe_unit
 
 CALM_SECONDS = 120
 READ_ITS_STATE = "on the host: systemctl --failed"
-IF_IT_HOLDS = "section “If it holds”: holdfast show unit-restart"
+IF_IT_HOLDS = "holdfast show unit-restart#if-it-holds"
 
 
 InvocationId = Annotated[str, Field(min_length=1)]

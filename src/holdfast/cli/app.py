@@ -19,6 +19,7 @@ from rich.console import Console
 from holdfast.cli import (
     chat_commands,
     check_command,
+    diagnose_command,
     init_command,
     prune_command,
     read_commands,
@@ -57,6 +58,7 @@ RUN_CODES = (
 CHECK_CODES = (
     "0 all PASS · 2 invalid input · 3 not all PASS. With --nagios: 0 OK · 2 CRITICAL · 3 UNKNOWN"
 )
+DIAGNOSE_CODES = "0 nothing is wrong · 2 invalid input · 3 something is, or may be"
 ABORT_CODES = "0 requested, or closed · 2 invalid input · 3 refused: a play run by hand"
 ANSWER_CODES = "0 journaled · 2 invalid input · 3 refused: too late, or not yours to answer"
 WATCH_CODES = f"{READ_CODES} · 5 Ctrl-C, which does not affect the run"
@@ -71,6 +73,7 @@ COMMANDS: dict[str, list[tuple[Callable[..., None], str, str]]] = {
         (read_commands.show, READ_CODES, "show rabbitmq-restart"),
         (run_commands.plan, READ_CODES, "plan nova-restart --site lab --limit 'ctl*'"),
         (check_command.check, CHECK_CODES, "check --site lab rabbitmq.members_agree"),
+        (diagnose_command.diagnose, DIAGNOSE_CODES, "diagnose --site lab"),
     ],
     "Running": [
         (run_commands.run, RUN_CODES, "run rabbitmq-restart --site lab --reason 'openssl update'"),

@@ -45,6 +45,9 @@ from holdfast.store.database import open_store
 from holdfast.text import one_line, parse_duration
 
 STANDING = "standing"
+OF_HOSTS = {"rabbitmq": "rabbitmq.processes_run", "nova_api": "nova.processes_connected"}
+"""Per group the claim about what its hosts themselves say of their services; a diagnosis asks it before all else."""
+
 _NAMES_ITS_HOST = re.compile(r"[\w.-]+: site variables ")
 NOT_PASS = 3
 ANSWER_SECONDS = 10  # for one reading: less than any monitoring waits for its plugin
@@ -57,12 +60,13 @@ NAGIOS = {Outcome.PASS: (0, "OK"), Outcome.FAIL: (2, "CRITICAL"), Outcome.UNKNOW
 class CheckTiming:
     """For how many seconds to ask again (``wait``), and how long the claims must hold (``hold``).
 
-    ``answer``: how long one reading may take.
+    ``answer``: how long one reading may take, ``before``: one that comes before it.
     """
 
     wait: int = 0
     hold: int = 0
     answer: int = ANSWER_SECONDS
+    before: int = 0
 
     def for_hosts(self, count: int) -> CheckTiming:
         """Return the durations for a fleet of so many hosts: one of hundreds cannot be read in 10 s."""
@@ -71,8 +75,12 @@ class CheckTiming:
     @property
     def limit(self) -> timedelta:
         """When the play is ended in any case."""
-        seconds = self._deadline + self.answer + START_SECONDS
+        seconds = self.before + self._deadline + self.answer + START_SECONDS
         return timedelta(seconds=seconds)
+
+    def twice(self) -> CheckTiming:
+        """Return the durations of a check that asks hosts first, and then all else."""
+        return replace(self, before=self.answer)
 
     def variables(self) -> dict[str, Value]:
         """Return the variables of the check's play."""
@@ -248,11 +256,16 @@ def parse_claim(text: str) -> Value:
 
 
 def run_check(
-    context: CommandContext, request: CheckRequest, at: Sequence[str] = ()
+    context: CommandContext,
+    request: CheckRequest,
+    at: Sequence[str] = (),
+    *,
+    hosts_first: bool = False,
 ) -> CheckResult:
     """Run the check's play, with a journal of its own that is deleted afterwards.
 
     ``at``: the hosts at which claims about single hosts are asked; by default every host of the site, or of the limit.
+    ``hosts_first``: ask ``OF_HOSTS`` before all else, while nothing hangs on a host yet.
     """
     timing, limit = request.timing(), request.limit
     adapters, run = context.adapters(context), f"check-{secrets.token_hex(4)}"
@@ -270,6 +283,9 @@ def run_check(
         every = tuple(_hosts(inventory))
         claims += [name for each in systems for name in _standing_of(each, inventory)]
         timing, hosts = timing.for_hosts(len(every)), (tuple(at) or every) if per_host else ()
+        first = [claim for group, claim in OF_HOSTS.items() if inventory.groups.get(group)]
+        first = first if hosts_first else []
+        timing = timing.twice() if first else timing
         store.append(run, _opened(context, inventory.name))
         play = Play(
             run=run,
@@ -283,6 +299,7 @@ def run_check(
                 "holdfast_site": inventory.name,
                 "holdfast_check_claims": claims or [STANDING],
                 **timing.variables(),
+                **({"holdfast_check_first": first} if first else {}),
                 **({"holdfast_check_hosts": list(hosts)} if hosts else {}),
             },
         )
@@ -303,6 +320,8 @@ def run_check(
         verdicts=tuple(_with_next(verdict, site) for verdict in explained),
         messages=_messages(ended, judged, timing),
         seconds=(context.now() - began).total_seconds(),
+        hosts=tuple(inventory.groups.get("all", every)),
+        site=inventory.name,
     )
 
 

@@ -25,11 +25,16 @@ NEXT = "next: "
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The verdicts of every gate, and messages of the play where it failed otherwise."""
+    """The verdicts of every gate, and messages of the play where it failed otherwise.
+
+    ``hosts`` are all of the site, ``site`` is the site's own name.
+    """
 
     verdicts: tuple[dict[str, Value], ...]
     messages: tuple[str, ...]
     seconds: float
+    hosts: tuple[str, ...] = ()
+    site: str = ""
 
     @property
     def outcome(self) -> Outcome:

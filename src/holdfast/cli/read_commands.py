@@ -26,6 +26,7 @@ from holdfast.report.stop_message import stop_message
 from holdfast.report.table import report_tables
 from holdfast.runbook.model import Runbook
 from holdfast.runbook.parser import parse_runbook
+from holdfast.runbook.sections import section_of
 
 _WATCH_FOOTER = "Ctrl-C ends this command; the run goes on."
 
@@ -49,15 +50,22 @@ def _directory(book: Runbook) -> str:
 
 
 def show(ctx: typer.Context, runbook: RunbookArgument, *, as_json: JsonOption = False) -> None:
-    """Print a runbook: rendered on a terminal, else as it is written."""
+    """Print a runbook: rendered on a terminal, else as it is written.
+
+    RUNBOOK#SECTION prints one section, or one entry of “If it holds”, such as `rabbitmq-recover#partition`.
+    """
     context = context_of(ctx)
-    path = find_runbook(context.places, runbook)
+    name, sharp, section = runbook.partition("#")
+    path = find_runbook(context.places, name)
     if as_json:
         context.write_line(_parse(path).model_dump_json())
-    elif context.out.is_terminal:
-        context.out.print(Markdown(read_text(path).split("\n---\n", 1)[-1]))  # no front matter
+        return
+    text = read_text(path)
+    shown = section_of(text, section, name) if sharp else text
+    if context.out.is_terminal:
+        context.out.print(Markdown(shown.split("\n---\n", 1)[-1]))  # no front matter
     else:
-        context.write_line(read_text(path).rstrip("\n"))
+        context.write_line(shown.rstrip("\n"))
 
 
 def log(ctx: typer.Context, run: RunArgument = "", *, as_json: JsonOption = False) -> None:

@@ -37,13 +37,23 @@ class ClientLoad(_Schema):
     churn: float | None
 
 
+class NodeFigures(_Schema):
+    """What a node uses and may use, in bytes."""
+
+    mem_used: int
+    mem_limit: int
+    disk_free: int
+    disk_free_limit: int
+
+
 class NodeView(_Schema):
     """The cluster as one node sees it: members, which of them run, partitions and alarms.
 
     ``node`` is the name of the node that answered, "" where it was asked by that name. ``partitions``
     are the nodes that this one reports to be cut off from, always empty under Khepri.
     ``maintenance`` are the drained nodes, None where that was not reported. ``load`` is None where
-    it was not asked for, or only the command line was asked.
+    it was not asked for, or only the command line was asked. ``figures`` are those of the nodes that run, asked for
+    where there is an alarm.
     """
 
     version: str = ""
@@ -54,6 +64,7 @@ class NodeView(_Schema):
     alarms: tuple[str, ...] = ()
     maintenance: frozenset[str] | None = None
     load: ClientLoad | None = None
+    figures: Mapping[str, NodeFigures] = {}
 
 
 class ClusterViews(_WithMembers):

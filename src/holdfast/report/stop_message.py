@@ -27,6 +27,8 @@ from holdfast.text import one_line, strip_control
 _T = TypeVar("_T")
 _Stop = events.Held | events.Aborted | events.RunRefused
 
+UNDO, ABANDON = "to undo", "only if you abandon the run, since a resume gives back by itself:"
+
 _PURPOSES = {"resume": "to continue", "run": "to try again", "abort": "to give up"}
 
 
@@ -72,12 +74,12 @@ def _stopped(status: str, meaning: str, event: _Stop, state: RunState) -> Render
     # The commands below are aligned with the values of the table; each is one unbroken line, to be copied.
     table = labelled_rows(rows)
     table.columns[0].min_width = width
-    lines = [
-        Text(no_wrap=True, overflow="ignore")
-        .append(f"  {purpose:<{width}}  ", "dim")
-        .append(one_line(command), "bold")
-        for purpose, command in commands
-    ]
+    lines: list[RenderableType] = []
+    for purpose, command in commands:
+        if purpose == UNDO:
+            lines.append(Text(f"  {ABANDON}", "dim"))
+        label = Text(f"  {purpose:<{width}}  ", "dim", no_wrap=True, overflow="ignore")
+        lines.append(label.append(one_line(command), "bold"))
     return Group(Text(), head, Padding(table, (0, 0, 0, 2)), *lines)
 
 
@@ -92,8 +94,7 @@ def _rows(event: _Stop, state: RunState) -> Iterator[tuple[str, Text]]:
     if not isinstance(event, events.RunRefused):
         yield from (("state", Text(one_line(sentence))) for sentence in event.left)
     if isinstance(event, events.Held) and state.opened and state.opened.runbook:
-        show = f"holdfast show {state.opened.runbook}"
-        yield "see also", Text(one_line(f"{show}, section \u201cIf it holds\u201d"))
+        yield "see also", Text(one_line(f"holdfast show {state.opened.runbook}#if-it-holds"))
 
 
 def _findings(
@@ -123,7 +124,7 @@ def _purpose(command: str) -> str:
     """Return what a next command is for; any that is not a holdfast command undoes an act."""
     if command.startswith("holdfast "):
         return _PURPOSES.get(command.split()[1], "for details")
-    return "to try again" if command == BY_HAND else "to undo"
+    return "to try again" if command == BY_HAND else UNDO
 
 
 def _step_title(state: RunState, number: int) -> str:

@@ -135,6 +135,10 @@ class ThreadLauncher(ProcessLauncher):
         self.checked.append((inventory, tuple(claims)))
         return "PASS: 1 of 1 claim passed"
 
+    def diagnose(self, inventory: Path) -> str:
+        self.checked.append((inventory, ("diagnose",)))
+        return "nothing is wrong: 1 claim passed"
+
     def join(self) -> None:
         for thread in self._threads.values():
             thread.join(20)

@@ -68,6 +68,7 @@ def run_scenario(
         ("holdfats status", "nothing was done\nnext: holdfast status"),
         ("holdfast status", "Nobody holds a lease."),
         ("holdfast check lab fake.all_serve", "1 of 1 claim passed"),
+        ("holdfast diagnose lab", "nothing is wrong"),
         ("holdfast shwo broker-restart", "did you mean show?"),
         ("holdfast plan broker-restrat", "did you mean broker-restart?"),
         ("holdfast plan broker-restart lob", "did you mean lab?"),

@@ -29,6 +29,7 @@ from holdfast.observations.nova import (
     ServiceList,
     UnitLog,
 )
+from holdfast.observations.processes import Peer, ServiceProcess
 from holdfast.observations.puppet import Agent, LastRun, MassRun
 from holdfast.observations.rabbitmq import (
     BootState,
@@ -55,6 +56,7 @@ from holdfast.probes.nova.answers import probe_apis, probe_metadata, probe_peers
 from holdfast.probes.nova.compute import probe_compute_work
 from holdfast.probes.nova.fleet import probe_fleet_logs, probe_fleet_units
 from holdfast.probes.nova.host import probe_unit_log
+from holdfast.probes.nova.processes import probe_service_processes
 from holdfast.probes.nova.service_host import probe_service_host
 from holdfast.probes.nova.services import probe_services
 from holdfast.probes.puppet import probe_agents, probe_mass_runs
@@ -63,6 +65,7 @@ from holdfast.probes.rabbitmq.drain import probe_drain
 from holdfast.probes.rabbitmq.load import probe_load
 from holdfast.probes.rabbitmq.members import probe_members
 from holdfast.probes.rabbitmq.place import probe_place, probe_tools, probe_units
+from holdfast.probes.rabbitmq.processes import probe_broker_processes
 from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
 from holdfast.probes.rabbitmq.quorum import probe_quorum
 from holdfast.probes.rabbitmq.round_trip import probe_round_trips
@@ -233,6 +236,16 @@ OBSERVATIONS |= {
         replace(CHECKED, objects=0), CHECKED, replace(CHECKED, objects=2, firing=[ALERT])
     ),
     probe_load: Observed(_load(), _load(h1=ROOMS), _load(h1=ROOMS, h2=FULL)),
+}
+
+WORKS = ServiceProcess(
+    "nova-conductor", UNIT, states=("S",), peers=(Peer("h1:5672", established=True),)
+)
+BOTH_WORK = {"s on h1": WORKS, "s on h2": replace(WORKS, states=("T",))}
+
+OBSERVATIONS |= {
+    probe_broker_processes: Observed({}, {"s on h1": WORKS}, BOTH_WORK),
+    probe_service_processes: Observed({}, {"s on h1": WORKS}, BOTH_WORK),
     probe_members: Observed(
         None,
         MemberLag(host="h1", at=0, tick_seconds=5, members=1),

@@ -41,8 +41,9 @@ def test_hold_prints_host_step_claim_evidence_state_and_commands() -> None:
         "evidence     FAIL not_running: [b]ctl3[/b] is not running",
         "state        ctl3: restarted, not yet proved healthy",
         "               done and proved healthy: ctl2",  # with no second "state" before it
-        "see also     holdfast show rabbitmq-restart, section “If it holds”",
+        "see also     holdfast show rabbitmq-restart#if-it-holds",
         "to continue  holdfast resume R --reason '…'",
+        "only if you abandon the run",
         "to undo      ssh ctl3 rabbitmq-upgrade revive",
     ):
         assert row in output

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from holdfast.evidence import ABSENT, HEALTHY
+from holdfast.evidence import ABSENT, HEALTHY, MUTE
 from holdfast.judges.base import first_few
 from holdfast.judges.nova.services import absences, left_out
 from holdfast.model import Outcome, Verdict
@@ -47,7 +47,17 @@ def rpc_answers(claim: str, answers: RpcAnswers) -> Verdict:
     silent = [f"{each.name} {fault}" for each, fault in faults.items() if fault]
     ill = {each.host for each, fault in faults.items() if fault}
     hosts = {host: {HEALTHY: host not in ill} for host in sorted({each.host for each in faults})}
-    evidence = {"asked": len(faults), ABSENT: absent, "silent": silent[:MAX_NAMED]}
+    mute = {
+        each.name: {"host": each.host, "no_queue": judged[each].no_queue, "text": fault}
+        for each, fault in faults.items()
+        if fault
+    }
+    evidence = {
+        "asked": len(faults),
+        ABSENT: absent,
+        "silent": silent[:MAX_NAMED],
+        MUTE: dict(list(mute.items())[:MAX_NAMED]),
+    }
     if silent:
         answering = len(faults) - len(silent)
         message = f"{first_few(silent)} ({answering} of {len(faults)} services answer)"

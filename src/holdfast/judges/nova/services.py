@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from holdfast.evidence import ABSENT, HEALTHY, LEFT, UNSEEN
+from holdfast.evidence import ABSENT, DOWN, HEALTHY, LEFT, UNSEEN
 from holdfast.judges.base import first_few
 from holdfast.model import Json, Outcome, Verdict
 from holdfast.nova_services import RPC_SERVICES, binary_of, groups_of
@@ -41,6 +41,7 @@ def services_up(claim: str, services: ServiceList) -> Verdict:
         ABSENT: absent,
         "disabled": {each.name: each.disabled_reason for each in _disabled(services)[:MAX_NAMED]},
         "not_in_inventory": _not_in_inventory(services)[:MAX_NAMED],
+        DOWN: {each.name: _heartbeat(services, each) for each in list(bad)[:MAX_NAMED]},
     }
     ill = {each.host for each in bad}
     hosts = {host: {HEALTHY: host not in ill} for host in sorted({each.host for each in judged})}
@@ -174,6 +175,14 @@ def _down(expected: ExpectedService, entry: ListedService | None) -> str:
     if entry.forced_down:
         return f"{expected.name} is forced down"
     return f"{expected.name} is {entry.state}: last heartbeat {entry.updated_at or 'never'}"
+
+
+def _heartbeat(services: ServiceList, expected: ExpectedService) -> dict[str, Json]:
+    """Return the host of a service that is not up, and its newest heartbeat, "" where nova has none."""
+    entries = services.entries(expected)
+    newest = max((each.updated_at for each in entries), default="")
+    forced = any(each.forced_down for each in entries)
+    return {"host": expected.host, "updated_at": newest, "forced_down": forced}
 
 
 def _remarks(services: ServiceList, absent: Mapping[str, str]) -> str:

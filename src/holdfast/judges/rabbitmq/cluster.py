@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import ceil, floor
 
-from holdfast.evidence import CHURN, CONNECTIONS, HEALTHY, LEFT, UNSEEN
+from holdfast.evidence import CHURN, CONNECTIONS, FIGURES, HEALTHY, LEFT, UNSEEN
 from holdfast.model import Json, Outcome, Verdict
-from holdfast.observations.rabbitmq import BootState, ClientLoad, ClusterViews, NodeView
+from holdfast.observations.rabbitmq import (
+    BootState,
+    ClientLoad,
+    ClusterViews,
+    NodeFigures,
+    NodeView,
+)
 
 ANOTHER_NODE = "another_node"
 
@@ -97,14 +103,48 @@ def no_alarms(claim: str, cluster: ClusterViews) -> Verdict:
     An alarm blocks every publisher of the cluster.
     """
     alarms = sorted({alarm for view in cluster.answered.values() for alarm in view.alarms})
-    evidence = {"alarms": alarms, "unanswered": dict(cluster.silent)}
+    figures = {alarm: text for alarm in alarms if (text := _alarm_figures(cluster, alarm))}
+    evidence = {"alarms": alarms, "unanswered": dict(cluster.silent), FIGURES: figures}
     if alarms:
-        message = f"alarms block all publishers: {', '.join(alarms)}"
+        told = [f"{each} ({figures[each]})" if each in figures else each for each in alarms]
+        message = f"alarms block all publishers: {', '.join(told)}"
         return Verdict(claim, Outcome.FAIL, "alarm", message, evidence)
     if cluster.silent or not cluster.answered:
         return _incomplete(claim, cluster, evidence, {})
     message = f"no alarm on {len(cluster.answered)} nodes"
     return Verdict(claim, Outcome.PASS, "no_alarm", message, evidence)
+
+
+def _alarm_figures(cluster: ClusterViews, alarm: str) -> str:
+    """Return what the node of an alarm uses and may use, and what its peers may, "" where that is not known.
+
+    An alarm is written as its resource and its node: ``memory on rabbit@ctl2``.
+    """
+    resource, _, node = alarm.partition(" on ")
+    known = {
+        name: each for view in cluster.answered.values() for name, each in view.figures.items()
+    }
+    if node not in known:
+        return ""
+    own, others = known[node], [name for name in sorted(known) if name != node]
+    if resource == "memory":
+        text = f"used {_size(own.mem_used)} of a limit of {_size(own.mem_limit)}"
+        limits = {name: known[name].mem_limit for name in others}
+    else:
+        text = f"free {_size(own.disk_free)}, the limit is {_size(own.disk_free_limit)}"
+        limits = {name: known[name].disk_free_limit for name in others}
+    peer = next((name for name in others if limits[name] != _limit(resource, own)), "")
+    return f"{text}; {cluster.host_of(peer)}'s limit is {_size(limits[peer])}" if peer else text
+
+
+def _limit(resource: str, figures: NodeFigures) -> int:
+    return figures.mem_limit if resource == "memory" else figures.disk_free_limit
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes in GB with two digits that say something: ``7.1 GB``, ``0.0025 GB``."""
+    size = count / 1e9
+    return f"{size:.0f} GB" if size >= 10 else f"{size:.2g} GB"
 
 
 def booted(claim: str, boot: BootState) -> Verdict:

@@ -41,7 +41,7 @@ NamedT = TypeVar("NamedT", bound=Named)
 
 
 class Node(Named):
-    """A node as another, or itself, lists it."""
+    """A node as another, or itself, lists it; the figures are in bytes."""
 
     running: StrictBool
     being_drained: StrictBool | None = None

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from holdfast.model import Json, Unanswered
-from holdfast.observations.rabbitmq import BootState, ClientLoad, ClusterViews, NodeView
+from holdfast.observations.rabbitmq import (
+    BootState,
+    ClientLoad,
+    ClusterViews,
+    NodeFigures,
+    NodeView,
+)
 from holdfast.probes.base import ProbeContext, ask_all, or_unanswered
 from holdfast.probes.rabbitmq import commands, management
-from holdfast.probes.rabbitmq.management import NODES, OVERVIEW, client_count
+from holdfast.probes.rabbitmq.management import FIGURES, NODES, OVERVIEW, client_count
 from holdfast.probes.rabbitmq.site import Broker, Brokers, broker_of, brokers_of, expected
 
 ALARMS = "health/checks/alarms"
@@ -105,15 +111,27 @@ def _view(broker: Broker) -> NodeView:
     answers = management.ask(broker, NODES, ALARMS, OVERVIEW)
     members = {each["name"]: each for each in answers[NODES]}
     own = members.get(broker.node, {})
+    alarms = _alarms(answers[ALARMS].get("alarms") or ()) or _unnamed_alarm(answers[ALARMS])
     return NodeView(
         version=answers[OVERVIEW].get("rabbitmq_version", ""),
         node=answers[OVERVIEW].get("node", ""),
         members=frozenset(members),
         running=frozenset(name for name, each in members.items() if each.get("running")),
         partitions=frozenset(own.get("partitions") or ()),
-        alarms=_alarms(answers[ALARMS].get("alarms") or ()) or _unnamed_alarm(answers[ALARMS]),
+        alarms=alarms,
         maintenance=_maintenance(members),
+        figures=_figures(management.ask(broker, FIGURES)[FIGURES]) if alarms else {},
     )
+
+
+def _figures(nodes: Iterable[Mapping[str, Json]]) -> dict[str, NodeFigures]:
+    """Return what the nodes use and may use; one that does not run has no figures."""
+    wanted = NodeFigures.model_fields
+    return {
+        each["name"]: NodeFigures(**{name: each[name] for name in wanted})
+        for each in nodes
+        if all(each.get(name) is not None for name in wanted)
+    }
 
 
 def _maintenance(members: Mapping[str, Mapping[str, Json]]) -> frozenset[str] | None:

@@ -21,6 +21,7 @@ FAILED_CHECK = 503  # the status of a /api/health/checks that did not pass
 
 # Paths that more than one probe asks.
 NODES = "nodes?columns=name,running,being_drained,partitions"
+FIGURES = "nodes?columns=name,running,mem_used,mem_limit,disk_free,disk_free_limit"
 OVERVIEW = "overview?columns=node,rabbitmq_version,churn_rates,object_totals"
 CONNECTIONS = "connections?columns=node,state,type,user_provided_name"
 # A node without statistics (management_agent.disable_metrics_collector) lists a name and a node of each connection.

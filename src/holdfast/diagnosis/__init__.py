@@ -1,0 +1,98 @@
+"""From verdicts to causes: which of the known kinds of fault explains what was found out, the cause first. Pure.
+
+Data flows one way: probes observe, judges give verdicts, rules find causes in these, and what follows from a cause is
+folded under it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from holdfast.diagnosis.kinds import KINDS
+from holdfast.diagnosis.model import Diagnosis, Findings, VerdictJson, names_host
+from holdfast.diagnosis.rules import RULES
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnoses:
+    """The causes, the one that explains most first, and the verdicts that none of them explains."""
+
+    causes: Sequence[Diagnosis]
+    unexplained: Sequence[VerdictJson]
+
+
+def diagnose(found: Findings) -> Diagnoses:
+    """Return the causes of what was found, in order; nothing that is known matches where there is none.
+
+    A consequence is no cause: where a broker is ill, a service that has no connection to it is folded under it. So is a
+    cause on a host that a dead run has in hand, if the run itself left it so.
+    """
+    every = sorted(
+        (each for rule in RULES for each in rule(found)), key=lambda each: KINDS.index(each.kind)
+    )
+    wide = next((each for each in every if each.kind.wide), None)
+    causes = [each for each in every if not _follows(each, wide, every)]
+    folded = [each for each in every if each not in causes]
+    explained: dict[int, list[str]] = {number: [] for number in range(len(causes))}
+    unexplained = []
+    for verdict in found.bad:
+        number = _explainer(causes, verdict, found)
+        if number is None:
+            unexplained.append(verdict)
+        else:
+            explained[number].append(str(verdict["claim"]))
+    for each in folded:
+        explained[_owner(causes, each)].append(each.line)
+    told = [replace(each, explains=tuple(explained[number])) for number, each in enumerate(causes)]
+    return Diagnoses(told, unexplained)
+
+
+def _follows(each: Diagnosis, wide: Diagnosis | None, every: Sequence[Diagnosis]) -> bool:
+    """Return whether a diagnosis is a consequence of another."""
+    if wide is not None and each.kind.follows and each.kind is not wide.kind:
+        return True
+    return any(each in _left_by(run, every) for run in every if run.kind.name == "dead run")
+
+
+def _left_by(run: Diagnosis, every: Sequence[Diagnosis]) -> Iterator[Diagnosis]:
+    """Yield what a dead run left: a node drained, a compute disabled."""
+    for each in every:
+        if each.kind.name in {"drained node", "compute left disabled"} and {*each.hosts} <= {
+            *run.hosts
+        }:
+            yield each
+
+
+def _owner(causes: Sequence[Diagnosis], folded: Diagnosis) -> int:
+    """Return the cause that a consequence is folded under."""
+    by_host = (
+        n
+        for n, each in enumerate(causes)
+        if {*folded.hosts} & {*each.hosts} and not folded.kind.follows
+    )
+    wide = (n for n, each in enumerate(causes) if each.kind.wide)
+    return next(by_host, next(wide, 0))
+
+
+def _explainer(causes: Sequence[Diagnosis], verdict: VerdictJson, found: Findings) -> int | None:
+    """Return the first cause that explains a verdict: by its hosts or message, or because it makes all else ill."""
+    ill = found.ill(verdict)
+    for number, each in enumerate(causes):
+        if each.pattern and re.search(each.pattern, str(verdict["message"])):
+            return number
+        if each.hosts and ill and ill <= {*each.hosts}:
+            return number
+    for number, each in enumerate(causes):
+        if each.kind.wide:
+            return number
+    hosts = {host for each in causes for host in each.hosts}
+    if ill and ill <= hosts:
+        return next(n for n, each in enumerate(causes) if ill & {*each.hosts})
+    named = [
+        n
+        for n, each in enumerate(causes)
+        if any(names_host(str(verdict["message"]), h) for h in each.hosts)
+    ]
+    return named[0] if named and not ill - hosts else None

@@ -1,0 +1,77 @@
+"""Every kind of diagnosis, in the order in which causes are looked for: what it explains comes after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from holdfast.diagnosis.model import Kind
+
+_BROKER, _NOVA = "rabbitmq-recover", "nova-restart"
+
+DEAD_RUN = Kind("dead run", _NOVA)
+ACCOUNT = Kind("site account refused", _NOVA)
+UNREACHABLE = Kind("host not reached", _NOVA)
+FULL = Kind("full file system", _NOVA)
+FROZEN_BROKER = Kind("frozen broker", _BROKER, wide=True)
+BROKER_DOWN = Kind("broker not running", _BROKER, wide=True)
+PARTITION = Kind("partition", _BROKER, wide=True)
+ALARM = Kind("alarm", _BROKER, wide=True)
+WEDGED = Kind("wedged broker", _BROKER, wide=True, follows=True)
+DRAINED = Kind("drained node", _BROKER)
+DATABASE = Kind("database not reached", _NOVA, wide=True)
+SKEW = Kind("clock skew", _NOVA)
+FROZEN = Kind("frozen process", _NOVA)
+MASKED = Kind("masked unit", _NOVA)
+STOPPED = Kind("stopped unit", _NOVA)
+FAILED = Kind("failed unit", _NOVA)
+FLAPPING = Kind("flapping unit", _NOVA)
+REFUSED = Kind("login refused", _NOVA)
+UNCONNECTED = Kind("no connection to a broker", _NOVA, follows=True)
+NO_QUEUE = Kind("queue lost", _NOVA, follows=True)
+DEAF = Kind("deaf service", _NOVA, follows=True)
+DISABLED = Kind("compute left disabled", _NOVA)
+RECOVERING = Kind("recovering", _NOVA, follows=True)
+
+KINDS: tuple[Kind, ...] = (
+    DEAD_RUN,
+    ACCOUNT,
+    FROZEN_BROKER,
+    BROKER_DOWN,
+    PARTITION,
+    ALARM,
+    WEDGED,
+    DATABASE,
+    DRAINED,
+    UNREACHABLE,
+    FULL,
+    SKEW,
+    FROZEN,
+    MASKED,
+    STOPPED,
+    FAILED,
+    FLAPPING,
+    REFUSED,
+    UNCONNECTED,
+    NO_QUEUE,
+    DEAF,
+    DISABLED,
+    RECOVERING,
+)
+
+BY_CAUSE: Mapping[str, Kind] = {
+    "frozen": FROZEN,
+    "masked": MASKED,
+    "stopped": STOPPED,
+    "failed": FAILED,
+    "no_such_unit": FAILED,
+    "changing": FAILED,
+    "flapping": FLAPPING,
+    "restarted": RECOVERING,
+    "full": FULL,
+    "database": DATABASE,
+    "skewed": SKEW,
+    "refused": REFUSED,
+    "cut_off": UNCONNECTED,
+    "unconnected": UNCONNECTED,
+}
+"""The kind of what a host says of its own service, by the cause's code (judges.processes)."""
