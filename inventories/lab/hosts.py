@@ -16,16 +16,17 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTROLS = ("ctl1", "ctl2", "ctl3")
+BALANCERS = CONTROLS[:2]  # where haproxy leads to the database
 FIRST_CONTROL_ADDRESS = 11
 FIRST_COMPUTE_ADDRESS = 21
 RELEASES = ("bookworm", "trixie")
-PROFILES = ("full", "rabbitmq", "fleet")
+PROFILES = ("full", "rabbitmq", "data", "fleet")
 # By profile: the lab's name, its network, and how many computes it has
 NAMES = {"fleet": "holdfast-fleet"}
 SUBNETS = {"fleet": "10.97.4.0/22"}
 COMPUTES = {"fleet": "242"}
 CONTROL_GROUPS = ("nova_conductor", "nova_scheduler", "nova_api", "nova_metadata")
-FIRST_CONTROL_GROUPS = ("galera", "keystone", "placement")
+FIRST_CONTROL_GROUPS = ("lab_database", "keystone", "placement")
 
 
 def choice(variable: str, allowed: tuple[str, ...]) -> str:
@@ -75,9 +76,14 @@ def inventory() -> dict[str, object]:
     profile = choice("LAB_PROFILE", PROFILES)
     name, network = lab_name(profile), subnet(profile)
     hosts = dict(zip(CONTROLS, range(FIRST_CONTROL_ADDRESS, FIRST_COMPUTE_ADDRESS), strict=False))
-    groups: dict[str, list[str]] = {group: [*CONTROLS] for group in ("lab_hosts", "rabbitmq")}
-    groups["lab_light"] = []
-    if profile != "rabbitmq":
+    service = "galera" if profile == "data" else "rabbitmq"
+    groups: dict[str, list[str]] = {
+        group: [] for group in ("rabbitmq", "galera", "haproxy", "lab_light")
+    }
+    groups |= {group: [*CONTROLS] for group in ("lab_hosts", service)}
+    if profile == "data":
+        groups["haproxy"] = [*BALANCERS]
+    elif profile != "rabbitmq":
         names = computes(profile, network)
         hosts |= {host: FIRST_COMPUTE_ADDRESS + index for index, host in enumerate(names)}
         groups |= {group: [*hosts] for group in ("lab_hosts", "lab_nova")}

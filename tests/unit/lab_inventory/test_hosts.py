@@ -30,6 +30,10 @@ def made(script: ModuleType) -> dict[str, Any]:
     return inventory
 
 
+def with_hosts(script: ModuleType) -> set[str]:
+    return {group for group, found in made(script).items() if found.get("hosts")}
+
+
 def addresses(inventory: dict[str, Any]) -> dict[str, str]:
     hosts = inventory["_meta"]["hostvars"]
     return {host: variables["ansible_host"] for host, variables in hosts.items()}
@@ -67,7 +71,23 @@ def test_brokers_alone_have_no_group_of_nova(
     script: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAB_PROFILE", "rabbitmq")
-    assert made(script).keys() == {"_meta", "all", "lab_hosts", "rabbitmq", "lab_light"}
+    assert with_hosts(script) == {"lab_hosts", "rabbitmq"}
+
+
+def test_databases_alone_have_two_load_balancers_and_no_broker(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_PROFILE", "data")
+    inventory = made(script)
+    assert with_hosts(script) == {"lab_hosts", "galera", "haproxy"}
+    assert inventory["galera"]["hosts"] == ["ctl1", "ctl2", "ctl3"]
+    assert inventory["haproxy"]["hosts"] == ["ctl1", "ctl2"]
+
+
+def test_the_database_of_nova_is_no_galera_cluster(script: ModuleType) -> None:
+    """A check of the whole lab asks about every group of the site contract."""
+    assert "galera" not in with_hosts(script)
+    assert made(script)["lab_database"] == {"hosts": ["ctl1"]}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +114,7 @@ def test_there_are_as_many_computes_as_the_network_has_addresses_for(
         ("LAB_SUBNET", "10.97.0.0/28", "too small for a lab"),
         ("LAB_SUBNET", "10.97.0.1/24", "has host bits set"),
         ("LAB_SUBNET", "8.8.0.0/16", "expected a private IPv4 network"),
-        ("LAB_PROFILE", "flet", "expected one of full, rabbitmq, fleet"),
+        ("LAB_PROFILE", "flet", "expected one of full, rabbitmq, data, fleet"),
     ],
 )
 def test_what_no_lab_can_be_made_of_is_refused(
