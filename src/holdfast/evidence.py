@@ -9,7 +9,9 @@ from typing import Final
 
 # Facts about a host in `Verdict.hosts`. They decide the order of a roll (holdfast.plan.next_batch).
 HEALTHY: Final = "healthy"  # bool: False for a host that a gate found broken; None for one that gave a sweep no answer
-LEADERS: Final = "leaders"  # int: quorum queues and streams whose leader is on the host
+LEADERS: Final = (
+    "leaders"  # int: queues whose leader is on the host; of a database 1 where it takes writes
+)
 
 # Evidence of rabbitmq.load_known and rabbitmq.consumers_known, which roles/rabbitmq keeps as its baseline.
 CONNECTIONS: Final = "connections"  # int: client connections of the whole cluster
@@ -43,6 +45,10 @@ INVOCATION_ID: Final = "invocation_id"  # str: the id of the unit's present star
 UNIT: Final = "unit"  # str: the unit's name in systemd; roles/systemd_unit refuses some
 # What roles/systemd_unit and roles/nova ask of systemd.stays_up after a restart, from systemd.active before it.
 OUTLIVE: Final = "outlive"  # float: seconds that the next start must last; 0 where systemd restarted nothing lately
+
+# Evidence of galera.members_agree and galera.conflicts_known, which roles/galera reads.
+CLUSTER: Final = "cluster"  # str: the uuid of the cluster's state
+CONFLICTS: Final = "conflicts"  # object: host to its counters of lost transactions
 
 # Reason codes. roles/nova shows the message of a verdict with this one, even where it is a PASS.
 STOP_TIMEOUT_TOO_SHORT: Final = "stop_timeout_too_short"

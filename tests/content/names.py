@@ -17,7 +17,7 @@ from holdfast.errors import InvalidInput
 from tests.content.repository import ROOT, Yaml, files, strings, text_of, walk, yaml_of
 
 # A variable with one of these prefixes is defined in this repository, or its name is a mistake.
-OURS = re.compile(r"^(holdfast|rabbitmq|nova|systemd_unit|lab)_[a-z0-9_]+$")
+OURS = re.compile(r"^(holdfast|rabbitmq|nova|galera|haproxy|systemd_unit|lab)_[a-z0-9_]+$")
 CLAIM = re.compile(rf"^({'|'.join(SYSTEMS)})\.[a-z][a-z_]+$")
 NO_CLAIMS = re.compile(r"\.(conf|service|socket|md|py|yml|log|target)$")
 EXPRESSIONS = ("when", "until", "changed_when", "failed_when", "that", "loop")

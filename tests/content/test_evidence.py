@@ -15,6 +15,7 @@ import pytest
 from holdfast import evidence
 from holdfast.claims import bind_claim
 from holdfast.model import Verdict
+from holdfast.observations.galera import GaleraViews
 from holdfast.observations.nova import ServiceList
 from holdfast.observations.rabbitmq import (
     ClientLoad,
@@ -26,6 +27,7 @@ from holdfast.observations.rabbitmq import (
 )
 from holdfast.observations.systemd import StopTimeout, UnitState
 from tests.content.repository import assert_no_faults, files, strings, yaml_of
+from tests.unit.judges.test_galera import node as galera_node
 
 READERS = files("roles/*/tasks/*.yml", "roles/*/vars/*.yml", "roles/*/defaults/*.yml", "playbooks/*.yml")  # fmt: skip
 
@@ -60,6 +62,8 @@ SAMPLES: Mapping[str, tuple[Any, Mapping[str, object]]] = {
         QueueDepths.model_validate(QUEUES),
         {"queues": {"orders": 1}},
     ),
+    "galera.members_agree": (GaleraViews(at=0, nodes={"ctl1": galera_node()}), {}),
+    "galera.conflicts_known": (GaleraViews(at=0, nodes={"ctl1": galera_node()}), {}),
     "nova.services_up": (ServiceList([], []), {}),
     "systemd.active": (UNIT, {"unit": "cron"}),
     "systemd.stays_up": (UNIT, {"unit": "cron"}),

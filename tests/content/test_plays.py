@@ -38,7 +38,7 @@ SWEEP = "sweep.yml"  # beside the tasks that include it
 SERVICES = {"service", "systemd", "systemd_service"}
 
 
-ACTS = {"holdfast_act", "holdfast_nova_service"}
+ACTS = {"holdfast_act", "holdfast_nova_service", "holdfast_haproxy"}
 
 
 def plays_of(path: Path) -> Iterator[dict[str, Yaml]]:
@@ -266,7 +266,12 @@ def test_nothing_hides_a_failure() -> None:
 def test_marks_are_renewed_before_every_act() -> None:
     """A wait may outlast them; the plugin that acts renews them, before it journals its intent."""
     acting = [path for path in files("roles/*/tasks/*.yml") if ACTS & set(keys_of(yaml_of(path)))]
-    assert {path.parent.parent.name for path in acting} == {"nova", "rabbitmq", "systemd_unit"}
+    assert {path.parent.parent.name for path in acting} == {
+        "galera",
+        "nova",
+        "rabbitmq",
+        "systemd_unit",
+    }
     for plugin in ACTS:
         text = text_of(ROOT / f"plugins/action/{plugin}.py")
         assert 0 < text.find("self.renew_marks(") < text.find("ActIntended("), plugin

@@ -16,7 +16,7 @@ from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.text import did_you_mean
 
-SYSTEMS: tuple[str, ...] = ("systemd", "rabbitmq", "nova", "puppet", "alerts")
+SYSTEMS: tuple[str, ...] = ("systemd", "rabbitmq", "nova", "puppet", "alerts", "galera", "haproxy")
 
 
 def claims_of(system: str) -> Mapping[str, Claim]:

@@ -450,6 +450,19 @@ class Store:
                 connection.execute(select(LEASES.c.scope).order_by(LEASES.c.scope)).scalars()
             )
 
+    def galera_cluster(self) -> str:
+        """Return the uuid of the Galera cluster that keeps the state; "" where none does.
+
+        Raises:
+            StateUnusable: the database does not answer.
+        """
+        if self._engine.dialect.name not in {"mysql", "mariadb"}:
+            return ""
+        with self._reading() as connection:
+            found = connection.exec_driver_sql("SHOW GLOBAL STATUS LIKE 'wsrep_cluster_state_uuid'")
+            row = found.first()
+        return str(row[1]) if row else ""
+
     def clock_warning(self, controller: Callable[[], datetime]) -> str:
         """Return a sentence where the controller's clock and the database's differ; "" where they agree.
 

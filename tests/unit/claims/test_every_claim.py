@@ -14,6 +14,8 @@ from holdfast.claims.base import BoundClaim
 from holdfast.errors import InvalidInput
 from holdfast.model import Json, Observation, Outcome, Unanswered
 from holdfast.observations.alerts import Alert, AlertsSeen
+from holdfast.observations.galera import GaleraViews, ReturnForecast
+from holdfast.observations.haproxy import HaproxyState, WriterViews
 from holdfast.observations.nova import (
     ApiReplies,
     ComputeWork,
@@ -52,6 +54,8 @@ from holdfast.observations.rabbitmq import (
 from holdfast.observations.systemd import GroupState, Machine, StopTimeout, UnitState
 from holdfast.probes.alerts.alertmanager import probe_alertmanager
 from holdfast.probes.alerts.icinga import probe_icinga
+from holdfast.probes.galera.nodes import probe_nodes, probe_return
+from holdfast.probes.haproxy import probe_writer
 from holdfast.probes.nova.answers import probe_apis, probe_metadata, probe_peers, probe_rpc
 from holdfast.probes.nova.compute import probe_compute_work
 from holdfast.probes.nova.fleet import probe_fleet_logs, probe_fleet_units
@@ -71,6 +75,8 @@ from holdfast.probes.rabbitmq.quorum import probe_quorum
 from holdfast.probes.rabbitmq.round_trip import probe_round_trips
 from holdfast.probes.systemd import probe_group, probe_starts, probe_stop_timeout, probe_unit
 from tests.unit.claims.whole_site import every_claim, reading, site_that_answers
+from tests.unit.judges.test_galera import node as galera_node
+from tests.unit.judges.test_haproxy import server as haproxy_server
 
 PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
 
@@ -266,6 +272,27 @@ OBSERVATIONS |= {
     probe_mass_runs: Observed({}, {"h1": ()}, {"h1": (), "h2": (SALT,)}),
 }
 
+MEMBER = galera_node(1, size=1)
+ONE_NODE = GaleraViews(at=0, nodes={"h1": MEMBER})
+TWO_NODES = GaleraViews(at=0, nodes={"h1": MEMBER, "h2": galera_node(2, size=1, state=1, view=6)})
+WRITES = HaproxyState(process="1", servers=(haproxy_server(1, name="h1"),))
+STANDS_BY = HaproxyState(process="1", servers=(haproxy_server(1, name="h1", admin=1),))
+
+
+def _writers(**haproxies: HaproxyState) -> WriterViews:
+    return WriterViews(backend="b", servers={"h1": "h1"}, haproxies=haproxies, nodes=ONE_NODE)
+
+
+OBSERVATIONS |= {
+    probe_nodes: Observed(GaleraViews(at=0, nodes={}), ONE_NODE, TWO_NODES),
+    probe_return: Observed(
+        ReturnForecast(host="h1", views=GaleraViews(at=0, nodes={})),
+        ReturnForecast(host="h1", views=ONE_NODE),
+        ReturnForecast(host="h1", views=TWO_NODES),
+    ),
+    probe_writer: Observed(_writers(), _writers(h1=WRITES), _writers(h1=WRITES, h2=STANDS_BY)),
+}
+
 # The one case in which nothing found is well: nothing is expected. Each with the reason.
 MAY_BE_EMPTY: dict[str, str] = {
     "rabbitmq.quorum_queues_whole": "a broker need not have such queues, and its list of queues was whole",
@@ -278,6 +305,8 @@ NOT_ABOUT_THE_SECOND = {
     "rabbitmq.load_known": "its count is of the whole cluster",
     "rabbitmq.connections_at_baseline": "its count is of the whole cluster",
     "rabbitmq.churn_at_baseline": "its count is of the whole cluster",
+    "galera.queues_short": "a node that joins has a queue, and another claim is about its state",
+    "galera.conflicts_known": "counters are told in any state",
 }
 
 CLAIMS = every_claim()

@@ -16,7 +16,9 @@ from holdfast.model import Json, Outcome, Unanswered, Verdict
 from holdfast.runbook.sections import section_of
 
 ROOT = Path(__file__).parents[3]
-TOOLS = "systemctl|journalctl|openstack|rabbitmqctl|rabbitmq-[a-z]+|puppet|ps|amtool|curl|salt-run"
+TOOLS = (
+    "systemctl|journalctl|openstack|rabbitmqctl|rabbitmq-[a-z]+|puppet|ps|amtool|curl|salt-run|mariadb|socat"
+)
 
 
 @pytest.mark.parametrize("claim", all_claims().values(), ids=lambda claim: claim.name)
@@ -83,6 +85,8 @@ def test_the_claims_that_are_judged_by_their_history() -> None:
     names = {name for name, claim in all_claims().items() if claim.judges_history}
     assert names == {
         "systemd.stays_up",
+        "galera.flow_quiet",
+        "galera.returns_by_increment",
         "nova.heartbeat_advanced",
         "nova.units_stay_up",
         "rabbitmq.members_caught_up",
@@ -144,7 +148,7 @@ def test_one_system_does_not_import_the_libraries_of_another() -> None:
     program = (
         "import sys; from holdfast.claims import bind_claim;"
         "bind_claim({'claim': 'systemd.active', 'unit': 'cron'});"
-        "print(*(name for name in ('httpx', 'amqp', 'oslo_messaging', 'openstack', 'keystoneauth1')"
+        "print(*(name for name in ('httpx', 'amqp', 'oslo_messaging', 'openstack', 'keystoneauth1', 'pymysql')"
         " if name in sys.modules))"
     )
     done = subprocess.run(

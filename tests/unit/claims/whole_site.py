@@ -29,6 +29,7 @@ PARAMETERS: dict[str, Json] = {
     "matchers": ['severity="critical"'],
     "objects": "true",
     "run": "r1",
+    "before": {"h1": {"start": "s", "failures": 0}},
     "starts": {"h1": {"some.service": "a" * 32}, "h2": {"some.service": "a" * 32}},
 }
 # A claim whose parameters are optional one by one, and not all together.
@@ -83,6 +84,8 @@ def site_that_answers(status: int, body: str, **variables: Json) -> Iterator[Pro
             "ansible_host": "127.0.0.1",
             "rabbitmq_management_port": port,
             "rabbitmq_amqp_port": closed_port(),
+            "galera_user": "observer",
+            "galera_password": "planted",
             "nova_transport_url": f"rabbit://nova:planted@127.0.0.1:{closed_port()}/",
             "nova_api_url": url,
             "nova_metadata_url": url,
@@ -97,7 +100,7 @@ def site_that_answers(status: int, body: str, **variables: Json) -> Iterator[Pro
         }
         groups = dict.fromkeys(_groups(), HOSTS)
         shell = PrintingShell(0 if status == 200 else 69, body)
-        variables_of = dict.fromkeys(HOSTS, of_host)
+        variables_of = {host: {**of_host, "galera_port": closed_port()} for host in HOSTS}
         yield ProbeContext("h1", groups, variables_of, shell, reach=lambda _: shell)
 
 

@@ -1,0 +1,49 @@
+"""The claims about haproxy in front of a Galera cluster: who takes writes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pydantic import Field
+
+from holdfast.claims.base import Claim, Parameters
+from holdfast.judges import haproxy
+from holdfast.probes.galera.site import GROUP as NODES
+from holdfast.probes.galera.site import GaleraSite
+from holdfast.probes.haproxy import GROUP, HaproxySite, probe_writer
+
+SHOW_STATE = "on the haproxy's host: socat - /run/haproxy/admin.sock <<< 'show servers state'"
+
+
+class WriterParameters(Parameters):
+    """``host``: which one the writer must be; any by default."""
+
+    host: str = ""
+
+
+class IdleParameters(Parameters):
+    """``host``: whose node."""
+
+    host: str = Field(min_length=1)
+
+
+_claim = partial(
+    Claim,
+    group=GROUP,
+    also=(NODES,),
+    needs=(*HaproxySite.needs(), *GaleraSite.needs()),
+    probe=probe_writer,
+    remedy=SHOW_STATE,
+)
+
+CLAIMS: tuple[Claim, ...] = (
+    _claim(
+        name="haproxy.one_writer",
+        judge=haproxy.one_writer,
+        final=(haproxy.TWO_WRITERS,),
+        parameters=WriterParameters,
+        standing=True,
+    ),
+    _claim(name="haproxy.none_left_out", judge=haproxy.none_left_out, standing=True),
+    _claim(name="haproxy.node_idle", judge=haproxy.node_idle, parameters=IdleParameters),
+)

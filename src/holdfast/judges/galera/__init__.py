@@ -1,0 +1,1 @@
+"""Judges about a Galera cluster, and about who writes to it."""

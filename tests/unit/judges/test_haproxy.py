@@ -1,0 +1,132 @@
+"""The verdicts on who takes writes: by haproxy, and by the connections that nodes see."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.judges.haproxy import node_idle, none_left_out, one_writer
+from holdfast.model import Json, Unanswered
+from holdfast.observations.galera import GaleraNode
+from holdfast.observations.haproxy import HaproxyServer, HaproxyState, WriterViews
+from tests.unit.judges.test_galera import node, views
+from tests.unit.judges.verdicts import cases, outcome_and_reason
+
+SILENT = Unanswered("lb2's haproxy cannot be asked: there is no socket")
+
+
+def server(number: int, **changed: Json) -> HaproxyServer:
+    values: dict[str, Json] = {
+        "name": f"db{number}",
+        "address": f"10.0.0.{number}:3306",
+        "up": True,
+        "admin": 0,
+        "backup": number > 1,
+        "weight": 1,
+        "sessions": 0,
+    }
+    return HaproxyServer(**{**values, **changed})
+
+
+def haproxy(*servers: HaproxyServer) -> HaproxyState:
+    return HaproxyState(process="1", servers=servers)
+
+
+GOOD = haproxy(server(1, sessions=4), server(2), server(3))
+NODES = (node(1, clients={"nova@10.0.0.5": 4}), node(2), node(3))
+
+
+def writers(
+    first: HaproxyState | Unanswered = GOOD,
+    second: HaproxyState | Unanswered = GOOD,
+    nodes: tuple[GaleraNode | Unanswered, ...] = NODES,
+    not_writers: tuple[str, ...] = (),
+) -> WriterViews:
+    return WriterViews(
+        backend="galera",
+        servers={f"db{number}": f"db{number}" for number in (1, 2, 3)},
+        haproxies={"lb1": first, "lb2": second},
+        nodes=views(*nodes),
+        not_writers=not_writers,
+    )
+
+
+OLD_SESSIONS = haproxy(server(1, admin=1, sessions=2), server(2), server(3))
+MOVED = haproxy(server(1, admin=1), server(2), server(3))
+OTHERS = (node(1, clients={"nova@10.0.0.5": 4}), node(2, clients={"nova@10.0.0.6": 1}), node(3))
+WRITERS = [
+    ("one", writers(), "PASS", "one"),
+    ("the haproxies disagree", writers(second=MOVED), "FAIL", "two_writers"),
+    ("no backups", writers(haproxy(server(1), server(2, backup=False), server(3))), "FAIL", "two_writers"),
+    ("old sessions are left", writers(OLD_SESSIONS, MOVED), "FAIL", "two_writers"),
+    ("clients on another node", writers(nodes=OTHERS), "FAIL", "two_writers"),
+    ("a monitor on another node", writers(nodes=OTHERS, not_writers=("nova",)), "PASS", "one"),
+    ("nobody", writers(haproxy(*[server(n, admin=1) for n in (1, 2, 3)])), "FAIL", "no_writer"),
+    ("a server that nobody knows", writers(haproxy(server(1), server(2), server(9))), "FAIL", "no_writer"),
+    ("a node without a server", writers(haproxy(server(1), server(2))), "FAIL", "no_writer"),
+    ("one haproxy is silent", writers(second=SILENT), "UNKNOWN", "unanswered"),
+    ("a node is silent", writers(nodes=(NODES[0], node(2), Unanswered("db3 is away"))), "UNKNOWN", "unanswered"),
+    ("it is read-only", writers(nodes=(node(1, read_only=True), node(2), node(3))), "FAIL", "read_only"),
+    ("it is a donor", writers(nodes=(node(1, state=2), node(2), node(3))), "FAIL", "not_synced"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "outcome", "reason"), cases(WRITERS))
+def test_one_writer(seen: WriterViews, outcome: str, reason: str) -> None:
+    assert outcome_and_reason(one_writer("c", seen)) == (outcome, reason)
+
+
+def test_the_writer_is_told_and_may_be_asked_for() -> None:
+    assert one_writer("c", writers()).evidence["writer"] == "db1"
+    assert one_writer("c", writers(), "db1").passed
+    other = one_writer("c", writers(), "db2")
+    assert (other.reason, other.message) == ("another", "the writer is db1, not db2")
+
+
+def test_two_writers_are_both_named() -> None:
+    said = one_writer("c", writers(second=MOVED, nodes=OTHERS)).message
+    assert "new sessions go to db1 and to db2" in said
+    said = one_writer("c", writers(nodes=OTHERS)).message
+    assert said.startswith(
+        "db2 has connections of clients while the writer is db1: 1 of nova@10.0.0.6"
+    )
+
+
+IDLE_NODES = (node(1, clients={"nova@10.0.0.5": 4}), node(2), node(3))
+STILL_USED = haproxy(server(1), server(2, admin=1, sessions=1), server(3))
+TAKEN_OUT = haproxy(server(1, sessions=4), server(2, admin=1), server(3))
+IDLE = [
+    ("idle", writers(TAKEN_OUT, TAKEN_OUT, IDLE_NODES), "PASS", "idle"),
+    ("one haproxy may use it", writers(TAKEN_OUT, GOOD, IDLE_NODES), "FAIL", "in_use"),
+    ("a session is left", writers(STILL_USED, TAKEN_OUT), "FAIL", "in_use"),
+    ("it sees a client", writers(TAKEN_OUT, TAKEN_OUT, OTHERS), "FAIL", "in_use"),
+    ("only draining", writers(haproxy(server(1), server(2, admin=8), server(3)), TAKEN_OUT), "FAIL", "in_use"),
+    ("one haproxy is silent", writers(TAKEN_OUT, SILENT, IDLE_NODES), "UNKNOWN", "unanswered"),
+    ("it is silent", writers(TAKEN_OUT, TAKEN_OUT, (node(1), Unanswered("away"), node(3))), "UNKNOWN", "unanswered"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "outcome", "reason"), cases(IDLE))
+def test_node_idle(seen: WriterViews, outcome: str, reason: str) -> None:
+    assert outcome_and_reason(node_idle("c", seen, "db2")) == (outcome, reason)
+
+
+def test_a_host_that_no_haproxy_knows_is_not_idle() -> None:
+    assert "haproxy on lb1 has no server for db9" in node_idle("c", writers(), "db9").message
+
+
+LEFT = [
+    ("none", writers(), "PASS", "none"),
+    ("by a command", writers(TAKEN_OUT), "FAIL", "left_out"),
+    (
+        "by the configuration",
+        writers(haproxy(server(1), server(2, admin=4), server(3))),
+        "PASS",
+        "none",
+    ),
+    ("one is silent", writers(second=SILENT), "UNKNOWN", "unanswered"),
+]
+
+
+@pytest.mark.parametrize(("seen", "outcome", "reason"), cases(LEFT))
+def test_none_left_out(seen: WriterViews, outcome: str, reason: str) -> None:
+    assert outcome_and_reason(none_left_out("c", seen)) == (outcome, reason)
