@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,9 +99,18 @@ def read_site(inventory: str) -> Site:
     return _site(hosts, brokers[0], list(answers.values()))
 
 
-def _resolve(inventory: str) -> str:
+def read_values(inventory: str, variables: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return these variables of every host, and the names of its groups (`group_names`); None where there is no value.
+
+    Raises:
+        SiteError: Ansible refused the inventory.
+    """
+    return dict(_parse_answers(_resolve(inventory, variables)))
+
+
+def _resolve(inventory: str, variables: Sequence[str] = VARIABLES) -> str:
     # `ansible-inventory --list` shows templates as they are written, so a task resolves them.
-    wanted = ", ".join(f"'{name}': {name} | default(none)" for name in (*VARIABLES, "group_names"))
+    wanted = ", ".join(f"'{name}': {name} | default(none)" for name in (*variables, "group_names"))
     command = [
         str(Path(sys.executable).with_name("ansible")),
         *(

@@ -1,0 +1,268 @@
+"""The writes: writes to the database through every load balancer, all the time; writes JSON lines, and a summary.
+
+    python -m tests.lab.instruments.writes [--out FILE] [--summary FILE]      until SIGTERM or Ctrl-C
+    python -m tests.lab.instruments.writes summary FILE
+
+One client writes through each load balancer, one transaction after the other: a numbered row, and a counter that all of
+them raise, so that two writers would meet. At the end every node is read by itself: an acknowledged row that one
+of them lacks is lost, and rows that differ between nodes are a divergence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.err import MySQLError
+
+from tests.lab.instruments.records import Record, Recorder, read_records
+from tests.lab.instruments.site import Secret, SiteError, read_values
+from tests.lab.instruments.writes_summary import summarise
+
+PAUSE = 0.02  # seconds between two transactions of a client
+ANSWER = 10.0  # seconds that a transaction may take
+AGAIN = 0.05  # seconds until a client that lost its connection tries again
+VARIABLES = ("ansible_host", "lab_haproxy_port", "lab_galera_traffic_password")
+USER = DATABASE = "traffic"
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS written (client VARCHAR(9), number INT, node VARCHAR(9), PRIMARY KEY (client, number))",
+    "CREATE TABLE IF NOT EXISTS counter (id INT PRIMARY KEY, value INT NOT NULL)",
+    "TRUNCATE written",
+    "REPLACE INTO counter VALUES (1, 0)",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where SQL is spoken."""
+
+    name: str
+    address: str
+    port: int
+    password: Secret
+
+    def connect(self) -> Connection[Any]:
+        """Open a connection; raises OSError or MySQLError."""
+        return pymysql.connect(
+            host=self.address,
+            port=self.port,
+            user=USER,
+            password=self.password.value,
+            database=DATABASE,
+            connect_timeout=3,
+            read_timeout=ANSWER,
+            write_timeout=ANSWER,
+        )
+
+
+def places(inventory: str) -> tuple[list[Place], list[Place]]:
+    """Return the load balancers and the nodes of the lab.
+
+    Raises:
+        SiteError: Ansible refused the inventory, or it has none.
+    """
+    found: dict[str, list[Place]] = {"haproxy": [], "galera": []}
+    answers = read_values(inventory, VARIABLES)
+    password = next(
+        (
+            each["lab_galera_traffic_password"]
+            for each in answers.values()
+            if each["lab_galera_traffic_password"]
+        ),
+        "",
+    )
+    for name, values in answers.items():
+        for group, port in (("haproxy", values["lab_haproxy_port"]), ("galera", 3306)):
+            if group in values["group_names"]:
+                found[group].append(
+                    Place(name, values["ansible_host"], int(port), Secret(password))
+                )
+    if not found["haproxy"] or not found["galera"]:
+        raise SiteError(
+            f"{inventory}: the groups galera and haproxy have no hosts; LAB_PROFILE=data has"
+        )
+    return found["haproxy"], found["galera"]
+
+
+class Client(threading.Thread):
+    """Writes through one load balancer until it is stopped; a transaction that failed is not repeated."""
+
+    def __init__(self, place: Place, recorder: Recorder, stop: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self._place, self._recorder, self._stopped = place, recorder, stop
+        self._number = 0
+
+    def run(self) -> None:
+        """Connect, and write until the connection is lost; then again."""
+        while not self._stopped.is_set():
+            try:
+                with self._place.connect() as connection:
+                    self._write_on(connection)
+            except (MySQLError, OSError) as error:
+                self._recorder.event(
+                    what="connect", ok=False, via=self._place.name, detail=_code(error)
+                )
+                self._stopped.wait(AGAIN)
+
+    def _write_on(self, connection: Connection[Any]) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@wsrep_node_name")
+            [node] = cursor.fetchone() or [""]
+            while not self._stopped.is_set():
+                self._number += 1
+                began = self._recorder.now()
+                try:
+                    cursor.execute(
+                        "INSERT INTO written VALUES (%s, %s, %s)",
+                        (self._place.name, self._number, node),
+                    )
+                    cursor.execute("UPDATE counter SET value = value + 1 WHERE id = 1")
+                    connection.commit()
+                except MySQLError as error:
+                    self._record(node, began, _code(error))
+                    if _code(error) not in {1213, 1205}:
+                        raise
+                    connection.rollback()
+                else:
+                    self._record(node, began)
+                self._stopped.wait(PAUSE)
+
+    def _record(self, node: str, began: float, detail: int | None = None) -> None:
+        self._recorder.event(
+            what="write",
+            ok=detail is None,
+            via=self._place.name,
+            number=self._number,
+            node=node,
+            began=began,
+            detail=detail,
+        )
+
+
+def _code(error: Exception) -> int:
+    return error.args[0] if error.args and isinstance(error.args[0], int) else 0
+
+
+def read_node(place: Place) -> Record:
+    """Return what one node has, its rows and the counter, after it has applied all that was written before."""
+    with place.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION wsrep_sync_wait = 15")
+        cursor.execute("SELECT client, number FROM written ORDER BY client, number")
+        rows = [f"{client} {number}" for client, number in cursor.fetchall()]
+        cursor.execute("SELECT value FROM counter")
+        [value] = cursor.fetchone() or [None]
+    return {"rows": rows, "counter": value}
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write until SIGINT or SIGTERM, read every node, then write the summary."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    balancers, nodes = places(arguments.inventory)
+    with balancers[0].connect() as connection, connection.cursor() as cursor:
+        for statement in TABLES:
+            cursor.execute(statement)
+        connection.commit()
+    with ExitStack() as stack:
+        stream = sys.stdout
+        if arguments.out:
+            stream = stack.enter_context(Path(arguments.out).open("w", encoding="utf-8"))
+        _write(
+            Recorder(stream, "writes", {"via": [each.name for each in balancers]}),
+            balancers,
+            nodes,
+            stop,
+        )
+    if arguments.summary:
+        with Path(arguments.summary).open("w", encoding="utf-8") as stream:
+            print_summary(arguments.out, stream)
+    elif arguments.out:
+        print_summary(arguments.out, sys.stderr)
+    return 0
+
+
+def _write(
+    recorder: Recorder, balancers: Sequence[Place], nodes: Sequence[Place], stop: threading.Event
+) -> None:
+    """Write through every load balancer until `stop` is set, then record what each node has."""
+    clients = [Client(each, recorder, stop) for each in balancers]
+    for client in clients:
+        client.start()
+    stop.wait()
+    for client in clients:
+        client.join()
+    for node in nodes:
+        recorder.event(what="node", ok=True, node=node.name, detail=_read_patiently(node))
+
+
+def _read_patiently(node: Place) -> Record:
+    """Return what a node has; for a minute again where it does not answer, as after a restart."""
+    until, tick = time.monotonic() + 60, threading.Event()
+    while True:
+        try:
+            return read_node(node)
+        except (MySQLError, OSError):
+            if time.monotonic() > until:
+                raise
+            tick.wait(1)
+
+
+def print_summary(path: str, stream: TextIO) -> None:
+    """Write the summary of a record as JSON."""
+    print(json.dumps(summarise(read_records(path)), indent=2), file=stream)
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments, of `summary FILE` or of the program without a subcommand."""
+    if argv[:1] == ["summary"]:
+        parser = argparse.ArgumentParser(
+            "writes summary", description="Print the summary of a record."
+        )
+        parser.add_argument("file", help="JSON lines written by the writes")
+        return parser.parse_args(argv[1:])
+    parser = argparse.ArgumentParser(
+        prog="writes",
+        description="Write to the lab's database through its load balancers until SIGTERM or Ctrl-C.",
+    )
+    parser.add_argument(
+        "--inventory", "-i", default="inventories/lab", help="the site (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out", help="write the JSON lines to this file (default: standard output)"
+    )
+    parser.add_argument(
+        "--summary", metavar="FILE", help="at the end, write the summary of --out to this file"
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.summary and not arguments.out:
+        parser.error("--summary needs --out: a summary is made from the record")
+    return arguments
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the program and return its exit code."""
+    arguments = parse(argv)
+    try:
+        if "file" in arguments:
+            print_summary(arguments.file, sys.stdout)
+            return 0
+        return run(arguments)
+    except (SiteError, OSError, ValueError, MySQLError) as error:
+        print(f"writes: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
