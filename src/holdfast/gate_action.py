@@ -124,11 +124,17 @@ class GateAction(HoldfastAction):
         context = beside(context, variables)  # the word says who is in hand now
         whole = self.read(claims, context, timing, reporter)
         results = [check(number, share) for number, share in enumerate(_shares(gates, whole))]
-        if renewal:
+        self.journal(gates, results, variables)
+        return results
+
+    def journal(
+        self, gates: Sequence[Gate], results: Sequence[GateResult], variables: Variables
+    ) -> None:
+        """Journal how the gates were judged, in one transaction; nothing in check mode, and in a play of no run."""
+        if renewal := self.renewal(variables):
             pairs = zip(gates, results, strict=True)
             events = [event for pair in pairs for event in _to_journal(self.host, *pair)]
             renewal.store.append_guarded(renewal.run.grant, *events)
-        return results
 
     def result(self, gate: Gate, result: GateResult, variables: Variables) -> dict[str, Json]:
         """Return the task's result: ``failed``, ``msg`` and ``holdfast``, and whether the host is done."""

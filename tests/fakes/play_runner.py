@@ -7,8 +7,9 @@ journal; one contract suite (tests/contract) tests it and ``AnsibleRunner``.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -168,6 +169,12 @@ class FakeRunner:
     def wait(self, seconds: float) -> None:
         """Let a second pass: the next task of each play that has started is done when its result is asked for."""
         self._fleet.clock.wait(1.0)
+        for newest in self.parked[-1:]:  # there is one at a time
+            newest.watch()
+
+    def finds_ill(self, started: FakeStartedPlay, starts: Mapping[str, Mapping[str, str]]) -> bool:
+        """Ask hosts done earlier, as a play that waits for its word; return whether one is ill, which is journaled."""
+        return _FakePlay(self._fleet, self._journal, started.play, started).finds_ill(starts)
 
     def tasks(self, play: Play, started: FakeStartedPlay) -> Tasks[PlayResult]:
         """Do what the playbook of the play does, task by task."""
@@ -210,6 +217,18 @@ class FakeStartedPlay:
     _tasks: Tasks[PlayResult] | None = None
     _result: PlayResult | None = None
     _asked_at: datetime | None = None
+    _watched_at: datetime | None = None
+    _part: int = 0
+
+    def watch(self) -> None:
+        """Ask a third of the hosts done earlier every 20 s, as a play does while it waits for its word."""
+        now = self.runner.now()
+        before, self._watched_at = self._watched_at or now, self._watched_at or now
+        if self.went or self.ended or self.dies or now - before < timedelta(seconds=20):
+            return
+        watched = list(self.play.variables["holdfast_watch"].items())
+        part, self._part, self._watched_at = self._part, (self._part + 1) % 3, now
+        self.dies = self.runner.finds_ill(self, dict(watched[part::3]))
 
     def begin(self) -> None:
         """Begin its first task."""
@@ -352,6 +371,15 @@ class _FakePlay:
         if starts:
             yield from self._on_host(asker, partial(self._sweep_hosts, asker, starts), "sweep")
         return all(end == "ok" for end in self._ends.values())
+
+    def finds_ill(self, starts: Mapping[str, Mapping[str, str]]) -> bool:
+        """Return whether one of the hosts is ill, which is journaled; what gives no answer is the sweep's."""
+        verdict = self._unchanged(starts)
+        if verdict.outcome is not Outcome.FAIL:
+            return False
+        with suppress(_Failed, LeaseLost, StateUnusable):
+            self._judge(self._play.limit[0], "sweep", [verdict])
+        return True
 
     def _survey(self) -> Tasks[bool]:
         """Ask the claims that no inspection has proved, in one gate at the first host of the batch."""

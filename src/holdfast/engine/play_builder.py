@@ -40,12 +40,14 @@ def roll_word(state: RunState, step: PlannedRoll, roll: Roll) -> dict[str, Json]
 def parked_play(plan: Plan, state: RunState, following: Following) -> Play:
     """Return the play of the batch that follows the one under way, without what its word says."""
     play = _batch_play(plan, state, following.step, following.hosts, ALL_PHASES)
+    in_hand = state.hosts_under_way()
     asked: dict[str, Json] = {
         "holdfast_survey": list(following.survey),
         "holdfast_rounds": following.rounds,
+        "holdfast_watch": _starts(state, [host for host in state.done() if host not in in_hand]),
     }
     if following.step.window:
-        asked["holdfast_in_hand"] = list(state.hosts_under_way())
+        asked["holdfast_in_hand"] = list(in_hand)
     return replace(play, ident=f"{play.ident}-next", variables={**play.variables, **asked})
 
 

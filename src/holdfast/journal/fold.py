@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from functools import singledispatch
 
 from holdfast.errors import StateUnusable
-from holdfast.evidence import HEALTHY, HOSTS
+from holdfast.evidence import HEALTHY
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
+from holdfast.journal.failures import all_proved, batch_failure, failed_beside, failure_of, swept
 from holdfast.journal.run_state import (
     ActRecord,
     Batch,
@@ -19,12 +20,9 @@ from holdfast.journal.run_state import (
     RunState,
     Status,
     StepState,
-    Turn,
     canonical,
-    claim_names,
 )
 from holdfast.model import Act, Grant, Outcome, Phase
-from holdfast.text import join_names
 
 
 def fold(recorded: Iterable[Recorded]) -> RunState:
@@ -105,10 +103,10 @@ def _(event: ev.BatchEnded, state: RunState) -> None:
     if event.status == "interrupted":
         _forget_observations(state, batch.hosts)
         return
-    if failure := _batch_failure(event, batch, gates, state):
+    if failure := batch_failure(event, batch, gates, state):
         _forget_observations(state, batch.hosts)
         # Of several batches the first that failed: the others were told to begin nothing more.
-        state.failure = state.failure or _failed_beside(event, batch, gates, state) or failure
+        state.failure = state.failure or failed_beside(event, batch, gates, state) or failure
         return
     state.sweep_owed = False
     if Phase.PREFLIGHT in batch.phases:
@@ -133,14 +131,14 @@ def _(event: ev.InspectionEnded, state: RunState) -> None:
     inspection, state.inspection = state.inspection, None
     if inspection is None:
         return
-    inspection.passed = event.status == "ok" and _all_proved(inspection)
+    inspection.passed = event.status == "ok" and all_proved(inspection)
     # The gates of a large fleet are a large part of its journal; they are not needed any more.
     gates, inspection.gates = inspection.gates, []
     if event.what == "observe" or event.status == "interrupted":
         return
     if not inspection.passed:
         text = f"the {event.what} did not pass"
-        state.failure = state.failure or _failure(event, "", gates, text)
+        state.failure = state.failure or failure_of(event.step, event.messages, "", gates, text)
         return
     state.proved_claims |= {canonical(claim) for claim in inspection.claims}
     if event.what == "sweep":
@@ -158,8 +156,12 @@ def _(event: ev.GateJudged, state: RunState) -> None:
         _forget_health(state)
     if play is not None:
         play.gates.append(event)
+    beside = state.under_way and event.host not in state.hosts_under_way()
+    if beside and event.phase == "sweep" and event.outcome is Outcome.FAIL:
+        # A play that waits for its word has found a host ill: nothing more begins, what is in hand is ended.
+        state.failure = state.failure or failure_of(state.current_step, {}, "", [event], "")
     if isinstance(play, Batch) and event.phase == "sweep" and event.outcome is Outcome.PASS:
-        state.found_well(event.at, *_swept([event], play.sweep))
+        state.found_well(event.at, *swept([event], play.sweep))
         state.sweep_owed = state.sweep_owed and len(play.sweep) < len(state.done())
     for verdict in event.verdicts:
         for host, facts in verdict.get("hosts", {}).items():
@@ -367,158 +369,3 @@ def _forget_observations(state: RunState, hosts: Iterable[str]) -> None:
                 restart.observed = None
             state.hosts_to_observe.add(turn.host)
     state.hosts_to_observe |= forgotten & set(state.done_units)
-
-
-def _all_proved(inspection: Inspection) -> bool:
-    """Return whether every gate passed, and every host and claim of the inspection has one.
-
-    A gate that is missing in the journal proves nothing.
-    """
-    gates = inspection.gates
-    asked = {gate.host for gate in gates}
-    if inspection.what == "sweep":
-        asked = set(_swept(gates, inspection.hosts))
-    return (
-        all(gate.outcome is Outcome.PASS for gate in gates)
-        and set(inspection.hosts) <= asked
-        and inspection.claim_names() <= _passed(gates)
-    )
-
-
-def _passed(gates: Iterable[ev.GateJudged]) -> set[str]:
-    verdicts = (verdict for gate in gates for verdict in gate.verdicts)
-    return {verdict["claim"] for verdict in verdicts if verdict["outcome"] == Outcome.PASS}
-
-
-_HOST_ENDS: Mapping[ev.HostEnd, str] = {
-    "failed": "the play failed",
-    "unreachable": "the host was unreachable",
-    "absent": "the play did not reach the host",
-}
-
-
-def _batch_failure(
-    event: ev.BatchEnded, batch: Batch, gates: list[ev.GateJudged], state: RunState
-) -> Failure | None:
-    """Return why the play of a batch did not succeed; None where it did."""
-    # A host that failed explains those that the play never reached: it comes first.
-    ends = sorted(event.hosts.items(), key=lambda item: item[1] == "absent")
-    bad = {host: _HOST_ENDS[end] for host, end in ends if end != "ok"}
-    unproved = _unproved(batch, gates, state)
-    if event.status == "ok" and not bad and not unproved:
-        return None
-    host = next(iter(bad), next(iter(unproved), ""))
-    if event.status == "ok":
-        reason = (unproved | bad)[host]
-    else:
-        ran = "the play ran on no host" if event.status == "no_hosts" else "the play failed"
-        reason = bad.get(host, ran)
-    text = f"{host}: {reason}" if host else reason
-    proved = set(state.done()) - set(batch.hosts)
-    return _failure(event, host, gates, text, proved)
-
-
-def _failed_beside(
-    event: ev.BatchEnded, batch: Batch, gates: Iterable[ev.GateJudged], state: RunState
-) -> Failure | None:
-    """Return the failure of another batch whose gate had this one begin nothing more; None where it failed by itself.
-
-    What gives back what it has drained may end after those that were told of its failure.
-    """
-    turns = [state.step.turns.get(host) for host in batch.hosts]
-    by_itself = any(turn and turn.restarts for turn in turns) or _first_bad(gates)
-    for other in () if by_itself else state.under_way:
-        if gate := _first_bad(other.gates):
-            proved = set(state.done()) - set(other.hosts)
-            return _failure(event, gate.host, other.gates, "", proved)
-    return None
-
-
-def _first_bad(gates: Iterable[ev.GateJudged]) -> ev.GateJudged | None:
-    return next((gate for gate in gates if gate.outcome is not Outcome.PASS), None)
-
-
-def _unproved(batch: Batch, gates: Iterable[ev.GateJudged], state: RunState) -> dict[str, str]:
-    """Return the hosts of a batch and of its sweep of which the journal has no proof, and what is missing."""
-    turns = state.steps[batch.step].turns if batch.step in state.steps else {}
-    missing = "host_done" if Phase.VERIFY in batch.phases else "that the drain was undone"
-    reasons = {
-        host: f"the play ended without recording {missing}"
-        for host in batch.hosts
-        if not _succeeded(turns.get(host), batch)
-    }
-    swept = _swept(gates, batch.sweep)
-    if swept is not batch.sweep:
-        for host in batch.sweep:
-            if host not in swept:
-                reasons.setdefault(host, "the play ended without a sweep of this host")
-    surveyed = _passed(gate for gate in gates if gate.phase == "check")
-    if lacking := sorted(claim_names(batch.survey) - surveyed):
-        reasons.setdefault(batch.hosts[0], f"the play ended without asking {join_names(lacking)}")
-    return reasons
-
-
-def _swept(gates: Iterable[ev.GateJudged], hosts: Collection[str]) -> Collection[str]:
-    """Return those of the hosts to sweep that the gates asked.
-
-    One gate asks them all, and says how many; in older journals each host had a gate of its own.
-    """
-    sweeps = [gate for gate in gates if gate.phase == "sweep"]
-    counts = [v.get("evidence", {}).get(HOSTS) for gate in sweeps for v in gate.verdicts]
-    return hosts if len(hosts) in counts else {gate.host for gate in sweeps}
-
-
-def _succeeded(turn: Turn | None, batch: Batch) -> bool:
-    if Phase.VERIFY not in batch.phases:
-        return turn is None or turn.drain is None
-    return turn is not None and turn.done
-
-
-def _failure(
-    ended: ev.BatchEnded | ev.InspectionEnded,
-    host: str,
-    gates: list[ev.GateJudged],
-    otherwise: str,
-    proved: Collection[str] = (),
-) -> Failure:
-    """Return the failure with the evidence of the last gate that did not pass, on ``host`` if given.
-
-    Without such a gate the evidence is the play's own output, and without that ``otherwise``. Of several ill hosts it
-    names one of ``proved``, which the run has restarted: with it others may not answer either.
-    """
-    bad = [gate for gate in gates if gate.outcome is not Outcome.PASS]
-    gate = next((gate for gate in reversed(bad) if host in {"", gate.host}), None)
-    if gate is None:
-        output = ended.messages.get(host) or next(iter(ended.messages.values()), "")
-        return Failure(ended.step, host, "", output or otherwise)
-    failed, unknown = _describe(gate, Outcome.FAIL), _describe(gate, Outcome.UNKNOWN)
-    if failed and len(unknown) > 1:
-        unknown = [unknown[0], f"and {len(unknown) - 1} more UNKNOWN"]
-    evidence = failed + unknown
-    if others := [] if host else sorted({each.host for each in bad} - {gate.host}):
-        evidence.append(f"also not PASS on {join_names(others)}")
-    decisive = Outcome.FAIL if failed else Outcome.UNKNOWN
-    claim = next((v["claim"] for v in gate.verdicts if v["outcome"] == decisive), "")
-    asked, ill = host or gate.host, _ill(gate)
-    # The hosts of a gate vouch for each other: the one that is ill need not be the one that asked.
-    relapsed = [each for each in ill if each in proved and gate.phase == Phase.PREFLIGHT]
-    named = next(iter(relapsed), asked if asked in ill or not ill else ill[0])
-    if host and named != asked:
-        evidence.append(f"seen by the gate {gate.gate!r} of {asked}")
-    return Failure(ended.step, named, claim, "; ".join(evidence), ill)
-
-
-def _ill(gate: ev.GateJudged) -> tuple[str, ...]:
-    """Return the hosts that the gate's verdicts found broken; after a sweep without any, those that gave no answer."""
-    facts = [each for verdict in gate.verdicts for each in verdict.get("hosts", {}).items()]
-    bad = (verdict for verdict in gate.verdicts if verdict["outcome"] == Outcome.FAIL)
-    broken = (each for verdict in bad for each in verdict.get("hosts", {}).items())
-    ill = dict.fromkeys(host for host, each in broken if each.get(HEALTHY) is False)
-    silent = dict.fromkeys(host for host, each in facts if each.get(HEALTHY, True) is None)
-    return tuple(ill or silent)
-
-
-def _describe(gate: ev.GateJudged, outcome: Outcome) -> list[str]:
-    """Return the messages of a gate's verdicts with this outcome, each once: claims share probes."""
-    verdicts = [verdict for verdict in gate.verdicts if verdict["outcome"] == outcome]
-    return list(dict.fromkeys(f"{outcome} {v['reason']}: {v['message']}" for v in verdicts))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from holdfast.ansible.interfaces import Play, Progress
-from holdfast.model import Phase
+from holdfast.journal.events import BatchEnded, GateJudged, Held, Recorded
+from holdfast.model import Outcome, Phase
 from tests.fakes.fleet import Fault
 from tests.fakes.play_runner import FakeRunner, FakeStartedPlay
 from tests.unit.engine.engine_harness import EngineHarness, make_policy
@@ -73,6 +75,35 @@ def test_each_next_play_starts_when_the_batch_before_it_has_been_restarted(
     for parked in run.parked:
         assert not {"holdfast_done", "holdfast_sweep"} & parked.play.variables.keys()
     assert len({play.ident for play in run.plays}) == len(run.plays)
+
+
+def test_a_late_failure_is_found_while_a_batch_settles(harness: EngineHarness) -> None:
+    """Somebody restarts h1 while h2 settles for five minutes: it is journaled within a minute, and h3 is not begun."""
+    harness.fleet.verify_seconds = 300
+    fallen: list[datetime] = []
+
+    def fall() -> None:
+        if harness.restarted() == ["h1", "h2"] and not fallen:
+            for unit in harness.fleet.hosts["h1"].units.values():
+                unit.started += 1
+            fallen.append(harness.fleet.clock())
+
+    harness.fleet.clock.on_tick.append(fall)
+    run = Watched(harness)
+    run.start()
+
+    assert run.code == 4
+    assert harness.restarted() == ["h1", "h2"]
+    assert not run.parked[-1].went
+    events = [each.event for each in harness.notifications if isinstance(each, Recorded)]
+    [found] = [e for e in events if isinstance(e, GateJudged) and e.outcome is not Outcome.PASS]
+    assert (found.host, found.phase) == ("h3", "sweep")
+    assert found.at - fallen[0] <= timedelta(minutes=1)
+    *_, settled, held = events
+    assert isinstance(settled, BatchEnded)
+    assert settled.status == "ok"
+    assert isinstance(held, Held)
+    assert held.host == "h1"
 
 
 def test_a_play_that_dies_before_its_word_is_started_again(harness: EngineHarness) -> None:

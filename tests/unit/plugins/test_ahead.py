@@ -91,12 +91,28 @@ def test_nothing_acts_before_the_word_and_a_gate_is_asked_until_it_comes(
     assert isinstance(event, GateJudged)
 
 
+def test_a_host_done_earlier_that_is_ill_ends_the_wait_and_is_journaled(
+    park: Path, hosts: FakeHosts
+) -> None:
+    """The unit runs, as another start than the one that this run proved. No word ever comes."""
+    [task] = ahead(park, WAIT)
+    task["vars"]["holdfast_watch"] = {"a": {"cron": "another"}}
+
+    played = hosts.run_tasks(task)
+
+    assert played.results["waited"]["failed"]
+    assert "a, sweep: the gate did not pass" in played.results["waited"]["msg"]
+    [event] = hosts.journal("r1")
+    assert isinstance(event, GateJudged)
+    assert (event.host, event.phase, event.outcome) == ("a", "sweep", Outcome.FAIL)
+
+
 def test_how_long_the_next_start_must_last_is_what_the_word_finds(
     park: Path, hosts: FakeHosts
 ) -> None:
     """Between the rehearsal and the word systemd itself starts the unit again, and it is calm by then."""
-    task = gate("first", claims=[{**ACTIVE, "calm_seconds": 20}])
-    since = datetime.now(UTC) - timedelta(seconds=25)
+    task = gate("first", claims=[{**ACTIVE, "calm_seconds": 2000}])
+    since = datetime.now(UTC) - timedelta(seconds=2500)
     shown = f"NRestarts=1\nActiveEnterTimestamp={since:%a %Y-%m-%d %H:%M:%S UTC}"
     unit = hosts.directory / "bin" / "unit"
     later = hosts.directory / "later"
@@ -113,7 +129,7 @@ def test_how_long_the_next_start_must_last_is_what_the_word_finds(
     played = hosts.run_tasks(*ahead(park, task, begin, WAIT, role, tell, done, unproved))
 
     assert not played.results["waited"]["failed"], played.results["waited"]["msg"]
-    assert 25 <= float(played.results["told"]["msg"]) <= 40
+    assert 2500 <= float(played.results["told"]["msg"]) <= 4000
     assert played.results["done"]["holdfast_host_done"]
     assert "systemd.stays_up" in played.results["unproved"]["msg"]
     *_, verified, ended = hosts.journal("r1")
