@@ -275,11 +275,11 @@ class Store:
         """
 
         def append_if_valid(connection: Connection) -> Recorded:
-            scopes = _scopes(connection, grant.tokens)
+            scopes, last = _scopes_and_last(connection, grant)
             _touch(connection, scopes)
-            recorded = self._append(connection, grant.run, event)
+            recorded = self._append_after(connection, grant.run, event, last)
             for each in further:
-                recorded = self._append(connection, grant.run, each)
+                recorded = self._append_after(connection, grant.run, each, recorded.seq)
             now = self._clock(connection)
             for scope in scopes:
                 self._prove(scope, grant, now)
@@ -509,7 +509,9 @@ class Store:
             yield connection
 
     def _append(self, connection: Connection, run: str, event: Event) -> Recorded:
-        last = _last(connection, run)
+        return self._append_after(connection, run, event, _last(connection, run))
+
+    def _append_after(self, connection: Connection, run: str, event: Event, last: int) -> Recorded:
         if not last and not isinstance(event, RunOpened):
             raise JournalGone.of(run, self.where, "has no event of it")
         # Two writers that read the same last event conflict in the primary key: one of them begins again.
@@ -580,11 +582,27 @@ def _last(connection: Connection, run: str) -> int:
 
 def _scopes(connection: Connection, names: Iterable[str]) -> list[Scope]:
     """Return the scopes as they are now, by name: the same order for all writers prevents deadlocks."""
-    ordered = sorted(names)
-    named = {f"name_{number}": name for number, name in enumerate(ordered)}
-    rows = statements.scopes(len(ordered)).run(connection, **named).all() if ordered else ()
+    named = _named(names)
+    rows = statements.scopes(len(named)).run(connection, **named).all() if named else ()
+    return _known(rows, named)
+
+
+def _scopes_and_last(connection: Connection, grant: Grant) -> tuple[list[Scope], int]:
+    """Return the grant's scopes, and the ``seq`` of its run's last event, with one statement."""
+    named = _named(grant.tokens)
+    statement = statements.scopes(len(named), with_last=True)
+    rows = statement.run(connection, run=grant.run, **named).all() if named else ()
+    last = int(rows[0].last) if rows else _last(connection, grant.run)
+    return _known(rows, named), last
+
+
+def _named(names: Iterable[str]) -> dict[str, str]:
+    return {f"name_{number}": name for number, name in enumerate(sorted(names))}
+
+
+def _known(rows: Iterable[Row[Any]], named: Mapping[str, str]) -> list[Scope]:
     known = {row.scope: _scope(row) for row in rows}
-    return [known.get(name, Scope(name, version=0, token=0)) for name in ordered]
+    return [known.get(name, Scope(name, version=0, token=0)) for name in named.values()]
 
 
 def _scope(row: Row[Any]) -> Scope:

@@ -51,9 +51,8 @@ def _compile(statement: Any, dialect: Dialect) -> Compiled:
     return str(compiled), dict(compiled.params), order
 
 
-LAST_SEQ = Prepared(
-    select(func.coalesce(func.max(EVENTS.c.seq), 0)).where(EVENTS.c.run == bindparam("run"))
-)
+_LAST_SEQ = select(func.coalesce(func.max(EVENTS.c.seq), 0)).where(EVENTS.c.run == bindparam("run"))
+LAST_SEQ = Prepared(_LAST_SEQ)
 """The ``seq`` of the last event of ``run``; 0 without any."""
 
 PAGE = Prepared(
@@ -86,10 +85,14 @@ APPEND = Prepared(insert(EVENTS))
 
 
 @cache
-def scopes(count: int) -> Prepared:
-    """Return the statement for the rows of so many scopes, the values ``name_0``, ``name_1`` and so on."""
+def scopes(count: int, *, with_last: bool = False) -> Prepared:
+    """Return the statement for the rows of so many scopes, the values ``name_0``, ``name_1`` and so on.
+
+    ``with_last``: each row has the ``seq`` of the last event of ``run`` too, as ``last``.
+    """
     names = [bindparam(f"name_{number}", type_=LEASES.c.scope.type) for number in range(count)]
-    return Prepared(select(LEASES).where(LEASES.c.scope.in_(names)))
+    beside = [_LAST_SEQ.scalar_subquery().label("last")] if with_last else []
+    return Prepared(select(LEASES, *beside).where(LEASES.c.scope.in_(names)))
 
 
 ADD_SCOPE = insert(LEASES)
