@@ -1,4 +1,4 @@
-"""The lab's brokers, watched by a real Icinga 2 and read by a real promtool: the plugin as docs/monitoring.md shows it.
+"""The lab's brokers, watched by a real Icinga 2 and silenced in it and in a real Alertmanager while they are restarted.
 
 They are Debian's packages, in a container of their own on this machine's network; everything listens on loopback.
 `make monitoring` brings the lab up and runs this. It says what it saw, and exits with 1 where that was not as expected.
@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = os.environ.get("LAB_NAME", "holdfast-monitoring")
 LAB = Path(os.environ.get("LAB_DIR", REPOSITORY / ".lab" / NAME))
 WATCH = f"{NAME}-watch"
-ICINGA_PORT = 15665
+ICINGA_PORT, ALERTMANAGER_PORT = 15665, 19093
 USER, PASSWORD = "holdfast", "lab-password-of-icinga"
 PACKAGES = "icinga2-bin icinga2-common prometheus prometheus-alertmanager monitoring-plugins-basic"
 CREDENTIALS = "/etc/icinga2/holdfast-rabbitmq.yml"
@@ -114,6 +114,9 @@ object Service "rabbitmq-usage" {
   vars.holdfast_credentials = "/nowhere"
   check_interval = 3s
 }
+for (name in [ "ctl1", "ctl2", "ctl3" ]) {
+  object Host name { check_command = "dummy" }
+}
 """
     known = f"const HoldfastEndpoints = {json.dumps(endpoints)}\n"
     user = f'object ApiUser "{USER}" {{ password = "{PASSWORD}"; permissions = [ "*" ] }}\n'
@@ -128,6 +131,46 @@ object Service "rabbitmq-usage" {
     watch("icinga2", "daemon", "--validate")
     watch("install", "--directory", "--owner", "nagios", "/run/icinga2")
     watch("icinga2", "daemon", "--daemonize", "--errorlog", "/var/log/icinga2/error.log")
+
+
+def start_alertmanager() -> None:
+    """Start Alertmanager with the alert that always fires."""
+    write("/run/alertmanager.yml", "route: {receiver: none}\nreceivers: [{name: none}]\n")
+    options = (
+        "--config.file=/run/alertmanager.yml --storage.path=/run/alertmanager --cluster.listen-address= "
+        f"--web.listen-address=127.0.0.1:{ALERTMANAGER_PORT}"
+    )
+    podman(
+        "exec",
+        "--detach",
+        WATCH,
+        "sh",
+        "-c",
+        f"prometheus-alertmanager {options} 2>/run/alertmanager.log",
+    )
+    fires = [{"labels": {"alertname": "Watchdog"}, "endsAt": "2099-01-01T00:00:00Z"}]
+    until("Alertmanager takes alerts", lambda: alertmanager("alerts", fires) == "")
+
+
+def alertmanager(path: str, body: Any = None) -> Any:
+    """Ask Alertmanager's API."""
+    method = "GET" if body is None else "POST"
+    with httpx.Client() as client:
+        answer = client.request(
+            method, f"http://127.0.0.1:{ALERTMANAGER_PORT}/api/v2/{path}", json=body
+        )
+    answer.raise_for_status()
+    return answer.json() if answer.content.strip() else ""
+
+
+def silenced() -> dict[str, set[str]]:
+    """Return what is silenced now: values of matchers, and objects of Icinga."""
+    active = [each for each in alertmanager("silences") if each["status"]["state"] == "active"]
+    downtimes = icinga("objects/downtimes")["results"]
+    return {
+        "Alertmanager": {each["matchers"][0]["value"] for each in active},
+        "Icinga": {each["attrs"]["host_name"] for each in downtimes},
+    }
 
 
 def icinga(path: str, body: Any = None) -> Any:
@@ -214,6 +257,102 @@ def check_prometheus(endpoints: list[str]) -> None:
     require(f"processor time of the plugin, five times: {figures} s", max(times) < 1.0)
 
 
+def play(site: str, host: str) -> subprocess.Popen[str]:
+    """Start the restart of one broker by hand, with the site variables of a file."""
+    command = ["ansible-playbook", "-i", "inventories/lab", "playbooks/rabbitmq_restart.yml"]
+    environment = {**os.environ, "LAB_NAME": NAME, "LAB_PROFILE": "rabbitmq"}
+    environment["PATH"] = f"{REPOSITORY}/.venv/bin:{environment['PATH']}"
+    environment["HOLDFAST_STATE_DIR"] = str(LAB / "monitoring-state")
+    return subprocess.Popen(
+        [*command, "--limit", host, "-e", f"@{site}"],
+        cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def watched(site: str, host: str) -> tuple[int, str, list[tuple[float, dict[str, set[str]]]]]:
+    """Run the restart; return its exit code and output, and what was silenced when, each half second."""
+    began, seen = time.monotonic(), []
+    with play(site, host) as process:
+        while process.poll() is None:
+            seen.append((time.monotonic() - began, silenced()))
+            pause(0.5)
+        output = process.stdout.read() if process.stdout else ""
+    return process.returncode, output, seen
+
+
+def check_silences() -> None:
+    """Restart one broker, and another whose unit fails; look at what is silenced meanwhile and afterwards."""
+    authority = LAB / "icinga-ca.crt"
+    authority.write_text(watch("cat", "/var/lib/icinga2/certs/ca.crt"))
+    site = LAB / "alerting.yml"
+    variables = {
+        "holdfast_alertmanager_url": f"http://127.0.0.1:{ALERTMANAGER_PORT}",
+        "holdfast_alertmanager_silence": ['instance=~"{{ inventory_hostname }}(:.*)?"'],
+        "holdfast_icinga_url": f"https://127.0.0.1:{ICINGA_PORT}",
+        "holdfast_icinga_user": USER,
+        "holdfast_icinga_password": PASSWORD,
+        "holdfast_icinga_ca_file": str(authority),
+        "holdfast_icinga_tls_name": "watch",
+        "holdfast_icinga_downtime": {"filter": 'host.name == "{{ inventory_hostname }}"'},
+        "holdfast_pace": [{"claim": "alerts.none_firing", "matchers": ['severity="critical"']}],
+    }
+    site.write_text(json.dumps(variables))
+    code, output, seen = watched(str(site), "ctl1")
+    if code:
+        raise Unexpected(output)
+    at = [(when, now) for when, now in seen if now["Icinga"]]
+    first, last = at[0][0], at[-1][0]
+    require(
+        f"the play took {seen[-1][0]:.0f} s; ctl1 was silenced from {first:.0f} s to {last:.0f} s",
+        bool(at),
+    )
+    everything = {each for _, now in seen for each in now["Icinga"] | now["Alertmanager"]}
+    require(
+        f"silenced meanwhile: {', '.join(sorted(everything))}", everything == {"ctl1", "ctl1(:.*)?"}
+    )
+    require(
+        "silenced after the host was done: nothing",
+        silenced() == {"Alertmanager": set(), "Icinga": set()},
+    )
+
+    broken = "/run/systemd/system/rabbitmq-server.service.d/broken.conf"
+    make = (
+        f"mkdir -p $(dirname {broken}); printf '[Service]\\nExecStartPre=/bin/false\\n' >{broken}"
+    )
+    podman("exec", f"{NAME}-ctl2", "sh", "-c", f"{make}; systemctl daemon-reload")
+    try:
+        code, output, _ = watched(str(site), "ctl2")
+        kept = silenced()
+        require(
+            f"ctl2's unit fails: the play stops ({code}), and {kept['Icinga']} stays silenced",
+            code != 0,
+        )
+        require("in both", kept == {"Alertmanager": {"ctl2(:.*)?"}, "Icinga": {"ctl2"}})
+    finally:
+        unit = "rabbitmq-server"
+        mend = f"rm {broken}; systemctl daemon-reload; systemctl reset-failed {unit}; systemctl start {unit}"
+        podman("exec", f"{NAME}-ctl2", "sh", "-c", mend)
+    until("ctl2 is mended: OK", lambda: service("rabbitmq")[0] == 0)
+
+    alertmanager(
+        "alerts",
+        [{"labels": {"alertname": "BrokerDown", "instance": "ctl2:9419", "severity": "critical"}}],
+    )
+    site.write_text(json.dumps(variables | {"holdfast_gate_deadline_seconds": 5}))
+    code, output, seen = watched(str(site), "ctl3")
+    said = [
+        line.strip() for line in output.splitlines() if "alerts.none_firing FAIL (firing)" in line
+    ]
+    require(
+        f"a critical alert, silenced, stops the next: {said[0] if said else output}",
+        code != 0 and bool(said),
+    )
+    require(
+        "and ctl3 was neither silenced nor touched",
+        not any("ctl3" in now["Icinga"] for _, now in seen),
+    )
+
+
 def addresses() -> list[str]:
     """Return the lab's brokers as endpoints."""
     form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
@@ -232,6 +371,8 @@ def main() -> int:
         start_icinga(endpoints)
         check_icinga()
         check_prometheus(endpoints)
+        start_alertmanager()
+        check_silences()
     except Unexpected as error:
         print(f"monitoring: {error}", file=sys.stderr)
         print(watch("sh", "-c", "tail -n 20 /var/log/icinga2/icinga2.log || true"), file=sys.stderr)

@@ -16,7 +16,16 @@ from holdfast.errors import InvalidInput
 from holdfast.model import Json
 from holdfast.text import did_you_mean
 
-SYSTEMS: tuple[str, ...] = ("systemd", "rabbitmq", "nova", "puppet", "alerts", "galera", "haproxy")
+SYSTEMS: tuple[str, ...] = (
+    "systemd",
+    "rabbitmq",
+    "nova",
+    "puppet",
+    "alerts",
+    "galera",
+    "haproxy",
+    "ssh",
+)
 
 
 def claims_of(system: str) -> Mapping[str, Claim]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from holdfast.claims.base import Claim, Parameters
-from holdfast.claims.systemd import CALM_SECONDS, UnitParameters
+from holdfast.claims.systemd import CALM_SECONDS, FlappingParameters, UnitParameters
 from holdfast.evidence import STOP_TIMEOUT_TOO_SHORT
+from holdfast.judges.flapping import FLAPPING, none_flapping
 from holdfast.judges.nova import answers, compute, host, services
 from holdfast.judges.processes import processes_connected
 from holdfast.judges.systemd import RESTARTED
@@ -24,11 +25,17 @@ from holdfast.probes.nova.answers import (
     DEFAULT_PINGS,
     probe_apis,
     probe_metadata,
+    probe_metadata_from,
     probe_peers,
     probe_rpc,
 )
 from holdfast.probes.nova.compute import probe_compute_work
-from holdfast.probes.nova.fleet import UnitSite, probe_fleet_logs, probe_fleet_units
+from holdfast.probes.nova.fleet import (
+    UnitSite,
+    probe_fleet_logs,
+    probe_fleet_units,
+    probe_nova_starts,
+)
 from holdfast.probes.nova.host import probe_unit_log
 from holdfast.probes.nova.processes import probe_service_processes
 from holdfast.probes.nova.service_host import probe_service_host
@@ -70,6 +77,24 @@ class RpcParameters(Parameters):
     hosts: tuple[str, ...] = ()
     computes: tuple[str, ...] = ()
     pings: int = Field(DEFAULT_PINGS, ge=1, le=200)
+
+
+class RpcQuickParameters(RpcParameters):
+    """``baseline``: seconds that a call took before. ``factor``: how many times as long it may take.
+
+    ``slack``: what is never too long, in seconds.
+    """
+
+    baseline: float = Field(0.05, ge=0)
+    factor: float = Field(10.0, ge=1)
+    slack: float = Field(1.0, gt=0)
+
+
+class FromComputesParameters(Parameters):
+    """``hosts``: the computes to ask from. ``count``: from how many, where none is named."""
+
+    hosts: tuple[str, ...] = ()
+    count: int = Field(3, ge=1, le=50)
 
 
 class ComputeIdleParameters(HostParameters):
@@ -153,6 +178,17 @@ CLAIMS: tuple[Claim, ...] = (
         needs=PROCESS_NEEDS,
     ),
     Claim(
+        name="nova.none_flapping",
+        remedy=IF_IT_HOLDS,
+        parameters=FlappingParameters,
+        probe=probe_nova_starts,
+        judge=none_flapping,
+        final=(FLAPPING,),
+        group=API,
+        also=groups_of(SERVICES),
+        needs=FLEET_NEEDS,
+    ),
+    Claim(
         name="nova.logs_can_be_told",
         remedy="holdfast show nova-restart#if-it-holds",
         probe=probe_fleet_logs,
@@ -195,6 +231,16 @@ CLAIMS: tuple[Claim, ...] = (
         standing=True,
     ),
     Claim(
+        name="nova.rpc_quick",
+        remedy="on a broker: rabbitmqctl list_queues name messages consumers; then holdfast show nova-restart",
+        parameters=RpcQuickParameters,
+        probe=probe_rpc,
+        judge=answers.rpc_quick,
+        group=RPC_GROUPS[0],
+        also=(*RPC_GROUPS[1:], API),
+        needs=tuple(dict.fromkeys((*RPC_NEEDS, *LIST_NEEDS))),
+    ),
+    Claim(
         name="nova.api_answers",
         remedy="on the host: systemctl status nova-api",
         probe=probe_apis,
@@ -211,6 +257,16 @@ CLAIMS: tuple[Claim, ...] = (
         group=METADATA,
         needs=MetadataSite.needs(),
         standing=True,
+    ),
+    Claim(
+        name="nova.metadata_from_computes",
+        remedy="on the compute: curl -s http://METADATA:8775/; then on the host: systemctl status nova-api-metadata",
+        parameters=FromComputesParameters,
+        probe=probe_metadata_from,
+        judge=answers.metadata_from_computes,
+        group=group_of("compute"),
+        also=(METADATA,),
+        needs=MetadataSite.needs(),
     ),
     Claim(
         name="nova.compute_idle",

@@ -8,7 +8,8 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from holdfast.claims.base import Claim, Parameters
-from holdfast.claims.systemd import CALM_SECONDS
+from holdfast.claims.systemd import CALM_SECONDS, FlappingParameters
+from holdfast.judges.flapping import FLAPPING, none_flapping
 from holdfast.judges.processes import processes_run
 from holdfast.judges.rabbitmq import cluster, drain, load, place, queues, quorum, round_trip
 from holdfast.judges.systemd import RESTARTED, units_stay_up
@@ -18,7 +19,12 @@ from holdfast.probes.rabbitmq.cluster import probe_boot, probe_clients, probe_cl
 from holdfast.probes.rabbitmq.drain import probe_drain
 from holdfast.probes.rabbitmq.load import probe_load
 from holdfast.probes.rabbitmq.members import probe_members
-from holdfast.probes.rabbitmq.place import probe_place, probe_tools, probe_units
+from holdfast.probes.rabbitmq.place import (
+    probe_broker_starts,
+    probe_place,
+    probe_tools,
+    probe_units,
+)
 from holdfast.probes.rabbitmq.processes import probe_broker_processes
 from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
 from holdfast.probes.rabbitmq.quorum import probe_quorum
@@ -110,6 +116,16 @@ class RoomParameters(Parameters):
     share: float = Field(default=0.9, gt=0, le=1)
 
 
+class GrowthParameters(Parameters):
+    """``spacing_seconds``: how far apart samples lie; the broker counts afresh every 5 s.
+
+    ``slack``: so many messages more than in the first sample are no growth.
+    """
+
+    spacing_seconds: float = Field(default=5.0, gt=0)
+    slack: int = Field(default=20, ge=0)
+
+
 class BaselineParameters(Parameters):
     """``baseline``: the figure before the first restart.
 
@@ -176,6 +192,23 @@ CLAIMS: tuple[Claim, ...] = (
         remedy="on the host: systemctl status rabbitmq-server; holdfast diagnose says why",
         probe=probe_broker_processes,
         judge=processes_run,
+    ),
+    _claim(
+        name="rabbitmq.none_flapping",
+        remedy="on the host: journalctl -u rabbitmq-server; then stop restarting its clients",
+        probe=probe_broker_starts,
+        judge=none_flapping,
+        final=(FLAPPING,),
+        parameters=FlappingParameters,
+    ),
+    _claim(
+        name="rabbitmq.backlog_steady",
+        remedy="on a broker: rabbitmqctl list_queues name messages consumers",
+        probe=probe_load,
+        judge=load.backlog_steady,
+        judges_history=True,
+        in_time=(queues.TOO_FEW_SAMPLES,),
+        parameters=GrowthParameters,
     ),
     _claim(
         name="rabbitmq.tools_present",

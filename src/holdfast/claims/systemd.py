@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import Field
 
 from holdfast.claims.base import Claim, Parameters
-from holdfast.judges import systemd
+from holdfast.judges import flapping, systemd
+from holdfast.probes.flapping import probe_starts_of
 from holdfast.probes.systemd import probe_group, probe_starts, probe_unit
 
 CALM_SECONDS = 120
@@ -57,6 +58,17 @@ class CalmHostsParameters(HostsParameters, CalmParameters):
     """Both."""
 
 
+class FlappingParameters(Parameters):
+    """``window_seconds``: how far back starts count. ``starts``: so many of them are too many."""
+
+    window_seconds: float = Field(1800, gt=0)
+    starts: int = Field(3, ge=2)
+
+
+class FlappingHostsParameters(HostsParameters, FlappingParameters):
+    """Both."""
+
+
 class UnchangedParameters(Parameters):
     """``starts``: per host the InvocationID of each unit's start that must still be running."""
 
@@ -97,6 +109,14 @@ CLAIMS: tuple[Claim, ...] = (
         parameters=CalmHostsParameters,
         probe=probe_group,
         judge=systemd.active_everywhere,
+    ),
+    Claim(
+        name="systemd.none_flapping",
+        remedy=READ_ITS_STATE,
+        parameters=FlappingHostsParameters,
+        probe=probe_starts_of,
+        judge=flapping.none_flapping,
+        final=(flapping.FLAPPING,),
     ),
     Claim(
         name="systemd.machines_distinct",

@@ -164,7 +164,7 @@ class Room(_Schema):
 
 
 class BrokerLoad(_Schema):
-    """What the node of ``host`` counts of the whole cluster.
+    """What the node of ``host`` counts of the whole cluster; ``at`` is a steady clock in seconds.
 
     ``rooms``: per host and resource (``memory``, ``disk``, ``descriptors``, ``sockets``) what is used, without what
     its node does not report; ``stopped`` are hosts whose node is down. ``connections``, ``channels`` and ``queues`` are
@@ -175,6 +175,7 @@ class BrokerLoad(_Schema):
 
     expected: Mapping[str, str]
     host: str
+    at: float = 0.0
     rooms: Mapping[str, Mapping[str, Room]]
     stopped: tuple[str, ...] = ()
     connections: int | None = None

@@ -61,6 +61,18 @@ UnitStates = Mapping[str, UnitState | Unanswered]
 """Several units on their hosts, by their names for messages such as ``nova-compute on cmp1``."""
 
 
+@dataclass(frozen=True, slots=True)
+class UnitStarts:
+    """A unit and how often systemd started it within some seconds; None where the journal does not tell."""
+
+    unit: UnitState
+    starts: int | None
+
+
+StartsWithin = Mapping[str, UnitStarts | Unanswered]
+"""Several units on their hosts, by their names for messages."""
+
+
 def unit_on(host: str, unit: str) -> str:
     """Return the name of a host's unit in ``UnitStates``."""
     return f"{unit} on {host}"

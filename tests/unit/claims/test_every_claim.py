@@ -51,14 +51,28 @@ from holdfast.observations.rabbitmq import (
     Room,
     RoundTrip,
 )
-from holdfast.observations.systemd import GroupState, Machine, StopTimeout, UnitState
+from holdfast.observations.ssh import ShownKeys
+from holdfast.observations.systemd import (
+    GroupState,
+    Machine,
+    StopTimeout,
+    UnitStarts,
+    UnitState,
+)
 from holdfast.probes.alerts.alertmanager import probe_alertmanager
 from holdfast.probes.alerts.icinga import probe_icinga
+from holdfast.probes.flapping import probe_starts_of
 from holdfast.probes.galera.nodes import probe_nodes, probe_return
 from holdfast.probes.haproxy import probe_writer
-from holdfast.probes.nova.answers import probe_apis, probe_metadata, probe_peers, probe_rpc
+from holdfast.probes.nova.answers import (
+    probe_apis,
+    probe_metadata,
+    probe_metadata_from,
+    probe_peers,
+    probe_rpc,
+)
 from holdfast.probes.nova.compute import probe_compute_work
-from holdfast.probes.nova.fleet import probe_fleet_logs, probe_fleet_units
+from holdfast.probes.nova.fleet import probe_fleet_logs, probe_fleet_units, probe_nova_starts
 from holdfast.probes.nova.host import probe_unit_log
 from holdfast.probes.nova.processes import probe_service_processes
 from holdfast.probes.nova.service_host import probe_service_host
@@ -68,11 +82,17 @@ from holdfast.probes.rabbitmq.cluster import probe_boot, probe_clients, probe_cl
 from holdfast.probes.rabbitmq.drain import probe_drain
 from holdfast.probes.rabbitmq.load import probe_load
 from holdfast.probes.rabbitmq.members import probe_members
-from holdfast.probes.rabbitmq.place import probe_place, probe_tools, probe_units
+from holdfast.probes.rabbitmq.place import (
+    probe_broker_starts,
+    probe_place,
+    probe_tools,
+    probe_units,
+)
 from holdfast.probes.rabbitmq.processes import probe_broker_processes
 from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
 from holdfast.probes.rabbitmq.quorum import probe_quorum
 from holdfast.probes.rabbitmq.round_trip import probe_round_trips
+from holdfast.probes.ssh import probe_host_keys
 from holdfast.probes.systemd import probe_group, probe_starts, probe_stop_timeout, probe_unit
 from tests.unit.claims.whole_site import every_claim, reading, site_that_answers
 from tests.unit.judges.test_galera import node as galera_node
@@ -230,6 +250,8 @@ def _load(**rooms: dict[str, Room]) -> BrokerLoad:
     )  # fmt: skip
 
 
+ONCE = UnitStarts(UNIT, 1)
+STARTS = Observed({}, {"s on h1": ONCE}, {"s on h1": ONCE, "s on h2": replace(ONCE, starts=7)})
 ALERT = Alert("BrokerDown", "h1", "firing", silenced=False)
 HEARD = AlertsSeen("Alertmanager", "severity", [], heartbeat=True)
 CHECKED = AlertsSeen("Icinga", "true", [], objects=1)
@@ -241,6 +263,23 @@ OBSERVATIONS |= {
     probe_icinga: Observed(
         replace(CHECKED, objects=0), CHECKED, replace(CHECKED, objects=2, firing=[ALERT])
     ),
+    probe_host_keys: Observed(
+        ShownKeys("bastion", "h1", {}),
+        ShownKeys("bastion", "h1", {"192.0.2.1": [("ssh-ed25519", "AAAA")]}),
+        ShownKeys(
+            "bastion",
+            "h1",
+            {"192.0.2.1": [("ssh-ed25519", "AAAA")], "192.0.2.2": [("ssh-ed25519", "BBBB")]},
+        ),
+    ),
+    probe_metadata_from: Observed(
+        {},
+        {"h1 from h2": GOOD_METADATA},
+        {"h1 from h2": GOOD_METADATA, "h2 from h2": MetadataReplies(HttpReply(0, "x"), None)},
+    ),
+    probe_starts_of: STARTS,
+    probe_broker_starts: STARTS,
+    probe_nova_starts: STARTS,
     probe_load: Observed(_load(), _load(h1=ROOMS), _load(h1=ROOMS, h2=FULL)),
 }
 
@@ -307,6 +346,7 @@ NOT_ABOUT_THE_SECOND = {
     "rabbitmq.churn_at_baseline": "its count is of the whole cluster",
     "galera.queues_short": "a node that joins has a queue, and another claim is about its state",
     "galera.conflicts_known": "counters are told in any state",
+    "rabbitmq.backlog_steady": "its count is of the whole cluster",
 }
 
 CLAIMS = every_claim()

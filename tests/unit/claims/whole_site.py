@@ -28,6 +28,8 @@ PARAMETERS: dict[str, Json] = {
     "baseline": 10,
     "matchers": ['severity="critical"'],
     "objects": "true",
+    "name": "bastion",
+    "keys": ["ssh-ed25519 AAAA"],
     "run": "r1",
     "before": {"h1": {"start": "s", "failures": 0}},
     "starts": {"h1": {"some.service": "a" * 32}, "h2": {"some.service": "a" * 32}},

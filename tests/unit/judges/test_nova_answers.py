@@ -12,6 +12,7 @@ from holdfast.judges.nova.answers import (
     metadata_answers,
     peer_remains,
     rpc_answers,
+    rpc_quick,
 )
 from holdfast.model import Outcome, Unanswered, Verdict
 from holdfast.observations.nova import (
@@ -267,3 +268,21 @@ def test_a_peer_over_the_broker_or_over_http_is_judged_alike() -> None:
         "ctl2": MetadataReplies(HttpReply(200), None),
     }
     assert peer_remains("c", metadata, "metadata", "ctl1", 1).passed
+
+
+def test_a_service_that_answers_late_fails_and_is_named() -> None:
+    """Of several calls the quickest counts; a worker may be busy."""
+    ctl1, ctl2 = (ExpectedService("conductor", host, host) for host in ("ctl1", "ctl2"))
+    quick, late = RpcReplies(3, 3, quickest=0.02), RpcReplies(3, 3, quickest=2.5)
+
+    def judged(*replies: RpcReplies) -> Verdict:
+        given = dict(zip((ctl1, ctl2), replies, strict=True))
+        return rpc_quick("nova.rpc_quick", RpcAnswers(given), 0.05, 10, 1.0)
+
+    assert judged(quick, quick).message == (
+        "2 services answer within 0.020 s; up to 1.00 s is expected"
+    )
+    found = judged(quick, late)
+    assert (found.outcome, found.reason) == ("FAIL", "late")
+    assert found.message == "nova-conductor on ctl2 took 2.50 s; up to 1.00 s is expected"
+    assert judged(quick, RpcReplies(3)).reason == "unanswered"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.judges.rabbitmq.load import has_room
+from holdfast.judges.rabbitmq.load import backlog_steady, has_room
 from holdfast.model import Verdict
 from holdfast.observations.rabbitmq import BrokerLoad, Room
 
@@ -45,3 +45,36 @@ def test_what_is_not_reported_is_unknown() -> None:
     assert judged({"ctl1": WELL, "ctl2": {"disk": WELL["disk"]}}).reason == "not_reported"
     assert judged({"ctl1": WELL}, stopped=("ctl2",)).message == "ctl2 is not running"
     assert judged({}).outcome == "UNKNOWN"
+
+
+def backlog(*samples: tuple[int | None, int, int]) -> Verdict:
+    history = [
+        BrokerLoad(
+            expected={}, host="ctl1", at=5.0 * number, rooms={}, ready=ready, unacknowledged=unacknowledged,
+            reply_queues=1, unread=1, unread_replies=unread,
+        )
+        for number, (ready, unacknowledged, unread) in enumerate(samples)
+    ]  # fmt: skip
+    return backlog_steady("rabbitmq.backlog_steady", history, 5.0, 20)
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        ([(0, 0, 0), (30, 0, 0), (60, 0, 0)], "waiting: 0 -> 30 -> 60"),
+        ([(0, 0, 0), (0, 15, 0), (0, 30, 0)], "unacknowledged: 0 -> 15 -> 30"),
+        ([(0, 0, 5), (0, 0, 25), (0, 0, 45)], "unread replies: 5 -> 25 -> 45"),
+    ],
+)
+def test_messages_that_pile_up_fail(samples: list[tuple[int, int, int]], said: str) -> None:
+    assert backlog(*samples).message == f"messages pile up, {said}"
+
+
+def test_a_burst_and_a_backlog_that_shrinks_pass() -> None:
+    assert backlog((0, 0, 0), (500, 0, 0), (20, 0, 0)).passed
+    assert backlog((0, 0, 0), (9, 0, 0), (19, 0, 0)).passed
+
+
+def test_samples_that_are_few_or_not_counted_are_unknown() -> None:
+    assert backlog((0, 0, 0), (0, 0, 0)).reason == "too_few_samples"
+    assert backlog((0, 0, 0), (0, 0, 0), (None, 0, 0)).reason == "not_counted"

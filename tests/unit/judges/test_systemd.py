@@ -374,6 +374,7 @@ def test_a_fault_that_waiting_cannot_change_ends_the_gate() -> None:
         "systemd.stays_up": {"no_such_unit", "restarted_meanwhile", "died"},
         "systemd.has_run_for": {"no_such_unit"},
         "systemd.active_everywhere": set(),
+        "systemd.none_flapping": {"flapping"},
         "systemd.machines_distinct": {"one_machine", "another_host"},
         "systemd.unchanged_since": {"no_such_unit", "restarted_since", "died"},
     }

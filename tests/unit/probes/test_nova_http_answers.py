@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import socket
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
-from holdfast.judges.nova.answers import api_answers
+from holdfast.errors import CannotTell, InvalidInput
+from holdfast.judges.nova.answers import api_answers, metadata_from_computes
 from holdfast.model import Json
 from holdfast.observations.nova import ApiReplies, HttpReply, MetadataReplies
 from holdfast.probes.base import ProbeContext
-from holdfast.probes.nova.answers import METADATA_PATH, probe_apis, probe_metadata
+from holdfast.probes.connections import Connect, directly
+from holdfast.probes.nova.answers import (
+    METADATA_PATH,
+    _spread,
+    probe_apis,
+    probe_metadata,
+    probe_metadata_from,
+)
 from holdfast.report.remedies import remedy_for
 from tests.unit.probes.fake_nova import FakeNova, Reply, Request, closed_port_url, running_nova
 from tests.unit.probes.shells import NoShell
@@ -124,3 +134,40 @@ def test_without_a_secret_only_the_root_is_asked(nova: FakeNova) -> None:
     found = ask_metadata({"ctl1": metadata(nova)})
     assert found["ctl1"] == MetadataReplies(HttpReply(200), None, known=False)
     assert [each.path for each in nova.requests] == ["/"]
+
+
+def test_metadata_is_asked_from_computes_and_the_secret_stays_here(nova: FakeNova) -> None:
+    """The way of an instance's request begins at its compute; a compute that is not reached proves nothing."""
+    nova.routes["/"] = lambda _: (200, {"versions": ["latest"]})
+    nova.routes[METADATA_PATH] = lambda r: (404 if "X-Instance-ID" in r.headers else 400, {})
+    opened: list[str] = []
+
+    def look_from(host: str) -> Connect:
+        def connect(*where: Any) -> socket.socket:
+            opened.append(host)
+            if host == "cmp2":
+                raise CannotTell("cmp2 is unreachable: no route")
+            return directly(*where)
+
+        return connect
+
+    groups = {"nova_compute": ["cmp1", "cmp2"], "nova_metadata": ["ctl1"]}
+    site = {"ctl1": metadata(nova, nova_metadata_shared_secret=SECRET)}
+    context = ProbeContext("cmp1", groups, site, NoShell(), look_from=look_from)
+
+    found = probe_metadata_from(context, (), 3)
+
+    assert set(opened) == {"cmp1", "cmp2"}
+    assert metadata_from_computes("c", {"ctl1 from cmp1": found["ctl1 from cmp1"]}).passed
+    verdict = metadata_from_computes("c", found)
+    assert (verdict.outcome, verdict.hosts) == ("UNKNOWN", {})
+    assert "cmp2 is unreachable: no route" in verdict.message
+    assert SECRET not in repr([each.headers for each in nova.requests])
+    with pytest.raises(InvalidInput, match="cmp9: not in the inventory's group nova_compute"):
+        probe_metadata_from(context, ("cmp9",), 3)
+
+
+def test_the_computes_that_are_asked_from_are_spread() -> None:
+    hosts = [f"cmp{number}" for number in range(1, 11)]
+    assert list(_spread(hosts, 3)) == ["cmp1", "cmp4", "cmp7"]
+    assert list(_spread(hosts[:2], 3)) == ["cmp1", "cmp2"]

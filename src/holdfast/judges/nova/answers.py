@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from holdfast.evidence import ABSENT, HEALTHY, MUTE
 from holdfast.judges.base import first_few
@@ -70,6 +70,37 @@ def rpc_answers(claim: str, answers: RpcAnswers) -> Verdict:
     return Verdict(claim, Outcome.PASS, "answers", message, evidence, hosts)
 
 
+def rpc_quick(
+    claim: str, answers: RpcAnswers, baseline: float, factor: float, slack: float
+) -> Verdict:
+    """PASS where each service that is called answers about as fast as before, at least once.
+
+    Of several calls to a service the quickest counts: a worker may be busy. A healthy one takes 5 to 25 ms; a broker
+    or a conductor that is flooded answers late long before it answers not at all. Whether all calls are answered is
+    ``nova.rpc_answers``.
+    """
+    limit = max(slack, baseline * factor)
+    times = {
+        each.name: replies.quickest for each, replies in answers.replies.items() if replies.answered
+    }
+    late = sorted((name for name in times if times[name] > limit), key=lambda name: -times[name])
+    slowest = max(times.values(), default=0.0)
+    evidence = {"slowest": round(slowest, 3), "limit": limit, "late": late[:MAX_NAMED]}
+    if late:
+        message = first_few([f"{name} took {times[name]:.2f} s" for name in late])
+        message += f"; up to {limit:.2f} s is expected"
+        return Verdict(claim, Outcome.FAIL, "late", message, evidence)
+    if not times or len(times) < len(answers.replies):
+        message = (
+            f"{len(answers.replies) - len(times)} of {len(answers.replies)} services gave no answer"
+        )
+        return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence)
+    message = (
+        f"{len(times)} services answer within {slowest:.3f} s; up to {limit:.2f} s is expected"
+    )
+    return Verdict(claim, Outcome.PASS, "quick", message, evidence)
+
+
 def api_answers(claim: str, replies: Mapping[str, ApiReplies]) -> Verdict:
     """PASS where every host's nova-api answers, also a request with a token."""
     return _judge_hosts(claim, "nova-api", replies)
@@ -78,6 +109,15 @@ def api_answers(claim: str, replies: Mapping[str, ApiReplies]) -> Verdict:
 def metadata_answers(claim: str, replies: Mapping[str, MetadataReplies]) -> Verdict:
     """PASS where every host's metadata service answers, through the database where the site can sign."""
     return _judge_hosts(claim, "nova-metadata", replies)
+
+
+def metadata_from_computes(claim: str, replies: Mapping[str, MetadataReplies]) -> Verdict:
+    """PASS where each metadata service answers each compute that is asked from, with a signed request.
+
+    From the controller the way is another one: on 2015-08-12 the metadata service was away for instances.
+    """
+    verdict = _judge_hosts(claim, "the metadata service", replies)
+    return replace(verdict, hosts={})  # the names are of pairs
 
 
 def peer_remains(

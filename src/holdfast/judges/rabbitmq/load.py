@@ -1,9 +1,10 @@
-"""Judge what brokers carry: whether each has room left."""
+"""Judge what brokers carry: whether each has room left, and whether messages pile up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from holdfast.judges.rabbitmq.queues import SAMPLES, TOO_FEW_SAMPLES, grows, spaced
 from holdfast.model import Outcome, Verdict
 from holdfast.observations.rabbitmq import BrokerLoad, Room
 
@@ -39,6 +40,39 @@ def has_room(claim: str, load: BrokerLoad, share: float) -> Verdict:
     used = ", ".join(f"{resource} {100 * part:.0f} %" for resource, part in most.items())
     message = f"{len(load.rooms)} brokers have room; used at most: {used}"
     return Verdict(claim, Outcome.PASS, "room", message, evidence)
+
+
+def backlog_steady(
+    claim: str, history: Sequence[BrokerLoad], spacing_seconds: float, slack: int
+) -> Verdict:
+    """PASS where neither waiting, unacknowledged nor unread messages of the cluster grow over three samples.
+
+    Unread are replies in queues whose callers are gone. All queues count, also those that no gate names. In the
+    incident of 2015-08-12 the broker's process was up, and what was sent through it stayed there.
+    """
+    samples = spaced(history, spacing_seconds)
+    if len(samples) < SAMPLES:
+        message = f"{len(samples)} of {SAMPLES} samples, {spacing_seconds:.0f} s apart"
+        return Verdict(claim, Outcome.UNKNOWN, TOO_FEW_SAMPLES, message)
+    counts: dict[str, list[int | None]] = {
+        "waiting": [each.ready for each in samples],
+        "unacknowledged": [each.unacknowledged for each in samples],
+        "unread replies": [each.unread_replies for each in samples],
+    }
+    evidence = {name: list(values) for name, values in counts.items()}
+    growing = [
+        f"{name}: {' -> '.join(map(str, values))}"
+        for name, values in counts.items()
+        if grows(values) and (values[-1] or 0) - (values[0] or 0) > slack
+    ]
+    if growing:
+        message = f"messages pile up, {'; '.join(growing)}"
+        return Verdict(claim, Outcome.FAIL, "growing", message, evidence)
+    if uncounted := [name for name, values in counts.items() if None in values]:
+        message = f"{history[-1].host} does not count {', '.join(uncounted)} messages"
+        return Verdict(claim, Outcome.UNKNOWN, "not_counted", message, evidence)
+    now = ", ".join(f"{values[-1]} {name}" for name, values in counts.items())
+    return Verdict(claim, Outcome.PASS, "steady", f"messages do not pile up: {now}", evidence)
 
 
 def _short(load: BrokerLoad, share: float) -> Iterator[str]:

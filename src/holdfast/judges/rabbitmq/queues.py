@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain, pairwise
+from typing import TypeVar
 
 from holdfast.evidence import CONSUMERS, LEADERS, QUEUE
 from holdfast.judges.base import first_few
 from holdfast.model import Json, Outcome, Verdict
 from holdfast.observations.rabbitmq import (
+    BrokerLoad,
     MemberLag,
     QueueDepth,
     QueueDepths,
@@ -19,6 +21,7 @@ from holdfast.observations.rabbitmq import (
 )
 
 TOO_FEW_SAMPLES = "too_few_samples"
+SampleT = TypeVar("SampleT", QueueDepths, BrokerLoad)
 LONGEST_TICK = 5.5  # seconds; a reading waits little longer for new indexes
 SAMPLES = 3  # of waiting messages; with two, a burst would count as growth
 
@@ -178,7 +181,7 @@ def queues_drain(claim: str, history: Sequence[QueueDepths], spacing_seconds: fl
 
     A broker that is up and whose replies never arrive shows here first (incident of 2015-08-12).
     """
-    newest, samples = history[-1], _spaced(history, spacing_seconds)
+    newest, samples = history[-1], spaced(history, spacing_seconds)
     if len(samples) < SAMPLES:
         message = f"{len(samples)} of {SAMPLES} samples, {spacing_seconds:.0f} s apart"
         return Verdict(claim, Outcome.UNKNOWN, TOO_FEW_SAMPLES, message)
@@ -187,7 +190,7 @@ def queues_drain(claim: str, history: Sequence[QueueDepths], spacing_seconds: fl
         for queue in newest.wanted
     }
     uncounted = [queue for queue, counts in ready.items() if None in counts]
-    growing = {str(queue): counts for queue, counts in ready.items() if _grows(counts)}
+    growing = {str(queue): counts for queue, counts in ready.items() if grows(counts)}
     evidence: dict[str, Json] = {"growing": growing, "spacing_seconds": spacing_seconds}
     if growing:
         queues = "; ".join(f"{name}: {' -> '.join(map(str, c))}" for name, c in growing.items())
@@ -212,7 +215,7 @@ def _offline(queues: QueuePlacement) -> frozenset[str]:
     return queues.members - queues.online
 
 
-def _grows(counts: Sequence[int | None]) -> bool:
+def grows(counts: Sequence[int | None]) -> bool:
     """Return whether each count is known, and larger than the one before."""
     return all(a is not None and b is not None and a < b for a, b in pairwise(counts))
 
@@ -251,9 +254,9 @@ def _shortage(depths: QueueDepths, queue: QueueId, least: int) -> str:
     return f"there is no queue {queue}"
 
 
-def _spaced(samples: Sequence[QueueDepths], spacing: float) -> list[QueueDepths]:
+def spaced(samples: Sequence[SampleT], spacing: float) -> list[SampleT]:
     """Return the newest samples that lie at least ``spacing`` seconds apart, oldest first."""
-    chosen: list[QueueDepths] = []
+    chosen: list[SampleT] = []
     for sample in reversed(samples):
         if not chosen or chosen[-1].at - sample.at >= spacing:
             chosen.append(sample)

@@ -129,6 +129,45 @@ def probe_metadata(context: ProbeContext) -> Mapping[str, MetadataReplies]:
     return ask_all({host: context.site(host, MetadataSite) for host in hosts}, _ask_metadata)
 
 
+def probe_metadata_from(
+    context: ProbeContext, hosts: Sequence[str], count: int
+) -> Mapping[str, MetadataReplies]:
+    """Send the requests of ``probe_metadata`` from computes, as those of their instances leave.
+
+    ``hosts``: from where; by default from ``count`` of the computes, spread over all. Names such as ``ctl1 from cmp1``.
+    Connections leave over Ansible's own ssh to the compute; the shared secret stays on the controller.
+
+    Raises:
+        InvalidInput: the inventory has no such compute, or no metadata service.
+    """
+    computes = context.members(group_of(COMPUTE))
+    chosen = hosts or _spread(computes, count)
+    if missing := [host for host in chosen if host not in computes]:
+        raise InvalidInput(f"{', '.join(missing)}: not in the inventory's group nova_compute")
+    asked = {
+        f"{host} from {compute}": (host, compute)
+        for compute in chosen
+        for host in context.members(group_of("metadata"))
+    }
+
+    def ask(pair: tuple[str, str]) -> MetadataReplies:
+        host, compute = pair
+        site = context.site(host, MetadataSite)
+        try:
+            site.reach_by(context.look_from(compute))
+            return _ask_metadata(site)
+        except CannotTell as cause:  # the compute itself is not reached
+            return MetadataReplies(HttpReply(0, str(cause), strange=str(cause)), None)
+
+    return ask_all(asked, ask)
+
+
+def _spread(hosts: Sequence[str], count: int) -> Sequence[str]:
+    """Return so many hosts at even distances, the first among them."""
+    step = max(len(hosts) / count, 1)
+    return [hosts[int(number * step)] for number in range(min(count, len(hosts)))]
+
+
 def probe_peers(context: ProbeContext, service: str, host: str) -> PeerReplies:
     """Return what the service answers on every host of its group, ``host`` included.
 

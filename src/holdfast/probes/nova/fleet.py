@@ -17,8 +17,9 @@ from holdfast.observations.nova import (
     ServiceList,
     UnitLog,
 )
-from holdfast.observations.systemd import UnitState
+from holdfast.observations.systemd import StartsWithin, UnitState
 from holdfast.probes.base import CommandPrefix, ProbeContext, SiteVariables, ask_all, or_unanswered
+from holdfast.probes.flapping import starts_within
 from holdfast.probes.nova.host import LogSource, read_unit_log
 from holdfast.probes.nova.services import list_services
 from holdfast.probes.nova.site import api_sites, expected_services
@@ -72,6 +73,15 @@ def probe_fleet_units(context: ProbeContext) -> FleetUnits:
         isinstance(each, UnitState) and each.active_state == "active" for each in units.values()
     ]
     return FleetUnits(units, None if all(active) else _listed(context, expected))
+
+
+def probe_nova_starts(context: ProbeContext, window_seconds: float) -> StartsWithin:
+    """Return how often the unit of each of nova's services was started within the window."""
+    wanted = {
+        each.name: (each.host, context.site(each.host, UnitSite).unit(each.service))
+        for each in expected_services(context, SERVICES)
+    }
+    return starts_within(context, wanted, window_seconds)
 
 
 def probe_fleet_logs(context: ProbeContext) -> FleetLogs:

@@ -201,14 +201,16 @@ class PingRound:
             raise CannotTell(
                 f"a reply to a ping has another shape than expected: {cause}"
             ) from None
-        service, _ = self.waiting.pop(reply.call, (None, 0))
+        service, sent = self.waiting.pop(reply.call, (None, 0.0))
         if service is None:
             return
         so_far = self.replies[service]
         if reply.failure:
             self.replies[service] = replace(so_far, error=reply.failure.kind)
         else:
-            self.replies[service] = replace(so_far, answered=so_far.answered + 1)
+            seconds = monotonic() - sent
+            quickest = min(so_far.quickest or seconds, seconds)
+            self.replies[service] = replace(so_far, answered=so_far.answered + 1, quickest=quickest)
 
     def _on_returned(self, *reason_and_message: Any) -> None:
         """Note that the broker returned a message that it could not route to any queue."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
@@ -34,6 +35,7 @@ def probe_load(context: ProbeContext) -> BrokerLoad:
     return BrokerLoad(
         expected=expected(brokers),
         host=host,
+        at=time.monotonic(),
         rooms={name: dict(_rooms(entry)) for name, entry in _running(brokers, nodes)},
         stopped=tuple(_stopped(brokers, nodes)),
         reply_queues=len(replies),

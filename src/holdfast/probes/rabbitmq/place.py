@@ -8,8 +8,9 @@ from functools import partial
 from holdfast.errors import CannotTell
 from holdfast.model import Unanswered
 from holdfast.observations.rabbitmq import NodePlace
-from holdfast.observations.systemd import UnitStates
+from holdfast.observations.systemd import StartsWithin, UnitStates, unit_on
 from holdfast.probes.base import ProbeContext, ask_all, or_unanswered
+from holdfast.probes.flapping import starts_within
 from holdfast.probes.rabbitmq import commands
 from holdfast.probes.rabbitmq.site import Broker, broker_of, brokers_of, tools_of
 from holdfast.probes.systemd import probe_unit, unit_command, units_of
@@ -28,6 +29,13 @@ def probe_units(context: ProbeContext) -> UnitStates:
         for host, broker in brokers.items()
     }
     return units_of(context, wanted)
+
+
+def probe_broker_starts(context: ProbeContext, window_seconds: float) -> StartsWithin:
+    """Return how often each broker's unit was started within the window."""
+    units = {host: broker.site.rabbitmq_unit for host, broker in brokers_of(context).items()}
+    wanted = {unit_on(host, unit): (host, unit) for host, unit in units.items()}
+    return starts_within(context, wanted, window_seconds)
 
 
 def probe_tools(context: ProbeContext) -> Mapping[str, Sequence[str] | Unanswered]:
