@@ -16,7 +16,10 @@ from holdfast.model import Json, Outcome, Unanswered, Verdict
 from holdfast.runbook.sections import section_of
 
 ROOT = Path(__file__).parents[3]
-TOOLS = "systemctl|journalctl|openstack|rabbitmqctl|rabbitmq-[a-z]+|puppet|ps|amtool|ssh-keygen|curl|salt-run|mariadb|socat"
+TOOLS = (
+    "systemctl|journalctl|openstack|rabbitmqctl|rabbitmq-[a-z]+|puppet|ps|amtool|ssh-keygen|curl"
+    "|salt-run|mariadb|socat"
+)
 
 
 @pytest.mark.parametrize("claim", all_claims().values(), ids=lambda claim: claim.name)
