@@ -9,7 +9,7 @@ options:
   act:
     description: The act.
     type: str
-    choices: [drain, restart, undrain, rebalance]
+    choices: [drain, restart, undrain, rebalance, freeze, unfreeze]
     required: true
   unit:
     description: The unit that it acts on, as the intent names it.

@@ -50,5 +50,11 @@ OUTLIVE: Final = "outlive"  # float: seconds that the next start must last; 0 wh
 CLUSTER: Final = "cluster"  # str: the uuid of the cluster's state
 CONFLICTS: Final = "conflicts"  # object: host to its counters of lost transactions
 
+# Evidence of puppet.previewed and puppet.ran_as_previewed; roles/puppet asks the gates of these units.
+UNITS: Final = "units"  # object: host to the units that its agent's preview restarts
+
+# Evidence of puppet.previewed, for whoever watches the run.
+TOLD: Final = "told"  # str: what a check is reported with also where it passes
+
 # Reason codes. roles/nova shows the message of a verdict with this one, even where it is a PASS.
 STOP_TIMEOUT_TOO_SHORT: Final = "stop_timeout_too_short"

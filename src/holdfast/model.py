@@ -109,12 +109,17 @@ GATE_DEADLINE_SECONDS = 300
 
 
 class Act(StrEnum):
-    """Operations that change something on a host; each is journaled before it happens."""
+    """Operations that change something on a host; each is journaled before it happens.
+
+    A freeze stops what changes the host by itself, such as Puppet's agent, and outlasts the host's turn.
+    """
 
     DRAIN = "drain"
     RESTART = "restart"
     UNDRAIN = "undrain"
     REBALANCE = "rebalance"
+    FREEZE = "freeze"
+    UNFREEZE = "unfreeze"
 
 
 class Phase(StrEnum):

@@ -17,6 +17,7 @@ from holdfast.claims import bind_claim
 from holdfast.model import Verdict
 from holdfast.observations.galera import GaleraViews
 from holdfast.observations.nova import ServiceList
+from holdfast.observations.puppet import Agent, HostReports, PuppetReport
 from holdfast.observations.rabbitmq import (
     ClientLoad,
     ClusterViews,
@@ -55,6 +56,9 @@ QUEUES = {
     "queues": {QueueId("/", "orders"): QueueDepth(consumers=2)},
 }
 UNIT = UnitState("ctl1", "cron", "loaded", "active", "running", "simple", "success", "start0", 0)
+AGENT = Agent("ctl1", 9.0, "holdfast:r1: why", None, None, disabled_at=1.0)
+PREVIEW = PuppetReport(2.0, True, True, "not_used", "unchanged", "t1", {}, frozenset())
+REPORTS = HostReports(AGENT, PREVIEW, None)
 # Per claim whose evidence or reason is read, an observation and the parameters to judge it with.
 SAMPLES: Mapping[str, tuple[Any, Mapping[str, object]]] = {
     "rabbitmq.load_known": (ClusterViews(expected=NODES, views={"ctl1": VIEW}), {}),
@@ -65,6 +69,8 @@ SAMPLES: Mapping[str, tuple[Any, Mapping[str, object]]] = {
     "galera.members_agree": (GaleraViews(at=0, nodes={"ctl1": galera_node()}), {}),
     "galera.conflicts_known": (GaleraViews(at=0, nodes={"ctl1": galera_node()}), {}),
     "nova.services_up": (ServiceList([], []), {}),
+    "puppet.previewed": ({"ctl1": REPORTS}, {}),
+    "puppet.ran_as_previewed": ({"ctl1": REPORTS}, {}),
     "systemd.active": (UNIT, {"unit": "cron"}),
     "systemd.stays_up": (UNIT, {"unit": "cron"}),
     "nova.stop_timeout_covers": (StopTimeout("ctl1", "nova-api", 15), {"unit": "nova-api"}),
@@ -122,6 +128,7 @@ def test_the_names_that_yaml_reads_are_those_that_python_declares() -> None:
         evidence.HOSTS,  # read by the fold
         evidence.LEFT,  # read by `holdfast check`
         evidence.UNSEEN,  # likewise
+        evidence.TOLD,  # shown while a run is watched
         evidence.QUEUE,  # likewise
         evidence.CAUSES,  # read by a diagnosis
         evidence.UNREACHED,  # likewise

@@ -45,7 +45,7 @@ CLOCKS_AND_IO = {
 PLUGINS_MAY_IMPORT = {
     "action_plugin", "claims", "errors", "gate_action", "gate_ahead", "gate_loop", "journal", "judges", "mark_action",
     "marking", "marks", "model", "observations", "play_context", "policy", "prepared_read",
-    "probes", "settings", "silencing", "store", "text",
+    "probes", "puppet_programs", "settings", "silencing", "store", "text",
     "unit_program", "word", "writer_move",
 }  # fmt: skip
 

@@ -46,6 +46,11 @@ class PuppetHost:
         host.install("systemctl", _SYSTEMCTL.format())
         return host
 
+    @property
+    def command(self) -> str:
+        """Its ``puppet``, for another directory of commands."""
+        return (self.bin / "puppet").read_text()
+
     def install(self, name: str, script: str) -> None:
         """Put a command on its path."""
         path = self.bin / name
@@ -55,7 +60,8 @@ class PuppetHost:
     def recorded(self, what: str) -> PuppetHost:
         """Give the agent the files of a recording."""
         for path in (RECORDED / what).iterdir():
-            shutil.copy(path, self.state)
+            # Puppet's own YAML is not in the style of this repository, so its files have another ending here.
+            shutil.copy(path, self.state / path.name.replace(".recorded", ".yaml"))
         return self
 
     def run(self, argv: Sequence[str]) -> CommandResult:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from holdfast.claims.base import Claim, Parameters
-from holdfast.judges import puppet
-from holdfast.probes.puppet import GROUP, probe_agents, probe_mass_runs
+from holdfast.judges import puppet, puppet_rollout
+from holdfast.model import Json
+from holdfast.probes.puppet import GROUP, probe_agents, probe_mass_runs, probe_reports
 
 MAX_AGE_SECONDS = 5400
 """Three times the agent's usual interval, half an hour."""
@@ -29,6 +30,21 @@ class FrozenParameters(AgentsParameters):
     """``run``: the run of Holdfast that must have disabled the agents."""
 
     run: str = Field(min_length=1)
+
+
+class PreviewedParameters(AgentsParameters):
+    """``run``: the run that has disabled the agents; any if not given. ``services``: those that may be restarted."""
+
+    run: str = ""
+    services: tuple[str, ...] = ()
+
+    @field_validator("services", mode="before")
+    @classmethod
+    def _from_text(cls, given: Json) -> Json:
+        """Read names with commas between them, as an input of a runbook has them; ``none`` for none."""
+        if not isinstance(given, str):
+            return given
+        return tuple(name for name in given.replace(" ", "").split(",") if name not in {"", "none"})
 
 
 CLAIMS: tuple[Claim, ...] = (
@@ -75,6 +91,24 @@ CLAIMS: tuple[Claim, ...] = (
         judge=puppet.frozen,
         group=GROUP,
         final=(puppet.NOT_OURS,),
+    ),
+    Claim(
+        name="puppet.previewed",
+        remedy="section “If it holds”: holdfast show puppet-rollout",
+        parameters=PreviewedParameters,
+        probe=probe_reports,
+        judge=puppet_rollout.previewed,
+        group=GROUP,
+        final=(puppet_rollout.NOT_NAMED, puppet_rollout.NOT_OURS),
+    ),
+    Claim(
+        name="puppet.ran_as_previewed",
+        remedy="section “If it holds”: holdfast show puppet-rollout",
+        parameters=AgentsParameters,
+        probe=probe_reports,
+        judge=puppet_rollout.ran_as_previewed,
+        group=GROUP,
+        final=(puppet_rollout.DIFFERS, puppet_rollout.RUN_FAILED),
     ),
     Claim(
         name="puppet.no_mass_run",

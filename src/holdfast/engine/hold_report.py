@@ -37,6 +37,8 @@ def held_event(state: RunState, failure: Failure, at: datetime) -> Held:
 def aborted_event(state: RunState, by: str, at: datetime, ended: Sequence[int] = ()) -> Aborted:
     """Return the end of a run that ``by`` requested to stop; ``ended`` are processes of its plays."""
     left, commands = host_states(state), next_commands(state)
+    # Of a held run only the resume is named: what was frozen is what keeps a change that failed from spreading.
+    commands[1:1] = dict.fromkeys(freeze.undo for freeze in state.frozen.values())
     return Aborted(at=at, by=by, ended=list(ended), left=left, next_commands=commands)
 
 
@@ -80,6 +82,10 @@ def host_states(state: RunState, ill: Collection[str] = ()) -> list[str]:
         sentences.append(f"drained and given back, not restarted: {join_names(given_back)}")
     if well := [host for host in done if host not in ill]:
         sentences.append(f"done and proved healthy: {join_names(well)}")
+    if frozen := list(state.frozen):
+        sentences.append(
+            f"frozen by this run, so that nothing changes it by itself: {join_names(frozen)}"
+        )
     if untouched := _untouched(state):
         sentences.append(f"not touched in step {state.current_step}: {join_names(untouched)}")
     return sentences

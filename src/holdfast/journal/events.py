@@ -179,7 +179,7 @@ class ActDone(_Event):
 
 
 class HostDone(_Event):
-    """Every phase of the host's turn succeeded; the unit runs with this InvocationID."""
+    """Every phase of the host's turn succeeded; the unit runs with this InvocationID, "" if nothing was restarted."""
 
     kind: Literal["host_done"] = "host_done"
     host: str

@@ -174,6 +174,8 @@ def _(event: ev.ActIntended, state: RunState) -> None:
     turn = _current(state).reopen(event.host)
     if event.act is Act.DRAIN:
         turn.drain, turn.drain_seen, turn.given_back = event, False, False
+    elif event.act is Act.FREEZE:
+        state.frozen[event.host] = event
     elif event.act is Act.RESTART:
         turn.restarts[event.unit] = Restart(event.unit, event.invocation_id)
         state.done_units.get(event.host, {}).pop(event.unit, None)
@@ -187,7 +189,10 @@ def _(event: ev.ActDone, state: RunState) -> None:
         state.acts.append(act)
     act.done, act.ended, act.changed = event, event.at, event.changed
     turn = _current(state).turn(event.host)
-    if event.act is Act.DRAIN and not event.changed:
+    if event.act is Act.UNFREEZE or (event.act is Act.FREEZE and not event.changed):
+        # Enabled again; or somebody else has frozen the host, and this run gives nothing back.
+        state.frozen.pop(event.host, None)
+    elif event.act is Act.DRAIN and not event.changed:
         # It was drained already, not by this run, or the act had no effect: this run undrains nothing.
         turn.drain = None
     elif event.act is Act.DRAIN:
@@ -208,6 +213,8 @@ def _(event: ev.HostDone, state: RunState) -> None:
     if batch is not None and Phase.VERIFY not in batch.phases:
         return
     _current(state).succeed(event.host)
+    if not event.invocation_id:  # nothing was restarted, so there is no start to compare with later
+        return
     # Popped and set again: the host restarted last is the last of those done.
     units = state.done_units.pop(event.host, {})
     state.done_units[event.host] = {**units, event.unit: event.invocation_id}

@@ -244,7 +244,7 @@ class RunState:
     inspection proved since the last act; ``done_units`` per host the InvocationID of each unit that
     was restarted and proved healthy; ``proved_at`` when each of these hosts was last found well, the oldest
     first; ``hosts_to_observe`` those to observe before any decision. ``sweep_owed``: a roll has ended whose hosts were
-    not swept, which the next batch does.
+    not swept, which the next batch does. ``frozen`` has, by host, the intent of a freeze that was not undone.
     """
 
     run: str = ""
@@ -267,6 +267,7 @@ class RunState:
     proved_at: dict[str, datetime] = field(default_factory=dict)
     hosts_to_observe: set[str] = field(default_factory=set)
     sweep_owed: bool = False
+    frozen: dict[str, ActIntended] = field(default_factory=dict)
     failure: Failure | None = None
     abort_request: AbortRequested | None = None
     held: Held | None = None

@@ -59,7 +59,8 @@ class LastRun:
 class Agent:
     """The agent of one host, read at ``now``.
 
-    ``disabled`` is the message of its disabled lock, None where there is no lock. ``drivers`` are what starts it by
+    ``disabled`` is the message of its disabled lock, None where there is no lock, and ``disabled_at`` when it was made.
+    ``drivers`` are what starts it by
     itself, such as ``puppet.service``, a timer or a file of cron.
     """
 
@@ -69,6 +70,7 @@ class Agent:
     lock: RunLock | None
     last: LastRun | None
     drivers: Sequence[str] = ()
+    disabled_at: float | None = None
 
     @property
     def age(self) -> float | None:
@@ -78,6 +80,56 @@ class Agent:
 
 Agents = Mapping[str, Agent | Unanswered]
 """The agents of several hosts, by host; or why one gave no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class PuppetReport:
+    """A run's or a preview's own report: whether it can be believed, and what it changed, or would have.
+
+    ``changes`` has the properties of each resource that was, or would be, changed; ``refreshes`` the resources that
+    were, or would be, refreshed because another changed: a service is restarted. ``failed`` are resources that failed.
+    """
+
+    began: float
+    noop: bool
+    completed: bool
+    cached: str
+    status: str
+    transaction: str
+    changes: Mapping[str, Sequence[str]]
+    refreshes: frozenset[str]
+    failed: tuple[str, ...] = ()
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Return the units that are restarted, started or stopped, as far as Puppet knows them as services."""
+        names = {*self.changes, *self.refreshes}
+        found = (
+            name.removeprefix("Service[").removesuffix("]")
+            for name in names
+            if name.startswith("Service[")
+        )
+        return tuple(sorted(name.removesuffix(".service") for name in found))
+
+    @property
+    def lines(self) -> frozenset[str]:
+        """Return what it does, a line for each resource: for comparing it with another."""
+        changed = {f"{name} ({', '.join(how)})" for name, how in self.changes.items()}
+        refreshed = {f"{name} (refreshed)" for name in self.refreshes}
+        return frozenset(changed | refreshed)
+
+
+@dataclass(frozen=True, slots=True)
+class HostReports:
+    """An agent with the reports of its last preview and of its last run; None where there is no such report."""
+
+    agent: Agent
+    preview: PuppetReport | None
+    run: PuppetReport | None
+
+
+FleetReports = Mapping[str, HostReports | Unanswered]
+"""The reports of several hosts, by host; or why one gave no answer."""
 
 
 @dataclass(frozen=True, slots=True)

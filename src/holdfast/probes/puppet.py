@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 
 import yaml
@@ -16,13 +15,23 @@ from pydantic import TypeAdapter
 
 from holdfast.errors import CannotTell
 from holdfast.model import HOST_DIRECTORY, Json, Unanswered
-from holdfast.observations.puppet import Agent, Agents, LastRun, MassRun, MassRuns, RunLock
+from holdfast.observations.puppet import (
+    Agent,
+    Agents,
+    FleetReports,
+    HostReports,
+    LastRun,
+    MassRun,
+    MassRuns,
+    RunLock,
+)
 from holdfast.probes.base import ProbeContext, ask_all, or_unanswered, require_shape
+from holdfast.probes.puppet_reports import parse_report
+from holdfast.puppet_programs import state_command
 
 GROUP = "puppet_agents"
 """The inventory's group of the hosts whose agents a site runs."""
 
-PROGRAM = files("holdfast.probes").joinpath("agent_state.sh").read_text("utf-8")
 CONTROLLER = "this controller"
 
 _SUMMARY: TypeAdapter[Json] = TypeAdapter(
@@ -47,7 +56,7 @@ def agents_of(context: ProbeContext, hosts: Sequence[str], directory: str) -> Ag
     asked = {host: host for host in hosts or context.groups.get(GROUP, ())}
 
     def ask(host: str) -> Agent:
-        result = context.reach(host).run(["sh", "-c", PROGRAM, "sh", directory])
+        result = context.reach(host).run(state_command(directory))
         return parse_agent(host, result.stdout, result.stderr)
 
     return ask_all(asked, partial(or_unanswered, ask))
@@ -73,7 +82,26 @@ def parse_agent(host: str, printed: str, errors: str = "") -> Agent:
         lock=None if pid is None else RunLock(int(pid), values.get("command", "").strip()),
         last=_last(host, lines.get("summary"), lines.get("report", [])),
         drivers=tuple(lines.get("driver=", ())),
+        disabled_at=float(made) if (made := values.get("disabled_at", "")).isdigit() else None,
     )
+
+
+def probe_reports(context: ProbeContext, hosts: Sequence[str]) -> FleetReports:
+    """Return the agents with the reports of their last preview and run, by default of all hosts of the group."""
+    return reports_of(context, hosts, HOST_DIRECTORY)
+
+
+def reports_of(context: ProbeContext, hosts: Sequence[str], directory: str) -> FleetReports:
+    """Return ``probe_reports``; ``directory`` is Holdfast's own on the hosts."""
+    asked = {host: host for host in hosts or context.groups.get(GROUP, ())}
+
+    def ask(host: str) -> HostReports:
+        result = context.reach(host).run(state_command(directory, reports=True))
+        agent, values = parse_agent(host, result.stdout, result.stderr), _read(result.stdout)[0]
+        preview, run = (parse_report(host, values.get(name)) for name in ("preview64", "run64"))
+        return HostReports(agent, preview, run)
+
+    return ask_all(asked, partial(or_unanswered, ask))
 
 
 def _read(printed: str) -> tuple[dict[str, str], dict[str, list[str]]]:

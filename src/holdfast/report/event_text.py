@@ -5,12 +5,13 @@ Pure. Control characters are removed from every text here, so that any caller ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Literal
 
 from holdfast.engine.lease_keeper import OWN_SCOPE
+from holdfast.evidence import TOLD
 from holdfast.journal import events
 from holdfast.model import Json, Outcome
 from holdfast.plan.approval import OpenApproval
@@ -151,10 +152,18 @@ def _(event: events.InspectionEnded) -> tuple[Tone, str]:
 @_describe.register
 def _(event: events.GateJudged) -> tuple[Tone, str]:
     decided = deciding_verdict(event.verdicts) if event.outcome is not Outcome.PASS else None
-    because = f": {decided['message']}" if decided else ""
+    told = "; ".join(_told(event)) if event.phase == "check" else ""
+    because = f": {decided['message'] if decided else told}" if decided or told else ""
     times = f"{count_of(event.readings, 'reading')} in {format_duration(event.seconds)}"
     text = f"{MARKS[event.outcome]} {event.outcome} {event.phase} {event.gate} ({times}){because}"
     return TONES[event.outcome], text
+
+
+def _told(event: events.GateJudged) -> Iterator[str]:
+    """Yield what a check tells whoever watches the run, also where it passes."""
+    for verdict in event.verdicts:
+        if told := verdict.get("evidence", {}).get(TOLD):
+            yield str(told)
 
 
 @_describe.register

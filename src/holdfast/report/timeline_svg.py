@@ -27,6 +27,8 @@ ACTS = {
     Act.RESTART: "#2f66b5",
     Act.UNDRAIN: "#5fb3b3",
     Act.REBALANCE: "#8c7ac9",
+    Act.FREEZE: "#7fa8d9",
+    Act.UNFREEZE: "#a9c9a4",
 }
 GATES = {Outcome.PASS: "#bfe3c8", Outcome.FAIL: "#f3b6b1", Outcome.UNKNOWN: "#d9cbe6"}
 VERDICTS = {Outcome.PASS: "#2e8b50", Outcome.FAIL: "#c4342b", Outcome.UNKNOWN: "#7a4fa3"}

@@ -32,7 +32,7 @@ from holdfast.observations.nova import (
     UnitLog,
 )
 from holdfast.observations.processes import Peer, ServiceProcess
-from holdfast.observations.puppet import Agent, LastRun, MassRun
+from holdfast.observations.puppet import Agent, HostReports, LastRun, MassRun, PuppetReport
 from holdfast.observations.rabbitmq import (
     BootState,
     BrokerLoad,
@@ -77,7 +77,7 @@ from holdfast.probes.nova.host import probe_unit_log
 from holdfast.probes.nova.processes import probe_service_processes
 from holdfast.probes.nova.service_host import probe_service_host
 from holdfast.probes.nova.services import probe_services
-from holdfast.probes.puppet import probe_agents, probe_mass_runs
+from holdfast.probes.puppet import probe_agents, probe_mass_runs, probe_reports
 from holdfast.probes.rabbitmq.cluster import probe_boot, probe_clients, probe_cluster
 from holdfast.probes.rabbitmq.drain import probe_drain
 from holdfast.probes.rabbitmq.load import probe_load
@@ -160,6 +160,9 @@ LOG = UnitLog("h1", "some.service", "journal", "start", 5, {}, levels=5)
 
 APPLIED = LastRun(99, "17", 10, 0, 0, 0, "uuid", 90, True, "not_used", False, "changed")
 AGENT = Agent("h1", 100, "holdfast:r1: a change", None, APPLIED)
+PREVIEW = PuppetReport(60, True, True, "not_used", "unchanged", "t1", {}, frozenset())
+RAN = replace(PREVIEW, began=90, noop=False, transaction="uuid")
+REPORTS = HostReports(replace(AGENT, disabled_at=50), PREVIEW, RAN)
 SALT = MassRun("h2", 901, "salt h* cmd.run puppet agent -t")
 
 VIEWS = Observed(
@@ -308,6 +311,9 @@ OBSERVATIONS |= {
     ),
     probe_tools: Observed({}, {"h1": []}, {"h1": [], "h2": ["rabbitmqctl"]}),
     probe_agents: Observed({}, {"h1": AGENT}, {"h1": AGENT, "h2": Unanswered("h2 is unreachable")}),
+    probe_reports: Observed(
+        {}, {"h1": REPORTS}, {"h1": REPORTS, "h2": Unanswered("h2 is unreachable")}
+    ),
     probe_mass_runs: Observed({}, {"h1": ()}, {"h1": (), "h2": (SALT,)}),
 }
 

@@ -760,3 +760,15 @@ def test_a_hold_names_the_host_that_failed_and_not_one_that_was_told_of_it(
     assert after.failure is not None
     assert after.failure.host == named
     assert ("c said" in after.failure.evidence) == (named == "h2")
+
+
+def test_a_freeze_outlasts_the_host_s_turn_and_ends_with_its_undo() -> None:
+    frozen = [intent("a", Act.FREEZE), acted("a", Act.FREEZE), done("a", now="")]
+    after = state(batch("a"), *frozen, ended(a="ok"))
+    assert (list(after.frozen), after.step.done(), after.failure) == (["a"], ["a"], None)
+    assert (list(after.in_hand()), after.done(), after.due(at())) == ([], [], ())
+    assert list(state(intent("a", Act.FREEZE)).frozen) == ["a"], "it may have happened"
+    others = state(intent("a", Act.FREEZE), acted("a", Act.FREEZE, changed=False))
+    assert others.frozen == {}
+    undone = state(*frozen, intent("a", Act.UNFREEZE), acted("a", Act.UNFREEZE))
+    assert undone.frozen == {}

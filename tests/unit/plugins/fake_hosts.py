@@ -20,6 +20,7 @@ import yaml
 from holdfast.journal.events import Event
 from holdfast.marks import RunMark
 from holdfast.model import HOST_DIRECTORY, Holder, Json
+from holdfast.puppet_programs import UNIT_DIRECTORY
 from holdfast.settings import Settings
 from holdfast.store.database import Store, open_store
 from tests.fakes.journal import opened
@@ -47,7 +48,8 @@ case $1 in
 esac
 """
 SHELL = """#!/bin/bash
-exec /bin/sh "${{@//"{real}"/{here}}}"
+set -- "${{@//"{real}"/{here}}}"
+exec /bin/sh "${{@//"{units}"/{here}/units}}"
 """
 JOURNALCTL = """#!/bin/sh
 cat "$(dirname "$0")/journal"
@@ -98,7 +100,7 @@ class FakeHosts:
 
     def __post_init__(self) -> None:
         (self.directory / "bin").mkdir()
-        shell = SHELL.format(real=HOST_DIRECTORY, here=self.locks)
+        shell = SHELL.format(real=HOST_DIRECTORY, units=UNIT_DIRECTORY, here=self.locks)
         for name, program in {
             "systemctl": SYSTEMCTL,
             "journalctl": JOURNALCTL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from holdfast.probes.puppet import (
     mass_runs_here,
     parse_agent,
     probe_mass_runs,
+    reports_of,
 )
-from tests.fakes.puppet_host import DISABLED, LOCK, REPORT, SUMMARY, PuppetHost
+from tests.fakes.puppet_host import DISABLED, LOCK, RECORDED, REPORT, SUMMARY, PuppetHost
 from tests.unit.probes.shells import NoShell, ScriptedShell, UnreachableShell
 
 
@@ -167,6 +169,48 @@ def test_ruby_is_started_once_until_the_configuration_changes(host: PuppetHost) 
     )
     (host.bin.parent / "run/puppet.paths").write_text(broken)
     assert agent_of(host).disabled is None, "it was read from what was kept"
+
+
+def test_what_a_real_noop_says_it_would_do_is_what_the_run_then_did(host: PuppetHost) -> None:
+    directory = host.recorded("changed").bin.parent / "run"
+    directory.mkdir()
+    shutil.copy(RECORDED / "noop/last_run_report.recorded", directory / "puppet-preview.report")
+    found = reports_of(context_of(host), (), str(directory))["cmp1"]
+    assert not isinstance(found, Unanswered)
+    assert found.preview
+    assert found.run
+    assert (found.preview.noop, found.run.noop) == (True, False)
+    assert found.preview.services == found.run.services == ("nova-compute",)
+    assert (
+        found.preview.lines
+        == found.run.lines
+        == {
+            "Exec[nova.conf: long_rpc_timeout] (returns)",
+            "File[/etc/motd] (content)",
+            "Service[nova-compute] (refreshed)",
+        }
+    )
+    assert found.preview.began < found.run.began
+
+
+def test_reports_of_a_run_that_failed_and_of_one_without_catalog(host: PuppetHost) -> None:
+    directory = str(host.bin.parent / "run")
+    found = reports_of(context_of(host.recorded("failed")), (), directory)["cmp1"]
+    assert not isinstance(found, Unanswered)
+    assert found.run
+    assert (found.preview, found.run.failed) == (None, ("Exec[the package is installed]",))
+    found = reports_of(context_of(host.recorded("catalog_failed")), (), directory)["cmp1"]
+    assert not isinstance(found, Unanswered)
+    assert found.run
+    assert (found.run.completed, found.run.status, dict(found.run.changes)) == (False, "failed", {})
+
+
+@pytest.mark.parametrize("text", ["[]", "a: [", "", "resource_statuses: {x: 1}"])
+def test_a_report_of_another_shape_is_no_answer(host: PuppetHost, text: str) -> None:
+    host.recorded("changed")
+    (host.state / REPORT).write_text(text)
+    found = reports_of(context_of(host), (), str(host.bin.parent / "run"))["cmp1"]
+    assert isinstance(found, Unanswered)
 
 
 def test_an_answer_that_was_cut_off_is_none() -> None:

@@ -1,0 +1,26 @@
+# Disables Puppet's agent on this host, or enables it. Run there by `sh -c` behind agent_paths.sh, as an act of unit_program.sh.
+#
+#   DIRECTORY disable MARK CONTENT   unless it is disabled; CONTENT is the lock's whole text, which begins with MARK
+#   DIRECTORY enable MARK            if its lock begins with MARK
+#
+# `puppet agent --enable` removes anybody's lock, and `--disable` may overwrite one that was made in the same moment; so neither is
+# used. Prints `state=…`: disabled or enabled for what was done, ours, others or none for what was found.
+what=$2 mark=$3
+found() { case $(cat -- "$1" 2> /dev/null) in "$mark"*) echo state=ours ;; *) echo state=others ;; esac; }
+if [ "$what" = disable ]; then
+    # `ln` makes the whole lock at once, and not where there is one.
+    new=$(mktemp "$disabled.XXXXXX") && printf '%s' "$4" > "$new" && chmod 0644 "$new" || fail "no lock can be made beside $disabled"
+    if ln -T "$new" "$disabled" 2> /dev/null; then echo state=disabled
+    elif [ -e "$disabled" ]; then found "$disabled"
+    else rm -f "$new"; fail "$disabled cannot be made"; fi
+    rm -f "$new"
+else
+    # Taken away first and then looked at: nobody can exchange it in between. What is not ours is given back.
+    old=$disabled.$$
+    [ -e "$disabled" ] || { echo state=none; exit 0; }
+    mv -T "$disabled" "$old" || fail "$disabled cannot be taken away"
+    case $(cat -- "$old") in
+        "$mark"*) rm -f "$old" && echo state=enabled ;;
+        *) ln -T "$old" "$disabled" 2> /dev/null; rm -f "$old"; echo state=others ;;
+    esac
+fi

@@ -1,0 +1,30 @@
+"""What a run has frozen is named where it stops; how to undo it only where the run has ended."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from holdfast.engine.hold_report import aborted_event, held_event
+from holdfast.journal import events as ev
+from holdfast.journal.events import Recorded
+from holdfast.journal.fold import fold
+from holdfast.journal.run_state import Failure
+from holdfast.model import Act
+
+AT = datetime(2026, 11, 27, 8, 0, tzinfo=UTC)
+UNDO = "holdfast run puppet-release --site east --input run=r --reason '…'"
+
+
+def test_frozen_hosts_are_named_and_only_an_abort_says_how_to_enable_them() -> None:
+    events = [
+        ev.ActIntended(at=AT, host=host, act=Act.FREEZE, unit="u", invocation_id="", undo=UNDO)
+        for host in ("cmp1", "cmp2")
+    ]
+    state = fold([Recorded(run="r", seq=n, event=event) for n, event in enumerate(events, 1)])
+    held = held_event(state, Failure(1, "cmp1", "", "why"), AT)
+    aborted = aborted_event(state, "ada", AT)
+    sentence = "frozen by this run, so that nothing changes it by itself: cmp1, cmp2"
+    assert sentence in held.left
+    assert sentence in aborted.left
+    assert UNDO not in held.next_commands, "it would let a change that failed spread"
+    assert aborted.next_commands.count(UNDO) == 1
