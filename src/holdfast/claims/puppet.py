@@ -68,7 +68,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="puppet.none_left_disabled",
-        remedy="if no run is under way (holdfast status), on the host: puppet agent --enable",
+        remedy="holdfast show puppet-release#before-you-begin; on one host alone: puppet agent --enable",
         parameters=AgentsParameters,
         probe=probe_agents,
         judge=puppet.none_left_disabled,
@@ -94,7 +94,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="puppet.previewed",
-        remedy="section “If it holds”: holdfast show puppet-rollout",
+        remedy="holdfast show puppet-rollout#if-it-holds",
         parameters=PreviewedParameters,
         probe=probe_reports,
         judge=puppet_rollout.previewed,
@@ -103,7 +103,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="puppet.ran_as_previewed",
-        remedy="section “If it holds”: holdfast show puppet-rollout",
+        remedy="holdfast show puppet-rollout#if-it-holds",
         parameters=AgentsParameters,
         probe=probe_reports,
         judge=puppet_rollout.ran_as_previewed,
