@@ -163,6 +163,10 @@ monitoring: prerequisites venv ## Three brokers watched by a real Icinga 2, Prom
 bench: prerequisites venv $(VENV)-bench/.locked ## Overhead beside plain Ansible, cumin and pyinfra, as ratios
 	@tests/lab/bench
 
+.PHONY: oncall
+oncall: lab-up ## Plants faults on the lab and compares the first line of `holdfast diagnose`: half an hour (FAULTS=masked for one)
+	@. $(VENV)/bin/activate; python tests/lab/oncall.py $(FAULTS)
+
 .PHONY: bench-fleet
 bench-fleet: prerequisites venv ## Whole runs over the fleet lab's computes beside what their hosts need: an hour
 	@tests/lab/bench-fleet

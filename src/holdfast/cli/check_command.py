@@ -45,7 +45,11 @@ from holdfast.store.database import open_store
 from holdfast.text import one_line, parse_duration
 
 STANDING = "standing"
-OF_HOSTS = {"rabbitmq": "rabbitmq.processes_run", "nova_api": "nova.processes_connected"}
+OF_HOSTS = {
+    "rabbitmq": "rabbitmq.processes_run",
+    "nova_api": "nova.processes_connected",
+    "puppet_agents": "puppet.no_mass_run",
+}
 """Per group the claim about what its hosts themselves say of their services; a diagnosis asks it before all else."""
 
 _NAMES_ITS_HOST = re.compile(r"[\w.-]+: site variables ")

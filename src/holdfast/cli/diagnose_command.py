@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 import typer
+from rich.text import Text
 
 from holdfast.cli.check_command import NOT_PASS, CheckRequest, run_check
 from holdfast.cli.check_result import CheckResult, next_of
@@ -15,13 +16,13 @@ from holdfast.cli.diagnosis_view import full_view
 from holdfast.cli.options import JsonOption, SiteOption, context_of
 from holdfast.diagnosis import Diagnoses
 from holdfast.diagnosis import diagnose as find_causes
-from holdfast.diagnosis.lines import headline
+from holdfast.diagnosis.lines import headline, two_lines
 from holdfast.diagnosis.model import DeadRun, Findings
 from holdfast.engine.hold_report import host_states
 from holdfast.engine.run_lookup import recent_runs
-from holdfast.errors import StateUnusable
+from holdfast.errors import HoldfastError, StateUnusable
 from holdfast.journal.run_state import RunState, Status
-from holdfast.text import format_duration
+from holdfast.text import format_duration, one_line
 
 _RUNS = 15
 """So many of the newest runs are looked at."""
@@ -48,6 +49,22 @@ def diagnose(ctx: typer.Context, *, site: SiteOption = "", as_json: JsonOption =
         took = format_duration(checked.seconds)
         context.show(full_view(found, len(checked.verdicts), took, next_of))
     raise typer.Exit(0 if well else NOT_PASS)
+
+
+def show_diagnosis(context: CommandContext, site: str) -> None:
+    """Print in two lines what is wrong at the site of a run that holds: the cause, and the section about it.
+
+    The run has stopped: where the site cannot be asked now, that is printed, and the run's message stands.
+    """
+    try:
+        found, checked = diagnose_site(context, site)
+        lines = two_lines(found, len(checked.verdicts))
+    except HoldfastError as error:
+        lines = [("diagnosis", f"not made: {error.message}")]
+    width = max(len(label) for label, _ in lines)
+    for label, text in lines:
+        shown = Text(f"  {label:<{width}}  ", "dim", no_wrap=True, overflow="ignore")
+        context.out.print(shown.append(one_line(text), "bold"), highlight=False, crop=False)
 
 
 def diagnose_site(context: CommandContext, site: str) -> tuple[Diagnoses, CheckResult]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from holdfast.ansible.interfaces import Progress
 from holdfast.cli.context import CommandContext
+from holdfast.cli.diagnose_command import show_diagnosis
 from holdfast.cli.exit_codes import report_bug
 from holdfast.cli.interrupt import interruptible
 from holdfast.cli.options import (
@@ -211,4 +212,7 @@ def _drive_run(
     context.run = result.run
     console = context.err if isinstance(display, JsonLines) else context.out
     console.print(stop_message(result.state), highlight=False, crop=False)
+    opened = result.state.opened
+    if result.state.status is Status.HELD and opened and console is context.out:
+        show_diagnosis(context, str(opened.plan["inventory"]))
     raise typer.Exit(result.code)

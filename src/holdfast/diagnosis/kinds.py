@@ -30,6 +30,9 @@ UNCONNECTED = Kind("no connection to a broker", _NOVA, follows=True)
 NO_QUEUE = Kind("queue lost", _NOVA, follows=True)
 DEAF = Kind("deaf service", _NOVA, follows=True)
 DISABLED = Kind("compute left disabled", _NOVA)
+STALE_PUPPET = Kind("stale Puppet", _NOVA)
+MASS_PUPPET = Kind("mass run of Puppet", _NOVA)
+HELD_PUPPET = Kind("Puppet left disabled", _NOVA)
 RECOVERING = Kind("recovering", _NOVA, follows=True)
 
 KINDS: tuple[Kind, ...] = (
@@ -55,6 +58,9 @@ KINDS: tuple[Kind, ...] = (
     NO_QUEUE,
     DEAF,
     DISABLED,
+    MASS_PUPPET,
+    HELD_PUPPET,
+    STALE_PUPPET,
     RECOVERING,
 )
 

@@ -95,7 +95,7 @@ class Kind:
     @property
     def section(self) -> str:
         """What ``holdfast show`` takes."""
-        return f"{self.runbook}#{self.name.replace(' ', '-')}"
+        return f"{self.runbook}#{self.name.lower().replace(' ', '-')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -330,6 +330,29 @@ def deaf(found: Findings) -> Iterator[Diagnosis]:
         )
 
 
+_PUPPET: Final[Mapping[str, tuple[Kind, str]]] = {
+    "puppet.no_mass_run": (kinds.MASS_PUPPET, "salt-run jobs.active"),
+    "puppet.none_left_disabled": (kinds.HELD_PUPPET, "holdfast status"),
+    "puppet.none_disabled": (kinds.HELD_PUPPET, "puppet config print agent_disabled_lockfile"),
+    "puppet.agents_fresh": (kinds.STALE_PUPPET, "puppet agent --test --noop"),
+}
+
+
+def puppet(found: Findings) -> Iterator[Diagnosis]:
+    """Yield what is wrong with Puppet's agents; nothing else follows from it by itself."""
+    for claim, (kind, act) in _PUPPET.items():
+        if verdict := found.failed(claim):
+            hosts = tuple(sorted(found.ill(verdict)))
+            step = (
+                act
+                if act.startswith(("holdfast", "salt"))
+                else f"on {hosts[0]}: {act}"
+                if hosts
+                else act
+            )
+            yield Diagnosis(kind, f"Puppet: {verdict['message']}", hosts, next=(step,))
+
+
 def recovering(found: Findings) -> Iterator[Diagnosis]:
     """Yield the services that nova does not list as up yet, and that answer: their next report ends it."""
     down = found.evidence("nova.services_up").get(DOWN) or {}
@@ -378,5 +401,6 @@ RULES: tuple[Rule, ...] = (
     drained,
     disabled,
     deaf,
+    puppet,
     recovering,
 )

@@ -6,6 +6,7 @@ the command that continues and those that undo an act. ``engine/hold_report.py``
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
@@ -27,6 +28,7 @@ from holdfast.text import one_line, strip_control
 _T = TypeVar("_T")
 _Stop = events.Held | events.Aborted | events.RunRefused
 
+CAUSE = "for the cause"
 UNDO, ABANDON = "to undo", "only if you abandon the run, since a resume gives back by itself:"
 
 _PURPOSES = {"resume": "to continue", "run": "to try again", "abort": "to give up"}
@@ -70,6 +72,8 @@ def _stopped(status: str, meaning: str, event: _Stop, state: RunState) -> Render
     head.append(f", {meaning}").append(f"  {run_title(state)}", style="dim")
     rows = list(_named_once(_rows(event, state)))
     commands = list(_named_once((_purpose(each), each) for each in event.next_commands))
+    if inventory := _inventory(state) if isinstance(event, events.Held) else "":
+        commands.append((CAUSE, shlex.join(["holdfast", "diagnose", "--site", inventory])))
     width = max((len(name) for name, _ in [*rows, *commands]), default=0)
     # The commands below are aligned with the values of the table; each is one unbroken line, to be copied.
     table = labelled_rows(rows)
@@ -108,9 +112,12 @@ def _findings(
     if event.claim:
         yield "claim", Text(one_line(event.claim))
     yield "evidence", Text(strip_control(event.evidence).strip(), style="red")
-    inventory = str(state.opened.plan.get("inventory") or "") if state.opened else ""
-    if remedy := remedy_for(event.evidence, inventory):
+    if remedy := remedy_for(event.evidence, _inventory(state)):
         yield "what to do", Text(one_line(remedy), style="bold")
+
+
+def _inventory(state: RunState) -> str:
+    return str(state.opened.plan.get("inventory") or "") if state.opened else ""
 
 
 def _named_once(rows: Iterable[tuple[str, _T]]) -> Iterator[tuple[str, _T]]:

@@ -152,7 +152,7 @@ class ThreadLauncher(ProcessLauncher):
 
 
 _SUGGESTION = re.compile(
-    r"(?:(?:next|to say no|type): |(?:to continue|to try again|to give up|for details|see also) {2,})"
+    r"(?:(?:next|to say no|type): |(?:to continue|to try again|to give up|for details|for the cause|see also) {2,})"
     r"(holdfast [^\n,;(]+)"
 )
 

@@ -60,3 +60,19 @@ def test_where_nothing_failed_and_something_is_silent_it_says_that(
     result = project.call("diagnose")
     assert result.code == 3
     assert result.out.startswith("not known: 1 of 1 claim got no answer, and nothing failed")
+
+
+def test_a_hold_prints_the_diagnosis_in_two_lines(project: InMemoryProject) -> None:
+    project.fleet.never_idle.add("ctl2")
+    held = project.call("run", "broker-restart", "--yes", "--reason", "x", width=200)
+    assert held.code == 4, held.output
+    assert "for the cause" in held.out
+    last = held.out.rstrip().splitlines()[-1]
+    assert last.split() == ["diagnosis", "nothing", "is", "wrong:", "1", "claim", "passed"]
+
+
+def test_a_program_that_reads_events_gets_no_diagnosis(project: InMemoryProject) -> None:
+    project.fleet.never_idle.add("ctl2")
+    held = project.call("run", "broker-restart", "--yes", "--reason", "x", "--json")
+    assert held.code == 4
+    assert "diagnosis" not in held.out + held.err
