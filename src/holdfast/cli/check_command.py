@@ -55,6 +55,9 @@ OF_HOSTS = {
 _NAMES_ITS_HOST = re.compile(r"[\w.-]+: site variables ")
 NOT_PASS = 3
 ANSWER_SECONDS = 10  # for one reading: less than any monitoring waits for its plugin
+PATIENT_SECONDS = (
+    25  # for one reading of a diagnosis: what is ill is slow, and no monitoring waits for it
+)
 HOSTS_A_SECOND = 10  # in a fleet of more than a hundred: so many connections are opened
 START_SECONDS = 30  # for Ansible itself, on a busy controller
 NAGIOS = {Outcome.PASS: (0, "OK"), Outcome.FAIL: (2, "CRITICAL"), Outcome.UNKNOWN: (3, "UNKNOWN")}
@@ -83,8 +86,9 @@ class CheckTiming:
         return timedelta(seconds=seconds)
 
     def twice(self) -> CheckTiming:
-        """Return the durations of a check that asks hosts first, and then all else."""
-        return replace(self, before=self.answer)
+        """Return the durations of a check that asks hosts first, then all else, for a person who waits."""
+        patient = max(self.answer, PATIENT_SECONDS)
+        return replace(self, answer=patient, before=patient)
 
     def variables(self) -> dict[str, Value]:
         """Return the variables of the check's play."""

@@ -17,10 +17,14 @@ from holdfast.diagnosis.rules import RULES
 
 @dataclass(frozen=True, slots=True)
 class Diagnoses:
-    """The causes, the one that explains most first, and the verdicts that none of them explains."""
+    """The causes, the one that explains most first, and the verdicts that none of them explains.
+
+    ``left_out`` are services that people took out of service before; what their hosts say of them is no cause.
+    """
 
     causes: Sequence[Diagnosis]
     unexplained: Sequence[VerdictJson]
+    left_out: Sequence[str] = ()
 
 
 def diagnose(found: Findings) -> Diagnoses:
@@ -38,6 +42,8 @@ def diagnose(found: Findings) -> Diagnoses:
     explained: dict[int, list[str]] = {number: [] for number in range(len(causes))}
     unexplained = []
     for verdict in found.bad:
+        if found.is_left_out(verdict):
+            continue
         number = _explainer(causes, verdict, found)
         if number is None:
             unexplained.append(verdict)
@@ -46,7 +52,8 @@ def diagnose(found: Findings) -> Diagnoses:
     for each in folded:
         explained[_owner(causes, each)].append(each.line)
     told = [replace(each, explains=tuple(explained[number])) for number, each in enumerate(causes)]
-    return Diagnoses(told, unexplained)
+    out = [name for name, _ in found.causes() if name in found.absent]
+    return Diagnoses(told, unexplained, out)
 
 
 def _follows(each: Diagnosis, wide: Diagnosis | None, every: Sequence[Diagnosis]) -> bool:

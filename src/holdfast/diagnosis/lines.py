@@ -5,7 +5,7 @@ from __future__ import annotations
 from holdfast.diagnosis import Diagnoses
 from holdfast.diagnosis.model import Diagnosis
 from holdfast.model import Outcome
-from holdfast.text import count_of, one_line
+from holdfast.text import count_of, join_names, one_line
 
 
 def headline(found: Diagnoses, judged: int) -> str:
@@ -15,14 +15,20 @@ def headline(found: Diagnoses, judged: int) -> str:
         return one_line(causes[0].line)
     if causes:
         return one_line(f"{len(causes)} causes: {'; '.join(each.line for each in causes)}")
-    if found.unexplained:
-        number, of = len(found.unexplained), count_of(judged, "claim")
-        if all(each["outcome"] == Outcome.UNKNOWN for each in found.unexplained):
-            return f"not known: {number} of {of} got no answer, and nothing failed; ask again"
-        return f"no cause that is known matches: {number} of {of} did not pass"
+    return _without_cause(found, judged)
+
+
+def _without_cause(found: Diagnoses, judged: int) -> str:
+    number, of = len(found.unexplained), count_of(judged, "claim")
     if not judged:
         return "nothing was judged, so nothing is known"
-    return f"nothing is wrong: {count_of(judged, 'claim')} passed"
+    if number and all(each["outcome"] == Outcome.UNKNOWN for each in found.unexplained):
+        return f"not known: {number} of {of} got no answer, and nothing failed; ask again"
+    if number:
+        return f"no cause that is known matches: {number} of {of} did not pass"
+    if found.left_out:
+        return f"nothing is wrong, without what people took out: {join_names(found.left_out)}"
+    return f"nothing is wrong: {of} passed"
 
 
 def two_lines(found: Diagnoses, judged: int) -> list[tuple[str, str]]:

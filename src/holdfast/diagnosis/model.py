@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from holdfast.evidence import CAUSES, HEALTHY, LEFT, UNREACHED
+from holdfast.evidence import ABSENT, CAUSES, HEALTHY, LEFT, UNREACHED
 from holdfast.model import Json, Outcome
 
 VerdictJson = Mapping[str, Json]
@@ -61,6 +61,17 @@ class Findings:
         """Yield what hosts say is wrong with their own services."""
         for claim in ("rabbitmq.processes_run", "nova.processes_connected"):
             yield from (self.evidence(claim).get(CAUSES) or {}).items()
+
+    @property
+    def absent(self) -> Mapping[str, Json]:
+        """The services that people took out of service before, with the reason that nova has."""
+        return self.evidence("nova.services_up").get(ABSENT) or {}
+
+    def is_left_out(self, verdict: VerdictJson) -> bool:
+        """Return whether a verdict is about nothing but services that people took out."""
+        evidence = verdict.get("evidence") or {}
+        causes: Mapping[str, Json] = evidence.get(CAUSES) or {}
+        return bool(causes) and not evidence[UNREACHED] and set(causes) <= set(self.absent)
 
     def ill(self, verdict: VerdictJson) -> set[str]:
         """Return the hosts that a verdict which is no PASS is about: by its facts, its evidence, else its message."""

@@ -11,7 +11,7 @@ from typing import Final
 from holdfast.diagnosis import kinds
 from holdfast.diagnosis.model import DeadRun, Diagnosis, Findings, Kind
 from holdfast.diagnosis.partitions import sides_of
-from holdfast.evidence import ABSENT, CAUSES, DOWN, FIGURES, LEFT, MUTE, UNREACHED
+from holdfast.evidence import CAUSES, DOWN, FIGURES, LEFT, MUTE, UNREACHED
 from holdfast.model import Json
 from holdfast.report.remedies import remedy_for
 from holdfast.text import format_duration, join_names, one_line
@@ -113,10 +113,9 @@ def unreached(found: Findings) -> Iterator[Diagnosis]:
 
 def services(found: Findings) -> Iterator[Diagnosis]:
     """Yield what hosts say is wrong with their own services; one for all hosts with the same cause."""
-    absent = found.evidence("nova.services_up").get(ABSENT) or {}
     alike: dict[tuple[str, str], list[tuple[str, Mapping[str, Json]]]] = {}
     for name, cause in found.causes():
-        if name not in absent:
+        if name not in found.absent:
             alike.setdefault((cause["service"], cause["cause"]), []).append((name, cause))
     brokers = set(found.evidence(_BROKERS_CLAIM).get(CAUSES) or {})
     for (service, code), members in alike.items():

@@ -219,6 +219,14 @@ def _recovering(fleet: Fleet) -> None:
     )
 
 
+def _taken_out(fleet: Fleet) -> None:
+    entry = fleet.listed["nova-compute on cmp3"]
+    repaired = replace(entry, status="disabled", state="down", disabled_reason="new disk")
+    fleet.listed["nova-compute on cmp3"] = repaired
+    fleet.replies["nova-compute on cmp3"] = RpcReplies(3)
+    fleet.change("nova-compute on cmp3", active_state="inactive", sub_state="dead")
+
+
 def _well(_: Fleet) -> None:
     """Leave everything as it is."""
 
@@ -369,6 +377,12 @@ CASES: tuple[Case, ...] = (
         "recovering: nova-compute on cmp2, heartbeat 1 min 12 s old, catching up: it answers "
         "calls, and nova lists it as up after its next report",
         (kinds.RECOVERING,),
+    ),
+    Case(
+        "a compute under repair",
+        _taken_out,
+        "nothing is wrong, without what people took out: nova-compute on cmp3",
+        (),
     ),
     Case("nothing", _well, "nothing is wrong: 14 claims passed", ()),
 )
