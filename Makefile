@@ -148,6 +148,10 @@ $(MOLECULE): molecule-%: $(VENV)-synapse/.locked
 demo: prerequisites venv ## A whole rolling restart of RabbitMQ and nova, with a report
 	@tests/lab/demo
 
+.PHONY: galera
+galera: prerequisites venv ## A rolling restart of a Galera cluster under writes, judged by an instrument (minutes; not in CI)
+	@tests/lab/galera
+
 .PHONY: chat-demo
 chat-demo: prerequisites venv $(VENV)-synapse/.locked ## Runs from chat: the lab, a Matrix server and the bot; says what to type
 	@make lab-up
