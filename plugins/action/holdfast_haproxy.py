@@ -56,6 +56,11 @@ class ActionModule(MarkAction):
             return self._would(views)
         run = require_lease(PlayContext.of(variables))
         store = open_state(run.run)
+        if act is Act.UNDRAIN and not is_drained_by(store, run.run, self.host):
+            message = (
+                f"{self.host}: this run has not taken it out of haproxy, which is left as it is"
+            )
+            return {"changed": False, "writer": "", "seconds": 0.0, "msg": message}
         noted = self._noted(store, run.run, views)
         if act is Act.DRAIN:
             require_no_failure_beside(store, run.run, variables)
@@ -142,6 +147,20 @@ class ActionModule(MarkAction):
             "seconds": moved.seconds,
             "msg": f"{self.host}: the writer is {writer}{gap}",
         }
+
+
+def is_drained_by(store: Store, run: str, host: str) -> bool:
+    """Return whether the run has begun to take the host out of haproxy, and has not given it back since.
+
+    What somebody else has changed is not the run's to restore.
+    """
+    for recorded in store.newest(run, "act_intended", "act_done"):
+        match recorded.event:
+            case ActIntended(host=name, act=Act.DRAIN) if name == host:
+                return True
+            case ActDone(host=name, act=Act.UNDRAIN) if name == host:
+                return False
+    return False
 
 
 def _require_unchanged(views: WriterViews, noted: States) -> None:

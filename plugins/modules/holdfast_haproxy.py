@@ -10,7 +10,7 @@ description:
     left on any of them, the next writer gets new ones. So there are never two (docs/adr/0090).
   - Where sessions do not end in 10 s, the writer gets its place back, and the task fails.
   - With O(state=given_back) every server gets the state from before the first act of the run, in the same way. That
-    state is journaled as the baseline C(haproxy).
+    state is journaled as the baseline C(haproxy). Where the run has not taken the host's server out, nothing is done.
   - Journals the intent before, in the transaction that proves the leases, and the outcome afterwards.
   - Refuses where haproxy's state is not that of the baseline, because somebody or a reload has changed it.
 options:
@@ -34,7 +34,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 writer:
-  description: The host that takes writes, after the task.
+  description: The host that takes writes, after the task; empty where it did nothing.
   returned: success
   type: str
 seconds:

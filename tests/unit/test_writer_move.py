@@ -72,7 +72,6 @@ class FakeHaproxies:
 
     def state(self, haproxy: str) -> HaproxyState:
         return HaproxyState(
-            process="1",
             servers=tuple(
                 HaproxyServer(name=name, address="", up=not each["admin"] & 1, weight=1, **each)
                 for name, each in self.servers[haproxy].items()

@@ -45,12 +45,11 @@ class HaproxyServer(_Schema):
 
 
 class HaproxyState(_Schema):
-    """One haproxy's backend, servers in the order of its configuration. ``process`` is another after a reload.
+    """One haproxy's backend, servers in the order of its configuration.
 
     With ``option allbackups`` all backups get sessions at once; haproxy does not report it, so only sessions show it.
     """
 
-    process: str
     servers: tuple[HaproxyServer, ...]
 
     @property

@@ -85,14 +85,13 @@ class Haproxy:
         told = self.send(
             "show info", f"show stat {self.backend} 4 -1", f"show servers state {self.backend}"
         )
-        info, stats, states = _parts(self, told)
+        stats, states = _parts(self, told)
         if set(stats) != set(states) or not stats:
             raise CannotTell(
                 f"{self.host}'s haproxy lists other servers of {self.backend!r} in `show stat`"
                 " than in `show servers state`"
             )
         return HaproxyState(
-            process=info,
             servers=tuple(_server(self, states[name], stats[name]) for name in stats),
         )
 
@@ -138,8 +137,8 @@ def probe_writer(context: ProbeContext) -> WriterViews:
 _Rows = Mapping[str, Mapping[str, str]]
 
 
-def _parts(haproxy: Haproxy, told: str) -> tuple[str, _Rows, _Rows]:
-    """Return the process, and by the servers' names the rows of `show stat` and of `show servers state`."""
+def _parts(haproxy: Haproxy, told: str) -> tuple[_Rows, _Rows]:
+    """Return, by the servers' names, the rows of `show stat` and of `show servers state`."""
     found = re.fullmatch(
         r"(?P<info>.*?)\n*# (?P<stat>pxname,svname,.*?)\n+1\n# (?P<state>be_id .*)",
         told.strip(),
@@ -160,7 +159,6 @@ def _parts(haproxy: Haproxy, told: str) -> tuple[str, _Rows, _Rows]:
     columns, *lines = found["state"].splitlines()
     states = [dict(zip(columns.split(), line.split(" "), strict=False)) for line in lines if line]
     return (
-        pid[1],
         {row["svname"]: row for row in stats if row.get("svname")},
         {row["srv_name"]: row for row in states if "srv_name" in row},
     )

@@ -41,7 +41,7 @@ def summarise(lines: Iterable[Record]) -> dict[str, Any]:
         "counter_differs": any(each["counter"] != len(each["rows"]) for each in nodes.values()),
         "writers": [node for node, _ in groupby(each["node"] for each in good)],
         "two_at_a_time": _overlaps(good),
-        "longest_gap": _longest_gap([each["t"] for each in good]),
+        "longest_gap": _longest_gap([each["t"] for each in good], _end(events)),
         "gaps_at_changes": _gaps_at_changes(good),
     }
 
@@ -63,11 +63,14 @@ def _overlaps(good: Sequence[Record]) -> int:
     return found
 
 
-def _longest_gap(acknowledged: Sequence[float]) -> dict[str, float]:
-    """Return the longest time in which no client got an acknowledgement."""
-    if len(acknowledged) < 2:
-        return {"start": 0.0, "seconds": 0.0}
-    start, end = max(pairwise(acknowledged), key=lambda gap: gap[1] - gap[0])
+def _end(events: Sequence[Record]) -> float:
+    """Return when the clients were stopped: their last event."""
+    return max((each["t"] for each in events if each["what"] != "node"), default=0.0)
+
+
+def _longest_gap(acknowledged: Sequence[float], ended: float) -> dict[str, float]:
+    """Return the longest time in which no client got an acknowledgement, from the start to the end of the record."""
+    start, end = max(pairwise([0.0, *acknowledged, ended]), key=lambda gap: gap[1] - gap[0])
     return {"start": start, "seconds": round(end - start, 3)}
 
 

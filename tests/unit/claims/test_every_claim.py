@@ -320,8 +320,8 @@ OBSERVATIONS |= {
 MEMBER = galera_node(1, size=1)
 ONE_NODE = GaleraViews(at=0, nodes={"h1": MEMBER})
 TWO_NODES = GaleraViews(at=0, nodes={"h1": MEMBER, "h2": galera_node(2, size=1, state=1, view=6)})
-WRITES = HaproxyState(process="1", servers=(haproxy_server(1, name="h1"),))
-STANDS_BY = HaproxyState(process="1", servers=(haproxy_server(1, name="h1", admin=1),))
+WRITES = HaproxyState(servers=(haproxy_server(1, name="h1"),))
+STANDS_BY = HaproxyState(servers=(haproxy_server(1, name="h1", admin=1),))
 
 
 def _writers(**haproxies: HaproxyState) -> WriterViews:

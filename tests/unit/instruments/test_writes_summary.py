@@ -76,6 +76,15 @@ def test_without_a_node_nothing_is_said_to_be_there() -> None:
     assert found["nodes_differ"]
 
 
+def test_a_record_that_ends_while_nobody_can_write_has_that_gap() -> None:
+    refused = [
+        {"t": float(t), "what": "connect", "ok": False, "via": "lb1", "detail": 2013}
+        for t in (3, 9)
+    ]
+    found = summary(write(1, 1), *refused, node("db1", 1))
+    assert found["longest_gap"] == {"start": 1, "seconds": 8.0}
+
+
 def test_another_record_is_refused() -> None:
     with pytest.raises(ValueError, match="not a record of the writes"):
         summarise([{**HEAD, "what": "traffic"}])

@@ -28,7 +28,7 @@ def server(number: int, **changed: Json) -> HaproxyServer:
 
 
 def haproxy(*servers: HaproxyServer) -> HaproxyState:
-    return HaproxyState(process="1", servers=servers)
+    return HaproxyState(servers=servers)
 
 
 GOOD = haproxy(server(1, sessions=4), server(2), server(3))

@@ -40,7 +40,6 @@ def test_servers_are_read_in_their_order() -> None:
     assert [each.name for each in found.servers] == ["ctl1", "ctl2", "ctl3"]
     assert [each.backup for each in found.servers] == [False, True, True]
     assert found.servers[0].address == "10.97.173.11:3306"
-    assert found.process == "679"
     assert found.elected == ("ctl1",)
 
 
