@@ -76,12 +76,12 @@ FAULTS = (
     Fault(
         "wrong-password",
         (
-            ("cmp2", "cp -p /etc/nova/nova.conf /root/oncall.conf"),
+            ("cmp2", "cp -p /etc/nova/nova.conf /var/tmp/oncall.conf"),
             ("cmp2", r"sed -Ei '/^transport_url/s|(://[^:]*:)|\1x|' /etc/nova/nova.conf"),
             ("cmp2", "systemctl restart --no-block nova-compute"),
         ),
         (
-            ("cmp2", "cp -p /root/oncall.conf /etc/nova/nova.conf; systemctl restart nova-compute"),
+            ("cmp2", "cp -p /var/tmp/oncall.conf /etc/nova/nova.conf; systemctl restart nova-compute"),
         ),
         r"cmp2: nova-compute is refused by the brokers .*: the password in its nova\.conf is not that of cmp",
         30,
