@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,10 @@ SILENCES: Mapping[str, str] = {
     "holdfast_icinga_downtime": "{type: Host, filter: 'host.name == \"HOST\"'}",
 }
 """The variables that say what is silenced of a host, each with an example."""
+
+
+SLOW_SECONDS = 10.0
+"""The act follows at once, on what was proved before; so long it may be in between (docs/adr/0027)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +48,12 @@ def needs() -> tuple[str, ...]:
 class Silencer:
     """Silences of one run for the host of the context."""
 
-    def __init__(self, context: ProbeContext, comment: str) -> None:
+    def __init__(
+        self, context: ProbeContext, comment: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._alertmanager = context.site(context.host, AlertmanagerSite)
         self._icinga = context.site(context.host, IcingaSite)
-        self._comment = comment
+        self._comment, self._clock = comment, clock
 
     @property
     def selected(self) -> Mapping[str, Json]:
@@ -73,14 +80,20 @@ class Silencer:
         What this run placed before, and held with, is replaced: first the new, then the old ends.
 
         Raises:
-            CannotTell: a service refused it, or gave no answer; what was placed before that has been ended.
+            CannotTell: a service refused it, gave no answer, or took too long; what was placed has been ended.
             InvalidInput: what the site selects cannot be read.
         """
         placed: list[Placed] = []
+        began = self._clock()
         with ExitStack() as not_placed:
             not_placed.callback(self._take_back, placed)
             for each in self._place_each(now):
                 placed.append(each)  # noqa: PERF402 - what was placed before a failure is in it
+            took = self._clock() - began
+            if took > SLOW_SECONDS:
+                raise CannotTell(
+                    f"{self.where} took {took:.0f} s to silence it: what was proved before is too old by now"
+                )
             not_placed.pop_all()
         return placed
 

@@ -133,3 +133,12 @@ def test_the_undo_has_no_password_and_names_only_ours(services: Services) -> Non
     assert "curl --user holdfast " in of_icinga
     assert OURS in of_icinga
     assert PASSWORD not in ours + of_icinga
+
+
+def test_a_service_that_is_slow_ends_the_turn_before_its_act(services: Services) -> None:
+    """What was proved before would be as old as that."""
+    silencer = services.silencer()
+    silencer._clock = iter([0.0, 11.0]).__next__
+    with pytest.raises(CannotTell, match="Alertmanager and Icinga took 11 s to silence it"):
+        silencer.place(NOW)
+    assert (services.alertmanager.active, services.icinga.downtimes) == ([], {})

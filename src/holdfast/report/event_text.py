@@ -61,6 +61,9 @@ def deciding_verdict(verdicts: Sequence[Mapping[str, Json]]) -> Mapping[str, Jso
     return None
 
 
+_SOAK_SECONDS = 300
+"""A check that has lasted so long has watched; one that is asked once takes some seconds."""
+
 _SENTENCES: dict[type[events.Event], tuple[Tone, str]] = {
     events.StepStarted: ("plain", "step {event.step}: {event.title}"),
     events.StepFinished: ("good", "step {event.step} finished"),
@@ -151,6 +154,9 @@ def _(event: events.InspectionEnded) -> tuple[Tone, str]:
 
 @_describe.register
 def _(event: events.GateJudged) -> tuple[Tone, str]:
+    if event.outcome is Outcome.PASS and event.phase == "check" and event.seconds >= _SOAK_SECONDS:
+        held = f"still well after {format_duration(event.seconds)}"
+        return TONES[event.outcome], f"{MARKS[event.outcome]} {held}: {event.gate}"
     decided = deciding_verdict(event.verdicts) if event.outcome is not Outcome.PASS else None
     told = "; ".join(_told(event)) if event.phase == "check" else ""
     because = f": {decided['message'] if decided else told}" if decided or told else ""

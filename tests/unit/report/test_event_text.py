@@ -92,3 +92,18 @@ def test_a_batch_that_went_well_says_which_it_was() -> None:
     ended = events.BatchEnded(at=at(0), step=1, status="ok", hosts={"h1": "ok", "h2": "ok"})
 
     assert describe_event(ended).text == "batch finished: h1, h2"
+
+
+def test_a_soak_says_for_how_long_all_was_well() -> None:
+    """On 2015-08-12 the outage began 25 minutes after the restart."""
+
+    def judged(outcome: Outcome, seconds: float) -> str:
+        event = events.GateJudged(
+            at=at(0), host="ctl1", gate="Every claim holds", phase="check", outcome=outcome,
+            verdicts=[{"claim": "c", "outcome": outcome, "message": "ctl2 is down"}], readings=9, seconds=seconds,
+        )  # fmt: skip
+        return describe_event(event).text
+
+    assert judged(Outcome.PASS, 1800) == "✓ still well after 30 min 00 s: Every claim holds"
+    assert judged(Outcome.PASS, 3).startswith("✓ PASS check Every claim holds")
+    assert judged(Outcome.FAIL, 1800).endswith("ctl2 is down")
