@@ -26,6 +26,10 @@ fleet-up: lab-up ## Start a lab of its own with 242 light computes (LAB_COMPUTES
 fleet-down: export LAB_PROFILE = fleet
 fleet-down: lab-down ## Remove that lab
 
+.PHONY: puppet-lab
+puppet-lab: lab-up ## Give the lab (Debian 12) a puppetserver and agents; VALUE=1802 changes their class: docs/puppet.md
+	@tests/lab/puppet/up $(VALUE)
+
 .PHONY: lab-status
 lab-status: ## Show what runs in the lab
 	@tests/lab/status
