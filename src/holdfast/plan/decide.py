@@ -259,16 +259,17 @@ def _in_roll(
     done = known.done_hosts
     if done.issuperset(step.hosts):
         # Before another roll its first batch sweeps all of them (RunState.due).
-        if done and not known.swept and next_roll(plan, step) is None:
-            return Inspect(step.number, "sweep", hosts=tuple(state.done()))
+        # A freeze restarts nothing, and leaves nobody to ask.
+        if done and not known.swept and next_roll(plan, step) is None and (hosts := state.done()):
+            return Inspect(step.number, "sweep", hosts=tuple(hosts))
         return EndStep(step.number)
     survey = step.policy.survey
     if known.surveyed or state.proves(survey):
         survey = ()
     elif asks_apart(step) or not state.sweep_owed:
         return _survey(step.number, survey)
-    hosts, why = next_batch(step, done, state.facts, known.rounds)
-    return Roll(step.number, hosts, ALL_PHASES, why, sweep, survey)
+    batch, why = next_batch(step, done, state.facts, known.rounds)
+    return Roll(step.number, batch, ALL_PHASES, why, sweep, survey)
 
 
 def _in_hand(step: PlannedRoll, known: StepState, sweep: tuple[str, ...]) -> Decision | None:

@@ -71,7 +71,9 @@ def _stopped(status: str, meaning: str, event: _Stop, state: RunState) -> Render
     head = Text().append(status, style="bold yellow" if status == "ABORTED" else "bold red")
     head.append(f", {meaning}").append(f"  {run_title(state)}", style="dim")
     rows = list(_named_once(_rows(event, state)))
-    commands = list(_named_once((_purpose(each), each) for each in event.next_commands))
+    undos = {freeze.undo for freeze in state.frozen.values()}
+    purposes = ((UNDO if each in undos else _purpose(each), each) for each in event.next_commands)
+    commands = list(_named_once(purposes))
     if inventory := _inventory(state) if isinstance(event, events.Held) else "":
         commands.append((CAUSE, shlex.join(["holdfast", "diagnose", "--site", inventory])))
     width = max((len(name) for name, _ in [*rows, *commands]), default=0)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from io import StringIO
+
+from rich.console import Console
 
 from holdfast.engine.hold_report import aborted_event, held_event
 from holdfast.journal import events as ev
@@ -10,6 +13,7 @@ from holdfast.journal.events import Recorded
 from holdfast.journal.fold import fold
 from holdfast.journal.run_state import Failure
 from holdfast.model import Act
+from holdfast.report.stop_message import stop_message
 
 AT = datetime(2026, 11, 27, 8, 0, tzinfo=UTC)
 UNDO = "holdfast run puppet-release --site east --input run=r --reason '…'"
@@ -20,7 +24,8 @@ def test_frozen_hosts_are_named_and_only_an_abort_says_how_to_enable_them() -> N
         ev.ActIntended(at=AT, host=host, act=Act.FREEZE, unit="u", invocation_id="", undo=UNDO)
         for host in ("cmp1", "cmp2")
     ]
-    state = fold([Recorded(run="r", seq=n, event=event) for n, event in enumerate(events, 1)])
+    journal = [Recorded(run="r", seq=n, event=event) for n, event in enumerate(events, 1)]
+    state = fold(journal)
     held = held_event(state, Failure(1, "cmp1", "", "why"), AT)
     aborted = aborted_event(state, "ada", AT)
     sentence = "frozen by this run, so that nothing changes it by itself: cmp1, cmp2"
@@ -28,3 +33,8 @@ def test_frozen_hosts_are_named_and_only_an_abort_says_how_to_enable_them() -> N
     assert sentence in aborted.left
     assert UNDO not in held.next_commands, "it would let a change that failed spread"
     assert aborted.next_commands.count(UNDO) == 1
+    ended = fold([*journal, Recorded(run="r", seq=3, event=aborted)])
+    console = Console(width=200, file=StringIO())
+    console.print(stop_message(ended))
+    assert isinstance(console.file, StringIO)
+    assert f"to undo       {UNDO}" in console.file.getvalue()

@@ -181,6 +181,14 @@ def two_rolls(*events: Event, order: tuple[Json, ...] = ()) -> Decision:
     return decide(plan, after(*events), NOW)
 
 
+def test_where_nothing_was_restarted_nobody_is_swept() -> None:
+    """A freeze restarts nothing: its hosts are done without a start to compare with."""
+    frozen: list[Event] = [
+        ev.HostDone(at=NOW, host=host, unit="u", invocation_id="") for host in HOSTS
+    ]
+    assert decided(LEASE, BEGUN, *survey(), *frozen) == EndStep(1)
+
+
 def test_before_another_roll_the_sweep_and_the_survey_are_left_to_its_first_batch() -> None:
     start: list[Event] = [*survey(step=0), LEASE, BEGUN]
     start += [*turned("h1"), *turned("h2", "h3", done=1)]
