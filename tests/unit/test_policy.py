@@ -103,6 +103,8 @@ def test_a_pattern_that_is_none_is_named() -> None:
         ("openstack-nova-metadata-api", "nova-restart"),
         ("openstack-nova-os-compute-api", "nova-restart"),
         ("kolla-nova_compute-container", "nova-restart"),
+        ("kolla-mariadb-container", "galera-restart"),
+        ("tripleo_mysql", "galera-restart"),
         ("kolla-nova_super_conductor-container", "nova-restart"),
         ("kolla-nova_compute_ironic-container", "nova-restart"),
         ("tripleo_nova_api", "nova-restart"),
