@@ -72,7 +72,8 @@ class Haproxy:
             ["sh", "-c", _SCRIPT, "sh", self.site.haproxy_socket, ";".join(commands)]
         )
         if done.rc != 0:
-            cause = done.stderr.strip() or f"exit status {done.rc}"
+            # Where a task that becomes root has a terminal, what is printed as an error comes with all else.
+            cause = done.stdout.strip() or done.stderr.strip() or f"exit status {done.rc}"
             raise CannotTell(f"{self.host}'s haproxy cannot be asked: {cause} (haproxy_socket)")
         return done.stdout
 

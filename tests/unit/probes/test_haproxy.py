@@ -71,6 +71,12 @@ UNANSWERED: dict[str, tuple[Shell, str]] = {
         ScriptedShell(CommandResult(2, "", "there is no socket /run/haproxy/admin.sock\n")),
         "lb1's haproxy cannot be asked: there is no socket /run/haproxy/admin.sock (haproxy_socket)",
     ),
+    "the socket is not there, told over a terminal": (
+        ScriptedShell(
+            CommandResult(2, "there is no socket /run/x.sock\n", "Shared connection to lb1 closed.")
+        ),
+        "lb1's haproxy cannot be asked: there is no socket /run/x.sock (haproxy_socket)",
+    ),
     "another backend": (
         ScriptedShell(
             CommandResult(0, RECORDED.partition("\n# pxname")[0] + "\nCan't find backend.\n", "")
