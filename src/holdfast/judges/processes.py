@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from holdfast.evidence import CAUSES, HEALTHY, UNREACHED
 from holdfast.judges.base import first_few
@@ -82,7 +82,8 @@ def _judge(claim: str, processes: ServiceProcesses, does: str) -> Verdict:
 def _cause(process: ServiceProcess, others: Mapping[str, ServiceProcess]) -> Cause | None:
     """Return what is wrong with a service, None where nothing is."""
     found = (rule(process) for rule in (*_UNIT_RULES, *_PROCESS_RULES))
-    return next((cause for cause in found if cause), None) or _unconnected(process, others)
+    first = _masked(process) or _refused_at_start(process, others)
+    return first or next((each for each in found if each), None) or _unconnected(process, others)
 
 
 def _masked(process: ServiceProcess) -> Cause | None:
@@ -116,6 +117,25 @@ def _flapping(process: ServiceProcess) -> Cause | None:
     return Cause("flapping", f"is flapping: systemd has restarted it {often}{last}{why}", figures)
 
 
+def _refused_at_start(
+    process: ServiceProcess, others: Mapping[str, ServiceProcess]
+) -> Cause | None:
+    """A service that the broker refuses when it starts ends, with success or without, and may be started again."""
+    unit = process.unit
+    if (unit.restarts and unit.active_state != "active") or _flapping(process):
+        process = replace(process, complaints={**process.earlier, **process.complaints})
+        told = _fresh(process, "refused")
+    elif unit.active_state in {"inactive", "failed"}:
+        told = _fresh(process, "refused", float("inf"))
+    else:
+        told = None
+    if told is None:
+        return None
+    differs = _difference(process, others)
+    text = f"has ended, refused by the brokers (ACCESS_REFUSED, {told}){differs and f': {differs}'}"
+    return Cause("refused", text, {"differs": differs})
+
+
 def _failed(process: ServiceProcess) -> Cause | None:
     if process.unit.active_state != "failed":
         return None
@@ -126,7 +146,7 @@ def _failed(process: ServiceProcess) -> Cause | None:
 def _stopped(process: ServiceProcess) -> Cause | None:
     state = process.unit.active_state
     if state == "inactive":
-        text = "is not running: somebody or something has stopped it"
+        text = "is not running: it was stopped, or ended by itself without an error"
         return Cause("stopped", text, _stopped_for(process))
     if state not in {"active", "reloading", "refreshing"}:
         return Cause("changing", f"is {state} ({process.unit.sub_state})", {})
@@ -170,7 +190,7 @@ def _skewed(process: ServiceProcess) -> Cause | None:
 
 
 _Rule = Callable[[ServiceProcess], Cause | None]
-_UNIT_RULES: tuple[_Rule, ...] = (_masked, _missing, _flapping, _failed, _stopped)
+_UNIT_RULES: tuple[_Rule, ...] = (_missing, _flapping, _failed, _stopped)
 _PROCESS_RULES: tuple[_Rule, ...] = (_frozen, _full, _no_database, _skewed)
 
 
@@ -211,13 +231,13 @@ def _describe(peers: list[Peer]) -> str:
     return first_few(told)
 
 
-def _fresh(process: ServiceProcess, kind: str) -> str | None:
-    """Return how often the processes that run now complain of this, where the last time is not long ago; else None.
+def _fresh(process: ServiceProcess, kind: str, within: float = FRESH_SECONDS) -> str | None:
+    """Return how often a service complains of this, where the last time is within so many seconds; else None.
 
     What was logged before the connection came back is over.
     """
     complaint, back = process.complaints.get(kind), process.complaints.get("connected")
-    if complaint is None or (complaint.age is not None and complaint.age > FRESH_SECONDS):
+    if complaint is None or (complaint.age is not None and complaint.age > within):
         return None
     ages = [each.age for each in (back, complaint) if each and each.age is not None]
     if kind != "database" and len(ages) == 2 and ages[0] <= ages[1]:

@@ -123,15 +123,14 @@ lines() {
   fi
 }
 lines | awk -v present="$present" '
-  function found(kind) { if (is_old) { stale++; return } count[kind]++; last[kind] = at() }
+  function found(kind) { count[process, kind]++; last[process, kind] = at() }
   function at() {
     if (match($0, /"asctime": ?"[^"]*"/)) { split(substr($0, RSTART, RLENGTH), fields, "\""); return fields[4] }
     return $1 ~ /T/ ? $1 : $1 " " $2
   }
-  BEGIN { n = split(present, list, " "); for (i = 1; i <= n; i++) is_present[list[i]] = 1 }
+  BEGIN { n = split(present, list, " "); for (i = 1; i <= n; i++) counts[list[i]] = 1 }
   match($0, / [0-9]+ (TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL) /) { process = substr($0, RSTART + 1) + 0 }
   match($0, /"process": ?[0-9]+/) { process = substr($0, RSTART, RLENGTH); gsub(/[^0-9]/, "", process) }
-  { is_old = process != "" && !(process in is_present) }
   /ACCESS_REFUSED|AccessRefused|Login was refused/ { found("refused"); next }
   /DBConnectionError|(Can.t connect|Lost connection) to (MySQL|MariaDB|server)/ { found("database"); next }
   /DBDeadlock|Deadlock found/ { found("deadlock"); next }
@@ -140,12 +139,28 @@ lines | awk -v present="$present" '
   /AMQP server on .* is unreachable|ECONNREFUSED|ETIMEDOUT|EHOSTUNREACH|No route to host/ { found("unreachable"); next }
   /[Rr]econnected to AMQP server|Connected to AMQP server/ { found("connected"); next }
   END {
+    if (!n) counts[process] = 1 # of a service that has ended: its last process
+    counts[""] = 1
+    for (each in count) {
+      split(each, part, SUBSEP)
+      if (!(part[1] in counts)) {
+        stale += count[each]; earlier[part[2]] += count[each]
+        if (last[each] > before[part[2]]) before[part[2]] = last[each]
+        continue
+      }
+      total[part[2]] += count[each]
+      if (last[each] > newest[part[2]]) newest[part[2]] = last[each]
+    }
     print "stale", stale + 0
-    for (kind in count) print "found", kind, count[kind], last[kind]
+    for (kind in total) print "found", kind, total[kind], newest[kind]
+    for (kind in earlier) print "earlier", kind, earlier[kind], before[kind]
   }'
 echo end
 """
 _LINES = 3_000
+_WHILE_ASKED = 60
+"""Seconds: a line may be written after the host told its time and before its log was read."""
+
 _SPACE_KB = 1_024
 """A file system with less space than this is full."""
 
@@ -199,6 +214,7 @@ class _Printed:
     states: list[str] = field(default_factory=list)
     sockets: list[list[str]] = field(default_factory=list)
     found: dict[str, tuple[int, str]] = field(default_factory=dict)
+    earlier: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> _Printed:
@@ -214,8 +230,9 @@ class _Printed:
                 printed.states.append(words[1])
             elif key == "socket" and len(words) == 4:
                 printed.sockets.append(words)
-            elif key == "found" and len(words) >= 2 and words[1].isdigit():
-                printed.found[words[0]] = (int(words[1]), " ".join(words[2:]))
+            elif key in {"found", "earlier"} and len(words) >= 2 and words[1].isdigit():
+                kinds = printed.found if key == "found" else printed.earlier
+                kinds[words[0]] = (int(words[1]), " ".join(words[2:]))
             else:
                 printed.values[key] = value
         return printed
@@ -297,14 +314,17 @@ def _process(
         states=tuple(printed.states),
         frozen=shown.get("FreezerState", "").startswith("frozen"),
         peers=tuple(peers),
-        complaints={
-            kind: Complaint(count, _age(local, at)) for kind, (count, at) in printed.found.items()
-        },
+        complaints=_complaints(printed.found, local),
+        earlier=_complaints(printed.earlier, local),
         stale=int(_number(values.get("stale", "")) or 0),
         login=Login(*digests) if len(digests) == 3 else None,
         skew=_skew(_number(epoch), span),
         full=directory if available.isdigit() and int(available) < _SPACE_KB else "",
     )
+
+
+def _complaints(found: Mapping[str, tuple[int, str]], now: str) -> dict[str, Complaint]:
+    return {kind: Complaint(count, _age(now, at)) for kind, (count, at) in found.items()}
 
 
 def _number(text: str) -> float | None:
@@ -325,7 +345,7 @@ def _age(now: str, at: str) -> float | None:
     except ValueError:
         return None
     age = (moments[0] - moments[1]).total_seconds()
-    return age if age >= 0 else None
+    return max(age, 0.0) if age >= -_WHILE_ASKED else None
 
 
 def _skew(epoch: float | None, span: tuple[float, float]) -> float:

@@ -134,6 +134,19 @@ def _wrong_password(fleet: Fleet) -> None:
     fleet.silence("nova-compute on cmp2")
 
 
+def _refused_at_start(fleet: Fleet) -> None:
+    _wrong_password(fleet)
+    fleet.change("nova-compute on cmp2", active_state="inactive", sub_state="dead")
+    fleet.tell("nova-compute on cmp2", complaints={"refused": Complaint(2, 400.0)})
+
+
+def _refused_again_and_again(fleet: Fleet) -> None:
+    _wrong_password(fleet)
+    fleet.change("nova-compute on cmp2", active_state="activating", sub_state="start", restarts=10)
+    fleet.tell("nova-compute on cmp2", states=("S",), complaints={})
+    fleet.tell("nova-compute on cmp2", earlier={"refused": Complaint(20, 9.0)})
+
+
 def _wrong_account_of_the_site(fleet: Fleet) -> None:
     for host in BROKERS:
         text = f"401 from {host}'s management API to /api/nodes: Not_Authorized (rabbitmq_management_user 'monitoring')"
@@ -264,8 +277,7 @@ CASES: tuple[Case, ...] = (
         "a stopped conductor beside a frozen scheduler",
         _conductor_and_scheduler,
         "2 causes: ctl2: nova-scheduler is frozen (process state T); ctl1: nova-conductor is not "
-        "running: somebody or something "
-        "has stopped it, 5 min 00 s ago",
+        "running: it was stopped, or ended by itself without an error, 5 min 00 s ago",
         (kinds.FROZEN, kinds.STOPPED),
     ),
     Case(
@@ -299,6 +311,20 @@ CASES: tuple[Case, ...] = (
         "cmp2: nova-compute is refused by the brokers (ACCESS_REFUSED, 40 log lines, the last 2 s "
         "ago): the password in its nova.conf "
         "is not that of cmp1",
+        (kinds.REFUSED,),
+    ),
+    Case(
+        "a wrong broker password at a restart",
+        _refused_at_start,
+        "cmp2: nova-compute has ended, refused by the brokers (ACCESS_REFUSED, 2 log lines, the last 400 s ago): "
+        "the password in its nova.conf is not that of cmp1",
+        (kinds.REFUSED,),
+    ),
+    Case(
+        "a wrong broker password, started again and again",
+        _refused_again_and_again,
+        "cmp2: nova-compute has ended, refused by the brokers (ACCESS_REFUSED, 20 log lines, the last 9 s ago): "
+        "the password in its nova.conf is not that of cmp1",
         (kinds.REFUSED,),
     ),
     Case(

@@ -170,7 +170,7 @@ def test_only_what_the_present_processes_log_counts(host: Host) -> None:
         f"{stamps[2]} 7 ERROR oslo [-] AMQP server on ctl1:5672 is unreachable: timed out\n"
     )
     found = host.read(log=str(log))
-    assert found.stale == 1
+    assert (found.stale, found.earlier["refused"].count) == (1, 1)
     assert {kind: each.count for kind, each in found.complaints.items()} == {
         "refused": 1,
         "unreachable": 1,
@@ -230,3 +230,16 @@ def test_a_complaint_without_a_time_has_no_age(host: Host) -> None:
     log = host.root / "nova-compute.log"
     log.write_text("? ? 7 ERROR oslo [-] No space left on device\n")
     assert host.read(log=str(log)).complaints == {"full": Complaint(1, None)}
+
+
+def test_of_a_service_that_has_ended_its_last_process_counts(host: Host) -> None:
+    """nova-compute that the broker refuses at its start ends, and systemd calls that a success."""
+    host.shown |= {"ActiveState": "inactive"}
+    log = host.root / "nova-compute.log"
+    log.write_text(
+        "2026-11-21 00:00:01.000 6 ERROR oslo [-] ACCESS_REFUSED - Login was refused\n"
+        "2026-11-21 00:01:01.000 7 INFO nova [-] Starting\n"
+        "2026-11-21 00:01:02.000 7 ERROR oslo [-] amqp.exceptions.AccessRefused: (403) ACCESS_REFUSED\n"
+    )
+    found = host.read(log=str(log))
+    assert (found.stale, found.complaints["refused"].count) == (1, 1)
