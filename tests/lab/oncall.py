@@ -115,7 +115,7 @@ FAULTS = (
         "database",
         (("ctl1", "systemctl stop mariadb"),),
         (("ctl1", "systemctl start mariadb"),),
-        r"ctl1.*: nova-\w+ gets no connection to its database",
+        r"ctl1.*: nova gets no connection to its database",
         30,
     ),
     Fault(

@@ -29,7 +29,7 @@ _ACT: Mapping[str, str] = {
     "no_such_unit": "systemctl status UNIT",
     "full": "df -h",
     "skewed": "timedatectl status; chronyc tracking",
-    "database": "journalctl -u UNIT -n 50",
+    "database": "grep -m 1 DBConnectionError /var/log/nova/*.log",
     "refused": "systemctl restart UNIT",
     "cut_off": "nft list ruleset; ip route",
     "unconnected": "nft list ruleset; ip route",
@@ -116,7 +116,9 @@ def services(found: Findings) -> Iterator[Diagnosis]:
     alike: dict[tuple[str, str], list[tuple[str, Mapping[str, Json]]]] = {}
     for name, cause in found.causes():
         if name not in found.absent:
-            alike.setdefault((cause["service"], cause["cause"]), []).append((name, cause))
+            # One database is behind all services of nova.
+            service = "nova" if cause["cause"] == "database" else cause["service"]
+            alike.setdefault((service, cause["cause"]), []).append((name, cause))
     brokers = set(found.evidence(_BROKERS_CLAIM).get(CAUSES) or {})
     for (service, code), members in alike.items():
         kind, broker = kinds.BY_CAUSE[code], members[0][0] in brokers
@@ -133,7 +135,7 @@ def _service(
     members: Sequence[tuple[str, Mapping[str, Json]]],
 ) -> Diagnosis:
     service, code = what
-    hosts = tuple(str(cause["host"]) for _, cause in members)
+    hosts = tuple(dict.fromkeys(str(cause["host"]) for _, cause in members))
     first = members[0][1]
     text = f"{service} {first['text']}{_since(first)}"
     unit, on = shlex.quote(service), hosts[0]

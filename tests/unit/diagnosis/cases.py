@@ -174,7 +174,8 @@ def _disk_alarm(fleet: Fleet) -> None:
 
 def _no_database(fleet: Fleet) -> None:
     for host in BROKERS:
-        fleet.tell(f"nova-conductor on {host}", complaints={"database": Complaint(12, 1.0)})
+        for service in ("nova-conductor", "nova-scheduler"):
+            fleet.tell(f"{service} on {host}", complaints={"database": Complaint(12, 1.0)})
         fleet.api[host] = ApiReplies(HttpReply(200), HttpReply(500))
     for name in ("nova.services_up", "nova.none_left_disabled"):
         fleet.unanswered[name] = "no API host of nova answered: ctl1: 500 for /os-services"
@@ -356,7 +357,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "a database that is away",
         _no_database,
-        "ctl1, ctl2, ctl3: nova-conductor gets no connection to its database (12 log lines, the last 1 s ago)",
+        "ctl1, ctl2, ctl3: nova gets no connection to its database (12 log lines, the last 1 s ago)",
         (kinds.DATABASE,),
     ),
     Case(
