@@ -47,9 +47,7 @@ def previewed(claim: str, reports: FleetReports, run: str, services: Sequence[st
         return Verdict(claim, Outcome.FAIL, reason, message, evidence, facts)
     if surplus:
         named = ",".join([*services, *surplus])
-        message = (
-            f"{text}. Not named: {', '.join(surplus)}. To allow that: --input restarts={named}"
-        )
+        message = f"{text}. Not named: {', '.join(surplus)}. To allow that, in a new run: --input restarts={named}"
         return Verdict(claim, Outcome.FAIL, NOT_NAMED, message, evidence)
     if doubts or not good:
         message = first_few(doubts) or text or "no agent was asked"
