@@ -156,9 +156,9 @@ def _(event: ev.GateJudged, state: RunState) -> None:
         _forget_health(state)
     if play is not None:
         play.gates.append(event)
-    beside = state.under_way and event.host not in state.hosts_under_way()
-    if beside and event.phase == "sweep" and event.outcome is Outcome.FAIL:
-        # A play that waits for its word has found a host ill: nothing more begins, what is in hand is ended.
+    ill = event.phase == "sweep" and event.outcome is Outcome.FAIL
+    if ill and state.inspection is None:
+        # Also of a play that waits for its word: nothing more begins, what is in hand is ended.
         state.failure = state.failure or failure_of(state.current_step, {}, "", [event], "")
     if isinstance(play, Batch) and event.phase == "sweep" and event.outcome is Outcome.PASS:
         state.found_well(event.at, *swept([event], play.sweep))

@@ -380,6 +380,24 @@ def test_a_sweep_makes_the_proof_of_the_hosts_that_it_asked_younger() -> None:
     assert state(*TURN, batch("h2"), failed).proved_at == before.proved_at
 
 
+@pytest.mark.parametrize("under_way", [["h2"], [], ["h3"]], ids=["before", "between", "after"])
+def test_a_late_failure_is_one_whenever_a_waiting_play_has_journaled_it(
+    under_way: list[str],
+) -> None:
+    """Also between two batches, and once its own has begun with another play, which ends well."""
+    late = judged("systemd.unchanged_since", Outcome.FAIL, "h3", phase="sweep", ill=["h1"])
+    turns = [
+        event
+        for host in under_way
+        for event in (late, intent(host), acted(host), done(host), ended(**{host: "ok"}))
+    ]
+
+    failure = state(*TURN, *map(batch, under_way), *(turns or [late])).failure
+
+    assert failure is not None
+    assert (failure.host, failure.claim) == ("h1", "systemd.unchanged_since")
+
+
 def test_a_host_that_gave_a_sweep_no_answer_is_the_one_that_is_named() -> None:
     unknown = judged("systemd.unchanged_since", Outcome.UNKNOWN, "h2", phase="sweep")
     [verdict] = unknown.verdicts
