@@ -48,7 +48,7 @@ class ActionModule(GateAction):
 
     def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
         """Return ``msg`` and ``holdfast``: outcome, verdicts, readings, seconds."""
-        claims, timing = _claims(arguments, variables), _timing(arguments, variables)
+        claims, timing = self._claims(arguments, variables), _timing(arguments, variables)
         proved = [bound.claim.name for bound in claims if not bound.only_told]
         if arguments["done"] and PROVES_START not in proved:
             raise InvalidInput(f"`done` is for a gate that asks {PROVES_START}")
@@ -70,6 +70,21 @@ class ActionModule(GateAction):
         [judged] = self.ask([gate], self.context(claims, variables), variables)
         return self.result(gate, judged, variables)
 
+    def _claims(self, arguments: dict[str, Any], variables: Variables) -> list[BoundClaim]:
+        told = [replace(bind_claim(entry), only_told=True) for entry in arguments["can_be_told"]]
+        if arguments["claims"] != [STANDING]:
+            return [*map(bind_claim, arguments["claims"]), *told]
+        claims = standing(
+            variables["groups"],
+            lambda host, name: bool(self.variables_of(host, variables).get(name)),
+        )
+        if not claims:
+            raise InvalidInput(
+                "there is nothing to check: no claim is about any group of this inventory",
+                remedy="compare its groups and variables with inventories/example",
+            )
+        return [*claims, *told]
+
     def _rehearse(self, gate: Gate, variables: Variables) -> dict[str, Json] | None:
         """Ask before the word, until the gate passes; None where the word comes first.
 
@@ -86,19 +101,6 @@ class ActionModule(GateAction):
                     return result | {"ansible_facts": facts}
                 word.has_come(gate.timing.poll.total_seconds())
         return None
-
-
-def _claims(arguments: dict[str, Any], variables: Variables) -> list[BoundClaim]:
-    told = [replace(bind_claim(entry), only_told=True) for entry in arguments["can_be_told"]]
-    if arguments["claims"] != [STANDING]:
-        return [*map(bind_claim, arguments["claims"]), *told]
-    claims = standing(variables["groups"])
-    if not claims:
-        raise InvalidInput(
-            "there is nothing to check: no claim is about any group of this inventory",
-            remedy="compare its groups with inventories/example",
-        )
-    return [*claims, *told]
 
 
 def _timing(arguments: dict[str, Any], variables: Variables) -> GateTiming:

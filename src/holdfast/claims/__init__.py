@@ -6,7 +6,7 @@ most commands probe nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
 from pydantic import ValidationError
@@ -54,10 +54,23 @@ def find_claim(name: str) -> Claim:
     )
 
 
-def standing(groups: Mapping[str, Sequence[str]]) -> list[BoundClaim]:
-    """Return the standing claims about the groups that have hosts."""
+def standing(
+    groups: Mapping[str, Sequence[str]], is_set: Callable[[str, str], bool]
+) -> list[BoundClaim]:
+    """Return the standing claims about the groups that have hosts, and whose ``standing_with`` the site has set.
+
+    ``is_set`` is given a host and the name of a site variable.
+    """
     claims = [claim for claim in all_claims().values() if claim.standing]
-    return [bind_claim(claim.name) for claim in claims if groups.get(claim.group)]
+    stand = {
+        needed: not needed[1] or any(is_set(host, needed[1]) for host in groups.get(needed[0], ()))
+        for needed in dict.fromkeys(claim.standing_with for claim in claims)
+    }
+    return [
+        bind_claim(claim.name)
+        for claim in claims
+        if groups.get(claim.group) and stand[claim.standing_with]
+    ]
 
 
 def bind_claim(entry: str | Mapping[str, Json]) -> BoundClaim:

@@ -42,6 +42,8 @@ class Claim:
     ``in_time`` are the reason codes of an UNKNOWN that more readings, or the act before the gate, change by themselves.
     ``remedy`` is what a person types or reads when it does not hold: a command, or a runbook's section with the command
     that shows it. ``standing`` claims are true of a healthy fleet at any time: checks and surveys ask them.
+    ``standing_with`` is a group and a site variable without which it cannot be told: it is standing only where a host
+    of that group has the variable. Sites have groups of that name that were never meant for Holdfast.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Claim:
     final: tuple[str, ...] = ()
     in_time: tuple[str, ...] = ()
     standing: bool = False
+    standing_with: tuple[str, str] = ("", "")
 
     @property
     def summary(self) -> str:

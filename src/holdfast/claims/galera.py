@@ -10,7 +10,7 @@ from holdfast.claims.base import Claim, Parameters
 from holdfast.judges.galera import load, nodes, quorum
 from holdfast.model import Json
 from holdfast.probes.galera.nodes import probe_nodes, probe_return
-from holdfast.probes.galera.site import GROUP, GaleraSite
+from holdfast.probes.galera.site import ACCOUNT, GROUP, GaleraSite
 
 SHOW_STATUS = "on the node: mariadb -e \"SHOW GLOBAL STATUS LIKE 'wsrep%'\""
 
@@ -59,7 +59,13 @@ class ReturnParameters(Parameters):
     accepted: str = ""
 
 
-_claim = partial(Claim, group=GROUP, needs=GaleraSite.needs(), probe=probe_nodes)
+_claim = partial(
+    Claim,
+    group=GROUP,
+    needs=GaleraSite.needs(),
+    probe=probe_nodes,
+    standing_with=(GROUP, ACCOUNT),
+)
 
 CLAIMS: tuple[Claim, ...] = (
     _claim(

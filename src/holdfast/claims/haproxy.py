@@ -8,8 +8,8 @@ from pydantic import Field
 
 from holdfast.claims.base import Claim, Parameters
 from holdfast.judges import haproxy
+from holdfast.probes.galera.site import ACCOUNT, GaleraSite
 from holdfast.probes.galera.site import GROUP as NODES
-from holdfast.probes.galera.site import GaleraSite
 from holdfast.probes.haproxy import GROUP, HaproxySite, probe_writer
 
 SHOW_STATE = "on the haproxy's host: socat - /run/haproxy/admin.sock <<< 'show servers state'"
@@ -34,6 +34,7 @@ _claim = partial(
     needs=(*HaproxySite.needs(), *GaleraSite.needs()),
     probe=probe_writer,
     remedy=SHOW_STATE,
+    standing_with=(NODES, ACCOUNT),
 )
 
 CLAIMS: tuple[Claim, ...] = (

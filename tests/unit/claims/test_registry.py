@@ -102,10 +102,23 @@ def test_no_two_claims_have_one_name() -> None:
 
 
 def test_claims_are_standing_where_their_group_has_hosts() -> None:
-    assert standing({}) == []
-    assert standing({"rabbitmq": []}) == []
-    claims = standing({"rabbitmq": ["ctl1"], "web": ["w1"]})
-    assert {each.claim.name.partition(".")[0] for each in claims} == {"rabbitmq"}
+    assert systems_standing({}) == set()
+    assert systems_standing({"rabbitmq": []}) == set()
+    assert systems_standing({"rabbitmq": ["ctl1"], "web": ["w1"]}) == {"rabbitmq"}
+
+
+def systems_standing(groups: dict[str, list[str]], *with_account: str) -> set[str]:
+    claims = standing(groups, lambda host, name: name == "galera_user" and host in with_account)
+    return {each.claim.name.partition(".")[0] for each in claims}
+
+
+def test_a_site_that_has_a_cluster_and_no_account_for_it_is_not_asked_about_it() -> None:
+    """Inventories had these groups before any claim was about them; ctl1 asks RabbitMQ's claims in the same gate."""
+    groups = {"rabbitmq": ["ctl1"], "galera": ["ctl1", "ctl2"], "haproxy": ["lb1"]}
+    assert systems_standing(groups) == {"rabbitmq"}
+    assert systems_standing(groups, "lb1") == {"rabbitmq"}, "a node has it"
+    assert systems_standing(groups, "ctl2") == {"rabbitmq", "galera", "haproxy"}, "one forgot it"
+    assert systems_standing({"haproxy": ["lb1"]}, "lb1") == set(), "haproxy leads to something else"
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,8 @@ class FakeHosts:
         children = {
             "web": {"hosts": {"a": here, "b": here}},
             "rabbitmq": {"hosts": {"a": {}}},
+            "galera": {"hosts": {"a": {}}},
+            "haproxy": {"hosts": {"away": {}}},
             "far": {"hosts": {"away": nowhere}},
             "none": {},
         }

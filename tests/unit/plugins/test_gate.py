@@ -164,6 +164,7 @@ def test_with_spread_each_claim_is_checked_once(hosts: FakeHosts) -> None:
 
 
 def test_the_standing_claims_are_those_about_groups_of_the_inventory(hosts: FakeHosts) -> None:
+    """The inventory's group galera has no account, so nothing is asked about it."""
     tasks = str(ROOT / "playbooks/tasks/check.yml")
     at_once = {"holdfast_gate_deadline_seconds": 0}
     hosts.run_tasks({"ansible.builtin.include_tasks": tasks, "vars": {**RUN, **at_once}})

@@ -180,6 +180,16 @@ def test_the_size_of_the_state_is_told_or_unknown() -> None:
         assert probe_return(site(port), "ctl1").megabytes is None
 
 
+def test_a_single_node_without_an_account_gives_no_answer_and_the_others_are_asked() -> None:
+    with mariadb(FakeMariaDB(rows())) as port:
+        first = site(port).variables["ctl1"]
+        second = {**first, "galera_user": "", "galera_port": 1}
+        both = {"ctl1": first, "ctl2": second}
+        seen = probe_nodes(ProbeContext("ctl1", {"galera": ["ctl1", "ctl2"]}, both, NoShell()))
+    assert [*seen.answered] == ["ctl1"]
+    assert seen.silent["ctl2"].startswith("ctl2: galera_user is not set")
+
+
 def test_what_the_site_must_correct_is_named() -> None:
     with pytest.raises(InvalidInput, match="ctl1: galera_user is not set"):
         probe_nodes(site(1, galera_user=""))

@@ -11,7 +11,7 @@ from pymysql.err import MySQLError, OperationalError
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
-from holdfast.probes.galera.site import DatabaseNode
+from holdfast.probes.galera.site import NO_ACCOUNT, DatabaseNode
 
 Row = Sequence[Json]
 
@@ -55,6 +55,8 @@ def session(node: DatabaseNode) -> Iterator[Connection]:
         CannotTell: the node refused it, or does not answer in time; the message has the account and no password.
     """
     site, seconds = node.site, node.site.galera_answer_seconds
+    if not site.galera_user:
+        raise CannotTell(f"{node.host}: {NO_ACCOUNT}")
     where = f"{node.host}'s MariaDB ({node.address} port {site.galera_port})"
     try:
         connection = Connection(

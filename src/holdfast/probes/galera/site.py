@@ -11,6 +11,9 @@ from holdfast.probes.base import CaFile, ProbeContext, ReachedSite
 from holdfast.probes.connections import Target
 
 GROUP = "galera"
+ACCOUNT = "galera_user"
+"""The variable without which a site has not asked for any of this."""
+NO_ACCOUNT = "galera_user is not set: an account with PROCESS reads the cluster's state"
 
 
 class GaleraSite(ReachedSite):
@@ -63,18 +66,18 @@ def nodes_of(context: ProbeContext) -> Nodes:
     """Return every node by its host, in the inventory's order.
 
     Raises:
-        InvalidInput: a host's variables are missing or invalid, or two hosts are one listener: what is asked about one
-            of them would be answered by the other.
+        InvalidInput: a host's variables are invalid, no host has an account, or two hosts are one listener: what is
+            asked about one of them would be answered by the other. A single host without an account gives no answer.
     """
     hosts = context.members(GROUP)
     nodes = {host: DatabaseNode(host, context.site(host, GaleraSite)) for host in hosts}
+    if nodes and not any(node.site.galera_user for node in nodes.values()):
+        raise InvalidInput(
+            f"{', '.join(nodes)}: {NO_ACCOUNT}",
+            remedy="set galera_user and galera_password for the group galera",
+        )
     first: dict[tuple[str, int], str] = {}
     for host, node in nodes.items():
-        if not node.site.galera_user:
-            raise InvalidInput(
-                f"{host}: galera_user is not set: an account with PROCESS reads the cluster's state",
-                remedy="set galera_user and galera_password for the group galera",
-            )
         place = (node.address, node.site.galera_port)
         if (twin := first.setdefault(place, host)) != host:
             raise InvalidInput(
