@@ -312,7 +312,10 @@ def run_check(
             },
         )
         stop, latest = StopSignal(), context.now() + timing.limit
-        with context.status_line("Checking") as show, interruptible(stop, show):
+        with (
+            context.status_line("Checking") as show,
+            interruptible(stop, lambda _: show("ending the check")),
+        ):
 
             def listen(at: Progress) -> None:
                 show(one_line(f"{at.host} {at.text or at.task}"))

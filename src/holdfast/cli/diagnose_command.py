@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 
 import typer
@@ -20,7 +21,7 @@ from holdfast.diagnosis.lines import headline, two_lines
 from holdfast.diagnosis.model import DeadRun, Findings
 from holdfast.engine.hold_report import host_states
 from holdfast.engine.run_lookup import recent_runs
-from holdfast.errors import HoldfastError, StateUnusable
+from holdfast.errors import HoldfastError, InvalidInput, StateUnusable
 from holdfast.journal.run_state import RunState, Status
 from holdfast.text import format_duration, one_line
 
@@ -36,35 +37,62 @@ def diagnose(ctx: typer.Context, *, site: SiteOption = "", as_json: JsonOption =
     """
     context = context_of(ctx)
     found, checked = diagnose_site(context, site)
-    well = not found.causes and not found.unexplained and bool(checked.verdicts)
     if as_json:
         printed = {
             "line": headline(found, len(checked.verdicts)),
             "causes": [each.as_json() for each in found.causes],
             "unexplained": list(found.unexplained),
+            "messages": list(found.unsaid),
             "seconds": checked.seconds,
         }
         context.write_line(json.dumps(printed))
     else:
         took = format_duration(checked.seconds)
         context.show(full_view(found, len(checked.verdicts), took, next_of))
-    raise typer.Exit(0 if well else NOT_PASS)
+    raise typer.Exit(0 if found.all_is_well(len(checked.verdicts)) else NOT_PASS)
 
 
 def show_diagnosis(context: CommandContext, site: str) -> None:
     """Print in two lines what is wrong at the site of a run that holds: the cause, and the section about it.
 
-    The run has stopped: where the site cannot be asked now, that is printed, and the run's message stands.
+    The run has stopped, its message and its exit code stand: whatever goes wrong here is printed in one line, and
+    Ctrl-C ends it. ``site`` is "" where the run's plan names no inventory; another site is not asked instead.
     """
-    try:
-        found, checked = diagnose_site(context, site)
-        lines = two_lines(found, len(checked.verdicts))
-    except HoldfastError as error:
-        lines = [("diagnosis", f"not made: {error.message}")]
+    asked = _Asked()
+    with asked:
+        asked.lines = _lines_of(context, site)
+    lines = asked.lines
     width = max(len(label) for label, _ in lines)
     for label, text in lines:
         shown = Text(f"  {label:<{width}}  ", "dim", no_wrap=True, overflow="ignore")
         context.out.print(shown.append(one_line(text), "bold"), highlight=False, crop=False)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """``with asked:`` lets nothing out that goes wrong inside: ``lines`` say it. The run has ended already."""
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+
+    def __enter__(self) -> None:
+        """Begin; nothing is to be prepared."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if isinstance(error, HoldfastError):
+            self.lines = [("diagnosis", f"not made: {error.message}")]
+        elif isinstance(error, KeyboardInterrupt):
+            self.lines = [("diagnosis", "not made: ended with Ctrl-C")]
+        elif isinstance(error, Exception):
+            text = f"{type(error).__name__}: {error}"
+            self.lines = [("diagnosis", f"not made, by a bug of Holdfast: {text}")]
+        return isinstance(error, Exception | KeyboardInterrupt)
+
+
+def _lines_of(context: CommandContext, site: str) -> list[tuple[str, str]]:
+    if not site:
+        raise InvalidInput("the plan of this run names no inventory")
+    found, checked = diagnose_site(context, site)
+    return two_lines(found, len(checked.verdicts))
 
 
 def diagnose_site(context: CommandContext, site: str) -> tuple[Diagnoses, CheckResult]:

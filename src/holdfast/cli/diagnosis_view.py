@@ -21,9 +21,8 @@ def full_view(
     found: Diagnoses, judged: int, seconds: str, next_of: Callable[[VerdictJson], str]
 ) -> RenderableType:
     """Return what ``holdfast diagnose`` prints; ``next_of`` says what to do about a verdict that nothing explains."""
-    well = not found.causes and not found.unexplained and judged > 0
     head = _command(headline(found, judged))
-    head.stylize("green" if well else "red")
+    head.stylize("green" if found.all_is_well(judged) else "red")
     parts: list[RenderableType] = [head]
     if found.causes:
         first = found.causes[0]
@@ -34,6 +33,8 @@ def full_view(
     if found.unexplained:
         title = "not explained by that" if found.causes else "what is not well"
         parts += [Text(), Text(title, "bold"), labelled_rows(_rest(found.unexplained, next_of))]
+    if found.unsaid:
+        parts += [Text(), Text("what was not judged", "bold"), labelled_rows(_unsaid(found))]
     parts.append(
         Text(
             f"\n{count_of(judged, 'claim')} judged ({seconds}); after the repair: holdfast diagnose",
@@ -62,6 +63,13 @@ def _rows(cause: Diagnosis) -> Iterator[tuple[str, Text]]:
     for number, each in enumerate(cause.next):
         yield "" if number else "next", Text(one_line(each), "bold")
     yield "read", Text(show_command(cause), "bold")
+
+
+def _unsaid(found: Diagnoses) -> Iterator[tuple[str, Text]]:
+    for each in found.unsaid[:_MOST]:
+        yield "message", Text(one_line(each), "red")
+    if len(found.unsaid) > _MOST:
+        yield "", Text(f"and {len(found.unsaid) - _MOST} more: holdfast check", "dim")
 
 
 def _rest(

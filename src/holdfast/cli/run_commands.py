@@ -36,7 +36,7 @@ from holdfast.journal.run_state import Status
 from holdfast.plan.approval import open_approval
 from holdfast.plan.model import Plan
 from holdfast.report.plan_view import plan_view, summary
-from holdfast.report.stop_message import stop_message
+from holdfast.report.stop_message import inventory_of, stop_message
 from holdfast.text import count_of
 
 Reason = Annotated[
@@ -212,7 +212,6 @@ def _drive_run(
     context.run = result.run
     console = context.err if isinstance(display, JsonLines) else context.out
     console.print(stop_message(result.state), highlight=False, crop=False)
-    opened = result.state.opened
-    if result.state.status is Status.HELD and opened and console is context.out:
-        show_diagnosis(context, str(opened.plan["inventory"]))
+    if result.state.status is Status.HELD and console is context.out:
+        show_diagnosis(context, inventory_of(result.state))
     raise typer.Exit(result.code)

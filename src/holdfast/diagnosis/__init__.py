@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from holdfast.diagnosis.kinds import KINDS
+from holdfast.diagnosis.kinds import KINDS, UNREACHABLE
 from holdfast.diagnosis.model import Diagnosis, Findings, VerdictJson, names_host
-from holdfast.diagnosis.rules import RULES
+from holdfast.diagnosis.rules import RULES, unreachable_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,17 @@ class Diagnoses:
     """The causes, the one that explains most first, and the verdicts that none of them explains.
 
     ``left_out`` are services that people took out of service before; what their hosts say of them is no cause.
+    ``unsaid`` are messages of the check that no cause is made from: what was to be judged there was not judged.
     """
 
     causes: Sequence[Diagnosis]
     unexplained: Sequence[VerdictJson]
     left_out: Sequence[str] = ()
+    unsaid: Sequence[str] = ()
+
+    def all_is_well(self, judged: int) -> bool:
+        """Return whether nothing is wrong: something was judged, all of it passed, and nothing was left unjudged."""
+        return judged > 0 and not (self.causes or self.unexplained or self.unsaid)
 
 
 def diagnose(found: Findings) -> Diagnoses:
@@ -53,7 +59,9 @@ def diagnose(found: Findings) -> Diagnoses:
         explained[_owner(causes, each)].append(each.line)
     told = [replace(each, explains=tuple(explained[number])) for number, each in enumerate(causes)]
     out = [name for name, _ in found.causes() if name in found.absent]
-    return Diagnoses(told, unexplained, out)
+    silent = {host for each in causes if each.kind is UNREACHABLE for host in each.hosts}
+    unsaid = [text for text in found.messages if unreachable_host(found, text) not in silent]
+    return Diagnoses(told, unexplained, out, unsaid)
 
 
 def _follows(each: Diagnosis, wide: Diagnosis | None, every: Sequence[Diagnosis]) -> bool:

@@ -20,9 +20,13 @@ def headline(found: Diagnoses, judged: int) -> str:
 
 def _without_cause(found: Diagnoses, judged: int) -> str:
     number, of = len(found.unexplained), count_of(judged, "claim")
+    failed = any(each["outcome"] == Outcome.FAIL for each in found.unexplained)
+    if found.unsaid and not failed:
+        more = f" and {len(found.unsaid) - 1} more" if found.unsaid[1:] else ""
+        return f"not known: {one_line(found.unsaid[0])}{more}"
     if not judged:
         return "nothing was judged, so nothing is known"
-    if number and all(each["outcome"] == Outcome.UNKNOWN for each in found.unexplained):
+    if number and not failed:
         return f"not known: {number} of {of} got no answer, and nothing failed; ask again"
     if number:
         return f"no cause that is known matches: {number} of {of} did not pass"

@@ -98,8 +98,7 @@ def unreached(found: Findings) -> Iterator[Diagnosis]:
     for claim in (_BROKERS_CLAIM, _NOVA_CLAIM):
         causes |= found.evidence(claim).get(UNREACHED) or {}
     for message in found.messages:
-        host = message.partition(":")[0]
-        if host in found.hosts and "unreachable" in message:
+        if host := unreachable_host(found, message):
             causes.setdefault(host, message)
     alike: dict[str, list[str]] = {}
     for host, cause in causes.items():
@@ -109,6 +108,12 @@ def unreached(found: Findings) -> Iterator[Diagnosis]:
         line = f"{join_names(hosts)}: the host itself does not answer Holdfast: {text}"
         ping = ["ansible", "-i", found.site, ",".join(hosts), "-m", "ansible.builtin.ping"]
         yield Diagnosis(kinds.UNREACHABLE, line, tuple(hosts), next=(shlex.join(ping),))
+
+
+def unreachable_host(found: Findings, message: str) -> str:
+    """Return the host that a message of the check calls unreachable, "" where it is about something else."""
+    host = message.partition(":")[0]
+    return host if host in found.hosts and "unreachable" in message else ""
 
 
 def services(found: Findings) -> Iterator[Diagnosis]:

@@ -74,7 +74,7 @@ def _stopped(status: str, meaning: str, event: _Stop, state: RunState) -> Render
     undos = {freeze.undo for freeze in state.frozen.values()}
     purposes = ((UNDO if each in undos else _purpose(each), each) for each in event.next_commands)
     commands = list(_named_once(purposes))
-    if inventory := _inventory(state) if isinstance(event, events.Held) else "":
+    if inventory := inventory_of(state) if isinstance(event, events.Held) else "":
         commands.append((CAUSE, shlex.join(["holdfast", "diagnose", "--site", inventory])))
     width = max((len(name) for name, _ in [*rows, *commands]), default=0)
     # The commands below are aligned with the values of the table; each is one unbroken line, to be copied.
@@ -114,11 +114,12 @@ def _findings(
     if event.claim:
         yield "claim", Text(one_line(event.claim))
     yield "evidence", Text(strip_control(event.evidence).strip(), style="red")
-    if remedy := remedy_for(event.evidence, _inventory(state)):
+    if remedy := remedy_for(event.evidence, inventory_of(state)):
         yield "what to do", Text(one_line(remedy), style="bold")
 
 
-def _inventory(state: RunState) -> str:
+def inventory_of(state: RunState) -> str:
+    """Return the inventory that a run was planned for, "" where its plan names none."""
     return str(state.opened.plan.get("inventory") or "") if state.opened else ""
 
 
