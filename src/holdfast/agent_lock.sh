@@ -15,12 +15,15 @@ if [ "$what" = disable ]; then
     else rm -f "$new"; fail "$disabled cannot be made"; fi
     rm -f "$new"
 else
-    # Taken away first and then looked at: nobody can exchange it in between. What is not ours is given back.
-    old=$disabled.$$
+    # What is not ours is not touched. What is ours is taken away and looked at again: somebody may have exchanged it in between, and
+    # then it is given back, or kept.
     [ -e "$disabled" ] || { echo state=none; exit 0; }
+    [ "$(found "$disabled")" = state=ours ] || { echo state=others; exit 0; }
+    old=$disabled.$$
     mv -T "$disabled" "$old" || fail "$disabled cannot be taken away"
-    case $(cat -- "$old") in
-        "$mark"*) rm -f "$old" && echo state=enabled ;;
-        *) ln -T "$old" "$disabled" 2> /dev/null; rm -f "$old"; echo state=others ;;
-    esac
+    if [ "$(found "$old")" = state=ours ]; then
+        rm -f "$old" && echo state=enabled
+    elif ln -T "$old" "$disabled" 2> /dev/null || [ -e "$disabled" ]; then
+        rm -f "$old"; echo state=others
+    else fail "$disabled is somebody else's and cannot be put back; it is kept as $old"; fi
 fi

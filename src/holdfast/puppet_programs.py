@@ -42,7 +42,7 @@ mkdir -p "$1" "$2"
 changed=no
 write() {
     [ -e "$1" ] && [ "$(cat "$1")" = "$2" ] && return
-    new=$(mktemp "$1.XXXXXX") && printf '%s\\n' "$2" > "$new" && chmod 0644 "$new" && mv "$new" "$1"
+    new=$(mktemp "$1.XXXXXX") && printf '%s\\n' "$2" > "$new" && chmod 0644 "$new" && mv "$new" "$1" || exit 1
     changed=yes
 }
 write "$2/$3" "$4"

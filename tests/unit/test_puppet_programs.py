@@ -80,6 +80,47 @@ def test_a_lock_that_cannot_be_made_is_an_error(host: PuppetHost) -> None:
     assert disable(host).startswith("error=no lock can be made beside")
 
 
+SWAPS = f"""#!/bin/sh
+printf '%s' '{OTHERS}' > "$2.new" && /bin/mv "$2.new" "$2" && exec /bin/mv "$@"
+"""
+
+
+def test_the_lock_of_somebody_else_is_not_moved_for_a_moment_either(host: PuppetHost) -> None:
+    lock(host).write_text(OTHERS)
+    enable(host)
+    host.install("mv", "#!/bin/sh\nexit 1\n")
+    assert enable(host) == "state=others"
+
+
+def test_a_lock_that_is_exchanged_in_between_is_given_back(host: PuppetHost) -> None:
+    disable(host)
+    host.install("mv", SWAPS)
+    assert enable(host) == "state=others"
+    assert lock(host).read_text() == OTHERS
+    assert list(host.state.iterdir()) == [lock(host)]
+
+
+def test_a_lock_that_cannot_be_given_back_is_kept_and_named(host: PuppetHost) -> None:
+    disable(host)
+    host.install("mv", SWAPS)
+    host.install("ln", "#!/bin/sh\nexit 1\n")
+    said = enable(host)
+    assert said.startswith("error=")
+    [kept] = host.state.iterdir()
+    assert kept.read_text() == OTHERS
+    assert said.endswith(f"is kept as {kept}")
+
+
+def test_a_unit_that_cannot_be_written_is_not_said_to_be_there(tmp_path: Path) -> None:
+    for name in ("systemctl", "mktemp"):
+        (tmp_path / name).write_text("#!/bin/sh\n[ ${0##*/} = systemctl ]\n")
+        (tmp_path / name).chmod(0o755)
+    command = install_command(str(tmp_path / "run"), str(tmp_path / "units"))
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    ended = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (1, "")
+
+
 def test_the_units_are_written_once_and_read_by_systemd_when_they_change(tmp_path: Path) -> None:
     calls = tmp_path / "calls"
     systemctl = tmp_path / "systemctl"
