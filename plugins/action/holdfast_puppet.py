@@ -1,4 +1,4 @@
-"""Disable a host's Puppet agent with the run's id; enable it only where the run has disabled it.
+"""Disable a host's Puppet agent with the run's id; enable it only where the run has disabled it; install its units.
 
 The task's documentation is modules/holdfast_puppet.py. The act itself is a program on the host (``agent_lock.sh``), run
 once under the lock of the agent's unit, in time and with the run's mark, as every act there (docs/adr/0022).
@@ -36,6 +36,7 @@ from holdfast.unit_program import NOT_BEGUN, Limits
 SECONDS = 60.0
 """How long the lock of the unit, and then the program, may take."""
 
+STATES = ["shown", "installed", "disabled", "enabled"]
 RETRIES = "reconnection_retries"  # an option of ssh's connection plugin
 _ENDS = {
     "disabled": "run",
@@ -51,7 +52,7 @@ class ActionModule(MarkAction):
     """Calls ``Store.append_guarded`` and, on the host, the programs of ``holdfast.puppet_programs``."""
 
     ARGUMENTS: ClassVar[ArgumentSpec] = {
-        "state": {"type": "str", "choices": ["shown", "disabled", "enabled"], "required": True},
+        "state": {"type": "str", "choices": STATES, "required": True},
         "run": {"type": "str", "required": True},
         "reason": {"type": "str", "default": ""},
         "undo": {"type": "str", "default": ""},
@@ -75,9 +76,12 @@ class ActionModule(MarkAction):
         store = open_state(run.run)
         self.renew_marks(store, run, variables)
         freeze = arguments["state"] == "disabled"
-        if freeze:
+        if arguments["state"] != "enabled":
             require_no_failure_beside(store, run.run, variables)
-        self._install()  # also to enable: they are gone with the host's boot, and the lock of the agent is not
+        # Before each of these: the units are gone with the host's boot, and the lock of the agent is not.
+        changed = self._install()
+        if arguments["state"] == "installed":
+            return {**self._shown(), "changed": changed}
         found = unit_program.parse(self._said(unit_program.read(RUN_UNIT)))
         if found.before is None:
             raise CannotTell(found.message)
@@ -91,8 +95,8 @@ class ActionModule(MarkAction):
         end, seconds = self._send(limits)
         whose = _ENDS[end]
         # What this run has disabled before, and finds disabled, is its own to give back.
-        changed = whose == "run" if freeze else end == "enabled"
-        done = ActDone(at=datetime.now(UTC), act=act, seconds=seconds, changed=changed, **what)
+        given = whose == "run" if freeze else end == "enabled"
+        done = ActDone(at=datetime.now(UTC), act=act, seconds=seconds, changed=given, **what)
         store.append_guarded(run.grant, done)
         return self._result(whose, "", changed=end in {"disabled", "enabled"})
 
@@ -101,6 +105,8 @@ class ActionModule(MarkAction):
         state = self.arguments["state"]
         if self._begun:
             return f"{self.host}: its Puppet agent is not known to be {state}"
+        if state == "installed":
+            return f"{self.host}: the units that run its Puppet agent may not be there, {NOT_BEGUN}"
         return f"{self.host}: its Puppet agent may not be {state}, {NOT_BEGUN}"
 
     def _shown(self) -> dict[str, Json]:
@@ -110,11 +116,12 @@ class ActionModule(MarkAction):
         ours = run_of(agent.disabled) == self.arguments["run"]
         return self._result("run" if ours else "others", agent.disabled, changed=False)
 
-    def _install(self) -> None:
-        """Put the units on the host: files that start nothing, and are gone with its next boot."""
+    def _install(self) -> bool:
+        """Put the units on the host, files that start nothing; return whether they were not there."""
         answer = self.execute(install_command())
         if answer["rc"] != 0 or "changed=" not in answer["stdout"]:
             raise CannotTell(f"the units of a run cannot be put there: {answer['stderr'].strip()}")
+        return "changed=yes" in answer["stdout"]
 
     def _said(self, command: Sequence[str]) -> str:
         printed: str = self.execute(command)["stdout"]

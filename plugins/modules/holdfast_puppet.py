@@ -10,10 +10,11 @@ options:
   state:
     description:
       - V(shown) reads whether the agent is disabled, and by whom. It changes nothing.
-      - V(disabled) puts the units of a run and of a preview into C(/run/systemd/system), and disables the agent.
+      - V(installed) puts the units of a run and of a preview into C(/run/systemd/system), gone with the next boot.
+      - V(disabled) puts them there too, and disables the agent.
       - V(enabled) enables it.
     type: str
-    choices: [shown, disabled, enabled]
+    choices: [shown, installed, disabled, enabled]
     required: true
   run:
     description: The run by which the agent is disabled.

@@ -59,6 +59,7 @@ def test_an_agent_is_disabled_and_enabled_by_its_run_and_journaled(
     played = hosts.run_tasks(
         task({"state": "disabled"}, "disabled", run),
         task({"state": "shown"}, "shown", run),
+        task({"state": "installed"}, "installed", run),
         task({"state": "shown", "run": "r2"}, "of_another", run),
         task({"state": "enabled", "run": "r2"}, "not_theirs", run),
         task({"state": "enabled"}, "enabled", run),
@@ -67,6 +68,7 @@ def test_an_agent_is_disabled_and_enabled_by_its_run_and_journaled(
     assert found == {
         "disabled": (True, "run"),
         "shown": (False, "run"),
+        "installed": (False, "run"),  # the act before has put the units there
         "of_another": (False, "others"),
         "not_theirs": (False, "others"),
         "enabled": (True, "nobody"),
@@ -83,7 +85,10 @@ def test_an_agent_is_disabled_and_enabled_by_its_run_and_journaled(
 def test_what_may_not_be_done_is_not_begun(hosts: FakeHosts, agent: PuppetHost) -> None:
     run = run_of(hosts)
     others = json.dumps({"disabled_message": "disk, ask Eve"})
-    played = hosts.run_tasks(task({"state": "disabled"}, "no_lease", {}))
+    played = hosts.run_tasks(
+        task({"state": "disabled"}, "no_lease", {}), task({"state": "installed"}, "no_units", {})
+    )
+    assert "units that run its Puppet agent may not be there" in played.results["no_units"]["msg"]
     assert "may not be disabled, nothing was touched" in played.results["no_lease"]["msg"]
     (agent.state / DISABLED).write_text(others)
     played = hosts.run_tasks(task({"state": "disabled"}, "others", run))

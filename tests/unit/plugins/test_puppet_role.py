@@ -58,3 +58,11 @@ def test_a_drain_asks_the_claims_of_the_role_that_includes_it_behind_its_wait() 
     [whole] = yaml_of(ROOT / "roles/nova/tasks/drain.yml")
     asked = [each["holdfast_gate"]["claims"] for each in whole["block"][0]["block"][:3][1:]]
     assert ["nova_drain_claims" in str(claims) for claims in asked] == [False, True]
+
+
+def test_the_units_are_put_there_before_a_preview_is_made() -> None:
+    """A host that was booted since the freeze has them no more, and a resume does not freeze it again."""
+    first, second = yaml_of(ROLE / "tasks/preview.yml")
+    assert first["holdfast_puppet"]["state"] == "installed"
+    assert second["ansible.builtin.include_role"]["tasks_from"] == "restart"
+    assert first["when"] == second["when"]
