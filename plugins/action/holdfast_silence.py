@@ -32,6 +32,8 @@ class ActionModule(HoldfastAction):
         """Return a message, and ``warnings`` for what could not be ended: it ends by itself."""
         run = PlayContext.of(variables)
         silencer = self._silencer(variables, run.run if run else "")
+        if not silencer.selected:
+            return {"msg": f"{self.host}: nothing is silenced: the site names nothing"}
         if self.check_mode:
             return {"msg": f"{self.host}: would be silenced in {silencer.where}"}
         held = require_lease(run)

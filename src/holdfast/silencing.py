@@ -67,7 +67,7 @@ class Silencer:
     @property
     def where(self) -> str:
         """The services, for messages."""
-        return " and ".join(self._services) or "no service: the site names none"
+        return " and ".join(self._services)
 
     @property
     def _services(self) -> list[str]:

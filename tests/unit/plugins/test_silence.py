@@ -91,3 +91,19 @@ def test_what_would_silence_another_host_too_is_refused(
         "holdfast_alertmanager_silence is the same for a and b" in played.results["placed"]["msg"]
     )
     assert (services[0].silences, hosts.journal("r1")) == ({}, [])
+
+
+def test_a_site_that_sets_the_variables_and_silences_nothing_goes_on(
+    hosts: FakeHosts, run: dict[str, Json]
+) -> None:
+    nothing: dict[str, Json] = {
+        "holdfast_alertmanager_silence": [],
+        "holdfast_icinga_downtime": None,
+    }
+    played = hosts.run_tasks(
+        task("placed", "placed", run, **nothing), task("ended", "ended", run, **nothing)
+    )
+    for result in played.results.values():
+        assert (result["failed"], result["changed"]) == (False, False), result
+        assert result["msg"] == "a: nothing is silenced: the site names nothing"
+    assert hosts.journal("r1") == []
