@@ -193,6 +193,20 @@ def restart_faults(plays: Sequence[dict[str, Yaml]]) -> list[str]:
     return [f"{play.get('name')}: {fault}" for play in plays for fault in play_faults(play)]
 
 
+def silence_faults(path: Path) -> list[str]:
+    """Return the tasks that would silence a host in a turn without a restart: a resume is not stopped by that.
+
+    A restarted host would stay drained for as long as Alertmanager is away (docs/adr/0096).
+    """
+    return [
+        f"{task['name']!r} does not ask for 'restart' in phases"
+        for task in tasks_of(yaml_of(path))
+        if (task.get("ansible.builtin.include_role") or {}).get("name") == "holdfast_silence"
+        and task["ansible.builtin.include_role"]["tasks_from"] == "place"
+        and "'restart' in phases" not in str(task.get("when")).split(" and ")
+    ]
+
+
 def order_faults(plays: Sequence[dict[str, Yaml]]) -> list[str]:
     """Return a fault unless a playbook's plays are two refusals (no hosts, options), and a roll."""
     kinds = [kind_of(play) for play in plays]
@@ -275,6 +289,11 @@ def test_marks_are_renewed_before_every_act() -> None:
     for plugin in ACTS:
         text = text_of(ROOT / f"plugins/action/{plugin}.py")
         assert 0 < text.find("self.renew_marks(") < text.find("ActIntended("), plugin
+
+
+def test_only_a_turn_that_restarts_is_silenced() -> None:
+    placing = [path for path in PLAYBOOKS if "tasks_from: place" in text_of(path)]
+    assert_no_faults(placing, silence_faults)
 
 
 def test_no_handler_restarts() -> None:
