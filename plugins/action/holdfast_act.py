@@ -31,7 +31,6 @@ from holdfast.unit_program import (
 )
 
 BEGINS = (Act.DRAIN, Act.RESTART)  # the others give back what was taken, or end a roll
-RETRIES = "reconnection_retries"  # an option of ssh's connection plugin
 
 
 class ActionModule(MarkAction):
@@ -87,8 +86,7 @@ class ActionModule(MarkAction):
 
     def _send(self, command: Sequence[str]) -> ProgramAnswer:
         """Send an act to the host, once: a site's retries of ssh would send it again where the connection breaks."""
-        if self._connection.has_option(RETRIES):
-            self._connection.set_option(RETRIES, 0)
+        self.send_once()
         self._sent = True
         return self._ask(command)
 

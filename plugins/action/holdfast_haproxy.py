@@ -5,7 +5,6 @@ If the node is the writer, another one is made the writer first.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -30,7 +29,8 @@ from holdfast.probes.galera.site import GROUP as NODES
 from holdfast.probes.galera.site import GaleraSite
 from holdfast.probes.haproxy import GROUP, HaproxySite, haproxies_of, probe_writer
 from holdfast.store.database import Store
-from holdfast.writer_move import Moved, Mover, States, as_noted, states_in, without
+from holdfast.writer_move import Moved, Mover, States, as_noted, states_in, without, writer_in
+from holdfast.writer_undo import undo_command
 
 ACTS = {"drained": Act.DRAIN, "given_back": Act.UNDRAIN}
 NOTED = "haproxy"
@@ -53,7 +53,7 @@ class ActionModule(MarkAction):
         context, act = self._context(variables), ACTS[arguments["state"]]
         views = probe_writer(context)
         if self.check_mode:
-            return self._would(views)
+            return would(act, self.host, views)
         run = require_lease(PlayContext.of(variables))
         store = open_state(run.run)
         if act is Act.UNDRAIN and not is_drained_by(store, run.run, self.host):
@@ -65,12 +65,21 @@ class ActionModule(MarkAction):
         if act is Act.DRAIN:
             require_no_failure_beside(store, run.run, variables)
             self.renew_marks(store, run, variables)
-            _require_unchanged(views, noted)
+            require_unchanged(views, noted)
             target = without(views, self.host)
         else:
             target = as_noted(views, noted)
         what = {"host": self.host, "act": act, "unit": arguments["unit"], "invocation_id": ""}
-        undo = self._undo(context, views) if act is Act.DRAIN else ""
+        undo = ""
+        if act is Act.DRAIN:
+            server = views.servers[self.host]
+            undo = undo_command(
+                haproxies_of(context),
+                noted,
+                server,
+                writes=writer_in(views) == server,
+                inventory=str(variables["inventory_dir"]),
+            )
         store.append_guarded(run.grant, ActIntended(at=datetime.now(UTC), undo=undo, **what))
         self._begun = True
         mover = Mover(
@@ -107,7 +116,7 @@ class ActionModule(MarkAction):
             groups,
             given,
             ConnectionShell(self, self.host),
-            reach=HostShells(self, variables),
+            reach=HostShells(self, variables, once=True),
             look_from=Forwards(self, variables),
         )
 
@@ -115,29 +124,6 @@ class ActionModule(MarkAction):
         """Return every server's state from before the first act of the run; the present ones where there is none."""
         present = BaselineTaken(at=datetime.now(UTC), name=NOTED, values=states_in(views))
         return baseline(store, run, present).values
-
-    def _undo(self, context: ProbeContext, views: WriterViews) -> str:
-        """Return what a person types on each haproxy's host to give the node its place back."""
-        server = views.servers[self.host]
-        haproxies = haproxies_of(context)
-        first = next(iter(haproxies.values()))
-        ended = [
-            f"set server {first.backend}/{name} state maint;shutdown sessions server {first.backend}/{name}"
-            for name in views.servers.values()
-            if name != server and any(server in state.elected for state in views.answered.values())
-        ]
-        sent = ";".join([*ended, f"set server {first.backend}/{server} state ready"])
-        return f"echo {shlex.quote(sent)} | socat - {first.site.haproxy_socket} # on {', '.join(haproxies)}"
-
-    def _would(self, views: WriterViews) -> dict[str, Json]:
-        target = without(views, self.host)
-        writer = views.host_of(target.writer)
-        return {
-            "changed": True,
-            "writer": writer,
-            "seconds": 0.0,
-            "msg": f"{self.host}: the writer would be {writer}",
-        }
 
     def _result(self, writer: str, moved: Moved) -> dict[str, Json]:
         gap = f", after {moved.seconds:.1f} s in which nobody took writes" if moved.seconds else ""
@@ -147,6 +133,17 @@ class ActionModule(MarkAction):
             "seconds": moved.seconds,
             "msg": f"{self.host}: the writer is {writer}{gap}",
         }
+
+
+def would(act: Act, host: str, views: WriterViews) -> dict[str, Json]:
+    """Return the result of a task in check mode: who would write; "" for the act that restores what was before."""
+    writer = views.host_of(without(views, host).writer) if act is Act.DRAIN else ""
+    said = (
+        f"the writer would be {writer}"
+        if writer
+        else "every server of haproxy would get the state from before the first act"
+    )
+    return {"changed": True, "writer": writer, "seconds": 0.0, "msg": f"{host}: {said}"}
 
 
 def is_drained_by(store: Store, run: str, host: str) -> bool:
@@ -163,7 +160,7 @@ def is_drained_by(store: Store, run: str, host: str) -> bool:
     return False
 
 
-def _require_unchanged(views: WriterViews, noted: States) -> None:
+def require_unchanged(views: WriterViews, noted: States) -> None:
     """Return only if every server has the state from before the first act: what is given back at the end is that.
 
     Raises:
@@ -176,6 +173,7 @@ def _require_unchanged(views: WriterViews, noted: States) -> None:
         for server, word in states.items()
         if now.get(haproxy, {}).get(server) != word
     ]
+    changed += [f"haproxy on {haproxy} was not there" for haproxy in now if haproxy not in noted]
     if changed:
         raise CannotTell(f"somebody changed haproxy since this run began: {'; '.join(changed)}")
 

@@ -37,7 +37,6 @@ SECONDS = 60.0
 """How long the lock of the unit, and then the program, may take."""
 
 STATES = ["shown", "installed", "disabled", "enabled"]
-RETRIES = "reconnection_retries"  # an option of ssh's connection plugin
 _ENDS = {
     "disabled": "run",
     "ours": "run",
@@ -139,8 +138,7 @@ class ActionModule(MarkAction):
             if given["state"] == "disabled"
             else enable_command(given["run"])
         )
-        if self._connection.has_option(RETRIES):  # a site's retries of ssh would send it again
-            self._connection.set_option(RETRIES, 0)
+        self.send_once()
         command = unit_program.command(RUN_UNIT, SECONDS, limits, argv)
         answer = unit_program.parse(self._said(command))
         if answer.end == "not_begun":

@@ -41,6 +41,8 @@ for loader, name in ((connection_loader, "ssh"), (shell_loader, "sh"), (become_l
 
 COMMAND_SECONDS = 20  # the limit for one command on a host
 
+RETRIES = "reconnection_retries"  # an option of ssh's connection plugin
+
 HOST_DONE = "holdfast_host_done"
 """In a task's result: it has journaled that the host is done, so the engine need not wait for the play's end."""
 
@@ -147,6 +149,11 @@ class HoldfastAction(ActionBase):
         printed = {name: answer[name].replace("\r\n", "\n") for name in ("stdout", "stderr")}
         return answer | printed
 
+    def send_once(self) -> None:
+        """Send every command from now on once: a site's retries of ssh would send an act again where it breaks."""
+        if self._connection.has_option(RETRIES):
+            self._connection.set_option(RETRIES, 0)
+
     def show(self, line: str) -> None:
         """Print a line at once: Ansible shows no message of a task that succeeds."""
         self._display.display(line)
@@ -244,12 +251,17 @@ class OneAtATime:
 
 
 class HostShells:
-    """The shell of any host, each made when it is first asked for."""
+    """The shell of any host, each made when it is first asked for; with ``once`` no command is sent again by ssh."""
 
     def __init__(
-        self, action: HoldfastAction, variables: Variables, run: OneAtATime | None = None
+        self,
+        action: HoldfastAction,
+        variables: Variables,
+        run: OneAtATime | None = None,
+        *,
+        once: bool = False,
     ) -> None:
-        self._action, self._variables = action, variables
+        self._action, self._variables, self._once = action, variables, once
         self._shells: dict[str, ConnectionShell] = {}
         self._run = run or OneAtATime()
 
@@ -260,6 +272,8 @@ class HostShells:
     def _shell(self, host: str) -> ConnectionShell:
         if host not in self._shells:
             action = self._action.on_host(host, self._variables)
+            if self._once:
+                action.send_once()
             self._shells[host] = ConnectionShell(action, host, self._run.context.copy())
         return self._shells[host]
 

@@ -151,6 +151,7 @@ class Mover:
         seconds = 0.0
         if not _writes_alone(views, target.writer):
             _require_fit(views, target.writer)
+            _require_told(views, _to_stop(views, target.writer))
             self.prove_lease()
             seconds = self._hand_over(views, target.writer)
         self.prove_lease()
@@ -176,10 +177,8 @@ class Mover:
         Those that have new sessions are stopped last: else the first backup would get them in between.
         """
         before = [state.elected for state in views.answered.values()]
-        stays = all(each == (writer,) for each in before)
-        having = {name for each in before for name in each}
-        stop = [name for name in views.servers.values() if name != writer or not stays]
-        stop.sort(key=having.__contains__)
+        stop = _to_stop(views, writer)
+        stays = writer not in stop
         began = self.clock()
         try:
             self._stop(stop)
@@ -308,6 +307,28 @@ def _require_fit(views: WriterViews, writer: str) -> None:
             else f"is {node.state_name}"
         )
         raise CannotTell(f"{writer} {why}, so it is not made the writer; haproxy was left as it is")
+
+
+def _to_stop(views: WriterViews, writer: str) -> list[str]:
+    """Return all but the writer, and it too unless it has new sessions everywhere; those that have some last."""
+    having = [state.elected for state in views.answered.values()]
+    stays = all(each == (writer,) for each in having)
+    stop = [name for name in views.servers.values() if name != writer or not stays]
+    return sorted(stop, key=lambda name: any(name in each for each in having))
+
+
+def _require_told(views: WriterViews, servers: Sequence[str]) -> None:
+    """Return only if all can be asked whether a session is left: else the outage would end where it began."""
+    hosts = [host for host, name in views.servers.items() if name in servers]
+    silent = [
+        *views.silent.values(),
+        *(views.nodes.silent[host] for host in hosts if host in views.nodes.silent),
+    ]
+    if silent:
+        raise CannotTell(
+            f"whether clients are left could not be asked everywhere: {'; '.join(silent)};"
+            " haproxy was left as it is"
+        )
 
 
 def _left(views: WriterViews, servers: Sequence[str]) -> list[str]:

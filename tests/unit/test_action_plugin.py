@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
-from holdfast.action_plugin import ConnectionShell, HoldfastAction, ReadingShell
+from holdfast.action_plugin import ConnectionShell, HoldfastAction, HostShells, ReadingShell
 from holdfast.errors import CannotTell
 from holdfast.observations.systemd import UnitState
 from holdfast.play_context import Variables
@@ -48,6 +48,42 @@ def test_what_a_terminal_prints_has_plain_ends_of_lines() -> None:
     answer = TerminalAction("boot-1\n12.5\na half\rline\n").execute(["cat", "it"])
     assert (answer["rc"], answer["stderr"]) == (0, "said\n")
     assert answer["stdout"] == "boot-1\n12.5\na half\rline\n"
+
+
+class SshConnection:
+    """A connection whose commands the site has sent again where it breaks."""
+
+    def __init__(self) -> None:
+        self.options = {"reconnection_retries": 3}
+
+    def has_option(self, name: str) -> bool:
+        return name in self.options
+
+    def set_option(self, name: str, value: int) -> None:
+        self.options[name] = value
+
+
+class ElsewhereAction(TerminalAction):
+    """An action whose connections to other hosts are kept to be looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached: list[SshConnection] = []
+
+    def on_host(self, host: str, variables: Variables) -> Self:
+        self._connection = SshConnection()
+        self.reached.append(self._connection)
+        return self
+
+
+@pytest.mark.parametrize(("once", "retries"), [(True, 0), (False, 3)])
+def test_what_changes_a_host_is_sent_once_also_to_hosts_outside_of_the_play(
+    once: bool, retries: int
+) -> None:
+    """`shutdown sessions` sent a second time would end the sessions of the next writer's clients."""
+    action = ElsewhereAction()
+    HostShells(action, Variables({}, lambda value: value), once=once)("lb1")
+    assert [each.options["reconnection_retries"] for each in action.reached] == [retries]
 
 
 def test_two_units_of_a_host_are_told_apart_over_a_terminal_too() -> None:

@@ -200,6 +200,21 @@ def test_a_node_that_does_not_say_who_is_left_is_a_doubt() -> None:
     assert_never_two(haproxies)
 
 
+@pytest.mark.parametrize("away", SERVERS)
+def test_a_move_that_would_end_where_it_began_is_not_begun(away: str) -> None:
+    """A node that is silent beforehand would be counted as used until the old writer got its place back."""
+    haproxies = FakeHaproxies()
+    noted = states_in(haproxies.look())
+    drain(haproxies, "db1")
+    haproxies.sent.clear()
+    seen = haproxies.look()
+    nodes = {**seen.nodes.nodes, away: Unanswered(f"{away} is away")}
+    ill = seen.model_copy(update={"nodes": seen.nodes.model_copy(update={"nodes": nodes})})
+    with pytest.raises(CannotTell, match="haproxy was left as it is"):
+        mover(haproxies).move(ill, as_noted(ill, noted))
+    assert haproxies.sent == []
+
+
 def test_a_move_that_was_interrupted_is_ended() -> None:
     """Nobody writes: the driver died between the two halves."""
     haproxies = FakeHaproxies()
