@@ -148,18 +148,19 @@ class Mover:
         """
         if _is_at(views, target):
             return Moved(changed=False, seconds=0.0)
-        seconds = 0.0
+        seconds, present = 0.0, states_in(views)
         if not _writes_alone(views, target.writer):
             _require_fit(views, target.writer)
             _require_told(views, _to_stop(views, target.writer))
             self.prove_lease()
             seconds = self._hand_over(views, target.writer)
+            present = {h: dict.fromkeys(known, MAINTENANCE) for h, known in present.items()}
         self.prove_lease()
         others = {
             haproxy: [
                 f"set server {self._backend(haproxy)}/{name} state {word}"
                 for name, word in states.items()
-                if name != target.writer
+                if name != target.writer and word != present[haproxy][name]
             ]
             for haproxy, states in target.states.items()
         }
@@ -181,7 +182,7 @@ class Mover:
         stays = writer not in stop
         began = self.clock()
         try:
-            self._stop(stop)
+            self._stop(stop, states_in(views))
         except CannotTell as error:
             raise CannotTell(f"{error.message}; {self._give_back(before)}") from None
         self._send(
@@ -189,14 +190,18 @@ class Mover:
         )
         return 0.0 if stays else self.clock() - began
 
-    def _stop(self, servers: Sequence[str]) -> None:
-        """Put servers into maintenance and end their sessions; return when none is left, on nodes neither."""
+    def _stop(self, servers: Sequence[str], present: States) -> None:
+        """Put servers into maintenance and end their sessions; return when none is left, on nodes neither.
+
+        One that is in maintenance already, as by the configuration, is not sent there by a command on top.
+        """
         self._send(
             {
                 haproxy: [
                     *[
                         f"set server {self._backend(haproxy)}/{name} state maint"
                         for name in servers
+                        if present[haproxy][name] != MAINTENANCE
                     ],
                     *self._shutdowns(haproxy, servers),
                 ]

@@ -22,7 +22,7 @@ def undo_command(
     """
 
     def stopped(haproxy: Haproxy, states: Mapping[str, str]) -> list[str]:
-        others = sorted((name for name in states if name != server), reverse=True)
+        others = sorted((name for name in _touched(states) if name != server), reverse=True)
         place = [f"{haproxy.backend}/{name}" for name in others]
         return [
             *(f"set server {each} state {MAINTENANCE}" for each in place),
@@ -30,12 +30,18 @@ def undo_command(
         ]
 
     def restored(haproxy: Haproxy, states: Mapping[str, str]) -> list[str]:
-        names = [server, *(name for name in states if name != server)] if writes else [server]
+        names = [name for name in _touched(states) if writes or name == server]
+        names.sort(key=server.__ne__)
         return [f"set server {haproxy.backend}/{name} state {states[name]}" for name in names]
 
     passes: list[Commands] = [stopped, restored] if writes else [restored]
     parts = [part for each in passes for part in _on_all(haproxies, noted, each, inventory)]
     return " && ".join(parts)
+
+
+def _touched(states: Mapping[str, str]) -> list[str]:
+    """Return the servers that the run may have sent a command: those in maintenance before are left alone by all."""
+    return [name for name, word in states.items() if word != MAINTENANCE]
 
 
 def _on_all(
@@ -44,7 +50,9 @@ def _on_all(
     """Return one command line for each group of haproxies that are sent the same."""
     hosts: dict[str, list[str]] = {}
     for host, haproxy in haproxies.items():
-        hosts.setdefault(_on_host(haproxy, commands(haproxy, noted[host])), []).append(host)
+        if not (sent := commands(haproxy, noted[host])):
+            continue
+        hosts.setdefault(_on_host(haproxy, sent), []).append(host)
     ansible = ["ansible", "--inventory", inventory, "--become", "--module-name", "raw"]
     return [shlex.join([*ansible, "--args", line, ",".join(on)]) for line, on in hosts.items()]
 

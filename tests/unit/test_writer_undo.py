@@ -49,6 +49,12 @@ def test_every_server_gets_its_state_back_with_never_two_writers(host: str) -> N
     assert_never_two(haproxies)
 
 
+def test_what_the_configuration_disables_is_left_alone() -> None:
+    noted = {host: {"db1": "ready", "db2": "maint", "db3": "ready"} for host in SITES}
+    assert not [part for part in undo(noted, "db1", writes=True) if "db2" in part[-2]]
+    assert undo(noted, "db2", writes=False) == [[]]
+
+
 def test_each_haproxy_is_asked_by_its_own_socket_backend_and_container() -> None:
     noted = states_in(FakeHaproxies().look())
     first, second = undo(noted, "db3", writes=False)

@@ -26,7 +26,6 @@ class HaproxyServer(_Schema):
     """
 
     name: str
-    address: str
     up: bool
     admin: int
     backup: bool

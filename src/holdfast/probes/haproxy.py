@@ -25,6 +25,9 @@ from holdfast.probes.galera.nodes import probe_nodes
 from holdfast.probes.galera.site import nodes_of
 
 GROUP = "haproxy"
+_LEVEL = (
+    "admin"  # of the socket: with any other an act is refused, and the state is shown all the same
+)
 _RUNNING = 2  # srv_op_state of a server whose checks pass
 # $1 is the socket, $2 what is sent. Which programs a host has differs. The answer is kept first: socat changes the
 # settings of a terminal that it writes to, and is stopped where it runs in the background of one.
@@ -81,10 +84,10 @@ class Haproxy:
         """Return which servers the backend has and how they stand.
 
         Raises:
-            CannotTell: the socket does not answer, or not in the shape in which it is read.
+            CannotTell: the socket does not answer, not in the shape in which it is read, or would refuse an act.
         """
         told = self.send(
-            "show info", f"show stat {self.backend} 4 -1", f"show servers state {self.backend}"
+            "show cli level", f"show stat {self.backend} 4 -1", f"show servers state {self.backend}"
         )
         stats, states = _parts(self, told)
         if set(stats) != set(states) or not stats:
@@ -141,19 +144,25 @@ _Rows = Mapping[str, Mapping[str, str]]
 def _parts(haproxy: Haproxy, told: str) -> tuple[_Rows, _Rows]:
     """Return, by the servers' names, the rows of `show stat` and of `show servers state`."""
     found = re.fullmatch(
-        r"(?P<info>.*?)\n*# (?P<stat>pxname,svname,.*?)\n+1\n# (?P<state>be_id .*)",
+        r"(?P<level>\w+)\n+# (?P<stat>pxname,svname,.*?)\n+1\n# (?P<state>be_id .*)",
         told.strip(),
         re.DOTALL,
     )
-    pid = re.search(r"^Pid: (\d+)$", found["info"], re.MULTILINE) if found else None
-    if not found or not pid:
+    if not found:
         reasons = [
-            line for line in told.splitlines() if line and not re.match(r"[\w-]+: |#|1$", line)
+            line
+            for line in told.splitlines()
+            if line and not re.match(r"#|1$|(admin|operator|user)$", line)
         ]
         raise CannotTell(
             f"{haproxy.host}'s haproxy does not tell how its backend {haproxy.backend!r} stands"
             " (haproxy_galera_backend):"
             f" {reasons[-1][:120] if reasons else 'no answer'}"
+        )
+    if found["level"] != _LEVEL:
+        raise CannotTell(
+            f"{haproxy.host}'s haproxy lets its socket {haproxy.site.haproxy_socket} look and change nothing"
+            f" (level {found['level']}); its configuration needs `level {_LEVEL}` there"
         )
     head, _, rows = found["stat"].partition("\n")
     stats = csv.DictReader(io.StringIO(rows), fieldnames=head.rstrip(",").split(","))
@@ -169,7 +178,6 @@ def _server(haproxy: Haproxy, state: Mapping[str, str], stat: Mapping[str, str])
     try:
         return HaproxyServer(
             name=state["srv_name"],
-            address=f"{state['srv_addr']}:{state['srv_port']}",
             up=int(state["srv_op_state"]) == _RUNNING,
             admin=int(state["srv_admin_state"]),
             backup=stat["bck"] == "1",
@@ -180,7 +188,3 @@ def _server(haproxy: Haproxy, state: Mapping[str, str], stat: Mapping[str, str])
         raise CannotTell(
             f"{haproxy.host}'s haproxy describes server {state.get('srv_name')} in another shape than expected: {error}"
         ) from None
-
-
-def _first_line(text: str) -> str:
-    return (text.strip().splitlines() or ["nothing"])[0][:120]

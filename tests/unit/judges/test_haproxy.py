@@ -17,7 +17,6 @@ SILENT = Unanswered("lb2's haproxy cannot be asked: there is no socket")
 def server(number: int, **changed: Json) -> HaproxyServer:
     values: dict[str, Json] = {
         "name": f"db{number}",
-        "address": f"10.0.0.{number}:3306",
         "up": True,
         "admin": 0,
         "backup": number > 1,

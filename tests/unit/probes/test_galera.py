@@ -76,6 +76,13 @@ def test_connections_of_gates_and_of_the_nodes_own_socket_are_no_clients() -> No
     assert reported().clients == {"nova@10.0.0.5": 2}
 
 
+def test_a_client_of_the_same_host_that_came_over_tcp_is_a_client() -> None:
+    """Where haproxy, nova and the database share hosts, a second writer may be on the node itself."""
+    listed = {**rows(), "SELECT user, host": [*CLIENTS, ("nova", "localhost:41002")]}
+    clients = asked(FakeMariaDB(listed)).answered["ctl1"].clients
+    assert clients == {"nova@10.0.0.5": 2, "nova@localhost": 1}
+
+
 @pytest.mark.parametrize(
     "changed",
     [

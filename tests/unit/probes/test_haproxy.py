@@ -39,7 +39,6 @@ def test_servers_are_read_in_their_order() -> None:
     found = state(RECORDED)
     assert [each.name for each in found.servers] == ["ctl1", "ctl2", "ctl3"]
     assert [each.backup for each in found.servers] == [False, True, True]
-    assert found.servers[0].address == "10.97.173.11:3306"
     assert found.elected == ("ctl1",)
 
 
@@ -83,6 +82,10 @@ UNANSWERED: dict[str, tuple[Shell, str]] = {
         ),
         "lb1's haproxy does not tell how its backend 'galera' stands (haproxy_galera_backend): Can't find backend.",
     ),
+    "the socket may look and change nothing": (
+        ScriptedShell(CommandResult(0, RECORDED.replace("admin", "operator", 1), "")),
+        "/run/haproxy/admin.sock look and change nothing (level operator); its configuration needs `level admin`",
+    ),
     "nothing": (ScriptedShell(CommandResult(0, "", "")), "(haproxy_galera_backend): no answer"),
     "the host is away": (UnreachableShell(), "the host is unreachable"),
     "another number of columns": (
@@ -108,7 +111,7 @@ def test_a_haproxy_in_a_container_is_asked_there() -> None:
     asked(shell, haproxy_command_prefix=["docker", "exec", "haproxy"])
     [command] = shell.commands
     assert command[:5] == ["docker", "exec", "haproxy", "sh", "-c"]
-    assert command[-1] == "show info;show stat galera 4 -1;show servers state galera"
+    assert command[-1] == "show cli level;show stat galera 4 -1;show servers state galera"
 
 
 def test_without_a_haproxy_nobody_tells_who_is_the_writer() -> None:

@@ -32,7 +32,10 @@ _MEGABYTES = (
 )
 _NEVER = 2**64 - 1  # wsrep_local_cached_downto of a node that has nothing to send
 _INCOMING = "wsrep_incoming_addresses"
-_LOCAL = ("localhost", "")
+_SOCKET = (
+    "localhost",
+    "",
+)  # a client over TCP of the same host is listed with its port: localhost:41000
 ShapeT = TypeVar("ShapeT")
 
 
@@ -146,7 +149,7 @@ def _count(node: DatabaseNode, rows: list[Row]) -> dict[str, int]:
     """Return how many connections each account has from each address; gates and the node's own socket left out."""
     counted: Counter[str] = Counter()
     for user, host in rows:
-        address = str(host or "").rpartition(":")[0] or str(host or "")
-        if user != node.site.galera_user and address not in _LOCAL:
-            counted[f"{user}@{address}"] += 1
+        place = str(host or "")
+        if user != node.site.galera_user and place not in _SOCKET:
+            counted[f"{user}@{place.rpartition(':')[0] or place}"] += 1
     return dict(sorted(counted.items()))
