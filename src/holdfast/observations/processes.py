@@ -52,10 +52,9 @@ class ServiceProcess:
     """One service on its host.
 
     ``states`` are those of its processes (proc(5)), ``frozen`` whether its control group is. ``peers`` are its
-    connections to the brokers' ports. ``complaints`` are by kind, ``earlier`` those of processes that have ended, and
-    ``stale`` how many lines that are. ``stopped_for``: since when it does not run, in seconds. ``skew``: by how many
-    seconds at least the host's clock differs from the controller's. ``full``: a directory of it whose file system has
-    no space.
+    connections to the brokers' ports. ``complaints`` are by kind, ``earlier`` those of processes that have ended.
+    ``stopped_for``: since when it does not run, in seconds. ``skew``: by how many seconds at least the host's clock
+    differs from the controller's. ``full``: a directory of it whose file system has no space.
     """
 
     service: str
@@ -68,7 +67,6 @@ class ServiceProcess:
     peers: Sequence[Peer] = ()
     complaints: Mapping[str, Complaint] = field(default_factory=dict)
     earlier: Mapping[str, Complaint] = field(default_factory=dict)
-    stale: int = 0
     login: Login | None = None
     skew: float = 0.0
     full: str = ""

@@ -25,6 +25,7 @@ from holdfast.observations.processes import (
 )
 from holdfast.observations.systemd import UnitState
 from holdfast.probes.base import ProbeContext, Shell, SiteVariables, ask_all, or_unanswered
+from holdfast.probes.systemd import seconds_between
 
 _STATE = {
     "name": "Id",
@@ -35,13 +36,15 @@ _STATE = {
     "result": "Result",
     "invocation_id": "InvocationID",
 }
-_SINCE, _STOPPED = "ActiveEnterTimestampMonotonic", "InactiveEnterTimestampMonotonic"
+_SINCE, _STOPPED = "ActiveEnterTimestamp", "InactiveEnterTimestamp"
+_RUNS = frozenset({"active", "reloading", "refreshing"})
 _MORE = ("NRestarts", "UnitFileState", "FreezerState", "ExecMainStatus", _SINCE, _STOPPED)
 
 # What is run where the processes are: on the host, or behind the words that lead into the unit's container. $1 is where
 # processes are listed, $2 the salt of the digests, $3 configuration files where the process names none; then the
 # processes, in a container all of them. A process's own connections are found by the inodes of its sockets. Of the
 # transport URL nothing leaves the host but digests: what stands where a host is expected may be a piece of a password.
+# "told" is the last line: without it, what is missing was not looked at.
 _INSIDE = r"""
 set -uf
 proc=$1 salt=$2 files=$3; shift 3
@@ -86,14 +89,15 @@ echo told
 
 # $1 is the unit, $2 its log, "journal" or "" for none, $3 where processes are listed, $4 the salt, $5 configuration
 # files, $6 the properties, $7 the program for inside, $8 how many lines of the log are read. What follows are the words
-# in front of a command in the unit's container.
+# in front of a command in the unit's container. How long ago something was is told by the wall clock: in a container
+# /proc/uptime may be its own, while systemd counts from the start of the machine.
 _SCRIPT = r"""
 set -u
 export LC_ALL=C
 unit=$1 log=$2 proc=$3 salt=$4 files=$5 properties=$6 inside=$7 limit=$8; shift 8
 date '+now %s %Y-%m-%dT%H:%M:%S'
-echo "up $(cut -d ' ' -f 1 /proc/uptime)"
-shown=$(systemctl show --property "$properties" -- "$unit") || exit 3
+date -u '+utc %a %Y-%m-%d %H:%M:%S UTC'
+shown=$(TZ=UTC systemctl show --property "$properties" -- "$unit") || exit 3
 printf '%s\n' "$shown" | sed 's/^/unit /'
 value() { printf '%s\n' "$shown" | sed -n "s/^$1=//p"; }
 cgroup=$(systemctl show --property ControlGroup -- "$unit" | sed -n 's/^ControlGroup=//p')
@@ -133,9 +137,7 @@ lines | awk -v present="$present" '
   match($0, /"process": ?[0-9]+/) { process = substr($0, RSTART, RLENGTH); gsub(/[^0-9]/, "", process) }
   /ACCESS_REFUSED|AccessRefused|Login was refused/ { found("refused"); next }
   /DBConnectionError|(Can.t connect|Lost connection) to (MySQL|MariaDB|server)/ { found("database"); next }
-  /DBDeadlock|Deadlock found/ { found("deadlock"); next }
   /No space left on device/ { found("full"); next }
-  /MessagingTimeout: Timed out waiting for a reply|Timed out waiting for nova-conductor/ { found("no_reply"); next }
   /AMQP server on .* is unreachable|ECONNREFUSED|ETIMEDOUT|EHOSTUNREACH|No route to host/ { found("unreachable"); next }
   /[Rr]econnected to AMQP server|Connected to AMQP server/ { found("connected"); next }
   END {
@@ -144,14 +146,13 @@ lines | awk -v present="$present" '
     for (each in count) {
       split(each, part, SUBSEP)
       if (!(part[1] in counts)) {
-        stale += count[each]; earlier[part[2]] += count[each]
+        earlier[part[2]] += count[each]
         if (last[each] > before[part[2]]) before[part[2]] = last[each]
         continue
       }
       total[part[2]] += count[each]
       if (last[each] > newest[part[2]]) newest[part[2]] = last[each]
     }
-    print "stale", stale + 0
     for (kind in total) print "found", kind, total[kind], newest[kind]
     for (kind in earlier) print "earlier", kind, earlier[kind], before[kind]
   }'
@@ -288,7 +289,22 @@ def _run(shell: Shell, source: ProcessSource, arguments: Sequence[str]) -> _Prin
     if result.rc != 0 or lines[-1:] != ["end"] or lacking:
         cause = result.stderr.strip() or f"exit status {result.rc}"
         raise CannotTell(f"{source.host}: {source.unit} there cannot be told: {cause}")
+    if printed.unit["ActiveState"] in _RUNS:
+        _require_processes(source, printed, result.stderr.strip())
     return printed
+
+
+def _require_processes(source: ProcessSource, printed: _Printed, cause: str) -> None:
+    """Check that the processes of a unit that runs were looked at, and that there are some.
+
+    Raises:
+        CannotTell: what was not seen is neither well nor ill.
+    """
+    where = f"{source.host}: systemd shows {source.unit} as {printed.unit['ActiveState']}, and"
+    if "told" not in printed.values:
+        raise CannotTell(f"{where} its processes could not be looked at: {cause or 'no answer'}")
+    if not printed.states:
+        raise CannotTell(f"{where} no process of it was seen{cause and f': {cause}'}")
 
 
 def _process(
@@ -296,12 +312,12 @@ def _process(
 ) -> ServiceProcess:
     shown, values = printed.unit, printed.values
     epoch, _, local = values.get("now", "").partition(" ")
-    up = _number(values.get("up", ""))
+    now = values.get("utc", "")
     unit = UnitState(
         host=source.host,
         **{name: shown.get(key, "") for name, key in _STATE.items()},
         restarts=int(_number(shown.get("NRestarts", "")) or 0),
-        age=_since(shown.get(_SINCE, ""), up),
+        age=seconds_between(shown.get(_SINCE, ""), now),
     )
     available, _, directory = values.get("space", "").partition(" ")
     digests = values.get("login", "").split()
@@ -310,13 +326,12 @@ def _process(
         unit=unit,
         unit_file=shown.get("UnitFileState", ""),
         status=int(_number(shown.get("ExecMainStatus", "")) or 0),
-        stopped_for=_since(shown.get(_STOPPED, ""), up),
+        stopped_for=seconds_between(shown.get(_STOPPED, ""), now),
         states=tuple(printed.states),
         frozen=shown.get("FreezerState", "").startswith("frozen"),
         peers=tuple(peers),
         complaints=_complaints(printed.found, local),
         earlier=_complaints(printed.earlier, local),
-        stale=int(_number(values.get("stale", "")) or 0),
         login=Login(*digests) if len(digests) == 3 else None,
         skew=_skew(_number(epoch), span),
         full=directory if available.isdigit() and int(available) < _SPACE_KB else "",
@@ -329,12 +344,6 @@ def _complaints(found: Mapping[str, tuple[int, str]], now: str) -> dict[str, Com
 
 def _number(text: str) -> float | None:
     return float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else None
-
-
-def _since(microseconds: str, up: float | None) -> float | None:
-    """Return how many seconds ago a moment of the kernel's clock was; None where there was none."""
-    moment = _number(microseconds)
-    return max(up - moment / 1e6, 0.0) if moment and up is not None else None
 
 
 def _age(now: str, at: str) -> float | None:

@@ -135,7 +135,7 @@ def _state(host: str, shown: Mapping[str, str]) -> UnitState:
         host=host,
         **{field: shown.get(name, "") for field, name in _STATE.items()},
         restarts=int(shown.get("NRestarts", 0)),
-        age=_seconds_between(shown.get(_SINCE, ""), shown.get("Now", "")),
+        age=seconds_between(shown.get(_SINCE, ""), shown.get("Now", "")),
     )
 
 
@@ -154,7 +154,7 @@ def _require_counters(host: str, shown: Mapping[str, str]) -> None:
         )
 
 
-def _seconds_between(earlier: str, later: str) -> float | None:
+def seconds_between(earlier: str, later: str) -> float | None:
     """Return the seconds between two times as systemctl prints them in UTC, never below 0; None without both."""
     try:
         times = [datetime.strptime(each.partition(" ")[2], _TIME) for each in (earlier, later)]  # noqa: DTZ007  # both in UTC

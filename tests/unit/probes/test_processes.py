@@ -6,7 +6,7 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -30,8 +30,8 @@ SHOWN = {
     "UnitFileState": "enabled",
     "FreezerState": "running",
     "ExecMainStatus": "0",
-    "ActiveEnterTimestampMonotonic": "1000000",
-    "InactiveEnterTimestampMonotonic": "0",
+    "ActiveEnterTimestamp": "Sat 2026-11-21 00:00:00 UTC",
+    "InactiveEnterTimestamp": "",
 }
 SECRET = "s3cret/@x"  # noqa: S105  # of no account
 BROKERS = Brokers({"10.0.0.1": "ctl1"}, frozenset({5672}))
@@ -99,14 +99,21 @@ class Host:
 
     def read(self, *, clock: float = 0.0, log: str = "", files: str = "") -> ServiceProcess:
         """Return what is read of the unit."""
-        source = ProcessSource("nova-compute", "cmp1", "nova-compute", log, files)
+        found = self.ask(clock=clock, log=log, files=files)
+        assert isinstance(found, ServiceProcess), found
+        return found
+
+    def ask(
+        self, *, clock: float = 0.0, log: str = "", files: str = "", prefix: tuple[str, ...] = ()
+    ) -> ServiceProcess | Unanswered:
+        """Return what is read of the unit, or why it cannot be told."""
+        source = ProcessSource("nova-compute", "cmp1", "nova-compute", log, files, prefix)
         shells = {"cmp1": self}
         context = ProbeContext("ctl1", {}, {}, self, reach=lambda host: shells[host])
         offset = clock or datetime.now().timestamp()  # noqa: DTZ005  # a moment
         [found] = read_processes(
             context, [source], BROKERS, lambda: offset, str(self.proc)
         ).values()
-        assert isinstance(found, ServiceProcess), found
         return found
 
 
@@ -151,11 +158,12 @@ def test_a_unit_that_does_not_run_is_read(host: Host) -> None:
         "LoadState": "masked",
         "ActiveState": "inactive",
         "UnitFileState": "masked",
-        "InactiveEnterTimestampMonotonic": "2000000",
+        "InactiveEnterTimestamp": f"{datetime.now(UTC) - timedelta(seconds=90):%a %Y-%m-%d %H:%M:%S UTC}",
     }
     found = host.read()
     assert (found.unit.load_state, found.unit_file, found.states) == ("masked", "masked", ())
     assert found.stopped_for is not None
+    assert 89 <= found.stopped_for <= 100
 
 
 def test_only_what_the_present_processes_log_counts(host: Host) -> None:
@@ -170,7 +178,7 @@ def test_only_what_the_present_processes_log_counts(host: Host) -> None:
         f"{stamps[2]} 7 ERROR oslo [-] AMQP server on ctl1:5672 is unreachable: timed out\n"
     )
     found = host.read(log=str(log))
-    assert (found.stale, found.earlier["refused"].count) == (1, 1)
+    assert found.earlier["refused"].count == 1
     assert {kind: each.count for kind, each in found.complaints.items()} == {
         "refused": 1,
         "unreachable": 1,
@@ -225,6 +233,45 @@ def test_a_host_that_says_nothing_whole_is_not_told(shell: Json, cause: str) -> 
     assert cause in answer.cause
 
 
+def test_a_unit_that_runs_without_a_process_that_is_seen_is_not_told(host: Host) -> None:
+    """Its control group may have another name than the kernel shows: nothing was looked at, so nothing is known."""
+    host.process(7, "S", cgroup="/lxc/other.service")
+    answer = host.ask()
+    assert isinstance(answer, Unanswered)
+    assert "systemd shows nova-compute as active, and no process of it was seen" in answer.cause
+
+
+@pytest.mark.parametrize(
+    "lead",
+    ["echo 'no such container' >&2; exit 1", 'sh "$@" | head -n 1; echo "no such container" >&2'],
+    ids=["no-container", "cut"],
+)
+def test_processes_in_a_container_that_gives_no_whole_answer_are_not_told(
+    host: Host, lead: str
+) -> None:
+    (host.root / "exec").write_text(lead.replace('sh "$@"', '"$@"'))
+    answer = host.ask(prefix=("sh", f"{host.root}/exec"))
+    assert isinstance(answer, Unanswered)
+    assert "its processes could not be looked at: no such container" in answer.cause
+
+
+def test_of_a_stopped_unit_no_container_answers_and_that_is_whole(host: Host) -> None:
+    host.shown |= {"ActiveState": "inactive"}
+    (host.root / "exec").write_text("exit 1")
+    answer = host.ask(prefix=("sh", f"{host.root}/exec"))
+    assert isinstance(answer, ServiceProcess)
+
+
+def test_the_age_of_a_start_is_told_by_the_wall_clock(host: Host) -> None:
+    """In a container the uptime may be its own: a unit that started days ago is not young for that."""
+    host.process(7, "S")
+    moment = datetime.now(UTC) - timedelta(days=2)
+    host.shown |= {"ActiveEnterTimestamp": f"{moment:%a %Y-%m-%d %H:%M:%S UTC}"}
+    age = host.read().unit.age
+    assert age is not None
+    assert 172_799 <= age <= 172_820
+
+
 def test_a_complaint_without_a_time_has_no_age(host: Host) -> None:
     host.process(7, "S")
     log = host.root / "nova-compute.log"
@@ -242,4 +289,4 @@ def test_of_a_service_that_has_ended_its_last_process_counts(host: Host) -> None
         "2026-11-21 00:01:02.000 7 ERROR oslo [-] amqp.exceptions.AccessRefused: (403) ACCESS_REFUSED\n"
     )
     found = host.read(log=str(log))
-    assert (found.stale, found.complaints["refused"].count) == (1, 1)
+    assert (found.earlier["refused"].count, found.complaints["refused"].count) == (1, 1)
