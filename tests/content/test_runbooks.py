@@ -110,6 +110,12 @@ def test_every_input_that_a_step_uses_is_declared() -> None:
     assert_no_faults(RUNBOOKS, undeclared_inputs)
 
 
+def test_nobody_restarts_nova_beside_a_person_who_does() -> None:
+    """In messaging-recovery a person restarts services: a run that changes one of them excludes it."""
+    leases = front_matter(text_of(ROOT / "runbooks/messaging-recovery.md"))["leases"]
+    assert leases == {"nova": "shared", "rabbitmq": "shared"}
+
+
 def test_every_roll_keeps_to_its_playbooks_policy_and_its_runbooks_leases() -> None:
     def faults(path: Path) -> list[str]:
         leases = front_matter(text_of(path)).get("leases", {})
