@@ -92,22 +92,27 @@ def _owner(causes: Sequence[Diagnosis], folded: Diagnosis) -> int:
 
 
 def _explainer(causes: Sequence[Diagnosis], verdict: VerdictJson, found: Findings) -> int | None:
-    """Return the first cause that explains a verdict: by its hosts or message, or because it makes all else ill."""
-    ill = found.ill(verdict)
-    for number, each in enumerate(causes):
-        if each.pattern and re.search(each.pattern, str(verdict["message"])):
+    """Return the first cause that explains a verdict: by its hosts or message, or because it makes all else ill.
+
+    A verdict that a cause shows as its evidence belongs to it. Else only the systems that a cause is about count.
+    """
+    ill, message = found.ill(verdict), str(verdict["message"])
+    shown = (number for number, each in enumerate(causes) if message in each.evidence)
+    if (number := next(shown, None)) is not None:
+        return number
+    able = [
+        (n, each) for n, each in enumerate(causes) if each.kind.may_explain(str(verdict["claim"]))
+    ]
+    for number, each in able:
+        if each.pattern and re.search(each.pattern, message):
             return number
         if each.hosts and ill and ill <= {*each.hosts}:
             return number
-    for number, each in enumerate(causes):
+    for number, each in able:
         if each.kind.wide:
             return number
-    hosts = {host for each in causes for host in each.hosts}
+    hosts = {host for _, each in able for host in each.hosts}
     if ill and ill <= hosts:
-        return next(n for n, each in enumerate(causes) if ill & {*each.hosts})
-    named = [
-        n
-        for n, each in enumerate(causes)
-        if any(names_host(str(verdict["message"]), h) for h in each.hosts)
-    ]
+        return next(n for n, each in able if ill & {*each.hosts})
+    named = [n for n, each in able if any(names_host(message, h) for h in each.hosts)]
     return named[0] if named and not ill - hosts else None

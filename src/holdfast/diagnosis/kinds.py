@@ -7,19 +7,21 @@ from collections.abc import Mapping
 from holdfast.diagnosis.model import Kind
 
 _BROKER, _NOVA = "rabbitmq-recover", "nova-restart"
+_ANY = ()
+"""What is wrong with a host itself may be behind whatever runs there."""
 
-DEAD_RUN = Kind("dead run", _NOVA)
-ACCOUNT = Kind("site account refused", _NOVA)
-UNREACHABLE = Kind("host not reached", _NOVA)
-FULL = Kind("full file system", _NOVA)
+DEAD_RUN = Kind("dead run", _NOVA, systems=_ANY)
+ACCOUNT = Kind("site account refused", _NOVA, systems=_ANY)
+UNREACHABLE = Kind("host not reached", _NOVA, systems=_ANY)
+FULL = Kind("full file system", _NOVA, systems=_ANY)
 FROZEN_BROKER = Kind("frozen broker", _BROKER, wide=True)
 BROKER_DOWN = Kind("broker not running", _BROKER, wide=True)
 PARTITION = Kind("partition", _BROKER, wide=True)
 ALARM = Kind("alarm", _BROKER, wide=True)
 WEDGED = Kind("wedged broker", _BROKER, wide=True, follows=True)
 DRAINED = Kind("drained node", _BROKER)
-DATABASE = Kind("database not reached", _NOVA, wide=True)
-SKEW = Kind("clock skew", _NOVA)
+DATABASE = Kind("database not reached", _NOVA, wide=True, systems=("nova",))
+SKEW = Kind("clock skew", _NOVA, systems=_ANY)
 FROZEN = Kind("frozen process", _NOVA)
 MASKED = Kind("masked unit", _NOVA)
 STOPPED = Kind("stopped unit", _NOVA)
@@ -30,9 +32,9 @@ UNCONNECTED = Kind("no connection to a broker", _NOVA, follows=True)
 NO_QUEUE = Kind("queue lost", _NOVA, follows=True)
 DEAF = Kind("deaf service", _NOVA, follows=True)
 DISABLED = Kind("compute left disabled", _NOVA)
-STALE_PUPPET = Kind("stale Puppet", _NOVA)
-MASS_PUPPET = Kind("mass run of Puppet", _NOVA)
-HELD_PUPPET = Kind("Puppet left disabled", _NOVA)
+STALE_PUPPET = Kind("stale Puppet", _NOVA, systems=("puppet",))
+MASS_PUPPET = Kind("mass run of Puppet", _NOVA, systems=("puppet",))
+HELD_PUPPET = Kind("Puppet left disabled", _NOVA, systems=("puppet",))
 RECOVERING = Kind("recovering", _NOVA, follows=True)
 
 KINDS: tuple[Kind, ...] = (

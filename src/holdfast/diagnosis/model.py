@@ -94,7 +94,8 @@ def names_host(text: str, host: str) -> bool:
 class Kind:
     """A kind of diagnosis, by the field's standard term; ``runbook`` has its section under “If it holds”.
 
-    ``wide``: what is wrong with a broker or the database makes everything else ill as well.
+    ``wide``: what is wrong with a broker or the database makes everything else ill as well, of the ``systems`` that
+    use it. Other systems' verdicts are not explained by it; without any, it may explain each one.
     """
 
     name: str
@@ -102,6 +103,11 @@ class Kind:
     wide: bool = False
     follows: bool = False
     """It may be a consequence of a wide one of another kind, and is folded under it."""
+    systems: tuple[str, ...] = ("rabbitmq", "nova")
+
+    def may_explain(self, claim: str) -> bool:
+        """Return whether a verdict on the claim may follow from this."""
+        return not self.systems or claim.partition(".")[0] in self.systems
 
     @property
     def section(self) -> str:

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from holdfast.diagnosis import kinds
-from holdfast.diagnosis.model import DeadRun, Diagnosis, Findings, Kind
+from holdfast.diagnosis.model import DeadRun, Diagnosis, Findings, Kind, VerdictJson
 from holdfast.diagnosis.partitions import sides_of
-from holdfast.evidence import CAUSES, DOWN, FIGURES, LEFT, MUTE, UNREACHED
-from holdfast.model import Json
+from holdfast.evidence import CAUSES, DOWN, FIGURES, HEALTHY, LEFT, MUTE, UNREACHED
+from holdfast.model import Json, Outcome
 from holdfast.report.remedies import remedy_for
 from holdfast.text import format_duration, join_names, one_line
 
@@ -127,10 +127,16 @@ def services(found: Findings) -> Iterator[Diagnosis]:
     brokers = set(found.evidence(_BROKERS_CLAIM).get(CAUSES) or {})
     for (service, code), members in alike.items():
         kind, broker = kinds.BY_CAUSE[code], members[0][0] in brokers
-        if broker and kind is not kinds.FULL:
-            kind = kinds.FROZEN_BROKER if kind is kinds.FROZEN else kinds.BROKER_DOWN
-            kind = kinds.SKEW if code == "skewed" else kind
+        if broker:
+            kind = _OF_BROKERS.get(kind, kind)
         yield _service(found, kind, (service, code), members)
+
+
+_OF_BROKERS: Final[Mapping[Kind, Kind]] = {
+    kinds.FROZEN: kinds.FROZEN_BROKER,
+    **dict.fromkeys((kinds.MASKED, kinds.STOPPED, kinds.FAILED, kinds.FLAPPING), kinds.BROKER_DOWN),
+}
+"""What is wide where it is a broker's. One that systemd has started again once runs, and makes nothing else ill."""
 
 
 def _service(
@@ -146,7 +152,7 @@ def _service(
     unit, on = shlex.quote(service), hosts[0]
     act = _ACT[code].replace("UNIT", unit)
     steps = [f"on {on}: {act}"]
-    if code == "refused":
+    if code == "refused" and not first["same_as"]:
         steps = [f"on {on}: correct transport_url in /etc/nova/nova.conf, then {act}"]
     if kind is kinds.FROZEN_BROKER:
         text += f": it accepts connections and says nothing{_waiting(found, hosts)}"
@@ -154,6 +160,8 @@ def _service(
         text += ": a packet filter, a route or a wrong address"
     told = [f"{cause['service']} on {cause['host']} {cause['text']}" for _, cause in members]
     more = tuple(told if len(told) > 1 else ())
+    if kind is kinds.DATABASE and (ill := _ill_database(found)):
+        return _database(found, ill, more)
     return Diagnosis(
         kind,
         f"{join_names(hosts)}: {text}",
@@ -161,6 +169,27 @@ def _service(
         more,
         _RULES_OUT.get(code, ()),
         tuple(steps),
+    )
+
+
+def _ill_database(found: Findings) -> list[VerdictJson]:
+    """Return what did not pass about the database itself or the way to it, where something of it failed."""
+    bad = [
+        each for each in found.bad if str(each["claim"]).partition(".")[0] in {"galera", "haproxy"}
+    ]
+    return bad if any(each["outcome"] == Outcome.FAIL for each in bad) else []
+
+
+def _database(found: Findings, ill: Sequence[VerdictJson], evidence: tuple[str, ...]) -> Diagnosis:
+    """Return that nova misses its database because that is ill itself: the first failure comes before nova's words."""
+    first = next(each for each in ill if each["outcome"] == Outcome.FAIL)
+    hosts = tuple(sorted(found.ill(first)))
+    line = f"the database: {first['claim']}: {first['message']}; so nova gets no connection to it"
+    shown = tuple(str(each["message"]) for each in ill)
+    check = ["holdfast", "check", "--site", found.site, str(first["claim"])]
+    ruled_out = ("nova's own configuration: its database is ill",)
+    return Diagnosis(
+        kinds.DATABASE, line, hosts, (*shown, *evidence), ruled_out, (shlex.join(check),)
     )
 
 
@@ -200,7 +229,9 @@ def partition(found: Findings) -> Iterator[Diagnosis]:
     sides = sides_of(verdict["evidence"]["views"], set(verdict["evidence"]["unanswered"]))
     ill, why = sides.ill, sides.why
     line = f"{join_names(ill)}: partition: {sides.line}; {why}"
-    steps = (f"on {ill[0]}: systemctl restart rabbitmq-server", "holdfast show rabbitmq-recover")
+    rule = "holdfast show rabbitmq-recover#partition"
+    restart = f"on {ill[0]}: systemctl restart rabbitmq-server"
+    steps = (restart, rule) if sides.known else (rule,)
     evidence = (str(verdict["message"]),)
     ruled_out = (
         ("a network that is cut now: every node answers",)
@@ -249,12 +280,13 @@ def alarm(found: Findings) -> Iterator[Diagnosis]:
 def _is_tiny(figures: str) -> bool:
     """Return whether a limit is so small that no broker can be below it: somebody set it so."""
     limit = re.search(r"limit of ([\d.e+-]+) GB", figures)
-    return bool(limit) and float(limit[1]) < 0.1 if limit else False
+    return limit is not None and float(limit[1]) < 0.1
 
 
 def wedged(found: Findings) -> Iterator[Diagnosis]:
-    """Yield the brokers that accept a connection and do not serve it, though their process runs."""
+    """Yield the brokers that accept a connection and do not serve it, though their process runs: their host says so."""
     known = {str(cause["host"]) for _, cause in found.causes()}
+    said = (found.of(_BROKERS_CLAIM) or {}).get("hosts") or {}
     drained = set(found.evidence("rabbitmq.none_left_drained").get(LEFT) or {})
     if not found.failed("rabbitmq.amqp_round_trip") or found.failed("rabbitmq.no_alarms"):
         return
@@ -263,6 +295,7 @@ def wedged(found: Findings) -> Iterator[Diagnosis]:
         if (
             trip.get("ok")
             or host in known | drained
+            or host not in said
             or trip["how"] not in {"silent", "broken", "refused"}
         ):
             continue
@@ -365,9 +398,13 @@ def recovering(found: Findings) -> Iterator[Diagnosis]:
     rpc, asked = found.of("nova.rpc_answers"), found.of(_NOVA_CLAIM)
     if not rpc or not asked or rpc["outcome"] == "UNKNOWN":
         return
-    mute, known = found.evidence("nova.rpc_answers").get(MUTE) or {}, _with_a_cause(found)
+    # Evidence names ten services, the verdict every host.
+    answer = {host for host, each in (rpc.get("hosts") or {}).items() if each.get(HEALTHY)}
+    known = _with_a_cause(found)
     calm = {
-        n: e for n, e in down.items() if n not in mute and n not in known and not e["forced_down"]
+        name: each
+        for name, each in down.items()
+        if each["host"] in answer and name not in known and not each["forced_down"]
     }
     if calm:
         hosts = tuple(dict.fromkeys(str(each["host"]) for each in calm.values()))

@@ -131,9 +131,9 @@ def _refused_at_start(
         told = None
     if told is None:
         return None
-    differs = _difference(process, others)
+    differs, same_as = _difference(process, others)
     text = f"has ended, refused by the brokers (ACCESS_REFUSED, {told}){differs and f': {differs}'}"
-    return Cause("refused", text, {"differs": differs})
+    return Cause("refused", text, {"differs": differs, "same_as": same_as})
 
 
 def _failed(process: ServiceProcess) -> Cause | None:
@@ -202,9 +202,9 @@ def _unconnected(process: ServiceProcess, others: Mapping[str, ServiceProcess]) 
     cut = [each for each in process.peers if each.established and each.unacknowledged >= STALLED]
     refused = _fresh(process, "refused")
     if refused is not None and not sound:
-        differs = _difference(process, others)
+        differs, same_as = _difference(process, others)
         text = f"is refused by the brokers (ACCESS_REFUSED, {refused}){differs and f': {differs}'}"
-        return Cause("refused", text, {"differs": differs})
+        return Cause("refused", text, {"differs": differs, "same_as": same_as})
     if cut:
         return Cause(
             "cut_off",
@@ -246,8 +246,11 @@ def _fresh(process: ServiceProcess, kind: str, within: float = FRESH_SECONDS) ->
     return f"{complaint.count} log lines{when}"
 
 
-def _difference(process: ServiceProcess, others: Mapping[str, ServiceProcess]) -> str:
-    """Return which part of its login is not its peers', "" where none is known to differ."""
+def _difference(process: ServiceProcess, others: Mapping[str, ServiceProcess]) -> tuple[str, str]:
+    """Return which part of its login is not its peers', and the peer whose login it has; "" where that is not known.
+
+    The file is read now, and the service has read it when it started.
+    """
     own = process.login
     peers = {
         each.unit.host: each.login
@@ -255,14 +258,13 @@ def _difference(process: ServiceProcess, others: Mapping[str, ServiceProcess]) -
         if each.login and each.unit.host != process.unit.host and each.service == process.service
     }
     if own is None or not peers:
-        return ""
+        return "", ""
     parts = list(_parts(own, peers))
     peer = next(iter(peers))
-    return (
-        f"the {' and the '.join(parts)} in its nova.conf is not that of {peer}"
-        if parts
-        else (f"its nova.conf has the login of {peer}, so the account itself was changed")
-    )
+    if parts:
+        return f"the {' and the '.join(parts)} in its nova.conf is not that of {peer}", ""
+    why = "so the file was corrected and the service not restarted since, or the account itself was changed"
+    return f"its nova.conf has the login of {peer}, {why}", peer
 
 
 def _parts(own: Login, peers: Mapping[str, Login]) -> Iterator[str]:

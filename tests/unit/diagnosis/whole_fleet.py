@@ -81,6 +81,8 @@ class Fleet:
     dead: list[DeadRun] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
     unanswered: dict[str, str] = field(default_factory=dict)
+    unasked: set[str] = field(default_factory=set)
+    others: list[dict[str, Json]] = field(default_factory=list)  # verdicts on other systems
 
     def __post_init__(self) -> None:
         """Let everything be well."""
@@ -183,9 +185,15 @@ class Fleet:
 
     def verdicts(self) -> list[dict[str, Json]]:
         """Return what the judges say, as a check has it."""
-        return [
-            bind_claim(name).judge([seen]).as_json() for name, seen in self.observations().items()
-        ]
+        asked = {n: each for n, each in self.observations().items() if n not in self.unasked}
+        judged = [bind_claim(name).judge([seen]).as_json() for name, seen in asked.items()]
+        return [*judged, *self.others]
+
+    def fail(self, claim: str, message: str, outcome: str = "FAIL") -> None:
+        """Let a claim about another system not pass."""
+        self.others.append(
+            {"claim": claim, "outcome": outcome, "reason": "", "message": message, "evidence": {}}
+        )
 
     def diagnoses(self) -> Diagnoses:
         """Return the diagnosis of the whole fleet."""
