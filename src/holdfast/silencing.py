@@ -9,14 +9,17 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
+from urllib.parse import urlsplit
 
-from holdfast.errors import CannotTell
+from holdfast.errors import CannotTell, HoldfastError
 from holdfast.model import Json
 from holdfast.probes.alerts import alertmanager, icinga
-from holdfast.probes.alerts.site import AlertmanagerSite, IcingaSite
+from holdfast.probes.alerts.client import NotDone
+from holdfast.probes.alerts.site import Account, AlertmanagerSite, IcingaSite
 from holdfast.probes.base import ProbeContext
 
 SILENCES: Mapping[str, str] = {
@@ -40,6 +43,26 @@ class Placed:
     undo: str
 
 
+class _Remove(Protocol):
+    def __call__(self, comment: str, kept: Sequence[str] = ()) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """A service in which the site silences the host: what ``variable`` selects, and how that is done.
+
+    ``place`` takes comment, beginning and end, and returns names; ``undo`` returns the command for comment and names.
+    """
+
+    name: str
+    variable: str
+    selected: Json
+    minutes: int
+    place: Callable[[str, datetime, datetime], Sequence[str]]
+    remove: _Remove
+    undo: Callable[[str, Sequence[str]], str]
+
+
 def needs() -> tuple[str, ...]:
     """Return the site variables of a host that are read."""
     return tuple(dict.fromkeys((*AlertmanagerSite.needs(), *IcingaSite.needs())))
@@ -51,28 +74,18 @@ class Silencer:
     def __init__(
         self, context: ProbeContext, comment: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._alertmanager = context.site(context.host, AlertmanagerSite)
-        self._icinga = context.site(context.host, IcingaSite)
+        self._services = tuple(_services(context))
         self._comment, self._clock = comment, clock
 
     @property
     def selected(self) -> Mapping[str, Json]:
         """What is silenced, by its variable; without what the site does not have."""
-        found = {
-            "holdfast_alertmanager_silence": self._alertmanager.holdfast_alertmanager_silence,
-            "holdfast_icinga_downtime": self._icinga.holdfast_icinga_downtime,
-        }
-        return {name: value for name, value in found.items() if value}
+        return {each.variable: each.selected for each in self._services}
 
     @property
     def where(self) -> str:
         """The services, for messages."""
-        return " and ".join(self._services)
-
-    @property
-    def _services(self) -> list[str]:
-        names = {"holdfast_alertmanager_silence": "Alertmanager"}
-        return [names.get(each, "Icinga") for each in self.selected]
+        return " and ".join(each.name for each in self._services)
 
     def place(self, now: datetime) -> list[Placed]:
         """Silence the host in every service, or in none.
@@ -80,66 +93,110 @@ class Silencer:
         What this run placed before, and held with, is replaced: first the new, then the old ends.
 
         Raises:
-            CannotTell: a service refused it, gave no answer, or took too long; what was placed has been ended.
+            CannotTell: a service refused it, gave no answer, or took too long. What it may have placed all the same has
+                been ended; the message names what could not be.
             InvalidInput: what the site selects cannot be read.
         """
         placed: list[Placed] = []
         began = self._clock()
-        with ExitStack() as not_placed:
-            not_placed.callback(self._take_back, placed)
-            for each in self._place_each(now):
-                placed.append(each)  # noqa: PERF402 - what was placed before a failure is in it
-            took = self._clock() - began
-            if took > SLOW_SECONDS:
-                raise CannotTell(
-                    f"{self.where} took {took:.0f} s to silence it: what was proved before is too old by now"
-                )
-            not_placed.pop_all()
+        try:
+            for service in self._services:
+                placed.append(self._place(service, now))  # noqa: PERF401 - what was placed before a failure is in it
+            for service, each in zip(self._services, placed, strict=True):
+                service.remove(self._comment, each.names)
+            self._require_quick(began)
+        except HoldfastError as error:
+            asked = len(placed) + (not isinstance(error, NotDone))
+            if left := self._take_back(self._services[:asked], placed, now):
+                raise CannotTell("; ".join([error.message, *left]), remedy=error.remedy) from error
+            raise
         return placed
 
     def end(self) -> Iterator[tuple[str, Sequence[str] | CannotTell]]:
         """End what this run has placed for the host; yield per service the names, or why they may be in effect."""
         for service in self._services:
-            try:
-                yield service, self._remove(service)
-            except CannotTell as error:
-                yield service, error
+            yield service.name, self._remove(service)
 
-    def _place_each(self, now: datetime) -> Iterator[Placed]:
-        if self._alertmanager.holdfast_alertmanager_silence:
-            site = self._alertmanager
-            until = now + timedelta(minutes=site.holdfast_silence_minutes)
-            ids = alertmanager.silence(site, self._comment, now, until)
-            yield Placed("Alertmanager", ids, until, _expire_command(site, ids))
-            alertmanager.expire(site, self._comment, kept=ids)
-        if downtime := self._icinga.holdfast_icinga_downtime:
-            of_icinga = self._icinga
-            until = now + timedelta(minutes=of_icinga.holdfast_silence_minutes)
-            names = icinga.schedule(of_icinga, downtime, self._comment, now, until)
-            yield Placed("Icinga", names, until, _remove_command(of_icinga, self._comment))
-            icinga.remove(of_icinga, self._comment, kept=names)
+    def _place(self, service: _Service, now: datetime) -> Placed:
+        until = now + timedelta(minutes=service.minutes)
+        names = service.place(self._comment, now, until)
+        return Placed(service.name, names, until, service.undo(self._comment, names))
 
-    def _remove(self, service: str) -> Sequence[str]:
-        if service == "Alertmanager":
-            return alertmanager.expire(self._alertmanager, self._comment)
-        return icinga.remove(self._icinga, self._comment)
+    def _remove(self, service: _Service) -> Sequence[str] | CannotTell:
+        try:
+            return service.remove(self._comment)
+        except CannotTell as error:
+            return error
 
-    def _take_back(self, placed: Sequence[Placed]) -> None:
-        """End what was placed before the failure; what cannot be ended ends by itself, and the failure is raised."""
-        for each in placed:
-            with suppress(CannotTell):
-                self._remove(each.service)
+    def _require_quick(self, began: float) -> None:
+        took = self._clock() - began
+        if took > SLOW_SECONDS:
+            raise CannotTell(
+                f"{self.where} took {took:.0f} s to silence it: what was proved before is too old by now"
+            )
+
+    def _take_back(
+        self, asked: Sequence[_Service], placed: Sequence[Placed], now: datetime
+    ) -> list[str]:
+        """End what was placed, and what may have been where the answer was lost; return what could not be ended."""
+        undo = {each.service: f"; to end it: {each.undo}" for each in placed}
+        left = []
+        for service in asked:
+            if isinstance(why := self._remove(service), CannotTell):
+                until = now + timedelta(minutes=service.minutes)
+                left.append(
+                    f"it may be silenced in {service.name} until {until:%H:%M} UTC, comment {self._comment!r}:"
+                    f" that could not be ended: {why.message}{undo.get(service.name, '')}"
+                )
+        return left
 
 
-def _expire_command(site: AlertmanagerSite, ids: Sequence[str]) -> str:
-    url = site.holdfast_alertmanager_url
-    return shlex.join(["amtool", f"--alertmanager.url={url}", "silence", "expire", *ids])
+def _services(context: ProbeContext) -> Iterator[_Service]:
+    """Yield the services in which the site silences the host of the context."""
+    prometheus = context.site(context.host, AlertmanagerSite)
+    if prometheus.holdfast_alertmanager_silence:
+        yield _Service(
+            "Alertmanager",
+            "holdfast_alertmanager_silence",
+            prometheus.holdfast_alertmanager_silence,
+            prometheus.holdfast_silence_minutes,
+            partial(alertmanager.silence, prometheus),
+            partial(alertmanager.expire, prometheus),
+            partial(_expire_command, prometheus.account),
+        )
+    nagios = context.site(context.host, IcingaSite)
+    if downtime := nagios.holdfast_icinga_downtime:
+        yield _Service(
+            "Icinga",
+            "holdfast_icinga_downtime",
+            downtime,
+            nagios.holdfast_silence_minutes,
+            partial(icinga.schedule, nagios, downtime),
+            partial(icinga.remove, nagios),
+            partial(_remove_command, nagios.account),
+        )
 
 
-def _remove_command(site: IcingaSite, comment: str) -> str:
-    """Return a command of curl, which asks for the password."""
+def _expire_command(account: Account, _comment: str, names: Sequence[str]) -> str:
+    return _curl(account, "--request", "DELETE", *(f"/api/v2/silence/{each}" for each in names))
+
+
+def _remove_command(account: Account, comment: str, _names: Sequence[str]) -> str:
     ours = f'downtime.author == "{icinga.AUTHOR}" && downtime.comment == "{comment}"'
     body = json.dumps({"type": "Downtime", "filter": ours})
-    url = f"{site.holdfast_icinga_url.rstrip('/')}/v1/actions/remove-downtime"
-    login, accept = ["--user", site.holdfast_icinga_user], ["--header", "Accept: application/json"]
-    return shlex.join(["curl", *login, *accept, "--data", body, url])
+    accept = ("--header", "Accept: application/json")
+    return _curl(account, *accept, "--data", body, "/v1/actions/remove-downtime")
+
+
+def _curl(account: Account, *arguments: str) -> str:
+    """Return a command of curl for what begins with ``/``; it asks for the password of the account's user."""
+    url = urlsplit(account.url.rstrip("/"))
+    options = ["--user", account.user] if account.user else []
+    options += ["--cacert", account.ca_file] if account.ca_file else []
+    if account.tls_name:
+        host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+        address = f"[{host}]" if ":" in host else host
+        options += ["--connect-to", f"{account.tls_name}:{port}:{address}:{port}"]
+        url = url._replace(netloc=f"{account.tls_name}:{port}")
+    typed = [f"{url.geturl()}{each}" if each.startswith("/") else each for each in arguments]
+    return shlex.join(["curl", "--fail-with-body", *options, *typed])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -91,15 +92,51 @@ def test_where_one_service_refuses_nothing_stays_silenced(
     with pytest.raises(CannotTell) as refused:
         services.silencer(**wrong).place(NOW)
     assert said in str(refused.value)
+    assert "may be silenced" not in str(refused.value)
     assert PASSWORD not in str(refused.value)
     assert (services.alertmanager.active, services.icinga.downtimes) == ([], {})
 
 
-def test_an_icinga_that_allows_only_some_is_a_refusal(services: Services) -> None:
-    services.icinga.refuses = True
-    with pytest.raises(CannotTell, match="Icinga refused the downtime: Not allowed"):
+@pytest.mark.parametrize("places", [False, True])
+def test_an_icinga_that_allows_only_some_is_a_refusal(services: Services, places: bool) -> None:
+    """One result of several that was refused leaves the downtimes of the others, which the run does not know yet."""
+    services.icinga.refuses, services.icinga.refuses_one = not places, places
+    with pytest.raises(CannotTell, match=r"Icinga refused the downtime: Not allowed\.$"):
         services.silencer().place(NOW)
+    assert (services.alertmanager.active, services.icinga.downtimes) == ([], {})
+
+
+def test_a_silence_whose_answer_was_lost_is_ended(services: Services) -> None:
+    services.alertmanager.lost = (504, "Gateway Timeout")
+    with pytest.raises(CannotTell, match=r"refused the silence with 504: Gateway Timeout$"):
+        services.silencer().place(NOW)
+    assert services.alertmanager.silences
     assert services.alertmanager.active == []
+
+
+def test_what_cannot_be_taken_back_is_named(services: Services) -> None:
+    services.icinga.refuses = True
+    services.alertmanager.fails_after_post = (503, "overloaded")
+    with pytest.raises(CannotTell) as refused:
+        services.silencer().place(NOW)
+    said = refused.value.message
+    assert said.startswith("Icinga refused the downtime: Not allowed.; it may be silenced in")
+    assert (
+        f"silenced in Alertmanager until 08:30 UTC, comment '{OURS}': that could not be ended:"
+        in said
+    )
+    assert "503: overloaded; to end it: curl " in said
+    assert said.endswith("/api/v2/silence/423dcfa9-0")
+
+
+@pytest.mark.parametrize("service", ["alertmanager", "icinga"])
+def test_an_address_with_a_password_in_it_is_refused_without_showing_it(
+    services: Services, service: str
+) -> None:
+    """The command that ends a silence has the address, and is journaled."""
+    with pytest.raises(InvalidInput, match="a user or a password in it") as refused:
+        services.silencer(**{f"holdfast_{service}_url": f"http://holdfast:{PASSWORD}@127.0.0.1:1"})
+    assert PASSWORD not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -125,14 +162,25 @@ def test_what_cannot_be_ended_is_named_and_the_other_is_ended(services: Services
     assert services.icinga.downtimes == {}
 
 
-def test_the_undo_has_no_password_and_names_only_ours(services: Services) -> None:
-    ours, of_icinga = (each.undo for each in services.silencer().place(NOW))
-    assert (
-        ours == f"amtool --alertmanager.url={services.alertmanager.url} silence expire 423dcfa9-0"
-    )
-    assert "curl --user holdfast " in of_icinga
+def test_the_undo_works_as_typed_and_has_no_password(services: Services, tmp_path: Path) -> None:
+    """Curl asks for the password, and is given the CA and the name that the run itself uses."""
+    ca_file = tmp_path / "ca.crt"
+    ca_file.touch()
+    silencer = services.silencer(holdfast_icinga_ca_file=str(ca_file))
+    ours, of_icinga = (each.undo for each in silencer.place(NOW))
+    curl = "curl --fail-with-body --user holdfast"
+    assert ours == f"{curl} --request DELETE {services.alertmanager.url}/api/v2/silence/423dcfa9-0"
+    assert of_icinga.startswith(f"{curl} --cacert {ca_file} --header 'Accept: application/json'")
+    assert of_icinga.endswith(f" {services.icinga.url}/v1/actions/remove-downtime")
     assert OURS in of_icinga
     assert PASSWORD not in ours + of_icinga
+
+
+def test_the_undo_asks_for_the_name_on_the_certificate(services: Services) -> None:
+    port = services.icinga.url.rpartition(":")[2]
+    undo = services.silencer(holdfast_icinga_tls_name="icinga.example.org").place(NOW)[1].undo
+    assert f" --connect-to icinga.example.org:{port}:127.0.0.1:{port} " in undo
+    assert undo.endswith(f" http://icinga.example.org:{port}/v1/actions/remove-downtime")
 
 
 def test_a_service_that_is_slow_ends_the_turn_before_its_act(services: Services) -> None:

@@ -17,6 +17,10 @@ REFUSALS = {401, 403}
 MAX_ERROR = 200  # characters of an answer that a message quotes
 
 
+class NotDone(CannotTell):
+    """The service was not reached or refused the account, so that it has done nothing of what it was asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
     """An answer of any status but 401 and 403; the body is decoded where it is JSON."""
@@ -37,10 +41,11 @@ def request(
     """Send one request, once; ``more`` are options of httpx, such as ``params``.
 
     Raises:
-        CannotTell: there is no answer, or the account was refused; no password is in the message.
+        NotDone: it was not reached, or the account was refused.
+        CannotTell: there is no answer, and it may have done what it was asked. No password is in a message.
     """
     if not account.url:
-        raise CannotTell(f"{account.name} is not known: {account.variable}_url is not set")
+        raise NotDone(f"{account.name} is not known: {account.variable}_url is not set")
     login = (account.user, account.password.get_secret_value()) if account.user else None
     name = {"sni_hostname": account.tls_name} if account.tls_name else {}
     try:
@@ -58,12 +63,15 @@ def request(
                 extensions=name,
                 **more,
             )
-    except httpx.TimeoutException:
-        raise CannotTell(f"{account.name} gave no answer in {ANSWER_SECONDS:g} s") from None
-    except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+    except httpx.TimeoutException as error:
+        kind = NotDone if isinstance(error, httpx.ConnectTimeout) else CannotTell
+        raise kind(f"{account.name} gave no answer in {ANSWER_SECONDS:g} s") from None
+    except (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise NotDone(f"{account.name} ({account.variable}_url): {error}") from None
+    except httpx.TransportError as error:
         raise CannotTell(f"{account.name} ({account.variable}_url): {error}") from None
     if answer.status_code in REFUSALS:
-        raise CannotTell(
+        raise NotDone(
             f"{account.name} refused {account.variable}_user {account.user!r}"
             f" ({answer.status_code} to {path})"
         )
@@ -83,4 +91,4 @@ def _trust(account: Account) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=account.ca_file or None)
     except OSError as error:
-        raise CannotTell(f"{account.variable}_ca_file cannot be used: {error}") from error
+        raise NotDone(f"{account.variable}_ca_file cannot be used: {error}") from error

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from holdfast.probes.base import CaFile, ReachedSite
 from holdfast.probes.connections import Connect
 
 ANSWER_SECONDS = 10.0
+
+
+def _without_login(url: str) -> str:
+    if "@" in url:
+        raise ValueError(
+            "there is a user or a password in it, which messages and the journal would show;"
+            " they have variables of their own, whose names end in _user and _password"
+        )
+    return url
+
+
+Url = Annotated[str, AfterValidator(_without_login)]
 
 
 class Account(BaseModel):
@@ -30,7 +42,7 @@ class Account(BaseModel):
 class AlertmanagerSite(ReachedSite):
     """``holdfast_alertmanager_silence``: matchers that select the alerts of one host, all of which must match."""
 
-    holdfast_alertmanager_url: str = ""
+    holdfast_alertmanager_url: Url = ""
     holdfast_alertmanager_user: str = ""
     holdfast_alertmanager_password: SecretStr = SecretStr("")
     holdfast_alertmanager_ca_file: CaFile = ""
@@ -66,7 +78,7 @@ class Downtime(BaseModel):
 class IcingaSite(ReachedSite):
     """``holdfast_icinga_downtime``: the objects of one host."""
 
-    holdfast_icinga_url: str = ""
+    holdfast_icinga_url: Url = ""
     holdfast_icinga_user: str = ""
     holdfast_icinga_password: SecretStr = SecretStr("")
     holdfast_icinga_ca_file: CaFile = ""

@@ -28,11 +28,16 @@ def _is_user(received: Received) -> bool:
 
 @dataclass
 class FakeAlertmanager:
-    """``alerts``: labels of those that fire. ``silences``: by id, as its API lists them."""
+    """``alerts``: labels of those that fire. ``silences``: by id, as its API lists them.
+
+    ``lost``: what a proxy answers for a silence that was placed. ``fails_after_post``: as ``fails``, from then on.
+    """
 
     alerts: list[dict[str, str]] = field(default_factory=lambda: [{"alertname": "Watchdog"}])
     silences: dict[str, Json] = field(default_factory=dict)
     fails: Reply | None = None
+    lost: Reply | None = None
+    fails_after_post: Reply | None = None
     url: str = ""
 
     def variables(self) -> dict[str, Json]:
@@ -68,7 +73,8 @@ class FakeAlertmanager:
             return 400, "silence invalid: at least one matcher must not match the empty string"
         name = f"423dcfa9-{len(self.silences)}"
         self.silences[name] = {"id": name, "status": {"state": "active"}, **wanted}
-        return 200, {"silenceID": name}
+        self.fails = self.fails_after_post
+        return self.lost or (200, {"silenceID": name})
 
     def _list(self, query: dict[str, str]) -> Reply:
         name, operator, value = re.fullmatch(r'(\w+)(=~|=)"(.*)"', query["filter"]).groups()  # type: ignore[union-attr]
@@ -97,12 +103,16 @@ def _selects(matcher: Json) -> bool:
 
 @dataclass
 class FakeIcinga:
-    """``states``: of hosts and of services, which are written ``host!service``. ``downtimes``: by name."""
+    """``states``: of hosts and of services, which are written ``host!service``. ``downtimes``: by name.
+
+    ``refuses``: every object; ``refuses_one``: one more object than those that it puts into downtime.
+    """
 
     states: dict[str, int] = field(default_factory=lambda: {"ctl1": 0, "ctl1!rabbitmq": 0})
     ages: dict[str, float] = field(default_factory=dict)
     downtimes: dict[str, Json] = field(default_factory=dict)
     refuses: bool = False
+    refuses_one: bool = False
     url: str = ""
 
     def variables(self) -> dict[str, Json]:
@@ -140,8 +150,9 @@ class FakeIcinga:
         return self._objects(received.path.rpartition("/")[2], asked)
 
     def _schedule(self, asked: Json) -> Reply:
+        not_allowed = {"code": 403, "status": "Not allowed."}
         if self.refuses:
-            return 200, {"results": [{"code": 403, "status": "Not allowed."}]}
+            return 200, {"results": [not_allowed]}
         host = re.fullmatch(r'host\.name == "(\w+)"', asked["filter"])
         if host is None:
             return 404, {"error": 404, "status": "No objects found."}
@@ -157,9 +168,8 @@ class FakeIcinga:
             "name": first,
             "status": "Successfully scheduled downtime.",
         }
-        return 200, {
-            "results": [{**done, "service_downtimes": [{"name": each} for each in others]}]
-        }
+        found = [{**done, "service_downtimes": [{"name": each} for each in others]}]
+        return 200, {"results": found + [not_allowed] * self.refuses_one}
 
     def _remove(self, names: list[str]) -> Reply:
         gone = [name for name in names if self.downtimes.pop(name, None)]
