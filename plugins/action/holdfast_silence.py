@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import ClassVar
+
+from ansible.errors import AnsibleError
 
 from holdfast.action_plugin import (
     ArgumentSpec,
@@ -12,12 +16,12 @@ from holdfast.action_plugin import (
     HoldfastAction,
     open_state,
 )
-from holdfast.errors import CannotTell, InvalidInput
+from holdfast.errors import CannotTell
 from holdfast.journal.events import SilenceEnded, SilencePlaced
 from holdfast.model import Json
 from holdfast.play_context import PlayContext, Variables, require_lease
 from holdfast.probes.base import ProbeContext
-from holdfast.silencing import SILENCES, Placed, Silencer, needs
+from holdfast.silencing import SILENCES, Placed, Silencer, needs, require_own
 from holdfast.store.database import Store
 
 
@@ -40,7 +44,7 @@ class ActionModule(HoldfastAction):
         store = open_state(held.run)
         if arguments["state"] == "ended":
             return self._end(silencer, held.run, store)
-        self._require_own(silencer, variables)
+        require_own(self.host, silencer.selected, self._of_others(variables))
         store.check(held.grant)
         placed = silencer.place(datetime.now(UTC))
         store.append_guarded(held.grant, *(self._placed(each) for each in placed))
@@ -71,32 +75,30 @@ class ActionModule(HoldfastAction):
 
     def _silencer(self, variables: Variables, run: str) -> Silencer:
         comment = f"holdfast: run {run}, {self.host}"
-        return Silencer(self._context(self.host, variables), comment)
+        given = {name: variables[name] for name in needs() if name in variables.raw}
+        return Silencer(self._context(self.host, variables, given), comment)
 
-    def _context(self, host: str, variables: Variables) -> ProbeContext:
-        of_host = variables if host == self.host else self.variables_of(host, variables)
-        given = {name: of_host[name] for name in needs() if name in of_host.raw}
+    def _context(self, host: str, variables: Variables, given: dict[str, Json]) -> ProbeContext:
         forwards = Forwards(self, variables)
         shell = ConnectionShell(self, self.host)
         return ProbeContext(host, variables["groups"], {host: given}, shell, look_from=forwards)
 
-    def _require_own(self, silencer: Silencer, variables: Variables) -> None:
-        """Refuse what another host of the play's group would silence as well: it does not select this host.
+    def _of_others(self, variables: Variables) -> Iterator[tuple[str, Mapping[str, Json]]]:
+        """Yield the other hosts of the play's group, or of the inventory for one that is alone in it."""
+        groups = variables["groups"]
+        for group in (variables["holdfast_policy"]["group"], "all"):
+            if others := [each for each in groups[group] if each != self.host]:
+                yield from ((each, self._selected_by(each, variables)) for each in others)
+                return
 
-        Raises:
-            InvalidInput: two hosts have the same.
-        """
-        group = variables["holdfast_policy"]["group"]
-        other = next((each for each in variables["groups"][group] if each != self.host), None)
-        if other is None:
-            return
-        of_other = Silencer(self._context(other, variables), "").selected
-        for variable, selected in silencer.selected.items():
-            if selected == of_other.get(variable):
-                raise InvalidInput(
-                    f"{variable} is the same for {self.host} and {other}, so it silences more than one host",
-                    remedy=f"use the host's name in it: {SILENCES[variable]}",
-                )
+    def _selected_by(self, host: str, variables: Variables) -> Mapping[str, Json]:
+        """Return what another host would silence, without what its variables do not give a value."""
+        of_host, given = self.variables_of(host, variables), dict[str, Json]()
+        for name in SILENCES:
+            if name in of_host.raw:
+                with suppress(AnsibleError):
+                    given[name] = of_host[name]
+        return Silencer(self._context(host, variables, given), "").selected
 
     def _placed(self, each: Placed) -> SilencePlaced:
         return SilencePlaced(

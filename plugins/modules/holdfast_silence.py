@@ -7,7 +7,8 @@ description:
   - Places a silence in Alertmanager, a downtime in Icinga, or both, as the host's C(holdfast_alertmanager_silence) and
     C(holdfast_icinga_downtime) say. Where one of the services refuses, none stays and the task fails; nothing was
     touched.
-  - Refuses what another host of the play's group would silence as well, since it does not select this host.
+  - Refuses what any other host of the play's group would silence as well, or any other host at all where the group has
+    one host, since it does not select this host.
   - What the same run has placed for the host before is replaced. Silences of others are never touched.
   - Journals what was placed, until when, and the command that ends it. A silence that cannot be ended is a warning; it
     ends by itself.

@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from holdfast.errors import CannotTell, HoldfastError
+from holdfast.errors import CannotTell, HoldfastError, InvalidInput
 from holdfast.model import Json
 from holdfast.probes.alerts import alertmanager, icinga
 from holdfast.probes.alerts.client import NotDone
@@ -66,6 +66,25 @@ class _Service:
 def needs() -> tuple[str, ...]:
     """Return the site variables of a host that are read."""
     return tuple(dict.fromkeys((*AlertmanagerSite.needs(), *IcingaSite.needs())))
+
+
+def require_own(
+    host: str, selected: Mapping[str, Json], others: Iterable[tuple[str, Mapping[str, Json]]]
+) -> None:
+    """Refuse what one of the others would silence as well: it does not select this host alone.
+
+    ``others``: each with what is selected there, as ``Silencer.selected``.
+
+    Raises:
+        InvalidInput: two hosts have the same.
+    """
+    for other, of_other in others:
+        for variable, chosen in selected.items():
+            if chosen == of_other.get(variable):
+                raise InvalidInput(
+                    f"{variable} is the same for {host} and {other}, so it silences more than one host",
+                    remedy=f"use the host's name in it: {SILENCES[variable]}",
+                )
 
 
 class Silencer:

@@ -13,7 +13,7 @@ import pytest
 from holdfast.errors import CannotTell, InvalidInput
 from holdfast.model import Json
 from holdfast.probes.base import ProbeContext
-from holdfast.silencing import Silencer
+from holdfast.silencing import Silencer, require_own
 from tests.unit.probes.alerts.stand_ins import PASSWORD, FakeAlertmanager, FakeIcinga, serving
 from tests.unit.probes.shells import NoShell
 
@@ -190,3 +190,12 @@ def test_a_service_that_is_slow_ends_the_turn_before_its_act(services: Services)
     with pytest.raises(CannotTell, match="Alertmanager and Icinga took 11 s to silence it"):
         silencer.place(NOW)
     assert (services.alertmanager.active, services.icinga.downtimes) == ([], {})
+
+
+def test_what_any_other_host_would_silence_too_is_refused() -> None:
+    """A matcher for each rack differs from that of the first host beside this one, and selects the rack."""
+    rack = "holdfast_alertmanager_silence"
+    others = {"ctl2": {rack: ('rack="b"',)}, "ctl3": {rack: ('rack="a"',)}}
+    with pytest.raises(InvalidInput, match=f"{rack} is the same for ctl1 and ctl3"):
+        require_own("ctl1", {rack: ('rack="a"',)}, others.items())
+    require_own("ctl1", {rack: ('instance="ctl1"',)}, others.items())

@@ -20,6 +20,8 @@ OF_HOST = {
     "holdfast_icinga_downtime": {"filter": 'host.name == "{{ inventory_hostname }}"'},
 }
 
+NOTHING: dict[str, Json] = {"holdfast_alertmanager_silence": [], "holdfast_icinga_downtime": None}
+
 
 @pytest.fixture
 def services() -> Iterator[tuple[FakeAlertmanager, FakeIcinga]]:
@@ -55,7 +57,8 @@ def test_a_turn_is_silenced_for_as_long_as_it_lasts(
         task("placed", "everything", run, holdfast_alertmanager_silence=['job=~".*"']),
         task("placed", "refused", run, holdfast_icinga_user="nobody"),
         task("placed", "no_lease", {**run, "holdfast_grant": {"east/cron": 9}}),
-        {"ansible.builtin.assert": {"that": True}},
+        task("placed", "nothing", run, **NOTHING),
+        task("ended", "nothing_ended", run, **NOTHING),
         task("placed", "placed", run),
         task("ended", "ended", run, holdfast_alertmanager_url="http://127.0.0.1:1"),
     )
@@ -66,6 +69,10 @@ def test_a_turn_is_silenced_for_as_long_as_it_lasts(
         "a: could not be silenced, and nothing was touched: Icinga refused"
     )
     assert "holds no" in said["no_lease"] or "lease" in said["no_lease"]
+    for name in ("nothing", "nothing_ended"):
+        assert not played.results[name]["failed"]
+        assert not played.results[name]["changed"]
+        assert said[name] == "a: nothing is silenced: the site names nothing"
     assert said["placed"].startswith("a: silenced in Alertmanager until ")
 
     # Alertmanager is away when the host is done: a warning, and the host stays done.
@@ -78,32 +85,24 @@ def test_a_turn_is_silenced_for_as_long_as_it_lasts(
     assert isinstance(ended, SilenceEnded)
     assert (first.host, first.service, second.service) == ("a", "Alertmanager", "Icinga")
     assert second.names == ended.names == ["a!08dc4935-0", "a!rabbitmq!08dc4935-0"]
-    assert "silence expire" in first.undo
+    assert "--request DELETE" in first.undo
 
 
 def test_what_would_silence_another_host_too_is_refused(
     hosts: FakeHosts, run: dict[str, Json], services: tuple[FakeAlertmanager, FakeIcinga]
 ) -> None:
-    """Of a password in a vault nothing is shown either."""
-    hosts.set_variables(holdfast_alertmanager_silence=['job="rabbitmq"'])
-    played = hosts.run_tasks(task("placed", "placed", run))
-    assert (
-        "holdfast_alertmanager_silence is the same for a and b" in played.results["placed"]["msg"]
-    )
-    assert (services[0].silences, hosts.journal("r1")) == ({}, [])
-
-
-def test_a_site_that_sets_the_variables_and_silences_nothing_goes_on(
-    hosts: FakeHosts, run: dict[str, Json]
-) -> None:
-    nothing: dict[str, Json] = {
-        "holdfast_alertmanager_silence": [],
-        "holdfast_icinga_downtime": None,
-    }
+    """A host that is alone in its group is compared with all others, and what has no value there selects nothing."""
+    of_a = """instance="{{ {'a': 'a'}[inventory_hostname] }}\""""
+    constant = {"filter": 'host.name == "a"'}
+    hosts.set_variables(holdfast_alertmanager_silence=[of_a], holdfast_icinga_downtime=constant)
+    alone = {**run, "holdfast_policy": {**run["holdfast_policy"], "group": "rabbitmq"}}
     played = hosts.run_tasks(
-        task("placed", "placed", run, **nothing), task("ended", "ended", run, **nothing)
+        task("placed", "of_group", run),
+        task("placed", "of_all", alone),
+        task("placed", "own", alone, holdfast_icinga_downtime=None),
     )
-    for result in played.results.values():
-        assert (result["failed"], result["changed"]) == (False, False), result
-        assert result["msg"] == "a: nothing is silenced: the site names nothing"
-    assert hosts.journal("r1") == []
+    of_group, of_all, own = (played.results[name] for name in ("of_group", "of_all", "own"))
+    assert "holdfast_icinga_downtime is the same for a and b" in of_group["msg"]
+    assert "holdfast_icinga_downtime is the same for a and " in of_all["msg"]
+    assert own["changed"], own
+    assert (services[0].active, services[1].downtimes) == (["a"], {})
