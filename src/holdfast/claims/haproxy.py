@@ -45,6 +45,7 @@ CLAIMS: tuple[Claim, ...] = (
         parameters=WriterParameters,
         standing=True,
     ),
+    _claim(name="haproxy.none_past", judge=haproxy.none_past),
     _claim(name="haproxy.none_left_out", judge=haproxy.none_left_out, standing=True),
     _claim(name="haproxy.node_idle", judge=haproxy.node_idle, parameters=IdleParameters),
 )

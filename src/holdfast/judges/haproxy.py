@@ -151,6 +151,39 @@ def node_idle(claim: str, views: WriterViews, host: str) -> Verdict:
     )
 
 
+def none_past(claim: str, views: WriterViews) -> Verdict:
+    """PASS where the writer has no more connections of clients than the haproxies have sessions on it.
+
+    What comes past them, or through an old process of one that was reloaded, none of them can end: the writer could not
+    be moved. Counted at slightly different times, so one reading more or less proves nothing against it.
+    """
+    silent = [*views.silent.values(), *views.nodes.silent.values()]
+    writers = _writers(views)
+    agreed = all(len(state.elected) == 1 for state in views.answered.values())
+    if silent or not agreed or len(writers) != 1 or writers[0] not in views.nodes.answered:
+        message = first_few(silent) or "the haproxies have no single writer"
+        return Verdict(claim, Outcome.UNKNOWN, "unanswered", message)
+    [writer] = writers
+    clients, server = views.clients_of(writer), views.servers[writer]
+    sessions = sum(
+        each.sessions
+        for state in views.answered.values()
+        for each in state.servers
+        if each.name == server
+    )
+    count = sum(clients.values())
+    evidence: dict[str, Json] = {"host": writer, "clients": dict(clients), "sessions": sessions}
+    told = f"the writer {writer} has {count} connections of clients, and haproxy has {sessions} sessions there"
+    if count > sessions:
+        shown = first_few([f"{n} of {who}" for who, n in clients.items()], separator=", ")
+        message = (
+            f"{told}: some come past haproxy, or through one that was reloaded since: {shown}"
+            " (galera_not_writers)"
+        )
+        return Verdict(claim, Outcome.FAIL, "past_haproxy", message, evidence)
+    return Verdict(claim, Outcome.PASS, "none", told, evidence)
+
+
 def none_left_out(claim: str, views: WriterViews) -> Verdict:
     """PASS where no haproxy has a server in maintenance by a command, which a reload would undo without a word."""
     out = [

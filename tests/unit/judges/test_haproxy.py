@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.judges.haproxy import node_idle, none_left_out, one_writer
+from holdfast.judges.haproxy import node_idle, none_left_out, none_past, one_writer
 from holdfast.model import Json, Unanswered
 from holdfast.observations.galera import GaleraNode
 from holdfast.observations.haproxy import HaproxyServer, HaproxyState, WriterViews
@@ -111,6 +111,27 @@ def test_node_idle(seen: WriterViews, outcome: str, reason: str) -> None:
 
 def test_a_host_that_no_haproxy_knows_is_not_idle() -> None:
     assert "haproxy on lb1 has no server for db9" in node_idle("c", writers(), "db9").message
+
+
+FOUR = haproxy(server(1, sessions=4), server(2), server(3))
+NONE = haproxy(server(1), server(2), server(3))
+NOBODY = haproxy(*[server(n, admin=1) for n in (1, 2, 3)])
+PAST = [
+    ("all through haproxy", writers(FOUR, NONE), "PASS", "none"),
+    ("some have gone since", writers(FOUR, FOUR), "PASS", "none"),
+    ("one past it", writers(haproxy(server(1, sessions=3), server(2), server(3)), NONE), "FAIL", "past_haproxy"),
+    ("all past it", writers(NONE, NONE), "FAIL", "past_haproxy"),
+    ("only a monitor past it", writers(NONE, NONE, not_writers=("nova",)), "PASS", "none"),
+    ("one haproxy is silent", writers(FOUR, SILENT), "UNKNOWN", "unanswered"),
+    ("the writer is silent", writers(FOUR, NONE, (SILENT, node(2), node(3))), "UNKNOWN", "unanswered"),
+    ("two writers", writers(FOUR, MOVED), "UNKNOWN", "unanswered"),
+    ("nobody", writers(NOBODY, NOBODY), "UNKNOWN", "unanswered"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "outcome", "reason"), cases(PAST))
+def test_none_past(seen: WriterViews, outcome: str, reason: str) -> None:
+    assert outcome_and_reason(none_past("c", seen)) == (outcome, reason)
 
 
 LEFT = [
