@@ -230,7 +230,7 @@ def no_mass_run(claim: str, seen: MassRuns) -> Verdict:
     runs = [each for found in seen.values() if not isinstance(found, Unanswered) for each in found]
     silent = [found.cause for found in seen.values() if isinstance(found, Unanswered)]
     if runs:
-        texts = [f"{each.where}: process {each.pid} runs `{each.command[:120]}`" for each in runs]
+        texts = [f"{each.where}: {each.tool} runs agents (process {each.pid})" for each in runs]
         return Verdict(claim, Outcome.FAIL, "mass_run", first_few([*texts, *silent]))
     if silent or not seen:
         message = first_few(silent) or "nothing was looked at"

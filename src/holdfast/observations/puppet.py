@@ -134,11 +134,14 @@ FleetReports = Mapping[str, HostReports | Unanswered]
 
 @dataclass(frozen=True, slots=True)
 class MassRun:
-    """A process that runs agents on many hosts, or one that such a process has started: where, its PID and command."""
+    """A process that runs agents on many hosts, or one that such a process has started: where, its PID, by which tool.
+
+    Its command line is not kept: it may have passwords in it.
+    """
 
     where: str
     pid: int
-    command: str
+    tool: str
 
 
 MassRuns = Mapping[str, Sequence[MassRun] | Unanswered]

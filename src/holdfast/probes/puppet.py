@@ -37,7 +37,9 @@ CONTROLLER = "this controller"
 _SUMMARY: TypeAdapter[Json] = TypeAdapter(
     dict[str, dict[str, int | float | str | None] | None],
 )
-_MASS_TOOLS = r"(salt|salt-call|salt-ssh|salt-run|cumin|clush|pssh|parallel-ssh|pdsh|dsh|mco|bolt)"
+_MASS_TOOLS = (
+    r"(?P<tool>salt|salt-call|salt-ssh|salt-run|cumin|clush|pssh|parallel-ssh|pdsh|dsh|mco|bolt)"
+)
 _MASS_RUN = re.compile(rf"^(\S*python\S* |\S*ruby\S* |\S*perl\S* )*(\S*/)?{_MASS_TOOLS} .*puppet")
 _PROCESSES = ("ps", "-e", "-ww", "-o", "pid=,ppid=,args=")
 _UNDER = re.compile(r"(^|[ /])salt-(minion|call)\b")
@@ -219,8 +221,10 @@ def mass_runs(where: str, listed: str) -> Iterator[MassRun]:
     known = {row[0]: (row[1], row[2]) for row in rows if len(row) == 3}
     for pid, (parent, command) in known.items():
         by_salt = "puppet" in command and any(map(_UNDER.search, _above(known, parent)))
-        if _MASS_RUN.match(command) or (by_salt and not _UNDER.search(command)):
-            yield MassRun(where, int(pid), command)
+        if found := _MASS_RUN.match(command):
+            yield MassRun(where, int(pid), found["tool"])
+        elif by_salt and not _UNDER.search(command):
+            yield MassRun(where, int(pid), "salt")
 
 
 def _above(known: Mapping[str, tuple[str, str]], pid: str) -> Iterator[str]:
@@ -233,22 +237,34 @@ def _above(known: Mapping[str, tuple[str, str]], pid: str) -> Iterator[str]:
 
 
 def mass_runs_here(proc: Path) -> Sequence[MassRun] | Unanswered:
-    """Return the mass runs among this machine's processes, read from ``proc``."""
+    """Return the mass runs among this machine's processes, read from ``proc``.
+
+    Where it is mounted with hidepid, those of other users are not listed, or not readable (proc(5)).
+    """
     own = str(os.getpid())
     try:
-        entries = [each for each in proc.iterdir() if each.name.isdigit() and each.name != own]
+        entries = {each.name: each for each in proc.iterdir() if each.name.isdigit()}
+        rows = [_row(each) for pid, each in entries.items() if pid != own]
     except OSError as error:
         return Unanswered(f"{CONTROLLER}: its processes cannot be listed: {error.strerror}")
-    return tuple(mass_runs(CONTROLLER, "\n".join(filter(None, map(_row, entries)))))
+    if "1" not in entries:
+        return Unanswered(
+            f"{CONTROLLER}: not all of its processes are listed: is /proc mounted with hidepid?"
+        )
+    return tuple(mass_runs(CONTROLLER, "\n".join(filter(None, rows))))
 
 
 def _row(entry: Path) -> str:
-    """Return a process as ``ps`` lists it; "" for one that has ended meanwhile."""
+    """Return a process as ``ps`` lists it; "" for one that has ended meanwhile.
+
+    Raises:
+        OSError: it may not be read.
+    """
     try:
         command = (
             entry.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
         )
         parent = entry.joinpath("stat").read_text().rpartition(")")[2].split()[1]
-    except (OSError, IndexError):
+    except (FileNotFoundError, ProcessLookupError, IndexError):
         return ""
     return f"{entry.name} {parent} {command.strip()}".replace("\n", " ")

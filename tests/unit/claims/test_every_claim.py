@@ -163,7 +163,7 @@ AGENT = Agent("h1", 100, "holdfast:r1: a change", None, APPLIED)
 PREVIEW = PuppetReport(60, True, True, "not_used", "unchanged", "t1", {}, frozenset())
 RAN = replace(PREVIEW, began=90, noop=False, transaction="uuid")
 REPORTS = HostReports(replace(AGENT, disabled_at=50), PREVIEW, RAN)
-SALT = MassRun("h2", 901, "salt h* cmd.run puppet agent -t")
+SALT = MassRun("h2", 901, "salt")
 
 VIEWS = Observed(
     ClusterViews(expected={}, views={}), _cluster("h1"), _cluster("h1", "h2", running="rabbit@h2")

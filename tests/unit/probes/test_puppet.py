@@ -243,11 +243,40 @@ def test_mass_runs_among_processes(listed: str, pids: list[int]) -> None:
     assert [each.pid for each in mass_runs("cmp1", listed)] == pids
 
 
-def test_mass_runs_are_looked_for_here_and_on_every_host(tmp_path: Path) -> None:
-    process = tmp_path / "901"
+def list_process(proc: Path, pid: int, command: bytes) -> Path:
+    process = proc / str(pid)
     process.mkdir()
-    process.joinpath("cmdline").write_bytes(b"salt\0cmp*\0cmd.run\0puppet agent -t\0")
-    process.joinpath("stat").write_text("901 (salt (x)) S 1 901")
+    process.joinpath("cmdline").write_bytes(command)
+    process.joinpath("stat").write_text(f"{pid} (salt (x)) S 1 {pid}")
+    return process
+
+
+def test_processes_that_are_hidden_are_a_doubt(tmp_path: Path) -> None:
+    """Proc(5): hidepid=2 lists none of other users, hidepid=1 lets none of theirs be read."""
+    assert isinstance(mass_runs_here(tmp_path), Unanswered), "not even the first is listed"
+    first = list_process(tmp_path, 1, b"/sbin/init\0")
+    assert mass_runs_here(tmp_path) == ()
+    first.joinpath("cmdline").unlink()
+    first.joinpath("cmdline").mkdir()  # as unreadable to root as another's to a user
+    assert isinstance(mass_runs_here(tmp_path), Unanswered)
+
+
+@pytest.mark.parametrize(
+    ("listed", "tool"),
+    [
+        (SALT_MASTER, "salt"),
+        ("7 1 /usr/bin/python3 /usr/bin/clush -a puppet agent -t", "clush"),
+        (f"{MINION}", "salt"),
+    ],
+)
+def test_of_a_mass_run_only_the_tool_is_kept(listed: str, tool: str) -> None:
+    """A command line may have passwords in it, and what a gate says is journaled."""
+    assert [each.tool for each in mass_runs("cmp1", listed)] == [tool]
+
+
+def test_mass_runs_are_looked_for_here_and_on_every_host(tmp_path: Path) -> None:
+    list_process(tmp_path, 1, b"/sbin/init\0")
+    list_process(tmp_path, 901, b"salt\0cmp*\0cmd.run\0puppet agent -t\0")
     tmp_path.joinpath("902").mkdir()  # it has ended meanwhile
     found = mass_runs_here(tmp_path)
     assert not isinstance(found, Unanswered)
