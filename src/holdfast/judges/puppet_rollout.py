@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from holdfast.evidence import HEALTHY, HOSTS, TOLD, UNITS
-from holdfast.judges.base import first_few
+from holdfast.judges.base import first_few, without_secrets
 from holdfast.model import Json, Outcome, Unanswered, Verdict
 from holdfast.observations.puppet import FleetReports, HostReports, PuppetReport, run_of
 
@@ -86,7 +86,7 @@ def _preview_fault(reports: HostReports, run: str) -> tuple[str, str] | None:
         (RUN_FAILED, "its preview got no catalog, or was not completed"): not preview.completed,
         (RUN_FAILED, f"its preview used a cached catalog ({preview.cached})"): preview.cached
         != "not_used",
-        (RUN_FAILED, f"its preview failed: {first_few(preview.failed)}"): bool(preview.failed)
+        (RUN_FAILED, f"its preview failed: {_shown(preview.failed)}"): bool(preview.failed)
         or preview.status == "failed",
     }
     return next((fault for fault, found in faults.items() if found), None)
@@ -103,7 +103,7 @@ def blast(previews: Mapping[str, PuppetReport]) -> str:
         f"restarts {unit} on {count} of {total} hosts" for unit, count in restarts.most_common()
     ]
     parts = parts or [f"restarts no service on {total} hosts"]
-    others = [f"{line} on {count}" for line, count in changes.most_common()]
+    others = [f"{without_secrets(line)} on {count}" for line, count in changes.most_common()]
     parts.append(f"changes {first_few(others, 6, ', ')}")
     usual = Counter(each.lines for each in previews.values()).most_common(1)[0][0]
     differing = {host: each.lines for host, each in previews.items() if each.lines != usual}
@@ -115,9 +115,14 @@ def blast(previews: Mapping[str, PuppetReport]) -> str:
 
 def difference(expected: frozenset[str], found: frozenset[str]) -> str:
     """Return how what was found differs from what was expected."""
-    more = first_few([f"also {each}" for each in sorted(found - expected)], separator=", ")
-    less = first_few([f"not {each}" for each in sorted(expected - found)], separator=", ")
+    more = _shown([f"also {each}" for each in sorted(found - expected)], separator=", ")
+    less = _shown([f"not {each}" for each in sorted(expected - found)], separator=", ")
     return ", ".join(part for part in (more, less) if part)
+
+
+def _shown(phrases: Sequence[str], separator: str = "; ") -> str:
+    """Return ``first_few`` of phrases with titles of resources: that of an exec is its command, if it has no other."""
+    return first_few([without_secrets(each) for each in phrases], separator=separator)
 
 
 def ran_as_previewed(claim: str, reports: FleetReports) -> Verdict:
@@ -152,7 +157,7 @@ def _run_fault(reports: HostReports) -> tuple[str, str] | None:
     faults = {
         (OLDER, "its last run is older than the preview"): run.began < preview.began or not newest,
         (RUN_FAILED, "its run was a noop"): run.noop,
-        (RUN_FAILED, f"its run failed: {first_few(run.failed)}"): bool(run.failed),
+        (RUN_FAILED, f"its run failed: {_shown(run.failed)}"): bool(run.failed),
         (RUN_FAILED, "its run got no catalog, or was not completed"): not run.completed
         or run.status == "failed",
         (RUN_FAILED, f"its run applied a cached catalog ({run.cached})"): run.cached != "not_used",

@@ -90,6 +90,23 @@ def test_the_blast_preview_says_what_on_how_many_hosts_and_which_differ_and_how(
     assert previewed("c", {**fleet, "cmp2": SILENT}, "r1", ["nova-compute"]).outcome is UNKNOWN
 
 
+def test_no_password_in_the_title_of_a_resource_is_shown() -> None:
+    title = "Exec[curl https://nova:hunter2@x/ --token hunter2 -d password=hunter2]"
+    told = replace(PREVIEW, changes={title: ("returns",)})
+    failed = replace(PREVIEW, failed=(title,))
+    for verdict in (
+        preview(replace(WELL, preview=told)),
+        preview(replace(WELL, preview=failed)),
+        ran_as_previewed("c", {"cmp1": replace(DONE, preview=told)}),
+        ran_as_previewed("c", {"cmp1": replace(DONE, run=replace(RAN, failed=(title,)))}),
+    ):
+        assert "hunter2" not in f"{verdict.message} {verdict.evidence}"
+        assert "Exec[curl https://nova:***@x/" in verdict.message
+    other = replace(RAN, changes={title.replace("hunter2", "another"): ("returns",)})
+    differs = ran_as_previewed("c", {"cmp1": replace(DONE, preview=told, run=other)})
+    assert outcome_and_reason(differs) == (FAIL, "differs"), "it is compared with the password"
+
+
 def test_a_change_that_changes_nothing_says_so() -> None:
     nothing = replace(WELL, preview=replace(PREVIEW, changes={}, refreshes=frozenset()))
     assert preview(nothing, services=()).message == "changes nothing on 1 hosts"
