@@ -52,6 +52,7 @@ CONFLICTS: Final = "conflicts"  # object: host to its counters of lost transacti
 
 # Evidence of puppet.previewed and puppet.ran_as_previewed; roles/puppet asks the gates of these units.
 UNITS: Final = "units"  # object: host to the units that its agent's preview restarts
+PACKAGES: Final = "packages"  # object: host to the packages that its agent's preview changes; of puppet.previewed only
 
 # Evidence of puppet.previewed, for whoever watches the run.
 TOLD: Final = "told"  # str: what a check is reported with also where it passes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from holdfast.evidence import HEALTHY, HOSTS, TOLD, UNITS
+from holdfast.evidence import HEALTHY, HOSTS, PACKAGES, TOLD, UNITS
 from holdfast.judges.base import first_few, without_secrets
 from holdfast.model import Json, Outcome, Unanswered, Verdict
 from holdfast.observations.puppet import FleetReports, HostReports, PuppetReport, run_of
@@ -35,7 +35,8 @@ def previewed(claim: str, reports: FleetReports, run: str, services: Sequence[st
         host: each.preview for host, each in asked.items() if each.preview and host not in faults
     }
     units = {host: list(preview.services) for host, preview in good.items()}
-    evidence: dict[str, Json] = {HOSTS: len(reports), UNITS: units}
+    packages = {host: list(preview.packages) for host, preview in good.items()}
+    evidence: dict[str, Json] = {HOSTS: len(reports), UNITS: units, PACKAGES: packages}
     left = [f"{host} is left alone: disabled: {message}" for host, message in alone.items()]
     surplus = sorted({unit for each in units.values() for unit in each} - set(services))
     text = "; ".join([blast(good), *left]) if good else "; ".join(left)
@@ -94,15 +95,20 @@ def _preview_fault(reports: HostReports, run: str) -> tuple[str, str] | None:
 
 def blast(previews: Mapping[str, PuppetReport]) -> str:
     """Return what a change would do to the hosts, and how some differ from the most usual."""
-    restarts = Counter(unit for each in previews.values() for unit in each.services)
+    restarts = Counter(pair for each in previews.values() for pair in each.restarts.items())
+    packages = Counter(name for each in previews.values() for name in each.packages)
     changes = Counter(line for each in previews.values() for line in sorted(each.lines))
     total = len(previews)
     if not changes:
         return f"changes nothing on {total} hosts"
     parts = [
-        f"restarts {unit} on {count} of {total} hosts" for unit, count in restarts.most_common()
+        f"{what} {unit} on {count} of {total} hosts"
+        for (unit, what), count in restarts.most_common()
     ]
     parts = parts or [f"restarts no service on {total} hosts"]
+    if packages:
+        names = [f"{name} on {count}" for name, count in packages.most_common()]
+        parts.append(f"scripts of packages may restart more: {first_few(names, separator=', ')}")
     others = [f"{without_secrets(line)} on {count}" for line, count in changes.most_common()]
     parts.append(f"changes {first_few(others, 6, ', ')}")
     usual = Counter(each.lines for each in previews.values()).most_common(1)[0][0]

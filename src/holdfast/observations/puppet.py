@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from holdfast.model import Unanswered
@@ -103,13 +103,24 @@ class PuppetReport:
     @property
     def services(self) -> tuple[str, ...]:
         """Return the units that are restarted, started or stopped, as far as Puppet knows them as services."""
-        names = {*self.changes, *self.refreshes}
-        found = (
-            name.removeprefix("Service[").removesuffix("]")
-            for name in names
-            if name.startswith("Service[")
-        )
+        found = _titles({*self.changes, *self.refreshes}, "Service")
         return tuple(sorted(name.removesuffix(".service") for name in found))
+
+    @property
+    def restarts(self) -> Mapping[str, str]:
+        """Return, by unit, what is done to each of ``services`` of which a process may begin or end anew.
+
+        One that is only enabled or disabled at boot is left out.
+        """
+        ensured = (name for name, how in self.changes.items() if "ensure" in how)
+        done = dict.fromkeys(_titles(ensured, "Service"), "starts or stops")
+        done |= dict.fromkeys(_titles(self.refreshes, "Service"), "restarts")
+        return {name.removesuffix(".service"): what for name, what in done.items()}
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Return the titles of the packages that are changed, whose own scripts may restart services."""
+        return tuple(sorted(_titles(self.changes, "Package")))
 
     @property
     def lines(self) -> frozenset[str]:
@@ -117,6 +128,13 @@ class PuppetReport:
         changed = {f"{name} ({', '.join(how)})" for name, how in self.changes.items()}
         refreshed = {f"{name} (refreshed)" for name in self.refreshes}
         return frozenset(changed | refreshed)
+
+
+def _titles(names: Iterable[str], kind: str) -> Iterator[str]:
+    """Yield the titles of the resources of one type."""
+    for name in names:
+        if name.startswith(f"{kind}["):
+            yield name.removeprefix(f"{kind}[").removesuffix("]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,27 @@ def test_the_blast_preview_says_what_on_how_many_hosts_and_which_differ_and_how(
     assert previewed("c", {**fleet, "cmp2": SILENT}, "r1", ["nova-compute"]).outcome is UNKNOWN
 
 
+def test_only_what_is_refreshed_is_said_to_be_restarted() -> None:
+    """A service that is only enabled at boot has to be named all the same: its gates are asked."""
+    changes = {
+        "Service[cron]": ("ensure",),
+        "Service[ntp]": ("enable",),
+        "Service[nova-compute]": ("enable", "ensure"),
+        "Package[nova-common]": ("ensure",),
+    }
+    each = replace(WELL, preview=replace(PREVIEW, changes=changes))
+    verdict = preview(each, services=("cron", "nova-compute", "ntp"))
+    assert verdict.passed
+    assert verdict.message.startswith(
+        "starts or stops cron on 1 of 1 hosts; restarts nova-compute on 1 of 1 hosts; "
+        "scripts of packages may restart more: nova-common on 1; changes "
+    )
+    assert verdict.evidence["packages"] == {"cmp1": ["nova-common"]}
+    assert preview(each, services=("nova-compute",)).message.endswith(
+        "Not named: cron, ntp. To allow that, in a new run: --input restarts=nova-compute,cron,ntp"
+    )
+
+
 def test_no_password_in_the_title_of_a_resource_is_shown() -> None:
     title = "Exec[curl https://nova:hunter2@x/ --token hunter2 -d password=hunter2]"
     told = replace(PREVIEW, changes={title: ("returns",)})
