@@ -36,7 +36,7 @@ from holdfast.journal.events import GateJudged, RunOpened
 from holdfast.model import Json as Value
 from holdfast.model import Outcome, Verdict
 from holdfast.monitor import program as monitor
-from holdfast.monitor.output import Read, prometheus_text, write_atomically
+from holdfast.monitor.output import Read, and_written, prometheus_text, write_atomically
 from holdfast.plan.model import SiteInventory
 from holdfast.report.remedies import remedy_for
 from holdfast.report.table import columns
@@ -161,9 +161,7 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
     listing: Annotated[bool, typer.Option("--list", metavar="", help="List all claims.")] = False,
     nagios: Annotated[
         bool,
-        typer.Option(
-            "--nagios", metavar="", help="One line with perfdata, exit code 0, 1, 2 or 3."
-        ),
+        typer.Option("--nagios", metavar="", help="One line with perfdata, exit code 0, 2 or 3."),
     ] = False,
     endpoints: Annotated[
         list[str] | None,
@@ -218,12 +216,12 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
     if nagios:
         _nagios(context, request)
     found = run_check(context, request)
-    if prometheus:
-        write_for_prometheus(context, request, found)
     if as_json:
         context.write_line(json.dumps(found.as_json()))
     else:
         print_result(context.show, found)
+    if prometheus:
+        write_for_prometheus(context, request, found)
     raise typer.Exit(0 if found.outcome is Outcome.PASS else NOT_PASS)
 
 
@@ -421,20 +419,30 @@ def _without_gate(host: str, text: str) -> str:
 
 
 def _nagios(context: CommandContext, request: CheckRequest) -> NoReturn:
-    """Print one line and exit with 0 to 3, also on errors (Monitoring Plugins Development Guidelines)."""
+    """Print one line and exit with 0, 2 or 3, also on errors (Monitoring Plugins Development Guidelines)."""
     code, status = NAGIOS[Outcome.UNKNOWN]
     context.bug_code = code
     try:
         found = run_check(context, request)
-        if request.prometheus:
-            write_for_prometheus(context, request, found)
-        code, status = NAGIOS[found.outcome]
+        unwritten = _unwritten(context, request, found)
+        code, status = NAGIOS[and_written(found.outcome, unwritten)]
         counts = " ".join(f"{outcome.lower()}={found.count(outcome)}" for outcome in Outcome)
-        text = f"{_plugin_text(found.headline())} | {counts} time={found.seconds:.2f}s"
+        said = _plugin_text("; ".join(filter(None, (found.headline(), unwritten))))
+        text = f"{said} | {counts} time={found.seconds:.2f}s"
     except HoldfastError as error:
         text = _plugin_text(error.message)
     context.write_line(f"HOLDFAST {status} - {text}")
     raise typer.Exit(code)
+
+
+def _unwritten(context: CommandContext, request: CheckRequest, found: CheckResult) -> str:
+    """Write the file for Prometheus where one was named; return why it could not be written."""
+    try:
+        if request.prometheus:
+            write_for_prometheus(context, request, found)
+    except InvalidInput as error:
+        return error.message
+    return ""
 
 
 def _typed(

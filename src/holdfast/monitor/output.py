@@ -25,7 +25,7 @@ _UNITS = {"bytes": "B", "seconds": "s"}
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What one reading found: ``error`` where it could not be taken."""
+    """What one reading found: ``error`` where it could not be taken, ``unwritten`` where its file could not be."""
 
     system: str
     verdicts: Sequence[Verdict] = ()
@@ -33,11 +33,14 @@ class Read:
     seconds: float = 0.0
     error: str = ""
     remedy: str = ""
+    unwritten: str = ""
 
     @property
     def outcome(self) -> Outcome:
-        """PASS only if something was judged and all of it passed."""
-        return Outcome.UNKNOWN if self.error else overall(self.verdicts)
+        """PASS only if something was judged, all of it passed, and it was written; a FAIL stays one."""
+        return (
+            Outcome.UNKNOWN if self.error else and_written(overall(self.verdicts), self.unwritten)
+        )
 
     def count(self, outcome: Outcome) -> int:
         """Return how many verdicts have this outcome."""
@@ -56,7 +59,13 @@ class Read:
         if not self.error and (decided := self.deciding):
             more = self.count(decided.outcome) - 1
             said = f"{decided.claim}: {decided.message}{f' and {more} more' if more else ''}"
-        return f"{said}; next: {self.remedy}" if self.remedy else said
+        said = f"{said}; next: {self.remedy}" if self.remedy else said
+        return f"{said}; {self.unwritten}" if self.unwritten else said
+
+
+def and_written(outcome: Outcome, unwritten: str) -> Outcome:
+    """Return the outcome of a reading whose file could not be written, where ``unwritten`` says so."""
+    return Outcome.UNKNOWN if unwritten and outcome is Outcome.PASS else outcome
 
 
 def exit_code(outcome: Outcome) -> int:

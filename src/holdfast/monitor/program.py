@@ -55,7 +55,7 @@ def run(arguments: Sequence[str], clock: MonitorClock) -> tuple[int, str]:
         with _Failures() as failed:
             write_atomically(file, prometheus_text(read, clock.now()))
         if failed.error:
-            read = failed.read(system)
+            read = replace(read, unwritten=failed.read(system).headline)
     return exit_code(read.outcome), nagios_line(read)
 
 

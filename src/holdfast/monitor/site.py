@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -80,10 +80,11 @@ def site_of(
     """Return what the claims' probes are given.
 
     Raises:
-        InvalidInput: an endpoint is none, the file lacks hosts, or a variable is unknown to the claims.
+        InvalidInput: an endpoint is none or of the same host as another, the file lacks hosts, or it has a variable, a
+            group or a host that would not be asked about.
     """
     _require_known(file, claims)
-    at = dict(_host_and_variables(system, each) for each in endpoints)
+    at = _by_host(system, endpoints)
     missing = [group for group in system.groups if not file.groups.get(group)]
     if missing:
         raise InvalidInput(
@@ -92,6 +93,8 @@ def site_of(
         )
     groups = {**file.groups, system.endpoint_group: list(at)}
     every = dict.fromkeys(host for hosts in groups.values() for host in hosts)
+    _require_asked("group", file.groups, system.groups)
+    _require_asked("host", file.hosts, every)
     variables = {
         host: {**file.variables, **at.get(host, {}), **file.hosts.get(host, {})} for host in every
     }
@@ -155,6 +158,37 @@ def _require_known(file: Credentials, claims: Sequence[BoundClaim]) -> None:
             raise InvalidInput(
                 f"the credentials file has {name}, which is no variable of what is asked; {did_you_mean(name, known)}"
             )
+
+
+def _require_asked(kind: str, given: Iterable[str], asked: Collection[str]) -> None:
+    """Refuse a group or a host that the file alone has: what was meant by it would not be seen.
+
+    Raises:
+        InvalidInput: it is not asked about.
+    """
+    for name in given:
+        if name not in asked:
+            raise InvalidInput(
+                f"the credentials file has the {kind} {name}, which is not asked about; {did_you_mean(name, asked)}"
+            )
+
+
+def _by_host(system: System, endpoints: Iterable[str]) -> dict[str, Mapping[str, Json]]:
+    """Return the variables of each endpoint's host.
+
+    Raises:
+        InvalidInput: two have the same host: one of them would not be asked.
+    """
+    at: dict[str, Mapping[str, Json]] = {}
+    for each in endpoints:
+        name, variables = _host_and_variables(system, each)
+        if name in at:
+            raise InvalidInput(
+                f"two endpoints are those of {name}, and one of them would not be asked",
+                remedy="name each: --endpoint ctl1=URL --endpoint ctl2=URL",
+            )
+        at[name] = variables
+    return at
 
 
 def _host_and_variables(system: System, endpoint: str) -> tuple[str, Mapping[str, Json]]:

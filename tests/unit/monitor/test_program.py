@@ -204,6 +204,30 @@ def test_a_wrong_endpoint_is_unknown(endpoint: str, said: str, write: Callable[.
     assert said in line
 
 
+def test_two_endpoints_of_one_host_are_refused(write: Callable[..., Path]) -> None:
+    """Of two tunnels only the second was asked."""
+    tunnels = [f"--endpoint=http://localhost:{port}" for port in (1, 2)]
+    code, line = checked("rabbitmq", *tunnels, f"--credentials={write(CREDENTIALS)}")
+    assert code == 3
+    assert "two endpoints are those of localhost" in line
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("hosts: {ctl: {rabbitmq_node_name: rabbit@one}}\n", "the host ctl, which is not asked about; did you mean"),
+        ("groups: {rabbitmq: [ctl1, ctl2]}\n", "the group rabbitmq, which is not asked about; known: none"),
+    ],
+)  # fmt: skip
+def test_hosts_that_are_not_asked_about_are_refused(
+    more: str, said: str, write: Callable[..., Path]
+) -> None:
+    """The brokers that are expected are those of the endpoints."""
+    code, line = checked("rabbitmq", ENDPOINT, f"--credentials={write(CREDENTIALS + more)}")
+    assert code == 3
+    assert said in line
+
+
 def test_nova_s_hosts_must_be_named(write: Callable[..., Path]) -> None:
     """A compute that is in no list would not be missed."""
     path = write("nova_auth_username: observer\n")
@@ -251,6 +275,29 @@ def test_a_file_that_cannot_be_written_is_unknown(
         code, line = checked("rabbitmq", *endpoints, *options)
     assert code == 3
     assert "cannot be written" in line
+
+
+def test_a_file_that_cannot_be_written_hides_no_fault(
+    write: Callable[..., Path], tmp_path: Path, project: InMemoryProject
+) -> None:
+    unwritable = f"--prometheus={tmp_path}/no/such.prom"
+    with brokers() as endpoints:
+        two = endpoints[:2]
+        code, line = checked("rabbitmq", *two, f"--credentials={write(CREDENTIALS)}", unwritable)
+    assert code == 2, line
+    assert "CRITICAL - rabbitmq.members_agree" in line
+    assert "/no/such.prom cannot be written" in line
+
+    of_site = project.call("check", "fake.serves", "--nagios", unwritable)
+    assert (of_site.code, of_site.out[:18]) == (3, "HOLDFAST UNKNOWN -")
+    project.fleet.hosts["ctl3"].healthy = False
+    of_site = project.call("check", "fake.serves", "--nagios", unwritable)
+    assert (of_site.code, of_site.out[:19]) == (2, "HOLDFAST CRITICAL -")
+    assert "cannot be written" in of_site.out
+
+    for_people = project.call("check", "fake.serves", unwritable)
+    assert for_people.code == 2
+    assert "ctl3" in for_people.out
 
 
 def test_the_whole_process_takes_less_than_a_second_of_processor_time(
