@@ -164,7 +164,10 @@ class Mover:
             ]
             for haproxy, states in target.states.items()
         }
-        self._send(others)
+        try:
+            self._send(others)
+        except CannotTell as error:
+            raise CannotTell(f"{error.message}; the writer is {target.writer}") from None
         after = self.look()
         if not _is_at(after, target):
             raise CannotTell(
@@ -185,9 +188,12 @@ class Mover:
             self._stop(stop, states_in(views))
         except CannotTell as error:
             raise CannotTell(f"{error.message}; {self._give_back(before)}") from None
-        self._send(
-            {h: [f"set server {self._backend(h)}/{writer} state ready"] for h in self.haproxies}
-        )
+        try:
+            self._ready(writer)
+        except CannotTell as error:
+            raise CannotTell(
+                f"{error.message}; no server but {writer} takes writes, and not by every haproxy"
+            ) from None
         return 0.0 if stays else self.clock() - began
 
     def _stop(self, servers: Sequence[str], present: States) -> None:
@@ -224,12 +230,17 @@ class Mover:
             return "no server takes writes now"
         [writer] = before[0]
         try:
-            self._send(
-                {h: [f"set server {self._backend(h)}/{writer} state ready"] for h in self.haproxies}
-            )
+            self._ready(writer)
         except CannotTell as error:
-            return f"{writer} could not be given its place back: {error.message}"
+            return f"{writer} could not be given its place back by every haproxy: {error.message}"
         return f"{writer} takes writes again"
+
+    def _ready(self, writer: str) -> None:
+        commands = {
+            h: [f"set server {each.backend}/{writer} state ready"]
+            for h, each in self.haproxies.items()
+        }
+        self._send(commands)
 
     def _backend(self, haproxy: str) -> str:
         return self.haproxies[haproxy].backend

@@ -26,12 +26,13 @@ class FakeHaproxies:
     """Two haproxies whose clients connect again as soon as they may; ``writers`` are all that could write at a time.
 
     ``stuck``: sessions on this server do not end. ``answer``: what every command is answered. ``silent``: a node that
-    gives no answer from the first command on.
+    gives no answer from the first command on. ``refused``: a haproxy and the end of the commands that it refuses.
     """
 
     stuck: str = ""
     answer: str = ""
     silent: str = ""
+    refused: tuple[str, str] = ("", "?")
     backups: tuple[str, ...] = ("db2", "db3")
     direct: dict[str, int] = field(default_factory=dict)
     sent: list[tuple[str, str]] = field(default_factory=list)
@@ -52,6 +53,8 @@ class FakeHaproxies:
 
     def run(self, haproxy: str, command: str) -> str:
         self.sent.append((haproxy, command))
+        if haproxy == self.refused[0] and command.endswith(self.refused[1]):
+            return "No such server."
         words = command.split()
         server = self.servers[haproxy][words[-3 if words[0] == "set" else -1].rpartition("/")[2]]
         if words[0] == "set":
@@ -282,6 +285,22 @@ def test_without_a_lease_nothing_is_sent() -> None:
         with pytest.raises(LeaseLost):
             mover(haproxies, lost).move(seen, without(seen, host))
     assert haproxies.sent == []
+
+
+@pytest.mark.parametrize(
+    ("refused", "who"),
+    [
+        ("db2 state ready", "no server but db2 takes writes, and not by every haproxy"),
+        ("db3 state ready", "the writer is db2"),
+    ],
+)
+def test_a_command_that_one_haproxy_refuses_is_told_with_who_takes_writes(
+    refused: str, who: str
+) -> None:
+    haproxies = FakeHaproxies(refused=("lb2", refused))
+    with pytest.raises(CannotTell, match=f"lb2's haproxy answered 'No such server.*; {who}"):
+        drain(haproxies, "db1")
+    assert_never_two(haproxies)
 
 
 def test_a_socket_without_the_right_to_change_is_a_refusal() -> None:

@@ -15,12 +15,6 @@ from holdfast.probes.galera.site import ACCOUNT, GROUP, GaleraSite
 SHOW_STATUS = "on the node: mariadb -e \"SHOW GLOBAL STATUS LIKE 'wsrep%'\""
 
 
-class WithoutParameters(Parameters):
-    """``without``: the host that does not count, since its server is stopped."""
-
-    without: str = ""
-
-
 class ReceiveQueueParameters(Parameters):
     """``entries``: so many transactions a receive queue may have."""
 
@@ -73,7 +67,6 @@ CLAIMS: tuple[Claim, ...] = (
         remedy=SHOW_STATUS,
         judge=nodes.nodes_synced,
         final=(nodes.DESYNCED,),
-        parameters=WithoutParameters,
         standing=True,
     ),
     _claim(
@@ -81,7 +74,6 @@ CLAIMS: tuple[Claim, ...] = (
         remedy=SHOW_STATUS,
         judge=nodes.members_agree,
         final=(nodes.ONE_SERVER,),
-        parameters=WithoutParameters,
         standing=True,
     ),
     _claim(

@@ -15,12 +15,6 @@ from holdfast.probes.haproxy import GROUP, HaproxySite, probe_writer
 SHOW_STATE = "on the haproxy's host: socat - /run/haproxy/admin.sock <<< 'show servers state'"
 
 
-class WriterParameters(Parameters):
-    """``host``: which one the writer must be; any by default."""
-
-    host: str = ""
-
-
 class IdleParameters(Parameters):
     """``host``: whose node."""
 
@@ -42,7 +36,6 @@ CLAIMS: tuple[Claim, ...] = (
         name="haproxy.one_writer",
         judge=haproxy.one_writer,
         final=(haproxy.TWO_WRITERS,),
-        parameters=WriterParameters,
         standing=True,
     ),
     _claim(name="haproxy.none_past", judge=haproxy.none_past),

@@ -12,11 +12,11 @@ from holdfast.observations.haproxy import BY_COMMAND, HaproxyState, WriterViews
 TWO_WRITERS = "two_writers"
 
 
-def one_writer(claim: str, views: WriterViews, host: str = "") -> Verdict:
+def one_writer(claim: str, views: WriterViews) -> Verdict:
     """PASS where every haproxy gives new sessions to the same node, no client is on another, and it takes writes.
 
     By haproxy's own state, and by the connections that each node has from others than the accounts of monitors
-    (``galera_not_writers``). With ``host`` it is that one. A roll takes the writer last.
+    (``galera_not_writers``). A roll takes the writer last.
     """
     faults = [*_elections(views), *_sessions(views)]
     writers = _writers(views)
@@ -36,13 +36,11 @@ def one_writer(claim: str, views: WriterViews, host: str = "") -> Verdict:
     if silent or not writers:
         message = first_few(silent) or "the inventory has no haproxy to ask"
         return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence)
-    return _is_fit(claim, views, writers[0], host, evidence)
+    return _is_fit(claim, views, writers[0], evidence)
 
 
-def _is_fit(
-    claim: str, views: WriterViews, writer: str, host: str, evidence: dict[str, Json]
-) -> Verdict:
-    """Return whether the one writer takes writes, and is the host that is asked for."""
+def _is_fit(claim: str, views: WriterViews, writer: str, evidence: dict[str, Json]) -> Verdict:
+    """Return whether the one writer takes writes."""
     node = views.nodes.answered[writer]
     if node.read_only:
         message = f"the writer {writer} is read-only (read_only): haproxy leads clients to a node that refuses writes"
@@ -52,10 +50,6 @@ def _is_fit(
             f"the writer {writer} is {node.state_name} in the component {node.status}, not Synced"
         )
         return Verdict(claim, Outcome.FAIL, "not_synced", message, evidence)
-    if host and writer != host:
-        return Verdict(
-            claim, Outcome.FAIL, "another", f"the writer is {writer}, not {host}", evidence
-        )
     count = sum(views.clients_of(writer).values())
     asked = ", ".join(views.haproxies)
     message = (

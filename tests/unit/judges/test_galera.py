@@ -78,13 +78,6 @@ def test_nodes_synced(seen: GaleraViews, outcome: str, reason: str) -> None:
     assert outcome_and_reason(nodes.nodes_synced("c", seen)) == (outcome, reason)
 
 
-def test_a_node_that_is_stopped_does_not_count() -> None:
-    two = views(node(1, size=2), node(2, size=2), SILENT)
-    assert nodes.nodes_synced("c", two, without="db3").passed
-    assert nodes.members_agree("c", two, without="db3").passed
-    assert not nodes.members_agree("c", two).passed
-
-
 def test_a_backup_is_named() -> None:
     verdict = nodes.nodes_synced(
         "c", views(node(1), node(2), node(3, desynced=True, desync_count=1))

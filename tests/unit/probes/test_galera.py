@@ -113,6 +113,9 @@ def test_nothing_waits_for_the_cluster() -> None:
         each for each in server.received if not each.startswith(("SET NAMES", "SET AUTO"))
     ]
     assert statements[0].startswith("SET SESSION wsrep_sync_wait = 0")
+    assert statements[0].endswith("max_statement_time = 0.2"), (
+        "nor goes on when nobody waits for it"
+    )
 
 
 FAULTS = {
@@ -178,8 +181,11 @@ def test_a_server_that_asks_for_the_password_itself_does_not_get_it() -> None:
 
 
 def test_the_size_of_the_state_is_told_or_unknown() -> None:
-    with mariadb(FakeMariaDB(rows())) as port:
+    whole = FakeMariaDB(rows())
+    with mariadb(whole) as port:
         assert probe_return(site(port), "").megabytes == 812
+    [asked_for] = [each for each in whole.received if each.startswith("SELECT CEILING")]
+    assert "innodb_sys_tablespaces" in asked_for, "the account sees no table, and all files"
     refused = FakeMariaDB(
         rows(), refused={"SELECT CEILING": (1047, "WSREP has not yet prepared node")}
     )

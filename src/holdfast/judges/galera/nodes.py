@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from holdfast.evidence import CLUSTER, HEALTHY
 from holdfast.judges.base import first_few
 from holdfast.model import Json, Outcome, Verdict
@@ -11,13 +13,12 @@ DESYNCED = "desynced"
 ONE_SERVER = "one_server"
 
 
-def nodes_synced(claim: str, views: GaleraViews, without: str = "") -> Verdict:
+def nodes_synced(claim: str, views: GaleraViews) -> Verdict:
     """PASS where every node is ready, connected, in the primary component and Synced, and nobody has desynced it.
 
-    A node that somebody has desynced is left alone: a backup reads from it. ``without``: a host that does not count.
+    A node that somebody has desynced is left alone: a backup reads from it.
     """
-    asked = {host: each for host, each in views.answered.items() if host != without}
-    silent = {host: cause for host, cause in views.silent.items() if host != without}
+    asked, silent = views.answered, views.silent
     ill = {host: _ailment(node) for host, node in asked.items() if not node.serves}
     facts = {host: {HEALTHY: host not in ill} for host in asked}
     facts |= {host: {HEALTHY: False} for host in silent}
@@ -50,13 +51,9 @@ def _ailment(node: GaleraNode) -> str:
     return f"is {node.state_name}, not Synced (wsrep_local_state {node.state})"
 
 
-def members_agree(claim: str, views: GaleraViews, without: str = "") -> Verdict:
-    """PASS where every node is in the same view of the same cluster, which has the inventory's nodes and no other.
-
-    ``without``: a host that does not count, since its server is stopped; the others may be a member less then.
-    """
-    asked = {host: each for host, each in views.answered.items() if host != without}
-    silent = [cause for host, cause in views.silent.items() if host != without]
+def members_agree(claim: str, views: GaleraViews) -> Verdict:
+    """PASS where every node is in the same view of the same cluster, which has the inventory's nodes and no other."""
+    asked, silent = views.answered, list(views.silent.values())
     evidence: dict[str, Json] = {
         CLUSTER: next((each.cluster for each in asked.values()), ""),
         "views": {host: [each.cluster, each.view, each.size] for host, each in asked.items()},
@@ -65,7 +62,7 @@ def members_agree(claim: str, views: GaleraViews, without: str = "") -> Verdict:
     for reason, fault in (
         (ONE_SERVER, _same_server(asked)),
         ("other_cluster", _split(asked)),
-        ("other_size", _size(views, asked, without)),
+        ("other_size", _size(views)),
     ):
         if fault:
             return Verdict(claim, Outcome.FAIL, reason, fault, evidence)
@@ -77,7 +74,7 @@ def members_agree(claim: str, views: GaleraViews, without: str = "") -> Verdict:
     return Verdict(claim, Outcome.PASS, "agree", message, evidence)
 
 
-def _same_server(asked: dict[str, GaleraNode]) -> str:
+def _same_server(asked: Mapping[str, GaleraNode]) -> str:
     """Return which two hosts are answered by one server, as through a load balancer's address."""
     first: dict[str, str] = {}
     joined = ((host, node) for host, node in asked.items() if node.connected)
@@ -87,7 +84,7 @@ def _same_server(asked: dict[str, GaleraNode]) -> str:
     return ""
 
 
-def _split(asked: dict[str, GaleraNode]) -> str:
+def _split(asked: Mapping[str, GaleraNode]) -> str:
     """Return how the nodes are divided, where they are not in one view of one cluster."""
     sides: dict[tuple[str, int], list[str]] = {}
     for host, node in asked.items():
@@ -101,11 +98,10 @@ def _split(asked: dict[str, GaleraNode]) -> str:
     return f"the nodes are not in one view of one cluster: {first_few(shown)}"
 
 
-def _size(views: GaleraViews, asked: dict[str, GaleraNode], without: str) -> str:
+def _size(views: GaleraViews) -> str:
     """Return how the cluster's size differs from what the inventory has."""
     expected = len(views.nodes) + views.arbitrators
-    allowed = {expected, expected - 1} if without else {expected}
-    others = {host: each for host, each in asked.items() if each.size not in allowed}
+    others = {host: each for host, each in views.answered.items() if each.size != expected}
     if not others:
         return ""
     host, node = next(iter(others.items()))

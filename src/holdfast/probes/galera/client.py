@@ -15,8 +15,9 @@ from holdfast.probes.galera.site import NO_ACCOUNT, DatabaseNode
 
 Row = Sequence[Json]
 
-# A session that waits for the cluster (wsrep_sync_wait) would hang on a node that has lost it.
-_BEGIN = "SET SESSION wsrep_sync_wait = 0, SESSION lock_wait_timeout = 2"
+# A session that waits for the cluster (wsrep_sync_wait) would hang on a node that has lost it. The server ends what
+# nobody waits for any more.
+_BEGIN = "SET SESSION wsrep_sync_wait = 0, SESSION lock_wait_timeout = 2, SESSION max_statement_time = {:g}"
 _ACCESS_DENIED, _NO_SUCH_VARIABLE = 1045, 1193
 _HINTS = {
     _ACCESS_DENIED: "the account or its password is wrong (galera_user, galera_password)",
@@ -25,7 +26,7 @@ _HINTS = {
     1129: "this address is blocked after failed connections; on the node: mariadb-admin flush-hosts",
     1227: "the account lacks a privilege; it needs PROCESS",
     1047: "the node has no place in the cluster yet, and refuses statements",
-    _NO_SUCH_VARIABLE: "the server was built without Galera",
+    _NO_SUCH_VARIABLE: "the server was built without Galera, or is no MariaDB",
 }
 
 
@@ -80,7 +81,7 @@ def session(node: DatabaseNode) -> Iterator[Connection]:
     except OSError as error:
         raise CannotTell(f"{where}: {_late(node, error) or error}") from None
     try:
-        ask(node, connection, _BEGIN)
+        ask(node, connection, _BEGIN.format(seconds))
         yield connection
     finally:
         connection.close()

@@ -27,8 +27,10 @@ _CLIENTS = (
     "SELECT user, host FROM information_schema.processlist WHERE id <> CONNECTION_ID()"
     " AND user NOT IN ('system user', 'event_scheduler', 'unauthenticated user') AND command NOT LIKE 'Binlog Dump%'"
 )
+# An account sees the tables alone that it may read, and with PROCESS the files of all.
 _MEGABYTES = (
-    "SELECT CEILING(SUM(data_length + index_length) / 1048576) FROM information_schema.tables"
+    "SELECT CEILING(SUM(file_size) / 1048576) FROM information_schema.innodb_sys_tablespaces"
+    " WHERE name <> 'innodb_temporary'"
 )
 _NEVER = 2**64 - 1  # wsrep_local_cached_downto of a node that has nothing to send
 _INCOMING = "wsrep_incoming_addresses"
