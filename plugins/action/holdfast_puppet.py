@@ -30,6 +30,7 @@ from holdfast.puppet_programs import (
     enable_command,
     install_command,
     state_command,
+    unsaid,
 )
 from holdfast.unit_program import NOT_BEGUN, Limits
 
@@ -145,8 +146,7 @@ class ActionModule(MarkAction):
             raise CannotTell(f"{answer.message}; {NOT_BEGUN}")
         said = dict(line.split("=", 1) for line in answer.output if "=" in line)
         if said.get("state") not in _ENDS:
-            why = said.get("error") or "; ".join(answer.output) or f"it ended with {answer.rc}"
-            raise CannotTell(f"the program on the host says {why}")
+            raise CannotTell(unsaid(answer.output, answer.rc, answer.seconds))
         return said["state"], answer.seconds
 
     def _result(self, whose: str, message: str, *, changed: bool) -> dict[str, Json]:

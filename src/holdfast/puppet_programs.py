@@ -7,6 +7,7 @@ unit's InvocationID (docs/adr/0081).
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 
 from holdfast.model import HOST_DIRECTORY
@@ -82,6 +83,19 @@ def install_command(directory: str = HOST_DIRECTORY, units: str = UNIT_DIRECTORY
     )
     texts = (RUN_UNIT, run.rstrip("\n"), PREVIEW_UNIT, preview.rstrip("\n"))
     return ["sh", "-c", _INSTALL, "sh", directory, units, *texts]
+
+
+def unsaid(output: Sequence[str], rc: int | None, seconds: float) -> str:
+    """Return why the lines that a program has printed do not say what it did or found.
+
+    ``rc`` is None where it was ended for taking more than its time.
+    """
+    error = next((line.removeprefix("error=") for line in output if line.startswith("error=")), "")
+    if said := error or "; ".join(output):
+        return f"the program on the host says {said}"
+    if rc is None:
+        return f"the program on the host was ended after {seconds:.1f} s, and has said nothing"
+    return f"the program on the host ended with {rc}, and has said nothing"
 
 
 def _mark(run: str) -> str:

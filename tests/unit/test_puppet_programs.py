@@ -15,6 +15,7 @@ from holdfast.puppet_programs import (
     disable_command,
     enable_command,
     install_command,
+    unsaid,
 )
 from tests.fakes.puppet_host import DISABLED, RECORDED, PuppetHost
 
@@ -78,6 +79,21 @@ def test_a_lock_that_cannot_be_made_is_an_error(host: PuppetHost) -> None:
     enable(host)
     host.state.rmdir()
     assert disable(host).startswith("error=no lock can be made beside")
+
+
+@pytest.mark.parametrize(
+    ("output", "rc", "text"),
+    [
+        (["error=no lock", "more"], 0, "says no lock"),
+        (["sh: not found"], 127, "says sh: not found"),
+        ([], 1, "ended with 1, and has said nothing"),
+        ([], None, "was ended after 60.0 s, and has said nothing"),
+    ],
+)
+def test_an_answer_that_broke_off_is_not_said_to_be_one(
+    output: list[str], rc: int | None, text: str
+) -> None:
+    assert unsaid(output, rc, 60.0) == f"the program on the host {text}"
 
 
 SWAPS = f"""#!/bin/sh

@@ -26,7 +26,7 @@ class FreshParameters(AgentsParameters):
     since: float = Field(0, ge=0)
 
 
-class FrozenParameters(AgentsParameters):
+class DisabledParameters(AgentsParameters):
     """``run``: the run of Holdfast that must have disabled the agents."""
 
     run: str = Field(min_length=1)
@@ -84,11 +84,11 @@ CLAIMS: tuple[Claim, ...] = (
         group=GROUP,
     ),
     Claim(
-        name="puppet.frozen",
+        name="puppet.disabled_by_run",
         remedy="on the host: puppet config print agent_disabled_lockfile names the file that says who",
-        parameters=FrozenParameters,
+        parameters=DisabledParameters,
         probe=probe_agents,
-        judge=puppet.frozen,
+        judge=puppet.disabled_by_run,
         group=GROUP,
         final=(puppet.NOT_OURS,),
     ),

@@ -83,9 +83,8 @@ def host_states(state: RunState, ill: Collection[str] = ()) -> list[str]:
     if well := [host for host in done if host not in ill]:
         sentences.append(f"done and proved healthy: {join_names(well)}")
     if frozen := list(state.frozen):
-        sentences.append(
-            f"frozen by this run, so that nothing changes it by itself: {join_names(frozen)}"
-        )
+        what = "what changes it by itself was disabled by this run, which has not enabled it"
+        sentences.append(f"{what}: {join_names(frozen)}")
     if untouched := _untouched(state):
         sentences.append(f"not touched in step {state.current_step}: {join_names(untouched)}")
     return sentences

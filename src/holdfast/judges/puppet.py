@@ -171,7 +171,7 @@ def none_left_disabled(claim: str, agents: Agents) -> Verdict:
     return _none_disabled(claim, agents, texts, LEFT_BY_RUN, {LEFT: left})
 
 
-def frozen(claim: str, agents: Agents, run: str) -> Verdict:
+def disabled_by_run(claim: str, agents: Agents, run: str) -> Verdict:
     """PASS where every agent is disabled by the run, so that nothing but the run starts one."""
     faults = []
     for host, agent in agents.items():

@@ -68,7 +68,6 @@ _SENTENCES: dict[type[events.Event], tuple[Tone, str]] = {
     events.StepStarted: ("plain", "step {event.step}: {event.title}"),
     events.StepFinished: ("good", "step {event.step} finished"),
     events.ActIntended: ("act", "{event.act} of {event.unit} begins"),
-    events.HostDone: ("good", "{event.unit} is done and proved healthy"),
     events.BaselineTaken: ("dim", "baseline {event.name} recorded"),
     events.SilencePlaced: (
         "dim",
@@ -176,6 +175,13 @@ def _told(event: events.GateJudged) -> Iterator[str]:
 def _(event: events.ActDone) -> tuple[Tone, str]:
     took = f"took {format_duration(event.seconds)}" if event.seconds else "is done"
     return "act", f"{event.act} of {event.unit} {took if event.changed else 'was not needed'}"
+
+
+@_describe.register
+def _(event: events.HostDone) -> tuple[Tone, str]:
+    # Without a start nothing was restarted that had to stay up: a freeze, a release, an agent that is left alone.
+    done = f"{event.unit} is done and proved healthy"
+    return "good", done if event.invocation_id else "its turn has ended"
 
 
 @_describe.register

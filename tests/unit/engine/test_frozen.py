@@ -1,4 +1,4 @@
-"""What a run has frozen is named where it stops; how to undo it only where the run has ended."""
+"""A freeze is named where the run stops; how to undo it only where the run has ended."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def test_frozen_hosts_are_named_and_only_an_abort_says_how_to_enable_them() -> N
     state = fold(journal)
     held = held_event(state, Failure(1, "cmp1", "", "why"), AT)
     aborted = aborted_event(state, "ada", AT)
-    sentence = "frozen by this run, so that nothing changes it by itself: cmp1, cmp2"
+    what = "what changes it by itself was disabled by this run, which has not enabled it"
+    sentence = f"{what}: cmp1, cmp2"
     assert sentence in held.left
     assert sentence in aborted.left
     assert UNDO not in held.next_commands, "it would let a change that failed spread"

@@ -131,8 +131,8 @@ def test_what_a_run_left_disabled_is_named_by_host_and_run() -> None:
 )
 def test_only_the_run_itself_has_disabled_them(message: str | None, outcome: Outcome) -> None:
     agents = {"cmp1": replace(WELL, disabled=message)}
-    assert puppet.frozen("c", agents, "r1").outcome is outcome
-    assert puppet.frozen("c", {**agents, "cmp2": SILENT}, "r1").outcome is not PASS
+    assert puppet.disabled_by_run("c", agents, "r1").outcome is outcome
+    assert puppet.disabled_by_run("c", {**agents, "cmp2": SILENT}, "r1").outcome is not PASS
 
 
 def test_a_mass_run_is_named_with_its_place_tool_and_process() -> None:

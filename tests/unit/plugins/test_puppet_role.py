@@ -10,7 +10,12 @@ from holdfast.model import Json
 from tests.content.repository import ROOT, yaml_of
 
 ROLE = ROOT / "roles/puppet"
-BEFORE = {"puppet.frozen", "puppet.no_run_in_flight", "puppet.no_mass_run", "puppet.previewed"}
+BEFORE = {
+    "puppet.disabled_by_run",
+    "puppet.no_run_in_flight",
+    "puppet.no_mass_run",
+    "puppet.previewed",
+}
 
 
 def resolved(template: str, **given: Json) -> Json:

@@ -107,3 +107,11 @@ def test_a_soak_says_for_how_long_all_was_well() -> None:
     assert judged(Outcome.PASS, 1800) == "✓ still well after 30 min 00 s: Every claim holds"
     assert judged(Outcome.PASS, 3).startswith("✓ PASS check Every claim holds")
     assert judged(Outcome.FAIL, 1800).endswith("ctl2 is down")
+
+
+def test_only_a_host_on_which_a_start_was_proved_is_said_to_be_healthy() -> None:
+    """A freeze, a release and an agent that is left alone end a turn too."""
+    done = events.HostDone(at=at(0), host="cmp1", unit="holdfast-puppet", invocation_id="start1")
+    assert "proved healthy" in describe_event(done).text
+    ended = describe_event(done.model_copy(update={"invocation_id": ""}))
+    assert (ended.text, ended.host) == ("its turn has ended", "cmp1")
