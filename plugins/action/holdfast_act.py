@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from holdfast import unit_program
 from holdfast.action_plugin import ArgumentSpec, open_state
 from holdfast.errors import CannotTell, InvalidInput, LeaseLost
 from holdfast.journal.events import ActDone, ActIntended
-from holdfast.mark_action import MARKED, MarkAction
+from holdfast.mark_action import MarkAction, marked_service
 from holdfast.model import Act, Json
 from holdfast.play_context import (
     PlayContext,
@@ -63,7 +63,7 @@ class ActionModule(MarkAction):
         found = prepared(variables, arguments) or self._read()
         if arguments["act"] in BEGINS:
             require_no_failure_beside(store, run.run, variables)
-        limits = self._intend(store, run, found, _marked_service(variables))
+        limits = self._intend(store, run, found, marked_service(variables))
         if arguments["argv"]:
             return self._command(limits)
         return self._restart(store, run, found.before, limits)
@@ -151,9 +151,3 @@ class ActionModule(MarkAction):
             message = f"{self.host}: {self._what} was not run: {answer.message}; {NOT_BEGUN}"
             return {"failed": True, "msg": message}
         return command_result(answer, shlex.join(given["argv"]))
-
-
-def _marked_service(variables: Variables) -> str:
-    """Return the service whose mark the host must have for the act; "" where the play has marked none."""
-    marked: Mapping[str, Json] = variables.get(MARKED) or {}
-    return str(marked.get("service", ""))

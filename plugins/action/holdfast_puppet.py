@@ -6,7 +6,7 @@ once under the lock of the agent's unit, in time and with the run's mark, as eve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ from holdfast import unit_program
 from holdfast.action_plugin import ArgumentSpec, open_state
 from holdfast.errors import CannotTell, LeaseLost
 from holdfast.journal.events import ActDone, ActIntended
-from holdfast.mark_action import MARKED, MarkAction
+from holdfast.mark_action import MarkAction, marked_service
 from holdfast.model import Act, Json
 from holdfast.observations.puppet import run_of
 from holdfast.play_context import (
@@ -91,7 +91,7 @@ class ActionModule(MarkAction):
         intended = ActIntended(at=datetime.now(UTC), act=act, undo=arguments["undo"], **what)
         store.append_guarded(run.grant, intended)
         self._begun = True
-        limits = Limits(found.clock, found.clock.after(left), _marked_service(variables), run.run)
+        limits = Limits(found.clock, found.clock.after(left), marked_service(variables), run.run)
         end, seconds = self._send(limits)
         whose = _ENDS[end]
         # What this run has disabled before, and finds disabled, is its own to give back.
@@ -153,9 +153,3 @@ class ActionModule(MarkAction):
         says = _SAYS[whose].format(run=self.arguments["run"])
         text = f"{self.host}: its Puppet agent is {says}" + (f": {message}" if message else "")
         return {"changed": changed, "whose": whose, "message": message, "msg": text}
-
-
-def _marked_service(variables: Variables) -> str:
-    """Return the service whose mark the host must have for the act; "" where the play has marked none."""
-    marked: Mapping[str, Json] = variables.get(MARKED) or {}
-    return str(marked.get("service", ""))

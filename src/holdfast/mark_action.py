@@ -19,6 +19,16 @@ MARKED = "holdfast_marked"
 """The variable with the result of the task that has marked the batch."""
 
 
+def marked_service(variables: Variables) -> str:
+    """Return the service whose mark a host must have for an act; "" where the play has marked none."""
+    return str(_marked(variables).get("service", ""))
+
+
+def _marked(variables: Variables) -> Mapping[str, Json]:
+    marked: Mapping[str, Json] = variables.get(MARKED) or {}
+    return marked
+
+
 class MarkAction(HoldfastAction):
     """Marks hosts over connections of its own; they need not be in the play."""
 
@@ -43,7 +53,7 @@ class MarkAction(HoldfastAction):
         Raises:
             LeaseHeld, CannotTell: they are not marked, and nothing may be touched.
         """
-        marked: Mapping[str, Json] = variables.get(MARKED) or {}
+        marked = _marked(variables)
         if "renew_at" not in marked or time.time() <= marked["renew_at"]:
             return
         group = PlaybookPolicy.parse(variables["holdfast_policy"]).group

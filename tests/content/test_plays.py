@@ -25,7 +25,8 @@ from tests.content.repository import (
 
 PLAYBOOKS = files("playbooks/*.yml")
 PARTS = files("playbooks/parts/*.yml", "playbooks/tasks/*.yml")  # imported by playbooks, never run
-RESTARTS = files("playbooks/*_restart.yml")
+LOOKS = {"check", "marks", "observe", "sweep"}  # these act on no service
+ROLLS = tuple(p for p in PLAYBOOKS if p.parent.name == "playbooks" and p.stem not in LOOKS)
 TASK_FILES = files("playbooks/*.yml", "roles/*/tasks/*.yml", "roles/*/handlers/*.yml")
 HANDLERS = files("roles/*/handlers/*.yml")
 
@@ -38,7 +39,7 @@ SWEEP = "sweep.yml"  # beside the tasks that include it
 SERVICES = {"service", "systemd", "systemd_service"}
 
 
-ACTS = {"holdfast_act", "holdfast_nova_service", "holdfast_haproxy"}
+ACTS = {"holdfast_act", "holdfast_nova_service", "holdfast_haproxy", "holdfast_puppet"}
 
 
 def plays_of(path: Path) -> Iterator[dict[str, Yaml]]:
@@ -51,7 +52,7 @@ def plays_of(path: Path) -> Iterator[dict[str, Yaml]]:
         imported = [path.parent / play[key] for key in PLAYBOOK_IMPORTS & play.keys()]
         if not imported:
             yield {**play, "directory": path.parent}
-        elif (file := imported[0].resolve()) not in RESTARTS:
+        elif (file := imported[0].resolve()) not in ROLLS:
             for inner in plays_of(file):
                 yield {**inner, "vars": {**inner.get("vars", {}), **play.get("vars", {})}}
 
@@ -231,17 +232,41 @@ def plays_gathering_facts(plays: Yaml) -> list[str]:
 
 
 def test_every_restart_playbook_has_plays() -> None:
-    assert_no_faults(RESTARTS, lambda path: [] if yaml_of(path) else ["it would restart nothing"])
+    assert_no_faults(ROLLS, lambda path: [] if yaml_of(path) else ["it would restart nothing"])
 
 
 def test_every_restart_playbook_stops_at_the_first_failure() -> None:
-    assert_no_faults(RESTARTS, lambda path: restart_faults(list(plays_of(path))))
+    assert_no_faults(ROLLS, lambda path: restart_faults(list(plays_of(path))))
 
 
 def test_every_restart_playbook_refuses_before_it_rolls() -> None:
-    rolls = [path for path in RESTARTS if list(plays_of(path))]
-    assert len(rolls) >= len(RESTARTS) - 1, "only nova_restart.yml is made of other playbooks alone"
+    rolls = [path for path in ROLLS if list(plays_of(path))]
+    assert len(rolls) >= len(ROLLS) - 1, "only nova_restart.yml is made of other playbooks alone"
     assert_no_faults(rolls, lambda path: order_faults(list(plays_of(path))))
+
+
+def asks_gate(path: Path) -> bool:
+    """Tell whether a file of tasks asks a gate, or one of the files that it includes."""
+    return any(
+        "holdfast_gate" in task
+        or any(asks_gate(path.parent / str(task[key])) for key in IMPORTS & task.keys())
+        for task in tasks_of(yaml_of(path) or [])
+    )
+
+
+def preflight_faults(path: Path) -> list[str]:
+    """Return the preflights of a playbook's rolls that ask no gate: the act would come before any question."""
+    plays = [play for play in plays_of(path) if kind_of(play) == "roll"]
+    roles = [play["tasks"][0]["ansible.builtin.include_role"] for play in plays]
+    return [
+        f"{role['name']} {role['tasks_from']} asks no gate"
+        for role in roles
+        if not asks_gate(ROOT / f"roles/{role['name']}/tasks/{role['tasks_from']}.yml")
+    ]
+
+
+def test_every_roll_asks_a_gate_before_its_first_act() -> None:
+    assert_no_faults(ROLLS, preflight_faults)
 
 
 def options_faults(plays: Sequence[dict[str, Yaml]]) -> list[str]:
@@ -256,7 +281,7 @@ def options_faults(plays: Sequence[dict[str, Yaml]]) -> list[str]:
 def test_every_playbook_refuses_options_that_leave_out_tasks() -> None:
     """--tags with a name that no task has would do nothing and succeed."""
     runnable = [path for path in PLAYBOOKS if path not in PARTS]
-    assert len(runnable) > len(RESTARTS)
+    assert len(runnable) > len(ROLLS)
     assert_no_faults(runnable, lambda path: options_faults(list(plays_of(path))))
 
 
@@ -283,6 +308,7 @@ def test_marks_are_renewed_before_every_act() -> None:
     assert {path.parent.parent.name for path in acting} == {
         "galera",
         "nova",
+        "puppet",
         "rabbitmq",
         "systemd_unit",
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pydantic import Field, field_validator
 
 from holdfast.claims.base import Claim, Parameters
@@ -47,75 +49,59 @@ class PreviewedParameters(AgentsParameters):
         return tuple(name for name in given.replace(" ", "").split(",") if name not in {"", "none"})
 
 
+_claim = partial(Claim, group=GROUP, parameters=AgentsParameters, probe=probe_agents)
+
 CLAIMS: tuple[Claim, ...] = (
-    Claim(
+    _claim(
         name="puppet.agents_fresh",
         remedy="on the host: puppet agent --test --noop; its report: puppet config print lastrunreport --section agent",
         parameters=FreshParameters,
-        probe=probe_agents,
         judge=puppet.agents_fresh,
-        group=GROUP,
         standing=True,
     ),
-    Claim(
+    _claim(
         name="puppet.none_disabled",
         remedy="ask who disabled it; then, on the host: puppet agent --enable",
-        parameters=AgentsParameters,
-        probe=probe_agents,
         judge=puppet.none_disabled,
-        group=GROUP,
         standing=True,
     ),
-    Claim(
+    _claim(
         name="puppet.none_left_disabled",
         remedy="holdfast show puppet-release#before-you-begin; on one host alone: puppet agent --enable",
-        parameters=AgentsParameters,
-        probe=probe_agents,
         judge=puppet.none_left_disabled,
-        group=GROUP,
         standing=True,
     ),
-    Claim(
+    _claim(
         name="puppet.no_run_in_flight",
         remedy="on the host: ps -fp $(cat $(puppet config print agent_catalog_run_lockfile --section agent))",
-        parameters=AgentsParameters,
-        probe=probe_agents,
         judge=puppet.no_run_in_flight,
-        group=GROUP,
     ),
-    Claim(
+    _claim(
         name="puppet.disabled_by_run",
         remedy="on the host: puppet config print agent_disabled_lockfile names the file that says who",
         parameters=DisabledParameters,
-        probe=probe_agents,
         judge=puppet.disabled_by_run,
-        group=GROUP,
         final=(puppet.NOT_OURS,),
     ),
-    Claim(
+    _claim(
         name="puppet.previewed",
         remedy="holdfast show puppet-rollout#if-it-holds",
         parameters=PreviewedParameters,
         probe=probe_reports,
         judge=puppet_rollout.previewed,
-        group=GROUP,
         final=(puppet_rollout.NOT_NAMED, puppet_rollout.NOT_OURS),
     ),
-    Claim(
+    _claim(
         name="puppet.ran_as_previewed",
         remedy="holdfast show puppet-rollout#if-it-holds",
-        parameters=AgentsParameters,
         probe=probe_reports,
         judge=puppet_rollout.ran_as_previewed,
-        group=GROUP,
         final=(puppet_rollout.DIFFERS, puppet_rollout.RUN_FAILED),
     ),
-    Claim(
+    _claim(
         name="puppet.no_mass_run",
         remedy="wait until it has ended, or stop it where it was begun: salt-run jobs.active",
-        parameters=AgentsParameters,
         probe=probe_mass_runs,
         judge=puppet.no_mass_run,
-        group=GROUP,
     ),
 )

@@ -195,7 +195,7 @@ def _database(found: Findings, ill: Sequence[VerdictJson], evidence: tuple[str, 
 
 _RULES_OUT: Final[Mapping[str, tuple[str, ...]]] = {
     "frozen": ("a network fault: the host says so itself",),
-    "masked": ("a crash: systemd was told not to start it",),
+    "masked": ("a crash: a masked unit was told not to start",),
     "stopped": ("a crash: its last end counts as a success",),
     "cut_off": ("the password: it had logged in", "the service itself: its process runs"),
     "unconnected": ("the service itself: its process runs",),

@@ -57,7 +57,7 @@ def batch_failure(
         reason = bad.get(host, ran)
     text = f"{host}: {reason}" if host else reason
     proved = set(state.done()) - set(batch.hosts)
-    return failure_of(event.step, event.messages, host, gates, text, proved)
+    return play_failure(event, host, gates, text, proved)
 
 
 def failed_beside(
@@ -72,7 +72,7 @@ def failed_beside(
     for other in () if by_itself else state.under_way:
         if gate := _first_bad(other.gates):
             proved = set(state.done()) - set(other.hosts)
-            return failure_of(event.step, event.messages, gate.host, other.gates, "", proved)
+            return gate_failure(event.step, gate.host, other.gates, proved)
     return None
 
 
@@ -116,24 +116,31 @@ def _succeeded(turn: Turn | None, batch: Batch) -> bool:
     return turn is not None and turn.done
 
 
-def failure_of(  # noqa: PLR0913, PLR0917  # what a play and its gates left
-    step: int,
-    messages: Mapping[str, str],
+def play_failure(
+    ended: ev.BatchEnded | ev.InspectionEnded,
     host: str,
     gates: list[ev.GateJudged],
     otherwise: str,
     proved: Collection[str] = (),
 ) -> Failure:
-    """Return the failure with the evidence of the last gate that did not pass, on ``host`` if given.
+    """Return ``gate_failure``; where every gate passed the play's own output, and without that ``otherwise``."""
+    if failure := gate_failure(ended.step, host, gates, proved):
+        return failure
+    output = ended.messages.get(host) or next(iter(ended.messages.values()), "")
+    return Failure(ended.step, host, "", output or otherwise)
 
-    Without such a gate the evidence is the play's own output, and without that ``otherwise``. Of several ill hosts it
-    names one of ``proved``, which the run has restarted: with it others may not answer either.
+
+def gate_failure(
+    step: int, host: str, gates: list[ev.GateJudged], proved: Collection[str] = ()
+) -> Failure | None:
+    """Return the failure with the evidence of the last gate that did not pass, on ``host`` if given; None without one.
+
+    Of several ill hosts it names one of ``proved``, which the run has restarted: with it others may not answer either.
     """
     bad = [gate for gate in gates if gate.outcome is not Outcome.PASS]
     gate = next((gate for gate in reversed(bad) if host in {"", gate.host}), None)
     if gate is None:
-        output = messages.get(host) or next(iter(messages.values()), "")
-        return Failure(step, host, "", output or otherwise)
+        return None
     failed, unknown = _describe(gate, Outcome.FAIL), _describe(gate, Outcome.UNKNOWN)
     if failed and len(unknown) > 1:
         unknown = [unknown[0], f"and {len(unknown) - 1} more UNKNOWN"]

@@ -10,7 +10,14 @@ from holdfast.errors import StateUnusable
 from holdfast.evidence import HEALTHY
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
-from holdfast.journal.failures import all_proved, batch_failure, failed_beside, failure_of, swept
+from holdfast.journal.failures import (
+    all_proved,
+    batch_failure,
+    failed_beside,
+    gate_failure,
+    play_failure,
+    swept,
+)
 from holdfast.journal.run_state import (
     ActRecord,
     Batch,
@@ -138,7 +145,7 @@ def _(event: ev.InspectionEnded, state: RunState) -> None:
         return
     if not inspection.passed:
         text = f"the {event.what} did not pass"
-        state.failure = state.failure or failure_of(event.step, event.messages, "", gates, text)
+        state.failure = state.failure or play_failure(event, "", gates, text)
         return
     state.proved_claims |= {canonical(claim) for claim in inspection.claims}
     if event.what == "sweep":
@@ -159,7 +166,7 @@ def _(event: ev.GateJudged, state: RunState) -> None:
     ill = event.phase == "sweep" and event.outcome is Outcome.FAIL
     if ill and state.inspection is None:
         # Also of a play that waits for its word: nothing more begins, what is in hand is ended.
-        state.failure = state.failure or failure_of(state.current_step, {}, "", [event], "")
+        state.failure = state.failure or gate_failure(state.current_step, "", [event])
     if isinstance(play, Batch) and event.phase == "sweep" and event.outcome is Outcome.PASS:
         state.found_well(event.at, *swept([event], play.sweep))
         state.sweep_owed = state.sweep_owed and len(play.sweep) < len(state.done())

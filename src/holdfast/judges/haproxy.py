@@ -179,7 +179,7 @@ def none_past(claim: str, views: WriterViews) -> Verdict:
 
 
 def none_left_out(claim: str, views: WriterViews) -> Verdict:
-    """PASS where no haproxy has a server in maintenance by a command, which a reload would undo without a word."""
+    """PASS where no haproxy has a server in maintenance by a command: the next reload of haproxy would end that."""
     out = [
         (haproxy, server.name)
         for haproxy, state in views.answered.items()

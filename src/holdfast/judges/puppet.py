@@ -177,7 +177,7 @@ def disabled_by_run(claim: str, agents: Agents, run: str) -> Verdict:
     for host, agent in agents.items():
         if isinstance(agent, Agent) and agent.disabled is None:
             faults.append(f"puppet on {host} is not disabled: somebody has enabled it")
-        elif isinstance(agent, Agent) and agent.disabled and run_of(agent.disabled) != run:
+        elif isinstance(agent, Agent) and run_of(agent.disabled or "") != run:
             faults.append(f"puppet on {host} is disabled by somebody else: {agent.disabled}")
     return _verdict(claim, agents, faults, NOT_OURS, {}, f"disabled by run {run}")
 

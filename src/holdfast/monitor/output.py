@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -122,19 +122,18 @@ def write_atomically(path: str, text: str) -> None:
     """
     target = Path(path)
     try:
-        with NamedTemporaryFile(
-            "w", dir=target.parent, prefix=f".{target.name}.", delete=False, encoding="utf-8"
-        ) as file:
-            try:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-                os.fchmod(file.fileno(), 0o644)
-                Path(file.name).replace(target)
-            except BaseException:
-                with suppress(OSError):
-                    Path(file.name).unlink()
-                raise
+        with (
+            NamedTemporaryFile(
+                "w", dir=target.parent, prefix=f".{target.name}.", delete=False, encoding="utf-8"
+            ) as file,
+            ExitStack() as unfinished,
+        ):
+            unfinished.callback(Path(file.name).unlink, missing_ok=True)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o644)
+            Path(file.name).replace(target)
     except OSError as error:
         raise InvalidInput(
             f"{path} cannot be written: {error.strerror or error}",

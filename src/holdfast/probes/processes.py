@@ -25,17 +25,8 @@ from holdfast.observations.processes import (
 )
 from holdfast.observations.systemd import UnitState
 from holdfast.probes.base import ProbeContext, Shell, SiteVariables, ask_all, or_unanswered
-from holdfast.probes.systemd import seconds_between
+from holdfast.probes.systemd import STATE, seconds_between
 
-_STATE = {
-    "name": "Id",
-    "load_state": "LoadState",
-    "active_state": "ActiveState",
-    "sub_state": "SubState",
-    "kind": "Type",
-    "result": "Result",
-    "invocation_id": "InvocationID",
-}
 _SINCE, _STOPPED = "ActiveEnterTimestamp", "InactiveEnterTimestamp"
 _RUNS = frozenset({"active", "reloading", "refreshing"})
 _MORE = ("NRestarts", "UnitFileState", "FreezerState", "ExecMainStatus", _SINCE, _STOPPED)
@@ -262,7 +253,7 @@ def read_processes(
 
     def ask(source: ProcessSource) -> ServiceProcess:
         shell, began = context.reach(source.host), clock()
-        properties = ",".join([*_STATE.values(), *_MORE])
+        properties = ",".join([*STATE.values(), *_MORE])
         fixed = [
             source.unit,
             source.log,
@@ -315,7 +306,7 @@ def _process(
     now = values.get("utc", "")
     unit = UnitState(
         host=source.host,
-        **{name: shown.get(key, "") for name, key in _STATE.items()},
+        **{name: shown.get(key, "") for name, key in STATE.items()},
         restarts=int(_number(shown.get("NRestarts", "")) or 0),
         age=seconds_between(shown.get(_SINCE, ""), now),
     )

@@ -20,8 +20,7 @@ from holdfast.observations.systemd import (
 )
 from holdfast.probes.base import CommandResult, ProbeContext, Shell, ask_all, or_unanswered
 
-# The properties of a unit's state, by the field of UnitState; a unit that is no service lacks some.
-_STATE = {
+STATE = {
     "name": "Id",
     "load_state": "LoadState",
     "active_state": "ActiveState",
@@ -30,6 +29,7 @@ _STATE = {
     "result": "Result",
     "invocation_id": "InvocationID",
 }
+"""The properties of a unit's state, by the field of UnitState; a unit that is no service lacks some."""
 _SINCE = "ActiveEnterTimestamp"
 _MACHINE = {
     "hostname": "Hostname",
@@ -114,7 +114,7 @@ def _ask(host: str, shell: Shell, unit: str) -> tuple[UnitState, Machine]:
 
 
 def _ask_all(host: str, shell: Shell, units: Sequence[str]) -> tuple[list[UnitState], Machine]:
-    properties = ",".join([*_STATE.values(), "NRestarts", _SINCE])
+    properties = ",".join([*STATE.values(), "NRestarts", _SINCE])
     result = shell.run(["sh", "-c", _SCRIPT, "sh", properties, *units])
     # What the host says of itself, and one block for each unit.
     blocks = [block for block in result.stdout.split("\n\n") if block.strip()] or [""]
@@ -133,7 +133,7 @@ def _state(host: str, shown: Mapping[str, str]) -> UnitState:
     _require_counters(host, shown)
     return UnitState(
         host=host,
-        **{field: shown.get(name, "") for field, name in _STATE.items()},
+        **{field: shown.get(name, "") for field, name in STATE.items()},
         restarts=int(shown.get("NRestarts", 0)),
         age=seconds_between(shown.get(_SINCE, ""), shown.get("Now", "")),
     )

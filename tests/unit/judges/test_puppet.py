@@ -127,7 +127,14 @@ def test_what_a_run_left_disabled_is_named_by_host_and_run() -> None:
 
 @pytest.mark.parametrize(
     ("message", "outcome"),
-    [(OURS, PASS), ("holdfast:r1", PASS), (None, FAIL), (OTHERS, FAIL), ("holdfast:r10: a", FAIL)],
+    [
+        (OURS, PASS),
+        ("holdfast:r1", PASS),
+        (None, FAIL),
+        (OTHERS, FAIL),
+        ("", FAIL),
+        ("holdfast:r10: a", FAIL),
+    ],
 )
 def test_only_the_run_itself_has_disabled_them(message: str | None, outcome: Outcome) -> None:
     agents = {"cmp1": replace(WELL, disabled=message)}
