@@ -219,6 +219,20 @@ def first_answer(
     raise CannotTell("; ".join(dict.fromkeys(causes)) or "there is no broker to ask")
 
 
+def of_host(known: Mapping[str, AnswerT], host: str, what: str, group: str) -> AnswerT:
+    """Return what is known by the host's name; ``what`` it is and its inventory group are for the message.
+
+    Raises:
+        InvalidInput: the group does not have ``host``.
+    """
+    if host not in known:
+        raise InvalidInput(
+            f"{host} is no {what} of this inventory",
+            remedy=f"name a host of the group {group}: {', '.join(known) or 'it is empty'}",
+        )
+    return known[host]
+
+
 def or_unanswered(ask: Callable[[TargetT], AnswerT], target: TargetT) -> AnswerT | Unanswered:
     """Return the answer, or why there is none."""
     try:

@@ -7,6 +7,8 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from holdfast.errors import CannotTell
+
 Connect = Callable[[str, int, float], socket.socket]
 """Opens a connection to ``host``, ``port`` within so many seconds; raises OSError where it cannot."""
 
@@ -34,6 +36,24 @@ def directly(host: str, port: int, timeout: float) -> socket.socket:
     connection = socket.create_connection((host, port), timeout)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
+
+
+def trust(
+    ca_file: str, variable: str, *, plain: bool = False, error: type[CannotTell] = CannotTell
+) -> ssl.SSLContext:
+    """Return the trusted authorities: those of ``ca_file``, the value of ``variable``, or the system's.
+
+    None with ``plain``, for a connection without TLS: to read the system's takes time.
+
+    Raises:
+        CannotTell: the file cannot be used; raised as ``error``.
+    """
+    if plain:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as cause:
+        raise error(f"{variable} {ca_file} cannot be used: {cause}") from cause
 
 
 def speaks_tls(target: Target) -> bool:

@@ -11,21 +11,19 @@ true (up), false (out) or null (unknown: the request could not be sent).
 from __future__ import annotations
 
 import argparse
-import json
-import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from tests.lab.instruments.observer_summary import summarise
-from tests.lab.instruments.records import CheckResult, Recorder, read_records
+from tests.lab.instruments.program import Instrument
+from tests.lab.instruments.records import CheckResult, Recorder
 from tests.lab.instruments.service_checks import ServiceCheck, service_checks
-from tests.lab.instruments.site import SiteError, read_site
+from tests.lab.instruments.site import read_site
 from tests.lab.instruments.units import unit_and_group
 
 INTERVAL = 1.0
@@ -83,76 +81,30 @@ class Observer:
         )
 
 
-def observe(arguments: argparse.Namespace) -> int:
-    """Sample until SIGINT or SIGTERM, then write the summary to the file of --summary, or to standard error."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+def observe(arguments: argparse.Namespace, stream: TextIO, stop: threading.Event) -> None:
+    """Sample until ``stop`` is set."""
     site = read_site(arguments.inventory)
     with ExitStack() as stack:
         checks = service_checks(site, [unit_and_group(text) for text in arguments.unit], stack)
-        stream = sys.stdout
-        if arguments.out:
-            stream = stack.enter_context(Path(arguments.out).open("w", encoding="utf-8"))
         recorder = Recorder(stream, "observer", {"interval": INTERVAL, "groups": site.groups()})
         Observer(checks, recorder).run(stop)
-    if arguments.summary:
-        with Path(arguments.summary).open("w", encoding="utf-8") as stream:
-            print_summary(arguments.out, stream)
-    elif arguments.out:
-        print_summary(arguments.out, sys.stderr)
-    return 0
 
 
-def print_summary(path: str, stream: TextIO) -> None:
-    """Write the summary of a record as JSON."""
-    lines: Iterable[dict[str, Any]] = read_records(path)
-    print(json.dumps(summarise(lines), indent=2), file=stream)
-
-
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Return the arguments, of `summary FILE` or of the program without a subcommand."""
-    if argv[:1] == ["summary"]:
-        parser = argparse.ArgumentParser(
-            "observer summary", description="Print the summary of a record."
-        )
-        parser.add_argument("file", help="JSON lines written by the observer")
-        return parser.parse_args(argv[1:])
-    parser = argparse.ArgumentParser(
-        prog="observer",
-        description="Sample every service of the lab once a second until SIGTERM or Ctrl-C.",
-        epilog="`observer summary FILE` prints the outages and restarts of a record.",
-    )
-    parser.add_argument(
-        "--inventory", "-i", default="inventories/lab", help="the site (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--out", help="write the JSON lines to this file (default: standard output)"
-    )
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unit", action="append", default=[], metavar="NAME@GROUP", help="watch this unit too"
     )
-    parser.add_argument(
-        "--summary", metavar="FILE", help="at the end, write the summary of --out to this file"
-    )
-    arguments = parser.parse_args(argv)
-    if arguments.summary and not arguments.out:
-        parser.error("--summary needs --out: a summary is made from the record")
-    return arguments
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run the program and return its exit code."""
-    arguments = parse(argv)
-    try:
-        if "file" in arguments:
-            print_summary(arguments.file, sys.stdout)
-            return 0
-        return observe(arguments)
-    except (SiteError, OSError, ValueError) as error:
-        print(f"observer: {error}", file=sys.stderr)
-        return 2
+OBSERVER = Instrument(
+    name="observer",
+    description="Sample every service of the lab once a second until SIGTERM or Ctrl-C.",
+    epilog="`observer summary FILE` prints the outages and restarts of a record.",
+    summarise=summarise,
+    measure=observe,
+    options=_options,
+)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(OBSERVER.main(sys.argv[1:]))

@@ -11,15 +11,12 @@ queue: a confirmed message is lost if it has not arrived after DRAIN_TIMEOUT wit
 from __future__ import annotations
 
 import argparse
-import json
 import secrets
-import signal
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TextIO
 
 from tests.lab.instruments.messages import (
@@ -30,9 +27,10 @@ from tests.lab.instruments.messages import (
     Producer,
     quorum_queue,
 )
-from tests.lab.instruments.records import Recorder, read_records
+from tests.lab.instruments.program import Instrument
+from tests.lab.instruments.records import Recorder
 from tests.lab.instruments.rpc_calls import CallOutcome, RpcClient, RpcServer, rpc_servers
-from tests.lab.instruments.site import Site, SiteError, read_site
+from tests.lab.instruments.site import Site, read_site
 from tests.lab.instruments.traffic_summary import summarise
 
 CALL_INTERVAL = 1.0
@@ -112,78 +110,31 @@ def _drain(log: DeliveryLog) -> None:
             left, since = now, time.monotonic()
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run until SIGINT or SIGTERM, then write the summary to the file of --summary, or to standard error."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+def run(arguments: argparse.Namespace, stream: TextIO, stop: threading.Event) -> None:
+    """Send until ``stop`` is set."""
     site = read_site(arguments.inventory)
-    with ExitStack() as stack:
-        stream = sys.stdout
-        if arguments.out:
-            stream = stack.enter_context(Path(arguments.out).open("w", encoding="utf-8"))
-        run_traffic(
-            site, Recorder(stream, "traffic", {"rate": arguments.rate}), arguments.rate, stop
-        )
-    if arguments.summary:
-        with Path(arguments.summary).open("w", encoding="utf-8") as stream:
-            print_summary(arguments.out, stream)
-    elif arguments.out:
-        print_summary(arguments.out, sys.stderr)
-    return 0
+    recorder = Recorder(stream, "traffic", {"rate": arguments.rate})
+    run_traffic(site, recorder, arguments.rate, stop)
 
 
-def print_summary(path: str, stream: TextIO) -> None:
-    """Write the summary of a record as JSON."""
-    print(json.dumps(summarise(read_records(path)), indent=2), file=stream)
-
-
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Return the arguments, of `summary FILE` or of the program without a subcommand."""
-    if argv[:1] == ["summary"]:
-        parser = argparse.ArgumentParser(
-            "traffic summary", description="Print the summary of a record."
-        )
-        parser.add_argument("file", help="JSON lines written by the traffic")
-        return parser.parse_args(argv[1:])
-    parser = argparse.ArgumentParser(
-        prog="traffic",
-        description="Send numbered messages and RPC calls through the lab until SIGTERM or Ctrl-C.",
-        epilog="`traffic summary FILE` prints the lost messages and calls of a record.",
-    )
-    parser.add_argument(
-        "--inventory", "-i", default="inventories/lab", help="the site (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--out", help="write the JSON lines to this file (default: standard output)"
-    )
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate",
         type=float,
         default=10.0,
         help="messages a second at each broker (default: %(default)s)",
     )
-    parser.add_argument(
-        "--summary", metavar="FILE", help="at the end, write the summary of --out to this file"
-    )
-    arguments = parser.parse_args(argv)
-    if arguments.summary and not arguments.out:
-        parser.error("--summary needs --out: a summary is made from the record")
-    return arguments
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run the program and return its exit code."""
-    arguments = parse(argv)
-    try:
-        if "file" in arguments:
-            print_summary(arguments.file, sys.stdout)
-            return 0
-        return run(arguments)
-    except (SiteError, OSError, ValueError) as error:
-        print(f"traffic: {error}", file=sys.stderr)
-        return 2
+TRAFFIC = Instrument(
+    name="traffic",
+    description="Send numbered messages and RPC calls through the lab until SIGTERM or Ctrl-C.",
+    epilog="`traffic summary FILE` prints the lost messages and calls of a record.",
+    summarise=summarise,
+    measure=run,
+    options=_options,
+)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(TRAFFIC.main(sys.argv[1:]))

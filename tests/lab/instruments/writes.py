@@ -11,22 +11,19 @@ of them lacks is lost, and rows that differ between nodes are a divergence.
 from __future__ import annotations
 
 import argparse
-import json
-import signal
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TextIO
 
 import pymysql
 from pymysql.connections import Connection
 from pymysql.err import MySQLError
 
-from tests.lab.instruments.records import Record, Recorder, read_records
+from tests.lab.instruments.program import Instrument
+from tests.lab.instruments.records import Record, Recorder
 from tests.lab.instruments.site import Secret, SiteError, read_values
 from tests.lab.instruments.writes_summary import summarise
 
@@ -165,32 +162,15 @@ def read_node(place: Place) -> Record:
     return {"rows": rows, "counter": value}
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Write until SIGINT or SIGTERM, read every node, then write the summary."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+def run(arguments: argparse.Namespace, stream: TextIO, stop: threading.Event) -> None:
+    """Write until ``stop`` is set, then read every node."""
     balancers, nodes = places(arguments.inventory)
     with balancers[0].connect() as connection, connection.cursor() as cursor:
         for statement in TABLES:
             cursor.execute(statement)
         connection.commit()
-    with ExitStack() as stack:
-        stream = sys.stdout
-        if arguments.out:
-            stream = stack.enter_context(Path(arguments.out).open("w", encoding="utf-8"))
-        _write(
-            Recorder(stream, "writes", {"via": [each.name for each in balancers]}),
-            balancers,
-            nodes,
-            stop,
-        )
-    if arguments.summary:
-        with Path(arguments.summary).open("w", encoding="utf-8") as stream:
-            print_summary(arguments.out, stream)
-    elif arguments.out:
-        print_summary(arguments.out, sys.stderr)
-    return 0
+    recorder = Recorder(stream, "writes", {"via": [each.name for each in balancers]})
+    _write(recorder, balancers, nodes, stop)
 
 
 def _write(
@@ -219,50 +199,15 @@ def _read_patiently(node: Place) -> Record:
             tick.wait(1)
 
 
-def print_summary(path: str, stream: TextIO) -> None:
-    """Write the summary of a record as JSON."""
-    print(json.dumps(summarise(read_records(path)), indent=2), file=stream)
-
-
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Return the arguments, of `summary FILE` or of the program without a subcommand."""
-    if argv[:1] == ["summary"]:
-        parser = argparse.ArgumentParser(
-            "writes summary", description="Print the summary of a record."
-        )
-        parser.add_argument("file", help="JSON lines written by the writes")
-        return parser.parse_args(argv[1:])
-    parser = argparse.ArgumentParser(
-        prog="writes",
-        description="Write to the lab's database through its load balancers until SIGTERM or Ctrl-C.",
-    )
-    parser.add_argument(
-        "--inventory", "-i", default="inventories/lab", help="the site (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--out", help="write the JSON lines to this file (default: standard output)"
-    )
-    parser.add_argument(
-        "--summary", metavar="FILE", help="at the end, write the summary of --out to this file"
-    )
-    arguments = parser.parse_args(argv)
-    if arguments.summary and not arguments.out:
-        parser.error("--summary needs --out: a summary is made from the record")
-    return arguments
-
-
-def main(argv: Sequence[str]) -> int:
-    """Run the program and return its exit code."""
-    arguments = parse(argv)
-    try:
-        if "file" in arguments:
-            print_summary(arguments.file, sys.stdout)
-            return 0
-        return run(arguments)
-    except (SiteError, OSError, ValueError, MySQLError) as error:
-        print(f"writes: {error}", file=sys.stderr)
-        return 2
+WRITES = Instrument(
+    name="writes",
+    description="Write to the lab's database through its load balancers until SIGTERM or Ctrl-C.",
+    epilog="`writes summary FILE` prints the lost rows and the gaps of a record.",
+    summarise=summarise,
+    measure=run,
+    errors=(SiteError, OSError, ValueError, MySQLError),
+)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(WRITES.main(sys.argv[1:]))

@@ -108,11 +108,10 @@ def test_a_broker_is_called_wedged_only_where_its_host_says_that_it_runs(
     assert kinds.WEDGED not in [each.kind for each in fleet.diagnoses().causes]
 
 
-def test_of_many_mute_services_none_is_said_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_mute_services_none_is_said_to_answer() -> None:
     """Evidence names ten services of each kind: what is not among them is not well for that."""
     many = [f"cmp{number}" for number in range(1, 13)]
-    monkeypatch.setattr(whole_fleet, "SERVICES", [("compute", host) for host in many])
-    fleet = Fleet()
+    fleet = Fleet(services=[("compute", host) for host in many])
     fleet.silence("nova-compute on cmp12")
     fleet.replies = dict.fromkeys(fleet.replies, RpcReplies(3))
     assert kinds.RECOVERING not in [each.kind for each in fleet.diagnoses().causes]

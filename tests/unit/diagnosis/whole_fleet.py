@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -83,6 +84,7 @@ class Fleet:
     unanswered: dict[str, str] = field(default_factory=dict)
     unasked: set[str] = field(default_factory=set)
     others: list[dict[str, Json]] = field(default_factory=list)  # verdicts on other systems
+    services: Sequence[tuple[str, str]] = tuple(SERVICES)  # of nova: service and host
 
     def __post_init__(self) -> None:
         """Let everything be well."""
@@ -96,7 +98,7 @@ class Fleet:
             self.api[host] = ApiReplies(HttpReply(200), HttpReply(200))
             for service in ("nova-api", "nova-metadata"):
                 self.processes[f"{service} on {host}"] = _process(service, host)
-        for service, host in SERVICES:
+        for service, host in self.services:
             name = _expected(service, host).name
             self.processes[name] = _process(binary_of(service), host)
             self.listed[name] = ListedService(
@@ -153,7 +155,7 @@ class Fleet:
         cluster = ClusterViews(expected={host: node(host) for host in BROKERS}, views=self.views)
         brokers = {n: each for n, each in self.processes.items() if n.startswith("rabbitmq")}
         others = {n: each for n, each in self.processes.items() if n not in brokers}
-        expected = [_expected(*each) for each in SERVICES]
+        expected = [_expected(*each) for each in self.services]
         services = ServiceList(expected, list(self.listed.values()))
         units = partial(self._units)
         about_cluster = ("members_agree", "none_left_drained", "no_alarms", "no_partitions")
@@ -167,7 +169,7 @@ class Fleet:
             "nova.units_stay_up": FleetUnits(units(others), services),
             "nova.none_left_disabled": services,
             "nova.rpc_answers": RpcAnswers(
-                {_expected(*each): self.replies[_expected(*each).name] for each in SERVICES},
+                {_expected(*each): self.replies[_expected(*each).name] for each in self.services},
                 services,
             ),
             "nova.api_answers": self.api,

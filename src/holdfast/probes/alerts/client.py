@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
 
 import httpx
@@ -11,6 +10,7 @@ from holdfast.errors import CannotTell
 from holdfast.model import Json
 from holdfast.probes.alerts.site import ANSWER_SECONDS, Account
 from holdfast.probes.clients import HttpxTransport
+from holdfast.probes.connections import trust
 
 OK = 200
 REFUSALS = {401, 403}
@@ -47,13 +47,15 @@ def request(
     if not account.url:
         raise NotDone(f"{account.name} is not known: {account.variable}_url is not set")
     login = (account.user, account.password.get_secret_value()) if account.user else None
+    plain, file = account.url.startswith("http:"), f"{account.variable}_ca_file"
+    trusted = trust(account.ca_file, file, plain=plain, error=NotDone)
     name = {"sni_hostname": account.tls_name} if account.tls_name else {}
     try:
         with httpx.Client(
             auth=login,
             headers={"Accept": "application/json"},
             timeout=ANSWER_SECONDS,
-            transport=HttpxTransport(account.connect, _trust(account)),
+            transport=HttpxTransport(account.connect, trusted),
             trust_env=False,  # a proxy of the environment would be sent the password
         ) as client:
             answer = client.request(
@@ -83,12 +85,3 @@ def _json(answer: httpx.Response) -> Json:
         return answer.json()
     except ValueError:
         return answer.text[:MAX_ERROR]
-
-
-def _trust(account: Account) -> ssl.SSLContext:
-    if account.url.startswith("http:"):
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        return ssl.create_default_context(cafile=account.ca_file or None)
-    except OSError as error:
-        raise NotDone(f"{account.variable}_ca_file cannot be used: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -11,6 +10,7 @@ from pymysql.err import MySQLError, OperationalError
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
+from holdfast.probes.connections import trust
 from holdfast.probes.galera.site import NO_ACCOUNT, DatabaseNode
 
 Row = Sequence[Json]
@@ -64,7 +64,9 @@ def session(node: DatabaseNode) -> Iterator[Connection]:
             host=site.galera_tls_name or node.address,
             user=site.galera_user,
             password=site.galera_password.get_secret_value().encode(),  # as text it would have to be Latin-1
-            ssl=_trust(node) if site.galera_tls else None,
+            ssl=trust(site.galera_ca_file, f"{node.host}: galera_ca_file")
+            if site.galera_tls
+            else None,
             ssl_disabled=not site.galera_tls,
             read_timeout=seconds,
             write_timeout=seconds,
@@ -115,13 +117,3 @@ def _cause(error: MySQLError) -> str:
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
     hint = _HINTS.get(number)
     return f"{text} ({number}): {hint}" if hint else f"{text} ({number})"
-
-
-def _trust(node: DatabaseNode) -> ssl.SSLContext:
-    ca_file = node.site.galera_ca_file
-    try:
-        return ssl.create_default_context(cafile=ca_file or None)
-    except OSError as error:
-        raise CannotTell(
-            f"{node.host}: galera_ca_file {ca_file} cannot be used: {error}"
-        ) from error

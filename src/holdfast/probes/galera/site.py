@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import Field, SecretStr
 
 from holdfast.errors import InvalidInput
-from holdfast.probes.base import CaFile, ProbeContext, ReachedSite
+from holdfast.probes.base import CaFile, ProbeContext, ReachedSite, of_host
 from holdfast.probes.connections import Target
 
 GROUP = "galera"
@@ -93,9 +93,4 @@ def node_of(nodes: Nodes, host: str) -> DatabaseNode:
     Raises:
         InvalidInput: the inventory's group does not have ``host``.
     """
-    if host not in nodes:
-        raise InvalidInput(
-            f"{host} is no Galera node of this inventory",
-            remedy=f"name a host of the group {GROUP}: {', '.join(nodes) or 'it is empty'}",
-        )
-    return nodes[host]
+    return of_host(nodes, host, "Galera node", GROUP)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import Iterable, Mapping
 
 import httpx
@@ -12,7 +11,7 @@ from holdfast.errors import CannotTell
 from holdfast.model import Json
 from holdfast.probes.base import require_shape
 from holdfast.probes.clients import HttpxTransport
-from holdfast.probes.connections import tls_mismatch
+from holdfast.probes.connections import tls_mismatch, trust
 from holdfast.probes.rabbitmq.answers import BY_PATH
 from holdfast.probes.rabbitmq.site import OWN_CONNECTIONS, Broker
 
@@ -40,13 +39,18 @@ def ask(broker: Broker, *paths: str) -> Mapping[str, Json]:
     site = broker.site
     user, password = site.rabbitmq_management_user, site.rabbitmq_management_password
     prefix = site.rabbitmq_management_path.strip("/")  # management.path_prefix
+    trusted = trust(
+        site.rabbitmq_management_ca_file,
+        f"{broker.host}: rabbitmq_management_ca_file",
+        plain=site.rabbitmq_management_scheme == "http",
+    )
     place = f"{broker.at_port(site.rabbitmq_management_port)}{prefix and f'/{prefix}'}"
     # No proxy from the environment: it would be asked instead of the node, and would be sent the password.
     with httpx.Client(
         base_url=f"{site.rabbitmq_management_scheme}://{place}/api/",
         auth=(user, password.get_secret_value()),
         timeout=site.rabbitmq_answer_seconds,
-        transport=HttpxTransport(site.connect, _trust(broker)),
+        transport=HttpxTransport(site.connect, trusted),
         trust_env=False,
     ) as client:
         return {path: _get(client, broker, path) for path in paths}
@@ -159,16 +163,3 @@ def _merged(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
         twice = isinstance(before, list) and isinstance(value, list)
         found[key] = [each for each in value if each in (before or ())] if twice else value
     return found
-
-
-def _trust(broker: Broker) -> ssl.SSLContext:
-    """Return the trusted authorities; none for plain HTTP, which saves reading the system's."""
-    if broker.site.rabbitmq_management_scheme == "http":
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    ca_file = broker.site.rabbitmq_management_ca_file
-    try:
-        return ssl.create_default_context(cafile=ca_file or None)
-    except OSError as error:
-        raise CannotTell(
-            f"{broker.host}: rabbitmq_management_ca_file {ca_file} cannot be used: {error}"
-        ) from error

@@ -18,6 +18,7 @@ from holdfast.probes.base import (
     ProbeContext,
     ReachedSite,
     Shell,
+    of_host,
 )
 from holdfast.probes.connections import Target
 
@@ -115,12 +116,7 @@ def broker_of(brokers: Brokers, host: str) -> Broker:
     Raises:
         InvalidInput: the inventory's group does not have ``host``.
     """
-    if host not in brokers:
-        raise InvalidInput(
-            f"{host} is no broker of this inventory",
-            remedy=f"name a host of the group {GROUP}: {', '.join(brokers) or 'it is empty'}",
-        )
-    return brokers[host]
+    return of_host(brokers, host, "broker", GROUP)
 
 
 def expected(brokers: Brokers) -> dict[str, str]:
