@@ -93,23 +93,23 @@ class ActionModule(GateAction):
         What the gates are asked meanwhile decides nothing.
         """
         claims = [bound for gate in gates for bound in gate.claims]
-        parts = cycle(self._watched(variables))
+        parts = cycle(self._parts(variables))
         while not word.has_come(0):
             if claims:
                 self.read(claims, context, one_reading(gates[0].timing))
-            if ill := self._watch(next(parts), context, variables):
+            if ill := self._sweep_meanwhile(next(parts), context, variables):
                 return ill
             if word.has_come(TICK_SECONDS):
                 break
         return None
 
-    def _watched(self, variables: Variables) -> Iterator[Mapping[str, Json]]:
+    def _parts(self, variables: Variables) -> Iterator[Mapping[str, Json]]:
         """Yield the hosts done before the play was parked, in parts; no host for all but the first of the batch."""
-        starts = list(variables.get("holdfast_watch", {}).items())
+        starts = list(variables.get("holdfast_sweep_meanwhile", {}).items())
         for part in range(PARTS):
             yield dict(starts[part::PARTS]) if self._is_first(variables) else {}
 
-    def _watch(
+    def _sweep_meanwhile(
         self, starts: Mapping[str, Json], context: ProbeContext, variables: Variables
     ) -> dict[str, Json] | None:
         """Journal, and return as the task's result, that one of these hosts was found ill; None otherwise.

@@ -170,7 +170,7 @@ class FakeRunner:
         """Let a second pass: the next task of each play that has started is done when its result is asked for."""
         self._fleet.clock.wait(1.0)
         for newest in self.parked[-1:]:  # there is one at a time
-            newest.watch()
+            newest.sweep_meanwhile()
 
     def finds_ill(self, started: FakeStartedPlay, starts: Mapping[str, Mapping[str, str]]) -> bool:
         """Ask hosts done earlier, as a play that waits for its word; return whether one is ill, which is journaled."""
@@ -217,18 +217,18 @@ class FakeStartedPlay:
     _tasks: Tasks[PlayResult] | None = None
     _result: PlayResult | None = None
     _asked_at: datetime | None = None
-    _watched_at: datetime | None = None
+    _swept_at: datetime | None = None
     _part: int = 0
 
-    def watch(self) -> None:
+    def sweep_meanwhile(self) -> None:
         """Ask a third of the hosts done earlier every 20 s, as a play does while it waits for its word."""
         now = self.runner.now()
-        before, self._watched_at = self._watched_at or now, self._watched_at or now
+        before, self._swept_at = self._swept_at or now, self._swept_at or now
         if self.went or self.ended or self.dies or now - before < timedelta(seconds=20):
             return
-        watched = list(self.play.variables["holdfast_watch"].items())
-        part, self._part, self._watched_at = self._part, (self._part + 1) % 3, now
-        self.dies = self.runner.finds_ill(self, dict(watched[part::3]))
+        starts = list(self.play.variables["holdfast_sweep_meanwhile"].items())
+        part, self._part, self._swept_at = self._part, (self._part + 1) % 3, now
+        self.dies = self.runner.finds_ill(self, dict(starts[part::3]))
 
     def begin(self) -> None:
         """Begin its first task."""

@@ -44,7 +44,9 @@ def parked_play(plan: Plan, state: RunState, following: Following) -> Play:
     asked: dict[str, Json] = {
         "holdfast_survey": list(following.survey),
         "holdfast_rounds": following.rounds,
-        "holdfast_watch": _starts(state, [host for host in state.done() if host not in in_hand]),
+        "holdfast_sweep_meanwhile": _starts(
+            state, [host for host in state.done() if host not in in_hand]
+        ),
     }
     if following.step.window:
         asked["holdfast_in_hand"] = list(in_hand)

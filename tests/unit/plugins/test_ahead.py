@@ -96,7 +96,7 @@ def test_a_host_done_earlier_that_is_ill_ends_the_wait_and_is_journaled(
 ) -> None:
     """The unit runs, as another start than the one that this run proved. No word ever comes."""
     [task] = ahead(park, WAIT)
-    task["vars"]["holdfast_watch"] = {"a": {"cron": "another"}}
+    task["vars"]["holdfast_sweep_meanwhile"] = {"a": {"cron": "another"}}
 
     played = hosts.run_tasks(task)
 
