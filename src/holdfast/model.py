@@ -107,6 +107,9 @@ class Settle:
 GATE_DEADLINE_SECONDS = 300
 """When a gate gives up unless the task, the site (``holdfast_gate_deadline_seconds``) or a step says otherwise."""
 
+SWEEP_SECONDS = 30
+"""How old the last answer of a host done earlier may be when a batch begins, where the runbook says nothing else."""
+
 
 class Act(StrEnum):
     """Operations that change something on a host; each is journaled before it happens.

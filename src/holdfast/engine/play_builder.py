@@ -16,6 +16,9 @@ from holdfast.plan.following import Following, following
 from holdfast.plan.model import Plan, PlannedRoll
 from holdfast.runbook.model import SettleSpec
 
+MEANWHILE_AT_MOST = 300
+"""How many hosts done earlier a parked play sweeps while it waits: so many that it can, each once in a minute."""
+
 CHECK, SWEEP, OBSERVE, MARKS = "check.yml", "sweep.yml", "observe.yml", "marks.yml"
 
 
@@ -44,9 +47,7 @@ def parked_play(plan: Plan, state: RunState, following: Following) -> Play:
     asked: dict[str, Json] = {
         "holdfast_survey": list(following.survey),
         "holdfast_rounds": following.rounds,
-        "holdfast_sweep_meanwhile": _starts(
-            state, [host for host in state.done() if host not in in_hand]
-        ),
+        "holdfast_sweep_meanwhile": _starts(state, state.asked_longest_ago(MEANWHILE_AT_MOST)),
     }
     if following.step.window:
         asked["holdfast_in_hand"] = list(in_hand)
@@ -164,9 +165,9 @@ def _timing(settle: SettleSpec | None, deadline_seconds: int | None) -> dict[str
     return timing
 
 
-def _starts(state: RunState, hosts: Iterable[str]) -> dict[str, dict[str, str]]:
+def _starts(state: RunState, hosts: Iterable[str]) -> dict[str, Json]:
     """Return per host the InvocationIDs of the units that this run restarted."""
-    return {host: dict(state.done_units[host]) for host in hosts}
+    return {host: state.done_units[host] for host in hosts}
 
 
 def _units(state: RunState, host: str) -> list[str]:

@@ -185,7 +185,7 @@ def _(event: ev.ActIntended, state: RunState) -> None:
         state.frozen[event.host] = event
     elif event.act is Act.RESTART:
         turn.restarts[event.unit] = Restart(event.unit, event.invocation_id)
-        state.done_units.get(event.host, {}).pop(event.unit, None)
+        _not_done(state, event.host, event.unit)
 
 
 @_apply.register
@@ -239,7 +239,7 @@ def _(event: ev.Observed, state: RunState) -> None:
         return
     if event.active:
         # A person has looked at the fleet before the resume: this start is the one to compare with.
-        done[event.unit] = event.invocation_id
+        state.done_units[event.host] = {**done, event.unit: event.invocation_id}
         state.found_well(event.at, event.host)
         return
     evidence = f"{event.unit} was restarted by this run, and is not active now"
@@ -344,6 +344,13 @@ def _begun(
 def _current(state: RunState) -> StepState:
     """Return the step in hand, and begin it if no event has: plays by hand have no steps."""
     return state.steps.setdefault(state.current_step, StepState(state.current_step))
+
+
+def _not_done(state: RunState, host: str, unit: str) -> None:
+    """Take a unit out of those that this run has restarted and proved healthy."""
+    units = state.done_units.get(host, {})
+    if unit in units:
+        state.done_units[host] = {name: start for name, start in units.items() if name != unit}
 
 
 def _end_acts(state: RunState, hosts: Iterable[str], at: datetime) -> None:

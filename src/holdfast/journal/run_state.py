@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 
 from holdfast.journal.events import (
     Aborted,
@@ -23,10 +24,7 @@ from holdfast.journal.events import (
     RunOpened,
     RunRefused,
 )
-from holdfast.model import Grant, Json, Phase
-
-SWEEP_AGE = timedelta(seconds=30)
-"""How old the last answer of a host done earlier may be when a batch begins."""
+from holdfast.model import SWEEP_SECONDS, Grant, Json, Phase
 
 SWEEP_AT_LEAST = 20
 """How many hosts done earlier are asked before each batch, however young their last answers are."""
@@ -242,9 +240,10 @@ class RunState:
     runs if that is one.
     ``facts`` are the latest per host, for the order of a roll; ``proved_claims`` those that an
     inspection proved since the last act; ``done_units`` per host the InvocationID of each unit that
-    was restarted and proved healthy; ``proved_at`` when each of these hosts was last found well, the oldest
-    first; ``hosts_to_observe`` those to observe before any decision. ``sweep_owed``: a roll has ended whose hosts were
-    not swept, which the next batch does. ``frozen`` has, by host, the intent of a freeze that was not undone.
+    was restarted and proved healthy, which is replaced and never changed, so that plays may be given it;
+    ``proved_at`` when each of these hosts was last found well, the oldest first; ``hosts_to_observe`` those to
+    observe before any decision. ``sweep_owed``: a roll has ended whose hosts were not swept, which the next batch does.
+    ``frozen`` has, by host, the intent of a freeze that was not undone.
     """
 
     run: str = ""
@@ -319,13 +318,14 @@ class RunState:
     def due(self, now: datetime) -> tuple[str, ...]:
         """Return the hosts done earlier that the next batch's sweep asks, the one asked longest ago first.
 
-        All whose last answer is older than SWEEP_AGE, and in any case SWEEP_AT_LEAST of them: of a small
+        All whose last answer is older than the plan's ``sweep_seconds``, and in any case SWEEP_AT_LEAST: of a small
         fleet all, of a large one so many that the effort for each batch does not grow with it. After a roll that
         was followed by another at once, all. A host that is in hand is proved by its own batch.
         """
         in_hand = set(self.hosts_under_way())
         due: list[str] = []
-        oldest = now - SWEEP_AGE
+        plan = self.opened.plan if self.opened else {}
+        oldest = now - timedelta(seconds=plan.get("sweep_seconds", SWEEP_SECONDS))
         for host, at in self.proved_at.items():
             young = oldest <= at <= now
             if len(due) >= SWEEP_AT_LEAST and young and not self.sweep_owed:
@@ -333,6 +333,14 @@ class RunState:
             if self.done_units.get(host) and host not in in_hand:
                 due.append(host)
         return tuple(due)
+
+    def asked_longest_ago(self, most: int) -> list[str]:
+        """Return at most so many hosts done earlier that are not in hand, the one asked longest ago first."""
+        in_hand = set(self.hosts_under_way())
+        asked = (
+            host for host in self.proved_at if host not in in_hand and self.done_units.get(host)
+        )
+        return list(islice(asked, most))
 
     def found_well(self, at: datetime, *hosts: str) -> None:
         """Note that the units of these hosts were found as this run left them."""

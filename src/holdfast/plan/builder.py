@@ -79,6 +79,7 @@ def build_plan(
         limit=limit,
         leases=_leases(runbook, site.name, steps),
         steps=steps,
+        sweep_seconds=runbook.sweep_seconds,
     )
 
 

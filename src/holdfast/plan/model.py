@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from holdfast.errors import StateUnusable
 from holdfast.journal.run_state import RunState
 from holdfast.journal.upgrades import SCHEMA, SchemaNumber, schema_of, upgrade_plan
-from holdfast.model import ClaimEntry, Json, LeaseMode
+from holdfast.model import SWEEP_SECONDS, ClaimEntry, Json, LeaseMode
 from holdfast.policy import PlaybookPolicy
 from holdfast.runbook.model import ApprovalPolicy, SettleSpec
 
@@ -131,7 +131,8 @@ PlannedStep = Annotated[
 class Plan(BaseModel):
     """A runbook applied to a site. Pure data: made without touching anything, kept in the journal.
 
-    ``site`` is the site's name, ``inventory`` its directory; ``leases`` are the scopes to hold.
+    ``site`` is the site's name, ``inventory`` its directory; ``leases`` are the scopes to hold. ``sweep_seconds``: how
+    old the last answer of a host done earlier may be when a batch begins (docs/adr/0025).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
@@ -145,6 +146,7 @@ class Plan(BaseModel):
     limit: str
     leases: dict[str, LeaseMode]
     steps: tuple[PlannedStep, ...]
+    sweep_seconds: int = Field(SWEEP_SECONDS, exclude_if=lambda seconds: seconds == SWEEP_SECONDS)
     _older: dict[str, Json] | None = PrivateAttr(default=None)
     """The plan as an older Holdfast wrote it."""
 

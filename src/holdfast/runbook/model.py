@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from holdfast.model import ClaimEntry, Json, LeaseMode
+from holdfast.model import SWEEP_SECONDS, ClaimEntry, Json, LeaseMode
 
 REFERENCE = re.compile(r"\$([a-z][a-z0-9_]*)")
 """A value that matches this completely is replaced by the input of that name."""
@@ -175,6 +175,7 @@ class FrontMatter(_Strict):
     )
     leases: dict[Text, LeaseMode] = Field(default_factory=dict)
     approvals: ApprovalPolicy = ApprovalPolicy()
+    sweep_seconds: Annotated[StrictInt, Field(ge=10, le=3600)] = SWEEP_SECONDS
 
 
 class Runbook(FrontMatter):

@@ -34,6 +34,13 @@ def planned(harness: EngineHarness, *blocks: str, limit: str = "", **given: Json
     )
 
 
+def test_a_runbook_says_how_old_an_answer_of_a_host_done_earlier_may_be(
+    harness: EngineHarness,
+) -> None:
+    assert planned(harness, ROLL, inputs="{}\nsweep_seconds: 600").sweep_seconds == 600
+    assert planned(harness, ROLL).sweep_seconds == 30
+
+
 def test_a_plan_is_data_and_touches_nothing(harness: EngineHarness) -> None:
     plan = planned(harness, "check: [fake.all_serve]", ROLL)
 

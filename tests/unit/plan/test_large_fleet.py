@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import FrameType
 
+from holdfast.engine.play_builder import MEANWHILE_AT_MOST, parked_play
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
 from holdfast.journal.fold import advance
 from holdfast.journal.run_state import SWEEP_AT_LEAST, RunState
 from holdfast.model import ALL_PHASES, Act, Grant, Outcome
 from holdfast.plan.decide import Roll, decide
+from holdfast.plan.following import Following
 from holdfast.plan.model import Plan, PlannedRoll
 from holdfast.policy import PlaybookPolicy
 
@@ -121,3 +123,51 @@ def test_late_in_a_large_run_a_decision_and_an_event_cost_as_much_as_early_in_it
     assert (roll.hosts, len(roll.sweep)) == (HOSTS[DONE : DONE + 5], SWEEP_AT_LEAST)
     for event in batch(*HOSTS[DONE : DONE + 5]):
         assert calls_of(partial(apply, state, event)) < FEW, event.kind
+
+
+def late_in_a_large_run() -> RunState:
+    """Return the state of a run over all hosts in which most are done and the next five are in hand."""
+    state = RunState(grant=Grant("r", {}))
+    apply(state, ev.StepStarted(at=START, step=1, title="Roll"))
+    for number, host in enumerate(HOSTS[:DONE]):
+        at = START + timedelta(seconds=number)
+        apply(state, ev.HostDone(at=at, host=host, unit="u", invocation_id="new"))
+    return state
+
+
+def test_a_parked_play_is_given_few_of_them_to_sweep_those_asked_longest_ago() -> None:
+    state, planned = late_in_a_large_run(), plan()
+    apply(state, batch(*HOSTS[DONE : DONE + 5])[0])
+    step = planned.step(1)
+    assert isinstance(step, PlannedRoll)
+    parked = parked_play(planned, state, Following(step, HOSTS[DONE + 5 : DONE + 10], (), 0))
+    swept = parked.variables["holdfast_sweep_meanwhile"]
+    assert list(swept) == list(HOSTS[:MEANWHILE_AT_MOST])
+    assert swept["h00000"] == {"u": "new"}
+
+
+def test_how_old_an_answer_may_be_is_the_runbook_s() -> None:
+    state, planned = late_in_a_large_run(), plan()
+    now = START + timedelta(seconds=DONE)
+    assert len(state.due(now)) == DONE - 30
+    opened = ev.RunOpened(
+        at=START, runbook="r", runbook_hash="", site="s", by="me", reason="", controller="c", process=1,
+        plan=planned.model_copy(update={"sweep_seconds": 600}).as_json(),
+    )  # fmt: skip
+    apply(state, opened)
+    assert len(state.due(now)) == DONE - 600
+    assert "sweep_seconds" not in planned.as_json(), (
+        "a plan that approvals are bound to is as it was"
+    )
+
+
+def test_what_a_play_was_given_does_not_change_when_a_unit_is_restarted_again() -> None:
+    state = RunState()
+    done = ev.HostDone(at=START, host="h", unit="u", invocation_id="new")
+    apply(state, ev.StepStarted(at=START, step=1, title="Roll"), done)
+    given = state.done_units["h"]
+    apply(state, ev.Observed(at=START, host="h", unit="u", active=True, invocation_id="newer"))
+    apply(
+        state, ev.ActIntended(at=START, host="h", act=Act.RESTART, unit="u", invocation_id="newer")
+    )
+    assert (given, state.done_units["h"]) == ({"u": "new"}, {})

@@ -19,6 +19,7 @@ inputs:
     summary: how many at a time
     minimum: 1
     maximum: 5
+sweep_seconds: 600
 approvals: {count: 2}
 ---
 
@@ -91,6 +92,7 @@ def test_a_runbook_is_read_step_by_step() -> None:
     assert kinds == [CheckStep, ApproveStep, RollStep, WaitStep]
     assert runbook.leases == {"nova": "shared"}
     assert (runbook.approvals.count, runbook.approvals.by_others) == (2, True)
+    assert runbook.sweep_seconds == 600
     assert runbook.if_it_holds == "Look at the broker."
 
 
