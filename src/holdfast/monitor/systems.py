@@ -76,12 +76,15 @@ def _nova_api(scheme: str, address: str, port: int | None) -> Mapping[str, Json]
 
 def _broker_figures(load: BrokerLoad) -> Iterator[Figure]:
     """Yield what the brokers carry."""
-    for name in ("connections", "channels", "queues", "ready", "unacknowledged", "churn"):
-        if (value := getattr(load, name)) is not None:
+    counted = ("connections", "channels", "queues", "ready", "unacknowledged", "churn")
+    counts = {name: getattr(load, name) for name in counted} | {
+        "reply_queues": load.reply_queues,
+        "reply_queues_unread": load.unread,
+        "replies_unread": load.unread_replies,
+    }
+    for name, value in counts.items():
+        if value is not None:
             yield Figure(name, round(value, 2))
-    yield Figure("reply_queues", load.reply_queues)
-    yield Figure("reply_queues_unread", load.unread)
-    yield Figure("replies_unread", load.unread_replies)
     for host, rooms in load.rooms.items():
         for resource, room in rooms.items():
             of_host = (("host", host),)

@@ -167,10 +167,11 @@ class BrokerLoad(_Schema):
     """What the node of ``host`` counts of the whole cluster; ``at`` is a steady clock in seconds.
 
     ``rooms``: per host and resource (``memory``, ``disk``, ``descriptors``, ``sockets``) what is used, without what
-    its node does not report; ``stopped`` are hosts whose node is down. ``connections``, ``channels`` and ``queues`` are
-    how many there are, ``churn`` how many connections come or go a second. ``ready`` and ``unacknowledged`` are
-    messages. Each of these is None where the node does not count it (yet). ``reply_queues`` are those that callers of
-    oslo.messaging wait at, ``unread`` those of them that have no consumer, ``unread_replies`` the messages in these.
+    its node does not report; ``stopped`` are hosts whose node is down, ``silent`` those that did not answer, with the
+    cause. ``host`` is "each broker" where each was asked for its own room by command. ``connections``, ``channels``
+    and ``queues`` are how many there are, ``churn`` how many connections come or go a second. ``ready`` and
+    ``unacknowledged`` are messages, ``reply_queues`` those that callers of oslo.messaging wait at, ``unread`` those of
+    them that have no consumer, ``unread_replies`` the messages in these. Each of these is None where it is not counted.
     """
 
     expected: Mapping[str, str]
@@ -178,15 +179,16 @@ class BrokerLoad(_Schema):
     at: float = 0.0
     rooms: Mapping[str, Mapping[str, Room]]
     stopped: tuple[str, ...] = ()
+    silent: Mapping[str, str] = {}
     connections: int | None = None
     channels: int | None = None
     churn: float | None = None
     queues: int | None = None
     ready: int | None = None
     unacknowledged: int | None = None
-    reply_queues: int
-    unread: int
-    unread_replies: int
+    reply_queues: int | None = None
+    unread: int | None = None
+    unread_replies: int | None = None
 
 
 class QuorumState(_Schema):

@@ -192,6 +192,49 @@ def test_what_a_tool_does_not_know_is_not_counted() -> None:
     assert found.queues == {QueueId("/", "mirr"): QueueDepth(consumers=None, ready=None)}
 
 
+# `rabbitmqctl status --formatter json` of 3.10.8 and 4.0.5, without what nobody reads.
+STATUS = {
+    "is_under_maintenance": False,
+    "totals": {"connection_count": 13},
+    "disk_free": 83_624_755_200,
+    "disk_free_limit": 50_000_000,
+    "vm_memory_high_watermark_limit": 10_110_600_806,
+    "memory": {"strategy": "rss", "total": {"erlang": 97_409_160, "rss": 149_868_544, "allocated": 74_858_496}},
+    "file_descriptors": {"sockets_limit": 17_910, "sockets_used": 13, "total_limit": 19_903, "total_used": 71},
+}  # fmt: skip
+
+
+def room_by_command(*answers: CommandResult) -> Verdict:
+    hosts = {f"ctl{number}": number for number in range(1, len(answers) + 1)}
+    context = context_of(hosts, RecordedShell({}), rabbitmq_management_enabled=False)
+    return judged(replace(context, shell=ScriptedShell(*answers)), "rabbitmq.has_room")
+
+
+def status_of(**changed: Any) -> CommandResult:
+    return CommandResult(0, json.dumps(STATUS | changed), "")
+
+
+def test_where_there_is_no_management_api_each_broker_is_asked_for_its_room() -> None:
+    verdict = room_by_command(status_of(), status_of(), status_of())
+    assert verdict.passed
+    assert verdict.message == (
+        "3 brokers have room; used at most: memory 2 %, disk 0 %, descriptors 0 %, sockets 0 %"
+    )
+    assert (
+        room_by_command(status_of(vm_memory_high_watermark_limit=150_000_000)).reason
+        == "little_room"
+    )
+
+
+def test_a_broker_whose_status_says_nothing_is_a_doubt() -> None:
+    for silent in (
+        CommandResult(69, "", "Error: unable to perform an operation on node"),
+        status_of(memory=None),
+    ):
+        verdict = room_by_command(status_of(), silent)
+        assert (verdict.outcome, verdict.reason) == ("UNKNOWN", "not_reported")
+
+
 def test_a_command_is_run_only_where_http_has_no_answer() -> None:
     """Each start costs a second of CPU; only 3.10's API omits which node is drained."""
     with cluster("4.0", "drained") as (context, shell):

@@ -33,6 +33,7 @@ def has_room(claim: str, load: BrokerLoad, share: float) -> Verdict:
         if resource not in rooms
     ]
     unknown += [f"{host} is not running" for host in load.stopped]
+    unknown += [f"{host} does not answer: {cause}" for host, cause in load.silent.items()]
     if unknown or not load.rooms:
         message = "; ".join(unknown) or "the inventory has no broker"
         return Verdict(claim, Outcome.UNKNOWN, "not_reported", message, evidence)

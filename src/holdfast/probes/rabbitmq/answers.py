@@ -178,11 +178,32 @@ class NodeTotals(_Answer):
     connection_count: StrictInt
 
 
+class Descriptors(_Answer):
+    """Descriptors and sockets; the newest releases count none."""
+
+    total_used: StrictInt | None = None
+    total_limit: StrictInt | None = None
+    sockets_used: StrictInt | None = None
+    sockets_limit: StrictInt | None = None
+
+
+class Memory(_Answer):
+    """What a node uses, in bytes, as several strategies count it, and the one that its limit goes by."""
+
+    strategy: str
+    total: Mapping[str, StrictInt]
+
+
 class NodeStatus(_Answer):
-    """What ``rabbitmqctl status`` prints."""
+    """What ``rabbitmqctl status`` prints; figures in bytes."""
 
     is_under_maintenance: StrictBool
     totals: NodeTotals
+    disk_free: StrictInt | None = None
+    disk_free_limit: StrictInt | None = None
+    vm_memory_high_watermark_limit: StrictInt | None = None
+    memory: Memory | None = None
+    file_descriptors: Descriptors | None = None
 
 
 class Evaluated(_Answer):

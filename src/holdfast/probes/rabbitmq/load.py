@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
-from holdfast.errors import CannotTell
-from holdfast.model import Json
+from holdfast.model import Json, Unanswered
 from holdfast.observations.rabbitmq import BrokerLoad, Room
-from holdfast.probes.base import ProbeContext, first_answer
-from holdfast.probes.rabbitmq import management
+from holdfast.probes.base import ProbeContext, ask_all, first_answer, or_unanswered
+from holdfast.probes.rabbitmq import commands, management
 from holdfast.probes.rabbitmq.site import Broker, Brokers, brokers_of, expected
 
 REPLIES = "reply_"  # how oslo.messaging names the queue that a caller waits at (amqpdriver.py, ReplyWaiters)
@@ -23,13 +22,20 @@ VHOSTS = "vhosts?columns=name"
 
 
 def probe_load(context: ProbeContext) -> BrokerLoad:
-    """Return what the cluster carries, from the first node that answers.
+    """Return what the cluster carries, from the first node with the management API that answers.
+
+    Where no node has it, each is asked for its room by command, and nothing else is counted.
 
     Raises:
-        CannotTell: no node answers; the message has every cause.
+        CannotTell: no node with the management API answers; the message has every cause.
     """
     brokers = brokers_of(context)
-    host, (nodes, totals, queues) = first_answer(brokers, _ask)
+    managed = {
+        host: broker for host, broker in brokers.items() if broker.site.rabbitmq_management_enabled
+    }
+    if not managed:
+        return _room_by_command(brokers)
+    host, (nodes, totals, queues) = first_answer(managed, _ask)
     replies = [each for each in queues if each["name"].startswith(REPLIES)]
     unread = [each for each in replies if not each.get("consumers")]
     return BrokerLoad(
@@ -47,15 +53,45 @@ def probe_load(context: ProbeContext) -> BrokerLoad:
 
 def _ask(broker: Broker) -> tuple[list[Json], Mapping[str, Json], list[Json]]:
     """Return a node's answers: the nodes, its totals, and all queues."""
-    if not broker.site.rabbitmq_management_enabled:
-        raise CannotTell(
-            f"{broker.host}: what a broker carries is counted by the management API, which the site has off"
-        )
     found = management.ask(broker, ROOM, TOTALS, VHOSTS)
     # One by one: the list over all of them omits, without an error, those that the user has no permissions in.
     paths = [_queues_of(vhost["name"]) for vhost in found[VHOSTS]]
     lists = management.ask(broker, *paths).values()
     return found[ROOM], found[TOTALS], [queue for each in lists for queue in each]
+
+
+def _room_by_command(brokers: Brokers) -> BrokerLoad:
+    """Return each node's room as its own status has it."""
+    answers = ask_all(brokers, lambda broker: or_unanswered(commands.node_status, broker))
+    silent = {host: told.cause for host, told in answers.items() if isinstance(told, Unanswered)}
+    return BrokerLoad(
+        expected=expected(brokers),
+        host="each broker",
+        at=time.monotonic(),
+        rooms={
+            host: dict(_rooms(_entry_of(told)))
+            for host, told in answers.items()
+            if host not in silent
+        },
+        silent=silent,
+    )
+
+
+def _entry_of(status: Json) -> Mapping[str, Json]:
+    """Return a node's entry as the management API has it, from what ``rabbitmqctl status`` prints."""
+    descriptors = status.get("file_descriptors") or {}
+    memory = status.get("memory") or {}
+    used = (memory.get("total") or {}).get(memory.get("strategy"))
+    return {
+        "mem_used": used,
+        "mem_limit": status.get("vm_memory_high_watermark_limit"),
+        "disk_free": status.get("disk_free"),
+        "disk_free_limit": status.get("disk_free_limit"),
+        "fd_used": descriptors.get("total_used"),
+        "fd_total": descriptors.get("total_limit"),
+        "sockets_used": descriptors.get("sockets_used"),
+        "sockets_total": descriptors.get("sockets_limit"),
+    }
 
 
 def _queues_of(vhost: str) -> str:
