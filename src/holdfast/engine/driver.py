@@ -313,14 +313,18 @@ class Driver:
     def _await_plays(self) -> None:
         """Wait until a batch under way has ended, or another may begin beside those under way.
 
-        The next play would only take processor time from the acts if it started before them. In a window it may: there
-        is always an act.
+        Without a window the next play is started when all hosts have been restarted: before, it would only take
+        processor time from the acts. In a window there is always an act, and a place may be free already: it starts at
+        once.
         """
         step, under_way = self._rolling(), self._state.hosts_under_way()
-        ready = self._follower.begun if step.window else self._follower.restarted
+        ready = under_way if step.window else self._follower.restarted
+        before_act = set(under_way) - self._follower.begun if step.window else set()
         while True:
             self._interrupt_plays()
-            if self._next.start_beside(step, under_way, self._state, ready):
+            started = self._next.start_beside(step, under_way, self._state, ready)
+            acting = before_act and before_act <= self._follower.begun
+            if acting or (started and not step.window):
                 self._finish_plays()
                 return
             if ended := self._ended_plays():

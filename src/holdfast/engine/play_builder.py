@@ -61,7 +61,8 @@ def _batch_play(
     hosts: tuple[str, ...],
     phases: tuple[Phase, ...],
 ) -> Play:
-    variables = _common(plan, state) | _timing(step.settle, step.deadline_seconds)
+    settle = step.canary_settle if _is_canary(state, step, hosts) else None
+    variables = _common(plan, state) | _timing(settle or step.settle, step.deadline_seconds)
     variables |= {
         "holdfast_batch": list(hosts),
         "holdfast_phases": [phase.value for phase in phases],
@@ -75,6 +76,13 @@ def _batch_play(
         variables={**step.variables, **variables},
         over_when_done=Phase.VERIFY in phases,
     )
+
+
+def _is_canary(state: RunState, step: PlannedRoll, hosts: tuple[str, ...]) -> bool:
+    """Return whether a batch is the first of its step: no other host of it is done or in hand."""
+    known, others = state.steps.get(step.number), set(state.hosts_under_way()).difference(hosts)
+    in_step = others and state.current_step == step.number
+    return step.canary and not in_step and not (known and known.done_hosts)
 
 
 def inspection_play(plan: Plan, state: RunState, inspection: Inspect) -> Play:

@@ -175,6 +175,7 @@ class _Planner:
             growth=tuple(work.growth or ()),
             window=work.window is not None,
             canary=work.canary,
+            canary_settle=work.canary_settle,
             variables=work.vars,
             settle=work.settle,
             deadline_seconds=_roll_deadline(work),
@@ -247,7 +248,12 @@ def _deadline(given: int | str | None, settle: SettleSpec) -> int:
 
 def _roll_deadline(work: RollStep) -> int | None:
     """Return the given deadline; without one None for the roles' default, if settling fits into it."""
-    deadline = _deadline(work.deadline_seconds, work.settle or SettleSpec())
+    longest = max(
+        (spec for spec in (work.settle, work.canary_settle) if spec is not None),
+        key=lambda spec: float(spec.seconds),
+        default=SettleSpec(),
+    )
+    deadline = _deadline(work.deadline_seconds, longest)
     if work.deadline_seconds is None and deadline <= GATE_DEADLINE_SECONDS:
         return None
     return deadline

@@ -108,6 +108,7 @@ class PlannedRoll(_Planned):
     lasts_seconds: int = Field(0, exclude_if=lambda seconds: not seconds)
     growth: tuple[int, ...] = Field((), exclude_if=lambda sizes: not sizes)
     window: bool = Field(default=False, exclude_if=lambda window: not window)
+    canary_settle: SettleSpec | None = Field(None, exclude_if=lambda settle: settle is None)
 
     def size(self, rounds: int, *, first: bool) -> int:
         """Return how many hosts there may be at a time after so many clean batches.
@@ -213,7 +214,9 @@ def _estimate(step: PlannedStep) -> int:
     if isinstance(step, PlannedRoll):
         batches = _count_batches(step)
         settle = int(step.settle.seconds) if step.settle else 0
-        return batches * (step.policy.estimate_seconds + max(settle, step.lasts_seconds))
+        canary = int(step.canary_settle.seconds) if step.canary_settle else 0
+        usual = max(settle, step.lasts_seconds)
+        return batches * (step.policy.estimate_seconds + usual) + max(canary - usual, 0)
     return int(step.settle.seconds) + 5 if not isinstance(step, PlannedApprove) else 0
 
 

@@ -92,6 +92,8 @@ def _roll_rows(roll: PlannedRoll) -> Iterator[tuple[str, str]]:
         yield "survey", _claims(roll.policy.survey)
     if roll.settle:
         yield "settles", _settles(roll.settle)
+    if roll.canary_settle:
+        yield "canary settles", _settles(roll.canary_settle)
     if roll.lasts_seconds:
         last = format_duration(roll.lasts_seconds)
         yield "verified for", f"at least {last} after each restart: {roll.why}"

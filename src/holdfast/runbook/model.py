@@ -105,7 +105,8 @@ class RollStep(_Strict):
     """A playbook that restarts a group of hosts, batch by batch.
 
     With ``window`` in place of ``batch`` the next host begins as soon as one has settled, never more than so many at a
-    time. ``growth`` has the first sizes; the last of them is that of all others.
+    time. ``growth`` has the first sizes; the last of them is that of all others. ``canary_settle``: how long the canary
+    settles, alone, where that is longer than the others do.
     """
 
     roll: Text
@@ -115,8 +116,18 @@ class RollStep(_Strict):
     window: Count | Reference | None = None
     canary: StrictBool = False
     growth: Annotated[list[Count], Field(min_length=1)] | None = None
+    canary_settle: SettleSpec | None = None
     settle: SettleSpec | None = None
     deadline_seconds: Count | Reference | None = None
+
+    @field_validator("canary_settle")
+    @classmethod
+    def _is_about_a_canary(
+        cls, settle: SettleSpec | None, info: ValidationInfo
+    ) -> SettleSpec | None:
+        if settle is not None and not info.data.get("canary"):
+            raise ValueError("it is about the canary: add canary: true")
+        return settle
 
     @field_validator("window")
     @classmethod

@@ -83,6 +83,25 @@ def test_the_canary_settles_before_the_window_opens(harness: EngineHarness) -> N
     assert max(map(len, in_hand(harness))) == 3
 
 
+@pytest.mark.parametrize("size", ["window: 2", "batch: 2"])
+def test_the_canary_alone_settles_as_long_as_its_own_setting_says(
+    harness: EngineHarness, size: str
+) -> None:
+    longer = "canary: true\ncanary_settle: {seconds: 180, readings: 9}\nsettle: {seconds: 10}"
+    runner = FakeRunner(harness.fleet, harness.crashing_store)
+    roll = f"roll: broker_restart.yml\nhosts: broker\n{size}\n{longer}"
+    harness.start(harness.engine(runner), roll)
+
+    settled = {
+        host: tuple(play.variables[f"holdfast_settle_{what}"] for what in ("seconds", "readings"))
+        for play in runner.plays
+        if play.playbook == "broker_restart.yml"
+        for host in play.limit
+    }
+    assert settled == {"h1": (180, 9)} | dict.fromkeys(HOSTS[1:], (10, 1))
+    assert harness.restarted() == list(HOSTS)
+
+
 def test_a_window_grows_after_as_many_hosts_as_it_had(harness: EngineHarness) -> None:
     harness.start(harness.engine(), ROLL.format(3) + "growth: [1, 2, 3]")
 
@@ -265,7 +284,8 @@ def test_the_marks_of_all_hosts_and_of_the_parked_play_are_removed(
     engine = harness.engine(runner)
 
     def stop() -> None:
-        if runner.parked and runner.parked[-1].play.limit == ("h4",) and not engine.stop.hard:
+        waits = runner.parked and runner.parked[-1].play.limit == ("h4",)
+        if waits and "h3" in harness.restarted() and not engine.stop.hard:
             engine.stop.request(hard=True)
             if killed:
                 raise DriverKilled

@@ -69,6 +69,7 @@ def test_every_change_of_the_plan_changes_its_hash(harness: EngineHarness) -> No
         ("wait: {gates: [fake.all_swerve], seconds: 5}", "no claim"),
         (ROLL + "\nvars: {units: x}", "no variable 'units'; did you mean unit"),
         (ROLL + "\nvars: {holdfast_phases: [restart]}", "no variable 'holdfast_phases'"),
+        (ROLL + "\ncanary_settle: {seconds: 60}", "canary_settle: .*add canary: true"),
         (ROLL + "\nbatch: 6", r"batch of 6 is larger than .* allows \(5\): the test sets it"),
         (ROLL + "\nbatch: 3", "the whole group broker: .*\n.*a smaller batch, or a canary"),
         (ROLL + "\ngrowth: [1, 6]", r"batch of 6 is larger than .* allows \(5\): the test sets it"),
