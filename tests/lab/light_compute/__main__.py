@@ -152,6 +152,8 @@ def main(arguments: list[str]) -> None:
     signal.set_wakeup_fd(writing)
     signal.signal(signal.SIGTERM, _ignore)
     options = read_options(text, socket.gethostname())
+    if options.unusable:
+        sys.exit("an option of its configuration has no usable value")
     LightCompute(options, reading).run()
     select.select([], [], [], options.stop_seconds)
 

@@ -20,6 +20,7 @@ from tests.lab.light_compute.options import BrokerLogin, Options
 EXCHANGE = "nova"
 CONNECT_SECONDS = 5
 UNUSED_MILLISECONDS = 1_800_000  # so long do the reply and fanout queues outlive their consumer
+STARTED = monotonic()  # this process, nearly
 HEARTBEATS = 4  # looked at so many times in one interval
 
 
@@ -166,15 +167,21 @@ class BrokerSession:
             sockets[sock].connection.blocking_read(CONNECT_SECONDS)
 
     def _handle(self) -> None:
-        handle(self.server, self.caller, self.replies)
+        deaf = 0 < self.options.deaf_after < monotonic() - STARTED
+        handle(self.server, self.caller, self.replies, deaf=deaf)
 
 
-def handle(server: Link, caller: Link, replies: dict[str, calls.ReceivedReply]) -> None:
-    """Answer what has arrived and keep replies, until nothing is left: py-amqp reads on while it publishes."""
+def handle(
+    server: Link, caller: Link, replies: dict[str, calls.ReceivedReply], *, deaf: bool = False
+) -> None:
+    """Answer what has arrived and keep replies, until nothing is left: py-amqp reads on while it publishes.
+
+    One that is `deaf` takes calls and answers none.
+    """
     while server.arrived or caller.arrived:
         for message in server.taken():
             received = calls.read_call(message.body)
-            if received.reply_queue:
+            if received.reply_queue and not deaf:
                 server.send(calls.answer(received, uuid4().hex), "", received.reply_queue)
         for message in caller.taken():
             reply = calls.read_reply(message.body)

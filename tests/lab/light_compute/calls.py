@@ -76,6 +76,23 @@ def call_of(method: str, arguments: Mapping[str, Any], call: str, reply_queue: s
     )
 
 
+def ping_of(call: str, reply_queue: str) -> str:
+    """Return a call of the ping that every server of oslo.messaging answers (namespace `baseapi`)."""
+    return wrap(
+        {
+            "method": "ping",
+            "args": {"arg": call},
+            "namespace": "baseapi",
+            "version": "1.0",
+            "_msg_id": call,
+            "_reply_q": reply_queue,
+            "_timeout": None,
+            "_unique_id": call,
+            "_context_is_admin": True,
+        }
+    )
+
+
 def answer(received: ReceivedCall, unique_id: str) -> str:
     """Return the reply that nova-compute gives: to a ping, and to being disabled or enabled; to all else an error."""
     result: Any = None

@@ -24,7 +24,11 @@ class BrokerLogin:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Times are in seconds. `start_calls`: how often the conductor is called at a start, one call after the other."""
+    """Times are in seconds. `start_calls`: how often the conductor is called at a start, one call after the other.
+
+    Faults of a change: `unusable`: it cannot start; `deaf_after`: so long after its start it answers no call any more,
+    while it reports on; 0 for never.
+    """
 
     host: str
     brokers: Sequence[BrokerLogin]
@@ -38,6 +42,8 @@ class Options:
     start_seconds: float
     start_calls: int
     stop_seconds: float
+    unusable: bool = False
+    deaf_after: float = 0
 
 
 def read_options(text: str, hostname: str) -> Options:
@@ -61,6 +67,8 @@ def read_options(text: str, hostname: str) -> Options:
         start_seconds=own.getfloat("start_seconds", 5),
         start_calls=own.getint("start_calls", 20),
         stop_seconds=own.getfloat("stop_seconds", 1),
+        unusable=own.getboolean("unusable", False),
+        deaf_after=own.getfloat("deaf_after", 0),
     )
 
 

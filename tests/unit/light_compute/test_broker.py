@@ -48,3 +48,9 @@ def test_a_reply_is_kept_and_a_cast_is_not_answered() -> None:
     handle(cast(Link, server), cast(Link, caller), replies)
     assert server.sent == []
     assert replies["x"].result == {"service": "compute", "arg": None}
+
+
+def test_one_that_is_deaf_takes_calls_and_answers_none() -> None:
+    server = LinkThatReadsOn([Delivery(envelope("ping", {"arg": "a"}, "a", "replies"))])
+    handle(cast(Link, server), cast(Link, LinkThatReadsOn()), {}, deaf=True)
+    assert (server.sent, server.arrived) == ([], [])

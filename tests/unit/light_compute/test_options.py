@@ -38,3 +38,9 @@ def test_what_is_not_set_is_novas_default_and_the_hostname() -> None:
 
 def test_a_name_of_its_own_wins_over_the_hostname() -> None:
     assert read_options(CONF.replace("[DEFAULT]", "[DEFAULT]\nhost = c7"), "cmp7").host == "c7"
+
+
+def test_a_change_is_a_further_text_and_may_break_the_service() -> None:
+    assert not read_options(CONF, "cmp7").unusable
+    changed = read_options(f"{CONF}\n[light_compute]\nunusable = true\ndeaf_after = 120", "cmp7")
+    assert (changed.unusable, changed.deaf_after, changed.start_calls) == (True, 120, 0)
