@@ -29,6 +29,7 @@ from holdfast.journal.events import (
     Recorded,
     journaled,
 )
+from holdfast.journal.fold import fold
 from holdfast.marking import Marker, list_marks, remove_marks
 from holdfast.marks import meeting_hosts
 from holdfast.model import ALL_PHASES, Act, Grant, Json, Outcome, Phase, Verdict, overall
@@ -182,6 +183,10 @@ class FakeRunner:
             self.plays.append(play)
         return _FakePlay(self._fleet, self._journal, play, started).result()
 
+    def under_way(self, run: str) -> set[str]:
+        """Return the hosts whose batches are under way by the journal."""
+        return set(fold(self._journal.each(run)).hosts_under_way())
+
     def now(self) -> datetime:
         """Return the fleet's time."""
         return self._fleet.clock()
@@ -240,6 +245,9 @@ class FakeStartedPlay:
         """Begin, with these variables too."""
         if self.dies:
             return False
+        if self.runner.keeps_plays:
+            under_way = self.runner.under_way(self.play.run)
+            assert under_way.issuperset(self.play.limit), "the word came before it was journaled"
         self.went = True
         self.at_word()
         self.word = variables
