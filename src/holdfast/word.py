@@ -36,8 +36,12 @@ def known(variables: Mapping[str, Json], name: str, default: Json) -> Json:
 
 
 def _said(variables: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Return what this play's word said, with its file; a site that caches facts keeps the words of earlier plays."""
-    said: Mapping[str, Json] = (variables.get("ansible_facts") or {}).get(WORD) or {}
+    """Return what this play's word said, with its file; a site that caches facts keeps the words of earlier plays.
+
+    Facts are no templates: they are read as they are, since Ansible takes 7 ms to go through them all.
+    """
+    facts = getattr(variables, "raw", variables).get("ansible_facts")
+    said: Mapping[str, Json] = (facts or {}).get(WORD) or {}
     return said if PARK in variables and said.get(PARK) == variables[PARK] else {}
 
 
