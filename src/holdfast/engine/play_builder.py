@@ -61,8 +61,10 @@ def _batch_play(
     hosts: tuple[str, ...],
     phases: tuple[Phase, ...],
 ) -> Play:
-    settle = step.canary_settle if _is_canary(state, step, hosts) else None
-    variables = _common(plan, state) | _timing(settle or step.settle, step.deadline_seconds)
+    settle, deadline = step.settle, step.deadline_seconds
+    if step.canary_settle and _is_canary(state, step, hosts):
+        settle, deadline = step.canary_settle, step.canary_deadline_seconds
+    variables = _common(plan, state) | _timing(settle, deadline)
     variables |= {
         "holdfast_batch": list(hosts),
         "holdfast_phases": [phase.value for phase in phases],

@@ -176,9 +176,12 @@ class _Planner:
             window=work.window is not None,
             canary=work.canary,
             canary_settle=work.canary_settle,
+            canary_deadline_seconds=(
+                _roll_deadline(work, work.canary_settle) if work.canary_settle else None
+            ),
             variables=work.vars,
             settle=work.settle,
-            deadline_seconds=_roll_deadline(work),
+            deadline_seconds=_roll_deadline(work, work.settle),
             policy=policy,
         )
 
@@ -246,14 +249,9 @@ def _deadline(given: int | str | None, settle: SettleSpec) -> int:
     return int(given)
 
 
-def _roll_deadline(work: RollStep) -> int | None:
+def _roll_deadline(work: RollStep, settle: SettleSpec | None) -> int | None:
     """Return the given deadline; without one None for the roles' default, if settling fits into it."""
-    longest = max(
-        (spec for spec in (work.settle, work.canary_settle) if spec is not None),
-        key=lambda spec: float(spec.seconds),
-        default=SettleSpec(),
-    )
-    deadline = _deadline(work.deadline_seconds, longest)
+    deadline = _deadline(work.deadline_seconds, settle or SettleSpec())
     if work.deadline_seconds is None and deadline <= GATE_DEADLINE_SECONDS:
         return None
     return deadline

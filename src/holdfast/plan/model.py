@@ -95,6 +95,7 @@ class PlannedRoll(_Planned):
     ``--limit`` may leave a roll without hosts. ``lasts_seconds``: how long after its restart a host is
     verified at least. ``growth``: the sizes of the first batches after the beginning and after each resume. ``window``:
     the next host begins as soon as one has settled, in a batch of its own, never more than ``batch`` at a time.
+    ``canary_settle``: how the canary settles, where that is not as the others do, and until when its gates wait.
     """
 
     kind: Literal["roll"] = "roll"
@@ -109,6 +110,7 @@ class PlannedRoll(_Planned):
     growth: tuple[int, ...] = Field((), exclude_if=lambda sizes: not sizes)
     window: bool = Field(default=False, exclude_if=lambda window: not window)
     canary_settle: SettleSpec | None = Field(None, exclude_if=lambda settle: settle is None)
+    canary_deadline_seconds: int | None = Field(None, exclude_if=lambda seconds: seconds is None)
 
     def size(self, rounds: int, *, first: bool) -> int:
         """Return how many hosts there may be at a time after so many clean batches.

@@ -10,6 +10,7 @@ no answer. It shares no code with Holdfast. `fleet_summary` says what a record m
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import threading
@@ -179,7 +180,8 @@ def heartbeats(container: str) -> tuple[int, int]:
     Raises:
         OSError, ValueError: the database gives no answer.
     """
-    argv = ["podman", "exec", container, "mysql", "-N", "-e", HEARTBEATS.format(old=OLD)]
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    argv = [*sudo, "podman", "exec", container, "mysql", "-N", "-e", HEARTBEATS.format(old=OLD)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20)
     listed, old = done.stdout.split()
     return int(listed), int(float(old))

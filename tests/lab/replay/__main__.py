@@ -45,6 +45,10 @@ COLUMNS = {
 
 def main() -> None:
     """Replay each change in each way, and print and save the figures."""
+    if os.geteuid():
+        sys.exit(
+            "the replay limits the processor time of brokers, which only root can: sudo make replay"
+        )
     lab, console = FleetLab.of_environment(), Console(width=150, highlight=False)
     out = lab.directory / "replay"
     out.mkdir(exist_ok=True)

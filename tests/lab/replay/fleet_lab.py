@@ -40,7 +40,8 @@ class FleetLab:
         Raises:
             RuntimeError: it failed; the text is the command's.
         """
-        command = ["podman", "exec", f"{self.name}-{host}", *argv]
+        conf = f"CONTAINERS_CONF={self.directory}/containers.conf"
+        command = ["env", conf, "podman", "exec", f"{self.name}-{host}", *argv]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{host}: {' '.join(argv)}: {done.stderr.strip()}")

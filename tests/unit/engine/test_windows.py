@@ -93,12 +93,16 @@ def test_the_canary_alone_settles_as_long_as_its_own_setting_says(
     harness.start(harness.engine(runner), roll)
 
     settled = {
-        host: tuple(play.variables[f"holdfast_settle_{what}"] for what in ("seconds", "readings"))
+        host: (
+            play.variables["holdfast_settle_seconds"],
+            play.variables["holdfast_settle_readings"],
+            play.variables.get("holdfast_gate_deadline_seconds"),
+        )
         for play in runner.plays
         if play.playbook == "broker_restart.yml"
         for host in play.limit
     }
-    assert settled == {"h1": (180, 9)} | dict.fromkeys(HOSTS[1:], (10, 1))
+    assert settled == {"h1": (180, 9, 480)} | dict.fromkeys(HOSTS[1:], (10, 1, None))
     assert harness.restarted() == list(HOSTS)
 
 
