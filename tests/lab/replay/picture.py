@@ -10,7 +10,7 @@ from holdfast.report.svg import render_svg
 from holdfast.text import format_duration
 from tests.lab.replay.acts import Replayed
 
-WIDTH, LEFT, PANEL, GAP, TOP = 980.0, 60.0, 110.0, 62.0, 64.0
+WIDTH, LEFT, PANEL, GAP, TOP = 980.0, 60.0, 110.0, 62.0, 78.0
 
 
 @dataclass(frozen=True, slots=True)
