@@ -34,11 +34,15 @@ Reply = tuple[int, Json]
 
 @dataclass(slots=True)
 class FakeNova:
-    """``routes``: a path's answer, or a function that makes it; any other path is 404. ``requests``: in order."""
+    """``routes``: a path's answer, or a function that makes it; any other path is 404. ``requests``: in order.
+
+    ``catalog`` is that of a token.
+    """
 
     routes: dict[str, Reply | Callable[[Request], Reply]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     logins: int = 0
+    catalog: list[Json] = field(default_factory=list)
     url: str = ""
 
     def answer(self, request: Request) -> Reply:
@@ -54,8 +58,11 @@ class FakeNova:
         user = body["auth"]["identity"]["password"]["user"]
         if (user["name"], user["password"]) != (USER, PASSWORD):
             return 401, {"error": {"code": 401, "message": "requires authentication"}}
+        catalog = {"catalog": self.catalog} if self.catalog else {}
         token = {"methods": ["password"], "expires_at": "2099-01-01T00:00:00.000000Z"}
-        return 201, {"token": {**token, "issued_at": "2026-01-01T00:00:00.000000Z", "user": {}}}
+        return 201, {
+            "token": {**token, "issued_at": "2026-01-01T00:00:00.000000Z", "user": {}, **catalog}
+        }
 
     def login(self) -> dict[str, str]:
         """Return the site variables for getting a token here."""

@@ -14,6 +14,7 @@ from holdfast.model import Json
 
 SERVICES, MIGRATIONS = "/v2.1/os-services", "/v2.1/os-migrations"
 SERVERS, SERVER_NAMES = "/v2.1/servers/detail", "/v2.1/servers"
+FLAVORS, LIMITS = "/v2.1/flavors/detail", "/v2.1/limits"
 
 
 class _Answer(BaseModel):
@@ -89,6 +90,42 @@ class Migrations(_Answer):
     migrations: list[MigrationRow]
 
 
+class Flavor(_Answer):
+    """A size of servers; ``ram`` in MB."""
+
+    id: str
+    name: str
+    vcpus: int
+    ram: int
+
+
+class Flavors(_Answer):
+    """A page of flavors."""
+
+    flavors: list[Flavor]
+
+
+class Quotas(_Answer):
+    """What the account's project may have, -1 for as much as it likes, and has; memory in MB."""
+
+    maxTotalInstances: int  # noqa: N815  # nova's own names, so in the others
+    totalInstancesUsed: int  # noqa: N815
+    maxTotalCores: int  # noqa: N815
+    totalCoresUsed: int  # noqa: N815
+    maxTotalRAMSize: int  # noqa: N815
+    totalRAMUsed: int  # noqa: N815
+
+
+class _Absolute(_Answer):
+    absolute: Quotas
+
+
+class ProjectLimits(_Answer):
+    """The limits of the account's project."""
+
+    limits: _Absolute
+
+
 ONE_SERVER = TypeAdapter[Json](OneServer)
 
 BY_PATH: Mapping[str, TypeAdapter[Json]] = {
@@ -96,5 +133,7 @@ BY_PATH: Mapping[str, TypeAdapter[Json]] = {
     SERVERS: TypeAdapter(Servers),
     SERVER_NAMES: TypeAdapter(ServerNames),
     MIGRATIONS: TypeAdapter(Migrations),
+    FLAVORS: TypeAdapter(Flavors),
+    LIMITS: TypeAdapter(ProjectLimits),
 }
 """Per path."""

@@ -74,14 +74,31 @@ def put(site: ApiSite, path: str, body: Json, wait: float) -> Answer:
     return _request(site, "PUT", path, wait, json=body)
 
 
-def _request(site: ApiSite, method: str, path: str, wait: float, **more: Json) -> Answer:
+def post(site: ApiSite, path: str, body: Json, wait: float, version: str) -> Answer:
+    """Send one ``POST`` with a token at a microversion, once, and wait ``wait`` seconds for the answer.
+
+    Raises:
+        NoToken: keystone issued no token; nothing was sent to nova.
+        CannotTell: nova did not answer; whether it carried out the request is not known.
+    """
+    return _request(site, "POST", path, wait, version, json=body)
+
+
+def delete(site: ApiSite, path: str, wait: float) -> Answer:
+    """Send one ``DELETE`` with a token, once; raises as ``post``."""
+    return _request(site, "DELETE", path, wait)
+
+
+def _request(
+    site: ApiSite, method: str, path: str, wait: float, version: str = MICROVERSION, **more: Json
+) -> Answer:
     session = log_in(site)
     began = monotonic()
     try:
         reply = session.request(
             f"{site.nova_api_url.rstrip('/')}{path}",
             method,
-            headers={"OpenStack-API-Version": f"compute {MICROVERSION}"},
+            headers={"OpenStack-API-Version": f"compute {version}"},
             timeout=(CONNECT_SECONDS, wait),
             raise_exc=False,
             **more,
