@@ -25,7 +25,7 @@ from tests.content.repository import (
 
 PLAYBOOKS = files("playbooks/*.yml")
 PARTS = files("playbooks/parts/*.yml", "playbooks/tasks/*.yml")  # imported by playbooks, never run
-LOOKS = {"check", "marks", "observe", "sweep"}  # these act on no service
+LOOKS = {"boots", "check", "marks", "observe", "sweep"}  # these restart nothing
 ROLLS = tuple(p for p in PLAYBOOKS if p.parent.name == "playbooks" and p.stem not in LOOKS)
 TASK_FILES = files("playbooks/*.yml", "roles/*/tasks/*.yml", "roles/*/handlers/*.yml")
 HANDLERS = files("roles/*/handlers/*.yml")

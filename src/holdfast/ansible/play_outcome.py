@@ -16,7 +16,7 @@ from holdfast.model import Json
 from holdfast.text import host_key_advice, strip_control
 
 _KINDS = ("processed", "dark", "failures")  # of Ansible's final statistics
-_READING = re.compile(r"gate (\S+) ")
+_READING = re.compile(r"(?:gate|boots) (\S+) ")
 _MESSAGE_CHARACTERS = 2000
 """How much of a message is kept, from its end; a task may print megabytes."""
 

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from holdfast.cli import (
+    boots_command,
     chat_commands,
     check_command,
     diagnose_command,
@@ -58,6 +59,10 @@ RUN_CODES = (
 CHECK_CODES = (
     "0 all PASS · 2 invalid input · 3 not all PASS. With --nagios: 0 OK · 2 CRITICAL · 3 UNKNOWN"
 )
+BOOTS_CODES = (
+    "0 within its limits · 2 invalid input · 3 refused (after 2 and 3 nothing was booted) · 4 more failed than may · "
+    "5 stopped by an operator, all deleted · 6 not known: an end, or whether all is deleted"
+)
 DIAGNOSE_CODES = "0 nothing is wrong · 2 invalid input · 3 something is, or may be"
 ABORT_CODES = "0 requested, or closed · 2 invalid input · 3 refused: a play run by hand"
 ANSWER_CODES = "0 journaled · 2 invalid input · 3 refused: too late, or not yours to answer"
@@ -74,6 +79,13 @@ COMMANDS: dict[str, list[tuple[Callable[..., None], str, str]]] = {
         (run_commands.plan, READ_CODES, "plan nova-restart --site lab --limit 'ctl*'"),
         (check_command.check, CHECK_CODES, "check --site lab rabbitmq.members_agree"),
         (diagnose_command.diagnose, DIAGNOSE_CODES, "diagnose --site lab"),
+    ],
+    "After a run": [
+        (
+            boots_command.boots,
+            BOOTS_CODES,
+            "boots --site lab --flavor m1.tiny --image cirros --per-host 1 --hosts 20",
+        ),
     ],
     "Running": [
         (run_commands.run, RUN_CODES, "run rabbitmq-restart --site lab --reason 'openssl update'"),

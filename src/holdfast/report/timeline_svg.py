@@ -94,11 +94,11 @@ def timeline_svg(report: Report, added: Additions = Additions()) -> str:
         ],
         shares=shares,
         total=sum(seconds for _, seconds, _ in shares) or 1.0,
-        ticks=_ticks(report.seconds),
+        ticks=ticks(report.seconds),
         room=[max(int((end - start) / _CHARACTER), 12) for start, end in pairwise(edges)],
         legend=legend,
         about=_about,
-        moment=_moment,
+        moment=moment,
         duration=format_duration,
         ACTS=ACTS,
         GATES=GATES,
@@ -137,18 +137,19 @@ def _time_shares(report: Report) -> list[tuple[str, float, str]]:
     ]
 
 
-def _ticks(seconds: float) -> range:
+def ticks(seconds: float) -> range:
     """Return round times in seconds, at most about a dozen."""
     step = next((tick for tick in _TICKS if seconds / tick <= 12), _TICKS[-1])
     return range(0, int(seconds) + 1, step)
 
 
-def _moment(seconds: float) -> str:
+def moment(seconds: float) -> str:
+    """Return a time of the axis, such as ``2:05`` or ``1:02:05``."""
     hours, rest = divmod(int(seconds), 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
 def _about(who: str, bar: Bar) -> str:
     verdict = f": {bar.outcome}" if bar.outcome else ""
-    span = f"from {_moment(bar.start)} for {format_duration(bar.end - bar.start)}"
+    span = f"from {moment(bar.start)} for {format_duration(bar.end - bar.start)}"
     return f"{who} · {bar.label}{verdict} · {span}"
