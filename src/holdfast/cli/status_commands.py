@@ -22,7 +22,13 @@ from holdfast.journal.fold import fold
 from holdfast.journal.run_state import RunState
 from holdfast.model import Grant, Holder
 from holdfast.plan.approval import OpenApproval, open_approval
-from holdfast.report.status_view import leases_table, run_view, runs_table, status_word
+from holdfast.report.status_view import (
+    leases_table,
+    run_view,
+    runs_table,
+    status_word,
+    unfinished_runs,
+)
 from holdfast.store.leases import LeaseRow
 from holdfast.store.processes import driver_is_gone, lives_here, processes_of
 from holdfast.text import did_you_mean, one_line
@@ -67,8 +73,11 @@ def status(ctx: typer.Context, run: StatusRun = "", *, as_json: JsonOption = Fal
         held = [_lease_json(scope, row) for scope, row in _leases(context)]
         context.write_line(json.dumps({"runs": runs, "leases": held}))
     else:
-        words = (status_word(state, driven=context.has_driver(state)) for state in states)
-        context.show(runs_table(zip(states, words, strict=True)))
+        seen = [(state, status_word(state, driven=context.has_driver(state))) for state in states]
+        context.show(runs_table(seen))
+        if stopped := unfinished_runs(seen):
+            context.show(Text())
+            context.show(stopped)
         context.show(Text())
         context.show(leases_table(_leases(context)))
     if damaged := [state for state in recent if isinstance(state, StateUnusable)]:

@@ -118,6 +118,13 @@ def runs_table(states: Iterable[tuple[RunState, str]]) -> RenderableType:
     return WideOrNarrow(table, Group(*lines)) if lines else Text("There are no runs yet.", "dim")
 
 
+def unfinished_runs(states: Iterable[tuple[RunState, str]]) -> Text:
+    """Return the commands that say how to go on with runs that have stopped before their end; empty without any."""
+    stopped = [state for state, status in states if status in {"held", "no driver"}]
+    why = "Why it stopped, and how to go on: "
+    return Text("\n").join(Text(why, "dim").append(_command("status", each)) for each in stopped)
+
+
 def leases_table(leases: Iterable[tuple[str, LeaseRow]]) -> RenderableType:
     """Return the leases and their holders: a table where it fits, else two lines for each."""
     names = ("lease", "mode", "held by", "who", ">since", ">until", "reason")

@@ -172,6 +172,17 @@ def test_status_of_a_held_run_repeats_its_stop_message(project: InMemoryProject)
     assert diagnosis  # two lines of this moment, which the journal does not have
 
 
+def test_status_without_a_run_names_the_command_for_each_that_has_stopped(
+    project: InMemoryProject,
+) -> None:
+    held_run(project)
+    run = json.loads(project.call("status", "--json").out)["runs"][0]["run"]
+    shown = project.call("status").out
+    assert f"how to go on: holdfast status {run}" in shown
+    assert project.call("abort", run).code == 0
+    assert "Why it stopped" not in project.call("status").out
+
+
 def test_abort_closes_a_held_run_and_lists_the_state_of_its_hosts(project: InMemoryProject) -> None:
     held_run(project)
     result = project.call("abort", "broker-restart")
