@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -177,6 +179,17 @@ def command_context() -> CommandContext:
     )
 
 
+def _inputs_without_option(given: Sequence[str]) -> str:
+    """Return ``--input NAME=VALUE …`` for arguments like ``unit=cron``, as one would type them in chat; "" for none."""
+    before = ["", *given]
+    bare = [
+        word
+        for word, option in zip(given, before, strict=False)
+        if re.match(r"[a-z][a-z0-9_]*=", word) and not option.startswith("-")
+    ]
+    return " ".join(f"--input {shlex.quote(word)}" for word in bare)
+
+
 def main(arguments: Sequence[str] | None = None, context: CommandContext | None = None) -> NoReturn:
     """Run the program.
 
@@ -192,6 +205,8 @@ def main(arguments: Sequence[str] | None = None, context: CommandContext | None 
             asked = (
                 used.bug_code != HoldfastError.exit_code
             )  # the command itself has begun, and exits as it means to
+            if end.code == _USAGE and not asked and (bare := _inputs_without_option(given)):
+                used.err.print(f"next: an input is given with its option: {bare}", markup=False)
             if end.code != _USAGE or "--nagios" not in given or asked:
                 raise
             used.write_line("HOLDFAST UNKNOWN - the command is wrong; next: holdfast check --help")

@@ -274,6 +274,16 @@ def configure_state(project: ProjectOnDisk, url: str) -> None:
     project.environ["HOLDFAST_CONFIG"] = str(path)
 
 
+def test_an_input_without_its_option_is_shown_with_it(project: ProjectOnDisk) -> None:
+    result = project.call("plan", "unit-restart", "unit=cron", "group=a b", "--site", "away")
+    assert result.code == 2
+    assert (
+        "next: an input is given with its option: --input unit=cron --input 'group=a b'"
+        in result.err
+    )
+    assert "with its option" not in project.call("plan", "--input", "unit=cron").err
+
+
 def test_corrupt_state_database(project: ProjectOnDisk) -> None:
     write_roll(project)
     path = database(project)
