@@ -71,10 +71,10 @@ check-pytest: ## The tests that need no lab
 check-packaging: ## What is shipped: the collection
 	@$(PHASE) packaging pytest -q tests/packaging
 
-# Servers of their own, on Unix sockets; one that cannot be started fails the phase.
-check-store: ## The state on MariaDB and on PostgreSQL, each through its driver (SQLite: check-pytest)
+# Servers of their own, on Unix sockets, the nodes of the cluster in networks of their own; one that cannot be started fails the phase.
+check-store: ## The state on MariaDB, on a Galera cluster and on PostgreSQL, each through its driver (SQLite: check-pytest)
 	@$(PHASE) store bash -euc 'tests/unit/store/servers-unpacked; \
-	  HOLDFAST_TEST_DATABASES="mariadb postgresql psycopg2" exec pytest -q tests/unit/store'
+	  HOLDFAST_TEST_DATABASES="mariadb galera postgresql psycopg2" exec pytest -q tests/unit/store'
 
 # One server for each file of tests.
 check-chat: venv $(VENV)-synapse/.locked ## Chat against real servers on loopback: Matrix, IRC, and one that speaks Slack
@@ -235,11 +235,12 @@ version: ## Begin a release: VERSION=1.2.3 in every file that says it, and today
 # `make lock UPGRADE=--upgrade` takes the newest versions that pyproject.toml allows.
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
   --custom-compile-command 'make lock' $(UPGRADE)
+EXTRAS = --extra chat --extra mariadb --extra postgresql
 .PHONY: lock
 lock: venv ## Write requirements/*.txt from pyproject.toml
 	@$(LOCK) --group build -o requirements/build.txt
-	@$(LOCK) pyproject.toml --extra chat --group build --group dev --group lab -o requirements/dev.txt
-	@$(LOCK) pyproject.toml --extra chat --constraint requirements/dev.txt -o requirements/run.txt
+	@$(LOCK) pyproject.toml $(EXTRAS) --group build --group dev --group lab -o requirements/dev.txt
+	@$(LOCK) pyproject.toml $(EXTRAS) --constraint requirements/dev.txt -o requirements/run.txt
 	@$(LOCK) --group build --group bench -o requirements/bench.txt
 	@$(LOCK) --group build --group synapse -o requirements/synapse.txt
 	@$(LOCK) --group build --group docs -o requirements/docs.txt

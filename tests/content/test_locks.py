@@ -23,10 +23,15 @@ SYNAPSE = ROOT / "requirements/synapse.txt"
 RUN = ROOT / "requirements/run.txt"
 PROJECT: Yaml = tomllib.loads(text_of(ROOT / "pyproject.toml"))
 GROUPS = PROJECT["dependency-groups"]
+EXTRAS = [
+    requirement
+    for extra in PROJECT["project"]["optional-dependencies"].values()
+    for requirement in extra
+]
 REQUIRED: Mapping[Path, Sequence[str]] = {
     DEV: [
         *PROJECT["project"]["dependencies"],
-        *PROJECT["project"]["optional-dependencies"]["chat"],
+        *EXTRAS,
         *PROJECT["build-system"]["requires"],
         *GROUPS["dev"],
         *GROUPS["lab"],
@@ -34,7 +39,7 @@ REQUIRED: Mapping[Path, Sequence[str]] = {
     ],
     RUN: [
         *PROJECT["project"]["dependencies"],
-        *PROJECT["project"]["optional-dependencies"]["chat"],
+        *EXTRAS,
     ],
     BENCH: GROUPS["bench"],
     DOCS: GROUPS["docs"],
