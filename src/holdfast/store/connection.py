@@ -71,9 +71,14 @@ def make_engine(url: str, *, create: bool = True, seconds: float = SERVER_SECOND
         )
     if backend != "sqlite":
         limits = connect_arguments(target, seconds)
-        engine = create_engine(target, poolclass=NullPool, connect_args=limits)
+        # Closing is enough for the server to roll back; a question on a connection that is broken would fail again.
+        engine = create_engine(
+            target, poolclass=NullPool, pool_reset_on_return=None, connect_args=limits
+        )
         if backend == "postgresql":
             end_silent_connections(engine, seconds)
+        else:
+            _see_what_was_written(engine)
         return engine
     path = sqlite_path(target)
     if path is not None and create:
@@ -88,6 +93,24 @@ def make_engine(url: str, *, create: bool = True, seconds: float = SERVER_SECOND
     if not create:
         never_create(engine)
     return engine
+
+
+def _see_what_was_written(engine: Engine) -> None:
+    """Let each transaction on a Galera cluster see all that was committed on any node before it began (adr/0044).
+
+    A node answers from what it has applied so far, which may be less: a run's first event would be missing.
+    """
+    is_cluster: list[bool] = []
+
+    @event.listens_for(engine, "connect")
+    def wait_for_others(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            if not is_cluster:  # what is no cluster need not know the other variable
+                cursor.execute("SHOW VARIABLES LIKE 'wsrep_on'")
+                told = cursor.fetchone()
+                is_cluster.append(told is not None and told[1] == "ON")
+            if is_cluster[0]:
+                cursor.execute("SET SESSION wsrep_sync_wait = @@SESSION.wsrep_sync_wait | 1")
 
 
 def make_reader(url: str) -> Engine:
@@ -252,10 +275,10 @@ def unopenable(where: str) -> Iterator[None]:
     try:
         with unusable(where, opened=False):
             yield
-    except ModuleNotFoundError as error:
+    except ImportError as error:  # not found, or without its library in C
         raise StateUnusable(
-            f"the state database {where} needs the Python module {error.name}",
-            remedy=f"pip install {error.name} into Holdfast's virtual environment",
+            f"the state database {where} needs a driver that cannot be imported: {error}",
+            remedy=_driver_remedy(where),
         ) from error
     except OSError as error:
         raise StateUnusable(
@@ -265,9 +288,23 @@ def unopenable(where: str) -> Iterator[None]:
         ) from error
 
 
+def _driver_remedy(where: str) -> str:
+    """Return how a driver is had; those that Holdfast is tested with are extras of its package."""
+    if not where.startswith(("postgresql", "mysql", "mariadb")):
+        return "begin state_url with sqlite:///"
+    is_postgresql = where.startswith("postgresql")
+    extra, begins = (
+        ("postgresql", "postgresql+psycopg") if is_postgresql else ("mariadb", "mysql+pymysql")
+    )
+    return f"pip install 'holdfast[{extra}]' into Holdfast's environment, and begin state_url with {begins}://"
+
+
 def _remedy(where: str, message: str) -> str:
     """Return what to do about the failure with this message of the driver; the first word found in it decides."""
     remedies = {
+        "WSREP": "this server is not, or not yet, in the primary part of its Galera cluster "
+        "(SHOW STATUS LIKE 'wsrep_cluster_status'): mend it, or let state_url name one that is Primary; "
+        "then repeat the command",
         "locked": f"see who holds it open (fuser -v {where}), then repeat the command",
         r"\block": "see which transaction is held open (MariaDB: SHOW FULL PROCESSLIST; PostgreSQL: "
         "pg_stat_activity), then repeat the command",

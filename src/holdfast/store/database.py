@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Engine, Row, delete, inspect, select, update
+from sqlalchemy import Connection, Engine, NullPool, Row, delete, inspect, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -74,6 +74,10 @@ _SAME_TIME = timedelta(seconds=5)
 """A larger difference between a controller's and the database's clock is reported; with NTP it is far smaller."""
 
 
+_APART = 2 * _SAME_TIME
+"""How far the clocks of a database's servers may be apart: each differs by ``_SAME_TIME`` from one that is right."""
+
+
 class _LostRace(Exception):
     """Another writer changed what this transaction read; it must begin again."""
 
@@ -121,12 +125,17 @@ def open_store(
     with unopenable(where):
         refuse_to_replace(settings.state_url, settings.runs_dir)
         engine = make_engine(settings.state_url)
-        with engine.begin() as connection:
-            _make_tables(connection)
-            # A write even where the tables exist, so that a database that cannot be written fails here,
-            # before anything else happens (SQLite begins a transaction even on a read-only file).
-            no_row = LEASES.c.scope == ""
-            connection.execute(update(LEASES).where(no_row).values(version=LEASES.c.version))
+
+        def prepare() -> None:
+            with _races(), engine.begin() as connection:
+                _make_tables(connection)
+                # A write even where the tables exist, so that a database that cannot be written fails here,
+                # before anything else happens (SQLite begins a transaction even on a read-only file).
+                no_row = LEASES.c.scope == ""
+                connection.execute(update(LEASES).where(no_row).values(version=LEASES.c.version))
+
+        # On a cluster another node's writes end this one's transaction where they meet the same gap of the index.
+        _until_no_race_is_lost(prepare, where)
         never_create(engine)
     store = Store(engine, where, gone or _gone_for(settings), clock)
     store.require_lasting = partial(refuse_throw_away, settings, mounts)
@@ -205,6 +214,9 @@ class Store:
         self._engine, self.where, self._gone = engine, where, gone
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._clock, self._wait = clock, wait
+        # The nodes of a Galera cluster, and a server and its standby, have a clock each; a file is on one machine.
+        self.apart = timedelta(0) if engine.dialect.name == "sqlite" else _APART
+        """How long after its expiry a lease is still respected by others (adr/0029)."""
         self.require_lasting: Callable[[], None] = lambda: None
         """Raises StateUnusable where the state goes with its container; asked before a run begins."""
 
@@ -352,6 +364,8 @@ class Store:
         def delete_if_last(connection: Connection) -> bool:
             if _last(connection, run) != after:
                 return False
+            # Meets whoever appends meanwhile, also on another node, where no row that is deleted is written.
+            statements.APPEND.run(connection, run=run, seq=after + 1, at=0, kind="", body="")
             connection.execute(delete(EVENTS).where(EVENTS.c.run == run))
             connection.execute(delete(LEASES).where(LEASES.c.scope == scope))
             return True
@@ -370,7 +384,7 @@ class Store:
         def take_all(connection: Connection) -> Grant:
             tokens, now = {}, self._clock(connection)
             for old in _scopes(connection, scopes):
-                valid = old.valid(now, self._gone)
+                valid = old.valid(now, self._gone, self.apart)
                 new = leases.take(valid, holder, scopes[old.name], ttl, now)
                 _swap(connection, old, new)
                 tokens[old.name] = new.rows[-1].token
@@ -383,7 +397,7 @@ class Store:
         with self._reading() as connection:
             now = self._clock(connection)
             for scope in _scopes(connection, scopes):
-                valid = scope.valid(now, self._gone)
+                valid = scope.valid(now, self._gone, self.apart)
                 leases.take(valid, holder, scopes[scope.name], timedelta(0), now)
 
     def renew(self, grant: Grant, ttl: timedelta) -> None:
@@ -427,7 +441,7 @@ class Store:
         """Return the valid leases of the scope: not expired, and their holder not known to be dead."""
         with self._reading() as connection:
             now = self._clock(connection)
-            return _scopes(connection, (scope,))[0].valid(now, self._gone).rows
+            return _scopes(connection, (scope,))[0].valid(now, self._gone, self.apart).rows
 
     def held(self, *, without: str = "") -> Sequence[tuple[str, LeaseRow]]:
         """Return the valid leases of all scopes, by name, but those whose names begin with ``without``."""
@@ -440,7 +454,7 @@ class Store:
         return [
             (each.name, row)
             for each in map(_scope, rows)
-            for row in each.valid(now, self._gone).rows
+            for row in each.valid(now, self._gone, self.apart).rows
         ]
 
     def scopes(self) -> Sequence[str]:
@@ -492,13 +506,7 @@ class Store:
             with unusable(self.where), _races(), self._engine.begin() as connection:
                 return change(connection)
 
-        try:
-            return _RACES.call(attempt, retry_on=_LostRace, wait=self._wait)
-        except _LostRace:
-            raise StateUnusable(
-                f"{self.where}: {_RACES.attempts} attempts to write all met another writer",
-                remedy="see what else uses this database, then repeat the command",
-            ) from None
+        return _until_no_race_is_lost(attempt, self.where, self._wait)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -506,7 +514,13 @@ class Store:
             unusable(self.where),
             self._reader.connect() as connection,
         ):
-            yield connection
+            try:
+                yield connection
+            finally:
+                # Nothing is put back in order on what is closed: a server that has just failed would refuse it, and
+                # SQLAlchemy passes that error of the driver on as it is.
+                if isinstance(self._engine.pool, NullPool):
+                    connection.invalidate()
 
     def _append(self, connection: Connection, run: str, event: Event) -> Recorded:
         return self._append_after(connection, run, event, _last(connection, run))
@@ -561,6 +575,23 @@ def _make_tables(connection: Connection) -> None:
     indexes = found.get_indexes(EVENTS.name) if EVENTS.name in tables else []
     if RUNS.name not in {index["name"] for index in indexes}:
         connection.execute(CreateIndex(RUNS, if_not_exists=True))
+
+
+def _until_no_race_is_lost(
+    attempt: Callable[[], _T], where: str, wait: Callable[[float], object] = wait_seconds
+) -> _T:
+    """Return what the attempt returns, begun again as often as ``_RACES`` allows.
+
+    Raises:
+        StateUnusable: each one met another writer.
+    """
+    try:
+        return _RACES.call(attempt, retry_on=_LostRace, wait=wait)
+    except _LostRace:
+        raise StateUnusable(
+            f"{where}: {_RACES.attempts} attempts to write all met another writer",
+            remedy="see what else uses this database, then repeat the command",
+        ) from None
 
 
 @contextmanager

@@ -33,17 +33,27 @@ ROWS = TypeAdapter(tuple[LeaseRow, ...])
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One scope with its leases; a change must find the same ``version`` in the database."""
+    """One scope with its leases; a change must find the same ``version`` in the database.
+
+    ``apart``: for how long a lease that has expired is respected, for messages.
+    """
 
     name: str
     version: int
     token: int
     rows: tuple[LeaseRow, ...] = ()
+    apart: timedelta = timedelta(0)
 
-    def valid(self, now: datetime, gone: Callable[[Holder], bool]) -> Scope:
-        """Return the scope without the rows that are expired, or whose holder is known to be dead."""
-        rows = (row for row in self.rows if row.expires > now and not gone(row.holder))
-        return dataclasses.replace(self, rows=tuple(rows))
+    def valid(
+        self, now: datetime, gone: Callable[[Holder], bool], apart: timedelta = timedelta(0)
+    ) -> Scope:
+        """Return the scope without the rows that are expired, or whose holder is known to be dead.
+
+        ``apart``: how far a holder's database server may be behind this one. By its clock, a row that has
+        expired for less than that may be valid still (adr/0029).
+        """
+        rows = (row for row in self.rows if row.expires + apart > now and not gone(row.holder))
+        return dataclasses.replace(self, rows=tuple(rows), apart=apart)
 
 
 def take(valid: Scope, holder: Holder, mode: LeaseMode, ttl: timedelta, now: datetime) -> Scope:
@@ -55,8 +65,12 @@ def take(valid: Scope, holder: Holder, mode: LeaseMode, ttl: timedelta, now: dat
     others = tuple(row for row in valid.rows if row.holder != holder)
     for row in others:
         if LeaseMode.EXCLUSIVE in (mode, row.mode):
-            raise LeaseHeld(_describe(valid.name, row), remedy=f"holdfast status {row.holder.run}")
-    mine = next((row for row in valid.rows if row.holder == holder and row.mode is mode), None)
+            free = f" and is free {valid.apart.seconds} s later" if valid.apart else ""
+            raise LeaseHeld(
+                _describe(valid.name, row) + free, remedy=f"holdfast status {row.holder.run}"
+            )
+    own = (row for row in valid.rows if row.holder == holder and row.mode is mode)
+    mine = next((row for row in own if row.expires > now), None)
     token = mine.token if mine else valid.token + 1
     since = mine.since if mine else now
     row = LeaseRow(holder, mode, token, since, now + ttl)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
@@ -26,11 +28,11 @@ START_SECONDS = 60
 
 
 @contextmanager
-def mariadb() -> Iterator[str]:
-    """Yield the URL of an empty database of MariaDB."""
-    program = _find("usr/sbin/mariadbd")
+def mariadb() -> Iterator[Sequence[Server]]:
+    """Yield a server of MariaDB with an empty database."""
+    program = find("usr/sbin/mariadbd")
     usr = program.parents[1]
-    with _directory() as directory:
+    with new_directory() as directory:
         command: list[str | Path] = [
             program,
             "--no-defaults",
@@ -48,24 +50,25 @@ def mariadb() -> Iterator[str]:
             "--innodb-log-file-size=8M",
         ]
         (directory / "data").mkdir()
-        server = f"mysql+pymysql://root@localhost/{{}}?unix_socket={directory / 's'}"
-        with _running(command, directory, lambda: _connect(directory / "s")):
-            _execute(server.format(""), "CREATE DATABASE holdfast")
-            yield server.format("holdfast")
+        url = f"mysql+pymysql://root@localhost/{{}}?unix_socket={directory / 's'}"
+        server = Server(
+            url.format("holdfast"), command, directory, lambda: connect_to(directory / "s")
+        )
+        with _running(server):
+            execute(url.format(""), "CREATE DATABASE holdfast")
+            yield [server]
 
 
 @contextmanager
-def postgresql(driver: str = "psycopg") -> Iterator[str]:
-    """Yield the URL of an empty database of PostgreSQL."""
-    user = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-    with _directory() as directory:
-        if os.geteuid() == 0:  # as root it does not start
-            shutil.chown(directory, user)
-        programs = _find("usr/lib/postgresql/*/bin/initdb", reachable_from=directory).parent
+def postgresql(driver: str = "psycopg") -> Iterator[Sequence[Server]]:
+    """Yield a server of PostgreSQL with an empty database."""
+    user = unprivileged()  # as root it does not start
+    with new_directory(user) as directory:
+        programs = find("usr/lib/postgresql/*/bin/initdb", reachable_from=directory).parent
         data = directory / "data"
         options = ["-A", "trust", "-U", "postgres", "--no-sync", "--no-locale", "-E", "UTF8"]
         _check([programs / "initdb", "-D", data, *options], directory, user)
-        fast = [f"-c{name}=off" for name in ("fsync", "synchronous_commit", "full_page_writes")]
+        fast = [f"-c{name}=off" for name in ("fsync", "full_page_writes")]
         command: list[str | Path] = [
             programs / "postgres",
             "-D",
@@ -76,18 +79,33 @@ def postgresql(driver: str = "psycopg") -> Iterator[str]:
             *fast,
         ]
         url = f"postgresql+{driver}://postgres@/postgres?host={directory}"
-        with _running(command, directory, lambda: _execute(url, "SELECT 1"), user):
-            yield url
+        server = Server(url, command, directory, lambda: execute(url, "SELECT 1"), user)
+        with _running(server):
+            yield [server]
 
 
-def _find(pattern: str, reachable_from: Path | None = None) -> Path:
+def unprivileged() -> str:
+    """Return the user that servers run as which must not be root."""
+    return "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+
+
+def as_user(user: str | None) -> dict[str, Any]:
+    """Return the arguments with which ``subprocess`` starts a program as that user; None is the present one."""
+    if user is None or os.geteuid() != 0:
+        return {}
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+
+
+def find(pattern: str, reachable_from: Path | None = None) -> Path:
     """Return the newest installed or unpacked program; for another user, a copy of what was unpacked."""
     for root in (Path("/"), UNPACKED):
         found = sorted(root.glob(pattern))
         if not found:
             continue
         if root == UNPACKED and reachable_from is not None and os.geteuid() == 0:
-            copy = shutil.copytree(UNPACKED, reachable_from / "root", symlinks=True)
+            copy = reachable_from / "root"
+            if not copy.exists():
+                shutil.copytree(UNPACKED, copy, symlinks=True)
             return copy / found[-1].relative_to(UNPACKED)
         return found[-1]
     raise FileNotFoundError(
@@ -96,16 +114,18 @@ def _find(pattern: str, reachable_from: Path | None = None) -> Path:
 
 
 @contextmanager
-def _directory() -> Iterator[Path]:
-    """Yield a new directory: pytest's own are longer than the path of a socket may be."""
+def new_directory(user: str | None = None) -> Iterator[Path]:
+    """Yield a new directory of that user's: pytest's own are longer than the path of a socket may be."""
     path = Path(tempfile.mkdtemp(prefix="hf-db-"))
+    if user is not None and os.geteuid() == 0:
+        shutil.chown(path, user)
     try:
         yield path
     finally:
         shutil.rmtree(path)
 
 
-def _environment(directory: Path) -> dict[str, str]:
+def environment(directory: Path) -> dict[str, str]:
     roots = (UNPACKED, directory / "root")
     libraries = {str(path.parent) for root in roots for path in root.glob("usr/lib/*/*.so*")}
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "LD_LIBRARY_PATH": ":".join(sorted(libraries))}
@@ -114,61 +134,81 @@ def _environment(directory: Path) -> dict[str, str]:
 def _check(command: Sequence[str | Path], directory: Path, user: str | None) -> None:
     done = subprocess.run(
         command,
-        env=_environment(directory),
+        env=environment(directory),
         cwd=directory,
-        user=user if os.geteuid() == 0 else None,
-        extra_groups=[] if os.geteuid() == 0 else None,
         capture_output=True,
         text=True,
         check=False,
+        **as_user(user),
     )
     assert done.returncode == 0, f"{command[0]}: {done.stdout}{done.stderr}"
 
 
+class Server:
+    """A server of a database; ``url`` is that of the state in it."""
+
+    def __init__(
+        self,
+        url: str,
+        command: Sequence[str | Path],
+        directory: Path,
+        ask: Callable[[], object],
+        user: str | None = None,
+    ) -> None:
+        self.url = url
+        self._command, self._directory, self._ask, self._user = command, directory, ask, user
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; it answers when this returns."""
+        log = self._directory / "log"
+        with log.open("a") as output:
+            self._process = subprocess.Popen(
+                self._command,
+                env=environment(self._directory),
+                cwd=self._directory,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                **as_user(self._user),
+            )
+        for _ in range(START_SECONDS * 20):
+            assert self._process.poll() is None, f"{self._command[0]} ended: {log.read_text()}"
+            try:
+                self._ask()
+            except (OSError, OperationalError):
+                threading.Event().wait(0.05)
+                continue
+            return
+        raise TimeoutError(f"{self._command[0]} does not answer: {log.read_text()}")
+
+    def quit(self) -> None:
+        """End it at once with all its connections: PostgreSQL's immediate shutdown, after which it recovers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait()
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.kill()  # nothing in it is kept
+            self._process.wait()
+
+
 @contextmanager
-def _running(
-    command: Sequence[str | Path],
-    directory: Path,
-    ask: Callable[[], object],
-    user: str | None = None,
-) -> Iterator[None]:
+def _running(server: Server) -> Iterator[Server]:
     """Run the server until the end of the context; it answers at its beginning."""
-    log = directory / "log"
-    as_root = os.geteuid() == 0
-    with (
-        log.open("w") as output,
-        subprocess.Popen(
-            command,
-            env=_environment(directory),
-            cwd=directory,
-            user=user if as_root else None,
-            extra_groups=[] if as_root and user else None,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        ) as process,
-    ):
-        try:
-            for _ in range(START_SECONDS * 20):
-                assert process.poll() is None, f"{command[0]} ended: {log.read_text()}"
-                try:
-                    ask()
-                except (OSError, OperationalError):
-                    threading.Event().wait(0.05)
-                    continue
-                break
-            else:
-                raise TimeoutError(f"{command[0]} does not answer: {log.read_text()}")
-            yield
-        finally:
-            process.kill()  # nothing in it is kept
+    try:
+        server.start()
+        yield server
+    finally:
+        server.end()
 
 
-def _connect(path: Path) -> None:
+def connect_to(path: Path) -> None:
     # Not with the driver, which leaves its socket open where it is refused.
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
 
 
-def _execute(url: str, statement: str) -> None:
+def execute(url: str, statement: str) -> None:
     with make_engine(url).connect() as connection:
         connection.execute(text(statement))

@@ -44,6 +44,7 @@ from holdfast.store.database import open_store, open_to_read
         ),
         ("database disk image is malformed", "restore it from a backup"),
         ("file is not a database", "restore it from a backup"),
+        ("WSREP has not yet prepared node for application use", "wsrep_cluster_status"),
         ("Connection refused", "the database is up"),
         ("invalid page in block 0 of relation", "the database is up"),
     ],
@@ -95,6 +96,21 @@ def test_a_database_that_is_gone_is_told_from_one_that_cannot_be_used(
             raise OperationalError("SELECT 1", {}, error)
         assert type(caught.value) is kind
         assert str(error) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("where", "remedy"),
+    [
+        ("postgresql+psycopg://u:***@db/x", "pip install 'holdfast[postgresql]'"),
+        ("mysql+mysqldb://u:***@db/x", "begin state_url with mysql+pymysql://"),
+        ("/state/state.db", "begin state_url with sqlite:///"),
+    ],
+)
+def test_a_driver_without_its_library_is_named(where: str, remedy: str) -> None:
+    """psycopg is installed and libpq is not."""
+    with pytest.raises(StateUnusable, match="no pq wrapper") as caught, unopenable(where):
+        raise ImportError("no pq wrapper available")
+    assert remedy in caught.value.remedy
 
 
 def test_an_error_that_is_not_the_driver_s_is_named_too() -> None:

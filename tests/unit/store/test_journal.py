@@ -219,9 +219,12 @@ def test_a_read_only_database_is_refused_when_it_is_opened(tmp_path: Path) -> No
 def test_a_driver_that_is_not_installed_is_named(
     open_it: Callable[[Settings], object], tmp_path: Path
 ) -> None:
-    with pytest.raises(StateUnusable, match="needs the Python module MySQLdb") as caught:
+    with pytest.raises(
+        StateUnusable, match="driver that cannot be imported: No module named 'MySQLdb'"
+    ) as caught:
         open_it(Settings("mysql+mysqldb://db/holdfast", tmp_path))
-    assert "pip install MySQLdb" in caught.value.remedy
+    assert "pip install 'holdfast[mariadb]'" in caught.value.remedy
+    assert "mysql+pymysql://" in caught.value.remedy
 
 
 @pytest.mark.parametrize(

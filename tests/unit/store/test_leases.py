@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -136,7 +136,7 @@ def test_a_token_only_grows(store: Store, clock: DatabaseClock) -> None:
         store.release(grant)
     late = store.take(TWO, RABBITMQ, TTL)
     tokens.append(late.tokens["lab/rabbitmq"])
-    clock.wait(61)
+    clock.wait(71)
     tokens.append(store.take(ONE, RABBITMQ, TTL).tokens["lab/rabbitmq"])
 
     assert tokens == [1, 2, 3, 4, 5]
@@ -157,6 +157,7 @@ def test_a_lease_is_free_after_its_expiry_and_worth_nothing(
     with pytest.raises(LeaseLost, match="expired"):
         store.renew(old, TTL)
 
+    clock.wait(store.apart.total_seconds())
     store.take(TWO, RABBITMQ, TTL)
     with pytest.raises(LeaseLost, match="two") as caught:
         store.check(old)
@@ -326,6 +327,39 @@ def test_without_another_clock_leases_go_by_the_database_s(settings: Settings) -
     # Both clocks are this machine's; a server's is read a moment later than it is asked.
     assert before <= row.since <= datetime.now(UTC)
     assert row.expires == row.since + TTL
+
+
+def test_only_a_server_may_be_another_one_with_another_clock(settings: Settings) -> None:
+    is_file = settings.state_url.startswith("sqlite")
+    assert open_store(settings).apart == timedelta(seconds=0 if is_file else 10)
+
+
+@pytest.mark.parametrize("ahead", [10, -10])
+def test_two_whose_database_clocks_differ_never_both_hold_a_lease(
+    ways: Sequence[Settings], ahead: int
+) -> None:
+    """Each through another node of a cluster."""
+    clocks = DatabaseClock(), DatabaseClock(NOW + timedelta(seconds=ahead))
+    stores = [
+        open_store(way, gone=lambda _: False, clock=clock)
+        for way, clock in zip((ways[0], ways[-1]), clocks, strict=True)
+    ]
+    for store in stores:
+        store.apart = timedelta(seconds=10)
+    one, other = stores
+    grant = one.take(ONE, RABBITMQ, TTL)
+    with pytest.raises(LeaseHeld, match="23:05:00 UTC and is free 10 s later"):
+        other.take(TWO, RABBITMQ, TTL)
+    seconds = 0
+    while other.holders("lab/rabbitmq"):
+        seconds += 5
+        for clock in clocks:
+            clock.wait(5)
+    other.take(TWO, RABBITMQ, TTL)
+    assert seconds == 70 - ahead
+    with pytest.raises(LeaseLost):
+        one.check(grant)
+    assert clocks[0].now >= NOW + TTL, "by the clock of its own server it had ended"
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from multiprocessing.pool import Pool
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
 
@@ -71,9 +71,9 @@ def workers() -> Iterator[Pool]:
 
 
 @pytest.fixture
-def race(workers: Pool, settings: Settings) -> Race:
-    """Return a function that lets all workers do the same at once."""
-    given = [(settings, number) for number in range(WORKERS)]
+def race(workers: Pool, ways: Sequence[Settings]) -> Race:
+    """Return a function that lets all workers do the same at once, each through another server of the state."""
+    given = [(ways[number % len(ways)], number) for number in range(WORKERS)]
     return lambda work: workers.starmap(work, given, chunksize=1)
 
 
@@ -171,6 +171,101 @@ def test_a_change_that_loses_every_race_waits_in_between_and_gives_up(settings: 
     assert "what else uses this database" in caught.value.remedy
     assert len(waits) == 49
     assert 0 < min(waits) < max(waits) <= 0.1
+
+
+def test_an_event_that_comes_while_its_run_is_deleted_keeps_the_run(
+    ways: Sequence[Settings],
+) -> None:
+    """Another node commits it between the reading of the last event and the deletion."""
+    if make_url(ways[0].state_url).get_backend_name() == "sqlite":
+        return  # one writer at a time: nothing can happen in between
+    other = open_store(ways[-1])
+    other.append("run1", opened())
+    appended: list[int] = []
+    engine = make_engine(ways[0].state_url)
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def append(*told: Any) -> None:
+        if "FROM holdfast_events" in told[2] and not appended:
+            appended.append(other.append("run1", Finished(at=NOW)).seq)
+
+    pruner = Store(engine, "the database", lambda _: False, database_time)
+    assert not pruner.delete("run1", 1, "run:run1")
+
+    assert appended == [2]
+    for way in ways:
+        assert [entry.seq for entry in open_store(way).read("run1")] == [1, 2]
+
+
+def test_opening_the_state_loses_a_race_too(settings: Settings) -> None:
+    """On a cluster, another node's new scope ends the transaction that looks for one that is not there."""
+    open_store(settings)
+    lost: list[str] = []
+
+    def lose_once(*told: Any) -> None:
+        if told[2].startswith("UPDATE holdfast_leases") and not lost:
+            lost.append(told[2])
+            raise OperationalError("UPDATE", {}, Exception(1213, "Deadlock found"))
+
+    event.listen(Engine, "before_cursor_execute", lose_once)
+    try:
+        open_store(settings)
+    finally:
+        event.remove(Engine, "before_cursor_execute", lose_once)
+    assert lost
+
+
+def test_a_node_that_refuses_in_the_middle_of_a_reading_makes_the_state_unusable_at_most(
+    ways: Sequence[Settings], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one does that loses the majority: after it has answered, and before the connection is closed."""
+    if len(ways) == 1:
+        return
+    open_store(ways[0]).append("run1", opened())
+    engine = make_engine(ways[0].state_url)
+    with make_engine(ways[0].state_url).connect() as switch:
+
+        @event.listens_for(engine, "after_cursor_execute")
+        def refuse(*_: Any) -> None:
+            switch.exec_driver_sql("SET GLOBAL wsrep_reject_queries = ALL")
+
+        store = Store(engine, "the database", lambda _: False, database_time)
+        try:
+            assert store.length("run1") == 1
+            with pytest.raises(StateUnusable, match="WSREP") as caught:
+                store.append("run1", Finished(at=NOW))
+        finally:
+            switch.exec_driver_sql("SET GLOBAL wsrep_reject_queries = NONE")
+    assert "wsrep_cluster_status" in caught.value.remedy
+    assert not caplog.records, "which would be printed beside the error"
+
+
+def test_what_one_node_has_committed_the_next_one_shows(
+    ways: Sequence[Settings],
+) -> None:
+    """The other node is busy with what came before: without waiting, it would not know the run."""
+    if len(ways) == 1:
+        return
+    first, last = open_store(ways[0]), open_store(ways[-1])
+    with make_engine(ways[0].state_url).begin() as connection:
+        connection.execute(
+            text("CREATE OR REPLACE TABLE busy (number INT PRIMARY KEY, filler CHAR(200))")
+        )
+    behind = make_engine(ways[-1].state_url)
+    event.listen(
+        behind, "begin", lambda each: each.exec_driver_sql("SET SESSION wsrep_sync_wait=0")
+    )
+    stale = 0
+    for turn in range(5):
+        with make_engine(ways[0].state_url).begin() as connection:
+            many = text("INSERT INTO busy SELECT seq + :first, 'x' FROM seq_1_to_60000")
+            connection.execute(many, {"first": turn * 60_000})
+        first.append(f"run{turn}", opened())
+        with behind.begin() as connection:
+            known = "SELECT COUNT(*) FROM holdfast_events WHERE run = :run"
+            stale += connection.execute(text(known), {"run": f"run{turn}"}).scalar_one() == 0
+        last.require(f"run{turn}")
+    assert stale, "or this test shows nothing"
 
 
 @pytest.mark.parametrize(
