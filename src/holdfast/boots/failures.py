@@ -38,13 +38,16 @@ def classify(message: str, details: str = "") -> FailureKind:
 
 
 def fault_text(message: str, details: str = "") -> str:
-    """Return a fault in one line: the message, and the traceback's last line where it says more.
+    """Return a fault in one line: the message, and the traceback's last line, each where the other does not say it.
 
     What SQLAlchemy appends, a statement with its values, is left out.
     """
     last = _last_line(details)
-    parts = [message] if last in message or not last else [message, last]
-    text = one_line("; ".join(filter(None, parts)))
+    if last.endswith(message) or last in message:
+        parts = [message or last]
+    else:
+        parts = [last] if message in last else [message, last]
+    text = one_line("; ".join(parts))
     return text if len(text) <= MAX_FAULT else f"{text[: MAX_FAULT - 1]}…"
 
 

@@ -53,6 +53,10 @@ class _Server(_Answer):
     fault: _Fault = _Fault()
 
 
+class _OneServer(_Answer):
+    server: _Server
+
+
 class _Id(_Answer):
     id: str
 
@@ -61,7 +65,7 @@ class _Created(_Answer):
     server: _Id
 
 
-_SERVER, _CREATED = TypeAdapter(_Server), TypeAdapter(_Created)
+_SERVER, _ONE, _CREATED = TypeAdapter(_Server), TypeAdapter(_OneServer), TypeAdapter(_Created)
 
 
 class BootServers:
@@ -72,6 +76,7 @@ class BootServers:
     ) -> None:
         self._sites, self._test = sites, test
         self._flavor, self._image, self._network = flavor, image, network
+        self._faults: dict[str, _Fault] = {}
         self._turn, self._lock = cycle(sites.values()), threading.Lock()
 
     def create(self, server: WantedServer) -> str:
@@ -110,7 +115,8 @@ class BootServers:
         for entry in found:
             require_shape(entry, _SERVER, "nova lists a server")
             servers.append(_SERVER.validate_python(entry))
-        return {each.id: _seen(each) for each in servers if each.metadata.get(MARK) == self._test}
+        ours = [each for each in servers if each.metadata.get(MARK) == self._test]
+        return {each.id: _seen(each, self._fault(each)) for each in ours}
 
     def delete(self, server: str) -> None:
         """Ask for a server's deletion once, as ``Nova.delete`` says."""
@@ -118,6 +124,23 @@ class BootServers:
         answer = api_client.delete(site, f"{SERVER_NAMES}/{server}", REQUEST_SECONDS)
         if answer.status not in {DELETED, GONE}:
             raise CannotTell(f"{site.nova_api_url} answered {answer.status}: {_said(answer.body)}")
+
+    def _fault(self, server: _Server) -> _Fault:
+        """Return a server's fault. That of one for which no host was found is in no list: it is asked for alone.
+
+        Such a server is in a database of its own (cell0), and a list reads faults from that of the cell (nova 26).
+        """
+        if server.status != "ERROR" or server.fault.message:
+            return server.fault
+        if server.id not in self._faults:
+            answer = api_client.get(self._next(), f"{SERVER_NAMES}/{server.id}", {})
+            if answer.status == GONE:
+                return server.fault
+            if answer.status != api_client.OK:
+                raise CannotTell(f"nova answered {answer.status} for the fault of {server.name}")
+            require_shape(answer.body, _ONE, "nova described a server")
+            self._faults[server.id] = _ONE.validate_python(answer.body).server.fault
+        return self._faults[server.id]
 
     def _require_every_cell(self) -> None:
         """Return only if every cell answers: the servers of a silent one are not in a list by name.
@@ -134,9 +157,8 @@ class BootServers:
             return next(self._turn)
 
 
-def _seen(server: _Server) -> Seen:
+def _seen(server: _Server, fault: _Fault) -> Seen:
     doing = f"{server.status} ({server.task})" if server.task else server.status
-    fault = server.fault
     return Seen(server.id, server.name, server.status, doing, fault.message, fault.details)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from threading import Event
 
@@ -63,6 +64,23 @@ def test_an_error_without_a_fault_is_a_failure_all_the_same(nova: FakeNova) -> N
     assert {(each.kind, each.fault) for each in found.boots()} == {
         (FailureKind.OTHER, "nova gives no fault")
     }
+
+
+def test_the_fault_of_a_server_without_a_host_is_found_though_no_list_has_it(
+    nova: FakeNova,
+) -> None:
+    fault = {"message": "No valid host was found. There are not enough hosts available."}
+    FakeServers(nova, fate=lambda _: ("ERROR", fault))
+    found = loop(nova, MovedClock())
+    found.boot(three_each("cmp1"))
+    assert {(each.kind, each.fault) for each in found.boots()} == {
+        (FailureKind.NO_VALID_HOST, fault["message"])
+    }
+    one_by_one = [
+        each.path for each in nova.requests if re.search("servers/[0-9a-f]{8}", each.path)
+    ]
+    assert len(one_by_one) == len(set(one_by_one)) == 3
+    assert found.clean_up() == []
 
 
 def test_a_refused_request_is_a_failure_with_novas_words(nova: FakeNova) -> None:

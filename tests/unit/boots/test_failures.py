@@ -100,7 +100,12 @@ def test_a_fault_is_one_short_line_without_the_values_of_a_statement(
 def test_a_fault_has_the_message_and_the_cause() -> None:
     text = fault_text("DBDeadlock", TRACEBACK)
     assert text == (
-        "DBDeadlock; oslo_db.exception.DBDeadlock: (pymysql.err.OperationalError) "
-        f"(1213, '{DEADLOCK}')"
+        f"oslo_db.exception.DBDeadlock: (pymysql.err.OperationalError) (1213, '{DEADLOCK}')"
     )
-    assert fault_text("No valid host was found.") == "No valid host was found."
+    said = "No valid host was found."
+    assert fault_text(said) == said
+    assert fault_text(said, f"Traceback:\nnova.exception.NoValidHost: {said}\n") == said
+    assert (
+        fault_text("Build aborted", "Traceback:\nOSError: full\n") == "Build aborted; OSError: full"
+    )
+    assert fault_text("", "Traceback:\nOSError: full\n") == "OSError: full"

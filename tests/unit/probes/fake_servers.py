@@ -67,7 +67,7 @@ class FakeServers:
             "metadata": metadata,
             "looks": 0,
         }
-        self.nova.routes[f"{SERVER_NAMES}/{server}"] = self._delete
+        self.nova.routes[f"{SERVER_NAMES}/{server}"] = self._one
         return server
 
     def _services(self, _: Request) -> Reply:
@@ -117,8 +117,9 @@ class FakeServers:
             found = [each for each in self.servers.values() if re.search(pattern, each["name"])]
             ids = [each["id"] for each in found]
             rest = found[ids.index(marker) + 1 :] if marker in ids else found
+            listed = [_without_lost_fault(each) for each in rest[: self.page]]
             more = {"servers_links": [{"rel": "next"}]} if len(rest) > self.page else {}
-            return 200, {"servers": rest[: self.page], **more}
+            return 200, {"servers": listed, **more}
 
     def _advance(self) -> None:
         for server in list(self.servers.values()):
@@ -133,9 +134,12 @@ class FakeServers:
                 if fault is not None:
                     server["fault"] = {"code": 500, "created": "2026-11-21T23:04:00Z", **fault}
 
-    def _delete(self, request: Request) -> Reply:
+    def _one(self, request: Request) -> Reply:
         server = request.path.rpartition("/")[2]
         with self._lock:
+            if request.method == "GET":
+                found = self.servers.get(server)
+                return (200, {"server": found}) if found else (404, {"itemNotFound": {}})
             if request.method != "DELETE":
                 return 405, {}
             self.deletions.append(server)
@@ -143,3 +147,9 @@ class FakeServers:
                 return 404, {"itemNotFound": {"code": 404, "message": "no such instance"}}
             self.servers[server]["OS-EXT-STS:task_state"] = "deleting"
         return 204, None
+
+
+def _without_lost_fault(server: Json) -> Json:
+    """Return a server as lists have it: nova 26 lists no fault of one that never had a host (cell0)."""
+    lost = server.get("fault", {}).get("message", "").startswith("No valid host")
+    return {name: value for name, value in server.items() if not (lost and name == "fault")}
