@@ -144,6 +144,11 @@ class Node:
         }
         return [
             *self._enter,
+            *(
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
+            ),  # it ends with the tests, also where these are killed
             str(self._program),
             "--no-defaults",
             "--user=root",  # of its namespace: outside it is the unprivileged user
