@@ -192,10 +192,12 @@ class EngineHarness:
         """Return a new engine, which the leases see as a new process."""
         self.drivers_started += 1
         process = self.drivers_started
+        runner = runner or FakeRunner(self.fleet, self.crashing_store)
+        runner.of_engine = True
         return Engine(
             Dependencies(
                 store=self.crashing_store,  # type: ignore[arg-type]  # a store by its methods
-                runner=runner or FakeRunner(self.fleet, self.crashing_store),
+                runner=runner,
                 planner=Planner(
                     inventories=FakeInventory(self.groups, lengths=self.lengths),
                     playbooks=FakePlaybooks(self.policies),
