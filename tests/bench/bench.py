@@ -131,7 +131,7 @@ def gates(scratch: Path, console: Console) -> Figures:
 
 def planning(count: int, console: Console) -> Figures:
     """Return the figures of planning for `count` hosts and of a run on the fleet in memory, in a process of its own."""
-    argv = [program("python"), str(BENCH / "planning.py"), str(count)]
+    argv = [program("python"), "-m", "tests.bench.planning", str(count)]
     done = subprocess.run(argv, cwd=REPOSITORY, check=True, capture_output=True, text=True)
     figures: Figures = json.loads(done.stdout)
     console.print(
