@@ -1,6 +1,6 @@
 """Measures planning for N hosts, then a whole run over them on the fleet in memory: seconds, megabytes, journal rows.
 
-Called as `python -m tests.bench.planning N`; prints JSON. A process of its own, because peak memory belongs to a process.
+Called as `python -m tests.bench.planning N`; prints JSON. A process of its own: peak memory belongs to a process.
 """
 
 from __future__ import annotations
