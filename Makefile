@@ -184,7 +184,7 @@ bench-fleet: prerequisites venv ## Whole runs over the fleet lab's computes besi
 DIST ?= dist
 .PHONY: collection
 replay: prerequisites venv ## The outage of 2015, replayed on the fleet lab: a change on all computes at once, and by Holdfast; an hour or two
-	@tests/lab/run-replay
+	@tests/lab/replay/run
 
 collection: ## The tree as a collection of Ansible, dist/holdfast-holdfast-VERSION.tar.gz
 	@ansible-galaxy collection build --force --output-path $(DIST) | tail -n 1

@@ -175,7 +175,8 @@ class ActionModule(HoldfastAction):
                 if holder.run == test:
                     raise Refused(
                         f"{test} still runs, as process {holder.process} on {holder.controller};"
-                        f" {model.NOTHING_DELETED}"
+                        f" {model.NOTHING_DELETED}",
+                        remedy="Ctrl-C there deletes what it has booted; where it died, wait: holdfast lease list",
                     )
 
     def _hosts(self, asked: Sequence[str], sample: int) -> tuple[dict[str, str], dict[str, str]]:

@@ -17,11 +17,9 @@ from holdfast.model import Phase
 from holdfast.settings import Settings
 from holdfast.store.database import Store, open_store
 from tests.bench.lab import BENCH, UNIT, Lab, program, timed
+from tests.lab.instruments.unit_messages import STOPPING
 
 WITHIN, ACROSS = "within a step", "across steps"
-
-STOPPING = "de5b426a63be47a7b6ac3eaac82e2f6f"
-"""systemd's message that it begins to stop a unit (`man systemd.journal-fields`, catalog)."""
 
 
 def boundaries(lab: Lab, scratch: Path) -> dict[str, list[float]]:

@@ -26,6 +26,7 @@ from rich.table import Table
 from holdfast.settings import Settings
 from holdfast.store.database import open_store
 from tests.bench.lab import BENCH, Lab, program, read_lab, timed
+from tests.lab.instruments.unit_messages import STARTED, STOPPING
 
 SIZES = (60, 120, 242)
 AT_A_TIME = 5  # as bench-fleet.md has it
@@ -36,9 +37,6 @@ FIRST_REPORT_SECONDS, REPORT_SECONDS = (
 )  # of nova-compute: its first report, and from one to the next
 PROVED_SECONDS = FIRST_REPORT_SECONDS + REPORT_SECONDS + SETTLE_SECONDS
 """From the end of a start to the end of its gate at the soonest: a heartbeat that has advanced twice, then settling."""
-
-STOPPING, STARTED = "de5b426a63be47a7b6ac3eaac82e2f6f", "39f53479d3a045ac8e11786248231fbf"
-"""systemd's messages that it begins to stop a unit, and that one has started (systemd.journal-fields(7), catalog)."""
 
 RESTARTS = (
     "sudo journalctl --unit nova-compute --since=@{since} --output=json"

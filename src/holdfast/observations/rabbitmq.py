@@ -168,7 +168,7 @@ class BrokerLoad(_Schema):
 
     ``rooms``: per host and resource (``memory``, ``disk``, ``descriptors``, ``sockets``) what is used, without what
     its node does not report; ``stopped`` are hosts whose node is down, ``silent`` those that did not answer, with the
-    cause. ``host`` is "each broker" where each was asked for its own room by command. ``connections``, ``channels``
+    cause. ``host`` names the command where each was asked for its own room by it. ``connections``, ``channels``
     and ``queues`` are how many there are, ``churn`` how many connections come or go a second. ``ready`` and
     ``unacknowledged`` are messages, ``reply_queues`` those that callers of oslo.messaging wait at, ``unread`` those of
     them that have no consumer, ``unread_replies`` the messages in these. Each of these is None where it is not counted.

@@ -74,8 +74,11 @@ def figures(
     silent = [(host, sent) for period in calls for host, sent in period["silent"] if sent >= began]
     elsewhere = [each for each in silent if not any(r.covers(*each) for r in restarts)]
     trouble = min((sent for _, sent in elsewhere), default=float("inf"))
-    old = [each["detail"]["old"] for each in within if each["what"] == "heartbeats" and each["detail"] != ""
-           and isinstance(each["detail"], dict)]  # fmt: skip
+    old = [
+        each["detail"]["old"]
+        for each in within
+        if each["what"] == "heartbeats" and each["ok"] is not None
+    ]
     last = max((each["t"] for each in within if each["ok"] is False), default=began)
     return FleetFigures(
         calls=sum(period["calls"] for period in calls),

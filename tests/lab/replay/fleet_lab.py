@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-STOPPING, STARTED = "de5b426a63be47a7b6ac3eaac82e2f6f", "39f53479d3a045ac8e11786248231fbf"
-"""systemd's messages that it begins to stop a unit, and that one has started (systemd.journal-fields(7), catalog)."""
+from tests.lab.instruments.unit_messages import STARTED, STOPPING
 
 CPU = Path("/sys/fs/cgroup/cpu")
 PERIOD_MICROSECONDS = 100_000

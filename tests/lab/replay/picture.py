@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.report.svg import render_svg
-from holdfast.text import format_duration
+from holdfast.report.timeline_svg import moment, ticks
 from tests.lab.replay.acts import Replayed
 
 WIDTH, LEFT, PANEL, GAP, TOP = 980.0, 60.0, 110.0, 62.0, 78.0
@@ -58,15 +58,5 @@ def _panels(done: Sequence[Replayed]) -> Iterator[Panel]:
 
         yield Panel(
             each, top, bottom, outline(1), outline(2), tuple(LEFT + at * scale for at in each.stops),
-            tuple(_ticks(last, scale)), most,
+            tuple((LEFT + at * scale, moment(at)) for at in ticks(last)), most,
         )  # fmt: skip
-
-
-def _ticks(last: float, scale: float) -> Iterator[tuple[float, str]]:
-    step = next(
-        each for each in (30, 60, 120, 300, 600, 1200, 3600) if last / each <= 12 or each == 3600
-    )
-    at = 0
-    while at <= last:
-        yield LEFT + at * scale, format_duration(at) if at else "0"
-        at += step

@@ -126,7 +126,10 @@ def test_what_commands_print_has_the_keys_of_the_page(tmp_path: Path) -> None:
         assert isinstance(printed, dict)
         assert set(printed) == keys(section), section
 
-    assert_like("A plan", ask("plan", "broker-restart"))
+    planned = ask("plan", "broker-restart")
+    assert isinstance(planned, dict)
+    assert "sweep_seconds" not in planned
+    assert_like("A plan", planned | {"sweep_seconds": 60})
     assert_like("A check", ask("check"))
     for section, *command in (("A runbook", "runbooks"), ("A claim", "check", "--list")):
         listed = ask(*command)

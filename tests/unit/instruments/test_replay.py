@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 
 from tests.lab.instruments.fleet_summary import figures
+from tests.lab.instruments.unit_messages import STARTED, STOPPING
 from tests.lab.light_compute.options import read_options
 from tests.lab.replay.acts import CHANGES, Replayed
-from tests.lab.replay.fleet_lab import STARTED, STOPPING, FleetLab, events
+from tests.lab.replay.fleet_lab import FleetLab, events
 from tests.lab.replay.picture import picture
 
 CONF = "[DEFAULT]\ntransport_url = rabbit://nova:x@10.0.0.1:5672/"

@@ -19,6 +19,7 @@ ROOM = (
 )
 TOTALS = "overview?columns=rabbitmq_version,churn_rates,object_totals,queue_totals,disable_stats"
 VHOSTS = "vhosts?columns=name"
+BY_COMMAND = "rabbitmqctl status (the site has the management API off)"
 
 
 def probe_load(context: ProbeContext) -> BrokerLoad:
@@ -66,7 +67,7 @@ def _room_by_command(brokers: Brokers) -> BrokerLoad:
     silent = {host: told.cause for host, told in answers.items() if isinstance(told, Unanswered)}
     return BrokerLoad(
         expected=expected(brokers),
-        host="each broker",
+        host=BY_COMMAND,
         at=time.monotonic(),
         rooms={
             host: dict(_rooms(_entry_of(told)))
