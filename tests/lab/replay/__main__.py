@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -49,6 +50,8 @@ def main() -> None:
         sys.exit(
             "the replay limits the processor time of brokers, which only root can: sudo make replay"
         )
+    # Ended in any way, it gives the brokers their processor time back.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     lab, console = FleetLab.of_environment(), Console(width=150, highlight=False)
     out = lab.directory / "replay"
     out.mkdir(exist_ok=True)
