@@ -30,6 +30,7 @@ UNSEEN: Final = "unseen"  # list: why of others, beside those that are left, it 
 
 # Evidence of rabbitmq.processes_run and nova.processes_connected, which `holdfast diagnose` reads.
 CAUSES: Final = "causes"  # object: service on its host, to what its own host says is wrong with it
+WAITING: Final = "waiting"  # object: host to its ports, to how many clients wait there to be taken
 UNREACHED: Final = "unreached"  # object: host that could not be asked, to why not
 
 # Evidence of rabbitmq.no_alarms, nova.services_up and nova.rpc_answers, which `holdfast diagnose` reads.

@@ -132,6 +132,7 @@ def test_the_names_that_yaml_reads_are_those_that_python_declares() -> None:
         evidence.QUEUE,  # likewise
         evidence.CAUSES,  # read by a diagnosis
         evidence.UNREACHED,  # likewise
+        evidence.WAITING,  # likewise
         evidence.FIGURES,  # likewise
         evidence.DOWN,  # likewise
         evidence.MUTE,  # likewise

@@ -26,6 +26,7 @@ FROZEN = Kind("frozen process", _NOVA)
 MASKED = Kind("masked unit", _NOVA)
 STOPPED = Kind("stopped unit", _NOVA)
 FAILED = Kind("failed unit", _NOVA)
+STARTING = Kind("starting unit", _NOVA, follows=True)
 FLAPPING = Kind("flapping unit", _NOVA)
 REFUSED = Kind("login refused", _NOVA)
 UNCONNECTED = Kind("no connection to a broker", _NOVA, follows=True)
@@ -57,6 +58,7 @@ KINDS: tuple[Kind, ...] = (
     FLAPPING,
     REFUSED,
     UNCONNECTED,
+    STARTING,
     NO_QUEUE,
     DEAF,
     DISABLED,
@@ -72,7 +74,7 @@ BY_CAUSE: Mapping[str, Kind] = {
     "stopped": STOPPED,
     "failed": FAILED,
     "no_such_unit": FAILED,
-    "changing": FAILED,
+    "changing": STARTING,
     "flapping": FLAPPING,
     "restarted": RECOVERING,
     "full": FULL,

@@ -11,7 +11,7 @@ from typing import Final
 from holdfast.diagnosis import kinds
 from holdfast.diagnosis.model import DeadRun, Diagnosis, Findings, Kind, VerdictJson
 from holdfast.diagnosis.partitions import sides_of
-from holdfast.evidence import CAUSES, DOWN, FIGURES, HEALTHY, LEFT, MUTE, UNREACHED
+from holdfast.evidence import CAUSES, DOWN, FIGURES, HEALTHY, LEFT, MUTE, UNREACHED, WAITING
 from holdfast.model import Json, Outcome
 from holdfast.report.remedies import remedy_for
 from holdfast.text import format_duration, join_names, one_line
@@ -134,7 +134,10 @@ def services(found: Findings) -> Iterator[Diagnosis]:
 
 _OF_BROKERS: Final[Mapping[Kind, Kind]] = {
     kinds.FROZEN: kinds.FROZEN_BROKER,
-    **dict.fromkeys((kinds.MASKED, kinds.STOPPED, kinds.FAILED, kinds.FLAPPING), kinds.BROKER_DOWN),
+    **dict.fromkeys(
+        (kinds.MASKED, kinds.STOPPED, kinds.FAILED, kinds.STARTING, kinds.FLAPPING),
+        kinds.BROKER_DOWN,
+    ),
 }
 """What is wide where it is a broker's. One that systemd has started again once runs, and makes nothing else ill."""
 
@@ -284,35 +287,56 @@ def _is_tiny(figures: str) -> bool:
 
 
 def wedged(found: Findings) -> Iterator[Diagnosis]:
-    """Yield the brokers that accept a connection and do not serve it, though their process runs: their host says so."""
+    """Yield the brokers that accept a connection and do not serve it, though their process runs: their host says so.
+
+    Where many clients wait for one, the kernel takes no more, and a connection is not even made. A network that is cut
+    looks the same from outside, but then no client waits.
+    """
     known = {str(cause["host"]) for _, cause in found.causes()}
-    said = (found.of(_BROKERS_CLAIM) or {}).get("hosts") or {}
+    asked = found.evidence(_BROKERS_CLAIM)
     drained = set(found.evidence("rabbitmq.none_left_drained").get(LEFT) or {})
-    if not found.failed("rabbitmq.amqp_round_trip") or found.failed("rabbitmq.no_alarms"):
+    waiting: Mapping[str, Json] = asked.get(WAITING) or {}
+    if not asked or found.failed("rabbitmq.no_alarms"):
         return
-    trips = found.evidence("rabbitmq.amqp_round_trip")
-    for host, trip in trips.items():
+    alike: dict[str, dict[str, str]] = {}
+    for host, trip in found.evidence("rabbitmq.amqp_round_trip").items():
         if (
             trip.get("ok")
             or host in known | drained
-            or host not in said
+            or host in asked[UNREACHED]
             or trip["how"] not in {"silent", "broken", "refused"}
+            or (_is_unmade(trip) and host not in waiting)
         ):
             continue
-        says = {
-            "silent": f"accepts a connection and gives no answer to {trip['stage']}",
-            "broken": f"breaks off at {trip['stage']}: {trip['cause']}",
-            "refused": "does not listen: it boots, has paused (pause_minority) or has closed its listeners",
-        }[trip["how"]]
-        line = f"{host}: rabbitmq-server runs and {says}"
+        told = f"{host}: {trip['stage']}: {trip['cause']}"
+        if host in waiting:
+            told += f"; {sum(map(int, waiting[host].values()))} clients wait to be taken"
+        alike.setdefault(_says(trip), {})[host] = told
+    for says, evidence in alike.items():
+        hosts = tuple(evidence)
         steps = (
-            f"on {host}: rabbitmq-diagnostics check_running",
-            f"on {host}: systemctl restart rabbitmq-server",
+            f"on {hosts[0]}: rabbitmq-diagnostics check_running",
+            f"on {hosts[0]}: systemctl restart rabbitmq-server",
         )
+        line = f"{join_names(hosts)}: rabbitmq-server runs and {says}"
         ruled_out = ("a frozen process: the host says that it runs",)
-        yield Diagnosis(
-            kinds.WEDGED, line, (host,), (f"{trip['stage']}: {trip['cause']}",), ruled_out, steps
-        )
+        yield Diagnosis(kinds.WEDGED, line, hosts, tuple(evidence.values()), ruled_out, steps)
+
+
+def _says(trip: Mapping[str, Json]) -> str:
+    """Return what a broker that is wedged does, from how a message through it ended."""
+    if _is_unmade(trip):
+        return "takes no client, though clients wait for it"
+    return {
+        "silent": f"accepts a connection and gives no answer to {trip['stage']}",
+        "broken": f"breaks off at {trip['stage']}: {trip['cause']}",
+        "refused": "does not listen: it boots, has paused (pause_minority) or has closed its listeners",
+    }[str(trip["how"])]
+
+
+def _is_unmade(trip: Mapping[str, Json]) -> bool:
+    """Return whether no connection was made, without a refusal."""
+    return bool(trip["how"] == "silent" and trip["stage"] == "connect")
 
 
 def drained(found: Findings) -> Iterator[Diagnosis]:
@@ -398,13 +422,13 @@ def recovering(found: Findings) -> Iterator[Diagnosis]:
     rpc, asked = found.of("nova.rpc_answers"), found.of(_NOVA_CLAIM)
     if not rpc or not asked or rpc["outcome"] == "UNKNOWN":
         return
-    # Evidence names ten services, the verdict every host.
-    answer = {host for host, each in (rpc.get("hosts") or {}).items() if each.get(HEALTHY)}
+    # Evidence names ten services, the verdict every host that does not answer (journal.events.journaled).
+    mute = {host for host, each in (rpc.get("hosts") or {}).items() if not each.get(HEALTHY, True)}
     known = _with_a_cause(found)
     calm = {
         name: each
         for name, each in down.items()
-        if each["host"] in answer and name not in known and not each["forced_down"]
+        if each["host"] not in mute and name not in known and not each["forced_down"]
     }
     if calm:
         hosts = tuple(dict.fromkeys(str(each["host"]) for each in calm.values()))

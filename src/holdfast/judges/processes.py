@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from holdfast.evidence import CAUSES, HEALTHY, UNREACHED
+from holdfast.evidence import CAUSES, HEALTHY, UNREACHED, WAITING
 from holdfast.judges.base import first_few
 from holdfast.model import Json, Outcome, Unanswered, Verdict
 from holdfast.observations.processes import STOPPED, Login, Peer, ServiceProcess, ServiceProcesses
@@ -64,7 +64,9 @@ def _judge(claim: str, processes: ServiceProcesses, does: str) -> Verdict:
         for name, cause in found.items()
     }
     unreached = {name.rpartition(" on ")[2]: cause for name, cause in silent.items()}
+    waiting = {each.unit.host: dict(each.waiting) for each in answered.values() if each.waiting}
     evidence: dict[str, Json] = {CAUSES: causes, UNREACHED: unreached, "asked": len(processes)}
+    evidence |= {WAITING: waiting} if waiting else {}
     ill = {str(each["host"]) for each in causes.values()}
     hosts = {each.unit.host: {HEALTHY: each.unit.host not in ill} for each in answered.values()}
     texts = [f"{name} {cause.text}" for name, cause in found.items()]

@@ -54,7 +54,8 @@ class ServiceProcess:
     ``states`` are those of its processes (proc(5)), ``frozen`` whether its control group is. ``peers`` are its
     connections to the brokers' ports. ``complaints`` are by kind, ``earlier`` those of processes that have ended.
     ``stopped_for``: since when it does not run, in seconds. ``skew``: by how many seconds at least the host's clock
-    differs from the controller's. ``full``: a directory of it whose file system has no space.
+    differs from the controller's. ``full``: a directory of it whose file system has no space. ``waiting``: by port, how
+    many clients the kernel has connected and the service has not taken.
     """
 
     service: str
@@ -70,6 +71,7 @@ class ServiceProcess:
     login: Login | None = None
     skew: float = 0.0
     full: str = ""
+    waiting: Mapping[int, int] = field(default_factory=dict)
 
 
 ServiceProcesses = Mapping[str, ServiceProcess | Unanswered]

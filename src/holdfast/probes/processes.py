@@ -57,7 +57,10 @@ if [ -n "$first" ]; then
   for table in tcp tcp6; do
     awk -v inodes="$inodes" '
       BEGIN { n = split(inodes, list, " "); for (i = 1; i <= n; i++) own[list[i]] = 1 }
-      ($10 in own) && $4 != "0A" { print "socket", $4, $3, $7 }' "$proc/$first/net/$table" 2>/dev/null
+      !($10 in own) { next }
+      $4 != "0A" { print "socket", $4, $3, $7; next }
+      { split($5, queues, ":"); if (queues[2] !~ /^0+$/) print "socket", $4, $2, queues[2] }
+      ' "$proc/$first/net/$table" 2>/dev/null
   done | sort | uniq -c | head -n 300 | sed 's/^ *\([0-9]*\) socket/socket \1/'
 fi
 digest() { printf '%s' "$salt$1" | sha256sum | cut -c 1-32; }
@@ -156,7 +159,7 @@ _WHILE_ASKED = 60
 _SPACE_KB = 1_024
 """A file system with less space than this is full."""
 
-_SYN_SENT, _ESTABLISHED = "02", "01"
+_SYN_SENT, _ESTABLISHED, _LISTEN = "02", "01", "0A"
 
 
 BROKERS = "rabbitmq"
@@ -321,6 +324,7 @@ def _process(
         states=tuple(printed.states),
         frozen=shown.get("FreezerState", "").startswith("frozen"),
         peers=tuple(peers),
+        waiting=_waiting(printed.sockets),
         complaints=_complaints(printed.found, local),
         earlier=_complaints(printed.earlier, local),
         login=Login(*digests) if len(digests) == 3 else None,
@@ -356,13 +360,23 @@ def _skew(epoch: float | None, span: tuple[float, float]) -> float:
     return epoch - (began if epoch < began else ended)
 
 
+def _waiting(sockets: Sequence[Sequence[str]]) -> dict[int, int]:
+    """Return by port how many clients the kernel has connected and the service has not taken, where there are any."""
+    waiting: dict[int, int] = {}
+    for _, state, local, queue in sockets:
+        if state == _LISTEN:
+            port = int(local.partition(":")[2], 16)
+            waiting[port] = waiting.get(port, 0) + int(queue, 16)
+    return waiting
+
+
 def _peers(sockets: Sequence[Sequence[str]], brokers: Brokers) -> list[Peer]:
     """Return the connections to brokers, one entry for each address and state."""
     found: dict[tuple[str, str], Peer] = {}
     for count, state, remote, again in sockets:
         host, _, port = remote.partition(":")
         number = int(port, 16)
-        if number not in brokers.ports:
+        if state == _LISTEN or number not in brokers.ports:
             continue
         address = _address(host)
         name = f"{brokers.names.get(address, address)}:{number}"

@@ -226,6 +226,27 @@ def _wedged(fleet: Fleet) -> None:
     fleet.silence(*fleet.every_client())
 
 
+def _wedged_under_restarts(fleet: Fleet) -> None:
+    """Services that were restarted meanwhile wait in their start for a broker that answers (seen on 3.10.8)."""
+    _wedged(fleet)
+    for host in COMPUTES:
+        name = f"nova-compute on {host}"
+        fleet.change(name, active_state="activating", sub_state="start")
+
+
+def _wedged_with_clients_waiting(fleet: Fleet) -> None:
+    """A listener's queue that nobody empties is full after 128 clients: the kernel takes no more (seen on 3.10.8)."""
+    for host in BROKERS:
+        fleet.trips[host] = SILENT.model_copy(update={"stage": "connect", "cause": "timed out"})
+        fleet.tell(f"rabbitmq-server on {host}", waiting={5672: 129})
+    fleet.silence(*fleet.every_client())
+
+
+def _starting(fleet: Fleet) -> None:
+    fleet.change("nova-compute on cmp1", active_state="activating", sub_state="start")
+    fleet.silence("nova-compute on cmp1")
+
+
 def _recovering(fleet: Fleet) -> None:
     entry = fleet.listed["nova-compute on cmp2"]
     fleet.listed["nova-compute on cmp2"] = replace(
@@ -397,6 +418,24 @@ CASES: tuple[Case, ...] = (
         _wedged,
         "ctl1: rabbitmq-server runs and accepts a connection and gives no answer to login",
         (kinds.WEDGED,),
+    ),
+    Case(
+        "a broker that answers nothing while services are restarted",
+        _wedged_under_restarts,
+        "ctl1: rabbitmq-server runs and accepts a connection and gives no answer to login",
+        (kinds.WEDGED,),
+    ),
+    Case(
+        "brokers that take no client while many flap",
+        _wedged_with_clients_waiting,
+        "ctl1, ctl2, ctl3: rabbitmq-server runs and takes no client, though clients wait for it",
+        (kinds.WEDGED,),
+    ),
+    Case(
+        "a service that starts",
+        _starting,
+        "cmp1: nova-compute is activating (start)",
+        (kinds.STARTING,),
     ),
     Case(
         "a service that comes back",

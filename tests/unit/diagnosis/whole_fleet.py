@@ -10,6 +10,7 @@ from functools import partial
 from holdfast.claims import bind_claim
 from holdfast.diagnosis import Diagnoses, diagnose
 from holdfast.diagnosis.model import DeadRun, Findings
+from holdfast.journal.events import journaled
 from holdfast.model import Json, Observation, Unanswered
 from holdfast.nova_services import binary_of
 from holdfast.observations.nova import (
@@ -186,9 +187,9 @@ class Fleet:
         }
 
     def verdicts(self) -> list[dict[str, Json]]:
-        """Return what the judges say, as a check has it."""
+        """Return what the judges say, as a check has it from its journal: it names no host that is healthy."""
         asked = {n: each for n, each in self.observations().items() if n not in self.unasked}
-        judged = [bind_claim(name).judge([seen]).as_json() for name, seen in asked.items()]
+        judged = [journaled(bind_claim(name).judge([seen])) for name, seen in asked.items()]
         return [*judged, *self.others]
 
     def fail(self, claim: str, message: str, outcome: str = "FAIL") -> None:

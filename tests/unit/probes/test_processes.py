@@ -153,6 +153,22 @@ def test_a_stopped_process_and_attempts_to_connect_are_seen(host: Host) -> None:
     }
 
 
+def test_clients_that_the_service_has_not_taken_are_counted(host: Host) -> None:
+    """A wedged broker listens and takes nobody: the kernel connects clients until the listener's queue is full."""
+    host.process(7, "S", [501, 502, 503])
+    host.connections(7, "0100000A:1628 01 00000000 503")
+    rows = [
+        "0: 0300000A:1628 00000000:0000 0A 00000000:00000080 00:00000000 00000000 0 0 501 1 0",
+        "1: 0400000A:1628 00000000:0000 0A 00000000:00000001 00:00000000 00000000 0 0 502 1 0",
+        "2: 0300000A:3D38 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 503 1 0",
+        "3: 0300000A:0016 00000000:0000 0A 00000000:00000007 00:00000000 00000000 0 0 999 1 0",
+    ]
+    (host.proc / "7/net/tcp6").write_text("\n".join(rows) + "\n")
+    found = host.read()
+    assert found.waiting == {5672: 129}
+    assert found.peers == (Peer("ctl1:5672", established=True),)
+
+
 def test_a_unit_that_does_not_run_is_read(host: Host) -> None:
     host.shown |= {
         "LoadState": "masked",
