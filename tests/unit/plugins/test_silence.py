@@ -106,3 +106,28 @@ def test_what_would_silence_another_host_too_is_refused(
     assert "holdfast_icinga_downtime is the same for a and " in of_all["msg"]
     assert own["changed"], own
     assert (services[0].active, services[1].downtimes) == (["a"], {})
+
+
+def test_none_of_a_batch_stays_silenced_where_one_is_refused(
+    hosts: FakeHosts, run: dict[str, Json], services: tuple[FakeAlertmanager, FakeIcinga]
+) -> None:
+    """The host whose silence was placed is not touched either: its alerts would be missed for half an hour."""
+    refused = {
+        "holdfast_icinga_user": "{{ {'b': 'nobody'}[inventory_hostname] | default('holdfast') }}"
+    }
+    role = {"name": "holdfast_silence", "tasks_from": "place", "rolespec_validate": False}
+    play = {
+        "hosts": "web", "gather_facts": False, "max_fail_percentage": 0, "vars": {**run, **refused},
+        "tasks": [
+            {"name": "Silence", "ansible.builtin.include_role": role},
+            {"name": "Drain", "ansible.builtin.command": "true"},
+        ],
+    }  # fmt: skip
+    done = hosts.run(hosts.playbook_command([play]))
+    assert done.returncode != 0
+    assert "Another host of the batch could not be silenced: b; nothing was touched" in done.stdout
+    assert "b: could not be silenced, and nothing was touched: Icinga refused" in done.stdout
+    assert "Drain" not in done.stdout
+    assert (services[0].active, services[1].downtimes) == ([], {})
+    kinds = [SilencePlaced] * 2 + [SilenceEnded] * 2
+    assert [type(each) for each in hosts.journal("r1")] == kinds
