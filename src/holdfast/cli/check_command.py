@@ -168,7 +168,7 @@ def check(  # noqa: PLR0913  # one parameter for each option of the command
         typer.Option(
             "--endpoint",
             metavar="NAME=URL",
-            help="Without a site: ask a system, CLAIM being rabbitmq or nova, through these hosts, such as "
+            help="Without a site: ask a system, CLAIM being rabbitmq, nova or galera, through these hosts, such as "
             "ctl1=http://192.0.2.1:15672; repeat it for each broker, or each host of nova-api.",
         ),
     ] = None,

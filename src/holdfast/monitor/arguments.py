@@ -15,6 +15,7 @@ from holdfast.errors import InvalidInput
 SYSTEM_NAMES = (
     "rabbitmq",
     "nova",
+    "galera",
 )  # those of monitor.systems, whose libraries this module leaves alone
 ANSWER_SECONDS = 8.0  # less than the 10 s that Nagios and Icinga give a plugin by default
 

@@ -199,12 +199,12 @@ def _host_and_variables(system: System, endpoint: str) -> tuple[str, Mapping[str
     """
     name, equals, place = endpoint.rpartition("=")
     if "://" not in place:
-        place = f"http://{place}"
-    url, port = _parsed(place)
+        place = f"{system.schemes[0]}://{place}"
+    url, port = _parsed(place, system.example)
     if "@" in url.netloc:
         raise InvalidInput("an endpoint has no user and password in it: they belong into the file")
-    if url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/"):
-        raise InvalidInput(f"{endpoint!r} is no endpoint: ctl1=http://192.0.2.1:15672 is one")
+    if url.scheme not in system.schemes or not url.hostname or url.path.strip("/"):
+        raise InvalidInput(f"{endpoint!r} is no endpoint: {system.example} is one")
     if not equals and _is_address(url.hostname):
         raise InvalidInput(
             f"{endpoint!r} is an address, and no host's name", remedy=f"--endpoint NAME={endpoint}"
@@ -212,12 +212,12 @@ def _host_and_variables(system: System, endpoint: str) -> tuple[str, Mapping[str
     return name or url.hostname, system.endpoint(url.scheme, url.hostname, port)
 
 
-def _parsed(place: str) -> tuple[SplitResult, int | None]:
+def _parsed(place: str, example: str) -> tuple[SplitResult, int | None]:
     try:
         url = urlsplit(place)
         port = url.port
     except ValueError:
-        raise InvalidInput("an endpoint is no URL: ctl1=http://192.0.2.1:15672 is one") from None
+        raise InvalidInput(f"an endpoint is no URL: {example} is one") from None
     return url, port
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from holdfast.model import Json
 from holdfast.nova_services import RPC_SERVICES, group_of, groups_of
+from holdfast.observations.galera import GaleraViews
 from holdfast.observations.nova import ServiceList
 from holdfast.observations.rabbitmq import BrokerLoad
 
@@ -41,7 +42,8 @@ class System:
     """One system as monitoring asks it.
 
     ``endpoint_group``: the group of the hosts that ``--endpoint`` names. ``endpoint``: from a host's endpoint, as
-    scheme, address and port, to its site variables. ``groups``: further groups that the file must name hosts of.
+    scheme, address and port, to its site variables. ``schemes``: those that an endpoint may have, the usual one first;
+    ``example``: an endpoint, for messages. ``groups``: further groups that the file must name hosts of.
     ``claims``: all standing, and answered without a shell on any host. ``figures``: per claim, from what its probe
     observed.
     """
@@ -51,6 +53,8 @@ class System:
     claims: tuple[str | WhereKnown, ...]
     figures: Mapping[str, Callable[[Json], Iterable[Figure]]]
     groups: tuple[str, ...] = ()
+    schemes: tuple[str, ...] = ("http", "https")
+    example: str = "ctl1=http://192.0.2.1:15672"
 
     def chosen(self, known: Mapping[str, Json]) -> list[str]:
         """Return the claims that are asked where the file has these variables."""
@@ -72,6 +76,10 @@ def _broker(scheme: str, address: str, port: int | None) -> Mapping[str, Json]:
 def _nova_api(scheme: str, address: str, port: int | None) -> Mapping[str, Json]:
     place = f"[{address}]" if ":" in address else address
     return {"nova_api_url": f"{scheme}://{place}:{port or 8774}"}
+
+
+def _database(_scheme: str, address: str, port: int | None) -> Mapping[str, Json]:
+    return {"galera_address": address, **({"galera_port": port} if port else {})}
 
 
 def _broker_figures(load: BrokerLoad) -> Iterator[Figure]:
@@ -101,6 +109,19 @@ def _nova_figures(services: ServiceList) -> Iterator[Figure]:
     yield Figure("services_up", sum(up), most=len(up))
 
 
+def _galera_figures(views: GaleraViews) -> Iterator[Figure]:
+    """Yield how many nodes serve, and what each that answered has counted since its start."""
+    up = sum(node.serves for node in views.answered.values())
+    yield Figure("nodes_serving", up, most=len(views.nodes))
+    for host, node in views.answered.items():
+        of_host = (("host", host),)
+        yield Figure("receive_queue", node.queue, labels=of_host)
+        yield Figure("flow_paused", node.counters.paused_ns / 1e9, "seconds", of_host)
+        yield Figure("certification_failures", node.counters.failures, labels=of_host)
+        yield Figure("aborts", node.counters.aborts, labels=of_host)
+        yield Figure("deadlocks", node.counters.deadlocks, labels=of_host)
+
+
 SYSTEMS: Mapping[str, System] = {
     "rabbitmq": System(
         endpoint_group="rabbitmq",
@@ -128,5 +149,13 @@ SYSTEMS: Mapping[str, System] = {
             WhereKnown("nova.rpc_answers", "nova_transport_url"),
         ),
         figures={"nova.services_up": _nova_figures},
+    ),
+    "galera": System(
+        endpoint_group="galera",
+        endpoint=_database,
+        schemes=("mysql",),
+        example="db1=mysql://192.0.2.1:3306",
+        claims=("galera.nodes_synced", "galera.members_agree", "galera.queues_short"),
+        figures={"galera.nodes_synced": _galera_figures},
     ),
 }

@@ -24,8 +24,11 @@ from holdfast.monitor.arguments import SYSTEM_NAMES
 from holdfast.monitor.program import MonitorClock, run
 from holdfast.monitor.systems import SYSTEMS
 from tests.unit.cli.cli_harness import InMemoryProject
+from tests.unit.probes.fake_mariadb import FakeMariaDB, mariadb
 from tests.unit.probes.fake_nova import running_nova
+from tests.unit.probes.http_server import closed_port
 from tests.unit.probes.rabbitmq.recorded_brokers import HOSTS, PASSWORD, USER, node, recorded
+from tests.unit.probes.test_galera import rows as galera_rows
 
 NOW = datetime(2026, 11, 27, 8, 0, tzinfo=UTC)
 CLOCK = MonitorClock(now=lambda: NOW)
@@ -134,6 +137,58 @@ def test_a_compute_that_nova_does_not_list_is_critical(write: Callable[..., Path
     code, line = nova_line(write, ["cmp1"])
     assert code == 2
     assert "nova-compute on cmp2" in line
+
+
+GALERA = "galera_user: holdfast\ngalera_password: planted-pässwörd\n"
+
+
+@contextmanager
+def databases(**changed: str) -> Iterator[list[str]]:
+    """Serve the recorded node three times; ``changed`` is what the second reports instead."""
+    with ExitStack() as stack:
+        endpoints = []
+        for host in ("ctl1", "ctl2", "ctl3"):
+            differs = changed if host == "ctl2" else {}
+            answers = galera_rows(wsrep_node_name=host, wsrep_gcomm_uuid=f"of-{host}", **differs)
+            port = stack.enter_context(mariadb(FakeMariaDB(answers)))
+            endpoints.append(f"--endpoint={host}=mysql://127.0.0.1:{port}")
+        yield endpoints
+
+
+def test_galera_is_asked_through_its_nodes(write: Callable[..., Path]) -> None:
+    with databases() as endpoints:
+        code, line = checked("galera", *endpoints, f"--credentials={write(GALERA)}")
+    text, _, perfdata = line.partition(" | ")
+    assert (code, text) == (0, "HOLDFAST GALERA OK - 3 claims passed")
+    assert "nodes_serving=3;;;0;3" in perfdata
+    assert all(PERFDATA.fullmatch(each) for each in perfdata.split(" ")), perfdata
+    assert {f"deadlocks:{host}" for host in ("ctl1", "ctl2", "ctl3")} <= {
+        each.partition("=")[0].strip("'") for each in perfdata.split(" ")
+    }
+
+
+def test_a_node_that_is_not_synced_is_critical(write: Callable[..., Path]) -> None:
+    joining = {"wsrep_local_state": "1", "wsrep_local_state_comment": "Joining"}
+    with databases(**joining) as endpoints:
+        code, line = checked("galera", *endpoints, f"--credentials={write(GALERA)}")
+    assert code == 2
+    assert "CRITICAL - galera.nodes_synced: " in line
+    assert "ctl2" in line
+    assert "nodes_serving=2;;;0;3" in line
+
+
+def test_a_node_that_is_silent_is_unknown(write: Callable[..., Path]) -> None:
+    with databases() as endpoints:
+        away = [*endpoints[:2], f"--endpoint=ctl3=127.0.0.1:{closed_port()}"]
+        code, line = checked("galera", *away, f"--credentials={write(GALERA)}")
+    assert (code, "UNKNOWN - galera." in line, "ctl3" in line) == (3, True, True)
+    assert "planted" not in line
+
+
+def test_a_database_has_no_endpoint_of_the_web(write: Callable[..., Path]) -> None:
+    code, line = checked("galera", ENDPOINT, f"--credentials={write(GALERA)}")
+    assert code == 3
+    assert "is no endpoint: db1=mysql://192.0.2.1:3306 is one" in line
 
 
 PLANTED = "planted-3Nh2"
@@ -373,6 +428,28 @@ def test_a_check_of_a_site_is_written_for_prometheus_too(
     families = {each.name: each for each in text_string_to_metric_families(file.read_text())}
     samples = families["holdfast_claim_outcome"].samples
     assert [s.labels["outcome"] for s in samples if s.value] == ["fail"]
+
+
+@pytest.mark.parametrize(
+    ("system", "group", "claims"), [("puppet", "puppet_agents", 3), ("galera", "galera", 3)]
+)
+def test_a_system_of_a_site_is_asked_through_its_hosts(
+    project: InMemoryProject, system: str, group: str, claims: int
+) -> None:
+    """Agents have no API to ask; a site without the group is UNKNOWN, and never OK for want of anything to ask."""
+    without = project.call("check", system, "--nagios")
+    assert without.code == 3
+    assert f"no group that a standing claim of {system} is about" in without.out
+    project.groups[group] = ("ctl1", "ctl2")
+    well = project.call("check", system, "--nagios")
+    assert (well.code, well.out.partition(" | ")[0]) == (0, f"HOLDFAST OK - {claims} claims passed")
+    project.fleet.hosts["ctl2"].healthy = False
+    ill = project.call("check", system, "--nagios")
+    assert (ill.code, ill.out.startswith("HOLDFAST CRITICAL - "), "ctl2" in ill.out) == (
+        2,
+        True,
+        True,
+    )
 
 
 def test_the_whole_program_asks_endpoints_too(
