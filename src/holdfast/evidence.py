@@ -51,6 +51,11 @@ OUTLIVE: Final = "outlive"  # float: seconds that the next start must last; 0 wh
 CLUSTER: Final = "cluster"  # str: the uuid of the cluster's state
 CONFLICTS: Final = "conflicts"  # object: host to its counters of lost transactions
 
+# Evidence of haproxy.figures_known, which roles/haproxy keeps as its baseline.
+BEFORE: Final = (
+    "before"  # object: its process, sessions, what is open and up, and what commands have changed
+)
+
 # Evidence of puppet.previewed and puppet.ran_as_previewed; roles/puppet asks the gates of these units.
 UNITS: Final = "units"  # object: host to the units that its agent's preview restarts
 PACKAGES: Final = "packages"  # object: host to the packages that its agent's preview changes; of puppet.previewed only

@@ -29,6 +29,7 @@ from holdfast.observations.rabbitmq import (
 from holdfast.observations.systemd import StopTimeout, UnitState
 from tests.content.repository import assert_no_faults, files, strings, yaml_of
 from tests.unit.judges.test_galera import node as galera_node
+from tests.unit.judges.test_haproxy_service import service as haproxy_service
 
 READERS = files("roles/*/tasks/*.yml", "roles/*/vars/*.yml", "roles/*/defaults/*.yml", "playbooks/*.yml")  # fmt: skip
 
@@ -68,6 +69,7 @@ SAMPLES: Mapping[str, tuple[Any, Mapping[str, object]]] = {
     ),
     "galera.members_agree": (GaleraViews(at=0, nodes={"ctl1": galera_node()}), {}),
     "galera.conflicts_known": (GaleraViews(at=0, nodes={"ctl1": galera_node()}), {}),
+    "haproxy.figures_known": (haproxy_service(), {}),
     "nova.services_up": (ServiceList([], []), {}),
     "puppet.previewed": ({"ctl1": REPORTS}, {}),
     "puppet.ran_as_previewed": ({"ctl1": REPORTS}, {}),

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from holdfast.evidence import LEADERS, LEFT, UNSEEN
 from holdfast.judges.base import first_few
 from holdfast.model import Json, Outcome, Verdict
-from holdfast.observations.haproxy import BY_COMMAND, HaproxyState, WriterViews
+from holdfast.observations.haproxy import BY_COMMAND, HaproxyState, WriterViews, elected
 
 TWO_WRITERS = "two_writers"
+MOVES_WRITER = "moves_writer"
 
 
 def one_writer(claim: str, views: WriterViews) -> Verdict:
@@ -176,6 +177,37 @@ def none_past(claim: str, views: WriterViews) -> Verdict:
         )
         return Verdict(claim, Outcome.FAIL, "past_haproxy", message, evidence)
     return Verdict(claim, Outcome.PASS, "none", told, evidence)
+
+
+def reload_keeps_writer(claim: str, views: WriterViews, host: str = "") -> Verdict:
+    """PASS where a haproxy would give new sessions to the same node after a reload, which forgets commands.
+
+    Otherwise a reload makes a second writer at once: the old process keeps its sessions on the node that the commands
+    had chosen. Told from the state alone: a changed configuration may have another order.
+    """
+    answered = {h: each for h, each in views.answered.items() if host in ("", h)}
+    after = {
+        h: elected(tuple(s.as_configured for s in each.servers)) for h, each in answered.items()
+    }
+    evidence: dict[str, Json] = {
+        "by_haproxy": {
+            h: {"now": list(answered[h].elected), "after": list(after[h])} for h in after
+        }
+    }
+    moved = [
+        f"haproxy on {each} leads to {', '.join(state.elected) or 'nobody'} by commands, and after a reload to"
+        f" {', '.join(after[each]) or 'nobody'}"
+        for each, state in answered.items()
+        if state.elected != after[each]
+    ]
+    if moved:
+        return Verdict(claim, Outcome.FAIL, MOVES_WRITER, first_few(moved), evidence)
+    silent = [cause for each, cause in views.silent.items() if host in ("", each)]
+    if silent or not answered:
+        message = first_few(silent) or f"{host or 'the inventory'} has no haproxy to ask"
+        return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence)
+    message = f"a reload of haproxy on {', '.join(answered)} would change no writer"
+    return Verdict(claim, Outcome.PASS, "kept", message, evidence)
 
 
 def none_left_out(claim: str, views: WriterViews) -> Verdict:

@@ -11,7 +11,7 @@ from holdfast.observations.galera import GaleraViews
 
 MAINTENANCE = 0x01 | 0x02 | 0x04 | 0x20 | 0x40
 """Bits of ``srv_admin_state``: taken out by a command, by another server's, by the configuration, or for its name."""
-BY_COMMAND = 0x01
+BY_COMMAND, DRAINED_BY_COMMAND = 0x01, 0x08
 DRAINING = 0x08 | 0x10
 
 
@@ -23,6 +23,7 @@ class HaproxyServer(_Schema):
     """One server of the backend. ``up``: its checks pass. ``admin``: the bits of ``srv_admin_state``.
 
     ``sessions`` are open now, also where it takes no new ones. ``backup``: it is used where no other server is up.
+    ``configured_weight``: that of the configuration, which a reload brings back.
     """
 
     name: str
@@ -31,6 +32,7 @@ class HaproxyServer(_Schema):
     backup: bool
     weight: int
     sessions: int
+    configured_weight: int = 1
 
     @property
     def in_maintenance(self) -> bool:
@@ -41,6 +43,16 @@ class HaproxyServer(_Schema):
     def takes_sessions(self) -> bool:
         """Whether it could get new ones, if it is its turn."""
         return self.up and not self.in_maintenance and not self.admin & DRAINING and self.weight > 0
+
+    @property
+    def as_configured(self) -> HaproxyServer:
+        """This server without what commands have changed; its checks then begin with its being up."""
+        if not self.admin & (BY_COMMAND | DRAINED_BY_COMMAND):
+            return self.model_copy(update={"weight": self.configured_weight})
+        admin = self.admin & ~(BY_COMMAND | DRAINED_BY_COMMAND)
+        return self.model_copy(
+            update={"admin": admin, "up": True, "weight": self.configured_weight}
+        )
 
 
 class HaproxyState(_Schema):

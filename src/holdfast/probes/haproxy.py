@@ -183,6 +183,7 @@ def _server(haproxy: Haproxy, state: Mapping[str, str], stat: Mapping[str, str])
             backup=stat["bck"] == "1",
             weight=int(state["srv_uweight"]),
             sessions=int(stat["scur"]),
+            configured_weight=int(state["srv_iweight"]),
         )
     except (KeyError, ValueError) as error:
         raise CannotTell(

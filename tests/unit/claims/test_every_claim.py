@@ -16,6 +16,7 @@ from holdfast.model import Json, Observation, Outcome, Unanswered
 from holdfast.observations.alerts import Alert, AlertsSeen
 from holdfast.observations.galera import GaleraViews, ReturnForecast
 from holdfast.observations.haproxy import HaproxyState, WriterViews
+from holdfast.observations.haproxy_service import ConfigurationCheck
 from holdfast.observations.nova import (
     ApiReplies,
     ComputeWork,
@@ -64,6 +65,7 @@ from holdfast.probes.alerts.icinga import probe_icinga
 from holdfast.probes.flapping import probe_starts_of
 from holdfast.probes.galera.nodes import probe_nodes, probe_return
 from holdfast.probes.haproxy import probe_writer
+from holdfast.probes.haproxy_service import probe_configuration, probe_service
 from holdfast.probes.nova.answers import (
     probe_apis,
     probe_metadata,
@@ -97,6 +99,8 @@ from holdfast.probes.systemd import probe_group, probe_starts, probe_stop_timeou
 from tests.unit.claims.whole_site import every_claim, reading, site_that_answers
 from tests.unit.judges.test_galera import node as galera_node
 from tests.unit.judges.test_haproxy import server as haproxy_server
+from tests.unit.judges.test_haproxy_service import proxied as haproxy_proxied
+from tests.unit.judges.test_haproxy_service import service as haproxy_service
 
 PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
 
@@ -328,6 +332,10 @@ def _writers(**haproxies: HaproxyState) -> WriterViews:
     return WriterViews(backend="b", servers={"h1": "h1"}, haproxies=haproxies, nodes=ONE_NODE)
 
 
+SERVICE = haproxy_service(haproxy_proxied("one"), frontends={"db": True})
+ACCEPTED = ConfigurationCheck(files=("/a.cfg",), rc=0, output="")
+REFUSED = ACCEPTED.model_copy(update={"rc": 1})
+
 OBSERVATIONS |= {
     probe_nodes: Observed(GaleraViews(at=0, nodes={}), ONE_NODE, TWO_NODES),
     probe_return: Observed(
@@ -336,6 +344,10 @@ OBSERVATIONS |= {
         ReturnForecast(host="h1", views=TWO_NODES),
     ),
     probe_writer: Observed(_writers(), _writers(h1=WRITES), _writers(h1=WRITES, h2=STANDS_BY)),
+    probe_service: Observed(
+        SERVICE.model_copy(update={"servers": (), "frontends": {}}), SERVICE, None
+    ),
+    probe_configuration: Observed({}, {"h1": ACCEPTED}, {"h1": ACCEPTED, "h2": REFUSED}),
 }
 
 # The one case in which nothing found is well: nothing is expected. Each with the reason.
@@ -353,6 +365,7 @@ NOT_ABOUT_THE_SECOND = {
     "galera.queues_short": "a node that joins has a queue, and another claim is about its state",
     "galera.conflicts_known": "counters are told in any state",
     "rabbitmq.backlog_steady": "its count is of the whole cluster",
+    "haproxy.reload_keeps_writer": "each haproxy is compared with itself, and another claim with the others",
 }
 
 CLAIMS = every_claim()

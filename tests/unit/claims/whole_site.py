@@ -32,6 +32,7 @@ PARAMETERS: dict[str, Json] = {
     "keys": ["ssh-ed25519 AAAA"],
     "run": "r1",
     "before": {"h1": {"start": "s", "failures": 0}},
+    "was": {"pid": 1, "uptime": 9, "sessions": 0, "open": ["db"], "up": ["db/one"], "restore": []},
     "starts": {"h1": {"some.service": "a" * 32}, "h2": {"some.service": "a" * 32}},
 }
 # A claim whose parameters are optional one by one, and not all together.

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.judges.haproxy import node_idle, none_left_out, none_past, one_writer
+from holdfast.judges.haproxy import (
+    node_idle,
+    none_left_out,
+    none_past,
+    one_writer,
+    reload_keeps_writer,
+)
 from holdfast.model import Json, Unanswered
 from holdfast.observations.galera import GaleraNode
 from holdfast.observations.haproxy import HaproxyServer, HaproxyState, WriterViews
@@ -147,3 +153,30 @@ LEFT = [
 @pytest.mark.parametrize(("seen", "outcome", "reason"), cases(LEFT))
 def test_none_left_out(seen: WriterViews, outcome: str, reason: str) -> None:
     assert outcome_and_reason(none_left_out("c", seen)) == (outcome, reason)
+
+
+KEPT_OUT = haproxy(server(1), server(2), server(3, admin=1))
+UNCHECKED = haproxy(server(1, admin=1, up=False), server(2), server(3))
+NO_WEIGHT = haproxy(server(1, weight=0), server(2), server(3))
+RELOADED = [
+    ("nothing by commands", writers(), "", "PASS", "kept"),
+    ("a backup was taken out", writers(KEPT_OUT, KEPT_OUT), "", "PASS", "kept"),
+    ("the writer was moved", writers(MOVED), "", "FAIL", "moves_writer"),
+    ("and haproxy does not check it", writers(UNCHECKED), "", "FAIL", "moves_writer"),
+    ("by a drain", writers(haproxy(server(1, admin=8), server(2), server(3))), "", "FAIL", "moves_writer"),
+    ("by its weight", writers(NO_WEIGHT), "", "FAIL", "moves_writer"),
+    ("by the configuration", writers(haproxy(server(1, admin=4), server(2), server(3))), "", "PASS", "kept"),
+    ("its checks fail", writers(haproxy(server(1, up=False), server(2), server(3))), "", "PASS", "kept"),
+    ("nobody, by commands", writers(NOBODY), "", "FAIL", "moves_writer"),
+    ("the other haproxy", writers(MOVED), "lb2", "PASS", "kept"),
+    ("that one", writers(MOVED), "lb1", "FAIL", "moves_writer"),
+    ("one is silent", writers(second=SILENT), "", "UNKNOWN", "unanswered"),
+    ("the other is silent", writers(second=SILENT), "lb1", "PASS", "kept"),
+    ("that one is silent", writers(second=SILENT), "lb2", "UNKNOWN", "unanswered"),
+    ("no such haproxy", writers(), "lb3", "UNKNOWN", "unanswered"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "host", "outcome", "reason"), cases(RELOADED))
+def test_reload_keeps_writer(seen: WriterViews, host: str, outcome: str, reason: str) -> None:
+    assert outcome_and_reason(reload_keeps_writer("c", seen, host)) == (outcome, reason)
