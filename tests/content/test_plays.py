@@ -307,6 +307,7 @@ def test_marks_are_renewed_before_every_act() -> None:
     acting = [path for path in files("roles/*/tasks/*.yml") if ACTS & set(keys_of(yaml_of(path)))]
     assert {path.parent.parent.name for path in acting} == {
         "galera",
+        "haproxy",
         "nova",
         "puppet",
         "rabbitmq",

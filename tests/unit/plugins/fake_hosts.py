@@ -34,6 +34,7 @@ case $1 in
   show) [ ! -e slow_show_after_restart ] || [ ! -e restarts ] || exec sleep 30
     for last; do :; done
     if [ -e "show_$last" ]; then cat "show_$last"; else cat unit; fi ;;
+  reload) echo "$3" >> reloads; [ ! -e broken ] || { echo "Job for $3 failed." >&2; exit 1; } ;;
   restart)
     echo "$3" >> restarts
     sleep "$(cat duration)"
@@ -154,6 +155,12 @@ class FakeHosts:
     def restarts(self) -> list[str]:
         """The units that systemctl was told to restart, in order."""
         path = self.directory / "bin" / "restarts"
+        return path.read_text().split() if path.exists() else []
+
+    @property
+    def reloads(self) -> list[str]:
+        """The units that systemctl was told to reload, in order."""
+        path = self.directory / "bin" / "reloads"
         return path.read_text().split() if path.exists() else []
 
     @property
