@@ -30,9 +30,10 @@ settings.load_profile(
 
 @pytest.fixture(autouse=True)
 def isolated_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put settings, journal and leases into this test's directory, whatever the user's environment."""
+    """Put settings and state into this test's directory, which may be in memory, whatever the user's environment."""
     for name in ("HOLDFAST_CONFIG", "HOLDFAST_STATE_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("HOLDFAST_STATE_MAY_VANISH", "yes")
     return tmp_path

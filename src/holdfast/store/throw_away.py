@@ -1,4 +1,4 @@
-"""Whether the state is kept on a file system that goes when its container goes.
+"""Whether the state is kept on a file system that goes when its container goes, or at the machine's next boot.
 
 Reads /proc/self/mountinfo (proc_pid_mountinfo(5)) alone.
 """
@@ -19,12 +19,14 @@ MOUNTS = Path("/proc/self/mountinfo")
 _OVERLAYS = {"overlay", "fuse.fuse-overlayfs", "aufs"}
 """The file systems that a container, or a live system, has its own files on."""
 
+_IN_MEMORY = {"tmpfs", "ramfs"}
+
 
 def refuse_throw_away(settings: Settings, mounts: Path = MOUNTS) -> None:
-    """Return unless a file of SQLite is on an overlay and in no mount of its own.
+    """Return unless a file of SQLite is on an overlay, or in memory, and in no mount of its own.
 
-    With the container the journal of a run would go, and with it what a resume continues from; and leases there
-    exclude nobody outside.
+    With the container, or at the next boot, the journal of a run would go, and with it what a resume continues from;
+    and leases in a container exclude nobody outside.
 
     Raises:
         StateUnusable: it is; nothing was touched.
@@ -33,13 +35,25 @@ def refuse_throw_away(settings: Settings, mounts: Path = MOUNTS) -> None:
     if path is None or settings.may_vanish:
         return
     kind = file_system(path.resolve(), _content(mounts))
-    if kind in _OVERLAYS:
+    if why := _why_it_goes(kind):
         raise StateUnusable(
-            f"{path} is on the file system of a container ({kind}) and goes with it: its runs could not be resumed, "
-            "and its leases exclude nobody outside. Nothing was touched",
-            remedy=f"mount a volume at {settings.state_dir}, or set state_url to a database server (docs/install.md); "
+            f"{path} is {why}. Nothing was touched",
+            remedy="set HOLDFAST_STATE_DIR to a directory that lasts (in a container: mount a volume at "
+            f"{settings.state_dir}), or state_url to a database server (docs/install.md); "
             f"to try it and lose it, {MAY_VANISH}=yes",
         )
+
+
+def _why_it_goes(kind: str) -> str:
+    """Return what becomes of a file on such a file system; "" where it lasts."""
+    if kind in _OVERLAYS:
+        return (
+            f"on the file system of a container ({kind}) and goes with it: its runs could not be resumed, "
+            "and its leases exclude nobody outside"
+        )
+    if kind in _IN_MEMORY:
+        return f"in memory ({kind}) and is gone after a reboot: a run that it ends could not be resumed"
+    return ""
 
 
 def file_system(path: Path, mounts: str) -> str:

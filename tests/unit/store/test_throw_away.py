@@ -1,4 +1,4 @@
-"""A state that goes with its container begins no run."""
+"""A state that goes with its container, or at the next boot, begins no run."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ CONTAINER = """\
 4 1 8:1 /volumes/y /var/lib/holdfast rw shared:1 master:2 - xfs /dev/sda1 rw
 5 1 0:52 / /var/lib/hidden rw - ext4 /dev/sdb rw
 6 5 0:53 / /var/lib/hidden rw - fuse.fuse-overlayfs fuse-overlayfs rw
+7 1 0:54 / /run rw,nosuid - tmpfs tmpfs rw,size=1204156k
 """
 
 
@@ -30,6 +31,7 @@ CONTAINER = """\
         ("/var/lib/holdfast-other/state.db", "overlay"),
         ("/var/lib/with space/state.db", "ext4"),
         ("/var/lib/hidden/state.db", "fuse.fuse-overlayfs"),
+        ("/run/user/1000/holdfast/state.db", "tmpfs"),
     ],
 )
 def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str) -> None:
@@ -63,6 +65,19 @@ def test_a_file_on_an_overlay_is_refused_with_the_remedy(settings: Settings, mou
         store.require_lasting()
     assert f"mount a volume at {settings.state_dir}" in caught.value.remedy
     assert store.runs() == []
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "ramfs"])
+def test_a_file_in_memory_is_refused_with_the_remedy(
+    settings: Settings, mounts: Path, kind: str
+) -> None:
+    mounts.write_text(f"{CONTAINER}8 1 0:55 / {settings.state_dir} rw - {kind} none rw\n")
+    with pytest.raises(
+        StateUnusable, match=rf"in memory \({kind}\) and is gone after a reboot"
+    ) as caught:
+        open_store(settings, mounts=mounts).require_lasting()
+    assert "set HOLDFAST_STATE_DIR to a directory that lasts" in caught.value.remedy
+    refuse_throw_away(replace(settings, may_vanish=True), mounts)
 
 
 def test_a_server_a_volume_and_a_person_who_said_so_are_not(
