@@ -136,12 +136,16 @@ class StateLost(HoldfastError):
 class CannotTell(HoldfastError):
     """A probe got no usable answer; the judge turns it into UNKNOWN, never into PASS.
 
-    ``final`` where waiting cannot bring one: the gate ends at once.
+    ``final`` where waiting cannot bring one: the gate ends at once. ``login_refused`` where the site's login was
+    refused: the gate ends soon.
     """
 
-    def __init__(self, message: str, *, remedy: str = "", final: bool = False) -> None:
+    def __init__(
+        self, message: str, *, remedy: str = "", final: bool = False, login_refused: bool = False
+    ) -> None:
         super().__init__(message, remedy=remedy)
         self.final = final
+        self.login_refused = login_refused
 
 
 class OutcomeUnknown(HoldfastError):

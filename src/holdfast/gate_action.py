@@ -20,7 +20,7 @@ from holdfast.action_plugin import HOST_DONE, HoldfastAction, OneAtATime, Readin
 from holdfast.claims import all_claims
 from holdfast.claims.base import BoundClaim
 from holdfast.evidence import INVOCATION_ID
-from holdfast.gate_loop import GateResult, GateTiming, Reading, Timer, describe, run_gate
+from holdfast.gate_loop import REFUSAL, GateResult, GateTiming, Reading, Timer, describe, run_gate
 from holdfast.journal.events import GateJudged, HostDone, journaled
 from holdfast.model import GATE_DEADLINE_SECONDS, Json, Outcome, Phase, Settle
 from holdfast.play_context import LeaseRenewal, PlayContext, Variables
@@ -156,13 +156,18 @@ class GateAction(HoldfastAction):
         deadline = f"{gate.timing.deadline.total_seconds():.0f} s"
         left = gate.otherwise or f"Nothing further is touched; {host} stays as it is."
         left = f" {left}" if phase in list(Phase) else ""
-        ill = join_names(result.relapsed)
-        why = (
-            f" {ill}: proved healthy by this run before and ill now, so not waited for."
-            if ill
-            else ""
-        )
+        why = _not_waited(result)
         return f"{host}, {phase}: the gate did not pass ({took}, deadline {deadline}).{why}{left}\n{faults}"
+
+
+def _not_waited(result: GateResult) -> str:
+    """Return why the gate ended before its deadline, where it was given up after some time."""
+    if ill := join_names(result.relapsed):
+        return f" {ill}: proved healthy by this run before and ill now, so not waited for."
+    if result.login_refused:
+        seconds = f"{REFUSAL.total_seconds():.0f} s"
+        return f" A login was refused in every reading for {seconds}, so it is not waited for."
+    return ""
 
 
 def site_seconds(variables: Variables) -> tuple[float, float]:

@@ -23,6 +23,13 @@ SETTLED = "gate.settled"
 RELAPSE = timedelta(seconds=5)
 """How long a host that this run proved healthy must be found ill before it is not waited for any longer."""
 
+REFUSAL = timedelta(seconds=20)
+"""How long a login must be refused until it is not waited for; a service that starts may refuse a good one."""
+
+
+Refusal = tuple[Question, Json]
+"""A question whose answer was that the login is refused, and who gave it."""
+
 
 @dataclass(frozen=True, slots=True)
 class GateTiming:
@@ -33,7 +40,7 @@ class GateTiming:
     after its grace, because this process was stopped meanwhile, never counts as a pass.
 
     ``vouched`` are hosts that this run has proved healthy: one that is ill in every reading for ``RELAPSE``
-    ends the gate.
+    ends the gate. So does a service that refuses the site's login in every reading for ``REFUSAL``.
     """
 
     settle: Settle
@@ -108,13 +115,15 @@ class Reading:
 class GateResult:
     """How a gate ended: PASS if it settled before its deadline, else the last reading's verdicts.
 
-    ``relapsed`` are hosts proved healthy before that were found ill, where that ended the gate.
+    ``relapsed`` are hosts proved healthy before that were found ill, where that ended the gate; ``login_refused`` where
+    a login that was refused again and again ended it.
     """
 
     verdicts: Sequence[Verdict]
     readings: int
     seconds: float
     relapsed: tuple[str, ...] = ()
+    login_refused: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -176,6 +185,7 @@ def run_gate(
     history: dict[Question, list[Observation]] = {bound.question: [] for bound in claims}
     streak, last_bad, number, start = Streak(), None, 0, timer.clock()
     ill: dict[str, timedelta] = {}
+    refused: dict[Refusal, timedelta] = {}
 
     def now() -> timedelta:
         return timedelta(seconds=timer.clock() - start)
@@ -196,6 +206,9 @@ def run_gate(
             ill = _ill_since(verdicts, timing.vouched, ill, elapsed)
             if relapsed := tuple(host for host in ill if elapsed - ill[host] >= RELAPSE):
                 return GateResult(verdicts, number, elapsed.total_seconds(), relapsed)
+            refused = _refused_since(claims, verdicts, history, refused, elapsed)
+            if any(elapsed - since >= REFUSAL for since in refused.values()):
+                return GateResult(verdicts, number, elapsed.total_seconds(), login_refused=True)
             if elapsed >= timing.deadline or _is_final(claims, verdicts, history):
                 return _result_at_deadline(reading, last_bad, timing)
             timer.wait(min(timing.poll, timing.deadline - elapsed).total_seconds())
@@ -244,7 +257,7 @@ def _observation(result: AsyncResult[Json], left: timedelta, timeout: timedelta)
     try:
         return result.get(left.total_seconds())
     except CannotTell as cause:
-        return Unanswered(str(cause), cause.final)
+        return Unanswered(str(cause), cause.final, cause.login_refused)
     except PoolTimeout:
         return Unanswered(f"the probe did not end within {timeout.total_seconds():.0f} s")
 
@@ -255,16 +268,36 @@ def _is_final(
     history: Mapping[Question, Sequence[Observation]],
 ) -> bool:
     """Return whether waiting cannot change one of the verdicts; one that says what can be told is never FAIL."""
-    return any(_is_refused(observations[-1]) for observations in history.values()) or any(
+    newest = (answer for each in history.values() for answer in _answers(each[-1]).values())
+    return any(isinstance(each, Unanswered) and each.final for each in newest) or any(
         verdict.outcome is Outcome.FAIL and verdict.reason in bound.claim.final
         for bound, verdict in zip(claims, verdicts, strict=True)
     )
 
 
-def _is_refused(observation: Observation) -> bool:
-    """Return whether there is no answer and will be none, from one host at least of those that were asked."""
-    answers = observation.values() if isinstance(observation, Mapping) else (observation,)
-    return any(isinstance(each, Unanswered) and each.final for each in answers)
+def _answers(observation: Observation) -> Mapping[Json, Observation]:
+    """Return what each that was asked has answered, by its name; "" where the question was to one."""
+    return observation if isinstance(observation, Mapping) else {"": observation}
+
+
+def _refused_since(
+    claims: Sequence[BoundClaim],
+    verdicts: Sequence[Verdict],
+    history: Mapping[Question, Sequence[Observation]],
+    before: Mapping[Refusal, timedelta],
+    elapsed: timedelta,
+) -> dict[Refusal, timedelta]:
+    """Return who refuses the site's login in this reading, where a claim does not pass, and since when each has."""
+    asking = {
+        bound.question for bound, each in zip(claims, verdicts, strict=True) if not each.passed
+    }
+    refusing = (
+        (question, name)
+        for question in asking
+        for name, answer in _answers(history[question][-1]).items()
+        if getattr(answer, "login_refused", False) is True
+    )
+    return {each: before.get(each, elapsed) for each in refusing}
 
 
 def _ill_since(

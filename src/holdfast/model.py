@@ -85,11 +85,12 @@ def overall(verdicts: Sequence[Verdict]) -> Outcome:
 class Unanswered:
     """Stands in a gate's history for the observation that a probe could not make; ``cause`` says why not.
 
-    ``final`` where waiting cannot change that.
+    ``final`` where waiting cannot change that; ``login_refused`` where it seldom does.
     """
 
     cause: str
     final: bool = False
+    login_refused: bool = False
 
 
 Observation = Json | Unanswered

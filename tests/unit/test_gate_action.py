@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from holdfast.action_plugin import OneAtATime
-from holdfast.gate_action import SiteValues, beside
+from holdfast.gate_action import SiteValues, _not_waited, beside
+from holdfast.gate_loop import GateResult
 from holdfast.model import Json
 from holdfast.play_context import Variables
 from holdfast.probes.base import ProbeContext, SiteVariables, ask_all
@@ -58,3 +59,11 @@ def test_of_a_host_in_hand_only_what_is_rolled_is_not_asked() -> None:
 
     assert [asked.members(group) for group in groups] == [("b", "c"), ("a", "b", "c")]
     assert beside(asked, {}).members("nova_compute") == ("a", "b", "c")
+
+
+def test_a_gate_that_was_given_up_before_its_deadline_says_why() -> None:
+    assert _not_waited(GateResult((), 11, 20.0)) == ""
+    assert "refused in every reading for 20 s" in _not_waited(
+        GateResult((), 11, 20.0, login_refused=True)
+    )
+    assert _not_waited(GateResult((), 4, 6.0, ("ctl1",))).startswith(" ctl1: proved healthy")

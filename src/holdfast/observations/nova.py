@@ -220,12 +220,13 @@ class ApiReplies:
     """One host's nova-api. ``root``: the list of versions; ``call``: a request with a token.
 
     ``call`` is None where it was not made: the root gave no reply, or there was no token and
-    ``no_token`` says why.
+    ``no_token`` says why. ``login_refused``: by keystone or by nova.
     """
 
     root: HttpReply
     call: HttpReply | None
     no_token: str = ""
+    login_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

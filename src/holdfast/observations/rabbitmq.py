@@ -82,6 +82,13 @@ class ClusterViews(_WithMembers):
         """Per host that did not answer, the cause."""
         return {h: view.cause for h, view in self.views.items() if isinstance(view, Unanswered)}
 
+    @property
+    def login_refused(self) -> bool:
+        """Whether a node refuses the site's login."""
+        return any(
+            isinstance(view, Unanswered) and view.login_refused for view in self.views.values()
+        )
+
 
 class QueuePlacement(_Schema):
     """All queues of the same kind, leader, members and mirrors; ``names`` are a few of ``count``.
@@ -202,17 +209,24 @@ class QuorumState(_Schema):
     queues: QueuePlacements | Unanswered
     critical: tuple[str, ...] | Unanswered
 
+    @property
+    def login_refused(self) -> bool:
+        """Whether a node that was asked refuses the site's login."""
+        parts = (self.cluster, self.queues, self.critical)
+        return any(getattr(each, "login_refused", False) for each in parts)
+
 
 class DrainState(_Schema):
     """The node of ``host`` as its peers see it: per peer whether in maintenance; clients left.
 
-    ``silent``: per peer that did not answer, the cause.
+    ``silent``: per peer that did not answer, the cause. ``login_refused``: that is, of one, the site's login.
     """
 
     host: str
     marked: Mapping[str, bool]
     connections: int
     silent: Mapping[str, str] = {}
+    login_refused: bool = False
 
 
 class MemberLag(_Schema):
@@ -260,7 +274,8 @@ class RoundTrip(_Schema):
     """One message through one node: ``ok``, or at which ``stage`` it ended, how, and the cause.
 
     ``refused``: the host answered that nothing listens. ``unreachable`` and ``denied``: the node
-    could not be asked. ``silent``: no answer in time. ``broken``: an invalid answer.
+    could not be asked. ``silent``: no answer in time. ``broken``: an invalid answer. ``login_refused``: denied for who
+    asked, not for the state that a virtual host is in.
     """
 
     ok: bool
@@ -268,6 +283,7 @@ class RoundTrip(_Schema):
     stage: str = ""
     how: Literal["", "refused", "unreachable", "denied", "silent", "broken"] = ""
     cause: str = ""
+    login_refused: bool = False
 
 
 RoundTrips = Mapping[str, RoundTrip]

@@ -210,13 +210,19 @@ def first_answer(
     Raises:
         CannotTell: no host answers; the message has every cause, once.
     """
-    causes = []
+    errors = []
     for host, target in targets.items():
         try:
             return host, ask(target)
         except CannotTell as error:
-            causes.append(str(error))
-    raise CannotTell("; ".join(dict.fromkeys(causes)) or "there is no broker to ask")
+            errors.append(error)
+    message = "; ".join(dict.fromkeys(map(str, errors))) or "there is no broker to ask"
+    raise CannotTell(message, login_refused=all_refuse(errors))
+
+
+def all_refuse(errors: Sequence[CannotTell]) -> bool:
+    """Return whether the site's login was refused by all that were asked."""
+    return bool(errors) and all(error.login_refused for error in errors)
 
 
 def of_host(known: Mapping[str, AnswerT], host: str, what: str, group: str) -> AnswerT:
@@ -238,4 +244,4 @@ def or_unanswered(ask: Callable[[TargetT], AnswerT], target: TargetT) -> AnswerT
     try:
         return ask(target)
     except CannotTell as error:
-        return Unanswered(str(error))
+        return Unanswered(str(error), login_refused=error.login_refused)

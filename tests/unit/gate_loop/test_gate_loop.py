@@ -280,6 +280,60 @@ def test_what_is_final_of_one_claim_ends_the_gate_of_all() -> None:
     )
 
 
+@dataclass(frozen=True)
+class Denied:
+    """An answer that says itself that the login was refused, as a round trip does."""
+
+    login_refused: bool = True
+
+
+REFUSED = CannotTell("401 from ctl1's management API", login_refused=True)
+STARTING = CannotTell("connection refused")
+
+
+def gate_of_logins(*answers: Json, **more: Any) -> GateResult:
+    """Ask a service that gives these answers in turn, the last one for ever; PASS where it is GOOD."""
+    left = list(answers)
+
+    def probe(_: ProbeContext) -> Json:
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(answer, CannotTell):
+            raise answer
+        return answer
+
+    def ask(claim: str, answer: Json) -> Verdict:
+        well = answer == GOOD or (isinstance(answer, dict) and GOOD in answer.values())
+        return Verdict(claim, Outcome.PASS if well else Outcome.UNKNOWN, "", str(answer))
+
+    return gate_of(claim(probe, judge=ask), **more)
+
+
+@pytest.mark.parametrize("answer", [REFUSED, {"ctl1": BAD, "ctl2": Denied()}])
+def test_a_login_that_stays_refused_ends_the_gate_after_a_while(answer: Json) -> None:
+    result = gate_of_logins(answer, at=timing(deadline=300, poll=2))
+    assert (result.outcome, result.seconds) == (Outcome.UNKNOWN, 20)
+    assert result.login_refused
+
+
+def test_a_login_that_a_service_refuses_while_it_starts_is_waited_for() -> None:
+    starts = [STARTING, *[REFUSED] * 10, STARTING, *[REFUSED] * 10, GOOD]
+    result = gate_of_logins(*starts, at=timing(deadline=300, poll=2))
+    assert (result.outcome, result.seconds) == (Outcome.PASS, 44)
+    assert not result.login_refused
+
+
+def test_services_that_refuse_a_login_one_after_the_other_are_waited_for() -> None:
+    first, second = {"ctl1": Denied(), "ctl2": BAD}, {"ctl1": BAD, "ctl2": Denied()}
+    result = gate_of_logins(*[first] * 9, *[second] * 9, {"ctl1": GOOD}, at=timing(poll=2))
+    assert (result.outcome, result.seconds) == (Outcome.PASS, 36)
+
+
+def test_a_refusal_that_a_claim_passes_in_spite_of_does_not_end_the_gate() -> None:
+    answer = {"ctl1": GOOD, "ctl2": Denied()}
+    result = gate_of_logins(answer, at=timing(seconds=60, deadline=300, poll=2))
+    assert (result.outcome, result.seconds) == (Outcome.PASS, 60)
+
+
 def test_a_judge_of_a_history_is_given_every_observation_oldest_first() -> None:
     given: list[Json] = []
 

@@ -79,6 +79,7 @@ def test_a_refused_login_is_reported_without_the_password(nova: FakeNova) -> Non
     assert str(caught.value).startswith(
         f"no token from keystone at {nova.url}/v3: login refused (401): nova_auth_username '"
     )
+    assert caught.value.login_refused
     assert remedy_for(str(caught.value), "site").startswith("correct nova_auth_password")
     assert nova.logins == 1, "a login that keystone refused was tried again"
     assert not nova.requests
@@ -92,6 +93,7 @@ def test_whose_token_nova_refuses_is_named(nova: FakeNova, status: int) -> None:
     with pytest.raises(CannotTell) as caught:
         list_services({"ctl1": asked})
     user, project = asked.nova_auth_username, asked.nova_auth_project
+    assert caught.value.login_refused
     assert f"{status} for {SERVICES}: nova_auth_username {user!r} in project" in str(caught.value)
     assert remedy_for(str(caught.value), "site") == (
         f"openstack role assignment list --names --user {user} --project {project}"
@@ -100,8 +102,9 @@ def test_whose_token_nova_refuses_is_named(nova: FakeNova, status: int) -> None:
 
 def test_a_keystone_that_does_not_answer_is_named(nova: FakeNova) -> None:
     url = closed_port_url()
-    with pytest.raises(NoToken, match=f"no token from keystone at {url}/v3: .*refused"):
+    with pytest.raises(NoToken, match=f"no token from keystone at {url}/v3: .*refused") as caught:
         list_services({"ctl1": site(nova, nova_auth_url=f"{url}/v3")})
+    assert not caught.value.login_refused
 
 
 def test_a_list_is_read_page_by_page(nova: FakeNova) -> None:

@@ -82,6 +82,7 @@ def test_an_api_whose_root_answers_may_fail_the_call(nova: FakeNova) -> None:
 def test_whose_call_was_refused_is_in_the_reply_and_in_the_verdict(nova: FakeNova) -> None:
     nova.routes["/v2.1/servers"] = 403, {}
     found = ask_apis({"ctl1": api(nova)})
+    assert found["ctl1"].login_refused
     message = api_answers("nova.api_answers", found).message
     assert "GET /servers was answered 403: nova_auth_username '" in message
     assert remedy_for(message, "site").startswith("openstack role assignment list --names --user ")
@@ -92,6 +93,7 @@ def test_without_a_token_the_call_is_not_made(nova: FakeNova) -> None:
     found = ask_apis({"ctl1": wrong, "ctl2": wrong})
     assert found["ctl2"].root == HttpReply(200)
     assert found["ctl2"].call is None
+    assert found["ctl2"].login_refused
     assert "login refused (401): nova_auth_username '" in found["ctl2"].no_token
     assert nova.logins == 1
     assert "planted" not in repr(found)

@@ -41,6 +41,7 @@ COMPUTE = ExpectedService("compute", "cmp1", "cmp1")
 def test_whose_login_a_broker_refused_is_named(script: Script, status: int) -> None:
     with running_broker(script) as broker, pytest.raises(CannotTell) as caught:
         ping(brokers_of(f"rabbit://nova:planted-secret@127.0.0.1:{broker.port}/cell"), {COMPUTE: 1})
+    assert caught.value.login_refused == (status == 403)
     message = str(caught.value)
     assert (
         f"login of 'nova' (nova_transport_url) to virtual host 'cell' refused ({status})" in message
@@ -215,4 +216,5 @@ def test_brokers_that_do_not_serve_are_named_without_the_password() -> None:
         ping(brokers, {CONDUCTOR: 1})
     assert str(caught.value).count(f"127.0.0.1:{port}: ") == 2
     assert "refused" in str(caught.value)
+    assert not caught.value.login_refused
     assert "planted" not in str(caught.value)

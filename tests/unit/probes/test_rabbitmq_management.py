@@ -15,6 +15,7 @@ from holdfast.probes.rabbitmq.cluster import probe_cluster
 from holdfast.probes.rabbitmq.drain import probe_drain
 from holdfast.probes.rabbitmq.management import NODES
 from holdfast.probes.rabbitmq.queues import probe_queues, queues_of
+from holdfast.probes.rabbitmq.quorum import probe_quorum
 from holdfast.probes.rabbitmq.site import brokers_of
 from holdfast.report.remedies import remedy_for
 from tests.unit.probes.rabbitmq.recorded_brokers import (
@@ -157,13 +158,17 @@ def test_a_user_without_the_monitoring_tag_is_an_error() -> None:
     with node(routes) as port:
         drain = probe_drain(context_of({"ctl1": 1, "ctl2": port}, RecordedShell({})), "ctl1")
     assert "Not monitor user" in drain.silent["ctl2"]
+    assert drain.login_refused
 
 
 def test_without_any_answer_every_cause_is_in_the_message() -> None:
     with cluster("3.10", "healthy", rabbitmq_management_password=WRONG) as (context, _):
         with pytest.raises(CannotTell) as raised:
             probe_queues(context)
-        causes = probe_cluster(context).silent
+        views, quorum = probe_cluster(context), probe_quorum(context, "ctl1")
+        causes = views.silent
+    assert raised.value.login_refused
+    assert (views.login_refused, quorum.login_refused) == (True, True)
     assert all(f"401 from {host}'s" in str(raised.value) for host in ("ctl1", "ctl2", "ctl3"))
     assert all(cause.startswith("401") for cause in causes.values())
 

@@ -58,10 +58,11 @@ def test_a_connection_that_an_alarm_keeps_has_our_name_and_a_heartbeat_that_ends
     assert heartbeat / 2 > 0.3  # how often a broker sends one: never while an answer is awaited
 
 
+REFUSED = amqp.refuse(403, "ACCESS_REFUSED")
 ENDS = [
-    ("the login is denied", {amqp.START_OK: amqp.refuse(403, "ACCESS_REFUSED")}, "login", "denied"),
+    ("the login is denied", {amqp.START_OK: REFUSED}, "login", "denied"),
     ("no such virtual host", {amqp.OPEN: amqp.refuse(530, "NOT_ALLOWED")}, "login", "denied"),
-    ("may not declare", {amqp.DECLARE: amqp.refuse(403, "ACCESS_REFUSED")}, "declare", "denied"),
+    ("may not declare", {amqp.DECLARE: REFUSED}, "declare", "denied"),
     ("the virtual host is down", {amqp.OPEN: amqp.refuse(541, "INTERNAL_ERROR")}, "login", "broken"),
     ("disconnected", {amqp.DECLARE: amqp.disconnect}, "declare", "broken"),
     ("no answer to the login", {amqp.START_OK: amqp.no_answer}, "login", "silent"),
@@ -77,6 +78,7 @@ def test_a_trip_ends_at_its_stage(script: amqp.Script, stage: str, how: str) -> 
     with running_broker(script) as broker:
         found = trip(broker.port)
     assert (found.ok, found.stage, found.how) == (False, stage, how)
+    assert found.login_refused == any(each is REFUSED for each in script.values())
 
 
 DENIALS = [

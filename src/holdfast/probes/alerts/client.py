@@ -75,7 +75,8 @@ def request(
     if answer.status_code in REFUSALS:
         raise NotDone(
             f"{account.name} refused {account.variable}_user {account.user!r}"
-            f" ({answer.status_code} to {path})"
+            f" ({answer.status_code} to {path})",
+            login_refused=True,
         )
     return HttpAnswer(answer.status_code, _json(answer))
 

@@ -119,7 +119,7 @@ def probe_apis(context: ProbeContext) -> Mapping[str, ApiReplies]:
     try:
         api_client.log_in(next(iter(sites.values())))  # all hosts have the same login
     except NoToken as cause:
-        return ask_all(sites, partial(_ask_api, no_token=str(cause)))
+        return ask_all(sites, partial(_ask_api, no_token=cause))
     return ask_all(sites, _ask_api)
 
 
@@ -212,18 +212,26 @@ def _require_one_queue_each(services: Sequence[ExpectedService]) -> None:
             )
 
 
-def _ask_api(site: ApiSite, no_token: str = "") -> ApiReplies:
+def _ask_api(site: ApiSite, no_token: NoToken | None = None) -> ApiReplies:
     root = _get(site.api, "/")
-    if not root.status or no_token:
-        return ApiReplies(root, None, no_token)
+    if no_token:
+        return _without_token(root, no_token)
+    if not root.status:
+        return ApiReplies(root, None)
     try:
         answer = api_client.get(site, SERVER_NAMES, {"limit": "1"})
     except NoToken as cause:
-        return ApiReplies(root, None, str(cause))
+        return _without_token(root, cause)
     except CannotTell as cause:
         return ApiReplies(root, HttpReply(0, str(cause)))
-    refused = f"{api_client.account(site)} may not ask it" * (answer.status in api_client.REFUSALS)
-    return ApiReplies(root, HttpReply(answer.status, refused, _strange(answer)))
+    refused = answer.status in api_client.REFUSALS
+    whose = f"{api_client.account(site)} may not ask it" * refused
+    reply = HttpReply(answer.status, whose, _strange(answer))
+    return ApiReplies(root, reply, login_refused=refused)
+
+
+def _without_token(root: HttpReply, cause: NoToken) -> ApiReplies:
+    return ApiReplies(root, None, str(cause), login_refused=cause.login_refused)
 
 
 def _strange(answer: api_client.Answer) -> str:

@@ -18,7 +18,7 @@ from keystoneauth1.session import Session
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
-from holdfast.probes.base import require_shape
+from holdfast.probes.base import all_refuse, require_shape
 from holdfast.probes.clients import RequestsAdapter
 from holdfast.probes.connections import Target, tls_mismatch
 from holdfast.probes.nova.api_answers import BY_PATH
@@ -117,15 +117,16 @@ def log_in(site: ApiSite) -> Session:
     """
     login = _login(site.model_copy(update={"nova_api_url": ""}))  # the same one for every host
     session = open_session(site.keystone, login)
+    refused = False
     try:
         session.get_token()
     except Unauthorized:
-        cause = f"login refused (401): {account(site)}"
+        cause, refused = f"login refused (401): {account(site)}", True
     except ClientException as error:
         cause = tls_advice(error, site.keystone) or cause_of(error)
     else:
         return session
-    raise NoToken(f"no token from keystone at {site.nova_auth_url}: {cause}")
+    raise NoToken(f"no token from keystone at {site.nova_auth_url}: {cause}", login_refused=refused)
 
 
 def account(site: ApiSite) -> str:
@@ -154,16 +155,18 @@ def get_from_first(
         NoToken: keystone issued no token, and will not for the next host either.
         CannotTell: none of them answers so; the message has each host's answer.
     """
-    refusals = []
+    errors = {}
     for host, site in sites.items():
         try:
             return host, _body(get(site, path, query), path, site)
         except NoToken:
             raise
         except CannotTell as error:
-            refusals.append(f"{host}: {error}")
+            errors[host] = error
+    causes = "; ".join(f"{host}: {error}" for host, error in errors.items())
     raise CannotTell(
-        f"no API host of nova answered: {'; '.join(refusals) or 'the inventory has none'}"
+        f"no API host of nova answered: {causes or 'the inventory has none'}",
+        login_refused=all_refuse([*errors.values()]),
     )
 
 
@@ -174,7 +177,8 @@ def _body(answer: Answer, path: str, site: ApiSite) -> Json:
         CannotTell: another status, or another shape.
     """
     if answer.status in REFUSALS:
-        raise CannotTell(f"{answer.status} for {path}: {account(site)} may not ask it")
+        whose = f"{account(site)} may not ask it"
+        raise CannotTell(f"{answer.status} for {path}: {whose}", login_refused=True)
     if answer.status != OK:
         raise CannotTell(f"{answer.status} for {path}")
     require_shape(answer.body, BY_PATH[path], f"answered {path}")

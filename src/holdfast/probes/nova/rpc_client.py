@@ -73,7 +73,7 @@ def ping(
 def _first_that_serves(
     brokers: Iterable[BrokerAddress], way: Way
 ) -> tuple[AmqpConnection, BrokerAddress]:
-    refusals = []
+    refusals, refused = [], []
     for broker in brokers:
         tls = {
             "cert_reqs": ssl.CERT_REQUIRED,
@@ -95,9 +95,11 @@ def _first_that_serves(
             connection.connect()
         except (amqp.AMQPError, OSError) as error:
             refusals.append(f"{_name_of(broker, error)}: {_refusal_of(broker, error, target)}")
+            refused.append(isinstance(error, amqp.AccessRefused))
         else:
             return connection, broker
-    raise CannotTell(f"no broker of nova_transport_url serves: {'; '.join(refusals)}")
+    message = f"no broker of nova_transport_url serves: {'; '.join(refusals)}"
+    raise CannotTell(message, login_refused=bool(refused) and all(refused))
 
 
 def _name_of(broker: BrokerAddress, error: Exception) -> str:

@@ -49,9 +49,11 @@ def _ask(broker: Broker, peer: Broker) -> _Answer:
 
 def _state(broker: Broker, asked: dict[str, _Answer | Unanswered]) -> DrainState:
     found = {host: each for host, each in asked.items() if not isinstance(each, Unanswered)}
+    silent = {host: each for host, each in asked.items() if isinstance(each, Unanswered)}
     return DrainState(
         host=broker.host,
         marked={host: marked for host, (marked, _) in found.items()},
         connections=max((count for _, count in found.values()), default=0),
-        silent={host: each.cause for host, each in asked.items() if isinstance(each, Unanswered)},
+        silent={host: each.cause for host, each in silent.items()},
+        login_refused=any(each.login_refused for each in silent.values()),
     )

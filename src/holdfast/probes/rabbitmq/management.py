@@ -108,7 +108,9 @@ def _get(client: httpx.Client, broker: Broker, path: str) -> Json:
     if response.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
         user = f"rabbitmq_management_user {broker.site.rabbitmq_management_user!r}"
         refusal = f"{_reason(response)} ({user})"
-        raise CannotTell(f"{response.status_code} from {api} to {what}: {refusal}")
+        raise CannotTell(
+            f"{response.status_code} from {api} to {what}: {refusal}", login_refused=True
+        )
     failed_check = response.status_code == FAILED_CHECK and path.startswith("health/checks/")
     if response.status_code != httpx.codes.OK and not failed_check:
         raise CannotTell(f"{response.status_code} from {api} to {what}{_doubt(broker, response)}")

@@ -67,7 +67,12 @@ class _Trip:
                 site = self._site
                 who = f"rabbitmq_probe_user {site.rabbitmq_probe_user!r}"
                 cause = f"{cause} ({who} in virtual host {site.rabbitmq_probe_vhost!r})"
-            return RoundTrip(ok=False, stage=self._stage, how=how, cause=cause)
+            refused = isinstance(
+                error, AccessRefused
+            )  # NotAllowed: also while its virtual host starts
+            return RoundTrip(
+                ok=False, stage=self._stage, how=how, cause=cause, login_refused=refused
+            )
         return RoundTrip(ok=True, seconds=time.monotonic() - began)
 
     def _go(self) -> None:
