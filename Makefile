@@ -177,15 +177,16 @@ oncall: lab-up ## Plants faults on the lab and compares the first line of `holdf
 bench-fleet: prerequisites venv ## Whole runs over the fleet lab's computes beside what their hosts need: an hour
 	@tests/lab/bench-fleet
 
+.PHONY: replay
+replay: prerequisites venv ## The outage of 2015, replayed on the fleet lab: a change on all computes at once, and by Holdfast; an hour or two
+	@tests/lab/replay/run
+
 -include tests/lab/lab.mk
 
 ##@ To ship
 
 DIST ?= dist
 .PHONY: collection
-replay: prerequisites venv ## The outage of 2015, replayed on the fleet lab: a change on all computes at once, and by Holdfast; an hour or two
-	@tests/lab/replay/run
-
 collection: ## The tree as a collection of Ansible, dist/holdfast-holdfast-VERSION.tar.gz
 	@ansible-galaxy collection build --force --output-path $(DIST) | tail -n 1
 
@@ -205,6 +206,10 @@ deb: wheel man ## Debian packages with a virtual environment in /opt/holdfast, d
 .PHONY: deb-test
 deb-test: deb ## Install the packages on clean hosts of the lab's images, roll a unit there, purge them
 	@for release in $(DEB_RELEASES); do deploy/debian/try $$release $(DIST); done
+
+.PHONY: install-test
+install-test: wheel collection ## Install wheel and collection on clean hosts of both releases, roll a unit with each
+	@for release in $(DEB_RELEASES); do deploy/try-python $$release $(DIST); done
 
 DOCS = $(DIST)/docs
 .PHONY: docs
