@@ -74,7 +74,7 @@ check-packaging: ## What is shipped: the collection
 # Servers of their own, on Unix sockets, the nodes of the cluster in networks of their own; one that cannot be started fails the phase.
 check-store: ## The state on MariaDB, on a Galera cluster and on PostgreSQL, each through its driver (SQLite: check-pytest)
 	@$(PHASE) store bash -euc 'tests/unit/store/servers-unpacked; \
-	  HOLDFAST_TEST_DATABASES="mariadb galera postgresql psycopg2" exec pytest -q tests/unit/store'
+	  HOLDFAST_TEST_DATABASES="mariadb galera postgresql psycopg2" exec pytest -q tests/unit/store tests/unit/probes/test_replica_servers.py'
 
 # One server for each file of tests.
 check-chat: venv $(VENV)-synapse/.locked ## Chat against real servers on loopback: Matrix, IRC, and one that speaks Slack

@@ -24,6 +24,7 @@ SYSTEMS: tuple[str, ...] = (
     "alerts",
     "galera",
     "haproxy",
+    "replica",
     "ssh",
 )
 

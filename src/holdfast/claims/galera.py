@@ -21,6 +21,12 @@ class ReceiveQueueParameters(Parameters):
     entries: int = Field(default=100, ge=0)
 
 
+class QuickParameters(Parameters):
+    """``seconds``: how long a node may take to log in and to answer."""
+
+    seconds: float = Field(default=0.5, gt=0)
+
+
 class FlowParameters(Parameters):
     """``share``: for how much of the time writes may wait. ``window_seconds``: how far back is looked."""
 
@@ -82,6 +88,12 @@ CLAIMS: tuple[Claim, ...] = (
         judge=load.queues_short,
         parameters=ReceiveQueueParameters,
         standing=True,
+    ),
+    _claim(
+        name="galera.answers_quick",
+        remedy=SHOW_STATUS,
+        judge=load.answers_quick,
+        parameters=QuickParameters,
     ),
     _claim(
         name="galera.flow_quiet",

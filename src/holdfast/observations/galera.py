@@ -37,6 +37,7 @@ class GaleraNode(_Schema):
     ``addresses``: where members take clients; an arbitrator has an empty one. ``committed``: the last transaction.
     ``cached_from``: the oldest that the node can still send to another, None where it has none. ``desynced``: somebody
     has set ``wsrep_desync``. ``clients``: per ``USER@ADDRESS`` how many connections; our own and local ones left out.
+    ``took``: how many seconds it took to log in and to answer.
     """
 
     name: str
@@ -58,6 +59,7 @@ class GaleraNode(_Schema):
     read_only: bool
     counters: GaleraCounters
     clients: Mapping[str, int]
+    took: float = 0.0
 
     @property
     def serves(self) -> bool:

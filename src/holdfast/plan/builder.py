@@ -39,6 +39,9 @@ from holdfast.text import did_you_mean, format_duration
 SOAK_SECONDS = 1800
 """Longer than the 25 minutes for which everything looked fine on 2015-08-12."""
 
+LAG = "holdfast_lag_tolerant"
+"""The variable with which a roll waits for replicas (playbooks/tasks/pace.yml)."""
+
 SHOWN_SECONDS = 2
 """How long after a length of the site its effect is surely written."""
 
@@ -121,6 +124,7 @@ class _Planner:
             claims = tuple(work.wait.gates)
         else:
             kind, settle, claims = PlannedCheck, work.settle, tuple(work.check)
+        claims += _lag(work)
         return kind(
             **named,
             why=why,
@@ -155,7 +159,7 @@ class _Planner:
                 f"a {_what(work)} of {sizes[-1]} is larger than {work.roll} allows "
                 f"({policy.batch_max}): {policy.batch_max_reason}"
             )
-        self._inspected_hosts(policy.survey, None)
+        self._inspected_hosts((*policy.survey, *_lag(work)), None)
         group, selected = self._group(work.hosts), self.site.selected
         hosts = tuple(host for host in group if selected is None or host in selected)
         if 1 < len(group) == len(hosts) <= sizes[0] and not work.canary:
@@ -179,7 +183,7 @@ class _Planner:
             canary_deadline_seconds=(
                 _roll_deadline(work, work.canary_settle) if work.canary_settle else None
             ),
-            variables=work.vars,
+            variables=work.vars | ({LAG: work.lag_tolerant} if work.lag_tolerant else {}),
             settle=work.settle,
             deadline_seconds=_roll_deadline(work, work.settle),
             policy=policy,
@@ -202,6 +206,13 @@ class _Planner:
         if not self.site.groups[group]:
             raise InvalidInput(f"the group {group} of {self.site.path} has no hosts", remedy=lists)
         return self.site.groups[group]
+
+
+def _lag(work: CheckStep | WaitStep | RollStep) -> tuple[Json, ...]:
+    """Return the claim that no replica is further behind than the step tolerates; none where it says nothing."""
+    return (
+        ({"claim": "replica.caught_up", "seconds": work.lag_tolerant},) if work.lag_tolerant else ()
+    )
 
 
 def _what(work: RollStep) -> str:

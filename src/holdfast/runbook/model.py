@@ -79,19 +79,24 @@ class WaitSpec(_Strict):
 
 
 class CheckStep(_Strict):
-    """Claims to prove before going on; ``hosts`` for claims about one host each."""
+    """Claims to prove before going on; ``hosts`` for claims about one host each.
+
+    ``lag_tolerant``: how many seconds asynchronous replicas of the database may be behind.
+    """
 
     check: Annotated[list[ClaimEntry], Field(min_length=1)]
     hosts: Text | None = None
     settle: SettleSpec = SettleSpec()
+    lag_tolerant: Count | Reference | None = None
     deadline_seconds: Count | Reference | None = None
 
 
 class WaitStep(_Strict):
-    """Claims to prove for a while (a soak), never a plain sleep; ``hosts`` as in a check."""
+    """Claims to prove for a while (a soak), never a plain sleep; ``hosts`` and ``lag_tolerant`` as in a check."""
 
     wait: WaitSpec
     hosts: Text | None = None
+    lag_tolerant: Count | Reference | None = None
     deadline_seconds: Count | Reference | None = None
 
 
@@ -106,7 +111,8 @@ class RollStep(_Strict):
 
     With ``window`` in place of ``batch`` the next host begins as soon as one has settled, never more than so many at a
     time. ``growth`` has the first sizes; the last of them is that of all others. ``canary_settle``: how long the canary
-    settles, alone, where that is longer than the others do.
+    settles, alone, where that is longer than the others do. ``lag_tolerant``: no further hosts are taken while an
+    asynchronous replica of the database is more seconds behind.
     """
 
     roll: Text
@@ -118,6 +124,7 @@ class RollStep(_Strict):
     growth: Annotated[list[Count], Field(min_length=1)] | None = None
     canary_settle: SettleSpec | None = None
     settle: SettleSpec | None = None
+    lag_tolerant: Count | Reference | None = None
     deadline_seconds: Count | Reference | None = None
 
     @field_validator("canary_settle")

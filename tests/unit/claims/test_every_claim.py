@@ -52,6 +52,7 @@ from holdfast.observations.rabbitmq import (
     Room,
     RoundTrip,
 )
+from holdfast.observations.replica import ReplicaLink, ReplicaState
 from holdfast.observations.ssh import ShownKeys
 from holdfast.observations.systemd import (
     GroupState,
@@ -64,6 +65,7 @@ from holdfast.probes.alerts.alertmanager import probe_alertmanager
 from holdfast.probes.alerts.icinga import probe_icinga
 from holdfast.probes.flapping import probe_starts_of
 from holdfast.probes.galera.nodes import probe_nodes, probe_return
+from holdfast.probes.galera.replica import probe_replicas
 from holdfast.probes.haproxy import probe_writer
 from holdfast.probes.haproxy_service import probe_configuration, probe_service
 from holdfast.probes.nova.answers import (
@@ -333,6 +335,8 @@ def _writers(**haproxies: HaproxyState) -> WriterViews:
 
 
 SERVICE = haproxy_service(haproxy_proxied("one"), frontends={"db": True})
+LINK = ReplicaLink("", "Yes", "Yes", (), 1, "0")
+FOLLOWS = ReplicaState((LINK,), {"h1": {0: 7}}, {0: 7}, asked=1.0, read=1.5)
 ACCEPTED = ConfigurationCheck(files=("/a.cfg",), rc=0, output="")
 REFUSED = ACCEPTED.model_copy(update={"rc": 1})
 
@@ -344,6 +348,9 @@ OBSERVATIONS |= {
         ReturnForecast(host="h1", views=TWO_NODES),
     ),
     probe_writer: Observed(_writers(), _writers(h1=WRITES), _writers(h1=WRITES, h2=STANDS_BY)),
+    probe_replicas: Observed(
+        {}, {"h1": FOLLOWS}, {"h1": FOLLOWS, "h2": replace(FOLLOWS, links=())}
+    ),
     probe_service: Observed(
         SERVICE.model_copy(update={"servers": (), "frontends": {}}), SERVICE, None
     ),
@@ -364,6 +371,7 @@ NOT_ABOUT_THE_SECOND = {
     "rabbitmq.churn_at_baseline": "its count is of the whole cluster",
     "galera.queues_short": "a node that joins has a queue, and another claim is about its state",
     "galera.conflicts_known": "counters are told in any state",
+    "galera.answers_quick": "a node that joins may answer, and another claim is about its state",
     "rabbitmq.backlog_steady": "its count is of the whole cluster",
     "haproxy.reload_keeps_writer": "each haproxy is compared with itself, and another claim with the others",
 }

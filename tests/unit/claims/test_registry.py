@@ -89,6 +89,7 @@ def test_the_claims_that_are_judged_by_their_history() -> None:
         "galera.flow_quiet",
         "galera.returns_by_increment",
         "nova.heartbeat_advanced",
+        "replica.caught_up",
         "nova.units_stay_up",
         "rabbitmq.backlog_steady",
         "rabbitmq.members_caught_up",

@@ -287,6 +287,33 @@ def test_a_length_that_is_no_number_is_refused(harness: EngineHarness) -> None:
         planned(harness, f"{ROLL}\nvars: {{unit_timeout: long}}")
 
 
+def test_what_a_step_tolerates_of_replicas_is_a_claim_of_it_and_a_pace_of_a_roll(
+    harness: EngineHarness,
+) -> None:
+    harness.fleet_claims |= {"replica.caught_up"}
+    tolerant = "\nlag_tolerant: $lag"
+    inputs = "{lag: {type: int, summary: seconds, default: 20}}"
+    steps = (
+        "check: [fake.all_serve]" + tolerant,
+        ROLL + tolerant,
+        "wait: {gates: [fake.all_serve], seconds: 5}" + tolerant,
+    )
+    check, roll, wait = planned(harness, *steps, inputs=inputs).steps
+
+    asked = {"claim": "replica.caught_up", "seconds": 20}
+    assert isinstance(check, PlannedCheck)
+    assert isinstance(wait, PlannedWait)
+    assert check.claims == wait.claims == ("fake.all_serve", asked)
+    assert isinstance(roll, PlannedRoll)
+    assert roll.variables == {"holdfast_lag_tolerant": 20}
+
+
+def test_a_site_without_replicas_is_told_where_a_step_is_about_them(harness: EngineHarness) -> None:
+    """Nothing found where something was expected is no reason to go on."""
+    with pytest.raises(InvalidInput, match=r"no claim 'replica\.caught_up'"):
+        planned(harness, ROLL + "\nlag_tolerant: 20")
+
+
 def test_a_step_is_planned_with_its_inputs(harness: EngineHarness) -> None:
     inputs = "{size: {type: int, summary: how many, default: 2}}"
 

@@ -28,8 +28,8 @@ START_SECONDS = 60
 
 
 @contextmanager
-def mariadb() -> Iterator[Sequence[Server]]:
-    """Yield a server of MariaDB with an empty database."""
+def mariadb(*options: str) -> Iterator[Sequence[Server]]:
+    """Yield a server of MariaDB with an empty database; without further options it is reached by its socket alone."""
     program = find("usr/sbin/mariadbd")
     usr = program.parents[1]
     with new_directory() as directory:
@@ -38,7 +38,6 @@ def mariadb() -> Iterator[Sequence[Server]]:
             "--no-defaults",
             "--user=root",  # it is the tests' user in any case, and root only if that is root
             "--skip-grant-tables",  # no tables of users need be made
-            "--skip-networking",
             f"--basedir={usr}",
             f"--lc-messages-dir={usr / 'share/mysql'}",
             f"--character-sets-dir={usr / 'share/mysql/charsets'}",
@@ -48,6 +47,7 @@ def mariadb() -> Iterator[Sequence[Server]]:
             "--innodb-flush-log-at-trx-commit=0",
             "--innodb-buffer-pool-size=32M",
             "--innodb-log-file-size=8M",
+            *(options or ["--skip-networking"]),
         ]
         (directory / "data").mkdir()
         url = f"mysql+pymysql://root@localhost/{{}}?unix_socket={directory / 's'}"

@@ -29,6 +29,27 @@ def queues_short(claim: str, views: GaleraViews, entries: int = 100) -> Verdict:
     )
 
 
+def answers_quick(claim: str, views: GaleraViews, seconds: float = 0.5) -> Verdict:
+    """PASS where every node, the writer among them, lets in and answers three questions within so many seconds.
+
+    For ``holdfast_pace``: a database that answers late has more to do than it can. Writes that wait for other nodes are
+    told by ``galera.flow_quiet``.
+    """
+    took = {host: node.took for host, node in views.answered.items()}
+    evidence: dict[str, Json] = {"took": took}
+    slow = [f"{host} {each:.2f} s" for host, each in took.items() if each > seconds]
+    if slow:
+        message = f"slower than {seconds:g} s to log in and to answer: {first_few(slow)}"
+        return Verdict(claim, Outcome.FAIL, "slow", message, evidence)
+    return _all_told(claim, views, evidence) or Verdict(
+        claim,
+        Outcome.PASS,
+        "quick",
+        f"every node answers within {max(took.values()):.2f} s",
+        evidence,
+    )
+
+
 def flow_quiet(
     claim: str, history: Sequence[GaleraViews], share: float = 0.05, window_seconds: float = 10
 ) -> Verdict:

@@ -24,7 +24,7 @@ _HINTS = {
     1040: "all connections are taken (max_connections)",
     1203: "the account has all connections that it may have",
     1129: "this address is blocked after failed connections; on the node: mariadb-admin flush-hosts",
-    1227: "the account lacks a privilege; it needs PROCESS",
+    1227: "the account lacks a privilege; it needs PROCESS, and on a replica SLAVE MONITOR",
     1047: "the node has no place in the cluster yet, and refuses statements",
     _NO_SUCH_VARIABLE: "the server was built without Galera, or is no MariaDB",
 }
@@ -95,14 +95,18 @@ def ask(node: DatabaseNode, connection: Connection, statement: str) -> list[Row]
     Raises:
         CannotTell: the node refuses it, or does not answer in time.
     """
-    what = f"{node.host}'s MariaDB"
     try:
         with connection.cursor() as cursor:
             cursor.execute(statement)
             return list(cursor.fetchall())
     except MySQLError as error:
-        said = _late(node, error) or f"refused it: {_cause(error)}"
-        raise CannotTell(f"{what} {said}: `{statement}`") from None
+        raise refusal(node, error, statement) from None
+
+
+def refusal(node: DatabaseNode, error: MySQLError, statement: str) -> CannotTell:
+    """Return what says that a node refused a statement, or gave no answer to it in time."""
+    said = _late(node, error) or f"refused it: {_cause(error)}"
+    return CannotTell(f"{node.host}'s MariaDB {said}: `{statement}`")
 
 
 def _late(node: DatabaseNode, error: Exception) -> str:

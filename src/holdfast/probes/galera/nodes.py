@@ -74,6 +74,7 @@ def _megabytes(node: DatabaseNode) -> int | None:
 
 
 def _report(node: DatabaseNode) -> GaleraNode:
+    began = monotonic()
     with session(node) as connection:
         status = _named(ask(node, connection, _STATUS))
         variables = _named(ask(node, connection, _VARIABLES))
@@ -82,7 +83,8 @@ def _report(node: DatabaseNode) -> GaleraNode:
         found = variables.get("wsrep_on") or "unknown"
         text = f"{node.host}'s MariaDB is no node of a Galera cluster: wsrep_on is {found}"
         raise CannotTell(text)
-    return _node(_Values(node.host, status), variables, _count(node, clients))
+    took = round(monotonic() - began, 3)
+    return _node(_Values(node.host, status), variables, _count(node, clients), took)
 
 
 def _named(rows: list[Row]) -> dict[str, str]:
@@ -110,7 +112,9 @@ class _Values:
             raise CannotTell(text) from None
 
 
-def _node(status: _Values, variables: Mapping[str, str], clients: Mapping[str, int]) -> GaleraNode:
+def _node(
+    status: _Values, variables: Mapping[str, str], clients: Mapping[str, int], took: float
+) -> GaleraNode:
     cached = status.number("wsrep_local_cached_downto")
     return GaleraNode(
         name=variables.get("wsrep_node_name", ""),
@@ -138,6 +142,7 @@ def _node(status: _Values, variables: Mapping[str, str], clients: Mapping[str, i
             deadlocks=status.number("Innodb_deadlocks"),
         ),
         clients=clients,
+        took=took,
     )
 
 

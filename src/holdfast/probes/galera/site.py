@@ -11,6 +11,8 @@ from holdfast.probes.base import CaFile, ProbeContext, ReachedSite, of_host
 from holdfast.probes.connections import Target
 
 GROUP = "galera"
+REPLICAS = "galera_replicas"
+"""Its asynchronous replicas: asked in the same way, and never about what decides an act."""
 ACCOUNT = "galera_user"
 """The variable without which a site has not asked for any of this."""
 NO_ACCOUNT = "galera_user is not set: an account with PROCESS reads the cluster's state"
@@ -62,19 +64,19 @@ class DatabaseNode:
 Nodes = dict[str, DatabaseNode]
 
 
-def nodes_of(context: ProbeContext) -> Nodes:
-    """Return every node by its host, in the inventory's order.
+def nodes_of(context: ProbeContext, group: str = GROUP) -> Nodes:
+    """Return every node of a group by its host, in the inventory's order.
 
     Raises:
         InvalidInput: a host's variables are invalid, no host has an account, or two hosts are one listener: what is
             asked about one of them would be answered by the other. A single host without an account gives no answer.
     """
-    hosts = context.members(GROUP)
+    hosts = context.members(group)
     nodes = {host: DatabaseNode(host, context.site(host, GaleraSite)) for host in hosts}
     if nodes and not any(node.site.galera_user for node in nodes.values()):
         raise InvalidInput(
             f"{', '.join(nodes)}: {NO_ACCOUNT}",
-            remedy="set galera_user and galera_password for the group galera",
+            remedy=f"set galera_user and galera_password for the group {group}",
         )
     first: dict[tuple[str, int], str] = {}
     for host, node in nodes.items():
