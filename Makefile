@@ -170,8 +170,12 @@ bench: prerequisites venv $(VENV)-bench/.locked ## Overhead beside plain Ansible
 	@tests/lab/bench
 
 .PHONY: oncall
-oncall: lab-up ## Plants faults on the lab and compares the first line of `holdfast diagnose`: half an hour (FAULTS=masked for one)
-	@. $(VENV)/bin/activate; python tests/lab/oncall.py $(FAULTS)
+oncall: lab-up ## Plants faults on the lab and compares the first line of `holdfast diagnose`: an hour (FAULTS=masked for one)
+	@. $(VENV)/bin/activate; python -m tests.lab.oncall $(FAULTS)
+
+.PHONY: recovery
+recovery: lab-up ## Wedges the lab's brokers under restarts and recovers by what Holdfast prints: half an hour (WEDGE=frozen: another wedge)
+	@. $(VENV)/bin/activate; python -m tests.lab.recovery
 
 .PHONY: bench-fleet
 bench-fleet: prerequisites venv ## Whole runs over the fleet lab's computes beside what their hosts need: an hour

@@ -1,24 +1,31 @@
-#!/usr/bin/env python3
 """Plants faults on the lab's hosts one after another, and compares the first line of `holdfast diagnose`.
 
 The cases in memory are tests/unit/diagnosis/cases.py; here the hosts are real, so that those are not kinder than a real
-fault. Names of faults as arguments choose some. Each fault is repaired again, also where its line was another.
+fault. Names of faults as arguments choose some. What the diagnosis prints is typed, then, where that only shows the
+fault, the repair of the case, as a person would think of it; commands are counted until nothing is wrong.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
+import statistics
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 LAB = os.environ.get("LAB_NAME", "holdfast")
 HOLDFAST = (sys.executable, "-m", "holdfast.cli")
 SITE = ("--site", "lab")
 WELL_SECONDS = 420
+HERE = ""
+"""In place of a host: a command of this machine."""
 pause = threading.Event().wait
 
 Commands = tuple[tuple[str, str], ...]
@@ -26,13 +33,17 @@ Commands = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault: what plants and what repairs it, per host; when it shows (seconds); the line expected."""
+    """A fault: what plants and what repairs it, per host; when it shows (seconds); the line expected.
+
+    ``dies``: a run that is begun and killed instead, with its plays, as soon as it has a host in hand.
+    """
 
     name: str
     plant: Commands
     repair: Commands
     line: str
     seconds: float = 5.0
+    dies: tuple[str, ...] = ()
 
 
 _TABLE = "table inet oncall"
@@ -44,6 +55,9 @@ _CHAIN = (
 _FILTER = f"nft add {_TABLE}; {_CHAIN}"
 _CUT = f"{_FILTER.format('output', 25672)}; {_FILTER.format('input', 25672)}"
 _ON_PARTITION = "rabbitmqctl eval 'application:set_env(rabbit, cluster_partition_handling, {}).'"
+_LISTENERS = "{{conns_sup, {acceptor, _, 5672}, _}, P} <- ets:tab2list(ranch_server)"
+SUSPEND = f"rabbitmqctl eval '[sys:suspend(P) || {_LISTENERS}].'"
+"""A broker runs, keeps its connections, and answers nobody who connects anew."""
 _DROP_IN = "/run/systemd/system/nova-scheduler.service.d"
 _FLAP = r"[Service]\nRuntimeMaxSec=12\nRestart=always\nRestartSec=1\n"
 
@@ -138,45 +152,159 @@ FAULTS = (
         r"ctl3: partition: ctl3 went on without ctl1 and ctl2; restart ctl3: it is the smaller side",
         20,
     ),
+    Fault(
+        "dead-run",
+        (),
+        (),
+        r"cmp1: in hand of a dead run, \S+-nova-restart-\w+ \(nova-restart\): its driver is gone",
+        dies=("nova-restart", "--limit", "cmp1"),
+    ),
+    Fault(
+        "silent-broker",
+        (("ctl2", SUSPEND),),
+        (("ctl2", "systemctl restart rabbitmq-server"),),
+        r"ctl2: rabbitmq-server runs and accepts a connection and gives no answer to login",
+    ),
+    Fault(
+        "disk-alarm",
+        (("ctl3", "rabbitmqctl set_disk_free_limit 9000GB"),),
+        (("ctl3", "rabbitmqctl set_disk_free_limit 50MB"),),
+        r"ctl3: disk alarm \(free .* GB, the limit is .* GB\)",
+        15,
+    ),
+    Fault(
+        "lost-queue",
+        (("ctl1", "rabbitmqctl delete_queue scheduler.ctl2"),),
+        (("ctl2", "systemctl restart nova-scheduler"),),
+        r"ctl2: nova-scheduler has lost its queue",
+    ),
+    Fault(
+        "full",
+        (
+            ("cmp1", "mount -t tmpfs -o size=64k none /var/log/nova; chown nova /var/log/nova"),
+            ("cmp1", "systemctl restart nova-compute; head -c 1M /dev/zero > /var/log/nova/fill; true"),
+        ),
+        (("cmp1", "umount -l /var/log/nova; systemctl restart nova-compute"),),
+        r"cmp1: nova-compute has no space left: the file system of /var/log/nova is full",
+        15,
+    ),
+    Fault(
+        "no-ssh",
+        (("cmp3", "systemctl stop ssh.socket ssh.service"),),
+        (("cmp3", "systemctl start ssh.service"),),
+        r"cmp3: the host itself does not answer Holdfast: .*Connection refused",
+    ),
 )  # fmt: skip
 
 
-def on(host: str, command: str) -> None:
-    """Run a command on a host of the lab; what it prints is shown where it fails."""
+def on(host: str, command: str) -> str:
+    """Run a command on a host of the lab and return what it prints; an error is shown."""
     argv = ["podman", "exec", f"{LAB}-{host}", "sh", "-c", command]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         print(f"  on {host}: {command}: {done.returncode} {done.stderr.strip()}", flush=True)
+    return done.stdout
 
 
-def diagnosis() -> list[str]:
-    """Return the lines of `holdfast diagnose`."""
-    done = subprocess.run([*HOLDFAST, "diagnose", *SITE], capture_output=True, text=True, check=False)  # fmt: skip
-    return (done.stdout or done.stderr).splitlines() or [""]
+def diagnosed() -> dict[str, Any]:
+    """Return what `holdfast diagnose --json` says."""
+    argv = [*HOLDFAST, "diagnose", *SITE, "--json"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if not done.stdout:
+        raise SystemExit(f"holdfast diagnose printed nothing: {done.stderr}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
-def is_named(fault: Fault) -> bool:
-    """Plant a fault, ask, repair it again, and return whether the first line named it."""
+def printed(cause: dict[str, Any]) -> Commands:
+    """Return the commands that a cause prints, each with its host; without what is only for a run that is abandoned."""
+    found = []
+    for step in cause["next"]:
+        if there := re.fullmatch(r"on (\S+): (.+)", step):
+            found.append((there[1], there[2]))
+        elif step.startswith("holdfast "):
+            found.append((HERE, step.replace("'…'", "'its driver died'")))
+    return tuple(found)
+
+
+def type_command(host: str, command: str) -> str:
+    """Type a command on a host, or on this machine, and return what it prints."""
+    print(f"  {f'on {host}' if host else 'here'}: {command}", flush=True)
+    if host != HERE:
+        return on(host, command)
+    done = subprocess.run(
+        [sys.executable, "-m", "holdfast.cli", *command.removeprefix("holdfast ").split()]
+        if "'" not in command
+        else ["bash", "-c", f"{sys.executable} -m holdfast.cli {command.removeprefix('holdfast ')} --yes"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout
+
+
+def begin_and_kill(arguments: tuple[str, ...]) -> None:
+    """Begin a run, and kill it with all processes of its plays at its first intent: a host is in its hand then."""
+    argv = [*HOLDFAST, "run", *arguments, *SITE, "--reason", "oncall", "--yes", "--json"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            if line.startswith("{") and json.loads(line)["event"]["kind"] == "act_intended":
+                process.kill()
+                _kill_plays(json.loads(line)["run"])
+                return
+    raise SystemExit(f"the run that was to die has ended: {' '.join(argv)}")
+
+
+def _kill_plays(run: str) -> None:
+    """Kill the processes that carry the run's name (docs/adr/0012): those of its plays."""
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"HOLDFAST_RUN={run}".encode() in environ.read_bytes().split(b"\0"):
+                os.kill(int(environ.parent.name), signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """How a fault was handled: whether its line named it, and how many commands were typed until it was repaired."""
+
+    name: str
+    named: bool
+    commands: int
+
+
+def handled(fault: Fault) -> Handled:
+    """Plant a fault, ask, type what is printed, and ask again; where it is still there, type the case's repair."""
     for host, command in fault.plant:
         on(host, command)
+    if fault.dies:
+        begin_and_kill(fault.dies)
     pause(fault.seconds)
-    began = time.monotonic()
-    lines = diagnosis()
-    named = re.match(fault.line, lines[0]) is not None
-    verdict = "named" if named else "NOT NAMED"
-    print(f"{fault.name}: {verdict} in {time.monotonic() - began:.0f} s: {lines[0]}", flush=True)
+    found = diagnosed()
+    named, commands = re.match(fault.line, found["line"]) is not None, 1
+    print(
+        f"{fault.name}: {'named' if named else 'NOT NAMED'} in {found['seconds']:.0f} s: {found['line']}",
+        flush=True,
+    )
     if not named:
-        print("\n".join(f"  {line}" for line in lines[1:]), flush=True)
-    for host, command in fault.repair:
-        on(host, command)
-    return named
+        print(json.dumps(found, indent=1), flush=True)
+    for cause in found["causes"]:
+        for host, command in printed(cause)[:1]:
+            type_command(host, command)
+            commands += 1
+    again = {each["name"] for each in diagnosed()["causes"]}
+    if again & {each["name"] for each in found["causes"]} or not named:
+        for host, command in fault.repair:
+            type_command(host, command)
+            commands += 1
+    print(f"  {commands + 1} commands, with the last diagnosis", flush=True)
+    return Handled(fault.name, named, commands + 1)
 
 
 def wait_until_well() -> None:
     """Wait until the lab is well again; ends the program where it does not become so."""
     until, line = time.monotonic() + WELL_SECONDS, ""
     while time.monotonic() < until:
-        [line, *_] = diagnosis()
+        line = diagnosed()["line"]
         if line.startswith("nothing is wrong"):
             return
         pause(5)
@@ -187,15 +315,16 @@ def main(chosen: list[str]) -> int:
     """Plant each fault, or those chosen, and return the exit status."""
     if unknown := set(chosen) - {fault.name for fault in FAULTS}:
         raise SystemExit(f"no such fault: {', '.join(sorted(unknown))}")
-    faults = [fault for fault in FAULTS if not chosen or fault.name in chosen]
-    missed = []
-    for fault in faults:
-        wait_until_well()
-        if not is_named(fault):
-            missed.append(fault.name)
+    done = []
+    for fault in FAULTS:
+        if not chosen or fault.name in chosen:
+            wait_until_well()
+            done.append(handled(fault))
     wait_until_well()
-    print(f"{len(faults) - len(missed)} of {len(faults)} faults were named by the first line")
-    return 1 if missed else 0
+    named, counts = sum(each.named for each in done), [each.commands for each in done]
+    print(f"{named} of {len(done)} faults were named by the first line")
+    print(f"commands until repaired: median {statistics.median(counts):g}, at most {max(counts)}")
+    return 0 if named == len(done) else 1
 
 
 if __name__ == "__main__":
