@@ -292,8 +292,8 @@ def wedged(found: Findings) -> Iterator[Diagnosis]:
     Where many clients wait for one, the kernel takes no more, and a connection is not even made. A network that is cut
     looks the same from outside, but then no client waits.
     """
-    known = {str(cause["host"]) for _, cause in found.causes()}
     asked = found.evidence(_BROKERS_CLAIM)
+    known = {str(cause["host"]) for cause in (asked.get(CAUSES) or {}).values()}
     drained = set(found.evidence("rabbitmq.none_left_drained").get(LEFT) or {})
     waiting: Mapping[str, Json] = asked.get(WAITING) or {}
     if not asked or found.failed("rabbitmq.no_alarms"):

@@ -239,6 +239,8 @@ def _wedged_with_clients_waiting(fleet: Fleet) -> None:
     for host in BROKERS:
         fleet.trips[host] = SILENT.model_copy(update={"stage": "connect", "cause": "timed out"})
         fleet.tell(f"rabbitmq-server on {host}", waiting={5672: 129})
+        fleet.change(f"nova-conductor on {host}", restarts=2, age=34.0)
+        fleet.change(f"nova-scheduler on {host}", active_state="activating", sub_state="start")
     fleet.silence(*fleet.every_client())
 
 
