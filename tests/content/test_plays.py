@@ -323,6 +323,16 @@ def test_only_a_turn_that_restarts_is_silenced() -> None:
     assert_no_faults(placing, silence_faults)
 
 
+def test_every_turn_with_a_restart_is_silenced_and_that_is_ended() -> None:
+    """By hand, with `holdfast run` and from chat the same playbooks run, so here it is held for all of them."""
+    turns = [path for path in PLAYBOOKS if "tasks_from: verify" in text_of(path)]
+    assert len(turns) >= 5
+    for path in turns:
+        roles = [task.get("ansible.builtin.include_role") or {} for task in tasks_of(yaml_of(path))]
+        asked = [each["tasks_from"] for each in roles if each.get("name") == "holdfast_silence"]
+        assert asked == ["place", "end"], path
+
+
 def test_no_handler_restarts() -> None:
     faults = [fault for path in HANDLERS for fault in restarting_handlers(yaml_of(path))]
     assert faults == []  # there may be no handlers at all
