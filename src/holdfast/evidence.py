@@ -20,6 +20,10 @@ CONSUMERS: Final = "consumers"  # object: virtual host to queue name to number o
 
 # Evidence of nova.services_up and nova.rpc_answers; roles/nova keeps that of the first as its baseline.
 ABSENT: Final = "absent"  # object: service that people took out before, to the reason they gave
+# Evidence of nova.rpc_answers and nova.rpc_quick, of the first also in that baseline.
+SLOWEST: Final = (
+    "slowest"  # float: seconds until the slowest service answered, of each the quickest answer
+)
 
 # Evidence of nova.none_left_disabled and rabbitmq.none_left_drained; `holdfast check` looks the runs up in the journal.
 LEFT: Final = "left"  # object: host to the run that took it out of service; "" where the service does not record that

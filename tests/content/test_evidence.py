@@ -16,7 +16,7 @@ from holdfast import evidence
 from holdfast.claims import bind_claim
 from holdfast.model import Verdict
 from holdfast.observations.galera import GaleraViews
-from holdfast.observations.nova import ServiceList
+from holdfast.observations.nova import RpcAnswers, ServiceList
 from holdfast.observations.puppet import Agent, HostReports, PuppetReport
 from holdfast.observations.rabbitmq import (
     ClientLoad,
@@ -71,6 +71,7 @@ SAMPLES: Mapping[str, tuple[Any, Mapping[str, object]]] = {
     "galera.conflicts_known": (GaleraViews(at=0, nodes={"ctl1": galera_node()}), {}),
     "haproxy.figures_known": (haproxy_service(), {}),
     "nova.services_up": (ServiceList([], []), {}),
+    "nova.rpc_answers": (RpcAnswers({}, ServiceList([], [])), {}),
     "puppet.previewed": ({"ctl1": REPORTS}, {}),
     "puppet.ran_as_previewed": ({"ctl1": REPORTS}, {}),
     "systemd.active": (UNIT, {"unit": "cron"}),

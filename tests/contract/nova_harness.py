@@ -32,6 +32,7 @@ WITH_RPC: dict[str, Json] = {"nova_broker_claims": []}
 WITHOUT_RPC: dict[str, Json] = {
     **WITH_RPC,
     "_nova_listed_claims": ["nova.services_up", "nova.api_answers"],
+    "_nova_slowest": 0.02,
     "_nova_peer_claims": [],
 }
 COMPLAINT = (

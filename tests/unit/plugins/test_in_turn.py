@@ -29,6 +29,25 @@ def test_one_host_of_a_batch_asks_about_the_broker_and_all_of_nova() -> None:
     assert claims == {"h1": ["own", "broker", "nova"], "h2": ["own"]}
 
 
+@pytest.mark.parametrize(
+    ("before", "baseline"), [({"nova_baseline": {"values": {"slowest": 0.4}}}, 0.4), ({}, 0)]
+)
+def test_a_service_is_as_quick_as_before_the_first_restart_of_the_run(
+    before: dict[str, Json], baseline: float
+) -> None:
+    """Each host of a batch compares with what its first host has kept; a play that only verifies has nothing kept."""
+    play = {"ansible_play_batch": ["h1", "h2"], "hostvars": {"h1": before, "h2": {}}}
+    templar = Templar(DataLoader(), variables={**templates("nova"), **play})
+    [quick] = [each for each in _verify_claims() if each["claim"] == "nova.rpc_quick"]
+    assert templar.template(trust_as_template(quick["baseline"])) == baseline
+
+
+def _verify_claims() -> list[dict[str, Json]]:
+    """Return what the role asks of a service that it calls, after its restart."""
+    found: list[dict[str, Json]] = yaml_of(ROOT / "roles/nova/vars/main.yml")["_nova_rpc_answers"]
+    return found
+
+
 def templates(role: str) -> dict[str, Json]:
     """Return the role's variables that are about turns."""
     variables = yaml_of(ROOT / f"roles/{role}/vars/main.yml")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.evidence import ABSENT, CHURN, CONNECTIONS, CONSUMERS, INVOCATION_ID
+from holdfast.evidence import ABSENT, CHURN, CONNECTIONS, CONSUMERS, INVOCATION_ID, SLOWEST
 from holdfast.journal.events import BaselineTaken, HostDone
 from tests.content.repository import ROOT, yaml_of
 from tests.unit.plugins.fake_hosts import FakeHosts
@@ -66,7 +66,10 @@ def test_without_the_management_api_only_consumers_are_compared(hosts: FakeHosts
 def absences(*out: str) -> dict[str, Any]:
     """Go on after a preflight in which these services of nova were left out."""
     evidence = {ABSENT: dict.fromkeys(out, "disabled (broken DIMM), forced down")}
-    verdicts = [{"claim": "nova.services_up", "evidence": evidence}]
+    verdicts = [
+        {"claim": "nova.services_up", "evidence": evidence},
+        {"claim": "nova.rpc_answers", "evidence": {SLOWEST: 0.02 * (1 + len(out))}},
+    ]
     role = {"name": "nova", "tasks_from": "absences"}
     return {"ansible.builtin.include_role": role, "vars": {**RUN, "_nova_verdicts": verdicts}}
 
@@ -79,6 +82,9 @@ def test_a_service_that_is_out_since_the_run_began_stops_it(hosts: FakeHosts) ->
     assert "out of service since this run began: nova-compute on cmp2" in worse.output
     (taken,) = hosts.journal("r1")
     assert isinstance(taken, BaselineTaken)
+    assert (
+        taken.values["slowest"] == 0.04
+    )  # of the first preflight; what came later is compared with it
 
 
 def test_churn_that_is_not_counted_is_not_compared(hosts: FakeHosts) -> None:

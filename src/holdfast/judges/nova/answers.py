@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from holdfast.evidence import ABSENT, HEALTHY, MUTE
+from holdfast.evidence import ABSENT, HEALTHY, MUTE, SLOWEST
 from holdfast.judges.base import first_few
 from holdfast.judges.nova.services import absences, left_out
 from holdfast.model import Outcome, Verdict
@@ -57,6 +57,7 @@ def rpc_answers(claim: str, answers: RpcAnswers) -> Verdict:
         ABSENT: absent,
         "silent": silent[:MAX_NAMED],
         MUTE: dict(list(mute.items())[:MAX_NAMED]),
+        SLOWEST: _slowest(answers),
     }
     if silent:
         answering = len(faults) - len(silent)
@@ -84,8 +85,8 @@ def rpc_quick(
         each.name: replies.quickest for each, replies in answers.replies.items() if replies.answered
     }
     late = sorted((name for name in times if times[name] > limit), key=lambda name: -times[name])
-    slowest = max(times.values(), default=0.0)
-    evidence = {"slowest": round(slowest, 3), "limit": limit, "late": late[:MAX_NAMED]}
+    slowest = _slowest(answers)
+    evidence = {SLOWEST: slowest, "limit": limit, "late": late[:MAX_NAMED]}
     if late:
         message = first_few([f"{name} took {times[name]:.2f} s" for name in late])
         message += f"; up to {limit:.2f} s is expected"
@@ -99,6 +100,12 @@ def rpc_quick(
         f"{len(times)} services answer within {slowest:.3f} s; up to {limit:.2f} s is expected"
     )
     return Verdict(claim, Outcome.PASS, "quick", message, evidence)
+
+
+def _slowest(answers: RpcAnswers) -> float:
+    """Return how long the slowest of the services that answered took, each by its quickest answer."""
+    times = (each.quickest for each in answers.replies.values() if each.answered)
+    return round(max(times, default=0.0), 3)
 
 
 def api_answers(claim: str, replies: Mapping[str, ApiReplies]) -> Verdict:
