@@ -119,6 +119,14 @@ def _nova(match: Match[str], _: str) -> str:
     return f"openstack role assignment list --names --user {user} --project {project}"
 
 
+def _again(_: Match[str], inventory: str) -> str:
+    return shlex.join(["holdfast", "check", "--site", inventory, "--wait", "1m"])
+
+
+def _log_file(match: Match[str], _: str) -> str:
+    return f"set nova_SERVICE_log of the site to the file that {match['unit']} logs to, or to `journal` where there is none"
+
+
 def _stop_timeout(match: Match[str], _: str) -> str:
     return f"on {match['host']}: systemctl edit {shlex.quote(match['unit'])}"
 
@@ -151,6 +159,8 @@ _REMEDIES: tuple[tuple[re.Pattern[str], _Remedy], ...] = (
         re.compile(r"nova_auth_username '(?P<user>[^']*)' in project '(?P<project>[^']*)' may not"),
         _nova,
     ),
+    (re.compile(r"the probe did not end within \d+ s"), _again),
+    (re.compile(r"the log file of (?P<unit>\S+) is not there, "), _log_file),
     (
         re.compile(r"for (?P<unit>\S+) on (?P<host>\S+) to stop, then kills it"),
         _stop_timeout,
