@@ -158,7 +158,8 @@ def progress_display(
     console: Console, now: Callable[[], datetime], footer: str = FOOTER
 ) -> ProgressDisplay:
     """Return a panel on a terminal, else lines."""
-    return LivePanel(console, now, footer) if console.is_terminal else LogLines(console, now)
+    redrawn = console.is_terminal and not console.is_dumb_terminal
+    return LivePanel(console, now, footer) if redrawn else LogLines(console, now)
 
 
 def shorten_reading(host: str, task: str, reading: str) -> str:

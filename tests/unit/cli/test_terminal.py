@@ -16,30 +16,50 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 PATIENCE_SECONDS = 30.0
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_COLOURS = re.compile(r"\x1b\[(\d+;)*(3[0-8]|4[0-8]|9[0-7]|10[0-7])(;\d+)*m")
+_REDRAWS = re.compile(r"\x1b\[[0-9]*[AK]")  # up a line, delete a line
+_LONG = "a reason of more words than a line of any of these terminals has room for, " * 2
 RUN = ["run", "broker-restart", "--site", "lab", "--reason", "openssl update", "--yes"]
 RESUME = ["resume", "broker-restart", "--reason", "go on"]
 
 
 class Terminal:
-    """A program on a terminal of its own; ``text`` is what it printed, without control sequences."""
+    """A program on a terminal of its own; ``text`` is what it printed, without control sequences.
 
-    def __init__(self, directory: Path, *commands: list[str]) -> None:
+    ``output``: the file that it prints to instead.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *commands: list[str],
+        columns: int = 80,
+        output: int = 0,
+        **environment: str,
+    ) -> None:
         self.go = directory / "go"
         self._controller, terminal = pty.openpty()
-        self.resize(24, 80)
+        self.resize(24, columns)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.unit.cli.terminal_program", directory, json.dumps(commands)],
-            stdin=terminal, stdout=terminal, stderr=terminal, env=os.environ | {"TERM": "xterm"},
-            start_new_session=True,
+            stdin=terminal, stdout=output or terminal, stderr=output or terminal,
+            env=os.environ | {"TERM": "xterm"} | environment, start_new_session=True,
         )  # fmt: skip
         os.close(terminal)
         self._output = b""
 
     @property
     def text(self) -> str:
-        return _ESCAPES.sub("", self._output.decode(errors="replace"))
+        return _ESCAPES.sub("", self.written)
+
+    @property
+    def written(self) -> str:
+        """What it printed, with control sequences."""
+        return self._output.decode(errors="replace")
 
     def resize(self, lines: int, columns: int) -> None:
         """Change the size; the program gets SIGWINCH."""
@@ -97,3 +117,51 @@ def test_run_is_stopped_resumed_and_watched_on_a_terminal_that_changes_its_size(
     assert len(re.findall(r"\d\d:\d\d:\d\d", before)) == 1, "events from before the resume"
     assert "preparing" not in resumed
     assert "Traceback" not in terminal.text
+
+
+def run_to_its_end(terminal: Terminal) -> str:
+    """Let the run's first host go on once the panel names it; return what was written, with control sequences."""
+    terminal.wait_for("batch started: ctl1")
+    terminal.go.touch()
+    assert terminal.end() == [0], terminal.text
+    return terminal.written
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_no_line_is_wider_than_the_terminal(tmp_path: Path, columns: int) -> None:
+    """A line that the terminal itself wraps is left behind when the panel is drawn again."""
+    command = [*RUN, "--reason", _LONG]
+    with closing(Terminal(tmp_path, command, columns=columns)) as terminal:
+        written = run_to_its_end(terminal)
+    assert _REDRAWS.search(written), "there was no panel"
+    assert _COLOURS.search(written)
+    widths = [len(line) for line in re.split(r"[\r\n]", _ESCAPES.sub("", written))]
+    assert columns / 2 < max(widths) <= columns
+
+
+def test_without_colour_the_panel_is_the_same(tmp_path: Path) -> None:
+    with closing(Terminal(tmp_path, RUN, NO_COLOR="1")) as terminal:
+        written = run_to_its_end(terminal)
+    assert _REDRAWS.search(written)
+    assert not _COLOURS.search(written)
+
+
+def test_a_terminal_that_cannot_redraw_gets_plain_lines(tmp_path: Path) -> None:
+    """So does a screen reader, with TERM=dumb: a panel would be read out again and again."""
+    with closing(Terminal(tmp_path, RUN, TERM="dumb")) as terminal:
+        written = run_to_its_end(terminal)
+    assert "\x1b" not in written
+    assert "Ctrl-C stops at the next boundary" not in written
+    assert re.search(r"ctl1 ✓ PASS ", written), "a panel shows passed gates by itself"
+
+
+def test_a_log_has_plain_lines(tmp_path: Path) -> None:
+    """As `script` and the logs of CI have it: no terminal to draw on, although the session has one."""
+    log = tmp_path / "log"
+    with log.open("wb") as output, closing(Terminal(tmp_path, RUN, output=output.fileno())) as run:
+        run.go.touch()
+        run.end()
+    written = log.read_text("utf-8")
+    assert written.endswith("exit 0\n")
+    assert not re.search(r"[\x1b\r]", written)
+    assert re.search(r"^\d\d:\d\d:\d\d ctl1 restart of \S+ begins$", written, re.MULTILINE)
