@@ -191,8 +191,10 @@ replay: prerequisites venv ## The outage of 2015, replayed on the fleet lab: a c
 
 DIST ?= dist
 .PHONY: collection
+# Of what git knows: inventories/ of a checkout has sites of its user's own, and their vaults.
 collection: ## The tree as a collection of Ansible, dist/holdfast-holdfast-VERSION.tar.gz
-	@ansible-galaxy collection build --force --output-path $(DIST) | tail -n 1
+	@tree=$$(mktemp -d); trap 'rm -rf "$$tree"' EXIT; git ls-files -z | xargs -0 cp --parents --target-directory "$$tree"; \
+	  ansible-galaxy collection build "$$tree" --force --output-path $(abspath $(DIST)) | tail -n 1
 
 .PHONY: wheel
 wheel: ## The Python package with playbooks, roles, plugins and runbooks, dist/holdfast-VERSION-py3-none-any.whl

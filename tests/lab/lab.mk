@@ -30,6 +30,10 @@ fleet-down: lab-down ## Remove that lab
 puppet-lab: lab-up ## Give the lab (Debian 12) a puppetserver and agents; VALUE=1802 changes their class: docs/puppet.md
 	@tests/lab/puppet/up $(VALUE)
 
+.PHONY: kolla-lab
+kolla-lab: lab-up ## Move the lab's brokers and nova into containers of podman, with kolla-ansible's units and inventory: docs/sites/kolla.md
+	@tests/lab/kolla/up
+
 .PHONY: lab-status
 lab-status: ## Show what runs in the lab
 	@tests/lab/status

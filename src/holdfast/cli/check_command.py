@@ -242,7 +242,9 @@ def _explain(context: CommandContext, request: CheckRequest, *, as_json: bool) -
     right = explain_site(
         context,
         request.site,
-        lambda claims, at: run_check(context, replace(request, claims=claims, answer=PATIENT_SECONDS), at),
+        lambda claims, at: run_check(
+            context, replace(request, claims=claims, answer=PATIENT_SECONDS), at
+        ),
     )
     raise typer.Exit(0 if right else NOT_PASS)
 

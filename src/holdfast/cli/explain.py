@@ -227,7 +227,12 @@ def _presets_of(file: Path) -> Sequence[Preset]:
 def _origin(name: str, presets: Sequence[Preset]) -> str:
     """Return where the tool that deployed the site keeps a value, "" where that is not known."""
     for preset in presets:
-        keys = [each.key or each.what for each in preset.secrets if each.name == name]
+        file = f" in {preset.passwords}" if preset.passwords else ""
+        keys = [
+            f"{each.key}{file}" if each.key else each.what
+            for each in preset.secrets
+            if each.name == name
+        ]
         if where := keys[0] if keys else preset.where.get(name, ""):
             return f"{where}: "
     return ""

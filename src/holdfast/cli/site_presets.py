@@ -52,7 +52,7 @@ class Preset:
 
 
 _URL = "as OS_AUTH_URL in the file with an administrator's credentials"
-_CA = "the file of the CA that signed the endpoints' certificates, on this machine"
+_CA = "only with TLS: the file of the CA that signed the endpoints' certificates, on this machine"
 _BRACKETS = r" | regex_replace('^(.*:.*)$', '[\\1]')"  # of an IPv6 address in a URL
 _TLS = {
     "rabbitmq_management_ca_file": _CA,

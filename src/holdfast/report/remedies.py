@@ -124,7 +124,8 @@ def _again(_: Match[str], inventory: str) -> str:
 
 
 def _log_file(match: Match[str], _: str) -> str:
-    return f"set nova_SERVICE_log of the site to the file that {match['unit']} logs to, or to `journal` where there is none"
+    file = f"the file that {match['unit']} logs to, or to `journal` where there is none"
+    return f"set nova_SERVICE_log of the site to {file}"
 
 
 def _stop_timeout(match: Match[str], _: str) -> str:

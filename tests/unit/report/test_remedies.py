@@ -33,6 +33,14 @@ CAUSES = [
         "on ctl3: rabbitmq-diagnostics check_port_connectivity",
     ),
     (
+        "the probe did not end within 25 s",
+        "holdfast check --site inventories/eqiad --wait 1m",
+    ),
+    (
+        "the log file of nova-api is not there, and journal on ctl1 has 2 lines: which file does it log to",
+        "set nova_SERVICE_log of the site to the file that nova-api logs to, or to `journal`",
+    ),
+    (
         "ctl3's management API (192.0.2.3:15672): [Errno 113] No route to host",
         "ansible -i inventories/eqiad ctl3 -m ansible.builtin.ping",
     ),
