@@ -130,7 +130,9 @@ def test_variables_are_named_once_with_the_file_and_where_the_value_is(fleet: Fl
     assert "(ctl1, ctl2)" in found[1].text
     assert found[1].fix.startswith("rabbitmq_password in passwords.yml: ansible-vault encrypt ")
     (every / "vault.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n")
-    assert fleet.findings()[0][1].fix.startswith("rabbitmq_password: ansible-vault edit ")
+    assert fleet.findings()[0][1].fix.startswith(
+        "rabbitmq_password in passwords.yml: ansible-vault edit "
+    )
 
 
 @pytest.mark.parametrize(("managed", "count"), [(True, 1), (False, 0)])
