@@ -169,7 +169,7 @@ FAULTS = (
         "disk-alarm",
         (("ctl3", "rabbitmqctl set_disk_free_limit 9000GB"),),
         (("ctl3", "rabbitmqctl set_disk_free_limit 50MB"),),
-        r"ctl3: disk alarm \(free .* GB, the limit is .* GB\)",
+        r"ctl3: disk space alarm \(free .* GB, the limit is .* GB\)",
         15,
     ),
     Fault(
@@ -259,8 +259,8 @@ def _kill_plays(run: str) -> None:
         try:
             if f"HOLDFAST_RUN={run}".encode() in environ.read_bytes().split(b"\0"):
                 os.kill(int(environ.parent.name), signal.SIGKILL)
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it has ended
+        except (FileNotFoundError, PermissionError, ProcessLookupError):
+            continue  # it has ended, or is another user's or the system's
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,14 +261,12 @@ def alarm(found: Findings) -> Iterator[Diagnosis]:
         )
         told = f" ({figures[each]})" if each in figures else ""
         line = f"{host}: {resource} alarm{told}: it blocks every publisher of the cluster"
-        act = (
-            f"on {host}: rabbitmqctl set_vm_memory_high_watermark 0.4"
-            if resource == "memory"
-            else f"on {host}: df -h"
-        )
-        look = f"on {host}: rabbitmq-diagnostics memory_breakdown"
+        memory = resource == "memory"
+        act = "set_vm_memory_high_watermark 0.4" if memory else "set_disk_free_limit 50MB"
+        act = f"on {host}: rabbitmqctl {act}"
+        look = f"on {host}: {'rabbitmq-diagnostics memory_breakdown' if memory else 'df -h'}"
         steps = (
-            (act, look) if resource == "memory" and _is_tiny(figures.get(each, "")) else (look, act)
+            (act, look) if _is_set_by_somebody(figures.get(each, "")) else (look, act)[: 1 + memory]
         )
         yield Diagnosis(
             kinds.ALARM,
@@ -276,14 +274,17 @@ def alarm(found: Findings) -> Iterator[Diagnosis]:
             (host,),
             (str(verdict["message"]),),
             (),
-            steps if resource == "memory" else (act,),
+            steps,
         )
 
 
-def _is_tiny(figures: str) -> bool:
-    """Return whether a limit is so small that no broker can be below it: somebody set it so."""
-    limit = re.search(r"limit of ([\d.e+-]+) GB", figures)
-    return limit is not None and float(limit[1]) < 0.1
+def _is_set_by_somebody(figures: str) -> bool:
+    """Return whether a limit was set so: of memory one that no broker is below, of disk one far above its peers'."""
+    memory = re.search(r"limit of ([\d.e+-]+) GB", figures)
+    disk = re.search(r"the limit is ([\d.e+-]+) GB; \S+'s limit is ([\d.e+-]+) GB", figures)
+    return bool(memory and float(memory[1]) < 0.1) or bool(
+        disk and float(disk[1]) > 10 * float(disk[2])
+    )
 
 
 def wedged(found: Findings) -> Iterator[Diagnosis]:

@@ -169,7 +169,8 @@ def _disk_alarm(fleet: Fleet) -> None:
         disk_free_limit=50_000_000,
     )
     for host in BROKERS:
-        fleet.view(host, alarms=(f"disk on {node('ctl3')}",), figures={node("ctl3"): own})
+        alarms = (f"disk space on {node('ctl3')}",)
+        fleet.view(host, alarms=alarms, figures={node("ctl3"): own})
 
 
 def _no_database(fleet: Fleet) -> None:
@@ -374,7 +375,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "a disk alarm",
         _disk_alarm,
-        "ctl3: disk alarm (free 0.02 GB, the limit is 0.05 GB): it blocks every publisher of the cluster",
+        "ctl3: disk space alarm (free 0.02 GB, the limit is 0.05 GB): it blocks every publisher of the cluster",
         (kinds.ALARM,),
     ),
     Case(

@@ -7,13 +7,32 @@ import pytest
 from holdfast.diagnosis import kinds
 from holdfast.diagnosis.model import Kind
 from holdfast.model import Unanswered
+from holdfast.observations.rabbitmq import NodeFigures
 from tests.unit.diagnosis.test_what_is_not_claimed import only_cause, planted
-from tests.unit.diagnosis.whole_fleet import Fleet
+from tests.unit.diagnosis.whole_fleet import BROKERS, Fleet, node
 
 
 def kinds_of(fleet: Fleet) -> list[Kind]:
     """Return the kinds of all causes."""
     return [each.kind for each in fleet.diagnoses().causes]
+
+
+def test_a_disk_limit_that_somebody_set_is_set_back_and_a_full_disk_is_looked_at() -> None:
+    usual, set_so = 50_000_000, 9_000_000_000_000
+    for limit, first in (
+        (set_so, "on ctl3: rabbitmqctl set_disk_free_limit 50MB"),
+        (usual, "on ctl3: df -h"),
+    ):
+        own = NodeFigures(mem_used=1, mem_limit=9, disk_free=75_000_000_000, disk_free_limit=limit)
+        figures = {
+            node("ctl3"): own,
+            node("ctl1"): own.model_copy(update={"disk_free_limit": usual}),
+        }
+        fleet = Fleet()
+        for host in BROKERS:
+            fleet.view(host, alarms=(f"disk space on {node('ctl3')}",), figures=figures)
+        [alarm] = fleet.diagnoses().causes
+        assert alarm.next[0] == first
 
 
 def test_a_dead_run_is_resumed_before_it_is_given_up() -> None:
