@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import statistics
 import subprocess
@@ -232,13 +233,8 @@ def type_command(host: str, command: str) -> str:
     print(f"  {f'on {host}' if host else 'here'}: {command}", flush=True)
     if host != HERE:
         return on(host, command)
-    done = subprocess.run(
-        [sys.executable, "-m", "holdfast.cli", *command.removeprefix("holdfast ").split()]
-        if "'" not in command
-        else ["bash", "-c", f"{sys.executable} -m holdfast.cli {command.removeprefix('holdfast ')} --yes"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return done.stdout
+    argv = [*HOLDFAST, *shlex.split(command.removeprefix("holdfast "))]
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
 
 
 def begin_and_kill(arguments: tuple[str, ...]) -> None:
