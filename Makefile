@@ -217,6 +217,10 @@ deb-test: deb ## Install the packages on clean hosts of the lab's images, roll a
 install-test: wheel collection ## Install wheel and collection on clean hosts of both releases, roll a unit with each
 	@for release in $(DEB_RELEASES); do deploy/try-python $$release $(DIST); done
 
+.PHONY: newest-test
+newest-test: venv ## The tests of the plugins, and whole plays, with the newest ansible-core and Debian 13's Python (not in CI)
+	@deploy/try-newest $(TESTS)
+
 DOCS = $(DIST)/docs
 .PHONY: docs
 docs: venv $(VENV)-docs/.locked ## A site of the documents with a reference from the source, dist/docs; a dead link is an error
