@@ -193,7 +193,7 @@ DIST ?= dist
 .PHONY: collection
 # Of what git knows: inventories/ of a checkout has sites of its user's own, and their vaults.
 collection: ## The tree as a collection of Ansible, dist/holdfast-holdfast-VERSION.tar.gz
-	@tree=$$(mktemp -d); trap 'rm -rf "$$tree"' EXIT; git ls-files -z | xargs -0 cp --parents --target-directory "$$tree"; \
+	@tree=$$(mktemp -d); trap 'rm -rf "$$tree"' EXIT; git ls-files -z | xargs -0 cp --parents --no-dereference --target-directory "$$tree"; \
 	  ansible-galaxy collection build "$$tree" --force --output-path $(abspath $(DIST)) | tail -n 1
 
 .PHONY: wheel
