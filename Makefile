@@ -149,7 +149,7 @@ demo: prerequisites venv ## A whole rolling restart of RabbitMQ and nova, with a
 	@tests/lab/demo
 
 .PHONY: galera
-galera: prerequisites venv ## A rolling restart of a Galera cluster under writes, judged by an instrument (minutes; not in CI)
+galera: prerequisites venv ## A rolling restart of a Galera cluster under writes, judged by an instrument (minutes; not in CI); FAULTS=all with faults in its middle (an hour)
 	@tests/lab/galera
 
 .PHONY: chat-demo
