@@ -191,7 +191,7 @@ FAULTS = (
     ),
     Fault(
         "no-ssh",
-        (("cmp3", "systemctl stop ssh.socket ssh.service"),),
+        (("cmp3", "systemctl stop ssh.socket ssh.service; pkill sshd; true"),),  # Ansible's connection too
         (("cmp3", "systemctl start ssh.service"),),
         r"cmp3: the host itself does not answer Holdfast: .*Connection refused",
     ),
