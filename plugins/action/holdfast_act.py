@@ -1,4 +1,7 @@
-"""Act on a unit once, in one step: read it, journal the intent, act, journal the outcome (modules/holdfast_act.py)."""
+"""Act on a unit once, in one step: read it, journal the intent, act, journal the outcome (modules/holdfast_act.py).
+
+A play of one host whose act comes first after the engine's word waits for it here (docs/adr/0077).
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,13 @@ from holdfast.unit_program import (
     command_result,
     restart_result,
 )
+from holdfast.waiting_action import WaitingAction
+from holdfast.word import PARK, ending_with_its_parent, is_ahead
 
 BEGINS = (Act.DRAIN, Act.RESTART)  # the others give back what was taken, or end a roll
 
 
-class ActionModule(MarkAction):
+class ActionModule(WaitingAction, MarkAction):
     """Calls ``Store.append_guarded`` and, on the host, ``unit_program``."""
 
     ARGUMENTS: ClassVar[ArgumentSpec] = {
@@ -44,12 +49,34 @@ class ActionModule(MarkAction):
         "log": {"type": "str", "default": ""},
         "undo": {"type": "str", "default": ""},
         "ends_with_restart": {"type": "bool", "default": False},
+        "waits": {"type": "bool", "default": False},
     }
 
     _requires_connection = True
     _sent = False
 
+    @property
+    def acts(self) -> bool:
+        """Whether it must not be called before the engine's word; one that waits for it acts only after it."""
+        return not self.arguments["waits"]
+
     def act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
+        """Return what was done, after the engine's word where that has not come yet."""
+        if not is_ahead(variables):
+            return self._act(arguments, variables)
+        if len(variables["ansible_play_batch"]) != 1:
+            raise InvalidInput(
+                "the hosts of a batch wait for the engine's word in a task of its own"
+            )
+        first_act = {name: arguments[name] for name in ("act", "unit", "log")}
+        with ending_with_its_parent():
+            at_word = self.wait_for_word(variables[PARK], first_act, variables)
+        if at_word.failed:
+            return at_word.result
+        facts = {"ansible_facts": at_word.result["ansible_facts"]}
+        return self._act(arguments, at_word.variables) | facts
+
+    def _act(self, arguments: dict[str, Json], variables: Variables) -> dict[str, Json]:
         """Return what was done; the outcome of a restart is journaled, that of a command is looked at by the role."""
         if arguments["timeout_seconds"] <= 0:
             raise InvalidInput("timeout_seconds must be more than 0: the act would have no end")

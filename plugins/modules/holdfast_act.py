@@ -48,6 +48,13 @@ options:
     description: Whether what the act did ends with a restart of the unit, as the drain of a broker does.
     type: bool
     default: false
+  waits:
+    description: >-
+      Whether it may be called before the engine's word, in a play that was started early for one host. It waits for the
+      word then, as M(holdfast_park) does, and acts only after every gate that was asked before has passed. Its process
+      ends with that of the play.
+    type: bool
+    default: false
 notes:
   - In check mode it reads the unit, reports what it would do, and returns RV(rc) V(0).
   - Needs a shell, systemctl, and the programs flock (util-linux) and timeout (coreutils) on the host, and no Python.
@@ -109,6 +116,10 @@ seconds:
   description: How long the act took.
   returned: success
   type: float
+ansible_facts:
+  description: As of M(holdfast_park).
+  returned: where it has waited for the word
+  type: dict
 msg:
   description: What was done, or why nothing was.
   returned: always

@@ -7,6 +7,8 @@ description:
   - The engine starts the play of the next batch while the one before it settles. Gates that have passed until here were
     a rehearsal, and are not in the journal. At the word they are asked again, all in the same readings, and journaled;
     the batch's first host sweeps the hosts done earlier beside them.
+  - While it waits it takes such readings too. The last one stands for that at the word where it is at most 3 s old and
+    nothing was acted on since it began (docs/adr/0077).
   - Fails where the engine is gone, and where a gate does not pass.
 options:
   file:

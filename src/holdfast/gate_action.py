@@ -123,7 +123,7 @@ class GateAction(HoldfastAction):
         claims = [bound for gate in gates for bound in gate.claims]
         context = beside(context, variables)  # the word says who is in hand now
         whole = self.read(claims, context, timing, reporter)
-        results = [check(number, share) for number, share in enumerate(_shares(gates, whole))]
+        results = [check(number, share) for number, share in enumerate(shares(gates, whole))]
         self.journal(gates, results, variables)
         return results
 
@@ -149,6 +149,8 @@ class GateAction(HoldfastAction):
     def _message(self, gate: Gate, result: GateResult) -> str:
         host, phase = self.host, gate.phase
         took = f"{count_of(result.readings, 'reading')} in {result.seconds:.1f} s"
+        if result.age:
+            took += f", {result.age:.1f} s before the word; nothing was acted on since"
         bad = [verdict for verdict in result.verdicts if not verdict.passed]
         if not bad:
             return f"{host}, {phase}: {count_of(len(result.verdicts), 'claim')} passed ({took})"
@@ -197,7 +199,7 @@ def _together(timings: Sequence[GateTiming]) -> GateTiming:
     return replace(longest, settle=Settle(readings, span), vouched=vouched)
 
 
-def _shares(gates: Sequence[Gate], whole: GateResult) -> list[GateResult]:
+def shares(gates: Sequence[Gate], whole: GateResult) -> list[GateResult]:
     """Return the part of a result that belongs to each gate; the last has the verdict about the gate itself."""
     results, begin = [], 0
     for gate in gates:
@@ -228,8 +230,8 @@ class _ReadingReporter:
 
 
 def _to_journal(host: str, gate: Gate, result: GateResult) -> Iterator[GateJudged | HostDone]:
-    """Yield the gate's event and, where the host is done with it, that."""
-    at = datetime.now(UTC)
+    """Yield the gate's event, with the time of its last reading, and, where the host is done with it, that."""
+    at = datetime.now(UTC) - timedelta(seconds=result.age)
     yield GateJudged(
         at=at,
         host=host,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from holdfast.claims import bind_claim
@@ -17,6 +17,40 @@ from holdfast.word import PARK
 
 REHEARSED = "holdfast_rehearsed"
 """The fact that has, by the file of the word, the gates which a host has asked before it, in their order."""
+
+
+FRESH_SECONDS = 3.0
+"""How old a reading may be that stands for the one at the word."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingAhead:
+    """A reading that was taken before the word: gates, how each was judged, and what was read of the next act's unit.
+
+    ``events`` is how many the run's journal had when it began, ``begun`` the controller's steady clock then.
+    """
+
+    events: int
+    begun: float
+    seconds: float
+    gates: Sequence[Gate]
+    results: Sequence[GateResult]
+    unit: Mapping[str, Json]
+
+    def standing(self, last_act: int, now: float) -> ReadingAhead | None:
+        """Return the reading with its age where it stands for the one at the word, else None (docs/adr/0077).
+
+        ``last_act`` is the number of the newest event of an act in the journal. The reading stands if it began after
+        that, is fresh, and is all that its gates need, and each has passed.
+        """
+        settled = all(gate.timing.settle.span == timedelta(0) for gate in self.gates)
+        settled = settled and all(gate.timing.settle.readings <= 1 for gate in self.gates)
+        passed = all(result.outcome is Outcome.PASS for result in self.results)
+        fresh = last_act <= self.events and 0 <= now - self.begun <= FRESH_SECONDS
+        if not (settled and passed and fresh):
+            return None
+        age = now - self.begun - self.seconds
+        return replace(self, results=[replace(result, age=age) for result in self.results])
 
 
 def rehearsed(variables: Mapping[str, Json]) -> list[dict[str, Json]]:

@@ -116,7 +116,8 @@ class GateResult:
     """How a gate ended: PASS if it settled before its deadline, else the last reading's verdicts.
 
     ``relapsed`` are hosts proved healthy before that were found ill, where that ended the gate; ``login_refused`` where
-    a login that was refused again and again ended it.
+    a login that was refused again and again ended it. ``age``: how many seconds ago the last reading ended, where it
+    was taken ahead (docs/adr/0077).
     """
 
     verdicts: Sequence[Verdict]
@@ -124,6 +125,7 @@ class GateResult:
     seconds: float
     relapsed: tuple[str, ...] = ()
     login_refused: bool = False
+    age: float = 0.0
 
     @property
     def outcome(self) -> Outcome:

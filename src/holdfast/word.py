@@ -6,12 +6,16 @@ dies. The word is a second file beside it, with the variables that were not know
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
+import multiprocessing
 import os
+import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,6 +27,8 @@ PARK, WORD = "holdfast_park", "holdfast_word"
 """The variable that has the file's path, and the fact that has what was said once a host has its word."""
 
 _TICK_SECONDS = 0.01
+
+_SET_PARENT_DEATH_SIGNAL = 1  # prctl(2): PR_SET_PDEATHSIG
 
 
 def is_ahead(variables: Mapping[str, Json]) -> bool:
@@ -48,6 +54,27 @@ def _said(variables: Mapping[str, Json]) -> Mapping[str, Json]:
 def word_file(lock: Path) -> Path:
     """Return the file of the word, beside the one that is locked."""
     return lock.with_name(f"{lock.name}.json")
+
+
+@contextmanager
+def ending_with_its_parent() -> Iterator[None]:
+    """Let the kernel kill this process when the one that forked it ends, while it waits for a word to act.
+
+    Ansible forks a process for each task. Where `ansible-playbook` is killed, one that waits would live on, and act.
+
+    Raises:
+        Refused: that process has ended already.
+    """
+    parent = multiprocessing.parent_process()
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    if prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL) != 0:
+        raise Refused(f"this process cannot be tied to its play: {os.strerror(ctypes.get_errno())}")
+    try:
+        if parent is not None and os.getppid() != parent.pid:  # it has ended before that
+            raise _no_longer_needed()
+        yield
+    finally:
+        prctl(_SET_PARENT_DEATH_SIGNAL, 0)
 
 
 class Word:

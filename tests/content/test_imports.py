@@ -46,7 +46,7 @@ PLUGINS_MAY_IMPORT = {
     "action_plugin", "boots", "claims", "errors", "gate_action", "gate_ahead", "gate_loop", "journal", "judges",
     "mark_action", "marking", "marks", "model", "observations", "play_context", "policy", "prepared_read",
     "probes", "puppet_programs", "settings", "silencing", "store", "text",
-    "unit_program", "word", "writer_move", "writer_undo",
+    "unit_program", "waiting_action", "word", "writer_move", "writer_undo",
 }  # fmt: skip
 
 

@@ -180,7 +180,7 @@ class PlayStarter:
         )
         return run_play(self.harness.runner, play, self.progress.append, interrupted)
 
-    def park(self, *batch: str) -> StartedPlay:
+    def park(self, *batch: str, **variables: Json) -> StartedPlay:
         """Start the play of a batch, which waits for its word."""
         self.started += 1
         play = Play(
@@ -189,7 +189,7 @@ class PlayStarter:
             playbook="unit_restart.yml",
             inventory=self.harness.inventory,
             limit=batch,
-            variables=self.common() | self._batch(batch),
+            variables=self.common() | self._batch(batch) | variables,
         )
         return self.harness.runner.start(play, self.progress.append, parked=True)
 

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -409,10 +410,10 @@ def waits_at(process: int) -> bool:
 def test_a_killed_play_gets_no_word_and_its_orphan_ends_untouched(real: PlayStarter) -> None:
     """SIGKILL of ansible-playbook alone leaves the worker that waits for the word."""
     parked = real.park("b")
-    processes = waits("0001-next", real.run)
-    os.kill(min(processes), signal.SIGKILL)
+    play = play_of(waits("0001-next", real.run))
+    os.kill(play, signal.SIGKILL)
     for _ in range(100):
-        if min(processes) not in set(processes_of(real.run)):
+        if play not in set(processes_of(real.run)):
             break
         threading.Event().wait(0.1)
     threading.Event().wait(0.5)  # until its runner has seen it
@@ -421,6 +422,56 @@ def test_a_killed_play_gets_no_word_and_its_orphan_ends_untouched(real: PlayStar
 
     assert not list(processes_of(real.run))
     assert real.harness.restarts("b") == 0
+
+
+def test_the_worker_of_a_killed_play_does_not_act_on_a_word(real: PlayStarter) -> None:
+    """The word comes at once, before the engine can have seen that ansible-playbook was killed."""
+    assert isinstance(real.harness, AnsibleRunnerHarness)
+    parked = real.park("b", holdfast_sweep_expected={})
+    worker = has_read("0001-next", real.run, real.harness.site.place("b") / "asked")
+    os.kill(play_of(processes_of(real.run)), signal.SIGKILL)
+    assert parked.go({"holdfast_last_act": 0})
+    for _ in range(100):
+        if worker not in set(processes_of(real.run)):
+            break
+        threading.Event().wait(0.1)
+    parked.end()
+
+    assert real.harness.restarts("b") == 0
+    assert not real.events(GateJudged)
+    assert not list(processes_of(real.run))
+
+
+def has_read(play: str, run: str, asked: Path) -> int:
+    """Return the worker that waits for the word once it has taken a reading and begun no other for half a second."""
+
+    def worker() -> int:
+        return next((p for p in waits(play, run) if waits_at(p)), 0)
+
+    def length() -> int:
+        return asked.stat().st_size if asked.exists() else 0
+
+    waiting = (worker(), length())
+    last, since = length(), time.monotonic()
+    for _ in range(1200):
+        threading.Event().wait(0.05)
+        if waiting[0] != (now := worker()):  # the one before has asked a gate, and ended
+            waiting = (now, length())
+        if last != length():
+            last, since = length(), time.monotonic()
+        if last != waiting[1] and time.monotonic() - since >= 0.5:
+            return waiting[0]
+    raise AssertionError("the play has taken no reading before its word")
+
+
+def play_of(processes: Iterable[int]) -> int:
+    """Return the process that has forked the others of a play; some of them may have ended."""
+    parents = {}
+    for process in processes:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            stat = Path(f"/proc/{process}/stat").read_text("utf-8")
+            parents[process] = int(stat.rpartition(")")[2].split()[1])
+    return next(each for each in parents if parents[each] not in parents)
 
 
 def test_a_parked_play_whose_engine_is_killed_ends_by_itself_untouched(

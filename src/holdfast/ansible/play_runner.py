@@ -218,6 +218,7 @@ class _StartedPlay:
         self._end_processes, self._plays = end, plays
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="ansible-runner")
         self._waits, self._stopped = place.has_word, False
+        self._latest: Progress | None = None
 
     def begin(self, runner: Any) -> None:
         """Start the processes: ``runner`` is ansible-runner's object for the play."""
@@ -233,6 +234,7 @@ class _StartedPlay:
     def add(self, event: Mapping[str, Json]) -> None:
         """Add an event from the queue. Of what a play asks before its word nothing is shown."""
         for progress in self._outcome.add(event):
+            self._latest = progress
             if not self._waits:
                 self._on_progress(progress)
 
@@ -250,6 +252,8 @@ class _StartedPlay:
         if not given:
             self.end()
         self._waits = False
+        if given and self._latest is not None:
+            self._on_progress(self._latest)  # the task that waits, which goes on now
         return given
 
     def result(self) -> PlayResult | None:

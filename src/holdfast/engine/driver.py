@@ -322,7 +322,9 @@ class Driver:
         before_act = set(under_way) - self._follower.begun if step.window else set()
         while True:
             self._interrupt_plays()
-            started = self._next.start_beside(step, under_way, self._state, ready)
+            if started := self._next.is_due(under_way, ready):
+                self._read_journal()  # of what was restarted, which the next sweep asks too
+                self._next.start_beside(step, under_way, self._state)
             acting = before_act and before_act <= self._follower.begun
             if acting or (started and not step.window):
                 self._finish_plays()

@@ -29,20 +29,13 @@ class NextPlay:
         self._tried_for: tuple[str, ...] = ()
         self.hosts: set[str] = set()
 
-    def start_beside(
-        self,
-        step: PlannedRoll,
-        under_way: tuple[str, ...],
-        state: RunState,
-        ready: Collection[str],
-    ) -> bool:
-        """Start the play of the batch after those under way, once, when all of their hosts are in ``ready``.
-
-        Return whether this was now.
-        """
+    def is_due(self, under_way: tuple[str, ...], ready: Collection[str]) -> bool:
+        """Return whether the play after these hosts is to be started now: once, when all of them are in ``ready``."""
         waits = self._parked is not None  # in a window beside what is under way still
-        if waits or self._tried_for == under_way or not set(under_way) <= set(ready):
-            return False
+        return not waits and self._tried_for != under_way and set(under_way) <= set(ready)
+
+    def start_beside(self, step: PlannedRoll, under_way: tuple[str, ...], state: RunState) -> None:
+        """Start the play of the batch after those under way; ``state`` has their restarts."""
         self._tried_for = under_way
         expected = following(self._plan, state, step, under_way)
         if expected is not None:
@@ -53,7 +46,6 @@ class NextPlay:
                 self.hosts.update(expected.hosts)
             except (InvalidInput, OSError):
                 pass  # the play that is started in its place will say why
-        return True
 
     def keep_for(self, decision: Decision) -> None:
         """End the play unless it is the one of this decision, or of one that may follow it."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 
 from holdfast.ansible.interfaces import Play
-from holdfast.journal.run_state import RunState
+from holdfast.journal.run_state import SWEEP_AT_LEAST, RunState
 from holdfast.model import ALL_PHASES, Json, Phase
 from holdfast.plan.decide import Inspect, Roll
 from holdfast.plan.following import Following, following
@@ -36,8 +37,11 @@ def roll_word(state: RunState, step: PlannedRoll, roll: Roll) -> dict[str, Json]
     # Also where there are none any more: a play that was parked beside hosts in hand leaves those out else.
     word: dict[str, Json] = {"holdfast_in_hand": in_hand, "holdfast_done": state.done()}
     # In a window others begin beside this batch also where it is alone now.
-    begun = {"holdfast_begun": state.seq} if step.window else {}
-    return {**word, "holdfast_sweep": sweep, **begun}
+    # So no reading from before the word stands for one at it.
+    beside: dict[str, Json] = (
+        {"holdfast_begun": state.seq} if step.window else {"holdfast_last_act": state.last_act}
+    )
+    return {**word, "holdfast_sweep": sweep, **beside}
 
 
 def parked_play(plan: Plan, state: RunState, following: Following) -> Play:
@@ -51,6 +55,8 @@ def parked_play(plan: Plan, state: RunState, following: Following) -> Play:
     }
     if following.step.window:
         asked["holdfast_in_hand"] = list(in_hand)
+    else:
+        asked["holdfast_sweep_expected"] = _expected_starts(state)
     return replace(play, ident=f"{play.ident}-next", variables={**play.variables, **asked})
 
 
@@ -178,6 +184,21 @@ def _timing(settle: SettleSpec | None, deadline_seconds: int | None) -> dict[str
 def _starts(state: RunState, hosts: Iterable[str]) -> dict[str, Json]:
     """Return per host the InvocationIDs of the units that this run restarted."""
     return {host: state.done_units[host] for host in hosts}
+
+
+def _expected_starts(state: RunState) -> dict[str, Json]:
+    """Return what the next batch's sweep asks if the hosts under way are done by then, as ``RunState.due``."""
+    turns = {turn.host: turn for _, turn in state.in_hand()}
+    earlier: dict[str, Json] = _starts(state, state.asked_longest_ago(SWEEP_AT_LEAST))
+    begun: dict[str, Json] = {
+        host: {
+            **state.done_units.get(host, {}),
+            **{unit: restart.after for unit, restart in turns[host].restarts.items()},
+        }
+        for host in state.hosts_under_way()
+        if host in turns and all(restart.after for restart in turns[host].restarts.values())
+    }
+    return dict(islice({**earlier, **begun}.items(), SWEEP_AT_LEAST))
 
 
 def _units(state: RunState, host: str) -> list[str]:

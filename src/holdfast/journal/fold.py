@@ -178,6 +178,7 @@ def _(event: ev.GateJudged, state: RunState) -> None:
 @_apply.register
 def _(event: ev.ActIntended, state: RunState) -> None:
     state.acts.append(ActRecord(state.seq, event))
+    state.last_act = state.seq
     turn = _current(state).reopen(event.host)
     if event.act is Act.DRAIN:
         turn.drain, turn.drain_seen, turn.given_back = event, False, False
@@ -190,6 +191,7 @@ def _(event: ev.ActIntended, state: RunState) -> None:
 
 @_apply.register
 def _(event: ev.ActDone, state: RunState) -> None:
+    state.last_act = state.seq
     act = next(state.acts_of(event.host), None)
     if act is None or act.ended is not None:
         act = ActRecord(state.seq)

@@ -244,6 +244,7 @@ class RunState:
     ``proved_at`` when each of these hosts was last found well, the oldest first; ``hosts_to_observe`` those to
     observe before any decision. ``sweep_owed``: a roll has ended whose hosts were not swept, which the next batch does.
     ``frozen`` has, by host, the intent of a freeze that was not undone.
+    ``last_act`` is the number of the newest event of an act.
     """
 
     run: str = ""
@@ -256,6 +257,7 @@ class RunState:
     steps: dict[int, StepState] = field(default_factory=dict)
     current_step: int = 0
     acts: list[ActRecord] = field(default_factory=list)
+    last_act: int = 0
     batches: list[Batch] = field(default_factory=list)
     under_way: list[Batch] = field(default_factory=list)
     inspection: Inspection | None = None

@@ -32,6 +32,7 @@ SYSTEMCTL = """#!/bin/sh
 cd "$(dirname "$0")"
 case $1 in
   show) [ ! -e slow_show_after_restart ] || [ ! -e restarts ] || exec sleep 30
+    [ ! -e asked ] || . ./asked
     for last; do :; done
     if [ -e "show_$last" ]; then cat "show_$last"; else cat unit; fi ;;
   reload) echo "$3" >> reloads; [ ! -e broken ] || { echo "Job for $3 failed." >&2; exit 1; } ;;

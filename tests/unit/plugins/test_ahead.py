@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.journal.events import GateJudged, HostDone
-from holdfast.model import Json, Outcome
+from holdfast.model import Holder, Json, LeaseMode, Outcome
 from holdfast.word import word_file
 from tests.unit.plugins.fake_hosts import ROOT, FakeHosts
 
@@ -136,3 +136,151 @@ def test_how_long_the_next_start_must_last_is_what_the_word_finds(
     assert isinstance(verified, GateJudged)
     assert isinstance(ended, HostDone)
     assert (ended.host, ended.unit, ended.invocation_id) == ("a", "cron", "start0")
+
+
+# --- a reading that was taken before the word
+
+
+def says_at(hosts: FakeHosts, ask: int, park: Path, word: Json, then: str = "") -> None:
+    """Let the word come when the host's unit was read so many times; ``then`` is a line of shell after it."""
+    new = park.with_suffix(".new")
+    say = f"printf %s '{json.dumps(word)}' > {new}; mv {new} {word_file(park)}; {then}"
+    come = f'[ "$(wc -l < asks)" -lt {ask} ] || [ -e {word_file(park)} ]'
+    hosts.set_output(asked=f"echo ask >> asks; {come} || {{ {say}\n}}\n")
+
+
+def asks(hosts: FakeHosts) -> int:
+    return len((hosts.directory / "bin" / "asks").read_text().split())
+
+
+def waits(park: Path, *tasks: Json, **variables: Json) -> list[Json]:
+    """The tasks in a play that is told what its sweep will be, as the engine tells it outside windows."""
+    found = ahead(park, *tasks)
+    for task in found:
+        task["vars"] = {**task["vars"], "holdfast_sweep_expected": {}, **variables}
+    return found
+
+
+def gates_of(hosts: FakeHosts) -> list[tuple[str, str, Outcome]]:
+    found = [event for event in hosts.journal("r1") if isinstance(event, GateJudged)]
+    return [(event.gate, event.phase, event.outcome) for event in found]
+
+
+def test_a_reading_just_before_the_word_stands_for_the_one_at_it(
+    park: Path, hosts: FakeHosts
+) -> None:
+    """The second ask is the reading; the unit fails right after it, which nobody looks at again."""
+    fails = "cp unit before; (sed s/ActiveState=active/ActiveState=failed/ before > unit)"
+    says_at(hosts, 2, park, {"holdfast_last_act": 0}, f"cat unit; {fails}; exit")
+
+    played = hosts.run_tasks(*waits(park, gate("first"), WAIT))
+
+    assert not played.results["waited"]["failed"], played.results["waited"]["msg"]
+    assert "s before the word; nothing was acted on since" in played.results["waited"]["msg"]
+    assert asks(hosts) == 2
+    assert gates_of(hosts) == [("Cron is healthy", "preflight", Outcome.PASS)]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        {"holdfast_last_act": 2},
+        {},
+        {"holdfast_last_act": 0, "holdfast_in_hand": ["b"]},
+        {"holdfast_last_act": 0, "holdfast_sweep": {"a": {"cron": "start0"}}},
+    ],
+    ids=["an act since", "beside others", "another host in hand", "another sweep"],
+)
+def test_else_everything_is_asked_again_at_the_word(
+    park: Path, hosts: FakeHosts, word: Json
+) -> None:
+    fails = "cp unit before; (sed s/ActiveState=active/ActiveState=failed/ before > unit)"
+    says_at(hosts, 2, park, word, f"cat unit; {fails}; exit")
+
+    policy = {"group": "web"}
+    tasks = waits(park, gate("first"), WAIT, holdfast_policy=policy, holdfast_done=["a"])
+    played = hosts.run_tasks(*tasks)
+
+    assert played.results["waited"]["failed"]
+    assert "is failed" in played.results["waited"]["msg"]
+    assert asks(hosts) > 2
+    assert ("Cron is healthy", "preflight", Outcome.FAIL) in gates_of(hosts)
+
+
+def test_the_expected_sweep_is_in_the_reading_and_is_journaled_as_it(
+    park: Path, hosts: FakeHosts
+) -> None:
+    starts = {"a": {"cron": "start0"}}
+    says_at(hosts, 1, park, {"holdfast_last_act": 1, "holdfast_sweep": starts})
+
+    played = hosts.run_tasks(*waits(park, WAIT, holdfast_sweep_expected=starts))
+
+    assert not played.results["waited"]["failed"], played.results["waited"]["msg"]
+    assert asks(hosts) == 1
+    assert [(phase, outcome) for _, phase, outcome in gates_of(hosts)] == [("sweep", Outcome.PASS)]
+
+
+# --- an act that waits for the word itself
+
+HOLDER = Holder("r1", "ada", "why", "ctl9", "boot", 7, 7)
+ACT = {"holdfast_act": {"act": "restart", "unit": "cron", "waits": True}, "register": "act"}
+
+
+def leased(park: Path, hosts: FakeHosts, *tasks: Json, **variables: Json) -> list[Json]:
+    """The tasks in a play whose run holds its lease and has marked the host."""
+    grant = hosts.store().take(HOLDER, {"web/cron": LeaseMode.EXCLUSIVE}, timedelta(hours=1))
+    hosts.mark("r1")
+    run = {
+        "holdfast_grant": dict(grant.tokens),
+        "holdfast_marked": {"service": "cron"},
+        "holdfast_policy": {"service": "cron", "group": "web"},
+    }
+    return waits(park, *tasks, **{**run, **variables})
+
+
+def test_an_act_waits_for_the_word_and_acts_once_every_gate_has_passed(
+    park: Path, hosts: FakeHosts
+) -> None:
+    says_at(hosts, 2, park, {"holdfast_last_act": 0})
+
+    played = hosts.run_tasks(*leased(park, hosts, gate("first"), ACT, gate("after")))
+
+    assert not played.results["act"]["failed"], played.results["act"]["msg"]
+    assert hosts.restarts == ["cron.service"]
+    assert [event.kind for event in hosts.journal("r1")] == [
+        "gate_judged",
+        "act_intended",
+        "act_done",
+        "gate_judged",
+    ]
+
+
+def test_an_act_that_waits_does_not_act_where_a_gate_fails_at_the_word(
+    park: Path, hosts: FakeHosts
+) -> None:
+    fails = "sed -i s/ActiveState=active/ActiveState=failed/ unit"
+    says_at(hosts, 2, park, {"holdfast_last_act": 99}, fails)
+
+    played = hosts.run_tasks(*leased(park, hosts, gate("first"), ACT))
+
+    assert played.results["act"]["failed"]
+    assert "the gate did not pass" in played.results["act"]["msg"]
+    assert hosts.restarts == []
+    assert [event.kind for event in hosts.journal("r1")] == ["gate_judged"]
+
+
+def test_an_act_that_waits_ends_untouched_with_its_engine(park: Path, hosts: FakeHosts) -> None:
+    """The engine removes the file where it needs the play no more."""
+    end = {"ansible.builtin.file": {"path": str(park), "state": "absent"}}
+
+    played = hosts.run_tasks(*leased(park, hosts, gate("first"), end, ACT))
+
+    assert "nothing was touched" in played.results["act"]["msg"]
+    assert hosts.restarts == []
+
+
+def test_the_hosts_of_a_batch_do_not_wait_in_their_acts(park: Path, hosts: FakeHosts) -> None:
+    played = hosts.run_tasks(*leased(park, hosts, ACT), pattern="a:b")
+
+    assert "in a task of its own" in played.results["act"]["msg"]
+    assert hosts.restarts == []
