@@ -20,10 +20,15 @@ from tests.bench.lab import BENCH, UNIT, Lab, program, timed
 from tests.lab.instruments.unit_messages import STOPPING
 
 WITHIN, ACROSS = "within a step", "across steps"
+UNPREPARED = "with a play that was not prepared"
 
 
 def boundaries(lab: Lab, scratch: Path) -> dict[str, list[float]]:
-    """Return the seconds of each boundary of a run: those within a step, and across steps."""
+    """Return the seconds of each boundary of a run: those within a step, and across steps.
+
+    ``UNPREPARED`` is from the decision on the first batch to its restart. A run that has guessed the next hosts wrongly
+    needs as long, since it starts another play.
+    """
     state = scratch / "boundary"
     began = datetime.now(UTC)
     argv = [program("holdfast"), "run", str(BENCH / "bench-boundary.md"), "--yes"]
@@ -32,7 +37,13 @@ def boundaries(lab: Lab, scratch: Path) -> dict[str, list[float]]:
     store = open_store(Settings(f"sqlite:///{state}/state.db", state))
     [run] = store.runs()
     stops = {host: _stops(lab, host, began) for host in lab.addresses}
-    found: dict[str, list[float]] = {WITHIN: [], ACROSS: []}
+    events = (recorded.event for recorded in store.read(run))
+    begun = next(event for event in events if isinstance(event, BatchStarted))
+    found: dict[str, list[float]] = {
+        WITHIN: [],
+        ACROSS: [],
+        UNPREPARED: [(stops[begun.hosts[0]][0] - begun.at).total_seconds()],
+    }
     for (step, _, passed), (next_step, host, _) in pairwise(_turns(store, run)):
         # Each host has one turn in each step.
         stopped = stops[host][next_step - 1]
