@@ -72,9 +72,9 @@ check-packaging: ## What is shipped: the collection
 	@$(PHASE) packaging pytest -q tests/packaging
 
 # Servers of their own, on Unix sockets, the nodes of the cluster in networks of their own; one that cannot be started fails the phase.
-check-store: ## The state on MariaDB, on a Galera cluster and on PostgreSQL, each through its driver (SQLite: check-pytest)
+check-store: ## The state on MariaDB, Galera and PostgreSQL, each through its driver (SQLite: check-pytest); the copy of placement's tables
 	@$(PHASE) store bash -euc 'tests/unit/store/servers-unpacked; \
-	  HOLDFAST_TEST_DATABASES="mariadb galera postgresql psycopg2" exec pytest -q tests/unit/store tests/unit/probes/test_replica_servers.py'
+	  HOLDFAST_TEST_DATABASES="mariadb galera postgresql psycopg2" exec pytest -q tests/unit/store tests/unit/probes/test_replica_servers.py tests/placement'
 
 # One server for each file of tests.
 check-chat: venv $(VENV)-synapse/.locked ## Chat against real servers on loopback: Matrix, IRC, and one that speaks Slack
@@ -151,6 +151,10 @@ demo: prerequisites venv ## A whole rolling restart of RabbitMQ and nova, with a
 .PHONY: galera
 galera: prerequisites venv ## A rolling restart of a Galera cluster under writes, judged by an instrument (minutes; not in CI); FAULTS=all with faults in its middle (an hour)
 	@tests/lab/galera
+
+.PHONY: placement-extraction
+placement-extraction: prerequisites venv ## Placement moved out of nova's database under an observer, with an orphan planted (minutes; not in CI)
+	@tests/lab/placement-extraction
 
 .PHONY: chat-demo
 chat-demo: prerequisites venv $(VENV)-synapse/.locked ## Runs from chat: the lab, a Matrix server and the bot; says what to type

@@ -26,7 +26,7 @@ NAMES = {"fleet": "holdfast-fleet"}
 SUBNETS = {"fleet": "10.97.4.0/22"}
 COMPUTES = {"fleet": "242"}
 CONTROL_GROUPS = ("nova_conductor", "nova_scheduler", "nova_api", "nova_metadata")
-FIRST_CONTROL_GROUPS = ("lab_database", "keystone", "placement")
+FIRST_CONTROL_GROUPS = ("lab_database", "keystone", "placement", "placement_extraction")
 
 
 def choice(variable: str, allowed: tuple[str, ...]) -> str:

@@ -20,7 +20,7 @@ options:
   act:
     description: What the act is in the journal.
     type: str
-    choices: [drain, restart, undrain, rebalance, freeze, unfreeze]
+    choices: [drain, restart, undrain, rebalance, freeze, unfreeze, copy, purge]
     required: true
   unit:
     description: The unit, by name or alias; C(.service) may be left out.

@@ -9,7 +9,7 @@ options:
   act:
     description: The act.
     type: str
-    choices: [drain, restart, undrain, rebalance, freeze, unfreeze]
+    choices: [drain, restart, undrain, rebalance, freeze, unfreeze, copy, purge]
     required: true
   unit:
     description: The unit that it acts on, as the intent names it.

@@ -21,7 +21,7 @@ options:
   act:
     description: Which act ended; for V(act_done).
     type: str
-    choices: [drain, restart, undrain, rebalance, freeze, unfreeze]
+    choices: [drain, restart, undrain, rebalance, freeze, unfreeze, copy, purge]
   seconds:
     description: How long the act took; for V(act_done).
     type: float

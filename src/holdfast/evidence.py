@@ -64,6 +64,10 @@ BEFORE: Final = (
 UNITS: Final = "units"  # object: host to the units that its agent's preview restarts
 PACKAGES: Final = "packages"  # object: host to the packages that its agent's preview changes; of puppet.previewed only
 
+# Evidence of placement.source_whole and placement.copy_agrees, which roles/placement_extraction reads.
+SIZE: Final = "size"  # str: how many rows placement's tables have, and how large they are
+TABLES: Final = "tables"  # object: table to its figures in the old database
+
 # Evidence of puppet.previewed, for whoever watches the run.
 TOLD: Final = "told"  # str: what a check is reported with also where it passes
 

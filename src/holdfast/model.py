@@ -115,7 +115,8 @@ SWEEP_SECONDS = 30
 class Act(StrEnum):
     """Operations that change something on a host; each is journaled before it happens.
 
-    A freeze stops what changes the host by itself, such as Puppet's agent, and outlasts the host's turn.
+    A freeze stops what changes the host by itself, such as Puppet's agent, and outlasts the host's turn. A copy is of
+    data that nobody uses before a later act; a purge deletes what people have approved.
     """
 
     DRAIN = "drain"
@@ -124,6 +125,8 @@ class Act(StrEnum):
     REBALANCE = "rebalance"
     FREEZE = "freeze"
     UNFREEZE = "unfreeze"
+    COPY = "copy"
+    PURGE = "purge"
 
 
 class Phase(StrEnum):

@@ -17,6 +17,7 @@ from holdfast.claims import bind_claim
 from holdfast.model import Verdict
 from holdfast.observations.galera import GaleraViews
 from holdfast.observations.nova import RpcAnswers, ServiceList
+from holdfast.observations.placement import TableFigures, TableSet, TwoSets
 from holdfast.observations.puppet import Agent, HostReports, PuppetReport
 from holdfast.observations.rabbitmq import (
     ClientLoad,
@@ -60,6 +61,7 @@ UNIT = UnitState("ctl1", "cron", "loaded", "active", "running", "simple", "succe
 AGENT = Agent("ctl1", 9.0, "holdfast:r1: why", None, None, disabled_at=1.0)
 PREVIEW = PuppetReport(2.0, True, True, "not_used", "unchanged", "t1", {}, frozenset())
 REPORTS = HostReports(AGENT, PREVIEW, None)
+USERS = TableSet("nova_api", ("users",), ("users",), {"users": TableFigures(1, 1, "7")})
 # Per claim whose evidence or reason is read, an observation and the parameters to judge it with.
 SAMPLES: Mapping[str, tuple[Any, Mapping[str, object]]] = {
     "rabbitmq.load_known": (ClusterViews(expected=NODES, views={"ctl1": VIEW}), {}),
@@ -74,6 +76,11 @@ SAMPLES: Mapping[str, tuple[Any, Mapping[str, object]]] = {
     "nova.rpc_answers": (RpcAnswers({}, ServiceList([], [])), {}),
     "puppet.previewed": ({"ctl1": REPORTS}, {}),
     "puppet.ran_as_previewed": ({"ctl1": REPORTS}, {}),
+    "placement.source_whole": (USERS, {"directory": "x", "source": "nova_api"}),
+    "placement.copy_agrees": (
+        TwoSets(USERS, USERS),
+        {"directory": "x", "source": "a", "target": "b"},
+    ),
     "systemd.active": (UNIT, {"unit": "cron"}),
     "systemd.stays_up": (UNIT, {"unit": "cron"}),
     "nova.stop_timeout_covers": (StopTimeout("ctl1", "nova-api", 15), {"unit": "nova-api"}),

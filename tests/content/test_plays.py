@@ -39,7 +39,13 @@ SWEEP = "sweep.yml"  # beside the tasks that include it
 SERVICES = {"service", "systemd", "systemd_service"}
 
 
-ACTS = {"holdfast_act", "holdfast_nova_service", "holdfast_haproxy", "holdfast_puppet"}
+ACTS = {
+    "holdfast_act",
+    "holdfast_commands",
+    "holdfast_nova_service",
+    "holdfast_haproxy",
+    "holdfast_puppet",
+}
 
 
 def plays_of(path: Path) -> Iterator[dict[str, Yaml]]:
@@ -309,6 +315,7 @@ def test_marks_are_renewed_before_every_act() -> None:
         "galera",
         "haproxy",
         "nova",
+        "placement_extraction",
         "puppet",
         "rabbitmq",
         "systemd_unit",

@@ -10,7 +10,13 @@ from itertools import pairwise
 import yaml
 
 _LISTS = {"tasks", "pre_tasks", "post_tasks", "block", "rescue", "always"}
-_ACTS = ("holdfast_act", "holdfast_nova_service", "holdfast_haproxy", "holdfast_record")
+_ACTS = (
+    "holdfast_act",
+    "holdfast_nova_service",
+    "holdfast_haproxy",
+    "holdfast_commands",
+    "holdfast_record",
+)
 _ASSERTS = ("ansible.builtin.assert", "ansible.builtin.fail")
 _IMPORTS = ("ansible.builtin.import_tasks", "ansible.builtin.import_role")
 BEGAN, RAN, FAILED, SKIPPED = "began", "ran", "failed", "skipped"

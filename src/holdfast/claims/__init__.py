@@ -25,6 +25,7 @@ SYSTEMS: tuple[str, ...] = (
     "galera",
     "haproxy",
     "replica",
+    "placement",
     "ssh",
 )
 

@@ -29,6 +29,8 @@ ACTS = {
     Act.REBALANCE: "#8c7ac9",
     Act.FREEZE: "#7fa8d9",
     Act.UNFREEZE: "#a9c9a4",
+    Act.COPY: "#8fa37e",
+    Act.PURGE: "#b5654f",
 }
 GATES = {Outcome.PASS: "#bfe3c8", Outcome.FAIL: "#f3b6b1", Outcome.UNKNOWN: "#d9cbe6"}
 VERDICTS = {Outcome.PASS: "#2e8b50", Outcome.FAIL: "#c4342b", Outcome.UNKNOWN: "#7a4fa3"}

@@ -32,6 +32,15 @@ from holdfast.observations.nova import (
     ServiceList,
     UnitLog,
 )
+from holdfast.observations.placement import (
+    PlacementAnswer,
+    PlacementHost,
+    StoppedUnits,
+    TableFigures,
+    TableSet,
+    TwoSets,
+    WayBack,
+)
 from holdfast.observations.processes import Peer, ServiceProcess
 from holdfast.observations.puppet import Agent, HostReports, LastRun, MassRun, PuppetReport
 from holdfast.observations.rabbitmq import (
@@ -81,6 +90,14 @@ from holdfast.probes.nova.host import probe_unit_log
 from holdfast.probes.nova.processes import probe_service_processes
 from holdfast.probes.nova.service_host import probe_service_host
 from holdfast.probes.nova.services import probe_services
+from holdfast.probes.placement import (
+    probe_answers,
+    probe_both,
+    probe_source,
+    probe_stopped,
+    probe_target,
+    probe_way_back,
+)
 from holdfast.probes.puppet import probe_agents, probe_mass_runs, probe_reports
 from holdfast.probes.rabbitmq.cluster import probe_boot, probe_clients, probe_cluster
 from holdfast.probes.rabbitmq.drain import probe_drain
@@ -356,6 +373,37 @@ OBSERVATIONS |= {
     ),
     probe_configuration: Observed({}, {"h1": ACCEPTED}, {"h1": ACCEPTED, "h2": REFUSED}),
 }
+
+USERS = {"users": TableFigures(1, 1, "7")}
+MOVED = TableSet("nova_api", ("users",), ("users",), USERS)
+NO_TABLE = TableSet("nova_api", ("users",), (), {})
+PROVIDERS = TableSet(
+    "nova_api",
+    ("resource_providers",),
+    ("resource_providers",),
+    {"resource_providers": USERS["users"]},
+)
+UNUSED = replace(MOVED, run="r1")
+USES_OLD = PlacementHost("source", active=True)
+
+OBSERVATIONS |= {
+    probe_source: Observed(NO_TABLE, PROVIDERS, replace(PROVIDERS, wanted=("resource_providers", "traits"))),
+    probe_target: Observed(None, NO_TABLE, MOVED),
+    probe_both: Observed(
+        TwoSets(NO_TABLE, NO_TABLE), TwoSets(MOVED, MOVED), TwoSets(MOVED, replace(MOVED, figures={}))
+    ),
+    probe_stopped: Observed(
+        StoppedUnits(),
+        StoppedUnits({"nova-api on h1": "inactive"}),
+        StoppedUnits({"nova-api on h1": "inactive", "nova-api on h2": "active"}),
+    ),
+    probe_answers: Observed(PlacementAnswer("h1", 200, 0), PlacementAnswer("h1", 200, 3), None),
+    probe_way_back: Observed(
+        WayBack({}, NO_TABLE),
+        WayBack({"h1": USES_OLD}, UNUSED),
+        WayBack({"h1": USES_OLD, "h2": PlacementHost("target", active=True)}, MOVED),
+    ),
+}  # fmt: skip
 
 # The one case in which nothing found is well: nothing is expected. Each with the reason.
 MAY_BE_EMPTY: dict[str, str] = {

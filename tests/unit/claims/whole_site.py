@@ -33,6 +33,12 @@ PARAMETERS: dict[str, Json] = {
     "run": "r1",
     "before": {"h1": {"start": "s", "failures": 0}},
     "was": {"pid": 1, "uptime": 9, "sessions": 0, "open": ["db"], "up": ["db/one"], "restore": []},
+    "directory": "/run/x",
+    "source": "nova_api",
+    "target": "placement",
+    "config": "/etc/x.conf",
+    "nova_unit": "nova-api",
+    "figures": {"users": {"rows": 1, "largest": 1, "checksum": "7"}},
     "starts": {"h1": {"some.service": "a" * 32}, "h2": {"some.service": "a" * 32}},
 }
 # A claim whose parameters are optional one by one, and not all together.

@@ -54,7 +54,7 @@ def mariadb(*options: str) -> Iterator[Sequence[Server]]:
         server = Server(
             url.format("holdfast"), command, directory, lambda: connect_to(directory / "s")
         )
-        with _running(server):
+        with running(server):
             execute(url.format(""), "CREATE DATABASE holdfast")
             yield [server]
 
@@ -80,7 +80,7 @@ def postgresql(driver: str = "psycopg") -> Iterator[Sequence[Server]]:
         ]
         url = f"postgresql+{driver}://postgres@/postgres?host={directory}"
         server = Server(url, command, directory, lambda: execute(url, "SELECT 1"), user)
-        with _running(server):
+        with running(server):
             yield [server]
 
 
@@ -194,7 +194,7 @@ class Server:
 
 
 @contextmanager
-def _running(server: Server) -> Iterator[Server]:
+def running(server: Server) -> Iterator[Server]:
     """Run the server until the end of the context; it answers at its beginning."""
     try:
         server.start()
