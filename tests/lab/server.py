@@ -1,7 +1,7 @@
-"""Creates, shows or deletes a server, on a host of nova with the account of its nova.conf.
+"""Creates or shows a server, on a host of nova with the account of its nova.conf.
 
-Read from standard input there: ``python3 - create HOST``, ``show ID`` or ``delete ID``. Prints the id of what was
-created, the state of what is shown.
+Read from standard input there: ``python3 - create HOST`` or ``show ID``. Prints the id of what was created, the state
+of what is shown.
 """
 
 import sys
@@ -35,12 +35,10 @@ def main() -> None:
         }
         made = session.post("/servers", json={"server": wanted}, **compute).json()["server"]["id"]
         sys.stdout.write(f"{made}\n")
-    elif what == "show":
+    else:
         sys.stdout.write(
             session.get(f"/servers/{name}", **compute).json()["server"]["status"] + "\n"
         )
-    else:
-        session.delete(f"/servers/{name}", **compute)
 
 
 main()

@@ -68,7 +68,6 @@ _SENTENCES: dict[type[events.Event], tuple[Tone, str]] = {
     events.StepStarted: ("plain", "step {event.step}: {event.title}"),
     events.StepFinished: ("good", "step {event.step} finished"),
     events.ActIntended: ("act", "{event.act} of {event.unit} begins"),
-    events.BaselineTaken: ("dim", "baseline {event.name} recorded"),
     events.SilencePlaced: (
         "dim",
         "silenced in {event.service} until {event.until:%H:%M} UTC at the latest; to end it: {event.undo}",
@@ -117,6 +116,15 @@ def _(event: events.LeaseTaken) -> tuple[Tone, str]:
     tokens = {name: token for name, token in event.tokens.items() if not name.startswith(OWN_SCOPE)}
     scopes = (f"{scope} (token {token})" for scope, token in (tokens or event.tokens).items())
     return "dim", f"lease taken: {', '.join(scopes)}"
+
+
+@_describe.register
+def _(event: events.BaselineTaken) -> tuple[Tone, str]:
+    """What whoever watches has to read, as before an approval, is under ``told``."""
+    told = event.values.get(TOLD)
+    return "plain" if told else "dim", f"baseline {event.name} recorded" + (
+        f": {told}" if told else ""
+    )
 
 
 @_describe.register
