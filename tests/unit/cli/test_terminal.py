@@ -44,10 +44,12 @@ class Terminal:
         self.go = directory / "go"
         self._controller, terminal = pty.openpty()
         self.resize(24, columns)
+        # Whoever has the tests' output in a file may have colours off.
+        inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.unit.cli.terminal_program", directory, json.dumps(commands)],
             stdin=terminal, stdout=output or terminal, stderr=output or terminal,
-            env=os.environ | {"TERM": "xterm"} | environment, start_new_session=True,
+            env=inherited | {"TERM": "xterm"} | environment, start_new_session=True,
         )  # fmt: skip
         os.close(terminal)
         self._output = b""
