@@ -72,9 +72,9 @@ check-packaging: ## What is shipped: the collection
 	@$(PHASE) packaging pytest -q tests/packaging
 
 # Servers of their own, on Unix sockets, the nodes of the cluster in networks of their own; one that cannot be started fails the phase.
-check-store: ## The state on MariaDB, Galera and PostgreSQL, each through its driver (SQLite: check-pytest); the copy of placement's tables
+check-store: ## The state on MariaDB, Galera and PostgreSQL, each through its driver (SQLite: check-pytest); placement's copy and replicas on MariaDB
 	@$(PHASE) store bash -euc 'tests/unit/store/servers-unpacked; \
-	  HOLDFAST_TEST_DATABASES="mariadb galera postgresql psycopg2" exec pytest -q tests/unit/store tests/unit/probes/test_replica_servers.py tests/placement \
+	  HOLDFAST_TEST_DATABASES="mariadb galera postgresql psycopg2" exec pytest -q tests/unit/store tests/mariadb \
 	    --deselect "tests/unit/store/test_contention.py::test_leases_and_journals_hold_while_servers_fail[galera]"'
 
 # Two minutes, of which most are Galera's own waiting for nodes that are gone.

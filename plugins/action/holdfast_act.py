@@ -12,14 +12,14 @@ from typing import ClassVar
 
 from holdfast import unit_program
 from holdfast.action_plugin import ArgumentSpec, open_state
-from holdfast.errors import CannotTell, InvalidInput, LeaseLost
+from holdfast.errors import CannotTell, InvalidInput
 from holdfast.journal.events import ActDone, ActIntended
 from holdfast.mark_action import MarkAction, marked_service
 from holdfast.model import Act, Json
 from holdfast.play_context import (
     PlayContext,
     Variables,
-    require_lease,
+    require_grant,
     require_no_failure_beside,
 )
 from holdfast.prepared_read import prepared
@@ -82,9 +82,7 @@ class ActionModule(WaitingAction, MarkAction):
             raise InvalidInput("timeout_seconds must be more than 0: the act would have no end")
         if self.check_mode:
             return self._would(self._read())
-        run = require_lease(PlayContext.of(variables))
-        if not run.grant.tokens:
-            raise LeaseLost(f"run {run.run} holds no lease", remedy=f"holdfast status {run.run}")
+        run = require_grant(PlayContext.of(variables))
         store = open_state(run.run)
         self.renew_marks(store, run, variables)
         found = prepared(variables, arguments) or self._read()

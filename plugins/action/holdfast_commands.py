@@ -13,14 +13,14 @@ from ansible.errors import AnsibleConnectionFailure
 
 from holdfast import unit_program
 from holdfast.action_plugin import ArgumentSpec, HoldfastAction, open_state
-from holdfast.errors import CannotTell, InvalidInput, LeaseLost, OutcomeUnknown
+from holdfast.errors import CannotTell, InvalidInput, OutcomeUnknown
 from holdfast.journal.events import ActDone, ActIntended
 from holdfast.mark_action import MarkAction
 from holdfast.model import Act, Json
 from holdfast.play_context import (
     PlayContext,
     Variables,
-    require_lease,
+    require_grant,
     require_no_failure_beside,
 )
 from holdfast.policy import PlaybookPolicy
@@ -55,9 +55,7 @@ class ActionModule(MarkAction):
         where = f"{arguments['unit']} on {', '.join(hosts)}"
         if self.check_mode:
             return {"changed": True, "hosts": {}, "msg": f"would act on {where}"}
-        run = require_lease(PlayContext.of(variables))
-        if not run.grant.tokens:
-            raise LeaseLost(f"run {run.run} holds no lease", remedy=f"holdfast status {run.run}")
+        run = require_grant(PlayContext.of(variables))
         store = open_state(run.run)
         if arguments["act"] == Act.DRAIN:
             require_no_failure_beside(store, run.run, variables)

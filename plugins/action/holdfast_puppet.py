@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from holdfast import unit_program
 from holdfast.action_plugin import ArgumentSpec, open_state
-from holdfast.errors import CannotTell, LeaseLost
+from holdfast.errors import CannotTell
 from holdfast.journal.events import ActDone, ActIntended
 from holdfast.mark_action import MarkAction, marked_service
 from holdfast.model import Act, Json
@@ -20,7 +20,7 @@ from holdfast.observations.puppet import run_of
 from holdfast.play_context import (
     PlayContext,
     Variables,
-    require_lease,
+    require_grant,
     require_no_failure_beside,
 )
 from holdfast.probes.puppet import parse_agent
@@ -70,9 +70,7 @@ class ActionModule(MarkAction):
         """Return ``changed``, ``whose`` and ``message``; journal intent and outcome."""
         if not self.acts or self.check_mode:
             return self._shown()
-        run = require_lease(PlayContext.of(variables))
-        if not run.grant.tokens:
-            raise LeaseLost(f"run {run.run} holds no lease", remedy=f"holdfast status {run.run}")
+        run = require_grant(PlayContext.of(variables))
         store = open_state(run.run)
         self.renew_marks(store, run, variables)
         freeze = arguments["state"] == "disabled"

@@ -269,6 +269,20 @@ def require_lease(run: PlayContext | None) -> PlayContext:
     return run
 
 
+def require_grant(run: PlayContext | None) -> PlayContext:
+    """Return the run of a play that is about to act: it holds a lease at least.
+
+    Whether that is valid still, the transaction of the intent proves.
+
+    Raises:
+        LeaseLost: the play has no run, or the run no lease.
+    """
+    held = require_lease(run)
+    if not held.grant.tokens:
+        raise LeaseLost(f"run {held.run} holds no lease", remedy=f"holdfast status {held.run}")
+    return held
+
+
 def require_no_failure_beside(store: Store, run: str, variables: Mapping[str, Json]) -> None:
     """Return only if no other batch of the run, and no gate, has ended badly since this one began (docs/adr/0043).
 

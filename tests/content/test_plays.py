@@ -275,6 +275,27 @@ def test_every_roll_asks_a_gate_before_its_first_act() -> None:
     assert_no_faults(ROLLS, preflight_faults)
 
 
+def waiting_faults(path: Path) -> list[str]:
+    """Return a fault where a play leaves the wait for its word to an act that does not come first, or does not wait."""
+    faults = []
+    for play in plays_of(path):
+        tasks = play.get("tasks", [])
+        waits = any("waits" in str(task.get("vars", {}).get("first_act")) for task in tasks)
+        roles = [task.get("ansible.builtin.include_role", {}) for task in tasks] if waits else []
+        for role in (role["name"] for role in roles if role.get("tasks_from") == "restart"):
+            first = yaml_of(ROOT / f"roles/{role}/tasks/restart.yml")[0]
+            if used := first.get("ansible.builtin.import_role"):
+                first = yaml_of(ROOT / f"roles/{used['name']}/tasks/{used['tasks_from']}.yml")[0]
+            if not first.get("holdfast_act", {}).get("waits"):
+                faults.append(f"{role}: its restart begins with {first['name']!r}")
+    return faults
+
+
+def test_what_waits_for_the_word_in_place_of_the_park_is_the_first_act() -> None:
+    """Else something would be done before the word, or be refused there."""
+    assert_no_faults(ROLLS, waiting_faults)
+
+
 def options_faults(plays: Sequence[dict[str, Yaml]]) -> list[str]:
     """Return a fault unless options are refused before any play but the refusal of a call without hosts."""
     others = (play for play in plays if not is_refusal(play))

@@ -21,7 +21,7 @@ REFUSED, NO_RELOAD = "refused", "no_reload"
 def configuration_valid(claim: str, seen: ConfigurationChecks, unit: str = "") -> Verdict:
     """PASS where haproxy accepts the files it was started with, and the unit, if one is named, can be reloaded.
 
-    Where the files are wrong the places are told, not the lines: they may hold passwords.
+    Where haproxy refuses its files, the message names file and line number. No line is quoted: it may hold a password.
     """
     checks = {host: each for host, each in seen.items() if isinstance(each, ConfigurationCheck)}
     silent = [each.cause for each in seen.values() if isinstance(each, Unanswered)]

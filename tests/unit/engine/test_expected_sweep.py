@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -20,6 +19,7 @@ from holdfast.plan.following import Following
 from holdfast.plan.model import PlannedRoll
 from tests.unit.plan.test_large_fleet import START, apply, batch, plan, turn
 
+ONCE = Settle()
 DONE, IN_HAND, NEXT = ("h1", "h2"), "h3", "h4"
 
 
@@ -66,10 +66,10 @@ def test_in_a_window_no_reading_before_the_word_stands() -> None:
     assert "holdfast_last_act" not in roll_word(state, step, roll)
 
 
-def reading(**changed: object) -> ReadingAhead:
-    gate = Gate("g", "preflight", [], GateTiming(Settle(), timedelta(0), timedelta(0)))
-    passed = GateResult([Verdict("c", Outcome.PASS, "ok", "m")], 1, 0.1)
-    return replace(ReadingAhead(7, 100.0, 0.5, [gate], [passed], {}), **changed)  # type: ignore[arg-type]
+def reading(outcome: Outcome = Outcome.PASS, settle: Settle = ONCE) -> ReadingAhead:
+    gate = Gate("g", "preflight", [], GateTiming(settle, timedelta(0), timedelta(0)))
+    result = GateResult([Verdict("c", outcome, "r", "m")], 1, 0.1)
+    return ReadingAhead(7, 100.0, 0.5, [gate], [result], {})
 
 
 def test_a_reading_that_stands_says_how_old_it_is() -> None:
@@ -85,13 +85,9 @@ def test_a_reading_that_stands_says_how_old_it_is() -> None:
         (reading(), 8, 102.0),
         (reading(), 7, 100.0 + FRESH_SECONDS + 0.1),
         (reading(), 7, 99.0),
-        (reading(results=[GateResult([Verdict("c", Outcome.UNKNOWN, "r", "m")], 1, 0)]), 7, 102.0),
-        (reading(results=[GateResult([Verdict("c", Outcome.FAIL, "r", "m")], 1, 0)]), 7, 102.0),
-        (
-            reading(gates=[Gate("g", "p", [], GateTiming(Settle(2), timedelta(0), timedelta(0)))]),
-            7,
-            102.0,
-        ),
+        (reading(Outcome.UNKNOWN), 7, 102.0),
+        (reading(Outcome.FAIL), 7, 102.0),
+        (reading(settle=Settle(2)), 7, 102.0),
     ],
     ids=["an act since", "old", "another clock", "unknown", "failed", "not settled"],
 )

@@ -1,6 +1,6 @@
 """How hosts are asked about their placement-api, and the programs of the role that change its configuration and purge.
 
-The databases are asked for real in tests/placement.
+The databases are asked for real in tests/mariadb.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from holdfast.judges import placement as judge
 from holdfast.model import Outcome, Verdict
 from holdfast.observations.placement import TABLES, TableSet, TwoSets
 from holdfast.probes.placement import probe_both, probe_source, probe_target
-from tests.placement.conftest import (
+from tests.mariadb.conftest import (
     NASTY,
     SOURCE,
     TARGET,

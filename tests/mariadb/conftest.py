@@ -145,7 +145,7 @@ class Site:
 @contextmanager
 def site(source: Database, target: Database) -> Iterator[Site]:
     """Yield both databases, the old one filled and the new one empty."""
-    tables = (HERE / "tables.sql").read_text()
+    tables = (HERE / "placement.sql").read_text()
     source.sql(
         f"DROP DATABASE IF EXISTS {SOURCE}; CREATE DATABASE {SOURCE}; USE {SOURCE};\n{tables}"
     )

@@ -1,11 +1,10 @@
 """How far a replica is behind, on two real servers of MariaDB of which one replicates from the other.
 
-They are started as for the tests of the store, where HOLDFAST_TEST_DATABASES has ``mariadb`` (``make check-store``).
+They are started as for the tests of the store (``make check-store``).
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,9 +23,6 @@ from tests.unit.probes.http_server import closed_port
 from tests.unit.probes.shells import NoShell
 from tests.unit.store import servers
 
-pytestmark = pytest.mark.skipif(
-    "mariadb" not in os.environ.get("HOLDFAST_TEST_DATABASES", ""), reason="make check-store"
-)
 # Where MariaDB keeps what it has applied; a server without tables of users has no such schema.
 SLAVE_POSITION = (
     "CREATE TABLE mysql.gtid_slave_pos (domain_id INT UNSIGNED NOT NULL, sub_id BIGINT UNSIGNED NOT NULL,"
