@@ -200,15 +200,15 @@ replay: prerequisites venv ## The outage of 2015, replayed on the fleet lab: a c
 ##@ To ship
 
 DIST ?= dist
+# Of what git knows: a checkout has sites, runbooks and roles of its user's own beside ours, and their vaults.
+TRACKED = tree=$$(mktemp -d); trap 'rm -rf "$$tree"' EXIT; git ls-files -z | xargs -0 cp --parents --no-dereference --target-directory "$$tree"
 .PHONY: collection
-# Of what git knows: inventories/ of a checkout has sites of its user's own, and their vaults.
 collection: ## The tree as a collection of Ansible, dist/holdfast-holdfast-VERSION.tar.gz
-	@tree=$$(mktemp -d); trap 'rm -rf "$$tree"' EXIT; git ls-files -z | xargs -0 cp --parents --no-dereference --target-directory "$$tree"; \
-	  ansible-galaxy collection build "$$tree" --force --output-path $(abspath $(DIST)) | tail -n 1
+	@$(TRACKED); ansible-galaxy collection build "$$tree" --force --output-path $(abspath $(DIST)) | tail -n 1
 
 .PHONY: wheel
 wheel: ## The Python package with playbooks, roles, plugins and runbooks, dist/holdfast-VERSION-py3-none-any.whl
-	@hatchling build -t wheel -d $(DIST)
+	@$(TRACKED); ln -s $(CURDIR)/.git "$$tree/.git"; cd "$$tree" && GIT_OPTIONAL_LOCKS=0 hatchling build -t wheel -d $(abspath $(DIST))
 
 .PHONY: man
 man: ## The manual page, from the same source as --help: dist/holdfast.1

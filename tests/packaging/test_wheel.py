@@ -12,20 +12,12 @@ import pytest
 
 from holdfast import __version__
 from tests.content.repository import ROOT, files, name_of
-from tests.packaging.conftest import BIN, make, run
+from tests.packaging.conftest import BIN, run
 
 SITE = """
 web: {hosts: {web1: , web2: }}
 all: {vars: {holdfast_site: here}}
 """
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    dist = tmp_path_factory.mktemp("wheel")
-    make("wheel", dist)
-    (built,) = dist.glob("*.whl")
-    return built
 
 
 @pytest.fixture(scope="session")
