@@ -6,6 +6,7 @@ Reads /proc/self/mountinfo (proc_pid_mountinfo(5)) alone.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
@@ -21,6 +22,19 @@ _OVERLAYS = {"overlay", "fuse.fuse-overlayfs", "aufs"}
 
 _IN_MEMORY = {"tmpfs", "ramfs"}
 
+_LAYER = re.compile(r"(?:^|/)[0-9a-f]{64}(?:/|$)")
+"""The name of a container's own layer, where an engine has no overlay: a directory (vfs), a subvolume (btrfs) or a dataset (zfs)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A mount as /proc/self/mountinfo has it: where it is, which part of its file system is seen there, its kind, and its source."""
+
+    point: Path
+    root: str
+    kind: str
+    source: str
+
 
 def refuse_throw_away(settings: Settings, mounts: Path = MOUNTS) -> None:
     """Return unless a file of SQLite is on an overlay, or in memory, and in no mount of its own.
@@ -34,8 +48,7 @@ def refuse_throw_away(settings: Settings, mounts: Path = MOUNTS) -> None:
     path = sqlite_path(make_url(settings.state_url))
     if path is None or settings.may_vanish:
         return
-    kind = file_system(path.resolve(), _content(mounts))
-    if why := _why_it_goes(kind):
+    if why := _why_it_goes(nearest_mount(path.resolve(), _content(mounts))):
         raise StateUnusable(
             f"{path} is {why}. Nothing was touched",
             remedy="set HOLDFAST_STATE_DIR to a directory that lasts (in a container: mount a volume at "
@@ -44,30 +57,35 @@ def refuse_throw_away(settings: Settings, mounts: Path = MOUNTS) -> None:
         )
 
 
-def _why_it_goes(kind: str) -> str:
-    """Return what becomes of a file on such a file system; "" where it lasts."""
-    if kind in _OVERLAYS:
+def _why_it_goes(mount: Mount | None) -> str:
+    """Return what becomes of a file in such a mount; "" where it lasts, or nothing is known."""
+    if mount is None:
+        return ""
+    if mount.kind in _IN_MEMORY:
+        return f"in memory ({mount.kind}) and is gone after a reboot: a run that it ends could not be resumed"
+    # A volume has a mount of its own, and may have such a name too.
+    layer = mount.point == Path("/") and any(map(_LAYER.search, (mount.root, mount.source)))
+    if layer or mount.kind in _OVERLAYS:
         return (
-            f"on the file system of a container ({kind}) and goes with it: its runs could not be resumed, "
+            f"on the file system of a container ({mount.kind}) and goes with it: its runs could not be resumed, "
             "and its leases exclude nobody outside"
         )
-    if kind in _IN_MEMORY:
-        return f"in memory ({kind}) and is gone after a reboot: a run that it ends could not be resumed"
     return ""
 
 
-def file_system(path: Path, mounts: str) -> str:
-    """Return the kind of the file system that an absolute path is on; "" where the mounts do not say."""
-    best, kind = -1, ""
+def nearest_mount(path: Path, mounts: str) -> Mount | None:
+    """Return the mount that an absolute path is in; None where the mounts do not say."""
+    nearest = None
     for line in mounts.splitlines():
-        fields, separator, source = line.partition(" - ")
-        if not separator or len(fields.split()) < 5 or not source.split():
+        left, _, right = line.partition(" - ")
+        fields, of_device = left.split(), right.split()
+        if len(fields) < 5 or not of_device:
             continue
-        point = Path(_unescaped(fields.split()[4]))
+        root, point = _unescaped(fields[3]), Path(_unescaped(fields[4]))
         # The last of several mounts on one directory is the one that is seen.
-        if path.is_relative_to(point) and len(point.parts) >= best:
-            best, kind = len(point.parts), source.split()[0]
-    return kind
+        if path.is_relative_to(point) and (nearest is None or point.is_relative_to(nearest.point)):
+            nearest = Mount(point, root, of_device[0], "".join(of_device[1:2]))
+    return nearest
 
 
 def _unescaped(text: str) -> str:

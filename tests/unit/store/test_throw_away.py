@@ -10,7 +10,7 @@ import pytest
 from holdfast.errors import StateUnusable
 from holdfast.settings import Settings, load_settings
 from holdfast.store.database import open_store
-from holdfast.store.throw_away import file_system, refuse_throw_away
+from holdfast.store.throw_away import nearest_mount, refuse_throw_away
 
 CONTAINER = """\
 1 0 0:50 / / rw,relatime - overlay overlay rw,lowerdir=/a:/b
@@ -35,14 +35,16 @@ CONTAINER = """\
     ],
 )
 def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str) -> None:
-    assert file_system(Path(path), CONTAINER) == kind
+    mount = nearest_mount(Path(path), CONTAINER)
+    assert mount
+    assert mount.kind == kind
 
 
 @pytest.mark.parametrize(
     "text", ["", "no mounts\n", "1 0 0:50 / / rw\n", " - \n", "1 0 a / / rw - \n"]
 )
 def test_mounts_that_say_nothing_refuse_nothing(text: str) -> None:
-    assert file_system(Path("/var/lib/holdfast"), text) == ""
+    assert nearest_mount(Path("/var/lib/holdfast"), text) is None
 
 
 @pytest.fixture
@@ -65,6 +67,44 @@ def test_a_file_on_an_overlay_is_refused_with_the_remedy(settings: Settings, mou
         store.require_lasting()
     assert f"mount a volume at {settings.state_dir}" in caught.value.remedy
     assert store.runs() == []
+
+
+LAYER = "04fd282394fbde130ad62d0552b30af5f8fd4dd9b6d45a53524531d188c82ca8"
+WITHOUT_OVERLAY = {
+    "vfs": f"283 53 254:0 /var/lib/containers/storage/vfs/dir/{LAYER} / rw - ext4 /dev/vda rw",
+    "btrfs": f"285 54 0:42 /st/btrfs/subvolumes/{LAYER} / rw - btrfs /dev/loop0 rw,subvolid=257",
+    "zfs": f"285 54 0:42 / / rw - zfs tank/containers/{LAYER} rw,xattr",
+}
+"""Recorded in containers of podman with these drivers; that of zfs is written after its documentation."""
+
+
+@pytest.mark.parametrize("driver", WITHOUT_OVERLAY)
+def test_a_container_whose_files_are_no_overlay_is_known_by_its_layer(
+    settings: Settings, mounts: Path, driver: str
+) -> None:
+    mounts.write_text(f"{WITHOUT_OVERLAY[driver]}\n")
+    with pytest.raises(StateUnusable, match="on the file system of a container"):
+        refuse_throw_away(settings, mounts)
+
+    volume = f"9 1 8:1 /storage/volumes/{LAYER}/_data {settings.state_dir} rw - ext4 /dev/vda rw\n"
+    mounts.write_text(f"{WITHOUT_OVERLAY[driver]}\n{volume}")
+    refuse_throw_away(settings, mounts)
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        "1 0 8:1 / / rw - ext4 /dev/vda rw",
+        "1 0 0:30 /@rootfs / rw - btrfs /dev/sda2 rw",
+        "1 0 0:31 / / rw - zfs rpool/ROOT/debian-1 rw",
+        "1 0 254:0 /srv/containers/controller / rw - ext4 /dev/vda rw",
+    ],
+)
+def test_a_machine_and_a_container_that_lasts_are_not_refused(
+    settings: Settings, mounts: Path, root: str
+) -> None:
+    mounts.write_text(f"{root}\n")
+    refuse_throw_away(settings, mounts)
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "ramfs"])
