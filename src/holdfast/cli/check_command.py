@@ -318,7 +318,7 @@ def run_check(
         stop, latest = StopSignal(), context.now() + timing.limit
         with (
             context.status_line("Checking") as show,
-            interruptible(stop, lambda _: show("ending the check")),
+            interruptible(stop, lambda _: context.err.print(Text("Ending the check", "yellow"))),
         ):
 
             def listen(at: Progress) -> None:

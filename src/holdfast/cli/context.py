@@ -24,7 +24,7 @@ from holdfast.ansible.environment import find_project
 from holdfast.ansible.interfaces import PlayRunner
 from holdfast.ansible.site_reader import NoSites, SiteReader
 from holdfast.cli import project
-from holdfast.cli.progress import ProgressDisplay, progress_display
+from holdfast.cli.progress import QUIET, ProgressDisplay, progress_display
 from holdfast.engine.dependencies import (
     Background,
     Delivery,
@@ -174,12 +174,31 @@ class CommandContext:
 
     @contextmanager
     def status_line(self, title: str) -> Iterator[Callable[[str], None]]:
-        """Show on a terminal what is being done; yields a function that shows details."""
+        """Show on a terminal what is being done; yields a function that shows details.
+
+        On one that cannot redraw, which a screen reader may read out, these are lines, and details are far between.
+        """
         if not self.err.is_terminal:
             yield lambda _: None
             return
+        if self.err.is_dumb_terminal:
+            yield self._lines(title)
+            return
         with self.err.status(Text(f"{title} …", "dim")) as status:
             yield lambda text: status.update(Text(f"{title}: {text}", "dim"))
+
+    def _lines(self, title: str) -> Callable[[str], None]:
+        """Print what is being done, and return a function that prints a detail if the last line is a while ago."""
+        last = self.now()
+        self.err.print(Text(f"{title} …", "dim"))
+
+        def show(text: str) -> None:
+            nonlocal last
+            if (now := self.now()) - last >= QUIET:
+                last = now
+                self.err.print(Text(f"{title}: {text}", "dim"))
+
+        return show
 
     @property
     def user(self) -> str:

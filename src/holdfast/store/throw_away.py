@@ -23,12 +23,12 @@ _OVERLAYS = {"overlay", "fuse.fuse-overlayfs", "aufs"}
 _IN_MEMORY = {"tmpfs", "ramfs"}
 
 _LAYER = re.compile(r"(?:^|/)[0-9a-f]{64}(?:/|$)")
-"""The name of a container's own layer, where an engine has no overlay: a directory (vfs), a subvolume (btrfs) or a dataset (zfs)."""
+"""What a container's own layer is called without an overlay: a directory (vfs), subvolume (btrfs) or dataset (zfs)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A mount as /proc/self/mountinfo has it: where it is, which part of its file system is seen there, its kind, and its source."""
+    """A mount as /proc/self/mountinfo has it: ``root`` is the part of its file system that is seen at ``point``."""
 
     point: Path
     root: str

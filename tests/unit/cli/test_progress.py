@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console, Group
 from rich.spinner import Spinner
 
+from holdfast.cli.context import Adapters, CommandContext
 from holdfast.cli.output_stream import OutputStream
 from holdfast.cli.progress import FOOTER, LivePanel, LogLines, shorten_reading
 from holdfast.journal import events
@@ -241,3 +243,21 @@ def test_closed_output_never_stops_a_run(error: OSError) -> None:
             display.show_reading("ctl3", "gate", "still here")
             display.show_message("stopping")
         assert stream.closed
+
+
+def test_on_a_terminal_that_cannot_redraw_details_are_lines_far_between(tmp_path: Path) -> None:
+    seconds = iter([0, 1, 14, 15, 16, 31])
+    written = StringIO()
+    environ = {"TERM": "dumb"}
+    console = Console(file=written, force_terminal=True, width=100, _environ=environ)
+    context = CommandContext(
+        environ, tmp_path, console, console, StringIO(), lambda: at(next(seconds)), no_adapters
+    )
+    with context.status_line("Checking") as show:
+        for host in ("ctl1", "ctl2", "ctl3", "cmp1", "cmp2"):
+            show(host)
+    assert written.getvalue().splitlines() == ["Checking …", "Checking: ctl3", "Checking: cmp2"]
+
+
+def no_adapters(_: CommandContext) -> Adapters:
+    raise AssertionError

@@ -153,6 +153,9 @@ def test_a_terminal_that_cannot_redraw_gets_plain_lines(tmp_path: Path) -> None:
     with closing(Terminal(tmp_path, RUN, TERM="dumb")) as terminal:
         written = run_to_its_end(terminal)
     assert "\x1b" not in written
+    assert written.count("Reading runbook and inventory …") == 1, (
+        "else it is silent, or read out again"
+    )
     assert "Ctrl-C stops at the next boundary" not in written
     assert re.search(r"ctl1 ✓ PASS ", written), "a panel shows passed gates by itself"
 
