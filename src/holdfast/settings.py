@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from holdfast.errors import InvalidInput
+from holdfast.files import exists
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -189,9 +190,9 @@ def read_config(path: Path, shape: type[_M], *, unreadable: str, wrong: str) -> 
 def _from_file(environ: Mapping[str, str], of_machine: Path) -> _File:
     named = environ.get("HOLDFAST_CONFIG", "")
     path = Path(named or config_directory(environ) / "config.yml").expanduser()
-    if not named and not path.exists():
+    if not named and not exists(path):
         path = of_machine
-        if not path.exists():
+        if not exists(path):
             return _File()
     shared = path == of_machine
     unreadable = "correct HOLDFAST_CONFIG, or unset it to use the defaults"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from holdfast.ansible.environment import FURTHER, filter_environment, not_passed
 from holdfast.errors import InvalidInput
+from holdfast.files import exists, who_may
 from holdfast.model import Json
 from holdfast.nova_services import SERVICES, groups_of
 from holdfast.plan.model import LENGTHS, SiteInventory
@@ -74,7 +75,7 @@ class AnsibleInventory:
     def read(self, site: Path, limit: str) -> SiteInventory:
         """Return the site, as ``InventoryReader.read`` says; variables stay in the process that reads it."""
         path = site.expanduser().absolute()
-        if not path.exists():
+        if not exists(path):
             raise InvalidInput(
                 f"there is no inventory {path}", remedy="--site with a directory of inventories/"
             )
@@ -204,20 +205,28 @@ def remedy_for_reading(path: Path, error: str, environ: Mapping[str, str]) -> st
 _VAULT_PASSWORD = "vault_password_file in ansible.cfg, or ANSIBLE_VAULT_PASSWORD_FILE"  # noqa: S105  # where it is named
 
 
+_REMEDIES = (
+    (
+        "Decryption failed",
+        f"this vault has another password than the one given: {_VAULT_PASSWORD}",
+    ),
+    ("vault password file", f"make that file, or correct {_VAULT_PASSWORD}"),
+    (
+        "[Vv]ault|asks for a password",
+        f"name a file with the vault's password, or a program that prints it: {_VAULT_PASSWORD}",
+    ),
+    ("locale", "export LC_ALL=C.UTF-8"),
+)
+"""What to do about an inventory that cannot be read, by what Ansible says of it; the first that fits."""
+
+
 def _remedy(path: Path, error: str, unpassed: Sequence[str]) -> str:
     if program := re.search(r"[Vv]ault password.* script (.+) returned ", error):
         return _remedy_of_program(Path(program[1]), unpassed)
-    if "Decryption failed" in error:
-        return f"this vault has another password than the one given: {_VAULT_PASSWORD}"
-    if "vault password file" in error:
-        return f"make that file, or correct {_VAULT_PASSWORD}"
-    if "vault" in error.lower() or "asks for a password" in error:
-        return (
-            f"name a file with the vault's password, or a program that prints it: {_VAULT_PASSWORD}"
-        )
-    if "locale" in error:
-        return "export LC_ALL=C.UTF-8"
-    return f"see Ansible's own message: ansible-inventory -i {path} --graph"
+    if denied := re.search(r"Permission denied: b?'([^']+)'", error):
+        return who_may(Path(denied[1]))
+    known = (remedy for pattern, remedy in _REMEDIES if re.search(pattern, error))
+    return next(known, f"see Ansible's own message: ansible-inventory -i {path} --graph")
 
 
 def _remedy_of_program(program: Path, unpassed: Sequence[str]) -> str:

@@ -11,12 +11,13 @@ import typer
 from rich.text import Text
 
 from holdfast.cli.context import CommandContext
-from holdfast.cli.new_site import NewSite, make_site
+from holdfast.cli.new_site import NewSite, made_whole, make_site
 from holdfast.cli.options import context_of
 from holdfast.cli.project import PRESETS as PRESETS_DIRECTORY
 from holdfast.cli.project import SKELETON, new_sites, sites
 from holdfast.cli.site_presets import PRESETS
 from holdfast.errors import InvalidInput
+from holdfast.files import exists
 from holdfast.report.table import columns
 from holdfast.text import count_of, did_you_mean, join_names, one_line
 
@@ -32,13 +33,13 @@ def init(
         ),
     ],
     inventory: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="INVENTORY",
             help="The inventory of the tool that deployed the cloud: a file, a directory or a program. "
             "It stays as it is and is linked. Without one the site is a copy of the skeleton.",
         ),
-    ] = "",
+    ] = None,
     *,
     kind: Annotated[
         str,
@@ -57,7 +58,7 @@ def init(
     target = _target(context, site)
     if kind and kind not in PRESETS:
         raise InvalidInput(f"--from {kind!r}: {did_you_mean(kind, PRESETS)}")
-    if not inventory:
+    if inventory is None:
         if kind:
             raise InvalidInput(
                 f"--from {kind} needs an inventory",
@@ -65,13 +66,16 @@ def init(
             )
         _copy_skeleton(context, target)
         return
-    source = Path(context.directory, inventory).expanduser().resolve()
-    if not source.exists():
-        raise InvalidInput(f"there is no inventory {source}")
+    source = Path(context.directory, Path(inventory).expanduser())
+    if not inventory or not exists(source):
+        raise InvalidInput(
+            f"there is no inventory {source if inventory else repr(inventory)}",
+            remedy=f"the file that the tool reads: holdfast init {site} PATH; without one: holdfast init {site}",
+        )
+    source = source.resolve()
     presets = context.root / "inventories" / PRESETS_DIRECTORY
     with context.status_line("Reading inventory"):
         made = make_site(target, source, kind, presets, context.adapters(context).sites)
-    target.parent.mkdir(parents=True, exist_ok=True)
     made.files.write(target)
     _tell(context, made, target)
 
@@ -98,14 +102,12 @@ def _target(context: CommandContext, site: str) -> Path:
 
 
 def _copy_skeleton(context: CommandContext, target: Path) -> None:
-    try:
-        shutil.copytree(context.root / "inventories" / SKELETON, target)
-        file = target / "group_vars/all/site.yml"
+    with made_whole(target) as draft:
+        shutil.copytree(context.root / "inventories" / SKELETON, draft)
+        file = draft / "group_vars/all/site.yml"
         text = file.read_text("utf-8")
         named = f"holdfast_site: {target.name}"
         file.write_text(text.replace(f"holdfast_site: {SKELETON}", named), "utf-8")
-    except OSError as error:
-        raise InvalidInput(f"{target} cannot be written: {error.strerror}") from error
     context.show(
         Text(
             f"Written: {target}, a copy of the skeleton. {target}/README.md says what to edit, in which order."

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +16,7 @@ import yaml
 from holdfast.ansible.site_reader import SiteAnswer, SiteQuestion, SiteReader
 from holdfast.cli.site_presets import GROUPS, PRESETS, Preset
 from holdfast.errors import InvalidInput
+from holdfast.files import entries, exists
 from holdfast.model import Json
 from holdfast.text import join_names
 
@@ -36,20 +40,40 @@ class SiteFiles:
         Raises:
             InvalidInput: it does, or it cannot be made.
         """
-        try:
-            site.mkdir()
+        with made_whole(site) as draft:
+            draft.mkdir()
             for name, text in {**self.texts, **self.programs}.items():
-                (site / name).parent.mkdir(parents=True, exist_ok=True)
-                (site / name).write_text(text, "utf-8")
+                (draft / name).parent.mkdir(parents=True, exist_ok=True)
+                (draft / name).write_text(text, "utf-8")
             for name in self.programs:
-                (site / name).chmod(0o755)
+                (draft / name).chmod(0o755)
             for name, target in self.links.items():
-                (site / name).parent.mkdir(parents=True, exist_ok=True)
-                (site / name).symlink_to(target)
-        except FileExistsError as error:
-            raise InvalidInput(f"{error.filename} exists; nothing was overwritten") from None
-        except OSError as error:
-            raise InvalidInput(f"{site} cannot be written: {error.strerror}") from error
+                (draft / name).parent.mkdir(parents=True, exist_ok=True)
+                (draft / name).symlink_to(target)
+
+
+@contextmanager
+def made_whole(site: Path) -> Iterator[Path]:
+    """Yield a path at which to make a site; it gets its name when all of it is there, and else nothing is left.
+
+    Raises:
+        InvalidInput: the site exists, or it cannot be made.
+    """
+    if os.path.lexists(site):
+        raise InvalidInput(f"{site} exists; nothing was overwritten", remedy="another name")
+    try:
+        site.parent.mkdir(parents=True, exist_ok=True)
+        # Names that begin with a dot are no sites.
+        with TemporaryDirectory(prefix=f".{site.name}-", dir=site.parent) as directory:
+            draft = Path(directory, site.name)
+            yield draft
+            draft.rename(site)
+    except OSError as error:
+        why = error.strerror or "not all of it can be copied"
+        raise InvalidInput(
+            f"{site} cannot be written: {why}; nothing was left there",
+            remedy=f"see who may, and whether there is room: P={shlex.quote(str(site.parent))}; namei -l $P; df $P",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +100,19 @@ def make_site(site: Path, inventory: Path, kind: str, presets: Path, reader: Sit
     """
     links, programs = _links(inventory)
     with TemporaryDirectory(prefix="holdfast-init-") as directory:
-        draft = Path(directory) / "site"
+        draft = Path(directory).resolve() / "site"
         SiteFiles({}, programs, links).write(draft)
-        groups = reader.ask(SiteQuestion(draft)).groups
-        preset = PRESETS[kind] if kind else _guess(inventory, groups)
-        files = _beside(inventory, preset, preset.files)
-        question = SiteQuestion(draft, _theirs(preset), files, preset.found)
-        answer = reader.ask(question)
+        named = {
+            **{str(draft / name): str(target) for name, target in links.items()},
+            **{str(draft / name): str(inventory) for name in programs},
+            str(draft): str(inventory),
+        }
+        with _in_their_names(named):
+            groups = reader.ask(SiteQuestion(draft)).groups
+            preset = PRESETS[kind] if kind else _guess(inventory, groups)
+            files = _beside(inventory, preset, preset.files)
+            question = SiteQuestion(draft, _theirs(preset), files, preset.found)
+            answer = reader.ask(question)
     mapped = _mapped(preset, answer.groups)
     if not mapped:
         raise InvalidInput(
@@ -91,7 +121,7 @@ def make_site(site: Path, inventory: Path, kind: str, presets: Path, reader: Sit
             remedy="--from kolla, osa or rdo; or see docs/sites/by-hand.md",
         )
     found = {key: _typed(value) for key, value in answer.values.items()}
-    passwords = _beside(inventory, preset, [preset.passwords] if preset.passwords else [])
+    passwords, closed = _passwords(inventory, preset)
     vaulted = [path for path in passwords if is_vaulted(path)]
     if vaulted:
         links = {**links, f"{OF_ALL}/05-passwords.yml": vaulted[0]}
@@ -101,9 +131,21 @@ def make_site(site: Path, inventory: Path, kind: str, presets: Path, reader: Sit
         f"{OF_ALL}/20-site.yml": _site_text(site.name, preset, inventory, files, found),
         f"{OF_ALL}/vault.yml": _vault_text(site, preset, passwords, linked=bool(vaulted)),
     }
-    notes = _notes(preset, answer, mapped, files)
+    notes = [*_notes(preset, answer, mapped, files), *closed]
     written = SiteFiles(texts, programs, links)
     return NewSite(preset, written, mapped, found, [inventory, *files], notes)
+
+
+@contextmanager
+def _in_their_names(named: Mapping[str, str]) -> Iterator[None]:
+    """Let an error name the files that a person has, instead of links in a directory that is gone."""
+    try:
+        yield
+    except InvalidInput as error:
+        message, remedy = error.message, error.remedy
+        for ours, theirs in named.items():
+            message, remedy = message.replace(ours, theirs), remedy.replace(ours, theirs)
+        raise InvalidInput(message, remedy=remedy) from error
 
 
 def _links(inventory: Path) -> tuple[dict[str, Path], dict[str, str]]:
@@ -118,7 +160,7 @@ def _links(inventory: Path) -> tuple[dict[str, Path], dict[str, str]]:
         suffix = inventory.suffix if inventory.suffix in _YAML else ""
         links[f"10-theirs{suffix}"] = inventory
     for kind in _LINKED_VARIABLES:
-        for path in sorted((base / kind).glob("*")):
+        for path in entries(base / kind):
             if kind == "group_vars" and path.stem == "all":
                 links[f"{OF_ALL}/01-theirs{path.suffix}"] = path
             else:
@@ -167,11 +209,31 @@ def _mapped(
 
 
 def _beside(inventory: Path, preset: Preset, names: Sequence[str]) -> list[Path]:
-    """Return the first file of each name that is beside the inventory, above it or in the tool's own directory."""
+    """Return the first file of each name that is beside the inventory, above it or in the tool's own directory.
+
+    Raises:
+        InvalidInput: one of these directories may not be looked into.
+    """
     base = inventory if inventory.is_dir() else inventory.parent
     places = [base, base.parent, *map(Path, preset.places)]
-    found = (next((p / name for p in places if (p / name).is_file()), None) for name in names)
+    found = (next((p / name for p in places if exists(p / name)), None) for name in names)
     return [path for path in found if path]
+
+
+def _passwords(inventory: Path, preset: Preset) -> tuple[list[Path], list[str]]:
+    """Return the tool's file of passwords, if there is one, and a note where nobody knows whether it is encrypted."""
+    if not preset.passwords:
+        return [], []
+    try:
+        found = _beside(inventory, preset, [preset.passwords])
+    except InvalidInput as error:
+        return [], [f"{error.message}: its names are in vault.yml, and you copy the values"]
+    closed = [path for path in found if not os.access(path, os.R_OK)]
+    return found, [
+        f"{path} cannot be read, so it is not known whether it is encrypted: where it is, make the site"
+        " again as a user who may read it"
+        for path in closed
+    ]
 
 
 def is_vaulted(path: Path) -> bool:

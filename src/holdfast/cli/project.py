@@ -16,6 +16,7 @@ from pathlib import Path
 from holdfast.ansible.environment import CARRIED
 from holdfast.ansible.playbooks import load_yaml
 from holdfast.errors import InvalidInput
+from holdfast.files import entries, exists
 from holdfast.model import Json
 from holdfast.people import People, PeopleSection
 from holdfast.settings import read_config
@@ -59,7 +60,7 @@ def find_site(
                 remedy="--site DIRECTORY",
             )
         return own[0]
-    if Path(name).exists():
+    if exists(Path(name)):
         return Path(name).resolve()
     if name == SKELETON:
         raise InvalidInput(
@@ -76,7 +77,10 @@ def _own_name(inventory: Path) -> str:
     Files of group_vars win over the inventory's own, and a later file over an earlier, as in Ansible.
     """
     directory = inventory if inventory.is_dir() else inventory.parent
-    hosts = sorted(inventory.iterdir()) if inventory.is_dir() else [inventory]
+    try:
+        hosts = sorted(inventory.iterdir()) if inventory.is_dir() else [inventory]
+    except OSError:  # whoever uses this inventory is told
+        return ""
     every = directory / "group_vars"
     files = [each for pattern in _OF_ALL_HOSTS for each in sorted(every.glob(pattern))]
     names = [_set_for_all(each) for each in hosts] + [_value(_content(each)) for each in files]
@@ -139,7 +143,7 @@ def people(places: Sequence[Path]) -> People:
     Raises:
         InvalidInput: it cannot be read, or is wrong, or several places have one.
     """
-    found = [place / "people.yml" for place in places if (place / "people.yml").exists()]
+    found = [place / "people.yml" for place in places if exists(place / "people.yml")]
     if not found:
         return {}
     if len(found) > 1:
@@ -172,7 +176,7 @@ def find_runbook(places: Sequence[Path], name: str) -> Path:
     Raises:
         InvalidInput: there is none, or several; the message names the nearest, or all of them.
     """
-    if "/" in name and Path(name).is_file():
+    if "/" in name and exists(Path(name)):
         return Path(name).resolve()
     known = _runbooks(places)
     stem = Path(name).stem if name.endswith(".md") else name
@@ -198,7 +202,7 @@ def _by_name(
     without: Collection[str] = (),
 ) -> dict[str, list[Path]]:
     """Return what the places have in a directory, by name. Locks and backups of editors begin with a dot."""
-    found = [path for place in places for path in sorted((place / directory).glob(pattern))]
+    found = [path for place in places for path in entries(place / directory, pattern)]
     known: dict[str, list[Path]] = {}
     for path in found:
         if not path.name.startswith(".") and name_of(path) not in without:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,11 @@ def inventory(**environ: str) -> AnsibleInventory:
     return AnsibleInventory(PROJECT, os.environ | environ)
 
 
-def vault(site: Path, *arguments: str) -> str:
+def vault(site: Path, *arguments: str, given: Sequence[str] = ()) -> str:
     program = Path(sys.executable).with_name("ansible-vault")
-    password = site.parent / "right"
+    password = given or ("--vault-password-file", str(site.parent / "right"))
     done = subprocess.run(
-        [program, *arguments, "--vault-password-file", password],
+        [program, *arguments, *password],
         check=True,
         capture_output=True,
         text=True,
@@ -197,6 +198,26 @@ def test_a_vault_is_opened_or_the_site_is_refused(site: Path, kind: str, passwor
     assert "UNRELATED" not in caught.value.remedy
     begin = {"": "name a file", "wrong": "this vault has", "gone": "make that file"}[password]
     assert caught.value.remedy.startswith(begin)
+
+
+def test_vaults_with_ids_are_each_opened_with_the_password_of_theirs(site: Path) -> None:
+    (site / "more.yml").write_text("billing: {hosts: {bill1: {}}}\n")
+    for label, group in (("ours", "rabbitmq"), ("theirs", "billing")):
+        (site.parent / label).write_text(f"password of {label}\n")
+        variables = site / "group_vars" / f"{group}.yml"
+        variables.write_text(f"{group}_password: {SECRET}\n")
+        given = f"{label}@{site.parent / label}"
+        vault(site, "encrypt", str(variables), given=("--vault-id", given))
+    ours, theirs = (f"{label}@{site.parent / label}" for label in ("ours", "theirs"))
+
+    both = inventory(ANSIBLE_VAULT_IDENTITY_LIST=f"{theirs},{ours}").read(site, "")
+    assert (both.name, both.closed) == ("lisbon", {})
+    one = inventory(ANSIBLE_VAULT_IDENTITY_LIST=ours).read(site, "")
+    assert list(one.closed) == ["bill1"]
+    with pytest.raises(InvalidInput, match="variables of rabbitmq: Decryption failed") as caught:
+        inventory(ANSIBLE_VAULT_IDENTITY_LIST=theirs).read(site, "")
+    assert "another password than the one given" in caught.value.remedy
+    assert SECRET not in str(caught.value)
 
 
 def test_what_an_inventory_reads_of_the_environment_must_be_passed_to_plays(site: Path) -> None:

@@ -14,7 +14,7 @@ from holdfast.ansible.inventory import AnsibleInventory
 from holdfast.ansible.playbooks import AnsiblePlaybooks
 from holdfast.ansible.site_reader import AnsibleSites, SiteAnswer, SiteQuestion
 from holdfast.claims import bind_claim
-from holdfast.cli.new_site import make_site
+from holdfast.cli.new_site import SiteFiles, make_site
 from holdfast.cli.site_presets import GROUPS
 from holdfast.engine.planner import Planner
 from holdfast.errors import InvalidInput
@@ -224,6 +224,64 @@ def test_variables_beside_the_inventory_are_linked_and_ours_are_read_last(tmp_pa
     }
 
 
+def closed(path: Path) -> Path:
+    """Return a link to itself, which nobody can look at, as a directory of others."""
+    path.symlink_to(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["group_vars", "host_vars", "globals.yml"])
+def test_variables_that_cannot_be_read_are_not_left_out(tmp_path: Path, name: str) -> None:
+    (tmp_path / "hosts").touch()
+    closed(tmp_path / name)
+    with pytest.raises(InvalidInput, match=f"{name} cannot be read"):
+        made_of(tmp_path, "kolla", rabbitmq=["a"])
+
+
+def test_whether_passwords_are_encrypted_is_said_to_be_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hosts").touch()
+    groups = FakeSites({"rabbitmq": ["a"]})
+    closed(tmp_path / "passwords.yml")
+    made = make_site(tmp_path / "s", tmp_path / "hosts", "kolla", PRESETS, groups)
+    assert [note for note in made.notes if "passwords.yml cannot be read" in note]
+
+    (tmp_path / "passwords.yml").unlink()
+    (tmp_path / "passwords.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n00\n")
+    monkeypatch.setattr("holdfast.cli.new_site.os.access", lambda *_: False)
+    made = make_site(tmp_path / "s", tmp_path / "hosts", "kolla", PRESETS, groups)
+    assert [note for note in made.notes if "not known whether it is encrypted" in note]
+
+
+def test_another_cluster_of_brokers_is_named(tmp_path: Path) -> None:
+    (tmp_path / "hosts").touch()
+    groups = FakeSites({"rabbitmq": ["a"], "outward-rabbitmq": ["b"]})
+    made = make_site(tmp_path / "s", tmp_path / "hosts", "kolla", PRESETS, groups)
+    assert [note for note in made.notes if note.startswith("outward-rabbitmq is another cluster")]
+    assert made.mapped["rabbitmq"] == ("rabbitmq", ["a"])
+
+
+@pytest.mark.parametrize("text", ["[x\nrabbitmq", '{"_meta": {'])
+def test_an_inventory_that_cannot_be_read_is_named_as_the_person_named_it(
+    tmp_path: Path, text: str
+) -> None:
+    inventory = tmp_path / "inventory.json"
+    inventory.write_text(text)
+    with pytest.raises(InvalidInput, match=f"parse inventory source {inventory}") as caught:
+        make_site(tmp_path / "s", inventory, "", PRESETS, READER)
+    assert caught.value.remedy.endswith(f"ansible-inventory -i {inventory} --graph")
+    assert "holdfast-init-" not in str(caught.value)
+
+
+def test_a_site_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    wrong = SiteFiles({"a": "a file", "a/b": "in a file"}, {}, {})
+    with pytest.raises(InvalidInput, match="nothing was left there") as caught:
+        wrong.write(tmp_path / "s")
+    assert "namei -l" in caught.value.remedy
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> InMemoryProject:
     project = InMemoryProject(tmp_path)
@@ -264,7 +322,9 @@ def test_without_an_inventory_the_skeleton_is_copied(project: InMemoryProject) -
         (["../x"], "not a valid name"),
         (["porto", "--from", "kolla"], "needs an inventory"),
         (["porto", "multinode", "--from", "kola"], "kolla"),
-        (["porto", "gone"], "there is no inventory"),
+        (["porto", "gone"], "holdfast init porto PATH"),
+        (["porto", ""], "there is no inventory ''"),
+        (["porto", "x" * 300], "cannot be read: File name too long"),
     ],
 )
 def test_what_cannot_be_made_is_refused_and_nothing_is_written(

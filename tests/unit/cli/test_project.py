@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,35 @@ def test_two_lists_of_people_are_refused(places: list[Path]) -> None:
         (place / "people.yml").write_text("people: {}\n")
     with pytest.raises(InvalidInput, match=r"several lists of people: .*user.*machine"):
         people(places)
+
+
+@pytest.mark.parametrize("kind", ["runbooks", "inventories"])
+def test_a_directory_that_may_not_be_read_is_not_an_empty_one(
+    places: list[Path], kind: str
+) -> None:
+    last = places[2] / kind
+    shutil.rmtree(last)
+    last.symlink_to(last)
+    for known in (runbook_files, runbooks) if kind == "runbooks" else (sites,):
+        with pytest.raises(InvalidInput, match=f"machine/{kind} cannot be read") as caught:
+            known(places)
+        assert f"namei -l {last}" in caught.value.remedy
+
+
+def test_a_site_that_only_others_may_read_hides_no_site(
+    places: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, theirs = (place / "inventories" for place in places[1:])
+    (mine / "site-1/hosts.yml").write_text("all: {vars: {holdfast_site: lisbon}}\n")
+    iterdir = Path.iterdir
+
+    def of_a_user(path: Path) -> Iterator[Path]:
+        if path == theirs / "site-2":
+            raise PermissionError(13, "Permission denied")
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", of_a_user)
+    assert find_site(places, "lisbon") == mine / "site-1"
 
 
 def test_a_question_which_site_names_the_directories_that_have_some(places: list[Path]) -> None:
