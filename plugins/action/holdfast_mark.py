@@ -12,8 +12,8 @@ from holdfast.action_plugin import ArgumentSpec, HostShells, open_state
 from holdfast.errors import CannotTell, LeaseHeld
 from holdfast.journal.events import BaselineTaken
 from holdfast.mark_action import MarkAction
-from holdfast.marking import list_marks, may_have_marks, remove_marks
-from holdfast.marks import FRESH, meeting_hosts
+from holdfast.marking import list_marks, remove_marks
+from holdfast.marks import FRESH, has_shell, meeting_hosts
 from holdfast.model import Holder, Json
 from holdfast.play_context import PlayContext, Variables, require_lease
 from holdfast.policy import PlaybookPolicy
@@ -111,7 +111,7 @@ class ActionModule(MarkAction):
                 cause = str(error.message).splitlines()[0]
                 unreadable[host] = {"error": f"its variables cannot be read: {cause}", "marks": {}}
                 continue
-            if may_have_marks(*kind):
+            if has_shell(*kind):
                 asked.append(host)
         found = {**list_marks(reach, asked), **unreadable}
         run = PlayContext.of(variables)

@@ -5,7 +5,6 @@ A mark is written by compare-and-swap: under a lock on the host, only where the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -59,14 +58,6 @@ def read_marks(reach: Reach, hosts: Iterable[str]) -> dict[str, HostMarks | Unan
         return HostMarks.parse(_run(reach(host), READ))
 
     return ask_all({host: host for host in hosts}, lambda host: or_unanswered(read, host))
-
-
-_NO_SHELL = re.compile(r"(.+\.)?(network_cli|netconf|httpapi|grpc|winrm|psrp)")
-
-
-def may_have_marks(connection: str, shell_type: str) -> bool:
-    """Return whether a host may have marks: not where Ansible reaches a network device, or Windows."""
-    return not _NO_SHELL.fullmatch(connection) and shell_type not in {"cmd", "powershell"}
 
 
 def list_marks(reach: Reach, hosts: Iterable[str]) -> dict[str, Json]:

@@ -7,6 +7,7 @@ expires by the uptime of its own host.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -26,6 +27,13 @@ MEETING_HOSTS = 3
 """How many hosts of a group are marked beside those of the batch."""
 
 _MOST_CHARACTERS = 300
+
+_NO_SHELL = re.compile(r"(.+\.)?(network_cli|netconf|httpapi|grpc|winrm|psrp)")
+
+
+def has_shell(connection: str, shell_type: str) -> bool:
+    """Return whether a host may have marks and units: not where Ansible reaches a network device, or Windows."""
+    return not _NO_SHELL.fullmatch(connection) and shell_type not in {"cmd", "powershell"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import CannotTell, LeaseHeld
-from holdfast.marking import SWAP, Marker, list_marks, may_have_marks, read_marks, remove_marks
-from holdfast.marks import FRESH, TTL, HostMarks, RunMark, meeting_hosts
+from holdfast.marking import SWAP, Marker, list_marks, read_marks, remove_marks
+from holdfast.marks import FRESH, TTL, HostMarks, RunMark, has_shell, meeting_hosts
 from holdfast.model import HOST_DIRECTORY, Holder, Json
 from holdfast.probes.base import CommandResult
 
@@ -301,4 +301,4 @@ def test_a_mark_that_is_sent_twice_is_written_once(hosts: Hosts) -> None:
 def test_a_host_without_a_shell_of_ours_has_no_marks(
     connection: str, shell_type: str, *, may: bool
 ) -> None:
-    assert may_have_marks(connection, shell_type) is may
+    assert has_shell(connection, shell_type) is may

@@ -103,6 +103,13 @@ class AnsibleInventory:
                     _remedy(path, cause, not_passed(self.environ)),
                 )
                 for host, cause in listing["closed"].items()
+            }
+            | {
+                host: (
+                    f"{path}: {host} is reached by {connection}, as network devices and Windows are",
+                    "a group of hosts with systemd alone, or --limit to them",
+                )
+                for host, connection in listing["without_shell"].items()
             },
         )
 

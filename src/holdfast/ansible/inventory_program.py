@@ -24,6 +24,8 @@ from ansible.template import Templar
 from ansible.vars.manager import VariableManager
 from ansible.vars.plugins import get_vars_from_inventory_sources
 
+from holdfast.marks import has_shell
+
 
 def main(arguments: list[str]) -> int:
     """Print the inventory ``arguments[0]``, limited to ``arguments[1]`` if that is not empty."""
@@ -53,6 +55,7 @@ def _listing(source: str, limit: str, names: list[str]) -> dict[str, Any]:
         "sites": _site_names(known),
         "reads": sorted(reads),
         "closed": closed,
+        "without_shell": dict(_without_shell(known)),
         "values": _values(known, names),
         "groups": groups,
         "selected": selected,
@@ -119,6 +122,17 @@ def _site_names(known: dict[str, Callable[[str], Any]]) -> dict[str, str]:
         if name := lookup("holdfast_site"):
             names.setdefault(str(name), host)
     return names
+
+
+def _without_shell(known: dict[str, Callable[[str], Any]]) -> Iterable[tuple[str, str]]:
+    """Yield the hosts that are network devices or Windows, with how Ansible reaches them."""
+    for host, lookup in known.items():
+        try:
+            kind = [str(lookup(f"ansible_{name}") or "") for name in ("connection", "shell_type")]
+        except AnsibleError:  # told by the play that reaches the host
+            continue
+        if not has_shell(*kind):
+            yield host, " ".join(filter(None, kind))
 
 
 def _values(known: dict[str, Callable[[str], Any]], names: list[str]) -> list[tuple[str, str]]:

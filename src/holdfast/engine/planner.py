@@ -42,7 +42,7 @@ class Planner:
 
 
 def _refuse_closed(plan: Plan, site: SiteInventory) -> None:
-    """Refuse a plan with a host of which variables cannot be read: its play would fail in the middle of a run."""
+    """Refuse a plan with a host that can be in no run: its play would fail in the middle of one."""
     for step in plan.steps:
         for host in getattr(step, "hosts", ()):
             if host in site.closed:

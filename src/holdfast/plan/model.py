@@ -38,8 +38,9 @@ class SiteInventory:
     """An inventory as the engine sees it: groups and their hosts in order, and of its variables the lengths alone.
 
     ``selected`` holds the hosts that ``--limit`` leaves, None without a limit. ``lengths`` has those of
-    ``LENGTHS`` that are set, in seconds; the largest, where hosts have several. ``closed`` are hosts of which variables
-    cannot be read, such as those in a vault of another team: the message of an error, and what to do.
+    ``LENGTHS`` that are set, in seconds; the largest, where hosts have several. ``closed`` are hosts that can be in no
+    run, since their variables cannot be read (a vault of another team) or they have no shell: the message of an error,
+    and what to do.
     """
 
     name: str

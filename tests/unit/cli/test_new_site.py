@@ -140,6 +140,20 @@ def test_a_run_of_nova_is_planned_and_no_other_host_is_in_it(site: tuple[Path, E
     assert len(hosts) >= sum(expected.sizes[1:])
 
 
+def test_a_network_device_or_windows_is_in_no_run(site: tuple[Path, Expected]) -> None:
+    path, expected = site
+    if not expected.inventory.startswith("kolla"):
+        pytest.skip("its inventory has none")
+    for group, how in (("mgmt-switches", "ansible.netcommon.network_cli"), ("all", "sw1")):
+        inputs = {"unit": "chrony", "group": group}
+        with pytest.raises(InvalidInput, match=how) as caught:
+            PLANNER.plan(PROJECT / "runbooks/unit-restart.md", path, inputs)
+        assert "hosts with systemd alone" in caught.value.remedy
+    of_proxies = {"unit": "kolla-nova_novncproxy-container", "group": "nova-novncproxy"}
+    plan = PLANNER.plan(PROJECT / "runbooks/unit-restart.md", path, of_proxies)
+    assert {"ctl01", "ctl02", "ctl03"} == {h for s in plan.steps for h in getattr(s, "hosts", ())}
+
+
 def test_its_variables_are_what_claims_read(site: tuple[Path, Expected]) -> None:
     path, expected = site
     names = {name for model in MODELS for name in model.needs()}

@@ -225,6 +225,46 @@ def test_a_vaulted_secret_reaches_the_broker_and_without_the_vault_password_the_
     assert len(hosts.journal("r1")) == 1, "only the gate that could read the secret was judged"
 
 
+_SUDO = """#!/bin/sh
+# As `sudo -H -S -p PROMPT -u USER COMMAND` asks and refuses.
+while :; do case $1 in -p) prompt=$2; shift 2 ;; -u) shift 2 ;; -*) shift ;; *) break ;; esac; done
+printf %s "$prompt" >&2
+IFS= read -r given
+[ "$given" = "$(cat '{directory}/expected')" ] || {{ echo 'Sorry, try again.' >&2; exit 1; }}
+echo became >> '{directory}/used'
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize("expected", [SECRET, "another"])
+def test_a_host_is_read_by_root_with_a_password_from_the_vault(
+    hosts: FakeHosts, expected: str
+) -> None:
+    (hosts.directory / "key").write_text("vault password")
+    (hosts.directory / "expected").write_text(f"{expected}\n")
+    sudo = hosts.directory / "sudo"
+    sudo.write_text(_SUDO.format(directory=hosts.directory))
+    sudo.chmod(0o755)
+    vault = ["--vault-password-file", str(hosts.directory / "key")]
+    sealed = hosts.run(
+        [str(BIN / "ansible-vault"), "encrypt_string", "--output", "-", *vault, SECRET]
+    ).stdout
+    hosts.set_variables(
+        ansible_become_exe=str(sudo),
+        ansible_become_user="another",  # to itself nobody becomes
+        ansible_become_password=VaultedText(sealed.split("\n", 1)[1].replace(" ", "")),
+    )
+    hosts.set_unit(ActiveState="active", SubState="running")
+    asked = gate("it", ACTIVE) | {"become": True}
+    played = hosts.run_tasks(asked, arguments=[*vault, "-vvvv"])
+    right = expected == SECRET
+    it = played.results["it"]
+    assert it["failed"] is not right, it["msg"]
+    assert right or "Sorry, try again" in it["msg"], it["msg"]
+    assert (hosts.directory / "used").exists() is right
+    assert SECRET not in played.output
+
+
 def test_a_variable_of_the_wrong_type_is_named_without_its_value(hosts: FakeHosts) -> None:
     hosts.set_variables(rabbitmq_management_port=SECRET)
     played = hosts.run_tasks(gate("it", "rabbitmq.members_agree"), arguments=["-vvv"])
