@@ -98,6 +98,7 @@ def make_site(site: Path, inventory: Path, kind: str, presets: Path, reader: Sit
     Raises:
         InvalidInput: the inventory cannot be read, or it has none of the groups that Holdfast needs.
     """
+    _refuse_variables(inventory)
     links, programs = _links(inventory)
     with TemporaryDirectory(prefix="holdfast-init-") as directory:
         draft = Path(directory).resolve() / "site"
@@ -134,6 +135,18 @@ def make_site(site: Path, inventory: Path, kind: str, presets: Path, reader: Sit
     notes = [*_notes(preset, answer, mapped, files), *closed]
     written = SiteFiles(texts, programs, links)
     return NewSite(preset, written, mapped, found, [inventory, *files], notes)
+
+
+def _refuse_variables(inventory: Path) -> None:
+    """Refuse the directory in which a tool keeps its variables: each of its files would be read as an inventory."""
+    for preset in PRESETS.values():
+        names = [name for name in (*preset.files, preset.passwords) if name]
+        beside = [name for name in names if inventory.is_dir() and exists(inventory / name)]
+        if beside:
+            raise InvalidInput(
+                f"{inventory} is where {preset.tool} keeps {join_names(beside)}, and not an inventory",
+                remedy=f"name the inventory itself, such as {inventory / preset.inventory}",
+            )
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class Preset:
     ``groups`` has, for each of ours, those of the tool that may be it, the likeliest first. ``found`` are templates of
     ours over variables of the tool. ``files`` are the names of its files of variables and ``passwords`` that of its
     secrets, looked for beside the inventory and in ``places``. ``where`` says where to find what was not read.
-    ``further_brokers`` are groups of brokers that are another cluster.
+    ``further_brokers`` are groups of brokers that are another cluster. ``inventory`` is what the tool calls its own.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Preset:
     places: Sequence[str] = ()
     where: Mapping[str, str] = field(default_factory=dict)
     further_brokers: Sequence[str] = ()
+    inventory: str = ""
 
     def fits(self, groups: Mapping[str, Sequence[str]]) -> bool:
         """Return whether an inventory has hosts in a group that only this tool calls so: that of nova's API."""
@@ -110,6 +111,7 @@ KOLLA = Preset(
         **dict.fromkeys(_TLS, f"{_CA}: certificates/ca/root.crt beside globals.yml"),
     },
     further_brokers=["outward-rabbitmq", "outward_rabbitmq"],
+    inventory="multinode",
 )
 OSA = Preset(
     name="osa",
@@ -159,6 +161,7 @@ OSA = Preset(
         "nova_auth_url": f"{_URL}, openrc in the utility container",
         **dict.fromkeys(_TLS, f"{_CA}: /etc/openstack_deploy/pki/roots/*/certs"),
     },
+    inventory="openstack_inventory.json",
 )
 _CONTROL = ("controller", "controllers", "control", "Controller", "overcloud_controller")
 RDO = Preset(

@@ -63,6 +63,14 @@ def _ping(match: Match[str], inventory: str) -> str:
     return shlex.join(["ansible", "-i", inventory, match["host"], "-m", "ansible.builtin.ping"])
 
 
+_AT_JUMP = "UNKNOWN port 65535"
+"""What OpenSSH calls the other side where that is the ssh to a jump host, which has ended."""
+
+
+def _jump(_: Match[str], __: str) -> str:
+    return "log in to the jump host alone, as ProxyJump names it: it refused, or was not reached"
+
+
 def _unit(match: Match[str], _: str) -> str:
     unit = shlex.quote(match["unit"])
     return f"on {match['host']}: systemctl status {unit}; journalctl -u {unit}"
@@ -133,7 +141,11 @@ def _stop_timeout(match: Match[str], _: str) -> str:
 
 
 _REMEDIES: tuple[tuple[re.Pattern[str], _Remedy], ...] = (
-    (re.compile(r"(?P<host>[\w.-]+) is unreachable: (?!its SSH host key)"), _ping),
+    (re.compile(rf"is unreachable: [^;]*{_AT_JUMP}"), _jump),
+    (
+        re.compile(rf"(?P<host>[\w.-]+) is unreachable: (?!its SSH host key|[^;]*{_AT_JUMP})"),
+        _ping,
+    ),
     (
         re.compile(
             r"(?P<status>40[13]) from \S+ management API to (?P<path>\S+): (?P<reason>[^;]*) "

@@ -252,6 +252,17 @@ def test_variables_that_cannot_be_read_are_not_left_out(tmp_path: Path, name: st
         made_of(tmp_path, "kolla", rabbitmq=["a"])
 
 
+@pytest.mark.parametrize(("shape", "named"), [("kolla", "multinode"), ("osa", "openstack_inv")])
+def test_a_tool_s_directory_of_variables_is_no_inventory(
+    tmp_path: Path, shape: str, named: str
+) -> None:
+    variables = {"kolla": "passwords.yml", "osa": "user_variables.yml"}[shape]
+    (tmp_path / variables).touch()
+    with pytest.raises(InvalidInput, match=f"keeps {variables}, and not an inventory") as caught:
+        make_site(tmp_path / "s", tmp_path, "", PRESETS, FakeSites({}))
+    assert f"such as {tmp_path}/{named}" in caught.value.remedy
+
+
 def test_whether_passwords_are_encrypted_is_said_to_be_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

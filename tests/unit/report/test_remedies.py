@@ -54,6 +54,18 @@ def test_what_is_typed_names_the_host_the_account_and_what_it_lacks(
     assert remedy in remedy_for(message, SITE)
 
 
+def test_a_jump_host_that_refuses_is_told_from_a_host_that_does() -> None:
+    """Recorded: ssh's own words about the jump do not come through the ssh that Ansible starts."""
+    of_ssh = "Failed to connect to the host via ssh: kex_exchange_identification: Connection closed"
+    at_jump = f"b1 is unreachable: {of_ssh} by remote host Connection closed by UNKNOWN port 65535"
+    other = "b2 is unreachable: Failed to connect to the host via ssh: Permission denied"
+    ping = "ansible -i inventories/eqiad b2 -m ansible.builtin.ping"
+    jump = remedy_for(at_jump, SITE)
+    assert jump.startswith("log in to the jump host alone")
+    assert "ping" not in jump
+    assert remedy_for(f"b1: {at_jump}; b2: {other}", SITE) == f"{jump}; {ping}"
+
+
 def test_a_refusal_that_names_no_virtual_host_gives_away_nothing() -> None:
     message = f"403 from ctl1's management API to /api/nodes: {MANAGEMENT}"
     assert "set_permissions" not in remedy_for(message.replace(": (", ":  ("), SITE)
