@@ -54,7 +54,7 @@ class Preset:
 
 _URL = "as OS_AUTH_URL in the file with an administrator's credentials"
 _CA = "only with TLS: the file of the CA that signed the endpoints' certificates, on this machine"
-_BRACKETS = r" | regex_replace('^(.*:.*)$', '[\\1]')"  # of an IPv6 address in a URL
+_BRACKETS = r" | regex_replace('^([^[]*:[^[]*)$', '[\1]')"  # of an IPv6 address in a URL
 _TLS = {
     "rabbitmq_management_ca_file": _CA,
     "rabbitmq_amqp_ca_file": _CA,

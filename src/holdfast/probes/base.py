@@ -65,6 +65,11 @@ class SiteVariables(BaseModel):
         return tuple(cls.model_fields)
 
 
+def first_address(*addresses: str) -> str:
+    """Return the first that is set, without the brackets that an IPv6 address has in a URL."""
+    return next(filter(None, addresses)).removeprefix("[").removesuffix("]")
+
+
 class ReachedSite(SiteVariables):
     """Base for what connections are opened to: from this machine, or from the host that the site names."""
 

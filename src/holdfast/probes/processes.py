@@ -24,7 +24,14 @@ from holdfast.observations.processes import (
     ServiceProcesses,
 )
 from holdfast.observations.systemd import UnitState
-from holdfast.probes.base import ProbeContext, Shell, SiteVariables, ask_all, or_unanswered
+from holdfast.probes.base import (
+    ProbeContext,
+    Shell,
+    SiteVariables,
+    ask_all,
+    first_address,
+    or_unanswered,
+)
 from holdfast.probes.systemd import STATE, seconds_between
 
 _SINCE, _STOPPED = "ActiveEnterTimestamp", "InactiveEnterTimestamp"
@@ -175,7 +182,7 @@ class BrokerPlace(SiteVariables):
 
     def address(self, host: str) -> str:
         """Return the address of a host's broker."""
-        return self.rabbitmq_address or self.ansible_host or self.ansible_ssh_host or host
+        return first_address(self.rabbitmq_address, self.ansible_host, self.ansible_ssh_host, host)
 
 
 def broker_names(context: ProbeContext) -> dict[str, str]:

@@ -252,6 +252,14 @@ def test_variables_that_cannot_be_read_are_not_left_out(tmp_path: Path, name: st
         made_of(tmp_path, "kolla", rabbitmq=["a"])
 
 
+@pytest.mark.parametrize("vip", ["2001:DB8::10", "[2001:DB8::10]"])
+def test_a_virtual_address_of_ipv6_is_in_brackets_once(tmp_path: Path, vip: str) -> None:
+    (tmp_path / "multinode").write_text((SHAPES / "kolla/multinode").read_text())
+    (tmp_path / "globals.yml").write_text(f"kolla_internal_vip_address: '{vip}'\n")
+    made = make_site(tmp_path / "s", tmp_path / "multinode", "", PRESETS, READER)
+    assert made.found["nova_auth_url"] == "http://[2001:DB8::10]:5000/v3"
+
+
 @pytest.mark.parametrize(("shape", "named"), [("kolla", "multinode"), ("osa", "openstack_inv")])
 def test_a_tool_s_directory_of_variables_is_no_inventory(
     tmp_path: Path, shape: str, named: str

@@ -187,6 +187,7 @@ def test_the_recordings_have_a_list_that_occurs_twice() -> None:
     assert body.count('"online":') > sum("online" in queue for queue in json.loads(body))
 
 
-def test_an_ipv6_address_may_be_written_in_upper_case() -> None:
-    found = answers({"queues": (200, "[]")}, "queues", ansible_host="::FFFF:127.0.0.1")
+@pytest.mark.parametrize("address", ["::FFFF:127.0.0.1", "[::FFFF:127.0.0.1]"])
+def test_an_ipv6_address_may_be_written_in_upper_case_and_in_brackets(address: str) -> None:
+    found = answers({"queues": (200, "[]")}, "queues", ansible_host=address)
     assert found == {"queues": []}

@@ -152,7 +152,8 @@ def test_silence_fails_the_claim_and_denial_does_not() -> None:
         assert bound.judge([observed]).outcome == outcome
 
 
-def test_an_ipv6_address_may_be_written_in_upper_case() -> None:
+@pytest.mark.parametrize("address", ["::FFFF:127.0.0.1", "[::FFFF:127.0.0.1]"])
+def test_an_ipv6_address_may_be_written_in_upper_case_and_in_brackets(address: str) -> None:
     """py-amqp takes only lower case in brackets, and looks for a host of the name ``[…]``."""
     with running_broker() as broker:
-        assert trip(broker.port, ansible_host="::FFFF:127.0.0.1").ok
+        assert trip(broker.port, rabbitmq_address=address).ok

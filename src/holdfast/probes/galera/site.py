@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import Field, SecretStr
 
 from holdfast.errors import InvalidInput
-from holdfast.probes.base import CaFile, ProbeContext, ReachedSite, of_host
+from holdfast.probes.base import CaFile, ProbeContext, ReachedSite, first_address, of_host
 from holdfast.probes.connections import Target
 
 GROUP = "galera"
@@ -47,7 +47,9 @@ class DatabaseNode:
     def address(self) -> str:
         """Where it takes SQL: by default the address that Ansible uses for the host."""
         site = self.site
-        return site.galera_address or site.ansible_host or site.ansible_ssh_host or self.host
+        return first_address(
+            site.galera_address, site.ansible_host, site.ansible_ssh_host, self.host
+        )
 
     @property
     def target(self) -> Target:

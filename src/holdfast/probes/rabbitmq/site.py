@@ -18,6 +18,7 @@ from holdfast.probes.base import (
     ProbeContext,
     ReachedSite,
     Shell,
+    first_address,
     of_host,
 )
 from holdfast.probes.connections import Target
@@ -69,7 +70,9 @@ class Broker:
     def address(self) -> str:
         """Where its API and its AMQP listener are: by default the address that Ansible uses for the host."""
         site = self.site
-        return site.rabbitmq_address or site.ansible_host or site.ansible_ssh_host or self.host
+        return first_address(
+            site.rabbitmq_address, site.ansible_host, site.ansible_ssh_host, self.host
+        )
 
     def target(self, port: int) -> Target:
         """Return one of its listeners."""
