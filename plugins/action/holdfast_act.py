@@ -130,7 +130,7 @@ class ActionModule(WaitingAction, MarkAction):
     def _intend(self, store: Store, run: PlayContext, found: ProgramAnswer, service: str) -> Limits:
         """Journal the intent, and return until when the act may begin, by the host's own clock (docs/adr/0022)."""
         # Asked after the clock was read and before the transaction that proves the leases, so never after their expiry.
-        left = store.check(run.grant)
+        limits = unit_program.limits_of(found, store.check(run.grant), service, run.run)
         given = self.arguments
         intended = ActIntended(
             at=datetime.now(UTC),
@@ -143,7 +143,7 @@ class ActionModule(WaitingAction, MarkAction):
             log=found.log.model_dump(exclude_defaults=True, mode="json"),
         )
         store.append_guarded(run.grant, intended)
-        return Limits(found.clock, found.clock.after(left), service, run.run)
+        return limits
 
     def _restart(
         self, store: Store, run: PlayContext, before: ShownUnit | None, limits: Limits
@@ -151,7 +151,7 @@ class ActionModule(WaitingAction, MarkAction):
         """Restart the unit once, and journal the outcome where it is known."""
         unit, seconds = self.arguments["unit"], self.arguments["timeout_seconds"]
         intended = before.invocation_id if before else ""
-        answer = self._send(unit_program.restart(unit, seconds, limits, intended))
+        answer = self._send(unit_program.restart(seconds, limits, intended))
         result = restart_result(answer)
         if answer.end in ("done", "already_restarted"):
             done = ActDone(
@@ -169,9 +169,8 @@ class ActionModule(WaitingAction, MarkAction):
     def _command(self, limits: Limits) -> dict[str, Json]:
         """Run the command once, and return how it ended: evidence, by which the task does not fail."""
         given = self.arguments
-        answer = self._send(
-            unit_program.command(given["unit"], given["timeout_seconds"], limits, given["argv"])
-        )
+        sent = unit_program.command(given["timeout_seconds"], limits, given["argv"])
+        answer = self._send(sent)
         if answer.end == "not_begun":
             message = f"{self.host}: {self._what} was not run: {answer.message}; {NOT_BEGUN}"
             return {"failed": True, "msg": message}

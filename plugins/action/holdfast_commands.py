@@ -25,7 +25,7 @@ from holdfast.play_context import (
 )
 from holdfast.policy import PlaybookPolicy
 from holdfast.probes.base import ask_all
-from holdfast.unit_program import NOT_BEGUN, Limits, ProgramAnswer, command_result
+from holdfast.unit_program import NOT_BEGUN, ProgramAnswer, command_result
 
 Run = Callable[[Sequence[str]], ProgramAnswer | str]
 
@@ -97,9 +97,9 @@ class ActionModule(MarkAction):
     def _command(
         self, found: ProgramAnswer, left: timedelta, service: str, run: str
     ) -> Sequence[str]:
-        limits = Limits(found.clock, found.clock.after(left), service, run)
+        limits = unit_program.limits_of(found, left, service, run)
         given = self.arguments
-        return unit_program.command(given["unit"], given["timeout_seconds"], limits, given["argv"])
+        return unit_program.command(given["timeout_seconds"], limits, given["argv"])
 
     def _on(self, action: HoldfastAction) -> Run:
         """Return what sends a command to a host, once, and returns its answer, or why it is not known."""

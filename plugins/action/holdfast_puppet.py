@@ -81,15 +81,13 @@ class ActionModule(MarkAction):
         if arguments["state"] == "installed":
             return {**self._shown(), "changed": changed}
         found = unit_program.parse(self._said(unit_program.read(RUN_UNIT)))
-        if found.before is None:
-            raise CannotTell(found.message)
         left = store.check(run.grant)  # before the transaction that proves the leases
         what = {"host": self.host, "unit": RUN_UNIT, "invocation_id": ""}
+        limits = unit_program.limits_of(found, left, marked_service(variables), run.run)
         act = Act.FREEZE if freeze else Act.UNFREEZE
         intended = ActIntended(at=datetime.now(UTC), act=act, undo=arguments["undo"], **what)
         store.append_guarded(run.grant, intended)
         self._begun = True
-        limits = Limits(found.clock, found.clock.after(left), marked_service(variables), run.run)
         end, seconds = self._send(limits)
         whose = _ENDS[end]
         # What this run has disabled before, and finds disabled, is its own to give back.
@@ -138,7 +136,7 @@ class ActionModule(MarkAction):
             else enable_command(given["run"])
         )
         self.send_once()
-        command = unit_program.command(RUN_UNIT, SECONDS, limits, argv)
+        command = unit_program.command(SECONDS, limits, argv)
         answer = unit_program.parse(self._said(command))
         if answer.end == "not_begun":
             raise CannotTell(f"{answer.message}; {NOT_BEGUN}")

@@ -12,7 +12,7 @@ from datetime import timedelta
 from importlib.resources import files
 from typing import Any, Literal, get_args
 
-from holdfast.errors import OutcomeUnknown
+from holdfast.errors import CannotTell, OutcomeUnknown
 from holdfast.model import HOST_DIRECTORY
 from holdfast.observations.nova import LogPosition
 
@@ -66,11 +66,12 @@ class ShownUnit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When an act on a host may begin: its clock from before the intent, and when the leases of the intent end.
+    """On which unit an act may begin, and when: the host's clock from before the intent, and when its leases end.
 
-    The host must have the mark of the service, of this run.
+    ``unit`` is the name by which systemd knows it. The host must have the mark of the service, of this run.
     """
 
+    unit: str
     prepared: Clock
     until: Clock
     service: str
@@ -106,20 +107,32 @@ def observe(unit: str, seconds: float) -> list[str]:
     return _command("observe", unit, f"{seconds:g}")
 
 
-def restart(unit: str, seconds: float, limits: Limits, invocation_id: str) -> list[str]:
-    """Return the command that restarts a unit, if ``invocation_id`` is still its start."""
-    return _command("restart", unit, f"{seconds:g}", *_words(limits), invocation_id)
+def limits_of(found: ProgramAnswer, left: timedelta, service: str, run: str) -> Limits:
+    """Return the limits of an act on the unit that was read before its intent, with this much of the leases left.
+
+    Raises:
+        CannotTell: the unit was not read.
+    """
+    if found.before is None:
+        raise CannotTell(found.message)
+    return Limits(found.before.id, found.clock, found.clock.after(left), service, run)
 
 
-def command(unit: str, seconds: float, limits: Limits, argv: Sequence[str]) -> list[str]:
-    """Return the command that runs ``argv``, which acts on a unit."""
-    return _command("command", unit, f"{seconds:g}", *_words(limits), *argv)
+def restart(seconds: float, limits: Limits, invocation_id: str) -> list[str]:
+    """Return the command that restarts the unit, if ``invocation_id`` is still its start."""
+    return _act("restart", seconds, limits, invocation_id)
 
 
-def _words(limits: Limits) -> tuple[str, ...]:
+def command(seconds: float, limits: Limits, argv: Sequence[str]) -> list[str]:
+    """Return the command that runs ``argv``, which acts on the unit."""
+    return _act("command", seconds, limits, *argv)
+
+
+def _act(what: str, seconds: float, limits: Limits, *arguments: str) -> list[str]:
     prepared, until = limits.prepared, limits.until
     clocks = prepared.boot, str(prepared.hundredths), str(until.hundredths)
-    return *clocks, limits.service, limits.run
+    words = limits.unit, f"{seconds:g}", *clocks, limits.service, limits.run
+    return _command(what, *words, *arguments)
 
 
 def _command(*arguments: str) -> list[str]:

@@ -3,8 +3,11 @@
 #
 #   read UNIT LOG PROC                                 the unit, the host's clock, and where the file LOG ends; changes nothing
 #   observe UNIT SECONDS                               the same under the lock; from now on no earlier intent counts
-#   restart UNIT SECONDS BOOT READ UNTIL SERVICE RUN INVOCATION    restart it, if INVOCATION is still its start
-#   command UNIT SECONDS BOOT READ UNTIL SERVICE RUN ARGV…         run a command that acts on it
+#   restart ID SECONDS BOOT READ UNTIL SERVICE RUN INVOCATION    restart it, if INVOCATION is still its start
+#   command ID SECONDS BOOT READ UNTIL SERVICE RUN ARGV…         run a command that acts on it
+#
+# UNIT may be any name of the unit, ID is the one by which systemd knows it. What lies before an act has no process of its own
+# where the shell can do it: hosts wait for each other meanwhile.
 #
 # Before these come DIRECTORY, where locks and marks are, and how long systemd may take to answer, in seconds: the caller says so,
 # since what the environment of a login says must not lead one of two acts to another lock.
@@ -33,15 +36,13 @@ without_secrets() {
         -e 's/(\{"?[[:alnum:]_]*(pass|secret|token|cookie)[[:alnum:]_]*"?,[[:space:]]*)[^}]+/\1***/Ig'
 }
 
-# Hundredths of a second since the host's boot, sleep included; with however many decimals the kernel prints them.
+# Sets `now` to the hundredths of a second since the host's boot, sleep included; with however many decimals the kernel prints.
 clock() {
     read -r up _ < /proc/uptime
     case $up in *.*) decimals=${up#*.}00 ;; *) decimals=00 ;; esac
     decimals=${decimals%"${decimals#??}"}
-    printf '%s\n' "$((${up%%.*} * 100 + 1$decimals - 100))" # 1: else 08 would be octal
+    now=$((${up%%.*} * 100 + 1$decimals - 100)) # 1: else 08 would be octal
 }
-
-boot() { cat /proc/sys/kernel/random/boot_id; }
 
 # Sets `shown` to the unit's properties, or `unreadable` to why there are none.
 show() {
@@ -56,18 +57,31 @@ show() {
         *) unreadable="systemd shows no state of $unit: ${shown:-no output}" ;;
     esac
     [ -z "$unreadable" ] || return 1
-    [ -n "$(value ActiveState)" ] || { unreadable="systemd shows no state of $unit: ${shown:-no output}"; return 1; }
-    [ "$(value LoadState)" = loaded ] || { unreadable="the unit $unit cannot run here: its load state is $(value LoadState)"; return 1; }
+    value ActiveState
+    [ -n "$value" ] || { unreadable="systemd shows no state of $unit: ${shown:-no output}"; return 1; }
+    value LoadState
+    [ "$value" = loaded ] || { unreadable="the unit $unit cannot run here: its load state is $value"; return 1; }
 }
 
-value() { printf '%s\n' "$shown" | sed -n "s/^$1=//p"; }
+# Sets `value` to one of the properties shown, or to nothing.
+value() {
+    between "$newline$shown$newline" "$newline$1=" "$newline"
+    value=$between
+}
+
+# Sets `between` to what stands between the first START and the next END, or to nothing.
+between() { # TEXT START END
+    between=
+    case $1 in *"$2"*"$3"*) between=${1#*"$2"} between=${between%%"$3"*} ;; esac
+}
 
 # Where a log ends: the digest of its last 1,024 bytes tells it from another file, also after a rotation. What the processes
 # that run now still log until they have stopped is not the next start's (docs/adr/0052).
 position() { # LOG PROC
     [ -f "$1" ] && found=$(stat -Lc '%i %s' -- "$1") || return 0
     inode=${found% *} size=${found#* }
-    first=$((size > 1024 ? size - 1023 : 1)) group=$(value ControlGroup) processes=
+    value ControlGroup
+    first=$((size > 1024 ? size - 1023 : 1)) group=$value processes=
     [ -z "$group" ] || processes=$(grep -lF ":$group" "$2"/[0-9]*/cgroup 2> /dev/null |
         sed -E 's#.*/([0-9]+)/cgroup$#\1#' | sort -n | tr '\n' ' ')
     digest=$(tail -c "+$first" -- "$1" | head -c $((size - first + 1)) | sha256sum | cut -d ' ' -f 1)
@@ -81,7 +95,7 @@ writable() { (: >> "$1") 2>/dev/null || finish not_begun "$1 cannot be written";
 
 # Everybody who acts on the host has the same lock, for as long as the act lasts.
 lock() {
-    mkdir -p -m 0755 "$directory" 2>/dev/null
+    [ -d "$directory" ] || mkdir -p -m 0755 "$directory" 2>/dev/null
     writable "$directory/$unit.lock"
     exec 9>>"$directory/$unit.lock"
     said=$(flock -w "$seconds" 9 2>&1)
@@ -92,13 +106,14 @@ lock() {
         *) finish not_begun "$directory/$unit.lock cannot be locked: flock ended with $status: $said" ;;
     esac
     # Left by an act whose shell was killed before its output was masked.
-    rm -f -- "$directory/$unit.output"
+    [ ! -e "$directory/$unit.output" ] || rm -f -- "$directory/$unit.output"
 }
 
 # The lock's file has the boot and the clock of the unit's last observation.
 in_time() {
-    now=$(clock) noted_boot='' noted=
-    [ "$1" = "$(boot)" ] || finish not_begun 'the host has booted since the intent'
+    noted_boot='' noted=
+    clock
+    [ "$1" = "$boot" ] || finish not_begun 'the host has booted since the intent'
     [ "$now" -lt "$3" ] || finish not_begun \
         "too late by $(((now - $3) / 100)).$(((now - $3) / 10 % 10)) s: since the intent its lease may have expired, and another run may act"
     [ -s "$directory/$unit.lock" ] || return 0
@@ -113,33 +128,55 @@ marked() { # SERVICE RUN
     mark=$directory/$1.mark
     [ -n "$1" ] || finish not_begun 'the task does not say which mark this host must have'
     [ -e "$mark" ] || finish not_begun "this host has no mark of run $2 any more ($mark)"
-    owner=$(sed -nE 's/.*"run": "([^"]*)".*/\1/p' "$mark") by=$(sed -nE 's/.*"by": "(([^"\]|\\.)*)".*/\1/p' "$mark")
-    until=$(sed -nE 's/.*"boot_id": "([^"]*)", "expires": ([0-9]+)(\.[0-9]*)?\}.*/\1 \2/p' "$mark")
-    [ -n "$owner" ] && [ -n "$until" ] || finish not_begun "the mark $mark cannot be read"
-    [ "$owner" = "$2" ] || finish not_begun "this host is marked by another run, $owner of $by"
-    [ "${until% *}" = "$(boot)" ] && [ "$(clock)" -lt "${until#* }00" ] ||
+    line=
+    read -r line < "$mark"
+    between "$line" '"run": "' '"'
+    owner=$between
+    before=${line%%'", "expires": '*} # the host's boot; the holder's, of the controller, stands before it
+    marked_boot=${before##*'"'}
+    between "$line" '", "expires": ' '}'
+    expires=${between%%.*}
+    case $before in *'"boot_id": "'"$marked_boot") ;; *) owner= ;; esac
+    case $expires in '' | *[!0-9]*) owner= ;; esac
+    [ -n "$owner" ] && [ -n "$marked_boot" ] || finish not_begun "the mark $mark cannot be read"
+    [ "$owner" = "$2" ] || finish not_begun "this host is marked by another run, $owner of $(sed -nE 's/.*"by": "(([^"\]|\\.)*)".*/\1/p' "$mark")"
+    clock
+    [ "$marked_boot" = "$boot" ] && [ "$now" -lt "${expires}00" ] ||
         finish not_begun "the mark of run $2 on this host has expired; another run may act"
 }
 
-section clock "$(printf 'boot=%s\nseconds=%s' "$(boot)" "$(clock)")"
-show || finish not_begun "$unreadable"
-unit=$(value Id)
+newline='
+'
+read -r boot < /proc/sys/kernel/random/boot_id
+clock
+section clock "boot=$boot${newline}seconds=$now"
+case $what in read | observe)
+    show || finish not_begun "$unreadable"
+    value Id
+    unit=$value
+    ;;
+esac
 [ "$what" = read ] && { position "$3" "$4"; section before "$shown"; finish read; }
 lock
 if [ "$what" = observe ]; then
+    clock
     # Over the last one, which is as long: where /run is full it stays.
-    printf '%s %s\n' "$(boot)" "$(clock)" 2> /dev/null 1<> "$directory/$unit.lock" ||
+    printf '%s %s\n' "$boot" "$now" 2> /dev/null 1<> "$directory/$unit.lock" ||
         finish not_begun "$directory/$unit.lock cannot be written, so earlier intents would still count"
 else
     in_time "$4" "$5" "$6"
     marked "$7" "$8"
 fi
 show || finish not_begun "$unreadable"
+value Id
+[ "$value" = "$unit" ] || finish not_begun "since the intent $unit has become another name of $value"
 section before "$shown"
 [ "$what" != observe ] || finish read
 if [ "$what" = restart ]; then
-    [ "$(value InvocationID)" = "$9" ] || finish already_restarted
-    [ -z "$(value Job)" ] || finish not_begun "systemd has a job in progress for the unit: wait until \`systemctl list-jobs\` no longer lists $unit"
+    value InvocationID
+    [ "$value" = "$9" ] || finish already_restarted
+    value Job
+    [ -z "$value" ] || finish not_begun "systemd has a job in progress for the unit: wait until \`systemctl list-jobs\` no longer lists $unit"
     set -- systemctl restart -- "$unit"
 else
     shift 8
@@ -147,11 +184,14 @@ else
 fi
 
 writable "$directory/$unit.output"
-began=$(clock)
+clock
+began=$now
 # Into a file: what a command leaves behind may hold a pipe open for ever. `timeout` has the lock as well, since this shell may
 # be killed or hung up before the act has ended; the act itself has not.
 timeout --kill-after=5 "$seconds" sh -c 'exec "$@" 9>&-' sh "$@" > "$directory/$unit.output" 2>&1 < /dev/null
-rc=$? took=$(($(clock) - began))
+rc=$?
+clock
+took=$((now - began))
 # Masked before it is cut, so that no half of a secret is left.
 output=$(without_secrets < "$directory/$unit.output" | tail -c 8000)
 rm -f "$directory/$unit.output"

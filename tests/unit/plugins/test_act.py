@@ -62,7 +62,7 @@ def test_acts_are_intended_done_and_journaled(hosts: FakeHosts, run: dict[str, J
         69,
         ["no"],
     )
-    limits = re.search(r"restart cron 900 \S+ (\d+) (\d+) cron r1 start0", sent.read_text())
+    limits = re.search(r"restart cron.service 900 \S+ (\d+) (\d+) cron r1 start0", sent.read_text())
     assert limits is not None
     left = (int(limits[2]) - int(limits[1])) / 100
     assert 0 < left <= MINUTE.total_seconds(), "the first lease to expire counts"

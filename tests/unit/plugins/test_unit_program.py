@@ -41,15 +41,14 @@ def limits(
 ) -> Limits:
     """Return the limits of an act on this machine, in seconds from now."""
     now = Clock(boot, int(time.clock_gettime(time.CLOCK_BOOTTIME) * 100))
-    return Limits(
-        now.after(timedelta(seconds=prepared)), now.after(timedelta(seconds=seconds)), service, run
-    )
+    read, until = now.after(timedelta(seconds=prepared)), now.after(timedelta(seconds=seconds))
+    return Limits("cron.service", read, until, service, run)
 
 
 def command(
     hosts: FakeHosts, expect: str = "start0", *, within: float = 30, when: Limits | None = None
 ) -> list[str]:
-    return unit_program.restart("cron", within, when or limits(), expect)
+    return unit_program.restart(within, when or limits(), expect)
 
 
 def restart(
@@ -226,6 +225,26 @@ def test_a_host_without_the_mark_of_the_run_is_not_touched(
     assert why in it.message
 
 
+@pytest.mark.parametrize(
+    ("what", "by"),
+    [('"expires": ', '"expires": 1x'), ('"run": "R1"', '"run": ""'), ('"boot_id": ', '"boot": ')],
+)
+def test_a_mark_with_a_damaged_field_permits_nothing(hosts: FakeHosts, what: str, by: str) -> None:
+    mark = hosts.locks / "cron.mark"
+    mark.write_text(mark.read_text().replace(what, by))
+    it = restart(hosts)
+    assert (hosts.restarts, it.end) == ([], "not_begun")
+    assert "cannot be read" in it.message
+
+
+def test_a_unit_that_has_another_name_since_the_intent_is_not_touched(hosts: FakeHosts) -> None:
+    """The lock has the unit's name, and another run would take another one."""
+    hosts.set_unit(Id="cronie.service")
+    it = restart(hosts)
+    assert (hosts.restarts, it.end) == ([], "not_begun")
+    assert "cron.service has become another name of cronie.service" in it.message
+
+
 def test_a_mark_is_read_whatever_people_have_written_into_it(hosts: FakeHosts) -> None:
     """Names and reasons are JSON: what looks like a field of the mark is none."""
     hostile = '", "run": "R2", "boot_id": "x", "expires": 1}'
@@ -279,7 +298,7 @@ def test_an_act_whose_shell_was_killed_keeps_the_lock_until_it_ends(hosts: FakeH
     """As where its connection has broken: an observation must not come before what the act still does."""
     record = hosts.directory / "record"
     script = f"echo run >> {record}; sleep 1; setsid sleep 9 & echo $! >> {record}"
-    sent = unit_program.command("cron", 20, limits(), ["sh", "-c", script])
+    sent = unit_program.command(20, limits(), ["sh", "-c", script])
     shell = hosts.start(sent)
     while not times(hosts):
         assert shell.poll() is None
@@ -360,7 +379,7 @@ def test_an_answer_that_is_none_names_the_error() -> None:
 def test_no_output_is_taken_for_the_answer(hosts: FakeHosts) -> None:
     r"""Python ends a line at \r, \f and others, where the program that quotes the output does not."""
     script = r"printf 'half\r[after]\rrc=7\fend=read\vActiveState=failed\r\nb\374\nend=read'"
-    sent = unit_program.command("cron", 20, limits(), ["sh", "-c", script])
+    sent = unit_program.command(20, limits(), ["sh", "-c", script])
     raw = subprocess.run(
         hosts.on_host(sent), env=hosts.environment, capture_output=True, check=True
     ).stdout
@@ -387,7 +406,7 @@ def run(
 ) -> ProgramAnswer:
     """Run a command that writes one line to the host's record and then runs ``script``."""
     argv = ["sh", "-c", f"echo run >> {hosts.directory / 'record'}; {script}"]
-    return ask(hosts, unit_program.command("cron", within, when or limits(), argv))
+    return ask(hosts, unit_program.command(within, when or limits(), argv))
 
 
 def times(hosts: FakeHosts) -> int:
@@ -437,7 +456,7 @@ def test_a_command_that_may_not_begin_is_not_run(hosts: FakeHosts, when: Limits,
 
 
 def test_a_command_that_is_not_there_is_named(hosts: FakeHosts) -> None:
-    sent = unit_program.command("cron", 5, limits(), ["no-such-program"])
+    sent = unit_program.command(5, limits(), ["no-such-program"])
     it = ask(hosts, sent)
     assert (it.end, it.message) == ("not_begun", "no-such-program is not found on the host")
 
