@@ -17,6 +17,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTROLS = ("ctl1", "ctl2", "ctl3")
 BALANCERS = CONTROLS[:2]  # where haproxy leads to the database
+REPLICA = "rep1"  # an asynchronous one
 FIRST_CONTROL_ADDRESS = 11
 FIRST_COMPUTE_ADDRESS = 21
 RELEASES = ("bookworm", "trixie")
@@ -78,11 +79,13 @@ def inventory() -> dict[str, object]:
     hosts = dict(zip(CONTROLS, range(FIRST_CONTROL_ADDRESS, FIRST_COMPUTE_ADDRESS), strict=False))
     service = "galera" if profile == "data" else "rabbitmq"
     groups: dict[str, list[str]] = {
-        group: [] for group in ("rabbitmq", "galera", "haproxy", "lab_light")
+        group: [] for group in ("rabbitmq", "galera", "galera_replicas", "haproxy", "lab_light")
     }
     groups |= {group: [*CONTROLS] for group in ("lab_hosts", service)}
     if profile == "data":
-        groups["haproxy"] = [*BALANCERS]
+        hosts[REPLICA] = FIRST_COMPUTE_ADDRESS
+        groups["lab_hosts"].append(REPLICA)
+        groups |= {"haproxy": [*BALANCERS], "galera_replicas": [REPLICA]}
     elif profile != "rabbitmq":
         names = computes(profile, network)
         hosts |= {host: FIRST_COMPUTE_ADDRESS + index for index, host in enumerate(names)}

@@ -1,10 +1,11 @@
 """Plants faults in the middle of a rolling restart of the lab's Galera cluster, and resumes it when they are repaired.
 
 Each run begins on a lab that is well, under the writes of ``tests.lab.instruments.writes``. At a moment of the first
-host's turn a host is powered off, or cut off from the other nodes. The run may end well, or stop without harm; after
+host's turn a host is powered off, or cut off from the other nodes, or the asynchronous replica falls behind for a
+minute, for which the roll must wait. The run may end well, or stop without harm; after
 the repair `holdfast resume` (or, where nothing had been touched, the run again) must end well. Fails where an
-acknowledged write is lost, two nodes wrote at a time, the nodes differ, or the run did not end well in the end. Names
-of faults as arguments choose some; `all` is all.
+acknowledged write is lost, two nodes wrote at a time, nodes or replica differ, or the run did not end well in the end.
+Names of faults as arguments choose some; `all` is all.
 """
 
 from __future__ import annotations
@@ -27,10 +28,16 @@ LAB = os.environ.get("LAB_NAME", "holdfast-data")
 REPORT = Path(os.environ.get("LAB_DIR", f".lab/{LAB}")) / "report"
 HOLDFAST = (sys.executable, "-m", "holdfast.cli")
 SITE = ("--site", "inventories/lab")
-NODES = ("ctl1", "ctl2", "ctl3")
+NODES, REPLICA = ("ctl1", "ctl2", "ctl3"), "rep1"
 RUN = (*HOLDFAST, "run", "galera-restart", *SITE, "--reason", "a fault in its middle", "--yes")
 WELL_SECONDS, REFUSED, STOPPED = 420, 3, (4, 6)
-WANTED = {"lost": 0, "two_at_a_time": 0, "nodes_differ": False, "counter_differs": False}
+WANTED = {
+    "lost": 0,
+    "two_at_a_time": 0,
+    "nodes_differ": False,
+    "counter_differs": False,
+    "replicas_differ": [],
+}
 pause = threading.Event().wait
 
 # What a run prints when a moment of a host's turn has come.
@@ -52,7 +59,10 @@ _CUT = (
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens (``off`` or ``cut``), to the host in hand or to another that is not the writer, and when."""
+    """What happens (``off``, ``cut``, ``behind``), when, and to whom.
+
+    To the host in hand (``own``), to another that is not the writer (``other``), or to the replica.
+    """
 
     what: str
     whose: str
@@ -65,6 +75,8 @@ class Fault:
 
     def victim(self, in_hand: str) -> str:
         """Return the host that it happens to."""
+        if self.whose == "replica":
+            return REPLICA
         return in_hand if self.whose == "own" else next(n for n in NODES[::-1] if n != in_hand)
 
 
@@ -76,6 +88,7 @@ FAULTS = (
     Fault("cut", "own", "verify"),
     Fault("cut", "other", "drain"),
     Fault("cut", "other", "verify"),
+    Fault("behind", "replica", "verify"),
 )
 
 
@@ -85,18 +98,21 @@ def podman(*argv: str) -> None:
 
 
 def plant(what: str, host: str) -> None:
-    """Power a host off, or cut it off from the other nodes."""
+    """Power a host off, cut it off from the other nodes, or let it apply nothing for a minute."""
     if what == "off":
         podman("kill", f"{LAB}-{host}")
+    elif what == "behind":
+        locked = "FLUSH TABLES WITH READ LOCK; SELECT SLEEP(60)"
+        podman("exec", "--detach", f"{LAB}-{host}", "mariadb", "--execute", locked)
     else:
         podman("exec", f"{LAB}-{host}", "sh", "-c", _CUT)
 
 
 def repair(what: str, host: str) -> None:
-    """Undo that."""
+    """Undo that; a replica that is behind gets on by itself."""
     if what == "off":
         podman("start", f"{LAB}-{host}")
-    else:
+    elif what == "cut":
         podman("exec", f"{LAB}-{host}", "nft", "delete", "table", "inet", "fault")
 
 
@@ -181,6 +197,8 @@ def tried(fault: Fault) -> dict[str, Any]:
     seen = json.loads(summary.read_text())
     faults = [f"{name}: {seen[name]}" for name, wanted in WANTED.items() if seen[name] != wanted]
     faults += [f"exit status in the end: {again}"] if again else []
+    if fault.what == "behind" and (code or "replica.caught_up" not in output):
+        faults.append("the roll did not wait for the replica")
     return {
         "fault": fault.name,
         "victim": victim,

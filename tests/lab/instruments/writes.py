@@ -5,7 +5,8 @@
 
 One client writes through each load balancer, one transaction after the other: a numbered row, and a counter that all of
 them raise, so that two writers would meet. At the end every node is read by itself: an acknowledged row that one
-of them lacks is lost, and rows that differ between nodes are a divergence.
+of them lacks is lost, and rows that differ between nodes are a divergence. So are those of an asynchronous replica,
+once it has what a node has.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import argparse
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -63,13 +64,13 @@ class Place:
         )
 
 
-def places(inventory: str) -> tuple[list[Place], list[Place]]:
-    """Return the load balancers and the nodes of the lab.
+def places(inventory: str) -> Mapping[str, Sequence[Place]]:
+    """Return the lab's load balancers, nodes and replicas, by group.
 
     Raises:
         SiteError: Ansible refused the inventory, or it has none.
     """
-    found: dict[str, list[Place]] = {"haproxy": [], "galera": []}
+    found: dict[str, list[Place]] = {"haproxy": [], "galera": [], "galera_replicas": []}
     answers = read_values(inventory, VARIABLES)
     password = next(
         (
@@ -80,16 +81,14 @@ def places(inventory: str) -> tuple[list[Place], list[Place]]:
         "",
     )
     for name, values in answers.items():
-        for group, port in (("haproxy", values["lab_haproxy_port"]), ("galera", 3306)):
-            if group in values["group_names"]:
-                found[group].append(
-                    Place(name, values["ansible_host"], int(port), Secret(password))
-                )
+        for group in found.keys() & set(values["group_names"]):
+            port = values["lab_haproxy_port"] if group == "haproxy" else 3306
+            found[group].append(Place(name, values["ansible_host"], int(port), Secret(password)))
     if not found["haproxy"] or not found["galera"]:
         raise SiteError(
             f"{inventory}: the groups galera and haproxy have no hosts; LAB_PROFILE=data has"
         )
-    return found["haproxy"], found["galera"]
+    return found
 
 
 class Client(threading.Thread):
@@ -151,10 +150,16 @@ def _code(error: Exception) -> int:
     return error.args[0] if error.args and isinstance(error.args[0], int) else 0
 
 
-def read_node(place: Place) -> Record:
-    """Return what one node has, its rows and the counter, after it has applied all that was written before."""
+def read_node(place: Place, position: str = "") -> Record:
+    """Return what one node has, its rows and the counter, after it has applied all that was written before.
+
+    A replica has applied what comes before ``position``, or could not for so long as an answer may take.
+    """
     with place.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("SET SESSION wsrep_sync_wait = 15")
+        if position:
+            cursor.execute("SELECT MASTER_GTID_WAIT(%s, %s)", (position, ANSWER - 1))
+        else:
+            cursor.execute("SET SESSION wsrep_sync_wait = 15")
         cursor.execute("SELECT client, number FROM written ORDER BY client, number")
         rows = [f"{client} {number}" for client, number in cursor.fetchall()]
         cursor.execute("SELECT value FROM counter")
@@ -164,35 +169,45 @@ def read_node(place: Place) -> Record:
 
 def run(arguments: argparse.Namespace, stream: TextIO, stop: threading.Event) -> None:
     """Write until ``stop`` is set, then read every node."""
-    balancers, nodes = places(arguments.inventory)
+    found = places(arguments.inventory)
+    balancers = found["haproxy"]
     with balancers[0].connect() as connection, connection.cursor() as cursor:
         for statement in TABLES:
             cursor.execute(statement)
         connection.commit()
     recorder = Recorder(stream, "writes", {"via": [each.name for each in balancers]})
-    _write(recorder, balancers, nodes, stop)
+    _write(recorder, found, stop)
 
 
-def _write(
-    recorder: Recorder, balancers: Sequence[Place], nodes: Sequence[Place], stop: threading.Event
-) -> None:
-    """Write through every load balancer until `stop` is set, then record what each node has."""
-    clients = [Client(each, recorder, stop) for each in balancers]
+def _write(recorder: Recorder, found: Mapping[str, Sequence[Place]], stop: threading.Event) -> None:
+    """Write through every load balancer until `stop` is set, then record what each node and replica has."""
+    clients = [Client(each, recorder, stop) for each in found["haproxy"]]
     for client in clients:
         client.start()
     stop.wait()
     for client in clients:
         client.join()
-    for node in nodes:
+    for node in found["galera"]:
         recorder.event(what="node", ok=True, node=node.name, detail=_read_patiently(node))
+    for replica in found["galera_replicas"]:
+        seen = _read_patiently(replica, _position(found["galera"][-1]))
+        recorder.event(what="replica", ok=True, node=replica.name, detail=seen)
 
 
-def _read_patiently(node: Place) -> Record:
+def _position(place: Place) -> str:
+    """Return up to where one node's binary log goes."""
+    with place.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT @@GLOBAL.gtid_binlog_pos")
+        [position] = cursor.fetchone() or [""]
+    return str(position)
+
+
+def _read_patiently(node: Place, position: str = "") -> Record:
     """Return what a node has; for a minute again where it does not answer, as after a restart."""
     until, tick = time.monotonic() + 60, threading.Event()
     while True:
         try:
-            return read_node(node)
+            return read_node(node, position)
         except (MySQLError, OSError):
             if time.monotonic() > until:
                 raise

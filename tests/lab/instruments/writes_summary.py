@@ -38,6 +38,11 @@ def summarise(lines: Iterable[Record]) -> dict[str, Any]:
         "lost_rows": sorted(acknowledged - everywhere)[:20],
         "nodes_differ": len({(tuple(each["rows"]), each["counter"]) for each in nodes.values()})
         != 1,
+        "replicas_differ": sorted(
+            event["node"]
+            for event in events
+            if event["what"] == "replica" and event["detail"] not in list(nodes.values())
+        ),
         "counter_differs": any(each["counter"] != len(each["rows"]) for each in nodes.values()),
         "writers": [node for node, _ in groupby(each["node"] for each in good)],
         "two_at_a_time": _overlaps(good),
@@ -65,7 +70,9 @@ def _overlaps(good: Sequence[Record]) -> int:
 
 def _end(events: Sequence[Record]) -> float:
     """Return when the clients were stopped: their last event."""
-    return max((each["t"] for each in events if each["what"] != "node"), default=0.0)
+    return max(
+        (each["t"] for each in events if each["what"] not in ("node", "replica")), default=0.0
+    )
 
 
 def _longest_gap(acknowledged: Sequence[float], ended: float) -> dict[str, float]:

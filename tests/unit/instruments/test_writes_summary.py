@@ -45,6 +45,14 @@ def test_an_acknowledged_row_that_one_node_lacks_is_lost() -> None:
     assert found["nodes_differ"]
 
 
+def test_a_replica_that_has_not_what_the_nodes_have_is_told() -> None:
+    replicas = [node("rep1", 1), node("rep2")]
+    rows = [write(1, 1), node("db1", 1), *({**each, "what": "replica"} for each in replicas)]
+    found = summary(*rows)
+    assert found["replicas_differ"] == ["rep2"]
+    assert (found["lost"], found["nodes_differ"], found["counter_differs"]) == (0, False, False)
+
+
 def test_a_row_whose_commit_was_not_acknowledged_may_be_there() -> None:
     found = summary(write(1, 1, detail=2013), node("db1", 1), node("db2", 1))
     assert (found["lost"], found["failed_but_written"]) == (0, 1)

@@ -74,14 +74,15 @@ def test_brokers_alone_have_no_group_of_nova(
     assert with_hosts(script) == {"lab_hosts", "rabbitmq"}
 
 
-def test_databases_alone_have_two_load_balancers_and_no_broker(
+def test_databases_alone_have_two_load_balancers_a_replica_and_no_broker(
     script: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAB_PROFILE", "data")
     inventory = made(script)
-    assert with_hosts(script) == {"lab_hosts", "galera", "haproxy"}
+    assert with_hosts(script) == {"lab_hosts", "galera", "haproxy", "galera_replicas"}
     assert inventory["galera"]["hosts"] == ["ctl1", "ctl2", "ctl3"]
     assert inventory["haproxy"]["hosts"] == ["ctl1", "ctl2"]
+    assert inventory["galera_replicas"]["hosts"] == ["rep1"]
 
 
 def test_the_database_of_nova_is_no_galera_cluster(script: ModuleType) -> None:
