@@ -48,7 +48,8 @@ def stop_message(state: RunState, strays: StrayPlays | None = None) -> Renderabl
         return _stopped("ABORTED", "on request", state.aborted, state)
     if state.refused is not None:
         return _stopped("REFUSED", "nothing was touched", state.refused, state)
-    return Text(f"Finished: every step ended well. holdfast report {state.run}", style="green")
+    text = f"Finished: every step ended well. holdfast report {state.run}"
+    return Text(text, "green", no_wrap=True, overflow="ignore")
 
 
 def _of_dead_driver(strays: StrayPlays | None) -> str:
@@ -73,7 +74,7 @@ def _stopped(status: str, meaning: str, event: _Stop, state: RunState) -> Render
     rows = list(_named_once(_rows(event, state)))
     undos = {freeze.undo for freeze in state.frozen.values()}
     purposes = ((UNDO if each in undos else _purpose(each), each) for each in event.next_commands)
-    commands = list(_named_once(purposes))
+    commands = [*_what_to_do(event, state), *_named_once(purposes)]
     if inventory := inventory_of(state) if isinstance(event, events.Held) else "":
         commands.append((CAUSE, shlex.join(["holdfast", "diagnose", "--site", inventory])))
     width = max((len(name) for name, _ in [*rows, *commands]), default=0)
@@ -106,7 +107,7 @@ def _rows(event: _Stop, state: RunState) -> Iterator[tuple[str, Text]]:
 def _findings(
     event: events.Held | events.RunRefused, state: RunState
 ) -> Iterator[tuple[str, Text]]:
-    """Yield where the run stopped, why, and what to do about causes that are known, as ``holdfast check`` says it."""
+    """Yield where the run stopped, and why."""
     if isinstance(event, events.Held) and event.host:
         yield "host", Text(one_line(event.host), style="bold")
     if event.step:
@@ -114,8 +115,13 @@ def _findings(
     if event.claim:
         yield "claim", Text(one_line(event.claim))
     yield "evidence", Text(strip_control(event.evidence).strip(), style="red")
-    if remedy := remedy_for(event.evidence, inventory_of(state)):
-        yield "what to do", Text(one_line(remedy), style="bold")
+
+
+def _what_to_do(event: _Stop, state: RunState) -> Iterator[tuple[str, str]]:
+    """Yield what to do about a cause that is known, as ``holdfast check`` says it; it may be a command."""
+    evidence = "" if isinstance(event, events.Aborted) else event.evidence
+    if remedy := remedy_for(evidence, inventory_of(state)):
+        yield "what to do", remedy
 
 
 def inventory_of(state: RunState) -> str:
