@@ -21,6 +21,7 @@ class GaleraCounters(_Schema):
 
     ``paused_ns``: how long flow control has kept this node's writes waiting. ``failures``: transactions that failed
     certification here; ``aborts``: local ones that a replicated one has killed. ``deadlocks``: those InnoDB has found.
+    ``written_bytes``: of all transactions, this node's own and those it received.
     """
 
     start: str
@@ -28,6 +29,7 @@ class GaleraCounters(_Schema):
     failures: int = Field(ge=0)
     aborts: int = Field(ge=0)
     deadlocks: int = Field(ge=0)
+    written_bytes: int = Field(ge=0)
 
 
 class GaleraNode(_Schema):
@@ -35,8 +37,9 @@ class GaleraNode(_Schema):
 
     ``cluster``: the state's uuid; ``view``: the number of the membership it is in (``wsrep_cluster_conf_id``).
     ``addresses``: where members take clients; an arbitrator has an empty one. ``committed``: the last transaction.
-    ``cached_from``: the oldest that the node can still send to another, None where it has none. ``desynced``: somebody
-    has set ``wsrep_desync``. ``clients``: per ``USER@ADDRESS`` how many connections; our own and local ones left out.
+    ``cached_from``: the oldest that the node can still send to another, None where it has none; ``cache_bytes``: how
+    much it keeps, 0 where that was not told. ``desynced``: somebody has set ``wsrep_desync``. ``clients``: per
+    ``USER@ADDRESS`` how many connections; our own and local ones left out.
     ``took``: how many seconds it took to log in and to answer.
     """
 
@@ -55,6 +58,7 @@ class GaleraNode(_Schema):
     addresses: tuple[str, ...]
     committed: int
     cached_from: int | None
+    cache_bytes: int
     queue: int
     read_only: bool
     counters: GaleraCounters

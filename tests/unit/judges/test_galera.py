@@ -22,6 +22,7 @@ def node(number: int = 1, **changed: Json) -> GaleraNode:
         "failures": 0,
         "aborts": 0,
         "deadlocks": 0,
+        "written_bytes": 0,
     }
     own = {key: changed.pop(key) for key in (*counters,) if key in changed}
     values: dict[str, Json] = {
@@ -40,6 +41,7 @@ def node(number: int = 1, **changed: Json) -> GaleraNode:
         "addresses": ADDRESSES,
         "committed": 1000,
         "cached_from": 100,
+        "cache_bytes": 64 << 20,
         "queue": 0,
         "read_only": False,
         "clients": {},
@@ -162,7 +164,17 @@ def caches(*oldest: int | None, at: float = 0.0) -> GaleraViews:
     return views(node(1), *[node(n, cached_from=each) for n, each in enumerate(oldest, 2)], at=at)
 
 
+def written(megabytes: int, at: float = 0.0, **changed: Json) -> GaleraViews:
+    donors = [node(n, written_bytes=megabytes << 20, **changed) for n in (2, 3)]
+    return views(node(1), *donors, at=at)
+
+
 RETURNS = [
+    ("the caches fill slowly", [written(0), written(1, at=10)], "PASS", "increment"),
+    ("the caches are full soon", [written(0), written(4, at=10)], "FAIL", "whole_copy"),
+    ("no size is told", [written(0, cache_bytes=0), written(1, at=10, cache_bytes=0)], "FAIL", "whole_copy"),
+    ("the donors were restarted", [written(0), written(0, at=10, start="later")], "FAIL", "whole_copy"),
+    ("the counters were set back", [written(5), written(1, at=10)], "FAIL", "whole_copy"),
     ("the caches lose nothing", [caches(100, 100), caches(100, 100, at=2)], "PASS", "increment"),
     ("one donor is enough", [caches(None, 100), caches(None, 100, at=2)], "PASS", "increment"),
     ("slow", [caches(100, 100), caches(102, 102, at=2)], "PASS", "increment"),

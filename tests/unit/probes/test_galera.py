@@ -102,6 +102,9 @@ def test_what_is_told_in_another_way_is_read_alike() -> None:
     assert reported(wsrep_cluster_status="primary").serves
     assert reported(wsrep_local_cached_downto=str(2**64 - 1)).cached_from is None
     assert reported(wsrep_provider_options="a = 1;pc.weight = 3; b = 2").weight == 3
+    assert reported(wsrep_provider_options="gcache.size = 2G; b = 2").cache_bytes == 2 << 30
+    assert reported(wsrep_provider_options="gcache.size = 4096").cache_bytes == 4096
+    assert reported(wsrep_provider_options="gcache.page_size = 1G").cache_bytes == 0
     assert reported(read_only="NO_LOCK").read_only
 
 

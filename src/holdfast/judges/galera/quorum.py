@@ -54,8 +54,9 @@ def returns_by_increment(
 ) -> Verdict:
     """PASS where the node could be away for some time and get from a Synced one what it missed, with no whole copy.
 
-    A donor sends what it still has in its cache (IST). Where the cache is full, its oldest entry moves on with each
-    write: two readings say how fast, and the node must be back before its own place is gone. Otherwise it gets a whole
+    A donor sends what it still has in its cache (IST). What the node misses is kept until the cache's oldest entry,
+    which moves on with the writes, has come to it, and at most until as much was written as the cache holds, which
+    need not be full yet. Two readings say how fast that is, and the node must be back before. Otherwise it gets a whole
     copy (SST), for which a donor stops being Synced: that needs two more that serve. ``accepted``: why it is taken.
     """
     newest = history[-1]
@@ -88,7 +89,7 @@ def returns_by_increment(
         message = f"{host} could be away for {seconds:.0f} s: {', '.join(able)} would send it what it missed"
         return Verdict(claim, Outcome.PASS, "increment", message, evidence)
     why = (
-        f"at the present rate of writes no node has what {host} would miss after {max(lasts.values()):.0f} s,"
+        f"at the present rate of writes no node has what {host} would miss after {max(lasts.values()):,.0f} s,"
         f" and it may be away for {seconds:.0f} s (gcache.size)"
     )
     return _whole_copy(claim, newest, why, evidence, accepted)
@@ -113,7 +114,7 @@ def _lasts(
 ) -> dict[str, float] | None:
     """Return after how many seconds each donor's cache has lost the node's place, at the speed seen in this gate.
 
-    Infinity where it loses nothing now; None where there is one reading.
+    Infinity where nothing is written; None where there is one reading.
     """
     newest, first = history[-1], history[0]
     node, span = newest.views.answered[newest.host], newest.views.at - first.views.at
@@ -127,8 +128,20 @@ def _lasts(
             continue
         speed = (donor.cached_from - before.cached_from) / span
         left = node.committed + 1 - donor.cached_from
-        found[host] = left / speed if speed > 0 else math.inf
+        moved = left / speed if speed > 0 else math.inf
+        found[host] = min(moved, _until_full(donor, before, span))
     return found
+
+
+def _until_full(donor: GaleraNode, before: GaleraNode, span: float) -> float:
+    """Return after how many seconds as much will have been written as the donor's cache holds.
+
+    0 where the node was restarted since, or its counters were set back, as by FLUSH STATUS.
+    """
+    written = donor.counters.written_bytes - before.counters.written_bytes
+    if donor.counters.start != before.counters.start or written < 0:
+        return 0.0
+    return donor.cache_bytes / (written / span) if written else math.inf
 
 
 def _whole_copy(

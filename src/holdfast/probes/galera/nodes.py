@@ -116,6 +116,8 @@ def _node(
     status: _Values, variables: Mapping[str, str], clients: Mapping[str, int], took: float
 ) -> GaleraNode:
     cached = status.number("wsrep_local_cached_downto")
+    options = variables.get("wsrep_provider_options", "")
+    written = ("wsrep_replicated_bytes", "wsrep_received_bytes")
     return GaleraNode(
         name=variables.get("wsrep_node_name", ""),
         cluster=status.text("wsrep_cluster_state_uuid"),
@@ -128,10 +130,11 @@ def _node(
         state_name=status.text("wsrep_local_state_comment"),
         desync_count=status.number("wsrep_desync_count"),
         desynced=variables.get("wsrep_desync") == "ON",
-        weight=_weight(variables.get("wsrep_provider_options", "")),
+        weight=_weight(options),
         addresses=tuple(status.text(_INCOMING).split(",")),
         committed=status.number("wsrep_last_committed"),
         cached_from=None if cached in (_NEVER, 0) else cached,
+        cache_bytes=_cache_bytes(options),
         queue=status.number("wsrep_local_recv_queue"),
         read_only=variables.get("read_only") not in ("OFF", "0"),
         counters=GaleraCounters(
@@ -140,6 +143,7 @@ def _node(
             failures=status.number("wsrep_local_cert_failures"),
             aborts=status.number("wsrep_local_bf_aborts"),
             deadlocks=status.number("Innodb_deadlocks"),
+            written_bytes=sum(map(status.number, written)),
         ),
         clients=clients,
         took=took,
@@ -150,6 +154,12 @@ def _weight(options: str) -> int:
     """Return the node's weight in the quorum; 1 unless the provider's options say otherwise."""
     found = re.search(r"(?:^|;)\s*pc\.weight\s*=\s*(\d+)", options)
     return int(found[1]) if found else 1
+
+
+def _cache_bytes(options: str) -> int:
+    """Return the size of the ring in which the node keeps what it could send to another, 0 where it is not told."""
+    found = re.search(r"(?:^|;)\s*gcache\.size\s*=\s*(\d+)([KMGT]?)", options)
+    return int(found[1]) << 10 * " KMGT".index(found[2] or " ") if found else 0
 
 
 def _count(node: DatabaseNode, rows: list[Row]) -> dict[str, int]:
