@@ -140,6 +140,11 @@ def _stop_timeout(match: Match[str], _: str) -> str:
     return f"on {match['host']}: systemctl edit {shlex.quote(match['unit'])}"
 
 
+def _replica(match: Match[str], _: str) -> str:
+    """Return what is left to do for a replica whose place its source does not have any more, as after a whole copy."""
+    return f"fill {match['host']} anew from a dump with its position: holdfast show galera-restart#if-it-holds"
+
+
 _REMEDIES: tuple[tuple[re.Pattern[str], _Remedy], ...] = (
     (re.compile(rf"is unreachable: [^;]*{_AT_JUMP}"), _jump),
     (
@@ -173,6 +178,12 @@ _REMEDIES: tuple[tuple[re.Pattern[str], _Remedy], ...] = (
         _nova,
     ),
     (re.compile(r"the probe did not end within \d+ s"), _again),
+    (
+        re.compile(
+            r"(?P<host>[\w.-]+)(?: \([^)]*\))?: the last error of its replication: .*\(1236\)"
+        ),
+        _replica,
+    ),
     (re.compile(r"the log file of (?P<unit>\S+) is not there, "), _log_file),
     (
         re.compile(r"for (?P<unit>\S+) on (?P<host>\S+) to stop, then kills it"),

@@ -33,6 +33,10 @@ CAUSES = [
         "on ctl3: rabbitmq-diagnostics check_port_connectivity",
     ),
     (
+        "rep1 (a): the last error of its replication: 'Could not find GTID state requested by slave' (1236)",
+        "fill rep1 anew from a dump with its position: holdfast show galera-restart#if-it-holds",
+    ),
+    (
         "the probe did not end within 25 s",
         "holdfast check --site inventories/eqiad --wait 1m",
     ),
