@@ -1,8 +1,8 @@
 """Plants faults in the middle of a rolling restart of the lab's Galera cluster, and resumes it when they are repaired.
 
 Each run begins on a lab that is well, under the writes of ``tests.lab.instruments.writes``. At a moment of the first
-host's turn a host is powered off, or cut off from the other nodes, or the asynchronous replica falls behind for a
-minute, for which the roll must wait. The run may end well, or stop without harm; after
+host's turn a host is powered off, or cut off from the other nodes, or the driver is killed, or the asynchronous replica
+falls behind for a minute, for which the roll must wait. The run may end well, or stop without harm; after
 the repair `holdfast resume` (or, where nothing had been touched, the run again) must end well. Fails where an
 acknowledged write is lost, two nodes wrote at a time, nodes or replica differ, or the run did not end well in the end.
 Names of faults as arguments choose some; `all` is all.
@@ -30,7 +30,7 @@ HOLDFAST = (sys.executable, "-m", "holdfast.cli")
 SITE = ("--site", "inventories/lab")
 NODES, REPLICA = ("ctl1", "ctl2", "ctl3"), "rep1"
 RUN = (*HOLDFAST, "run", "galera-restart", *SITE, "--reason", "a fault in its middle", "--yes")
-WELL_SECONDS, REFUSED, STOPPED = 420, 3, (4, 6)
+WELL_SECONDS, REFUSED, STOPPED = 420, 3, (4, 6, -signal.SIGKILL)
 WANTED = {
     "lost": 0,
     "two_at_a_time": 0,
@@ -59,9 +59,9 @@ _CUT = (
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens (``off``, ``cut``, ``behind``), when, and to whom.
+    """What happens (``off``, ``cut``, ``behind``, ``killed``), when, and to whom.
 
-    To the host in hand (``own``), to another that is not the writer (``other``), or to the replica.
+    To the host in hand (``own``), to another that is not the writer (``other``), to the replica, or to the driver.
     """
 
     what: str
@@ -74,7 +74,9 @@ class Fault:
         return f"{self.what}-{self.whose}-{self.moment}"
 
     def victim(self, in_hand: str) -> str:
-        """Return the host that it happens to."""
+        """Return the host that it happens to, or ``driver``."""
+        if self.whose == "driver":
+            return self.whose
         if self.whose == "replica":
             return REPLICA
         return in_hand if self.whose == "own" else next(n for n in NODES[::-1] if n != in_hand)
@@ -89,6 +91,8 @@ FAULTS = (
     Fault("cut", "other", "drain"),
     Fault("cut", "other", "verify"),
     Fault("behind", "replica", "verify"),
+    Fault("killed", "driver", "drain"),
+    Fault("killed", "driver", "restart"),
 )
 
 
@@ -109,7 +113,7 @@ def plant(what: str, host: str) -> None:
 
 
 def repair(what: str, host: str) -> None:
-    """Undo that; a replica that is behind gets on by itself."""
+    """Undo that; a replica that is behind gets on by itself, and what a killed driver has left is for the resume."""
     if what == "off":
         podman("start", f"{LAB}-{host}")
     elif what == "cut":
@@ -161,7 +165,10 @@ def run_with(fault: Fault) -> tuple[int, str, str]:
             lines.append(line)
             if not victim and (found := MOMENTS[fault.moment].search(line)):
                 victim = fault.victim(found[1])
-                plant(fault.what, victim)
+                if fault.what == "killed":
+                    run.kill()
+                else:
+                    plant(fault.what, victim)
     return run.returncode, "".join(lines), victim
 
 
