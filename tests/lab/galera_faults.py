@@ -118,6 +118,8 @@ def repair(what: str, host: str) -> None:
         podman("start", f"{LAB}-{host}")
     elif what == "cut":
         podman("exec", f"{LAB}-{host}", "nft", "delete", "table", "inet", "fault")
+        # A server that was started while it was cut off has given up; who repairs the network starts it.
+        podman("exec", f"{LAB}-{host}", "systemctl", "start", "mariadb")
 
 
 def wait_until_well(claims: Sequence[str]) -> None:
