@@ -5,7 +5,6 @@ A play of one host whose act comes first after the engine's word waits for it he
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -31,6 +30,7 @@ from holdfast.unit_program import (
     ShownUnit,
     command_result,
     restart_result,
+    shown,
 )
 from holdfast.waiting_action import WaitingAction
 from holdfast.word import PARK, ending_with_its_parent, is_ahead
@@ -101,7 +101,7 @@ class ActionModule(WaitingAction, MarkAction):
     @property
     def _what(self) -> str:
         argv: Sequence[str] | None = self.arguments["argv"]
-        return f"`{shlex.join(argv)}`" if argv else f"restart of {self.arguments['unit']}"
+        return f"`{shown(argv)}`" if argv else f"restart of {self.arguments['unit']}"
 
     def _read(self) -> ProgramAnswer:
         answer = self._ask(unit_program.read(self.arguments["unit"], self.arguments["log"]))
@@ -174,4 +174,4 @@ class ActionModule(WaitingAction, MarkAction):
         if answer.end == "not_begun":
             message = f"{self.host}: {self._what} was not run: {answer.message}; {NOT_BEGUN}"
             return {"failed": True, "msg": message}
-        return command_result(answer, shlex.join(given["argv"]))
+        return command_result(answer, shown(given["argv"]))

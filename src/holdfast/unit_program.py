@@ -6,6 +6,7 @@ It is ``unit_program.sh``, a shell program, since to start Python on a host take
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -174,6 +175,11 @@ def parse(printed: str, errors: str = "") -> ProgramAnswer:
 
 def _took(after: Mapping[str, str]) -> float:
     return int(after.get("took", "0")) / _HUNDREDTHS
+
+
+def shown(argv: Sequence[str]) -> str:
+    """Return a command as a person reads it: a program in it, which has several lines, is left out."""
+    return " ".join("…" if "\n" in each else shlex.quote(each) for each in argv)
 
 
 def command_result(answer: ProgramAnswer, command: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from holdfast.unit_program import (
     command_result,
     parse,
     restart_result,
+    shown,
 )
 from tests.unit.plugins.fake_hosts import FakeHosts
 
@@ -423,6 +424,13 @@ def test_how_a_command_ends_is_evidence(hosts: FakeHosts, status: int) -> None:
     assert result["output"] == ["out", "quorum: no"]
     assert result["msg"].startswith(f"`drain` ended with {status} after 0.")
     assert result["msg"].endswith(": quorum: no")
+
+
+def test_a_program_in_a_command_is_not_shown() -> None:
+    """It would bury what the program said."""
+    assert shown(["sh", "-c", "set -u\nexit 1\n", "holdfast", "drop", "a b"]) == (
+        "sh -c … holdfast drop 'a b'"
+    )
 
 
 def test_a_command_that_takes_too_long_is_ended_with_its_children(hosts: FakeHosts) -> None:
