@@ -20,8 +20,7 @@ wanted=$(cat "$to") && expected=$(cat "$from") && [ -n "$wanted" ] && [ -n "$exp
 
 # Beside it, with its owner and mode, so that the move puts a whole file into its place.
 new=$config.holdfast
-cp -p -- "$config" "$new" || exit 1
-awk -v file="$to" 'BEGIN { getline url < file }
+cp -p -- "$config" "$new" && awk -v file="$to" 'BEGIN { getline url < file }
     /^[ \t]*\[/ { inside = ($0 ~ /^[ \t]*\[placement_database\][ \t]*$/) }
     inside && /^connection[ \t]*=/ { print "connection = " url; next }
     { print }' "$config" > "$new" && [ "$(value "$new")" = "$wanted" ] && mv -f -- "$new" "$config" && exit 0

@@ -14,9 +14,9 @@ from holdfast.probes.placement import (
     probe_answers,
     probe_both,
     probe_source,
-    probe_stopped,
     probe_target,
     probe_way_back,
+    probe_writers,
 )
 
 IF_IT_HOLDS = "holdfast show placement-extraction#if-it-holds"
@@ -118,8 +118,25 @@ CLAIMS: tuple[Claim, ...] = (
         final=(placement.CHANGED,),
     ),
     Claim(
+        name="placement.on_old_database",
+        probe=probe_way_back,
+        judge=placement.on_old_database,
+        also=("placement",),
+        parameters=BackParameters,
+        remedy=IF_IT_HOLDS,
+        final=("on_new_database", "other_connection"),
+    ),
+    Claim(
+        name="placement.writers_run",
+        probe=probe_writers,
+        judge=placement.writers_run,
+        also=("placement", "nova_api"),
+        parameters=UnitsParameters,
+        remedy=IF_IT_HOLDS,
+    ),
+    Claim(
         name="placement.writers_stopped",
-        probe=probe_stopped,
+        probe=probe_writers,
         judge=placement.writers_stopped,
         also=("placement", "nova_api"),
         parameters=UnitsParameters,

@@ -10,17 +10,18 @@ from holdfast.model import Json, Outcome, Unanswered, Verdict
 from holdfast.observations.placement import (
     PlacementAnswer,
     PlacementHost,
-    StoppedUnits,
     TableFigures,
     TableSet,
     TwoSets,
     WayBack,
+    WriterUnits,
 )
 
 NOT_EMPTY = "not_empty"
 PAST = "past_the_point_of_no_return"
 CHANGED = "changed"
 DIFFERS = "differs"
+NO_HOST = "the inventory's group placement has no host"
 OK = 200
 
 
@@ -54,6 +55,30 @@ def target_empty(claim: str, tables: TableSet) -> Verdict:
     return Verdict(claim, Outcome.PASS, "empty", message, evidence)
 
 
+def on_old_database(claim: str, found: WayBack) -> Verdict:
+    """PASS where every placement-api is configured with the old database, written as the site has it.
+
+    It is exchanged in the middle of the outage, and only where it is that.
+    """
+    hosts = {name: each for name, each in found.hosts.items() if isinstance(each, PlacementHost)}
+    shown: dict[str, Json] = {name: each.connection for name, each in hosts.items()}
+    if new := [name for name, each in hosts.items() if each.connection == "target"]:
+        message = f"{', '.join(new)} is configured with {found.target.database} already; nothing was touched"
+        return Verdict(claim, Outcome.FAIL, "on_new_database", message, shown)
+    if other := [name for name, each in hosts.items() if each.connection == "other"]:
+        message = (
+            f"{', '.join(other)} has another connection in [placement_database] than placement_extraction_source_url;"
+            " they have to be the same, letter by letter; nothing was touched"
+        )
+        return Verdict(claim, Outcome.FAIL, "other_connection", message, shown)
+    silent = [each.cause for each in found.hosts.values() if isinstance(each, Unanswered)]
+    if silent or not hosts:
+        message = first_few(silent) or NO_HOST
+        return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, shown)
+    message = f"configured with the old database: {', '.join(hosts)}"
+    return Verdict(claim, Outcome.PASS, "old_database", message, shown)
+
+
 def copy_agrees(claim: str, sets: TwoSets) -> Verdict:
     """PASS where each of placement's tables has the same rows, largest id and checksum in both databases."""
     evidence = {TABLES: _shown_tables(sets.source), "target": _shown_tables(sets.target)}
@@ -82,17 +107,28 @@ def source_unchanged(claim: str, tables: TableSet, figures: Mapping[str, TableFi
     return Verdict(claim, Outcome.PASS, "unchanged", message, evidence)
 
 
-def writers_stopped(claim: str, units: StoppedUnits) -> Verdict:
+def writers_run(claim: str, units: WriterUnits) -> Verdict:
+    """PASS where every placement-api and nova-api runs: each is started at the end, or on the way back."""
+    return _all_are(claim, units, ("active",), "running", "not_running")
+
+
+def writers_stopped(claim: str, units: WriterUnits) -> Verdict:
     """PASS where every placement-api and nova-api is stopped."""
+    return _all_are(claim, units, _STOPPED, "stopped", "running")
+
+
+def _all_are(
+    claim: str, units: WriterUnits, wanted: tuple[str, ...], reason: str, otherwise: str
+) -> Verdict:
     shown = {name: str(each) for name, each in units.states.items() if isinstance(each, str)}
-    running = [f"{name} is {state}" for name, state in shown.items() if state not in _STOPPED]
+    others = [f"{name} is {state}" for name, state in shown.items() if state not in wanted]
     silent = [each.cause for each in units.states.values() if isinstance(each, Unanswered)]
-    if running:
-        return Verdict(claim, Outcome.FAIL, "running", first_few(running), shown)
+    if others:
+        return Verdict(claim, Outcome.FAIL, otherwise, first_few(others), shown)
     if silent or not shown:
         message = first_few(silent) or "no unit was named"
         return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, shown)
-    return Verdict(claim, Outcome.PASS, "stopped", f"stopped: {', '.join(shown)}", shown)
+    return Verdict(claim, Outcome.PASS, reason, f"{reason}: {', '.join(shown)}", shown)
 
 
 def answers_nova(claim: str, answer: PlacementAnswer, providers: int) -> Verdict:
@@ -116,8 +152,12 @@ def may_go_back(claim: str, found: WayBack) -> Verdict:
         name: f"{each.connection}, {'active' if each.active else 'stopped'}"
         for name, each in hosts.items()
     }
-    switched = [name for name, each in hosts.items() if each.connection == "target"]
-    if switched and not found.target.run:
+    switched = [
+        name
+        for name, each in hosts.items()
+        if each.connection == "target" and (each.active or not found.target.run)
+    ]
+    if switched:
         message = (
             f"{', '.join(switched)} is configured with {found.target.database}, which placement may have written to:"
             " this is past the point of no return, and going back would lose those writes"
@@ -128,7 +168,7 @@ def may_go_back(claim: str, found: WayBack) -> Verdict:
         return Verdict(claim, Outcome.UNKNOWN, "other_connection", message, shown)
     silent = [each.cause for each in found.hosts.values() if isinstance(each, Unanswered)]
     if silent or not hosts:
-        message = first_few(silent) or "the inventory's group placement has no host"
+        message = first_few(silent) or NO_HOST
         return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, shown)
     message = f"placement has not used {found.target.database}: {', '.join(f'{k}: {v}' for k, v in shown.items())}"
     return Verdict(claim, Outcome.PASS, "not_used", message, shown)

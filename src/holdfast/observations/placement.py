@@ -80,7 +80,7 @@ class WayBack:
 
 
 @dataclass(frozen=True, slots=True)
-class StoppedUnits:
+class WriterUnits:
     """Per unit and host, such as ``nova-api on ctl1``, systemd's active state."""
 
     states: Mapping[str, str | Unanswered] = field(default_factory=dict)

@@ -14,11 +14,11 @@ from holdfast.observations.placement import (
     UNFINISHED,
     PlacementAnswer,
     PlacementHost,
-    StoppedUnits,
     TableFigures,
     TableSet,
     TwoSets,
     WayBack,
+    WriterUnits,
 )
 from holdfast.probes.base import CommandResult, ProbeContext, Shell, ask_all, or_unanswered
 
@@ -134,7 +134,7 @@ def probe_answers(context: ProbeContext, config: str) -> PlacementAnswer:
     return PlacementAnswer(hosts[0], int(words[0]), int(words[1]))
 
 
-def probe_stopped(context: ProbeContext, unit: str, nova_unit: str) -> StoppedUnits:
+def probe_writers(context: ProbeContext, unit: str, nova_unit: str) -> WriterUnits:
     """Return the active state of every placement-api and nova-api; a host that does not answer has its cause."""
     units: dict[str, list[str]] = {}
     for group, name in (("placement", unit), ("nova_api", nova_unit)):
@@ -153,7 +153,7 @@ def probe_stopped(context: ProbeContext, unit: str, nova_unit: str) -> StoppedUn
         for number, name in enumerate(units[host]):
             state = answer if isinstance(answer, Unanswered) else answer[number]
             found[f"{name} on {host}"] = state
-    return StoppedUnits(found)
+    return WriterUnits(found)
 
 
 def _tables(shell: Shell, file: str, database: str, wanted: Sequence[str]) -> TableSet:

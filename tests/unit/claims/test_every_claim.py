@@ -35,11 +35,11 @@ from holdfast.observations.nova import (
 from holdfast.observations.placement import (
     PlacementAnswer,
     PlacementHost,
-    StoppedUnits,
     TableFigures,
     TableSet,
     TwoSets,
     WayBack,
+    WriterUnits,
 )
 from holdfast.observations.processes import Peer, ServiceProcess
 from holdfast.observations.puppet import Agent, HostReports, LastRun, MassRun, PuppetReport
@@ -94,9 +94,9 @@ from holdfast.probes.placement import (
     probe_answers,
     probe_both,
     probe_source,
-    probe_stopped,
     probe_target,
     probe_way_back,
+    probe_writers,
 )
 from holdfast.probes.puppet import probe_agents, probe_mass_runs, probe_reports
 from holdfast.probes.rabbitmq.cluster import probe_boot, probe_clients, probe_cluster
@@ -392,10 +392,10 @@ OBSERVATIONS |= {
     probe_both: Observed(
         TwoSets(NO_TABLE, NO_TABLE), TwoSets(MOVED, MOVED), TwoSets(MOVED, replace(MOVED, figures={}))
     ),
-    probe_stopped: Observed(
-        StoppedUnits(),
-        StoppedUnits({"nova-api on h1": "inactive"}),
-        StoppedUnits({"nova-api on h1": "inactive", "nova-api on h2": "active"}),
+    probe_writers: Observed(
+        WriterUnits(),
+        WriterUnits({"nova-api on h1": "inactive"}),
+        WriterUnits({"nova-api on h1": "inactive", "nova-api on h2": "active"}),
     ),
     probe_answers: Observed(PlacementAnswer("h1", 200, 0), PlacementAnswer("h1", 200, 3), None),
     probe_way_back: Observed(

@@ -11,11 +11,11 @@ from holdfast.model import Outcome, Unanswered
 from holdfast.observations.placement import (
     PlacementAnswer,
     PlacementHost,
-    StoppedUnits,
     TableFigures,
     TableSet,
     TwoSets,
     WayBack,
+    WriterUnits,
 )
 from tests.unit.judges.verdicts import cases, outcome_and_reason
 
@@ -109,7 +109,44 @@ def test_the_same_tables_missing_on_both_sides_are_no_copy() -> None:
 def test_writers_are_stopped_where_all_say_so(
     states: dict[str, str | Unanswered], wanted: Outcome
 ) -> None:
-    assert judge.writers_stopped("c", StoppedUnits(states)).outcome is wanted
+    assert judge.writers_stopped("c", WriterUnits(states)).outcome is wanted
+
+
+@pytest.mark.parametrize(
+    ("states", "wanted"),
+    cases(
+        [
+            ("all run", {"nova-api on ctl1": "active", "placement-api on ctl1": "active"}, PASS),
+            ("one was stopped", {"nova-api on ctl1": "active", "x on ctl2": "inactive"}, FAIL),
+            ("one is silent", {"nova-api on ctl1": "active", "x on ctl2": SILENT}, UNKNOWN),
+            ("nobody", {}, UNKNOWN),
+        ]
+    ),
+)
+def test_what_somebody_has_stopped_is_not_started_by_a_move(
+    states: dict[str, str | Unanswered], wanted: Outcome
+) -> None:
+    assert judge.writers_run("c", WriterUnits(states)).outcome is wanted
+
+
+@pytest.mark.parametrize(
+    ("hosts", "wanted"),
+    cases(
+        [
+            ("as the vault has it", {"ctl1": ON_OLD, "ctl2": ON_OLD}, (PASS, "old_database")),
+            ("one otherwise", {"ctl1": ON_OLD, "ctl2": OTHER}, (FAIL, "other_connection")),
+            ("moved already", {"ctl1": ON_NEW, "ctl2": OTHER}, (FAIL, "on_new_database")),
+            ("one is silent", {"ctl1": ON_OLD, "ctl2": SILENT}, (UNKNOWN, "unanswered")),
+            ("nobody", {}, (UNKNOWN, "unanswered")),
+        ]
+    ),
+)
+def test_a_connection_that_cannot_be_exchanged_is_seen_before_the_outage(
+    hosts: dict[str, PlacementHost | Unanswered], wanted: tuple[Outcome, str]
+) -> None:
+    verdict = judge.on_old_database("c", WayBack(hosts, NEW))
+    assert outcome_and_reason(verdict) == wanted
+    assert verdict.passed or "nothing was touched" in verdict.message or verdict.outcome is UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -119,6 +156,12 @@ def test_writers_are_stopped_where_all_say_so(
             ("nothing was switched", {"ctl1": ON_OLD}, UNUSED, (PASS, "not_used")),
             ("there is no copy", {"ctl1": ON_OLD}, NEW, (PASS, "not_used")),
             ("switched, not started", {"ctl1": ON_NEW, "ctl2": ON_OLD}, UNUSED, (PASS, "not_used")),
+            (
+                "switched, and somebody has started it",
+                {"ctl1": PlacementHost("target", active=True)},
+                UNUSED,
+                (FAIL, judge.PAST),
+            ),
             ("placement has it", {"ctl1": ON_NEW, "ctl2": ON_OLD}, USED, (FAIL, judge.PAST)),
             ("past, and one is silent", {"ctl1": ON_NEW, "ctl2": SILENT}, USED, (FAIL, judge.PAST)),
             ("one is silent", {"ctl1": ON_OLD, "ctl2": SILENT}, UNUSED, (UNKNOWN, "unanswered")),

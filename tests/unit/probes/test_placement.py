@@ -15,9 +15,9 @@ import pytest
 
 from holdfast.errors import CannotTell
 from holdfast.model import Unanswered
-from holdfast.observations.placement import PlacementAnswer, StoppedUnits
+from holdfast.observations.placement import PlacementAnswer, WriterUnits
 from holdfast.probes.base import CommandResult, ProbeContext, Shell
-from holdfast.probes.placement import probe_answers, probe_source, probe_stopped
+from holdfast.probes.placement import probe_answers, probe_source, probe_writers
 from tests.unit.probes.http_server import Received, running_server
 from tests.unit.probes.shells import NoShell, ScriptedShell, UnreachableShell
 
@@ -60,8 +60,10 @@ def config(tmp_path: Path) -> Path:
     return tmp_path / "placement.conf"
 
 
-def connect(config: Path, come_from: str = "source", to: str = "target") -> CommandResult:
-    program = (FILES / "connection.sh").read_text()
+def connect(
+    config: Path, come_from: str = "source", to: str = "target", *, first: str = ""
+) -> CommandResult:
+    program = first + (FILES / "connection.sh").read_text()
     urls = [str(config.parent / f"{name}.url") for name in (come_from, to)]
     return LocalShell().run(["sh", "-c", program, "holdfast", str(config), *urls])
 
@@ -104,18 +106,34 @@ def test_an_empty_url_changes_nothing(config: Path) -> None:
     assert config.read_text() == f"{CONFIG}\n"
 
 
+@pytest.mark.parametrize(
+    "full",
+    [
+        "trap '' XFSZ; ulimit -f 0\n",  # no byte more: neither the copy nor the new file
+        "cp() { command cp \"$@\"; trap '' XFSZ; ulimit -f 0; }\n",  # the copy was the last that fitted
+    ],
+    ids=["at once", "after the copy"],
+)
+def test_a_full_disk_leaves_the_old_connection_and_no_file(config: Path, full: str) -> None:
+    before = config.read_text()
+    assert connect(config, first=full).rc == 1
+    assert config.read_text() == before
+    names = sorted(each.name for each in config.parent.iterdir())
+    assert names == ["placement.conf", "source.url", "target.url"]
+
+
 def test_units_are_asked_on_the_hosts_of_both_groups() -> None:
-    found = probe_stopped(
+    found = probe_writers(
         context(ScriptedShell(CommandResult(3, "inactive\n", "")), placement=["ctl1"], nova_api=["ctl2"]),
         "placement-api",
         "nova-api",
     )  # fmt: skip
-    assert found == StoppedUnits({"placement-api on ctl1": "inactive", "nova-api on ctl2": "inactive"})  # fmt: skip
+    assert found == WriterUnits({"placement-api on ctl1": "inactive", "nova-api on ctl2": "inactive"})  # fmt: skip
 
 
 @pytest.mark.parametrize("shell", [ScriptedShell(CommandResult(0, "", "no systemd")), UnreachableShell()])  # fmt: skip
 def test_a_host_that_does_not_say_has_its_cause(shell: Shell) -> None:
-    found = probe_stopped(context(shell, placement=["ctl1"]), "placement-api", "nova-api")
+    found = probe_writers(context(shell, placement=["ctl1"]), "placement-api", "nova-api")
     assert isinstance(found.states["placement-api on ctl1"], Unanswered)
 
 
