@@ -57,6 +57,7 @@ TRACEBACK = (
             "",
             FailureKind.NETWORK,
         ),
+        ("http://ctl1 answered 400: Network 5a3d could not be found.", "", FailureKind.NETWORK),
         ("Binding failed for port 7, please check neutron logs", "", FailureKind.NETWORK),
         (
             "Exceeded maximum number of retries. Exhausted all hosts available for retrying build failures",
