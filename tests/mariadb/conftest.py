@@ -12,13 +12,13 @@ import pytest
 
 from holdfast.observations.placement import TABLES
 from holdfast.probes.base import CommandResult, ProbeContext
+from tests.unit.store import servers
 from tests.unit.store.servers import (
     Server,
     connect_to,
     environment,
     find,
     new_directory,
-    running,
 )
 
 HERE = Path(__file__).parent
@@ -62,8 +62,11 @@ class Database:
 
 
 @contextmanager
-def database(*options: str) -> Iterator[Database]:
-    """Run a server with the accounts of a site: one for each of the two databases."""
+def database(*options: str, port: int = 0, running: Sequence[str] = ()) -> Iterator[Database]:
+    """Run a server with the accounts of a site: one for each of the two databases.
+
+    ``port``: where it listens beside its socket, 0 for nowhere. ``running``: options for the server that serves alone.
+    """
     program = find("usr/sbin/mariadbd")
     usr = program.parents[1]
     with new_directory() as directory:
@@ -83,9 +86,11 @@ def database(*options: str) -> Iterator[Database]:
             input=system.encode(), env=environment(directory), check=True, capture_output=True,
         )  # fmt: skip
         socket = directory / "s"
-        listening = ["--skip-networking", f"--socket={socket}", f"--pid-file={directory / 'pid'}"]
-        server = Server("", [*common, *listening], directory, lambda: connect_to(socket))
-        with running(server):
+        network = [f"--port={port}", "--bind-address=127.0.0.1"] if port else ["--skip-networking"]
+        listening = [*network, f"--socket={socket}", f"--pid-file={directory / 'pid'}"]
+        command = [*common, *listening, *running]
+        server = Server("", command, directory, lambda: connect_to(socket))
+        with servers.running(server):
             found = Database(directory, find("usr/bin/mariadb-dump").parent)
             quoted = NASTY.replace("\\", "\\\\").replace("'", "''")
             found.sql(
