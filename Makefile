@@ -159,8 +159,16 @@ galera: prerequisites venv ## A rolling restart of a Galera cluster under writes
 	@tests/lab/galera
 
 .PHONY: placement-extraction
-placement-extraction: prerequisites venv ## Placement moved out of nova's database under an observer, with an orphan planted (minutes; not in CI)
+placement-extraction: prerequisites venv ## Placement moved out of nova's database under an observer, with an orphan planted (minutes; not in CI); FAULTS=back, killed or all first
 	@tests/lab/placement-extraction
+
+.PHONY: two-writers
+two-writers: prerequisites venv ## Boots through nova over Galera, behind one writer and then behind three: who gets a deadlock (half an hour; not in CI)
+	@. $(VENV)/bin/activate; python -m tests.lab.two_writers
+
+.PHONY: bad-input
+bad-input: prerequisites venv ## What is wrong before a run, planted on the lab with Galera: refused, named, nothing touched (ten minutes; not in CI)
+	@. $(VENV)/bin/activate; python -m tests.lab.bad_input
 
 .PHONY: chat-demo
 chat-demo: prerequisites venv $(VENV)-synapse/.locked ## Runs from chat: the lab, a Matrix server and the bot; says what to type

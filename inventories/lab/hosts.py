@@ -21,7 +21,8 @@ REPLICA = "rep1"  # an asynchronous one
 FIRST_CONTROL_ADDRESS = 11
 FIRST_COMPUTE_ADDRESS = 21
 RELEASES = ("bookworm", "trixie")
-PROFILES = ("full", "rabbitmq", "data", "fleet")
+PROFILES = ("full", "rabbitmq", "data", "cloud", "fleet")
+WRITERS = ("one", "all")  # how many nodes of Galera haproxy gives sessions to
 # By profile: the lab's name, its network, and how many computes it has
 NAMES = {"fleet": "holdfast-fleet"}
 SUBNETS = {"fleet": "10.97.4.0/22"}
@@ -77,15 +78,17 @@ def inventory() -> dict[str, object]:
     profile = choice("LAB_PROFILE", PROFILES)
     name, network = lab_name(profile), subnet(profile)
     hosts = dict(zip(CONTROLS, range(FIRST_CONTROL_ADDRESS, FIRST_COMPUTE_ADDRESS), strict=False))
-    service = "galera" if profile == "data" else "rabbitmq"
+    services = {"data": ["galera"], "cloud": ["rabbitmq", "galera"]}.get(profile, ["rabbitmq"])
     groups: dict[str, list[str]] = {
         group: [] for group in ("rabbitmq", "galera", "galera_replicas", "haproxy", "lab_light")
     }
-    groups |= {group: [*CONTROLS] for group in ("lab_hosts", service)}
+    groups |= {group: [*CONTROLS] for group in ("lab_hosts", *services)}
+    if "galera" in services:
+        groups["haproxy"] = [*BALANCERS]
     if profile == "data":
         hosts[REPLICA] = FIRST_COMPUTE_ADDRESS
         groups["lab_hosts"].append(REPLICA)
-        groups |= {"haproxy": [*BALANCERS], "galera_replicas": [REPLICA]}
+        groups["galera_replicas"] = [REPLICA]
     elif profile != "rabbitmq":
         names = computes(profile, network)
         hosts |= {host: FIRST_COMPUTE_ADDRESS + index for index, host in enumerate(names)}
@@ -106,6 +109,7 @@ def inventory() -> dict[str, object]:
                 "lab_name": name,
                 "lab_release": choice("LAB_RELEASE", RELEASES),
                 "lab_profile": profile,
+                "lab_writers": choice("LAB_WRITERS", WRITERS),
                 "lab_subnet": str(network),
                 "lab_dir": os.environ.get("LAB_DIR") or str(REPOSITORY / ".lab" / name),
                 "lab_repository": str(REPOSITORY),

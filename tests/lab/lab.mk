@@ -5,7 +5,7 @@
 LAB_GIVEN = $(strip $(foreach each,LAB_NAME LAB_RELEASE LAB_PROFILE LAB_COMPUTES LAB_SUBNET LAB_DIR,$(if $($(each)),$(each)=$($(each)))))
 LAB_PLAY = $(BIN)/ansible-playbook --inventory inventories/lab
 
-##@ The lab (LAB_NAME= LAB_RELEASE=bookworm|trixie LAB_PROFILE=full|rabbitmq|data|fleet LAB_COMPUTES= LAB_SUBNET= LAB_DIR=)
+##@ The lab (LAB_NAME= LAB_RELEASE=bookworm|trixie LAB_PROFILE=full|rabbitmq|data|cloud|fleet LAB_COMPUTES= LAB_SUBNET= LAB_DIR=)
 
 .PHONY: lab-up
 lab-up: lab-image venv ## Start the lab, or repair what is stopped or broken in it

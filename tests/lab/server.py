@@ -1,7 +1,7 @@
-"""Creates or shows a server, on a host of nova with the account of its nova.conf.
+"""Creates, shows or deletes a server, on a host of nova with the account of its nova.conf.
 
-Read from standard input there: ``python3 - create HOST`` or ``show ID``. Prints the id of what was created, the state
-of what is shown.
+Read from standard input there: ``python3 - create HOST``, ``show ID``, ``delete ID``, or ``unlimited quota``, which
+lifts that of its project. Prints the id of what was created, the state of what is shown.
 """
 
 import sys
@@ -27,7 +27,7 @@ def main() -> None:
             "images"
         ]
         wanted = {
-            "name": "placement-orphan",
+            "name": "holdfast-lab",
             "flavorRef": "lab",
             "imageRef": image[0]["id"],
             "networks": "none",
@@ -35,6 +35,11 @@ def main() -> None:
         }
         made = session.post("/servers", json={"server": wanted}, **compute).json()["server"]["id"]
         sys.stdout.write(f"{made}\n")
+    elif what == "delete":
+        session.delete(f"/servers/{name}", **compute)
+    elif what == "unlimited":
+        lifted = {"quota_set": {"instances": -1, "cores": -1, "ram": -1, "force": True}}
+        session.put(f"/os-quota-sets/{session.get_project_id()}", json=lifted, **compute)
     else:
         sys.stdout.write(
             session.get(f"/servers/{name}", **compute).json()["server"]["status"] + "\n"

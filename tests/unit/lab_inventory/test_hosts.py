@@ -15,7 +15,7 @@ from tests.content.repository import ROOT
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the inventory script, in an environment that selects no lab."""
-    for name in ("NAME", "PROFILE", "SUBNET", "COMPUTES", "RELEASE", "DIR"):
+    for name in ("NAME", "PROFILE", "SUBNET", "COMPUTES", "RELEASE", "WRITERS", "DIR"):
         monkeypatch.delenv(f"LAB_{name}", raising=False)
     spec = importlib.util.spec_from_file_location("lab_hosts", ROOT / "inventories/lab/hosts.py")
     assert spec is not None
@@ -91,6 +91,17 @@ def test_the_database_of_nova_is_no_galera_cluster(script: ModuleType) -> None:
     assert made(script)["lab_database"] == {"hosts": ["ctl1"]}
 
 
+def test_a_cloud_has_all_of_nova_over_a_cluster_of_databases(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = with_hosts(script)
+    monkeypatch.setenv("LAB_PROFILE", "cloud")
+    assert with_hosts(script) == full | {"galera", "haproxy"}
+    inventory = made(script)
+    assert inventory["galera"]["hosts"][:1] == inventory["lab_database"]["hosts"] == ["ctl1"]
+    assert inventory["all"]["vars"]["lab_writers"] == "one"
+
+
 @pytest.mark.parametrize(
     ("subnet", "most"), [("10.97.0.0/24", 234), ("10.97.4.0/22", 1002), ("10.97.0.0/27", 10)]
 )
@@ -115,7 +126,8 @@ def test_there_are_as_many_computes_as_the_network_has_addresses_for(
         ("LAB_SUBNET", "10.97.0.0/28", "too small for a lab"),
         ("LAB_SUBNET", "10.97.0.1/24", "has host bits set"),
         ("LAB_SUBNET", "8.8.0.0/16", "expected a private IPv4 network"),
-        ("LAB_PROFILE", "flet", "expected one of full, rabbitmq, data, fleet"),
+        ("LAB_WRITERS", "two", "expected one of one, all"),
+        ("LAB_PROFILE", "flet", "expected one of full, rabbitmq, data, cloud, fleet"),
     ],
 )
 def test_what_no_lab_can_be_made_of_is_refused(
