@@ -22,8 +22,10 @@ _KINDS = (
     (FailureKind.QUOTA, r"[Qq]uota exceeded|OverQuota|Maximum number of ports exceeded"),
     (
         FailureKind.NETWORK,
-        r"[Nn]eutron|PortBinding|[Bb]inding failed for port|allocate the network|Virtual ?Interface"
-        r"|NetworkNotFound|[Nn]etwork \S+ could not be found",
+        (
+            r"[Nn]eutron|PortBinding|[Bb]inding failed for port|allocate the network|Virtual ?Interface"
+            r"|NetworkNotFound|[Nn]etwork \S+ could not be found"
+        ),
     ),
     (FailureKind.NO_VALID_HOST, r"No valid host|NoValidHost"),
 )

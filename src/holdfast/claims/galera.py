@@ -34,6 +34,13 @@ class FlowParameters(Parameters):
     window_seconds: float = Field(default=10, gt=0)
 
 
+class QuietParameters(Parameters):
+    """``conflicts``: so many there may be. ``window_seconds``: how far back is looked."""
+
+    conflicts: int = Field(default=2, ge=0)
+    window_seconds: float = Field(default=10, gt=0)
+
+
 class ConflictParameters(Parameters):
     """``before``: per host its counters before the first restart. ``conflicts``: so many more there may be."""
 
@@ -102,6 +109,14 @@ CLAIMS: tuple[Claim, ...] = (
         judges_history=True,
         in_time=(load.TOO_FEW_SAMPLES,),
         parameters=FlowParameters,
+    ),
+    _claim(
+        name="galera.conflicts_quiet",
+        remedy=SHOW_STATUS,
+        judge=load.conflicts_quiet,
+        judges_history=True,
+        in_time=(load.TOO_FEW_SAMPLES,),
+        parameters=QuietParameters,
     ),
     _claim(
         name="galera.conflicts_known",

@@ -86,6 +86,7 @@ def test_the_claims_that_are_judged_by_their_history() -> None:
     names = {name for name, claim in all_claims().items() if claim.judges_history}
     assert names == {
         "systemd.stays_up",
+        "galera.conflicts_quiet",
         "galera.flow_quiet",
         "galera.returns_by_increment",
         "nova.heartbeat_advanced",

@@ -250,6 +250,42 @@ def test_flow_quiet(seen: Sequence[GaleraViews], outcome: str, reason: str) -> N
     assert outcome_and_reason(load.flow_quiet("c", seen)) == (outcome, reason)
 
 
+def lost(at: float, failures: int, deadlocks: int = 0, start: str = "start-1") -> GaleraViews:
+    """Return a reading of a cluster of one, which has lost so many transactions since it began."""
+    return views(node(1, failures=failures, deadlocks=deadlocks, start=start), at=at)
+
+
+QUIET = [
+    ("read once", [lost(0, 9)], "UNKNOWN", "too_few_samples"),
+    ("none", [lost(0, 9), lost(2, 9)], "PASS", "quiet"),
+    ("as many as allowed", [lost(0, 9), lost(2, 10, 1)], "PASS", "quiet"),
+    ("one more", [lost(0, 9), lost(2, 11, 1)], "FAIL", "conflicts"),
+    ("just before", [lost(0, 0), lost(4, 9), lost(6, 9)], "FAIL", "conflicts"),
+    ("long ago", [lost(0, 0), lost(4, 9), lost(15, 9)], "PASS", "quiet"),
+    ("started afresh", [lost(0, 9), lost(2, 0, start="other")], "UNKNOWN", "too_few_samples"),
+    ("silent now", [lost(0, 9), views(SILENT, at=2)], "UNKNOWN", "unanswered"),
+    ("there is none", [views(), views(at=2)], "UNKNOWN", "unanswered"),
+    (
+        "many, and one is silent",
+        [views(node(1), node(2), at=0), views(node(1, failures=9), SILENT, at=2)],
+        "FAIL",
+        "conflicts",
+    ),
+]
+
+
+@pytest.mark.parametrize(("seen", "outcome", "reason"), cases(QUIET))
+def test_conflicts_quiet(seen: Sequence[GaleraViews], outcome: str, reason: str) -> None:
+    assert outcome_and_reason(load.conflicts_quiet("c", seen)) == (outcome, reason)
+
+
+def test_who_has_lost_how_many_is_said() -> None:
+    message = load.conflicts_quiet("c", [lost(0, 0), lost(2, 3, 1)]).message
+    assert message == (
+        "4 transactions were lost to conflicts in 10 s, 2 are allowed: db1 3 failures, 1 deadlocks"
+    )
+
+
 def first(**changed: Json) -> GaleraViews:
     return views(node(1, **changed), node(2, **SAME), node(3, **SAME))
 
