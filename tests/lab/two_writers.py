@@ -23,7 +23,7 @@ from tests.lab.cloud import COMPUTES, CONTROLS, LAB_DIR, PROJECT, SITE, holdfast
 WRITERS = ("one", "all")
 ROUNDS = int(os.environ.get("ROUNDS") or 3)
 PER_HOST = os.environ.get("PER_HOST") or "20"
-AT_ONCE = "40"
+AT_ONCE, WITHIN = "40", "3m"
 LIMITS_EXCEEDED = 4  # exit code of a test of which some boots failed; it is a figure here
 LEFT = "is left"
 # The line of a traceback that has what the database said: one for each transaction that nobody tried again.
@@ -42,7 +42,7 @@ def boots() -> dict[str, Any]:
     """Return the record of one test, which `holdfast boots` prints."""
     done = holdfast(
         *("boots", "--site", str(SITE), "--flavor", "lab-flavor", "--image", "lab-image"),
-        *("--per-host", PER_HOST, "--at-once", AT_ONCE, "--json"),
+        *("--per-host", PER_HOST, "--at-once", AT_ONCE, "--within", WITHIN, "--json"),
     )
     if done.returncode not in (0, LIMITS_EXCEEDED):
         raise SystemExit(f"two-writers: boots ended with {done.returncode}: {done.stderr[-2000:]}")
