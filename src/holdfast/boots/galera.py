@@ -27,5 +27,5 @@ def read_counters(context: ProbeContext) -> Mapping[str, Counters | str]:
         if isinstance(node, Unanswered):
             found[host] = node.cause
         else:
-            found[host] = Counters(**node.counters.model_dump(exclude={"paused_ns"}))
+            found[host] = Counters(**node.counters.model_dump(include=set(Counters.model_fields)))
     return found

@@ -83,11 +83,11 @@ def _share(
 ) -> float | None:
     """Return the share of the time in which the node's writes waited; None where it was read once in this start."""
     earlier = _earlier(history, host, now, window)
-    seconds = history[-1].at - earlier[0] if earlier else 0
-    if earlier is None or seconds <= 0:
+    if earlier is None:
         return None
-    waited = now.counters.paused_ns - earlier[1].paused_ns
-    return round(waited / _NANOSECONDS / seconds, 3)
+    at, counters = earlier
+    waited = now.counters.paused_ns - counters.paused_ns
+    return round(waited / _NANOSECONDS / (history[-1].at - at), 3)
 
 
 def _earlier(
@@ -96,8 +96,10 @@ def _earlier(
     """Return the node's counters of a window ago, and when that was; of its first reading where that is less."""
     earlier = [
         (views.at, node.counters)
-        for views in history[:-1]
-        if (node := views.answered.get(host)) and node.counters.start == now.counters.start
+        for views in history
+        if views.at < history[-1].at
+        and (node := views.answered.get(host))
+        and node.counters.start == now.counters.start
     ]
     old = [each for each in earlier if history[-1].at - each[0] >= window]
     return old[-1] if old else next(iter(earlier), None)
