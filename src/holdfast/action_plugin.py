@@ -23,6 +23,7 @@ from ansible.plugins.loader import become_loader, connection_loader, shell_loade
 from ansible.utils.path import unfrackpath
 
 from holdfast.errors import CannotTell, HoldfastError, InvalidInput
+from holdfast.marks import has_shell
 from holdfast.model import Json
 from holdfast.play_context import Variables
 from holdfast.probes.base import CommandResult, Shell
@@ -122,17 +123,27 @@ class HoldfastAction(ActionBase):
 
         The host need not be in the play or in its ``--limit``. The connection is Ansible's own, made as its
         task executor makes it: no public interface makes one.
+
+        Raises:
+            CannotTell: it is a network device, or Windows; it is not contacted.
         """
         hostvars = variables.raw["hostvars"]
         raw = {**hostvars.raw_get(host), "hostvars": hostvars}
         templar = self._templar.copy_with_new_env(available_variables=raw)
+        kind = str(templar.template(raw.get("ansible_connection", self._task.connection)))
+        shell_type = str(templar.template(raw.get("ansible_shell_type", "")))
+        if not has_shell(kind, shell_type):
+            how = " ".join(filter(None, (kind, shell_type)))
+            raise CannotTell(
+                f"{host} is reached by {how}, as network devices and Windows are, and was asked nothing",
+                final=True,
+            )
         task = self._task.copy()
         executor = _Connector(task, self._loader, self._shared_loader_obj)
         context = self._play_context.set_task_and_variable_override(task, raw, templar)
         context.post_validate(templar)
         context.remote_addr = templar.template(raw.get("ansible_host", host))
         executor._play_context = context  # noqa: SLF001 - see above
-        kind = templar.template(raw.get("ansible_connection", task.connection))
         connection = executor._get_connection(raw, templar, kind)  # noqa: SLF001
         executor._connection = connection  # noqa: SLF001
         executor._set_connection_options(raw, templar)  # noqa: SLF001

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -223,6 +224,22 @@ def test_a_vaulted_secret_reaches_the_broker_and_without_the_vault_password_the_
     assert shut.results["it"]["failed"]
     assert "decrypt" in shut.results["it"]["msg"]
     assert len(hosts.journal("r1")) == 1, "only the gate that could read the secret was judged"
+
+
+def test_a_network_device_or_windows_is_not_contacted(hosts: FakeHosts) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as device:
+        device.settimeout(0)
+        of_device = hosts.directory / "host_vars/away.yml"
+        of_device.parent.mkdir()
+        port = device.getsockname()[1]
+        of_device.write_text(f"ansible_port: {port}\nansible_shell_type: powershell\n")
+        everywhere = {**ACTIVE, "claim": "systemd.active_everywhere", "hosts": ["a", "away"]}
+        played = hosts.run_tasks(gate("it", everywhere))
+        with pytest.raises(BlockingIOError):
+            device.accept()
+    it = played.results["it"]
+    assert it["holdfast"]["outcome"] == "UNKNOWN"
+    assert "away is reached by ssh powershell, as network devices and Windows are" in it["msg"]
 
 
 _SUDO = """#!/bin/sh
