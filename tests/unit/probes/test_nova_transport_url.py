@@ -95,6 +95,11 @@ def test_an_invalid_transport_url_is_refused_and_nothing_of_it_is_in_the_message
     assert "plan" not in message + repr(caught.value.__cause__)
 
 
+def test_a_password_that_is_not_in_the_vault_yet_is_told_from_one_that_is_not_encoded() -> None:
+    with pytest.raises(InvalidInput, match="the password of address 2 of 2 is empty; is it in"):
+        brokers_of("rabbit://nova:x@b1:5672,nova:@b2:5672/")
+
+
 def test_a_broker_does_not_show_its_password() -> None:
     assert "planted" not in repr(brokers_of("rabbit://nova:planted-secret@b1/"))
 

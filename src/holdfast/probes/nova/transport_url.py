@@ -82,6 +82,8 @@ def _says_tls(query: str, configured: bool) -> bool:
 def _address(place: str, text: str, vhost: str, tls: bool) -> BrokerAddress:
     login, _, where = text.rpartition("@")
     user, _, password = login.partition(":")
+    if user and login == f"{user}:":
+        raise _invalid(f"the password of {place} is empty; is it in the vault yet?")
     if not user or not password or set(login) & set("[]"):  # the last are an IPv6 address for nova
         raise _invalid(f"{place} is not user:password@host:port")
     host, port = _host_and_port(place, where)
