@@ -7,11 +7,13 @@ ansible-runner writes what it is given into its artifacts, so a shell's secrets 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from holdfast.errors import InvalidInput
+from holdfast.files import exists
 
 FURTHER = "HOLDFAST_PASS_ENVIRONMENT"
 """Names the further variables that plays get (docs/environment.md)."""
@@ -87,15 +89,17 @@ def find_project(
     this module, and what its wheel carries.
 
     Raises:
-        InvalidInput: there is no such directory.
+        InvalidInput: there is no such directory, or the one that is named may not be looked into.
     """
     if named := environ.get("HOLDFAST_PROJECT"):
         candidates = [Path(named).expanduser().absolute()]
+        exists(candidates[0] / "ansible.cfg")
     else:
         here = start.absolute()
         candidates = [here, *here.parents, *installed]
     for candidate in candidates:
-        if (candidate / "ansible.cfg").is_file() and (candidate / "playbooks").is_dir():
+        # Where another user left this one in a directory that is closed to it, that is none (os.path never raises).
+        if os.path.isfile(candidate / "ansible.cfg") and os.path.isdir(candidate / "playbooks"):  # noqa: PTH112, PTH113
             return candidate
     raise InvalidInput(
         f"{candidates[0]} is not a Holdfast project: it has no ansible.cfg and playbooks/",

@@ -20,7 +20,8 @@ from sqlalchemy import Connection, Engine, NullPool, StaticPool, create_engine, 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from holdfast.errors import JournalGone, StateUnusable
+from holdfast.errors import InvalidInput, JournalGone, StateUnusable
+from holdfast.files import entries, exists
 from holdfast.store.time_limits import SERVER_SECONDS, connect_arguments, end_silent_connections
 
 _BUSY_SECONDS = 5
@@ -158,11 +159,15 @@ def refuse_to_replace(url: str, runs_dir: Path) -> None:
 
     Raises:
         JournalGone: it would; the error says what was found.
+        StateUnusable: this user may not look.
     """
     path = sqlite_path(make_url(url))
-    if path is None or (path.exists() and path.stat().st_size) or not runs_dir.is_dir():
-        return
-    runs = sorted(each.name for each in runs_dir.iterdir() if _RUN.match(each.name))
+    try:
+        if path is None or (exists(path) and path.stat().st_size):
+            return
+        runs = [each.name for each in entries(runs_dir) if _RUN.match(each.name)]
+    except InvalidInput as error:
+        raise StateUnusable(error.message, remedy=error.remedy) from error
     if runs:
         raise JournalGone.beside(str(path), str(runs_dir), runs)
 
@@ -223,9 +228,17 @@ def _vanished(error: SQLAlchemyError, where: str) -> bool:
         return False
     if isinstance(error.orig, sqlite3.Error):
         return "no such table" in str(error.orig) or (
-            "unable to open" in str(error.orig) and not Path(where).exists()
+            "unable to open" in str(error.orig) and _is_missing(Path(where))
         )
     return not _NO_TABLE.isdisjoint(_codes(error))
+
+
+def _is_missing(path: Path) -> bool:
+    """Return whether there is no such file; not where this user may not look."""
+    try:
+        return not exists(path)
+    except InvalidInput:
+        return False
 
 
 def _codes(error: DBAPIError) -> set[object]:

@@ -122,6 +122,19 @@ def test_a_named_directory_that_is_no_project_is_refused(tmp_path: Path) -> None
     assert "HOLDFAST_PROJECT" in caught.value.remedy
 
 
+def test_a_directory_that_cannot_be_looked_into_is_passed_over_unless_it_is_named(
+    tmp_path: Path,
+) -> None:
+    """As with `sudo -u ops holdfast …` in root's home; a name that is too long stands for it."""
+    (tmp_path / "playbooks").mkdir()
+    (tmp_path / "ansible.cfg").touch()
+    closed = Path("/", "x" * 300)
+
+    assert find_project({}, closed, (tmp_path,)) == tmp_path
+    with pytest.raises(InvalidInput, match="cannot be read: File name too long"):
+        find_project({"HOLDFAST_PROJECT": str(closed)}, Path("/"), (tmp_path,))
+
+
 def test_the_second_request_to_stop_is_the_hard_one() -> None:
     stop = StopSignal()
     assert (stop.at_boundary, stop.hard) == (False, False)

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete
 
-from holdfast.errors import JournalGone, StateLost
+from holdfast.errors import JournalGone, StateLost, StateUnusable
 from holdfast.journal.events import AbortRequested, Finished
 from holdfast.model import Grant, Holder, LeaseMode
 from holdfast.settings import Settings
 from holdfast.store.connection import make_engine
-from holdfast.store.database import Store, open_store, open_store_of
+from holdfast.store.database import Store, open_store, open_store_of, open_to_read
 from holdfast.store.tables import METADATA
 from tests.fakes.journal import opened
 
@@ -174,3 +174,15 @@ def test_a_run_that_lost_its_journal_ends_with_an_unknown_outcome(acting: bool) 
     assert lost.exit_code == 6
     assert "journal of run one is gone" in lost.message
     assert "resume one" not in lost.remedy
+
+
+@pytest.mark.parametrize("opens", [open_store, open_to_read])
+def test_a_state_that_this_user_may_not_look_at_is_not_gone(
+    opens: Callable[[Settings], Store],
+) -> None:
+    """A name that is too long stands for a directory that is closed."""
+    closed = Path("/", "x" * 300)
+    with pytest.raises(StateUnusable) as caught:
+        opens(Settings(f"sqlite:///{closed}/state.db", closed))
+    assert not isinstance(caught.value, JournalGone)
+    assert caught.value.remedy
