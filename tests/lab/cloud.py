@@ -20,6 +20,7 @@ _ENVIRONMENT = {
     "LAB_DIR": str(LAB_DIR),
     "LAB_PROFILE": "cloud",
     "HOLDFAST_STATE_DIR": str(LAB_DIR / "state"),
+    "XDG_CONFIG_HOME": str(LAB_DIR / "config"),
 }
 
 
