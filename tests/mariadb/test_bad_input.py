@@ -5,10 +5,11 @@ Each is what roles/galera asks in preflight; by a run on the lab: `make bad-inpu
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,20 +44,25 @@ class Cluster:
     group_port: int
     stranger: int
 
-    def judged(self, claim: str, *, password: str = NASTY, stranger: bool = False) -> Verdict:
+    def judged(
+        self, claim: str, *, password: str = NASTY, stranger: bool = False, arbitrators: int = 0
+    ) -> Verdict:
         """Return the verdict of a claim of one reading, as a site with these hosts asks it."""
         bound = bind_claim(claim)
-        context = self.context(password, stranger=stranger)
+        context = self.context(password, stranger=stranger, arbitrators=arbitrators)
         try:
             return bound.judge([bound.probe(context)])
         except CannotTell as cause:
             return bound.judge([Unanswered(str(cause))])
 
-    def context(self, password: str = NASTY, *, stranger: bool = False) -> ProbeContext:
+    def context(
+        self, password: str = NASTY, *, stranger: bool = False, arbitrators: int = 0
+    ) -> ProbeContext:
         common: dict[str, Json] = {
             "galera_user": "holdfast",
             "galera_password": password,
             "galera_address": "127.0.0.1",
+            "galera_arbitrators": arbitrators,
         }
         hosts = {"db1": self.port} | ({"db2": self.stranger} if stranger else {})
         variables = {host: {**common, "galera_port": port} for host, port in hosts.items()}
@@ -109,7 +115,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 def test_a_cluster_that_is_well_passes(cluster: Cluster) -> None:
-    for claim in ("galera.nodes_synced", "galera.members_agree"):
+    for claim in ("galera.nodes_synced", "galera.members_agree", "galera.members_answer"):
         verdict = cluster.judged(claim)
         assert verdict.passed, verdict
 
@@ -179,7 +185,9 @@ def test_a_host_of_the_inventory_that_is_in_no_cluster(cluster: Cluster) -> None
         assert says in verdict.message
 
 
-def test_an_arbitrator_that_nobody_told_of(cluster: Cluster, tmp_path: Path) -> None:
+@contextmanager
+def arbitrator(cluster: Cluster, directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run an arbitrator, a second member of the cluster."""
     group = ["--group=holdfast", f"--address=gcomm://127.0.0.1:{cluster.group_port}"]
     garbd = subprocess.Popen(
         [
@@ -188,16 +196,37 @@ def test_an_arbitrator_that_nobody_told_of(cluster: Cluster, tmp_path: Path) -> 
             f"--options=gmcast.listen_addr=tcp://127.0.0.1:{closed_port()}",
         ],
         env=environment(cluster.node.directory),
-        cwd=tmp_path,
+        cwd=directory,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
         cluster.until("wsrep_cluster_size", "2")
-        verdict = cluster.judged("galera.members_agree")
+        yield garbd
     finally:
         garbd.terminate()
         garbd.wait()
         cluster.until("wsrep_cluster_size", "1")
+
+
+def test_an_arbitrator_that_nobody_told_of(cluster: Cluster, tmp_path: Path) -> None:
+    with arbitrator(cluster, tmp_path):
+        verdict = cluster.judged("galera.members_agree")
     assert not verdict.passed
     assert "as an arbitrator (garbd): galera_arbitrators" in verdict.message
+
+
+def test_a_member_that_is_still_listed_and_does_not_answer(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """As one that was cut off a moment ago: the others drop it after five seconds, and miss it after one."""
+    with arbitrator(cluster, tmp_path) as garbd:
+        before = cluster.judged("galera.members_answer", arbitrators=1)
+        garbd.send_signal(signal.SIGSTOP)
+        threading.Event().wait(1.5)  # evs.causal_keepalive_period is 1 s
+        listed = cluster.judged("galera.members_agree", arbitrators=1)
+        answers = cluster.judged("galera.members_answer", arbitrators=1)
+        garbd.send_signal(signal.SIGCONT)
+    assert before.passed, before
+    assert listed.passed, listed
+    assert not answers.passed, answers

@@ -9,7 +9,7 @@ from pydantic import Field
 from holdfast.claims.base import Claim, Parameters
 from holdfast.judges.galera import load, nodes, quorum
 from holdfast.model import Json
-from holdfast.probes.galera.nodes import probe_nodes, probe_return
+from holdfast.probes.galera.nodes import probe_nodes, probe_return, probe_rounds
 from holdfast.probes.galera.site import ACCOUNT, GROUP, GaleraSite
 
 SHOW_STATUS = "on the node: mariadb -e \"SHOW GLOBAL STATUS LIKE 'wsrep%'\""
@@ -19,6 +19,12 @@ class ReceiveQueueParameters(Parameters):
     """``entries``: so many transactions a receive queue may have."""
 
     entries: int = Field(default=100, ge=0)
+
+
+class RoundParameters(Parameters):
+    """``seconds``: how long all members may take to acknowledge a message."""
+
+    seconds: float = Field(default=1, gt=0)
 
 
 class QuickParameters(Parameters):
@@ -87,6 +93,14 @@ CLAIMS: tuple[Claim, ...] = (
         remedy=SHOW_STATUS,
         judge=nodes.members_agree,
         final=(nodes.ONE_SERVER,),
+        standing=True,
+    ),
+    _claim(
+        name="galera.members_answer",
+        remedy=SHOW_STATUS,
+        probe=probe_rounds,
+        judge=nodes.members_answer,
+        parameters=RoundParameters,
         standing=True,
     ),
     _claim(

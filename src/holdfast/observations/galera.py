@@ -104,6 +104,21 @@ class GaleraViews(_Schema):
         }
 
 
+class GroupRound(_Schema):
+    """How long all members took to acknowledge a message of one node, and the view that the node was in after it."""
+
+    seconds: float
+    view: int
+    size: int
+
+
+class GroupRounds(_Schema):
+    """Every node's own round through the group, or why there is none; ``arbitrators`` as in ``GaleraViews``."""
+
+    arbitrators: int = 0
+    nodes: Mapping[str, GroupRound | Unanswered]
+
+
 class ReturnForecast(_Schema):
     """What decides how a node gets its state back after a restart, and how large that state is.
 

@@ -8,7 +8,14 @@ import pytest
 
 from holdfast.judges.galera import load, nodes, quorum
 from holdfast.model import Json, Unanswered
-from holdfast.observations.galera import GaleraCounters, GaleraNode, GaleraViews, ReturnForecast
+from holdfast.observations.galera import (
+    GaleraCounters,
+    GaleraNode,
+    GaleraViews,
+    GroupRound,
+    GroupRounds,
+    ReturnForecast,
+)
 from tests.unit.judges.verdicts import cases, outcome_and_reason
 
 SILENT = Unanswered("db3's MariaDB gave no answer in 5 s")
@@ -117,6 +124,30 @@ AGREE = [
 @pytest.mark.parametrize(("seen", "outcome", "reason"), cases(AGREE))
 def test_members_agree(seen: GaleraViews, outcome: str, reason: str) -> None:
     assert outcome_and_reason(nodes.members_agree("c", seen)) == (outcome, reason)
+
+
+def rounds(*seen: GroupRound | Unanswered, arbitrators: int = 0) -> GroupRounds:
+    hosts = {f"db{number}": each for number, each in enumerate(seen, 1)}
+    return GroupRounds(arbitrators=arbitrators, nodes=hosts)
+
+
+QUICK = GroupRound(seconds=0.01, view=7, size=3)
+LATE = QUICK.model_copy(update={"seconds": 1.1})
+FEWER = QUICK.model_copy(update={"size": 2})
+ANSWER = [
+    ("at once", rounds(QUICK, QUICK, QUICK), "PASS", "answer"),
+    ("one after more than a second", rounds(QUICK, LATE, QUICK), "FAIL", "late"),
+    ("one was dropped meanwhile", rounds(FEWER, FEWER, SILENT), "FAIL", "other_size"),
+    ("an arbitrator is missing", rounds(QUICK, QUICK, QUICK, arbitrators=1), "FAIL", "other_size"),
+    ("another view", rounds(QUICK, QUICK, QUICK.model_copy(update={"view": 8})), "FAIL", "other_view"),
+    ("one is silent", rounds(QUICK, QUICK, SILENT), "UNKNOWN", "unanswered"),
+    ("there is none", rounds(), "UNKNOWN", "unanswered"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "outcome", "reason"), cases(ANSWER))
+def test_members_answer(seen: GroupRounds, outcome: str, reason: str) -> None:
+    assert outcome_and_reason(nodes.members_answer("c", seen)) == (outcome, reason)
 
 
 def test_an_arbitrator_that_nobody_told_of_is_named() -> None:

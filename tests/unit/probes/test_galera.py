@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import InvalidInput
-from holdfast.model import Json
-from holdfast.observations.galera import GaleraNode, GaleraViews
+from holdfast.model import Json, Unanswered
+from holdfast.observations.galera import GaleraNode, GaleraViews, GroupRound
 from holdfast.probes.base import ProbeContext
-from holdfast.probes.galera.nodes import probe_nodes, probe_return
+from holdfast.probes.galera.nodes import probe_nodes, probe_return, probe_rounds
 from tests.unit.probes.fake_mariadb import FakeMariaDB, Rows, mariadb
 from tests.unit.probes.http_server import closed_port
 from tests.unit.probes.shells import NoShell
@@ -119,6 +119,24 @@ def test_nothing_waits_for_the_cluster() -> None:
     assert statements[0].endswith("max_statement_time = 0.2"), (
         "nor goes on when nobody waits for it"
     )
+
+
+def test_a_round_through_the_group_waits_for_the_cluster_and_the_rest_does_not() -> None:
+    server = FakeMariaDB({**rows(), "SELECT 'holdfast'": [["holdfast"]]})
+    with mariadb(server) as port:
+        seen = probe_rounds(site(port)).nodes["ctl1"]
+    assert isinstance(seen, GroupRound)
+    assert (seen.view, seen.size) == (3, 3)
+    asked = [each for each in server.received if "wsrep_sync_wait" in each or "holdfast" in each]
+    waits = [each.rpartition(" = ")[2] if "SET" in each else each for each in asked[1:]]
+    assert waits == ["1", "SELECT 'holdfast'", "0"]
+
+
+def test_a_node_whose_group_does_not_answer_is_silent() -> None:
+    with mariadb(FakeMariaDB(rows(), hangs="SELECT 'holdfast'")) as port:
+        seen = probe_rounds(site(port)).nodes["ctl1"]
+    assert isinstance(seen, Unanswered)
+    assert "gave no answer in 0.2 s: `SELECT 'holdfast'`" in seen.cause
 
 
 FAULTS = {

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from holdfast.evidence import CLUSTER, HEALTHY
 from holdfast.judges.base import first_few
-from holdfast.model import Json, Outcome, Verdict
-from holdfast.observations.galera import GaleraNode, GaleraViews
+from holdfast.model import Json, Outcome, Unanswered, Verdict
+from holdfast.observations.galera import GaleraNode, GaleraViews, GroupRound, GroupRounds
 
 DESYNCED = "desynced"
 ONE_SERVER = "one_server"
@@ -72,6 +72,44 @@ def members_agree(claim: str, views: GaleraViews) -> Verdict:
     first = next(iter(asked.values()))
     message = f"{len(asked)} nodes are in view {first.view} of cluster {first.cluster}, of {first.size} members"
     return Verdict(claim, Outcome.PASS, "agree", message, evidence)
+
+
+def members_answer(claim: str, rounds: GroupRounds, seconds: float = 1) -> Verdict:
+    """PASS where all members of the inventory acknowledge a message of every node, each within ``seconds``.
+
+    A member that was cut off stays in the others' views for seconds (``evs.suspect_timeout``), in which all that
+    they report is good, and a restart of another would cost the majority. Only an answer shows that it is there, or
+    was a second ago.
+    """
+    asked = {host: each for host, each in rounds.nodes.items() if isinstance(each, GroupRound)}
+    silent = [each.cause for each in rounds.nodes.values() if isinstance(each, Unanswered)]
+    expected = len(rounds.nodes) + rounds.arbitrators
+    evidence: dict[str, Json] = {
+        "seconds": {host: each.seconds for host, each in asked.items()},
+        "views": {host: [each.view, each.size] for host, each in asked.items()},
+    }
+    late = [
+        f"{host}: a message of it was acknowledged after {each.seconds:.1f} s, a member may be cut off"
+        for host, each in asked.items()
+        if each.seconds > seconds
+    ]
+    fewer = [
+        f"{host} sees {each.size} members, expected are {expected}"
+        for host, each in asked.items()
+        if each.size != expected
+    ]
+    for reason, faults in (("late", late), ("other_size", fewer)):
+        if faults:
+            return Verdict(claim, Outcome.FAIL, reason, first_few(faults), evidence)
+    if silent or not asked:
+        message = first_few(silent) or "the inventory has no Galera node to ask"
+        return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence)
+    if len({each.view for each in asked.values()}) != 1:
+        message = "the nodes were in different views after it: members come and go"
+        return Verdict(claim, Outcome.FAIL, "other_view", message, evidence)
+    slowest = max(each.seconds for each in asked.values())
+    message = f"all {expected} members acknowledge a message of each node within {slowest:.2f} s"
+    return Verdict(claim, Outcome.PASS, "answer", message, evidence)
 
 
 def _same_server(asked: Mapping[str, GaleraNode]) -> str:

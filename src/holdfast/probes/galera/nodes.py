@@ -10,10 +10,17 @@ from typing import TypeVar
 
 from holdfast.errors import CannotTell
 from holdfast.model import Unanswered
-from holdfast.observations.galera import GaleraCounters, GaleraNode, GaleraViews, ReturnForecast
+from holdfast.observations.galera import (
+    GaleraCounters,
+    GaleraNode,
+    GaleraViews,
+    GroupRound,
+    GroupRounds,
+    ReturnForecast,
+)
 from holdfast.probes.base import ProbeContext, ask_all, or_unanswered
 from holdfast.probes.galera.client import Row, ask, session
-from holdfast.probes.galera.site import DatabaseNode, node_of, nodes_of
+from holdfast.probes.galera.site import DatabaseNode, Nodes, node_of, nodes_of
 
 _STATUS = (
     "SHOW GLOBAL STATUS WHERE Variable_name LIKE 'wsrep\\_%' OR Variable_name = 'Innodb_deadlocks'"
@@ -32,6 +39,8 @@ _MEGABYTES = (
     "SELECT CEILING(SUM(file_size) / 1048576) FROM information_schema.innodb_sys_tablespaces"
     " WHERE name <> 'innodb_temporary'"
 )
+_WAIT_FOR_CLUSTER, _WAIT_FOR_NOTHING = (f"SET SESSION wsrep_sync_wait = {bit}" for bit in (1, 0))
+_ROUND = "SELECT 'holdfast'"
 _NEVER = 2**64 - 1  # wsrep_local_cached_downto of a node that has nothing to send
 _INCOMING = "wsrep_incoming_addresses"
 _SOCKET = (
@@ -49,8 +58,40 @@ def probe_nodes(context: ProbeContext) -> GaleraViews:
     """
     nodes = nodes_of(context)
     reports = ask_all(nodes, lambda node: or_unanswered(_report, node))
-    arbitrators = max((node.site.galera_arbitrators for node in nodes.values()), default=0)
-    return GaleraViews(at=monotonic(), arbitrators=arbitrators, nodes=reports)
+    return GaleraViews(at=monotonic(), arbitrators=_arbitrators(nodes), nodes=reports)
+
+
+def probe_rounds(context: ProbeContext) -> GroupRounds:
+    """Return for every node how long the whole group took to acknowledge a message of it (docs/adr/0100).
+
+    A read that waits for the cluster goes on when all members have acknowledged what the node has sent, which is at
+    least a sign of life in a second (``evs.causal_keepalive_period``), and the node has applied what came before.
+
+    Raises:
+        InvalidInput: as ``probe_nodes``.
+    """
+    nodes = nodes_of(context)
+    rounds = ask_all(nodes, lambda node: or_unanswered(_round, node))
+    return GroupRounds(arbitrators=_arbitrators(nodes), nodes=rounds)
+
+
+def _arbitrators(nodes: Nodes) -> int:
+    return max((node.site.galera_arbitrators for node in nodes.values()), default=0)
+
+
+def _round(node: DatabaseNode) -> GroupRound:
+    with session(node) as connection:
+        ask(node, connection, _WAIT_FOR_CLUSTER)
+        began = monotonic()
+        ask(node, connection, _ROUND)
+        seconds = round(monotonic() - began, 3)
+        ask(node, connection, _WAIT_FOR_NOTHING)
+        status = _Values(node.host, _named(ask(node, connection, _STATUS)))
+    return GroupRound(
+        seconds=seconds,
+        view=status.number("wsrep_cluster_conf_id"),
+        size=status.number("wsrep_cluster_size"),
+    )
 
 
 def probe_return(context: ProbeContext, host: str) -> ReturnForecast:
