@@ -14,7 +14,7 @@ from holdfast.claims.base import BoundClaim
 from holdfast.errors import InvalidInput
 from holdfast.model import Json, Observation, Outcome, Unanswered
 from holdfast.observations.alerts import Alert, AlertsSeen
-from holdfast.observations.galera import GaleraViews, ReturnForecast
+from holdfast.observations.galera import GaleraViews, GroupRound, GroupRounds, ReturnForecast
 from holdfast.observations.haproxy import HaproxyState, WriterViews
 from holdfast.observations.haproxy_service import ConfigurationCheck
 from holdfast.observations.nova import (
@@ -73,7 +73,7 @@ from holdfast.observations.systemd import (
 from holdfast.probes.alerts.alertmanager import probe_alertmanager
 from holdfast.probes.alerts.icinga import probe_icinga
 from holdfast.probes.flapping import probe_starts_of
-from holdfast.probes.galera.nodes import probe_nodes, probe_return
+from holdfast.probes.galera.nodes import probe_nodes, probe_return, probe_rounds
 from holdfast.probes.galera.replica import probe_replicas
 from holdfast.probes.haproxy import probe_writer
 from holdfast.probes.haproxy_service import probe_configuration, probe_service
@@ -342,6 +342,7 @@ OBSERVATIONS |= {
 
 MEMBER = galera_node(1, size=1)
 ONE_NODE = GaleraViews(at=0, nodes={"h1": MEMBER})
+ROUND = GroupRound(seconds=0.01, view=7, size=1)
 TWO_NODES = GaleraViews(at=0, nodes={"h1": MEMBER, "h2": galera_node(2, size=1, state=1, view=6)})
 WRITES = HaproxyState(servers=(haproxy_server(1, name="h1"),))
 STANDS_BY = HaproxyState(servers=(haproxy_server(1, name="h1", admin=1),))
@@ -359,6 +360,11 @@ REFUSED = ACCEPTED.model_copy(update={"rc": 1})
 
 OBSERVATIONS |= {
     probe_nodes: Observed(GaleraViews(at=0, nodes={}), ONE_NODE, TWO_NODES),
+    probe_rounds: Observed(
+        GroupRounds(nodes={}),
+        GroupRounds(nodes={"h1": ROUND}),
+        GroupRounds(nodes={"h1": ROUND, "h2": ROUND}),
+    ),
     probe_return: Observed(
         ReturnForecast(host="h1", views=GaleraViews(at=0, nodes={})),
         ReturnForecast(host="h1", views=ONE_NODE),

@@ -12,8 +12,9 @@ import pytest
 
 from holdfast.claims import find_claim
 from holdfast.model import Outcome, Unanswered, Verdict
-from holdfast.observations.galera import GaleraNode
+from holdfast.observations.galera import GaleraNode, GaleraViews, GroupRound, GroupRounds
 from holdfast.observations.haproxy import HaproxyState, WriterViews
+from holdfast.probes.galera.nodes import probe_rounds
 from tests.content.repository import ROOT, yaml_of
 from tests.unit.judges.test_galera import node, views
 from tests.unit.judges.test_haproxy import GOOD, NODES, haproxy, server, writers
@@ -40,6 +41,17 @@ def situation(
     return seen.model_copy(update={"nodes": views(*(nodes or NODES))})
 
 
+def rounds(seen: GaleraViews) -> GroupRounds:
+    """Return rounds through the group of nodes that report this; all members answer."""
+    nodes = {
+        host: GroupRound(seconds=0.01, view=each.view, size=each.size)
+        if isinstance(each, GaleraNode)
+        else each
+        for host, each in seen.nodes.items()
+    }
+    return GroupRounds(arbitrators=seen.arbitrators, nodes=nodes)
+
+
 def judged(seen: WriterViews) -> dict[str, Verdict]:
     """Return the verdicts of preflight about this situation that are told by one reading."""
     found = {}
@@ -47,6 +59,8 @@ def judged(seen: WriterViews) -> dict[str, Verdict]:
         if claim.judges_history:
             continue
         observed: Any = seen if claim.name.startswith("haproxy.") else seen.nodes
+        if claim.probe is probe_rounds:
+            observed = rounds(seen.nodes)
         values = {"host": "db2"} if "host" in claim.judge_parameters else {}
         found[claim.name] = claim.judge(claim.name, observed, **values)
     return found

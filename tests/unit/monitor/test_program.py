@@ -431,7 +431,7 @@ def test_a_check_of_a_site_is_written_for_prometheus_too(
 
 
 @pytest.mark.parametrize(
-    ("system", "group", "claims"), [("puppet", "puppet_agents", 3), ("galera", "galera", 3)]
+    ("system", "group", "claims"), [("puppet", "puppet_agents", 3), ("galera", "galera", 4)]
 )
 def test_a_system_of_a_site_is_asked_through_its_hosts(
     project: InMemoryProject, system: str, group: str, claims: int
