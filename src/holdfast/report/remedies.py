@@ -142,7 +142,7 @@ def _stop_timeout(match: Match[str], _: str) -> str:
 
 def _replica(match: Match[str], _: str) -> str:
     """Return what is left to do for a replica whose place its source does not have any more, as after a whole copy."""
-    return f"fill {match['host']} anew from a dump with its position: holdfast show galera-restart#if-it-holds"
+    return f"let {match['host']} follow another node, or fill it anew: holdfast show galera-restart#if-it-holds"
 
 
 _REMEDIES: tuple[tuple[re.Pattern[str], _Remedy], ...] = (

@@ -34,7 +34,7 @@ CAUSES = [
     ),
     (
         "rep1 (a): the last error of its replication: 'Could not find GTID state requested by slave' (1236)",
-        "fill rep1 anew from a dump with its position: holdfast show galera-restart#if-it-holds",
+        "let rep1 follow another node, or fill it anew: holdfast show galera-restart#if-it-holds",
     ),
     (
         "the probe did not end within 25 s",
