@@ -5,7 +5,7 @@ The record is written by the fleet itself after each act: tests check it instead
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -92,10 +92,20 @@ class FakeHost:
         """Return the unit's InvocationID: a new one for every start, as with systemd."""
         return f"{self.name}-{unit}-{self.unit(unit).started}"
 
+    def runs_as(self, starts: Mapping[str, str]) -> bool:
+        """Return whether it is operational and each of these units has this InvocationID."""
+        for name, start in starts.items():
+            if self.invocation_id(name) != start:
+                return False
+        return self.operational
+
     @property
     def operational(self) -> bool:
         """Whether it is healthy and all of its units are active."""
-        return self.healthy and all(unit.active for unit in self.units.values())
+        for unit in self.units.values():
+            if not unit.active:
+                return False
+        return self.healthy
 
     @property
     def serving(self) -> bool:

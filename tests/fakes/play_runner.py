@@ -630,10 +630,9 @@ class _FakePlay:
         facts: dict[str, dict[str, Json]] = {}
         for host, units in starts.items():
             found = self._fleet.hosts[host]
-            changed = any(found.invocation_id(unit) != start for unit, start in units.items())
             if not found.reachable:
                 facts[host] = {HEALTHY: None}
-            elif changed or not found.operational:
+            elif not found.runs_as(units):
                 facts[host] = {HEALTHY: False}
         ill = [host for host, fact in facts.items() if fact[HEALTHY] is False]
         outcome = Outcome.FAIL if ill else Outcome.UNKNOWN if facts else Outcome.PASS

@@ -328,11 +328,11 @@ class RunState:
         due: list[str] = []
         plan = self.opened.plan if self.opened else {}
         oldest = now - timedelta(seconds=plan.get("sweep_seconds", SWEEP_SECONDS))
+        owed, units = self.sweep_owed, self.done_units
         for host, at in self.proved_at.items():
-            young = oldest <= at <= now
-            if len(due) >= SWEEP_AT_LEAST and young and not self.sweep_owed:
+            if oldest <= at <= now and len(due) >= SWEEP_AT_LEAST and not owed:
                 break
-            if self.done_units.get(host) and host not in in_hand:
+            if host not in in_hand and units.get(host):
                 due.append(host)
         return tuple(due)
 
