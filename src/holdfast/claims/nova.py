@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pydantic import Field
 
 from holdfast.claims.base import Claim, Parameters
 from holdfast.claims.systemd import CALM_SECONDS, FlappingParameters, UnitParameters
 from holdfast.evidence import STOP_TIMEOUT_TOO_SHORT
 from holdfast.judges.flapping import FLAPPING, none_flapping
-from holdfast.judges.nova import answers, compute, host, services
+from holdfast.judges.nova import answers, compute, host, interruptions, services
 from holdfast.judges.processes import processes_connected
 from holdfast.judges.systemd import RESTARTED
 from holdfast.nova_services import (
@@ -37,6 +39,7 @@ from holdfast.probes.nova.fleet import (
     probe_nova_starts,
 )
 from holdfast.probes.nova.host import probe_unit_log
+from holdfast.probes.nova.interruptions import probe_interruptions
 from holdfast.probes.nova.processes import probe_service_processes
 from holdfast.probes.nova.service_host import probe_service_host
 from holdfast.probes.nova.services import probe_services
@@ -119,6 +122,16 @@ class FleetParameters(Parameters):
     calm_seconds: float = Field(CALM_SECONDS, ge=0)
 
 
+class SteadyParameters(Parameters):
+    """``window_seconds``: how far back losses count.
+
+    ``losses``: so many are too many; a roll over three brokers costs a connection, and a heartbeat, up to three.
+    """
+
+    window_seconds: float = Field(1800, gt=0)
+    losses: int = Field(4, ge=2)
+
+
 class UnitLogParameters(UnitParameters):
     """``log``: the file the unit logs to, or ``journal``.
 
@@ -143,6 +156,16 @@ class StopTimeoutParameters(UnitParameters):
     seconds: float = Field(60, ge=0)
     required: bool = True
 
+
+_about_interruptions = partial(
+    Claim,
+    parameters=SteadyParameters,
+    probe=probe_interruptions,
+    final=(interruptions.FLAPPING,),
+    group=API,
+    also=RPC_GROUPS,
+    needs=FLEET_NEEDS,
+)
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
@@ -187,6 +210,16 @@ CLAIMS: tuple[Claim, ...] = (
         group=API,
         also=groups_of(SERVICES),
         needs=FLEET_NEEDS,
+    ),
+    _about_interruptions(
+        name="nova.heartbeats_steady",
+        judge=interruptions.heartbeats_steady,
+        remedy="on a conductor's host: its log; holdfast diagnose; restart nothing meanwhile",
+    ),
+    _about_interruptions(
+        name="nova.connections_steady",
+        judge=interruptions.connections_steady,
+        remedy="look at the brokers first: holdfast diagnose; restart none of their clients meanwhile",
     ),
     Claim(
         name="nova.logs_can_be_told",

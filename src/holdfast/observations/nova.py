@@ -311,6 +311,28 @@ class FleetLogs:
 
 
 @dataclass(frozen=True, slots=True)
+class Interruptions:
+    """How often a service lost its heartbeat, and of its connections to brokers the one that was lost most often.
+
+    Within a window until now, by ``log``. ``last``: how many seconds ago the newest loss was logged, None without any.
+    """
+
+    host: str
+    log: str
+    heartbeats: int
+    connections: int
+    last: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FleetInterruptions:
+    """The interruptions of every service that is called, and nova's list where one cannot be told."""
+
+    services: Mapping[str, Interruptions | Unanswered]
+    listed: ServiceList | Unanswered | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceHost:
     """By what name nova on a host goes (``name``), where that was read, and what the inventory calls it (``known_as``).
 

@@ -21,9 +21,11 @@ from holdfast.observations.nova import (
     ApiReplies,
     ComputeWork,
     ExpectedService,
+    FleetInterruptions,
     FleetLogs,
     FleetUnits,
     HttpReply,
+    Interruptions,
     ListedService,
     MetadataReplies,
     RpcAnswers,
@@ -87,6 +89,7 @@ from holdfast.probes.nova.answers import (
 from holdfast.probes.nova.compute import probe_compute_work
 from holdfast.probes.nova.fleet import probe_fleet_logs, probe_fleet_units, probe_nova_starts
 from holdfast.probes.nova.host import probe_unit_log
+from holdfast.probes.nova.interruptions import probe_interruptions
 from holdfast.probes.nova.processes import probe_service_processes
 from holdfast.probes.nova.service_host import probe_service_host
 from holdfast.probes.nova.services import probe_services
@@ -179,6 +182,7 @@ BOTH_UNITS = {
 TWO_UNITS = {"s on h1": UNIT, "s on h2": replace(UNIT, host="h2", active_state="failed")}
 GOOD_API = ApiReplies(HttpReply(200), HttpReply(200))
 GOOD_METADATA = MetadataReplies(HttpReply(200), (HttpReply(400), HttpReply(404)))
+STEADY = Interruptions("h1", "journal", 1, 1)
 LOG = UnitLog("h1", "some.service", "journal", "start", 5, {}, levels=5)
 
 APPLIED = LastRun(99, "17", 10, 0, 0, 0, "uuid", 90, True, "not_used", False, "changed")
@@ -331,6 +335,13 @@ OBSERVATIONS |= {
         FleetLogs({}),
         FleetLogs({"nova-api on h1": LOG}),
         FleetLogs({"nova-api on h1": LOG, "nova-api on h2": Unanswered("no such file")}),
+    ),
+    probe_interruptions: Observed(
+        FleetInterruptions({}),
+        FleetInterruptions({"s on h1": STEADY}),
+        FleetInterruptions(
+            {"s on h1": STEADY, "s on h2": replace(STEADY, heartbeats=9, connections=9)}
+        ),
     ),
     probe_tools: Observed({}, {"h1": []}, {"h1": [], "h2": ["rabbitmqctl"]}),
     probe_agents: Observed({}, {"h1": AGENT}, {"h1": AGENT, "h2": Unanswered("h2 is unreachable")}),

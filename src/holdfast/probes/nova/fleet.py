@@ -72,7 +72,7 @@ def probe_fleet_units(context: ProbeContext) -> FleetUnits:
     active = [
         isinstance(each, UnitState) and each.active_state == "active" for each in units.values()
     ]
-    return FleetUnits(units, None if all(active) else _listed(context, expected))
+    return FleetUnits(units, None if all(active) else listed_by_nova(context, expected))
 
 
 def probe_nova_starts(context: ProbeContext, window_seconds: float) -> StartsWithin:
@@ -97,10 +97,12 @@ def probe_fleet_logs(context: ProbeContext) -> FleetLogs:
 
     logs = ask_all({each.name: each for each in expected}, partial(or_unanswered, ask))
     told = not any(isinstance(each, Unanswered) for each in logs.values())
-    return FleetLogs(logs, None if told else _listed(context, expected))
+    return FleetLogs(logs, None if told else listed_by_nova(context, expected))
 
 
-def _listed(context: ProbeContext, expected: Iterable[ExpectedService]) -> ServiceList | Unanswered:
+def listed_by_nova(
+    context: ProbeContext, expected: Iterable[ExpectedService]
+) -> ServiceList | Unanswered:
     """Return nova's list of the expected services that it lists, or why there is none."""
     listing = [each for each in expected if each.service in RPC_SERVICES]
     try:
