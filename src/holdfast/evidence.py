@@ -13,9 +13,14 @@ LEADERS: Final = (
     "leaders"  # int: queues whose leader is on the host; of a database 1 where it takes writes
 )
 
+TURN: Final = "turn"  # int: the place in the order of dependencies of what a change restarts on the host; 0 is first
+ALONE: Final = "alone"  # bool: True where no other host may be in hand beside it
+
 # Evidence of rabbitmq.load_known and rabbitmq.consumers_known, which roles/rabbitmq keeps as its baseline.
 CONNECTIONS: Final = "connections"  # int: client connections of the whole cluster
 CHURN: Final = "churn"  # float: connections opened or closed per second
+# Evidence of rabbitmq.backlog_known, which roles/rabbitmq and roles/nova keep as their baseline.
+BACKLOG: Final = "backlog"  # object: kind of messages that nobody has taken yet, to their number
 CONSUMERS: Final = "consumers"  # object: virtual host to queue name to number of consumers
 
 # Evidence of nova.services_up and nova.rpc_answers; roles/nova keeps that of the first as its baseline.

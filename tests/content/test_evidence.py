@@ -20,6 +20,7 @@ from holdfast.observations.nova import RpcAnswers, ServiceList
 from holdfast.observations.placement import TableFigures, TableSet, TwoSets
 from holdfast.observations.puppet import Agent, HostReports, PuppetReport
 from holdfast.observations.rabbitmq import (
+    BrokerLoad,
     ClientLoad,
     ClusterViews,
     NodeView,
@@ -65,6 +66,10 @@ USERS = TableSet("nova_api", ("users",), ("users",), {"users": TableFigures(1, 1
 # Per claim whose evidence or reason is read, an observation and the parameters to judge it with.
 SAMPLES: Mapping[str, tuple[Any, Mapping[str, object]]] = {
     "rabbitmq.load_known": (ClusterViews(expected=NODES, views={"ctl1": VIEW}), {}),
+    "rabbitmq.backlog_known": (
+        BrokerLoad(expected=NODES, host="ctl1", rooms={}, reply_queues=0, ready=1),
+        {},
+    ),
     "rabbitmq.consumers_known": (
         QueueDepths.model_validate(QUEUES),
         {"queues": {"orders": 1}},
@@ -135,6 +140,8 @@ def test_the_names_that_yaml_reads_are_those_that_python_declares() -> None:
     assert read == declared - {
         evidence.HEALTHY,
         evidence.LEADERS,  # facts that the plan reads
+        evidence.TURN,  # likewise
+        evidence.ALONE,  # likewise
         evidence.HOSTS,  # read by the fold
         evidence.LEFT,  # read by `holdfast check`
         evidence.UNSEEN,  # likewise

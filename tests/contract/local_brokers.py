@@ -198,6 +198,7 @@ class LocalBrokers(LocalSite):
                 "rabbitmq_version": "4.0.5",
                 "churn_rates": rates,
                 "object_totals": {"connections": 0},
+                "queue_totals": {"messages_ready": 0, "messages_unacknowledged": 0},
             },
             "health/checks/alarms": lambda: {"status": "failed" if self._is_ill(host, "alarm") else "ok"},
             "health": lambda: {"status": "ok"},

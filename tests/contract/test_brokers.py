@@ -288,8 +288,12 @@ def test_a_host_is_not_done_while_its_members_of_queues_are_behind(tmp_path: Pat
         assert "rabbitmq.members_caught_up FAIL" in result.messages["a"]
         assert not plays.events(HostDone)
         counted, verified, _ = plays.events(GateJudged)
-        assert {each["claim"] for each in counted.verdicts} == {"rabbitmq.load_known"}
-        compared = {"rabbitmq.connections_at_baseline", "rabbitmq.churn_at_baseline"}
+        assert {each["claim"] for each in counted.verdicts} == {
+            "rabbitmq.load_known",
+            "rabbitmq.backlog_known",
+        }
+        kinds = ("connections", "churn", "backlog")
+        compared = {f"rabbitmq.{kind}_at_baseline" for kind in kinds}
         assert compared <= {each["claim"] for each in verified.verdicts}, (
             "also in a play that only verifies, as after a crash"
         )

@@ -214,12 +214,12 @@ CLAIMS: tuple[Claim, ...] = (
     _about_interruptions(
         name="nova.heartbeats_steady",
         judge=interruptions.heartbeats_steady,
-        remedy="on a conductor's host: its log; holdfast diagnose; restart nothing meanwhile",
+        remedy="on its host: journalctl -u nova-compute; holdfast diagnose; restart nothing meanwhile",
     ),
     _about_interruptions(
         name="nova.connections_steady",
         judge=interruptions.connections_steady,
-        remedy="look at the brokers first: holdfast diagnose; restart none of their clients meanwhile",
+        remedy="on a broker: rabbitmq-diagnostics status; holdfast diagnose; restart none of its clients meanwhile",
     ),
     Claim(
         name="nova.logs_can_be_told",

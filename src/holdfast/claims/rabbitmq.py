@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -137,6 +137,17 @@ class BaselineParameters(Parameters):
     slack: float = Field(default=5.0, ge=0)
 
 
+class BacklogParameters(Parameters):
+    """``baseline``: messages by kind before the first restart, as ``rabbitmq.backlog_known`` has them.
+
+    ``tolerance``: how many more there may be, as a share of it. ``slack``: how many more, absolute; whichever is more.
+    """
+
+    baseline: dict[str, Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    tolerance: float = Field(default=1.0, ge=0)
+    slack: float = Field(default=500, ge=0)
+
+
 _claim = partial(Claim, group=GROUP, needs=RabbitSite.needs())
 _about_cluster = partial(_claim, probe=probe_cluster, parameters=ClusterParameters, standing=True)
 _about_clients = partial(_claim, probe=probe_clients)
@@ -209,6 +220,19 @@ CLAIMS: tuple[Claim, ...] = (
         judges_history=True,
         in_time=(queues.TOO_FEW_SAMPLES,),
         parameters=GrowthParameters,
+    ),
+    _claim(
+        name="rabbitmq.backlog_known",
+        remedy="on a broker: rabbitmq-plugins list --enabled",
+        probe=probe_load,
+        judge=load.backlog_known,
+    ),
+    _claim(
+        name="rabbitmq.backlog_at_baseline",
+        remedy="on a broker: rabbitmqctl list_queues name messages consumers",
+        probe=probe_load,
+        judge=load.backlog_at_baseline,
+        parameters=BacklogParameters,
     ),
     _claim(
         name="rabbitmq.tools_present",

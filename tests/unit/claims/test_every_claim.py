@@ -437,6 +437,8 @@ NOT_ABOUT_THE_SECOND = {
     "galera.queues_short": "a node that joins has a queue, and another claim is about its state",
     "galera.conflicts_known": "counters are told in any state",
     "galera.answers_quick": "a node that joins may answer, and another claim is about its state",
+    "rabbitmq.backlog_known": "its count is of the whole cluster",
+    "rabbitmq.backlog_at_baseline": "its count is of the whole cluster",
     "rabbitmq.backlog_steady": "its count is of the whole cluster",
     "haproxy.reload_keeps_writer": "each haproxy is compared with itself, and another claim with the others",
 }

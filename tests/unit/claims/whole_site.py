@@ -49,7 +49,7 @@ TOGETHER: dict[str, dict[str, Json]] = {
         "rabbitmq.consumers_known",
         "rabbitmq.queues_drain",
     )
-}
+} | {"rabbitmq.backlog_at_baseline": {"baseline": {"waiting": 10}}}
 _TIMES = {"expires_at": "2099-01-01T00:00:00.000000Z", "issued_at": "2026-01-01T00:00:00.000000Z"}
 TOKEN = json.dumps({"token": {"methods": ["password"], **_TIMES, "user": {}}}).encode()
 

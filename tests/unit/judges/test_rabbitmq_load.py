@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.judges.rabbitmq.load import backlog_steady, has_room
+from holdfast.evidence import BACKLOG
+from holdfast.judges.rabbitmq.load import (
+    backlog_at_baseline,
+    backlog_known,
+    backlog_steady,
+    has_room,
+)
 from holdfast.model import Verdict
 from holdfast.observations.rabbitmq import BrokerLoad, Room
 
@@ -78,3 +84,56 @@ def test_a_burst_and_a_backlog_that_shrinks_pass() -> None:
 def test_samples_that_are_few_or_not_counted_are_unknown() -> None:
     assert backlog((0, 0, 0), (0, 0, 0)).reason == "too_few_samples"
     assert backlog((0, 0, 0), (0, 0, 0), (None, 0, 0)).reason == "not_counted"
+
+
+def carried(
+    ready: int | None = 0, unacknowledged: int | None = 0, unread: int | None = 0
+) -> BrokerLoad:
+    return BrokerLoad(
+        expected={"ctl1": "rabbit@ctl1"}, host="ctl1", rooms={}, reply_queues=1,
+        ready=ready, unacknowledged=unacknowledged, unread_replies=unread,
+    )  # fmt: skip
+
+
+def compared(load: BrokerLoad, **before: int) -> Verdict:
+    baseline = {name.replace("_", " "): count for name, count in before.items()}
+    return backlog_at_baseline("rabbitmq.backlog_at_baseline", load, baseline, 1.0, 500)
+
+
+def test_a_backlog_that_no_longer_grows_fails_against_the_baseline() -> None:
+    """As many samples as one likes are steady, and nobody takes the messages."""
+    assert backlog((900, 0, 0), (900, 0, 0), (900, 0, 0)).passed
+    verdict = compared(carried(900), waiting=12)
+    assert (verdict.outcome, verdict.reason) == ("FAIL", "piled_up")
+    said = "900 waiting, before the first restart 12 (up to 512 are expected)"
+    assert verdict.message == f"messages have piled up: {said}"
+    assert compared(carried(unread=501), unread_replies=0).reason == "piled_up"
+    assert compared(carried(unacknowledged=501), unacknowledged=0).reason == "piled_up"
+
+
+def test_up_to_twice_as_many_as_before_are_expected_of_a_large_site() -> None:
+    assert compared(carried(1999), waiting=1000).passed
+    assert not compared(carried(2001), waiting=1000).passed
+
+
+def test_what_was_counted_before_and_is_not_now_is_unknown_and_the_other_way_round_is_left_out() -> (
+    None
+):
+    verdict = compared(carried(None), waiting=0, unacknowledged=0)
+    assert (verdict.outcome, verdict.message) == ("UNKNOWN", "ctl1 does not count waiting messages")
+    assert compared(carried(99_999), unacknowledged=0).passed
+
+
+def test_the_figures_of_a_baseline_are_those_that_are_counted() -> None:
+    verdict = backlog_known("rabbitmq.backlog_known", carried(3, None, 1))
+    assert verdict.passed
+    assert verdict.evidence[BACKLOG] == {"waiting": 3, "unread replies": 1}
+    nothing = backlog_known("rabbitmq.backlog_known", carried(None, None, None))
+    assert (nothing.evidence[BACKLOG], "nothing is counted" in nothing.message) == ({}, True)
+
+
+@pytest.mark.parametrize("changed", [{"expected": {}}, {"reply_queues": None}])
+def test_where_messages_were_not_asked_for_nothing_passes(changed: dict[str, None]) -> None:
+    asked = carried().model_copy(update=changed)
+    assert backlog_known("c", asked).outcome == "UNKNOWN"
+    assert compared(asked, waiting=9).outcome == "UNKNOWN"

@@ -42,6 +42,52 @@ def test_a_service_is_as_quick_as_before_the_first_restart_of_the_run(
     assert templar.template(trust_as_template(quick["baseline"])) == baseline
 
 
+@pytest.mark.parametrize("layer", ["conductor", "api", "compute"])
+@pytest.mark.parametrize(
+    ("counted", "asked"), [({"waiting": 3}, [{"waiting": 3}]), ({}, []), (None, [])]
+)
+def test_the_broker_carries_no_more_than_before_the_first_restart_of_nova(
+    layer: str, counted: dict[str, int] | None, asked: list[Json]
+) -> None:
+    """Also in a window; where nothing was counted, and in a play that only verifies, nothing is compared."""
+    kept = {} if counted is None else {"nova_baseline": {"values": {"backlog": counted}}}
+    play = {"ansible_play_batch": ["h1", "h2"], "hostvars": {"h1": kept, "h2": {}}}
+    given = {
+        "nova_layer": layer,
+        "_nova_stays_up": [],
+        "_nova_quiet_log": [],
+        "nova_backlog_slack": 7,
+    }
+    own = {"_nova_rpc_answers": [], "_nova_http_answers": {"api": []}}
+    templar = Templar(DataLoader(), variables={**templates("nova"), **play, **given, **own})
+    claims = templar.template(trust_as_template("{{ _nova_verify_claims }}"))
+    values = [templar.template(trust_as_template(each["baseline"])) for each in claims]
+    assert values == asked
+    assert {each["claim"] for each in claims} <= {"rabbitmq.backlog_at_baseline"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "asked"),
+    [
+        ({}, ["rabbitmq.backlog_known"]),
+        ({"nova_recovering": True}, []),
+        ({"nova_broker_claims": []}, []),
+        ({"groups": {}}, []),
+        ({"hostvars": {"h1": {"rabbitmq_management_enabled": False}}}, []),
+    ],
+)
+def test_what_the_broker_carries_is_counted_where_it_can_be(
+    changed: dict[str, Json], asked: list[str]
+) -> None:
+    site: dict[str, Json] = {"groups": {"rabbitmq": ["h1"]}, "hostvars": {"h1": {}}}
+    usual: dict[str, Json] = {
+        "nova_recovering": False,
+        "nova_broker_claims": ["rabbitmq.no_alarms"],
+    }
+    templar = Templar(DataLoader(), variables={**templates("nova"), **site, **usual, **changed})
+    assert templar.template(trust_as_template("{{ _nova_backlog_claims }}")) == asked
+
+
 def _verify_claims() -> list[dict[str, Json]]:
     """Return what the role asks of a service that it calls, after its restart."""
     found: list[dict[str, Json]] = yaml_of(ROOT / "roles/nova/vars/main.yml")["_nova_rpc_answers"]

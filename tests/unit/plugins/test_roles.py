@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from holdfast.evidence import ABSENT, CHURN, CONNECTIONS, CONSUMERS, INVOCATION_ID, SLOWEST
+from holdfast.evidence import ABSENT, BACKLOG, CHURN, CONNECTIONS, CONSUMERS, INVOCATION_ID, SLOWEST
 from holdfast.journal.events import BaselineTaken, HostDone
 from tests.content.repository import ROOT, yaml_of
 from tests.unit.plugins.fake_hosts import FakeHosts
 
 RUN = {"holdfast_run": "r1", "holdfast_grant": {}}
 LOAD = {CONNECTIONS: 40, CHURN: 0.5}
+COUNTED = {"waiting": 3, "unread replies": 1}
 QUEUES = {CONSUMERS: {"/": {"orders": 2}}, "missing": []}
 
 
@@ -26,6 +27,7 @@ def baseline(load: dict[str, Any], queues: dict[str, Any]) -> list[dict[str, Any
     """Take a baseline from these verdicts, then keep the claims that compare with it."""
     verdicts = [
         {"claim": "rabbitmq.load_known", "evidence": load},
+        {"claim": "rabbitmq.backlog_known", "evidence": {BACKLOG: COUNTED}},
         {"claim": "rabbitmq.consumers_known", "evidence": queues},
     ]
     role = {"name": "rabbitmq", "tasks_from": "baseline", "public": True}
@@ -45,10 +47,18 @@ def test_all_figures_of_the_baseline_are_compared_after_a_restart(hosts: FakeHos
     assert played.rc == 0, played.output
     (taken,) = hosts.journal("r1")
     assert isinstance(taken, BaselineTaken)
-    assert taken.values == {"connections": 40, "churn": 0.5, "consumers": {"/": {"orders": 2}}}
+    queues = {"/": {"orders": 2}}
+    assert taken.values == {
+        "connections": 40,
+        "churn": 0.5,
+        "backlog": COUNTED,
+        "consumers": queues,
+    }
     compared = {claim["claim"]: claim for claim in played.results["compared"]["msg"]}
     assert compared["rabbitmq.connections_at_baseline"]["baseline"] == 40
     assert compared["rabbitmq.churn_at_baseline"]["baseline"] == 0.5
+    assert compared["rabbitmq.backlog_at_baseline"]["baseline"] == COUNTED
+    assert compared["rabbitmq.backlog_at_baseline"]["slack"] == 500
     assert compared["rabbitmq.consumers_expected"]["queues"] == {"/": {"orders": 2}}
     assert "rabbitmq.queues_drain" in compared
 
@@ -69,6 +79,7 @@ def absences(*out: str) -> dict[str, Any]:
     verdicts = [
         {"claim": "nova.services_up", "evidence": evidence},
         {"claim": "nova.rpc_answers", "evidence": {SLOWEST: 0.02 * (1 + len(out))}},
+        {"claim": "rabbitmq.backlog_known", "evidence": {BACKLOG: {"waiting": len(out)}}},
     ]
     role = {"name": "nova", "tasks_from": "absences"}
     return {"ansible.builtin.include_role": role, "vars": {**RUN, "_nova_verdicts": verdicts}}
@@ -85,6 +96,7 @@ def test_a_service_that_is_out_since_the_run_began_stops_it(hosts: FakeHosts) ->
     assert (
         taken.values["slowest"] == 0.04
     )  # of the first preflight; what came later is compared with it
+    assert taken.values["backlog"] == {"waiting": 1}
 
 
 def test_churn_that_is_not_counted_is_not_compared(hosts: FakeHosts) -> None:

@@ -10,6 +10,7 @@ from holdfast.observations.rabbitmq import ClientLoad, ClusterViews
 from holdfast.probes.base import ProbeContext
 from holdfast.probes.rabbitmq.cluster import probe_clients
 from holdfast.probes.rabbitmq.drain import probe_drain
+from holdfast.probes.rabbitmq.load import ROOM, TOTALS, probe_load
 from holdfast.probes.rabbitmq.management import (
     CONNECTIONS,
     NAMED_CONNECTIONS,
@@ -39,6 +40,8 @@ def routes() -> dict[str, tuple[int, str]]:
         "vhosts": [{"name": "/"}],
         "vhosts?columns=name": [{"name": "/"}],
         COUNTS: [{"name": "orders"}],
+        ROOM: [{"name": "rabbit@ctl1", "running": True}],
+        TOTALS: {"rabbitmq_version": "3.10.8", "disable_stats": True, "object_totals": totals},
     }
     return {path: (200, json.dumps(answer)) for path, answer in answers.items()}
 
@@ -49,6 +52,12 @@ def broker() -> Iterator[tuple[ProbeContext, RecordedShell]]:
     shell = RecordedShell({TOOL: (0, counted, "")})
     with node(routes()) as port:
         yield context_of({"ctl1": port}, shell), shell
+
+
+def test_messages_are_not_counted_rather_than_none() -> None:
+    with broker() as (context, _):
+        load = probe_load(context)
+    assert (load.ready, load.unacknowledged, load.unread_replies) == (None, None, None)
 
 
 def test_clients_are_counted_from_the_list_of_connections() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from holdfast.evidence import BACKLOG
 from holdfast.judges.rabbitmq.queues import SAMPLES, TOO_FEW_SAMPLES, grows, spaced
-from holdfast.model import Outcome, Verdict
+from holdfast.model import Json, Outcome, Verdict
 from holdfast.observations.rabbitmq import BrokerLoad, Room
 
 NEEDED = ("memory", "disk")
@@ -43,6 +44,65 @@ def has_room(claim: str, load: BrokerLoad, share: float) -> Verdict:
     return Verdict(claim, Outcome.PASS, "room", message, evidence)
 
 
+def backlog_known(claim: str, load: BrokerLoad) -> Verdict:
+    """PASS where it could be asked how many messages nobody has taken; the figures are the evidence, for a baseline.
+
+    What is not counted, since statistics are switched off, is left out of the evidence.
+    """
+    if doubt := _uncounted(load):
+        return Verdict(claim, Outcome.UNKNOWN, "not_counted", doubt)
+    counted = {name: count for name, count in _backlog(load).items() if count is not None}
+    now = ", ".join(f"{count} {name}" for name, count in counted.items()) or "nothing is counted"
+    message = f"messages that nobody has taken, by {load.host}: {now}"
+    return Verdict(claim, Outcome.PASS, "known", message, {BACKLOG: counted})
+
+
+def backlog_at_baseline(
+    claim: str, load: BrokerLoad, baseline: Mapping[str, int], tolerance: float, slack: float
+) -> Verdict:
+    """PASS where no more messages wait, are unacknowledged or unread than before the first restart, with the tolerance.
+
+    What has piled up and no longer grows is as many messages that nobody takes: ``backlog_steady`` passes then. A kind
+    that was not counted before the first restart is not compared.
+    """
+    if doubt := _uncounted(load):
+        return Verdict(claim, Outcome.UNKNOWN, "not_counted", doubt)
+    now = _backlog(load)
+    most = {name: before + max(slack, before * tolerance) for name, before in baseline.items()}
+    evidence: dict[str, Json] = {BACKLOG: dict(now), "baseline": dict(baseline), "slack": slack}
+    more = [
+        f"{now[name]} {name}, before the first restart {baseline[name]} (up to {limit:.0f} are expected)"
+        for name, limit in most.items()
+        if (now.get(name) or 0) > limit
+    ]
+    if more:
+        message = f"messages have piled up: {'; '.join(more)}"
+        return Verdict(claim, Outcome.FAIL, "piled_up", message, evidence)
+    if uncounted := [name for name in baseline if now.get(name) is None]:
+        message = f"{load.host} does not count {', '.join(uncounted)} messages"
+        return Verdict(claim, Outcome.UNKNOWN, "not_counted", message, evidence)
+    text = ", ".join(f"{now[name]} {name} (before {before})" for name, before in baseline.items())
+    return Verdict(
+        claim, Outcome.PASS, "at_baseline", f"messages did not pile up: {text}", evidence
+    )
+
+
+def _uncounted(load: BrokerLoad) -> str:
+    """Return why the cluster's messages were not asked for; "" where they were."""
+    if not load.expected:
+        return "the inventory has no broker"
+    return f"{load.host} counts no messages" if load.reply_queues is None else ""
+
+
+def _backlog(load: BrokerLoad) -> dict[str, int | None]:
+    """Return by kind how many messages nobody has taken; None for what is not counted."""
+    return {
+        "waiting": load.ready,
+        "unacknowledged": load.unacknowledged,
+        "unread replies": load.unread_replies,
+    }
+
+
 def backlog_steady(
     claim: str, history: Sequence[BrokerLoad], spacing_seconds: float, slack: int
 ) -> Verdict:
@@ -55,11 +115,8 @@ def backlog_steady(
     if len(samples) < SAMPLES:
         message = f"{len(samples)} of {SAMPLES} samples, {spacing_seconds:.0f} s apart"
         return Verdict(claim, Outcome.UNKNOWN, TOO_FEW_SAMPLES, message)
-    counts: dict[str, list[int | None]] = {
-        "waiting": [each.ready for each in samples],
-        "unacknowledged": [each.unacknowledged for each in samples],
-        "unread replies": [each.unread_replies for each in samples],
-    }
+    backlogs = [_backlog(each) for each in samples]
+    counts = {name: [each[name] for each in backlogs] for name in backlogs[0]}
     evidence = {name: list(values) for name, values in counts.items()}
     growing = [
         f"{name}: {' -> '.join(map(str, values))}"

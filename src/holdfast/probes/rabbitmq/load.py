@@ -47,7 +47,11 @@ def probe_load(context: ProbeContext) -> BrokerLoad:
         stopped=tuple(_stopped(brokers, nodes)),
         reply_queues=len(replies),
         unread=len(unread),
-        unread_replies=sum(each.get("messages_ready") or 0 for each in unread),
+        unread_replies=(
+            None
+            if totals.get("disable_stats")
+            else sum(each.get("messages_ready") or 0 for each in unread)
+        ),
         **_counted(totals, len(queues)),
     )
 
