@@ -15,7 +15,7 @@ from holdfast.model import ClaimEntry, Json, LeaseMode
 
 POLICY_VARIABLE = "holdfast_policy"
 
-Order = Literal["unhealthy_first", "fewest_leaders_first"]
+Order = Literal["unhealthy_first", "dependencies_first", "fewest_leaders_first"]
 
 
 class PlaybookPolicy(BaseModel):

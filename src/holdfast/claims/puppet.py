@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from holdfast.claims.base import Claim, Parameters
 from holdfast.judges import puppet, puppet_rollout
 from holdfast.model import Json
+from holdfast.probes.nova.fleet import UnitSite
 from holdfast.probes.puppet import GROUP, probe_agents, probe_mass_runs, probe_reports
 
 MAX_AGE_SECONDS = 5400
@@ -88,6 +89,7 @@ CLAIMS: tuple[Claim, ...] = (
         remedy="holdfast show puppet-rollout#if-it-holds",
         parameters=PreviewedParameters,
         probe=probe_reports,
+        needs=UnitSite.needs(),
         judge=puppet_rollout.previewed,
         final=(puppet_rollout.NOT_NAMED, puppet_rollout.NOT_OURS),
     ),
@@ -95,6 +97,7 @@ CLAIMS: tuple[Claim, ...] = (
         name="puppet.ran_as_previewed",
         remedy="holdfast show puppet-rollout#if-it-holds",
         probe=probe_reports,
+        needs=UnitSite.needs(),
         judge=puppet_rollout.ran_as_previewed,
         final=(puppet_rollout.DIFFERS, puppet_rollout.RUN_FAILED),
     ),

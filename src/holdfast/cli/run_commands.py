@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from holdfast.ansible.interfaces import Progress
+from holdfast.cli.check_command import PATIENT_SECONDS, CheckRequest, run_check
 from holdfast.cli.context import CommandContext
 from holdfast.cli.diagnose_command import show_diagnosis
 from holdfast.cli.exit_codes import report_bug
@@ -31,13 +32,18 @@ from holdfast.cli.progress import JsonLines, ProgressDisplay
 from holdfast.cli.project import find_runbook
 from holdfast.engine.driver import RunResult
 from holdfast.engine.engine import Engine
+from holdfast.errors import InvalidInput
 from holdfast.journal.events import Recorded
 from holdfast.journal.run_state import Status
+from holdfast.model import Outcome
 from holdfast.plan.approval import open_approval
-from holdfast.plan.model import Plan
-from holdfast.report.plan_view import plan_view, summary
+from holdfast.plan.model import Plan, PlannedCheck
+from holdfast.report.plan_view import Preview, plan_view, summary
 from holdfast.report.stop_message import inventory_of, stop_message
 from holdfast.text import count_of
+
+PREVIEWED = "puppet.previewed"
+"""The claim whose message is the blast preview of a change."""
 
 Reason = Annotated[
     str,
@@ -55,17 +61,54 @@ def plan(  # noqa: PLR0913  # one parameter for each option of the command
     site: SiteOption = "",
     limit: LimitOption = "",
     inputs: InputsOption = [],  # noqa: B006  # typer reads the default and gives a fresh list
+    preview: Annotated[
+        bool,
+        typer.Option(
+            "--preview",
+            metavar="",
+            help="Also ask hosts for what they keep of a change that an earlier run has previewed: what it would "
+            "restart on how many, and which of them come first.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print the plan of a run that is not started."""
     context = context_of(ctx)
     planned = _plan(context, runbook, site, limit, inputs)
+    kept = _kept_preview(context, planned, site) if preview else None
     if as_json:
         totals = {"hash": planned.hash, "estimate_seconds": planned.estimate_seconds}
+        totals |= {"preview": kept.text, "facts": kept.facts} if kept else {}
         context.write_line(json.dumps(planned.as_json() | totals))
     else:
-        context.show(plan_view(planned))
+        context.show(plan_view(planned, kept))
         context.show(Text("\nNothing was touched.", "dim"))
+
+
+def _kept_preview(context: CommandContext, planned: Plan, site: str) -> Preview:
+    """Return what the hosts say of the preview that the plan's check asks for.
+
+    Raises:
+        InvalidInput: the runbook has no such check.
+    """
+    checks = (step for step in planned.steps if isinstance(step, PlannedCheck))
+    entries = [
+        entry
+        for step in checks
+        for entry in step.claims
+        if isinstance(entry, dict) and entry["claim"] == PREVIEWED
+    ]
+    if not entries:
+        raise InvalidInput(
+            f"{planned.runbook} has no step that previews a change",
+            remedy=f"leave --preview out, or: holdfast plan puppet-rollout --site {planned.site} --preview",
+        )
+    found = run_check(context, CheckRequest(site, entries[:1], answer=PATIENT_SECONDS))
+    verdict = next(iter(found.verdicts), None)
+    if verdict is None:
+        return Preview(f"{found.outcome}: {'; '.join(found.messages)}", {})
+    doubt = "" if verdict["outcome"] == Outcome.PASS else f"{verdict['outcome']}: "
+    return Preview(f"{doubt}{verdict['message']}", verdict.get("hosts", {}))
 
 
 def run(  # noqa: PLR0913  # the same

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from holdfast.evidence import HEALTHY, HOSTS, PACKAGES, TOLD, UNITS
+from holdfast.evidence import ALONE, HEALTHY, HOSTS, PACKAGES, TOLD, TURN, UNITS
 from holdfast.judges.base import first_few, without_secrets
 from holdfast.model import Json, Outcome, Unanswered, Verdict
+from holdfast.nova_services import PEER_SERVICES
 from holdfast.observations.puppet import FleetReports, HostReports, PuppetReport, run_of
 
 OLDER = "older"
@@ -22,7 +23,8 @@ def previewed(claim: str, reports: FleetReports, run: str, services: Sequence[st
 
     The message is the blast preview: what would be restarted and changed, on how many hosts, and which hosts differ
     from the most usual. An agent that somebody else has disabled is left out, and named. A preview that is older than
-    the disabled lock of ``run`` is of an older change, and is not believed.
+    the disabled lock of ``run`` is of an older change, and is not believed. A host on which a service is restarted
+    that others of nova depend on has its place in the order of the roll, and is to be alone in hand.
     """
     known = {host: each for host, each in reports.items() if isinstance(each, HostReports)}
     alone = {host: each.agent.disabled for host, each in known.items() if _left_alone(each)}
@@ -46,14 +48,25 @@ def previewed(claim: str, reports: FleetReports, run: str, services: Sequence[st
         facts: dict[str, dict[str, Json]] = {host: {HEALTHY: False} for host in faults}
         message = first_few([*phrases, *doubts])
         return Verdict(claim, Outcome.FAIL, reason, message, evidence, facts)
+    places: dict[str, dict[str, Json]] = {
+        host: {TURN: turn, ALONE: True}
+        for host in good
+        if (turn := _turn(known[host], units[host])) is not None
+    }
     if surplus:
         named = ",".join([*services, *surplus])
         message = f"{text}. Not named: {', '.join(surplus)}. To allow that, in a new run: --input restarts={named}"
-        return Verdict(claim, Outcome.FAIL, NOT_NAMED, message, evidence)
+        return Verdict(claim, Outcome.FAIL, NOT_NAMED, message, evidence, places)
     if doubts or not good:
         message = first_few(doubts) or text or "no agent was asked"
         return Verdict(claim, Outcome.UNKNOWN, "unanswered", message, evidence)
-    return Verdict(claim, Outcome.PASS, "previewed", text, {**evidence, TOLD: text})
+    return Verdict(claim, Outcome.PASS, "previewed", text, {**evidence, TOLD: text}, places)
+
+
+def _turn(reports: HostReports, units: Sequence[str]) -> int | None:
+    """Return the place in nova's order of the first restarted service that others depend on; None without one."""
+    restarted = {layer for unit in units for layer in reports.layers.get(unit, ())}
+    return next((turn for turn, layer in enumerate(PEER_SERVICES) if layer in restarted), None)
 
 
 def _left_alone(reports: HostReports) -> bool:

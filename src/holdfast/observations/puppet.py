@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from holdfast.model import Unanswered
 
@@ -139,11 +139,15 @@ def _titles(names: Iterable[str], kind: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class HostReports:
-    """An agent with the reports of its last preview and of its last run; None where there is no such report."""
+    """An agent with the reports of its last preview and of its last run; None where there is no such report.
+
+    ``layers``: by unit, the service of nova that the site has in it on this host.
+    """
 
     agent: Agent
     preview: PuppetReport | None
     run: PuppetReport | None
+    layers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 FleetReports = Mapping[str, HostReports | Unanswered]

@@ -25,7 +25,7 @@ from holdfast.model import ALL_PHASES, Json, Phase
 from holdfast.plan.approval import approved_by, may_approve
 from holdfast.plan.following import asks_apart, next_roll
 from holdfast.plan.model import Plan, PlannedApprove, PlannedRoll, PlannedStep
-from holdfast.plan.next_batch import next_batch
+from holdfast.plan.next_batch import may_begin_beside, next_batch
 from holdfast.runbook.model import SettleSpec
 from holdfast.text import count_of, join_names
 
@@ -161,7 +161,7 @@ def _beside(plan: Plan, state: RunState, now: datetime, stop_by: str) -> Roll | 
 
     Not before the act on each of those has begun: their preflight has passed then, and has not seen this host's
     restart. And no further from the oldest of them than the window is wide: a host that does not settle ends the roll
-    after at most one window.
+    after at most one window. Nor beside a host that is to be alone in hand.
     """
     step, known = plan.step(state.current_step), state.step
     reasons = (state.failure, state.abort_request, stop_by, state.hosts_to_observe)
@@ -174,6 +174,8 @@ def _beside(plan: Plan, state: RunState, now: datetime, stop_by: str) -> Roll | 
         return None
     gone = known.done_hosts.union(state.hosts_under_way())
     hosts, why = next_batch(step, gone, state.facts, known.rounds)
+    if not may_begin_beside(step, hosts, state.hosts_under_way(), state.facts):
+        return None
     return Roll(step.number, hosts, ALL_PHASES, why, state.due(now)) if hosts else None
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import islice
 
-from holdfast.evidence import HEALTHY, LEADERS
+from holdfast.evidence import ALONE, HEALTHY, LEADERS, TURN
 from holdfast.model import Json
 from holdfast.plan.model import PlannedRoll
 from holdfast.policy import Order
 
 Facts = Mapping[str, Mapping[str, Json]]
-"""Per host the facts of verdicts that decide the order: ``healthy`` and ``leaders``. A host without is healthy."""
+"""Per host the facts of verdicts that decide the order (``evidence``). A host without is healthy, and comes last."""
 
 
 def next_batch(
@@ -28,17 +28,36 @@ def next_batch(
     """
     canary = roll.canary and not done
     size = 1 if roll.window else roll.size(rounds, first=not done)
-    hosts = tuple(islice(_in_order(roll, done, facts), size))
+    hosts = _beside_each_other(roll, tuple(islice(_in_order(roll, done, facts), size)), facts)
     return hosts, _why(roll, hosts, facts, canary=canary)
 
 
 def next_batches(roll: PlannedRoll, facts: Facts | None = None) -> Iterator[tuple[str, ...]]:
     """Yield all batches as they follow if the evidence does not change, for showing a plan."""
-    left = iter(_in_order(roll, frozenset(), facts or {}))
+    done: set[str] = set()
     rounds = 0
-    while batch := tuple(islice(left, 1 if roll.window else roll.size(rounds, first=rounds == 0))):
+    while batch := next_batch(roll, done, facts or {}, rounds)[0]:
         yield batch
+        done.update(batch)
         rounds += 1
+
+
+def may_begin_beside(
+    roll: PlannedRoll, hosts: Iterable[str], others: Iterable[str], facts: Facts
+) -> bool:
+    """Return whether hosts of a roll may be in hand while ``others`` of it are."""
+    return not any(_is_alone(roll, host, facts) for host in (*hosts, *others))
+
+
+def _is_alone(roll: PlannedRoll, host: str, facts: Facts) -> bool:
+    """Return whether a host may be in hand only by itself, where the roll goes by what its hosts restart."""
+    return "dependencies_first" in roll.policy.order and bool(facts.get(host, {}).get(ALONE))
+
+
+def _beside_each_other(roll: PlannedRoll, hosts: tuple[str, ...], facts: Facts) -> tuple[str, ...]:
+    """Return the first hosts that may be in one batch."""
+    number = next((n for n, host in enumerate(hosts) if _is_alone(roll, host, facts)), len(hosts))
+    return hosts[: max(number, 1)]
 
 
 def _in_order(roll: PlannedRoll, done: AbstractSet[str], facts: Facts) -> Iterable[str]:
@@ -54,7 +73,10 @@ def _in_order(roll: PlannedRoll, done: AbstractSet[str], facts: Facts) -> Iterab
     return left
 
 
+_LAST = 99
+
 _KEYS: Mapping[Order, Callable[[Mapping[str, Json]], int]] = {
+    "dependencies_first": lambda facts: _LAST if (turn := facts.get(TURN)) is None else int(turn),
     "unhealthy_first": lambda facts: facts.get(HEALTHY) is not False,
     "fewest_leaders_first": lambda facts: int(facts.get(LEADERS) or 0),
 }
@@ -67,6 +89,8 @@ def _why(roll: PlannedRoll, hosts: Sequence[str], facts: Facts, *, canary: bool)
         reasons.append(f"{len(hosts)} at a time")
     if "unhealthy_first" in roll.policy.order and first.get(HEALTHY) is False:
         reasons.append("unhealthy first")
+    elif "dependencies_first" in roll.policy.order and TURN in first:
+        reasons.append(f"what others depend on first{', alone' * bool(first.get(ALONE))}")
     elif "fewest_leaders_first" in roll.policy.order and LEADERS in first:
         reasons.append(f"fewest leaders first ({hosts[0]} has {first[LEADERS]})")
     else:

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from holdfast.errors import CannotTell
 from holdfast.model import HOST_DIRECTORY, Json, Unanswered
+from holdfast.nova_services import SERVICES
 from holdfast.observations.puppet import (
     Agent,
     Agents,
@@ -26,6 +27,7 @@ from holdfast.observations.puppet import (
     RunLock,
 )
 from holdfast.probes.base import ProbeContext, ask_all, or_unanswered, require_shape
+from holdfast.probes.nova.fleet import UnitSite
 from holdfast.probes.puppet_reports import parse_report
 from holdfast.puppet_programs import state_command
 
@@ -101,9 +103,17 @@ def reports_of(context: ProbeContext, hosts: Sequence[str], directory: str) -> F
         result = context.reach(host).run(state_command(directory, reports=True))
         agent, values = parse_agent(host, result.stdout, result.stderr), _read(result.stdout)[0]
         preview, run = (parse_report(host, values.get(name)) for name in ("preview64", "run64"))
-        return HostReports(agent, preview, run)
+        return HostReports(agent, preview, run, _layers(context, host))
 
     return ask_all(asked, partial(or_unanswered, ask))
+
+
+def _layers(context: ProbeContext, host: str) -> dict[str, list[str]]:
+    """Return by unit which of nova's services it is on a host: one unit may be several."""
+    site, layers = context.site(host, UnitSite), dict[str, list[str]]()
+    for service in SERVICES:
+        layers.setdefault(site.unit(service).removesuffix(".service"), []).append(service)
+    return layers
 
 
 def _read(printed: str) -> tuple[dict[str, str], dict[str, list[str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -16,18 +17,30 @@ from holdfast.plan.model import (
     PlannedStep,
     PlannedWait,
 )
-from holdfast.plan.next_batch import next_batches
+from holdfast.plan.next_batch import Facts, next_batches
 from holdfast.report.table import labelled_rows
 from holdfast.runbook.model import SettleSpec
 from holdfast.text import count_of, format_duration, join_names, one_line
 
 _SHOWN_BATCHES = 8
-_ORDERS = {"unhealthy_first": "unhealthy first", "fewest_leaders_first": "fewest leaders first"}
+_ORDERS = {
+    "unhealthy_first": "unhealthy first",
+    "dependencies_first": "what others depend on first, one at a time",
+    "fewest_leaders_first": "fewest leaders first",
+}
 
 
-def plan_view(plan: Plan) -> RenderableType:
-    """Return what ``holdfast plan`` prints."""
-    return Group(*_lines(plan))
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What hosts keep of a change that was previewed: what it would do, and the facts that decide an order."""
+
+    text: str
+    facts: Facts
+
+
+def plan_view(plan: Plan, preview: Preview | None = None) -> RenderableType:
+    """Return what ``holdfast plan`` prints; with a preview the batches are in the order that follows from it."""
+    return Group(*_lines(plan, preview))
 
 
 def summary(plan: Plan) -> str:
@@ -39,7 +52,7 @@ def summary(plan: Plan) -> str:
     return one_line(f"{plan.runbook} at {plan.site}: {what}, {estimate}")
 
 
-def _lines(plan: Plan) -> Iterator[RenderableType]:
+def _lines(plan: Plan, preview: Preview | None) -> Iterator[RenderableType]:
     yield Text(summary(plan), style="bold")
     leases = (f"{scope} ({mode})" for scope, mode in plan.leases.items())
     yield Text(f"leases: {join_names(leases) or 'none'}", style="dim")
@@ -47,15 +60,20 @@ def _lines(plan: Plan) -> Iterator[RenderableType]:
         yield Text(one_line(f"limited to: {plan.limit}"), style="dim")
     for name, value in plan.inputs.items():
         yield Text(one_line(f"{name} = {value}"), style="dim")
+    if preview:
+        yield Text(one_line(f"preview: {preview.text}"))
     for step in plan.steps:
         yield Text()
         yield Text(one_line(f"{step.number}. {step.title}"), style="bold")
-        yield labelled_rows((f"   {name}", Text(one_line(text))) for name, text in _rows(step))
+        yield labelled_rows(
+            (f"   {name}", Text(one_line(text)))
+            for name, text in _rows(step, preview.facts if preview else {})
+        )
 
 
-def _rows(step: PlannedStep) -> Iterator[tuple[str, str]]:
+def _rows(step: PlannedStep, facts: Facts) -> Iterator[tuple[str, str]]:
     if isinstance(step, PlannedRoll):
-        yield from _roll_rows(step)
+        yield from _roll_rows(step, facts)
     elif isinstance(step, PlannedApprove):
         yield "question", step.question
         yield (
@@ -77,12 +95,12 @@ def _inspection_rows(step: PlannedCheck | PlannedWait) -> Iterator[tuple[str, st
         yield "why", step.why
 
 
-def _roll_rows(roll: PlannedRoll) -> Iterator[tuple[str, str]]:
+def _roll_rows(roll: PlannedRoll, facts: Facts) -> Iterator[tuple[str, str]]:
     if not roll.hosts:
         yield "hosts", "none within the limit"
         return
     yield "playbook", roll.playbook
-    yield ("window", _window(roll)) if roll.window else ("batches", _batches(roll))
+    yield ("window", _window(roll, facts)) if roll.window else ("batches", _batches(roll, facts))
     orders = [_ORDERS[order] for order in roll.policy.order]
     yield "order", ", then ".join([*orders, "as in the inventory"]) + "; decided before each batch"
     yield "at most", f"{roll.policy.batch_max} at a time: {roll.policy.batch_max_reason}"
@@ -99,15 +117,17 @@ def _roll_rows(roll: PlannedRoll) -> Iterator[tuple[str, str]]:
         yield "verified for", f"at least {last} after each restart: {roll.why}"
 
 
-def _window(roll: PlannedRoll) -> str:
+def _window(roll: PlannedRoll, facts: Facts) -> str:
     sizes = " then ".join(str(size) for size in roll.growth or (roll.batch,))
     canary = ", a canary first" if roll.canary else ""
-    hosts = join_names((host for batch in next_batches(roll) for host in batch), _SHOWN_BATCHES)
+    hosts = join_names(
+        (host for batch in next_batches(roll, facts) for host in batch), _SHOWN_BATCHES
+    )
     return f"{hosts}  ({sizes} at a time, the next when one has settled{canary})"
 
 
-def _batches(roll: PlannedRoll) -> str:
-    batches = list(next_batches(roll))
+def _batches(roll: PlannedRoll, facts: Facts) -> str:
+    batches = list(next_batches(roll, facts))
     number = len(batches)
     shown = " | ".join(" ".join(hosts) for hosts in batches[:_SHOWN_BATCHES])
     more = f" | … {number - _SHOWN_BATCHES} more" if number > _SHOWN_BATCHES else ""

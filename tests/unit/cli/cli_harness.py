@@ -182,6 +182,6 @@ def claim_group(entry: Json) -> str:
     name = entry if isinstance(entry, str) else entry["claim"]
     if name == "fake.serves":  # a claim about the host that is asked
         return ""
-    if name not in {"fake.all_serve", "fake.none_left", "standing"}:
+    if name not in {"fake.all_serve", "fake.none_left", "standing", "puppet.previewed"}:
         raise InvalidInput(f"there is no claim {name!r}; did you mean fake.all_serve?")
     return "broker"

@@ -388,3 +388,36 @@ def test_refused_lease_names_its_holder_and_reason(project: InMemoryProject) -> 
     for words in ("lab/broker", "ada", "openssl update"):
         assert words in refused[1].err
     assert restarts(project) == RESTARTS
+
+
+PREVIEWED = "check: [{claim: puppet.previewed, services: none}]"
+PREVIEW = ("plan", "broker-restart", "--preview")
+
+
+def test_a_plan_shows_the_preview_that_the_hosts_keep(project: InMemoryProject) -> None:
+    project.write(PREVIEWED, "roll: broker_restart.yml\nhosts: broker")
+    result = project.call(*PREVIEW)
+    assert result.code == 0, result.output
+    assert "preview: all serve" in result.out
+    assert "preview" not in project.call("plan", "broker-restart").out.partition("1. ")[0]
+    assert json.loads(project.call(*PREVIEW, "--json").out)["preview"] == "all serve"
+    assert (project.acts, project.call("status").out.partition(".")[0]) == (
+        [],
+        "There are no runs yet",
+    )
+
+
+def test_a_preview_that_is_no_good_says_so_and_the_order_is_decided_by_what_it_has_found(
+    project: InMemoryProject,
+) -> None:
+    project.write(PREVIEWED, "roll: broker_restart.yml\nhosts: broker")
+    project.fleet.hosts["ctl2"].healthy = False
+    result = project.call(*PREVIEW)
+    assert "preview: FAIL: ctl2 does not serve" in result.out
+    assert "ctl2 | ctl1 | ctl3" in result.out
+
+
+def test_a_runbook_without_a_preview_is_told_so(project: InMemoryProject) -> None:
+    result = project.call(*PREVIEW)
+    assert result.code == 2
+    assert "broker-restart has no step that previews a change" in result.err

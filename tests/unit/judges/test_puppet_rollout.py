@@ -71,6 +71,34 @@ def test_a_service_that_was_not_named_stops_the_run_and_the_message_says_how_to_
     assert verdict.message.endswith("--input restarts=cron,nova-compute")
 
 
+def test_what_others_depend_on_has_its_place_in_the_roll_and_is_alone_in_hand() -> None:
+    """A unit may be several services, as where a web server has the API and the metadata service."""
+    layers = {
+        "nova-conductor": ["conductor"],
+        "httpd": ["api", "metadata"],
+        "nova-compute": ["compute"],
+    }
+
+    def restarts(*units: str) -> HostReports:
+        titles = frozenset(f"Service[{unit}]" for unit in units)
+        return replace(WELL, preview=replace(PREVIEW, refreshes=titles), layers=layers)
+
+    fleet = {
+        "ctl1": restarts("nova-compute", "httpd"),
+        "ctl2": restarts("httpd", "nova-conductor"),
+        "cmp1": restarts("nova-compute"),
+        "web1": replace(restarts("nova-conductor"), layers={}),
+        "db1": replace(restarts("mariadb"), preview=replace(PREVIEW, refreshes=frozenset())),
+    }
+    named = ("nova-compute", "nova-conductor", "httpd")
+    verdict = previewed("c", fleet, "r1", named)
+    assert verdict.passed, verdict.message
+    assert verdict.hosts == {
+        "ctl1": {"turn": 2, "alone": True},
+        "ctl2": {"turn": 0, "alone": True},
+    }
+
+
 def test_the_blast_preview_says_what_on_how_many_hosts_and_which_differ_and_how() -> None:
     fleet = {f"cmp{number}": WELL for number in range(1, 43)} | {
         "cmp43": replace(WELL, preview=ALSO),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from holdfast.evidence import ALONE, TURN
 from holdfast.evidence import HOSTS as ASKED
 from holdfast.journal import events as ev
 from holdfast.journal.events import Event, Recorded
@@ -15,6 +16,7 @@ from holdfast.model import ALL_PHASES, Act, Json, Outcome, Phase
 from holdfast.plan.decide import (
     Abort,
     AwaitApproval,
+    AwaitPlays,
     BeginStep,
     Decision,
     EndStep,
@@ -366,3 +368,18 @@ def test_a_rejection_counts_for_the_request_that_is_open() -> None:
     assert decided_at_approval(REQUESTED, REJECTED) == "Go?: rejected by eve (eve): no"
     asked_anew = decided_at_approval(REQUESTED, RESUMED, REJECTED)
     assert asked_anew == RequestApproval(1, "Go?")
+
+
+@pytest.mark.parametrize("alone", ["h1", "h2", ""])
+def test_in_a_window_nothing_begins_beside_a_host_that_is_to_be_alone(alone: str) -> None:
+    """Its preview restarts a conductor, of which one may be out."""
+    policy = POLICY.model_copy(update={"survey": (), "order": ("dependencies_first",)})
+    [roll] = PLAN.steps
+    wide = {"window": True, "batch": 3, "canary": False, "policy": policy}
+    plan = PLAN.model_copy(update={"steps": (roll.model_copy(update=wide),)})
+    state = after(LEASE, BEGUN, batch("h1"), intent("h1"))
+    state.facts |= {alone: {TURN: 0, ALONE: True}} if alone else {}
+
+    decision = decide(plan, state, NOW)
+
+    assert isinstance(decision, AwaitPlays if alone else Roll)

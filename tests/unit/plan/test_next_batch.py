@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.model import Json
 from holdfast.plan.model import PlannedRoll
-from holdfast.plan.next_batch import next_batch, next_batches
+from holdfast.plan.next_batch import may_begin_beside, next_batch, next_batches
 from holdfast.policy import PlaybookPolicy
 
 HOSTS = ("ctl1", "ctl2", "ctl3", "ctl4")
@@ -37,6 +37,7 @@ def roll(
     )
 
 
+DEPENDENCIES = ("dependencies_first",)
 BOTH = ("unhealthy_first", "fewest_leaders_first")
 
 
@@ -49,6 +50,8 @@ BOTH = ("unhealthy_first", "fewest_leaders_first")
         (BOTH, {"ctl1": {"leaders": 5}, "ctl2": {"leaders": 1}}, "ctl3 ctl4 ctl2 ctl1"),
         (BOTH, {"ctl1": {"leaders": 9, "healthy": False}}, "ctl1 ctl2 ctl3 ctl4"),
         (("fewest_leaders_first",), {"ctl1": {"leaders": 2}}, "ctl2 ctl3 ctl4 ctl1"),
+        (DEPENDENCIES, {"ctl3": {"turn": 0}, "ctl2": {"turn": 3}}, "ctl3 ctl2 ctl1 ctl4"),
+        (("unhealthy_first",), {"ctl3": {"turn": 0}}, "ctl1 ctl2 ctl3 ctl4"),
         (BOTH, {"stranger": {"healthy": False}}, "ctl1 ctl2 ctl3 ctl4"),
     ],
 )
@@ -145,3 +148,34 @@ def test_hosts_of_which_nothing_is_noted_are_not_sorted() -> None:
     assert next_batch(many, {"h0", "gone"}, facts)[0] == ("h1", "h2", "h3")
     assert len(asked) < 10
     assert next_batch(many, {"h0"}, Facts({"h7": {"healthy": False}}))[0] == ("h7", "h1", "h2")
+
+
+CONTROLLERS = {host: {"turn": 0, "alone": True} for host in ("ctl2", "ctl4")}
+
+
+def test_what_others_depend_on_is_first_and_alone_and_the_rest_keep_their_batch() -> None:
+    found = list(next_batches(roll(*DEPENDENCIES, batch=3), CONTROLLERS))
+    assert found == [("ctl2",), ("ctl4",), ("ctl1", "ctl3")]
+    assert next_batch(roll(*DEPENDENCIES, batch=3), set(), CONTROLLERS)[1] == (
+        "what others depend on first, alone"
+    )
+
+
+def test_a_roll_that_does_not_go_by_dependencies_leaves_nobody_alone() -> None:
+    """The agents are enabled twenty at a time after a rollout, in the same run with the same facts."""
+    assert next(next_batches(roll(batch=3), CONTROLLERS)) == ("ctl1", "ctl2", "ctl3")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "others", "may"),
+    [
+        (("ctl1",), ("ctl3",), True),
+        (("ctl2",), ("ctl3",), False),
+        (("ctl1",), ("ctl2",), False),
+    ],
+)
+def test_in_a_window_nothing_begins_beside_a_controller(
+    hosts: tuple[str, ...], others: tuple[str, ...], *, may: bool
+) -> None:
+    assert may_begin_beside(roll(*DEPENDENCIES), hosts, others, CONTROLLERS) is may
+    assert may_begin_beside(roll(), hosts, others, CONTROLLERS)

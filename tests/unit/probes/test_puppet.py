@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -191,6 +192,16 @@ def test_what_a_real_noop_says_it_would_do_is_what_the_run_then_did(host: Puppet
         }
     )
     assert found.preview.began < found.run.began
+    assert found.layers["nova-conductor"] == ["conductor"]
+
+
+def test_a_hosts_own_names_of_units_say_which_service_is_restarted(host: PuppetHost) -> None:
+    context = context_of(host.recorded("changed"))
+    names = {"nova_api_unit": "httpd.service", "nova_metadata_unit": "httpd"}
+    own = replace(context, variables={"cmp1": names})
+    found = reports_of(own, (), str(host.bin.parent / "run"))["cmp1"]
+    assert not isinstance(found, Unanswered)
+    assert (found.layers["httpd"], "nova-api" in found.layers) == (["api", "metadata"], False)
 
 
 def test_reports_of_a_run_that_failed_and_of_one_without_catalog(host: PuppetHost) -> None:

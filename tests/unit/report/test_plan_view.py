@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from holdfast.plan.model import Plan, PlannedRoll
-from holdfast.report.plan_view import plan_view
+from holdfast.report.plan_view import Preview, plan_view
 from holdfast.report.progress_text import plain
 from tests.unit.engine.engine_harness import make_policy
 
 
-def shown(hosts: int, batch: int, *, canary: bool) -> str:
+def shown(
+    hosts: int, batch: int, *, canary: bool, preview: Preview | None = None, window: bool = False
+) -> str:
     roll = PlannedRoll(
         number=1,
         title="Restart",
@@ -20,7 +22,8 @@ def shown(hosts: int, batch: int, *, canary: bool) -> str:
         canary=canary,
         variables={},
         settle=None,
-        policy=make_policy(),
+        policy=make_policy(order=("dependencies_first",)),
+        window=window,
     )
     plan = Plan(
         runbook="broker-restart",
@@ -32,7 +35,7 @@ def shown(hosts: int, batch: int, *, canary: bool) -> str:
         leases={},
         steps=(roll,),
     )
-    return plain(plan_view(plan))
+    return plain(plan_view(plan, preview))
 
 
 @pytest.mark.parametrize(
@@ -53,3 +56,13 @@ def test_of_many_batches_the_first_are_listed() -> None:
     assert "(41 batches, a canary first)" in text
     assert "more" in text
     assert "h200" not in text
+
+
+def test_with_a_preview_the_plan_says_what_would_restart_and_who_comes_first_and_alone() -> None:
+    facts = {"h3": {"turn": 0, "alone": True}}
+    preview = Preview("restarts nova-conductor on 1 of 4 hosts", facts)
+    text = shown(4, 3, canary=False, preview=preview)
+    assert "preview: restarts nova-conductor on 1 of 4 hosts" in text
+    assert "h3 | h1 h2 h4 (2 batches)" in text
+    assert "what others depend on first, one at a time, then as in the inventory" in text
+    assert "h3, h1, h2, h4 (3 at a time" in shown(4, 3, canary=False, preview=preview, window=True)
