@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from requests.exceptions import HTTPError
 
 from holdfast.chat.transport import (
     Button,
@@ -366,7 +366,7 @@ HOSTILE: list[dict[str, Any]] = [
 def start_in_terminal(room: RoomFixture, body: dict[str, Any]) -> Iterator[str]:
     """Send the content as a message and as a reaction, as far as the server accepts it."""
     for kind in ("m.room.message", "m.reaction"):
-        with suppress(httpx.HTTPStatusError):
+        with suppress(HTTPError):
             yield room.ada.send(room.id, body, kind)
 
 

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
+import requests
+import urllib3
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = os.environ.get("LAB_NAME", "holdfast-monitoring")
@@ -30,6 +31,7 @@ PODMAN = ["env", f"CONTAINERS_CONF={LAB}/containers.conf", "podman"]
 if os.geteuid() != 0:
     PODMAN = ["sudo", "--non-interactive", *PODMAN]
 pause = threading.Event().wait
+urllib3.disable_warnings()  # of the certificate that Icinga made for itself, on the loopback
 
 
 class Unexpected(Exception):
@@ -155,10 +157,8 @@ def start_alertmanager() -> None:
 def alertmanager(path: str, body: Any = None) -> Any:
     """Ask Alertmanager's API."""
     method = "GET" if body is None else "POST"
-    with httpx.Client() as client:
-        answer = client.request(
-            method, f"http://127.0.0.1:{ALERTMANAGER_PORT}/api/v2/{path}", json=body
-        )
+    url = f"http://127.0.0.1:{ALERTMANAGER_PORT}/api/v2/{path}"
+    answer = requests.request(method, url, json=body, timeout=10)
     answer.raise_for_status()
     return answer.json() if answer.content.strip() else ""
 
@@ -178,8 +178,18 @@ def icinga(path: str, body: Any = None) -> Any:
     method = "GET" if body is None else "POST"
     url = f"https://127.0.0.1:{ICINGA_PORT}/v1/{path}"
     accept = {"Accept": "application/json"}
-    with httpx.Client(verify=False, auth=(USER, PASSWORD), headers=accept) as client:  # noqa: S501 - loopback
-        return client.request(method, url, json=body).raise_for_status().json()
+    login = (USER, PASSWORD)
+    answer = requests.request(
+        method,
+        url,
+        json=body,
+        auth=login,
+        headers=accept,
+        verify=False,  # noqa: S501 - loopback
+        timeout=10,
+    )
+    answer.raise_for_status()
+    return answer.json()
 
 
 def service(name: str) -> tuple[float, str, list[str]]:
@@ -197,7 +207,7 @@ def until(what: str, ask: Callable[[], bool], seconds: float = 120) -> None:
             if ask():
                 print(f"{time.monotonic() - began:6.1f} s  {what}", flush=True)
                 return
-        except httpx.TransportError:
+        except (requests.ConnectionError, requests.Timeout):
             pass  # it has not started yet
         pause(0.5)
     raise Unexpected(f"not within {seconds:.0f} s: {what}")

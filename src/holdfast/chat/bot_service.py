@@ -27,7 +27,7 @@ def log_scrubbed(scrub: Scrubber) -> None:
     handler.setFormatter(ScrubbedLog(scrub))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # At INFO these log every request.
-    for library in ("httpx", "nio", "slack_sdk", "slack_bolt", "irc"):
+    for library in ("nio", "slack_sdk", "slack_bolt", "irc"):
         logging.getLogger(library).setLevel(logging.WARNING)
 
 

@@ -33,9 +33,7 @@ class NextPlay:
         """Return whether the play after these hosts is to be started now: once, when all of them are in ``ready``."""
         waits = self._parked is not None  # in a window beside what is under way still
         return (
-            not waits
-            and self._tried_for != under_way
-            and all(host in ready for host in under_way)
+            not waits and self._tried_for != under_way and all(host in ready for host in under_way)
         )
 
     def start_beside(self, step: PlannedRoll, under_way: tuple[str, ...], state: RunState) -> None:

@@ -5,18 +5,18 @@ Each library has a place where it opens a connection; these are theirs, and noth
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cached_property, lru_cache
 from typing import Any
 
 import amqp
-import httpcore
-import httpx
+import requests
 from amqp.transport import SSLTransport, TCPTransport, _AbstractTransport
-from httpcore._backends.sync import SyncStream
 from requests.adapters import HTTPAdapter
+from requests.exceptions import RequestException
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
@@ -24,6 +24,10 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from holdfast.probes.connections import Connect, Target
 
 LIMIT = 10.0  # seconds to connect, where a client sets no limit
+MAX_ERROR = 200  # characters of an error or an answer that a message quotes
+_CAUSE = re.compile(
+    r"\[Errno -?\d+\] [^'\")]+|certificate verify failed[^'\")]*|Remote end closed [a-z ]+"
+)
 
 
 class AmqpConnection(amqp.Connection):
@@ -70,45 +74,59 @@ class _Tls(_Routed, SSLTransport):
     pass
 
 
-class HttpxTransport(httpx.HTTPTransport):
-    """What opens the connections of a client of httpx."""
+def http_session(
+    connect: Connect, authorities: Callable[[], ssl.SSLContext], tls_name: str = ""
+) -> requests.Session:
+    """Return a session of requests that goes to each host itself, and believes a certificate as the site says.
 
-    def __init__(self, connect: Connect, trust: ssl.SSLContext) -> None:
-        super().__init__(verify=trust, trust_env=False)
-        self._pool = httpcore.ConnectionPool(ssl_context=trust, network_backend=_Backend(connect))
-
-
-class _Backend(httpcore.NetworkBackend):
-    def __init__(self, connect: Connect) -> None:
-        self._connect = connect
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,  # noqa: ARG002 - httpcore's
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002 - httpcore's
-    ) -> httpcore.NetworkStream:
-        try:
-            return SyncStream(self._connect(host, port, timeout or LIMIT))
-        except TimeoutError as error:
-            raise httpcore.ConnectTimeout(str(error)) from error
-        except OSError as error:
-            raise httpcore.ConnectError(str(error)) from error
+    ``authorities`` is asked at the first connection with TLS, and may raise; ``tls_name`` is the name on the
+    certificate, where it is not that of the URL. No proxy from the environment: it would be asked instead of the host,
+    and would be sent the password.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    adapter = _HttpAdapter(connect, authorities, tls_name)
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, adapter)
+    return session
 
 
-class RequestsAdapter(HTTPAdapter):
-    """What opens the connections of a session of requests, keystoneauth's too."""
+def was_not_connected(error: RequestException) -> bool:
+    """Return whether a request failed before anything of it was sent."""
+    reason = getattr(next(iter(error.args), None), "reason", None)
+    return isinstance(reason, ConnectTimeoutError | NewConnectionError)
 
-    def __init__(self, connect: Connect) -> None:
-        self._connect = connect
+
+def cause_of(error: Exception) -> str:
+    """Return an error of requests or keystoneauth as one short line: its innermost cause, where the text has it."""
+    text = str(error)
+    cause = _CAUSE.search(text)
+    return cause[0] if cause else text.partition("\n")[0][:MAX_ERROR] or type(error).__name__
+
+
+class _HttpAdapter(HTTPAdapter):
+    def __init__(
+        self, connect: Connect, authorities: Callable[[], ssl.SSLContext], tls_name: str
+    ) -> None:
+        self._connect, self._authorities, self._tls_name = connect, authorities, tls_name
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """Make the connections' classes known to the pools."""
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = _pools(self._connect)
+
+    @cached_property
+    def _tls(self) -> dict[str, Any]:
+        return {"ssl_context": self._authorities(), "server_hostname": self._tls_name or None}
+
+    def build_connection_pool_key_attributes(self, *args: Any, **options: Any) -> Any:
+        """Add what a connection with TLS needs."""
+        host, pool = super().build_connection_pool_key_attributes(*args, **options)
+        return host, {**pool, **(self._tls if host["scheme"] == "https" else {})}
+
+    def cert_verify(self, *_: Any) -> None:
+        """Add no authorities: requests would believe those that it brings itself."""
 
 
 @lru_cache(maxsize=8)
@@ -122,6 +140,12 @@ def _pools(connect: Connect) -> dict[str, type[HTTPConnectionPool]]:
     class Tls(HTTPSConnection):
         def _new_conn(self) -> socket.socket:
             return _open(self, connect)
+
+        def connect(self) -> None:
+            try:
+                super().connect()
+            except ssl.SSLError as error:  # nothing of the request has been sent
+                raise NewConnectionError(self, str(error)) from error
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain

@@ -38,18 +38,12 @@ def directly(host: str, port: int, timeout: float) -> socket.socket:
     return connection
 
 
-def trust(
-    ca_file: str, variable: str, *, plain: bool = False, error: type[CannotTell] = CannotTell
-) -> ssl.SSLContext:
-    """Return the trusted authorities: those of ``ca_file``, the value of ``variable``, or the system's.
-
-    None with ``plain``, for a connection without TLS: to read the system's takes time.
+def trust(ca_file: str, variable: str, error: type[CannotTell] = CannotTell) -> ssl.SSLContext:
+    """Return the trusted authorities: those of ``ca_file``, the value of ``variable``, or the system's own.
 
     Raises:
         CannotTell: the file cannot be used; raised as ``error``.
     """
-    if plain:
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         return ssl.create_default_context(cafile=ca_file or None)
     except OSError as cause:

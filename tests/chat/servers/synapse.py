@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
+import requests
 
 ROOT = Path(__file__).parents[3]
 PYTHON = ROOT / ".venv-synapse/bin/python"
@@ -94,8 +94,8 @@ class SynapseServer:
     def person(self, name: str) -> Person:
         """Register a person."""
         password = secrets.token_hex(8)
-        asked = {"username": name, "password": password, "auth": {"type": "m.login.dummy"}}
-        answer = httpx.post(f"{self.url}/_matrix/client/v3/register", json=asked, timeout=30)
+        asked: Json = {"username": name, "password": password, "auth": {"type": "m.login.dummy"}}
+        answer = requests.post(f"{self.url}/_matrix/client/v3/register", json=asked, timeout=30)
         answer.raise_for_status()
         found = answer.json()
         return Person(self.url, found["user_id"], found["access_token"], password)
@@ -108,8 +108,8 @@ class SynapseServer:
 
     def _healthy(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/health", timeout=2).is_success
-        except httpx.TransportError:
+            return requests.get(f"{self.url}/health", timeout=2).ok
+        except requests.RequestException:
             return False
 
     def _configured(self) -> Path:
@@ -155,7 +155,7 @@ class Person:
 
     def call(self, method: str, path: str, body: Json = None) -> Json:
         """Call the client-server API."""
-        answer = httpx.request(
+        answer = requests.request(
             method,
             f"{self.url}/_matrix/client/{path}",
             json=body,
@@ -203,6 +203,6 @@ class Person:
         """Fetch a file."""
         path = f"{self.url}/_matrix/client/v1/media/download/{uri.removeprefix('mxc://')}"
         headers = {"Authorization": f"Bearer {self.token}"}
-        answer = httpx.get(path, headers=headers, timeout=30)
+        answer = requests.get(path, headers=headers, timeout=30)
         answer.raise_for_status()
         return answer.content

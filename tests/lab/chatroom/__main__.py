@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import httpx
+from requests.exceptions import ConnectionError as NotConnected
+from requests.exceptions import Timeout
 
 from tests.chat.servers.matrix_environment import load_environment
 from tests.chat.servers.synapse import ServerUnavailable
@@ -139,9 +140,9 @@ def main(argv: Sequence[str]) -> int:
         return 0
     except FileNotFoundError as error:
         sys.exit(f"chat: {error.filename} is not there: make chat-demo makes it")
-    except httpx.TransportError as error:
+    except (NotConnected, Timeout) as error:
         sys.exit(f"chat: {error}: make chat-demo serves it")
-    except (ServerUnavailable, OSError, httpx.HTTPError) as error:
+    except (ServerUnavailable, OSError) as error:
         sys.exit(f"chat: {error}")
     return code
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import amqp
-import httpx
+import requests
 
 from tests.lab.instruments.records import NO_ANSWER, CheckResult
 from tests.lab.instruments.rpc_calls import CallOutcome, RpcClient, RpcServer, rpc_servers
@@ -118,7 +118,7 @@ class HttpCheck:
     host: str
     what: str
     url: str
-    client: httpx.Client
+    client: requests.Session
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -126,12 +126,13 @@ class HttpCheck:
 
     def run(self, number: int) -> dict[str, CheckResult]:
         try:
-            status = self.client.get(f"{self.url.rstrip('/')}/").status_code
-        except httpx.TimeoutException:
+            url = f"{self.url.rstrip('/')}/"
+            answer = self.client.get(url, timeout=TIMEOUT, allow_redirects=False)
+        except requests.Timeout:
             return {self.what: CheckResult(False, NO_ANSWER)}
-        except httpx.HTTPError as error:
+        except requests.RequestException as error:
             return {self.what: CheckResult(False, type(error).__name__)}
-        return {self.what: CheckResult(status < 500, status)}
+        return {self.what: CheckResult(answer.status_code < 500, answer.status_code)}
 
     def late_result(self) -> CheckResult:
         return CheckResult(False, NO_ANSWER)
@@ -177,7 +178,8 @@ def service_checks(
 
 
 def _http_checks(site: Site, stack: ExitStack) -> Iterator[ServiceCheck]:
-    client = stack.enter_context(httpx.Client(timeout=TIMEOUT, trust_env=False))
+    client = stack.enter_context(requests.Session())
+    client.trust_env = False
     for host in site.hosts.values():
         if "nova_api" in host.groups and host.nova_api_url:
             yield HttpCheck(host.name, "http:nova-api", host.nova_api_url, client)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,8 +21,13 @@ class Received:
 
 
 @contextmanager
-def running_server(answer: Callable[[Received], tuple[int, bytes]]) -> Iterator[int]:
-    """Serve HTTP on a free port and yield the port; ``answer`` returns status and body."""
+def running_server(
+    answer: Callable[[Received], tuple[int, bytes]], certificate: tuple[str, str] | None = None
+) -> Iterator[int]:
+    """Serve HTTP on a free port and yield the port; ``answer`` returns status and body.
+
+    With a certificate and its key, HTTPS.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def _serve(self) -> None:
@@ -31,6 +37,8 @@ def running_server(answer: Callable[[Received], tuple[int, bytes]]) -> Iterator[
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.send_header("X-Subject-Token", "a-token")  # keystone's answer to a login
+            if 300 <= status < 400:
+                self.send_header("Location", "/elsewhere")
             with suppress(ConnectionError):  # a client that waited no longer
                 self.end_headers()
                 self.wfile.write(data)
@@ -41,6 +49,13 @@ def running_server(answer: Callable[[Received], tuple[int, bytes]]) -> Iterator[
             """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            # The handshake is made by the thread of the connection, at its first reading.
+            server.socket = context.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:

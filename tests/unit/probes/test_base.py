@@ -76,4 +76,4 @@ def test_a_missing_file_of_authorities_is_named_with_its_variable(tmp_path: Path
     found = context({"nova_metadata_url": "x", "nova_ca_file": str(there)}).site(
         "ctl2", MetadataSite
     )
-    assert found.metadata.trust == str(there)
+    assert found.metadata.ca_file == str(there)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
-import httpx
+from requests import Response
+from requests.auth import HTTPBasicAuth
+from requests.exceptions import ConnectTimeout, RequestException, Timeout
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
 from holdfast.probes.alerts.site import ANSWER_SECONDS, Account
-from holdfast.probes.clients import HttpxTransport
+from holdfast.probes.clients import MAX_ERROR, cause_of, http_session, was_not_connected
 from holdfast.probes.connections import trust
 
 OK = 200
 REFUSALS = {401, 403}
-MAX_ERROR = 200  # characters of an answer that a message quotes
 
 
 class NotDone(CannotTell):
@@ -38,7 +40,7 @@ class HttpAnswer:
 def request(
     account: Account, method: str, path: str, body: Json = None, **more: Json
 ) -> HttpAnswer:
-    """Send one request, once; ``more`` are options of httpx, such as ``params``.
+    """Send one request, once; ``more`` are options of requests, such as ``params``.
 
     Raises:
         NotDone: it was not reached, or the account was refused.
@@ -46,32 +48,30 @@ def request(
     """
     if not account.url:
         raise NotDone(f"{account.name} is not known: {account.variable}_url is not set")
-    login = (account.user, account.password.get_secret_value()) if account.user else None
-    plain, file = account.url.startswith("http:"), f"{account.variable}_ca_file"
-    trusted = trust(account.ca_file, file, plain=plain, error=NotDone)
-    name = {"sni_hostname": account.tls_name} if account.tls_name else {}
+    authorities = partial(trust, account.ca_file, f"{account.variable}_ca_file", NotDone)
+    where = f"{account.name} ({account.variable}_url)"
     try:
-        with httpx.Client(
-            auth=login,
-            headers={"Accept": "application/json"},
-            timeout=ANSWER_SECONDS,
-            transport=HttpxTransport(account.connect, trusted),
-            trust_env=False,  # a proxy of the environment would be sent the password
-        ) as client:
-            answer = client.request(
+        with http_session(account.connect, authorities, account.tls_name) as session:
+            session.headers["Accept"] = "application/json"
+            if account.user:
+                session.auth = HTTPBasicAuth(
+                    account.user.encode(), account.password.get_secret_value().encode()
+                )
+            answer = session.request(
                 method,
                 f"{account.url.rstrip('/')}{path}",
                 json=body,
-                extensions=name,
+                timeout=ANSWER_SECONDS,
+                allow_redirects=False,
                 **more,
             )
-    except httpx.TimeoutException as error:
-        kind = NotDone if isinstance(error, httpx.ConnectTimeout) else CannotTell
+    except Timeout as error:
+        kind = NotDone if isinstance(error, ConnectTimeout) else CannotTell
         raise kind(f"{account.name} gave no answer in {ANSWER_SECONDS:g} s") from None
-    except (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise NotDone(f"{account.name} ({account.variable}_url): {error}") from None
-    except httpx.TransportError as error:
-        raise CannotTell(f"{account.name} ({account.variable}_url): {error}") from None
+    except RequestException as error:
+        # A ValueError: the URL cannot be used.
+        unsent = was_not_connected(error) or isinstance(error, ValueError)
+        raise (NotDone if unsent else CannotTell)(f"{where}: {cause_of(error)}") from None
     if answer.status_code in REFUSALS:
         raise NotDone(
             f"{account.name} refused {account.variable}_user {account.user!r}"
@@ -81,7 +81,7 @@ def request(
     return HttpAnswer(answer.status_code, _json(answer))
 
 
-def _json(answer: httpx.Response) -> Json:
+def _json(answer: Response) -> Json:
     try:
         return answer.json()
     except ValueError:

@@ -29,6 +29,7 @@ from holdfast.observations.nova import (
     ServiceList,
 )
 from holdfast.probes.base import ProbeContext, ask_all, require_shape
+from holdfast.probes.clients import cause_of
 from holdfast.probes.nova import api_client, rpc_client
 from holdfast.probes.nova.api_answers import BY_PATH, SERVER_NAMES
 from holdfast.probes.nova.api_client import NoToken
@@ -285,7 +286,9 @@ def _get(
         )
     except ClientException as error:
         advice = api_client.tls_advice(error, endpoint)
-        return HttpReply(0, advice or api_client.cause_of(error), strange=advice)
+        return HttpReply(0, advice or cause_of(error), strange=advice)
+    except CannotTell as error:
+        return HttpReply(0, error.message, strange=error.message)
     if path == "/" and reply.status_code == api_client.BAD_REQUEST:
         return HttpReply(reply.status_code, strange=api_client.tls_advice(None, endpoint))
     missing = reply.ok and expected and expected not in reply.text

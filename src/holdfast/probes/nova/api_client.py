@@ -5,10 +5,9 @@ Owns the login, the microversion and what counts as no answer. Bodies are return
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -19,8 +18,8 @@ from keystoneauth1.session import Session
 from holdfast.errors import CannotTell
 from holdfast.model import Json
 from holdfast.probes.base import all_refuse, require_shape
-from holdfast.probes.clients import RequestsAdapter
-from holdfast.probes.connections import Target, tls_mismatch
+from holdfast.probes.clients import MAX_ERROR, cause_of, http_session
+from holdfast.probes.connections import Target, tls_mismatch, trust
 from holdfast.probes.nova.api_answers import BY_PATH
 from holdfast.probes.nova.site import ApiSite, Endpoint
 
@@ -35,10 +34,6 @@ ANSWER_SECONDS = 10.0
 TOKEN_SECONDS = 20.0  # keystone hashes the password for each token, which is slow while it is busy
 PAGE = 1000
 PAGES = 50
-MAX_ERROR = 200  # characters of an error that a message quotes
-_CAUSE = re.compile(
-    r"\[Errno -?\d+\] [^'\")]+|certificate verify failed[^'\")]*|Remote end closed [a-z ]+"
-)
 
 
 class NoToken(CannotTell):
@@ -124,6 +119,8 @@ def log_in(site: ApiSite) -> Session:
         cause, refused = f"login refused (401): {account(site)}", True
     except ClientException as error:
         cause = tls_advice(error, site.keystone) or cause_of(error)
+    except CannotTell as error:
+        cause = error.message
     else:
         return session
     raise NoToken(f"no token from keystone at {site.nova_auth_url}: {cause}", login_refused=refused)
@@ -135,15 +132,10 @@ def account(site: ApiSite) -> str:
 
 
 def open_session(endpoint: Endpoint, login: v3.Password | None = None) -> Session:
-    """Return a session that goes to each host itself.
-
-    No proxy from the environment: it would be asked instead of the host, and would be sent the password.
-    """
-    session = Session(auth=login, verify=endpoint.trust, timeout=TOKEN_SECONDS)
-    session.session.trust_env = False
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, RequestsAdapter(endpoint.connect))
-    return session
+    """Return a session that goes to each host itself, and opens connections as the site says."""
+    authorities = partial(trust, endpoint.ca_file, "nova_ca_file")
+    session = http_session(endpoint.connect, authorities)
+    return Session(auth=login, session=session, timeout=TOKEN_SECONDS)
 
 
 def get_from_first(
@@ -214,13 +206,6 @@ def _login(site: ApiSite) -> v3.Password:
         user_domain_name=site.nova_auth_user_domain,
         project_domain_name=site.nova_auth_project_domain,
     )
-
-
-def cause_of(error: Exception) -> str:
-    """Return an error as one short line: its innermost cause, where the library's text has it."""
-    text = str(error)
-    cause = _CAUSE.search(text)
-    return cause[0] if cause else text.partition("\n")[0][:MAX_ERROR] or type(error).__name__
 
 
 def tls_advice(error: Exception | None, endpoint: Endpoint) -> str:

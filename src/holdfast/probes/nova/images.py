@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from holdfast.errors import CannotTell
 from holdfast.model import Json
 from holdfast.probes.base import require_shape
+from holdfast.probes.clients import cause_of
 from holdfast.probes.nova import api_client
 from holdfast.probes.nova.site import ApiSite
 
@@ -51,7 +52,7 @@ def images_called(site: ApiSite, name: str) -> Sequence[Json]:
             remedy="give the image's id",
         ) from None
     except (ClientException, ValueError) as error:
-        cause = api_client.cause_of(error)
+        cause = cause_of(error)
         raise CannotTell(f"the image service gave no answer: {cause}") from None
     if body is None:
         raise CannotTell(f"the image service answered {reply.status_code}")

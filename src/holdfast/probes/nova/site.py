@@ -64,12 +64,12 @@ class RpcSite(_TransportSite, ReachedSite):
 class Endpoint:
     """A URL that is asked, and the variable that it is from.
 
-    ``trust``: the file of the trusted authority, True for the system's own. ``connect``: how it is connected to.
+    ``ca_file``: that of the trusted authority, "" for the system's own. ``connect``: how it is connected to.
     """
 
     variable: str
     url: str
-    trust: str | bool
+    ca_file: str
     connect: Connect = directly
 
 
@@ -79,7 +79,7 @@ class _HttpSite(ReachedSite):
     nova_ca_file: CaFile = ""
 
     def _endpoint(self, variable: str) -> Endpoint:
-        return Endpoint(variable, getattr(self, variable), self.nova_ca_file or True, self.connect)
+        return Endpoint(variable, getattr(self, variable), self.nova_ca_file, self.connect)
 
 
 class ApiSite(_HttpSite):

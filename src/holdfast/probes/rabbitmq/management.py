@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import partial
+from urllib.parse import urlsplit
 
-import httpx
+from requests import Response, Session, codes
+from requests.auth import HTTPBasicAuth
+from requests.exceptions import RequestException, Timeout
 
 from holdfast.errors import CannotTell
 from holdfast.model import Json
 from holdfast.probes.base import require_shape
-from holdfast.probes.clients import HttpxTransport
+from holdfast.probes.clients import cause_of, http_session
 from holdfast.probes.connections import tls_mismatch, trust
 from holdfast.probes.rabbitmq.answers import BY_PATH
 from holdfast.probes.rabbitmq.site import OWN_CONNECTIONS, Broker
@@ -38,22 +42,11 @@ def ask(broker: Broker, *paths: str) -> Mapping[str, Json]:
     """
     site = broker.site
     user, password = site.rabbitmq_management_user, site.rabbitmq_management_password
-    prefix = site.rabbitmq_management_path.strip("/")  # management.path_prefix
-    trusted = trust(
-        site.rabbitmq_management_ca_file,
-        f"{broker.host}: rabbitmq_management_ca_file",
-        plain=site.rabbitmq_management_scheme == "http",
-    )
-    place = f"{broker.at_port(site.rabbitmq_management_port)}{prefix and f'/{prefix}'}"
-    # No proxy from the environment: it would be asked instead of the node, and would be sent the password.
-    with httpx.Client(
-        base_url=f"{site.rabbitmq_management_scheme}://{place}/api/",
-        auth=(user, password.get_secret_value()),
-        timeout=site.rabbitmq_answer_seconds,
-        transport=HttpxTransport(site.connect, trusted),
-        trust_env=False,
-    ) as client:
-        return {path: _get(client, broker, path) for path in paths}
+    variable = f"{broker.host}: rabbitmq_management_ca_file"
+    authorities = partial(trust, site.rabbitmq_management_ca_file, variable)
+    with http_session(site.connect, authorities, site.rabbitmq_tls_name) as session:
+        session.auth = HTTPBasicAuth(user.encode(), password.get_secret_value().encode())
+        return {path: _get(session, broker, path) for path in paths}
 
 
 def connections_of(broker: Broker) -> list[Json]:
@@ -92,27 +85,31 @@ def _is_direct(connection: Mapping[str, Json]) -> bool:
     return kind == "direct" or bool(not kind and name and " -> " not in name)
 
 
-def _get(client: httpx.Client, broker: Broker, path: str) -> Json:
+def _get(session: Session, broker: Broker, path: str) -> Json:
+    site = broker.site
     api, what = f"{broker.host}'s management API", f"/api/{path.partition('?')[0]}"
-    # The name in the node's certificate, where it is not the address.
-    name = broker.site.rabbitmq_tls_name
+    place, prefix = broker.at_port(site.rabbitmq_management_port), site.rabbitmq_management_path
+    root = "/".join(each for each in (place, prefix.strip("/")) if each)  # management.path_prefix
+    url, seconds = (
+        f"{site.rabbitmq_management_scheme}://{root}/api/{path}",
+        site.rabbitmq_answer_seconds,
+    )
     try:
-        response = client.get(path, extensions={"sni_hostname": name} if name else {})
-    except httpx.TimeoutException:
-        seconds = broker.site.rabbitmq_answer_seconds
+        response = session.get(url, timeout=seconds, allow_redirects=False)
+    except Timeout:
         raise CannotTell(f"{api} gave no answer to {what} in {seconds:g} s") from None
-    except httpx.TransportError as error:
+    except RequestException as error:
         if other := _mismatch(broker, error):
             raise CannotTell(f"{api} {other}") from None
-        raise CannotTell(f"{api} ({client.base_url.netloc.decode()}): {error}") from error
-    if response.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+        raise CannotTell(f"{api} ({place}): {cause_of(error)}") from error
+    if response.status_code in {codes.unauthorized, codes.forbidden}:
         user = f"rabbitmq_management_user {broker.site.rabbitmq_management_user!r}"
         refusal = f"{_reason(response)} ({user})"
         raise CannotTell(
             f"{response.status_code} from {api} to {what}: {refusal}", login_refused=True
         )
     failed_check = response.status_code == FAILED_CHECK and path.startswith("health/checks/")
-    if response.status_code != httpx.codes.OK and not failed_check:
+    if response.status_code != codes.ok and not failed_check:
         raise CannotTell(f"{response.status_code} from {api} to {what}{_doubt(broker, response)}")
     try:
         answer: Json = json.loads(response.content, object_pairs_hook=_merged)
@@ -123,13 +120,13 @@ def _get(client: httpx.Client, broker: Broker, path: str) -> Json:
     return answer
 
 
-def _doubt(broker: Broker, response: httpx.Response) -> str:
+def _doubt(broker: Broker, response: Response) -> str:
     """Return what the site may say wrongly, where a status looks so."""
-    path = response.request.url.path
+    path = urlsplit(response.url).path
     if response.status_code in _NOT_THERE and path.endswith(("/api/nodes", "/api/overview")):
         prefix = broker.site.rabbitmq_management_path
         return f" (is there a path_prefix? rabbitmq_management_path is {prefix!r})"
-    if response.status_code != httpx.codes.BAD_REQUEST:
+    if response.status_code != codes.bad_request:
         return ""
     other = _mismatch(broker, None)  # what proxies answer to plain HTTP at a port with TLS
     return other and f": it {other}"
@@ -145,7 +142,7 @@ def _mismatch(broker: Broker, error: Exception | None) -> str:
     )
 
 
-def _reason(response: httpx.Response) -> str:
+def _reason(response: Response) -> str:
     """Return the node's reason: a wrong password, a missing tag, or no permission in a virtual host."""
     try:
         return str(response.json()["reason"])
