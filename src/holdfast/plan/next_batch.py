@@ -34,11 +34,12 @@ def next_batch(
 
 def next_batches(roll: PlannedRoll, facts: Facts | None = None) -> Iterator[tuple[str, ...]]:
     """Yield all batches as they follow if the evidence does not change, for showing a plan."""
-    done: set[str] = set()
-    rounds = 0
-    while batch := next_batch(roll, done, facts or {}, rounds)[0]:
+    left, begun, rounds = tuple(_in_order(roll, frozenset(), facts or {})), 0, 0
+    while begun < len(left):
+        size = 1 if roll.window else roll.size(rounds, first=rounds == 0)
+        batch = _beside_each_other(roll, left[begun : begun + size], facts or {})
         yield batch
-        done.update(batch)
+        begun += len(batch)
         rounds += 1
 
 
