@@ -87,6 +87,10 @@ check-chat: venv $(VENV)-synapse/.locked ## Chat against real servers on loopbac
 	@tests/chat/servers/ngircd-unpacked
 	@$(PHASE) chat pytest -n 2 --dist loadfile tests/chat
 
+.PHONY: check-salt
+check-salt: venv $(VENV)-salt/.locked ## How a real salt that runs Puppet's agents is seen among processes; not in CI
+	@SALT_PROGRAMS=$(VENV)-salt/bin pytest -n 0 tests/salt
+
 check-docs: venv $(VENV)-docs/.locked ## The site of the documents: links, anchors, and that every page is in its navigation
 	@$(PHASE) docs make docs
 
@@ -276,11 +280,12 @@ lock: venv ## Write requirements/*.txt from pyproject.toml
 	@$(LOCK) pyproject.toml $(EXTRAS) --constraint requirements/dev.txt -o requirements/run.txt
 	@$(LOCK) --group build --group bench -o requirements/bench.txt
 	@$(LOCK) --group build --group synapse -o requirements/synapse.txt
+	@$(LOCK) --group build --group salt -o requirements/salt.txt
 	@$(LOCK) --group build --group docs -o requirements/docs.txt
 
 .PHONY: clean
 clean: ## Remove what make and the tools wrote, but no lab and no run's state
-	@rm -rf $(VENV) $(VENV)-bench $(VENV)-docs $(VENV)-synapse .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible .phases .ngircd .databases dist
+	@rm -rf $(VENV) $(VENV)-bench $(VENV)-docs $(VENV)-salt $(VENV)-synapse .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible .phases .ngircd .databases dist
 
 # flock: two people who type `make` in one checkout must not install over each other.
 # $(1): the virtual environment, $(2): the lock it is installed from
@@ -303,6 +308,9 @@ $(VENV)-bench/.locked: requirements/bench.txt requirements/build.txt
 
 $(VENV)-docs/.locked: requirements/docs.txt requirements/build.txt
 	$(call install,$(VENV)-docs,$<)
+
+$(VENV)-salt/.locked: requirements/salt.txt requirements/build.txt
+	$(call install,$(VENV)-salt,$<)
 
 $(VENV)-synapse/.locked: requirements/synapse.txt requirements/build.txt
 	$(call install,$(VENV)-synapse,$<)

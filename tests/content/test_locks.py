@@ -18,6 +18,7 @@ from tests.content.repository import ROOT, Yaml, assert_no_faults, text_of
 DEV = ROOT / "requirements/dev.txt"
 BUILD = ROOT / "requirements/build.txt"
 BENCH = ROOT / "requirements/bench.txt"
+SALT = ROOT / "requirements/salt.txt"
 DOCS = ROOT / "requirements/docs.txt"
 SYNAPSE = ROOT / "requirements/synapse.txt"
 RUN = ROOT / "requirements/run.txt"
@@ -43,6 +44,7 @@ REQUIRED: Mapping[Path, Sequence[str]] = {
     ],
     BENCH: GROUPS["bench"],
     DOCS: GROUPS["docs"],
+    SALT: GROUPS["salt"],
     SYNAPSE: GROUPS["synapse"],
 }
 PYTHONS = ("3.11", "3.13")  # of Debian 12 and 13
