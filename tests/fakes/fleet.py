@@ -95,7 +95,8 @@ class FakeHost:
     def runs_as(self, starts: Mapping[str, str]) -> bool:
         """Return whether it is operational and each of these units has this InvocationID."""
         for name, start in starts.items():
-            if self.invocation_id(name) != start:
+            unit = self.units.get(name)
+            if unit is None or start != f"{self.name}-{name}-{unit.started}":
                 return False
         return self.operational
 

@@ -328,11 +328,11 @@ class RunState:
         due: list[str] = []
         plan = self.opened.plan if self.opened else {}
         oldest = now - timedelta(seconds=plan.get("sweep_seconds", SWEEP_SECONDS))
-        owed, units = self.sweep_owed, self.done_units
+        units = self.done_units
         for host, at in self.proved_at.items():
-            if oldest <= at <= now and len(due) >= SWEEP_AT_LEAST and not owed:
+            if oldest <= at <= now and len(due) >= SWEEP_AT_LEAST and not self.sweep_owed:
                 break
-            if host not in in_hand and units.get(host):
+            if units.get(host) and host not in in_hand:
                 due.append(host)
         return tuple(due)
 
