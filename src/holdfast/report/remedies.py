@@ -185,6 +185,7 @@ _REMEDIES: tuple[tuple[re.Pattern[str], _Remedy], ...] = (
         _replica,
     ),
     (re.compile(r"the log file of (?P<unit>\S+) is not there, "), _log_file),
+    (re.compile(r"not the log of nova: which file does (?P<unit>\S+) log to"), _log_file),
     (
         re.compile(r"for (?P<unit>\S+) on (?P<host>\S+) to stop, then kills it"),
         _stop_timeout,

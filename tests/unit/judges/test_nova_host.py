@@ -45,10 +45,14 @@ BAD = replace(QUIET, complaints={"no_reply": 2, "no_conductor": 1}, last="00:31:
         (replace(QUIET, lines=0), (UNKNOWN, "silent_log")),
         (replace(QUIET, lines=1000000, cut=True), (UNKNOWN, "long_log")),
         (replace(QUIET, span="running", lines=0, unnamed=True), (UNKNOWN, "no_process_in_log")),
+        # What uwsgi writes, beside which nova has a log of its own.
+        (replace(QUIET, levels=0), (UNKNOWN, "other_log")),
+        (replace(QUIET, span="running", lines=0, unnamed=True, levels=0), (UNKNOWN, "other_log")),
+        (replace(QUIET, span="running", lines=0, levels=0), (UNKNOWN, "silent_log")),
         (replace(QUIET, unnamed=True), (PASS, "quiet")),
         (replace(QUIET, span="start", missing=True), (PASS, "quiet")),
-        # The log file of the site, in a format of its own.
-        (replace(QUIET, levels=0), (PASS, "quiet")),
+        # The site says that it logs to the journal, where a level is no part of the line.
+        (replace(QUIET, span="start", levels=0), (PASS, "quiet")),
         # The unit's warnings are in the journal, and its log is elsewhere.
         (replace(QUIET, span="start", missing=True, levels=0), (UNKNOWN, "other_log")),
     ],
@@ -120,6 +124,7 @@ TAKEN_OUT = ServiceList(
 NO_ROUTE = Unanswered("no route")
 SILENT = replace(QUIET, lines=0)
 OTHER_LOG = replace(QUIET, span="start", missing=True, levels=0)
+OF_UWSGI = replace(QUIET, span="running", lines=0, unnamed=True, levels=0)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +136,7 @@ OTHER_LOG = replace(QUIET, span="start", missing=True, levels=0)
         ({COMPUTE: SILENT, CONDUCTOR: QUIET}, None, PASS, "the logs of 2 units can be read"),
         ({COMPUTE: replace(QUIET, cut=True)}, None, PASS, "the logs of 1 units can be read"),
         ({COMPUTE: OTHER_LOG}, None, UNKNOWN, "the log file of nova-compute is not there, and"),
+        ({COMPUTE: OF_UWSGI}, None, UNKNOWN, "no line of nova-compute.log on cmp1 has a level"),
         ({COMPUTE: NO_ROUTE, CONDUCTOR: QUIET}, None, UNKNOWN, f"{COMPUTE}: no route"),
         ({COMPUTE: NO_ROUTE}, NO_ROUTE, UNKNOWN, f"{COMPUTE}: no route"),
         ({COMPUTE: NO_ROUTE, CONDUCTOR: QUIET}, TAKEN_OUT, PASS, "the logs of 1 units can be read"),

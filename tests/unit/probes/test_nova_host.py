@@ -228,12 +228,24 @@ def test_a_log_that_names_no_process(host: Host) -> None:
     assert found(host.read()) == ("act", 1, {"no_reply": 1})
 
 
+def test_what_uwsgi_writes_has_no_level(host: Host) -> None:
+    """A request in the log of uwsgi, beside which nova has its own."""
+    request = "[pid: 9|app: 0|req: 2/4] 192.0.2.1 () {{28 vars}} [Fri Nov 27 23:43:56 2026] GET / => 200\n"
+    host.write(request)
+    assert (host.read().unnamed, host.read().levels) == (True, 0)
+    host.write(line("Starting", OLD))
+    assert (host.read().lines, host.read().levels) == (0, 1)
+    host.note()
+    host.write(request)
+    assert (host.read().lines, host.read().levels) == (1, 0)
+
+
 def test_json_lines(noted: Host) -> None:
     noted.write(
         JSON_LINE.format(OLD, NO_REPLY, NO_REPLY), JSON_LINE.format(NEW, NO_REPLY, NO_REPLY)
     )
     assert found(noted.read()) == ("act", 1, {"no_reply": 1})
-    assert (noted.read().last, noted.read().levels) == ("2026-11-21 00:22:06", 1)
+    assert (noted.read().last, noted.read().levels) == ("2026-11-21 00:22:06", 2)
     noted.position = LogPosition()
     assert found(noted.read()) == ("running", 1, {"no_reply": 1})
 

@@ -45,6 +45,10 @@ CAUSES = [
         "set nova_SERVICE_log of the site to the file that nova-api logs to, or to `journal`",
     ),
     (
+        "so it is not the log of nova: which file does nova-api log to (nova_*_log)?",
+        "set nova_SERVICE_log of the site to the file that nova-api logs to",
+    ),
+    (
         "ctl3's management API (192.0.2.3:15672): [Errno 113] No route to host",
         "ansible -i inventories/eqiad ctl3 -m ansible.builtin.ping",
     ),

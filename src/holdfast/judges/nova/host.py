@@ -24,6 +24,7 @@ MESSAGING_TIMEOUT = "messaging_timeout"
 SILENT_LOG = "silent_log"
 LONG_LOG = "long_log"
 UNNAMED_LOG = "no_process_in_log"
+OTHER_LOG = "other_log"
 ELSEWHERE = "elsewhere"
 TOLD_IN_TIME = (SILENT_LOG, LONG_LOG, UNNAMED_LOG)
 
@@ -39,8 +40,8 @@ def no_messaging_timeouts(claim: str, log: UnitLog) -> Verdict:
 
     In the outage of 2015-08-12 this was how the broker's failure showed in nova. The log is read from where it ended
     before the restart; in a check, where there was none, what the processes that run now have logged (``LogSpan``).
-    Every nova service logs its start, so a log without any line is not this unit's: UNKNOWN. So is a journal that was
-    read because there is no such file, and that has no line with a level: the unit logs elsewhere.
+    Every nova service logs its start, so a log without any line is not this unit's: UNKNOWN. So is a file that has no
+    line with a level, as that of uwsgi beside nova's own, and the journal that was read because there is no file.
     """
     where = f"{log.log} on {log.host}"
     span = f"lines of {log.unit} {_SPANS[log.span]}"
@@ -101,6 +102,11 @@ def _absent(listed: ServiceList | Unanswered | None) -> dict[str, str]:
 
 def _doubt(log: UnitLog, where: str, span: str) -> tuple[str, str]:
     """Return why a log without complaints proves nothing, as a reason code and a message; empty where it does."""
+    if not (log.levels or log.missing) and log.span != "start" and (log.lines or log.unnamed):
+        return OTHER_LOG, (
+            f"no line of {where} has a level such as INFO, so it is not the log of nova: which file does {log.unit}"
+            " log to (nova_*_log)?"
+        )
     if log.unnamed and log.span == "running":
         return UNNAMED_LOG, (
             f"no line of {where} names the process that wrote it (as oslo.log's formats do), so which are the {span}"
@@ -109,7 +115,7 @@ def _doubt(log: UnitLog, where: str, span: str) -> tuple[str, str]:
     if not log.lines:
         return SILENT_LOG, f"{where} has no {span}"
     if log.missing and not log.levels:
-        return "other_log", (
+        return OTHER_LOG, (
             f"the log file of {log.unit} is not there, and {where} has {log.lines} {span}, none with a level such as"
             " INFO: which file does it log to (nova_*_log)?"
         )

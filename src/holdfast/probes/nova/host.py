@@ -81,11 +81,11 @@ lines | awk -v span="$span" -v before="$before" -v present="$present" -v limit="
   match($0, / [0-9]+ (TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL) /) { process = substr($0, RSTART + 1) + 0 }
   match($0, /"process": ?[0-9]+/) { process = substr($0, RSTART, RLENGTH); gsub(/[^0-9]/, "", process) }
   process != "" { named++ }
+  /(^|[^A-Za-z])(TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL)([^A-Za-z]|$)/ { levels++ }
   NR == 1 { first = process }
   span == "act" && (process in is_old) { next }
   span == "running" && !(process in is_present) { next }
   { lines++ }
-  /(^|[^A-Za-z])(TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL)([^A-Za-z]|$)/ { levels++ }
   /MessagingTimeout: Timed out waiting for a reply/ { found("no_reply") }
   /failed to send after .* missing queue \(reply_/ { found("reply_abandoned") }
   /Timed out waiting for nova-conductor/ { found("no_conductor") }
