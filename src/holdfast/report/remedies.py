@@ -118,6 +118,22 @@ def _port(match: Match[str], inventory: str) -> str:
     return _ping(match, inventory)
 
 
+_UNTRUSTED = r"[^;]*?certificate verify failed: (?P<why>[^;(]*)"
+
+
+def _certificate(variable: str) -> _Remedy:
+    """Return the remedy for a certificate that is not trusted by the authority in a variable of the site."""
+
+    def remedy(match: Match[str], _: str) -> str:
+        if re.search("expired|not yet valid", match["why"]):
+            return "renew that certificate, where the clock of this machine is right"
+        if "mismatch" in match["why"]:
+            return "let the site name the host as its certificate does, or the certificate name the host's address"
+        return f"set {variable} of the site to the file, on this machine, of the authority that signed that certificate"
+
+    return remedy
+
+
 def _keystone(_: Match[str], __: str) -> str:
     return "correct nova_auth_password, nova_auth_username or nova_auth_project of the site"
 
@@ -167,7 +183,8 @@ _REMEDIES: tuple[tuple[re.Pattern[str], _Remedy], ...] = (
     ),
     (
         re.compile(
-            r"(?P<host>[\w.-]+)(?:: connect: |'s management API \([^)]*\): )(?P<reason>[^;]*)"
+            r"(?P<host>[\w.-]+)(?:: connect: |'s management API \([^)]*\): )"
+            r"(?![^;]*certificate verify failed)(?P<reason>[^;]*)"
         ),
         _port,
     ),
@@ -176,6 +193,15 @@ _REMEDIES: tuple[tuple[re.Pattern[str], _Remedy], ...] = (
     (
         re.compile(r"nova_auth_username '(?P<user>[^']*)' in project '(?P<project>[^']*)' may not"),
         _nova,
+    ),
+    (
+        re.compile(rf"management API \([^)]*\): {_UNTRUSTED}"),
+        _certificate("rabbitmq_management_ca_file"),
+    ),
+    (re.compile(rf"login: {_UNTRUSTED}"), _certificate("rabbitmq_amqp_ca_file")),
+    (
+        re.compile(rf"(?:nova_transport_url serves: |https://){_UNTRUSTED}"),
+        _certificate("nova_ca_file"),
     ),
     (re.compile(r"the probe did not end within \d+ s"), _again),
     (

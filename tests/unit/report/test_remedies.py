@@ -10,6 +10,10 @@ from holdfast.report.remedies import fill, remedy_for
 PROBE = "(rabbitmq_probe_user 'probe' in virtual host 'a b')"
 MANAGEMENT = "(rabbitmq_management_user 'watch')"
 SITE = "inventories/eqiad"
+UNTRUSTED = (
+    "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer"
+    " certificate (_ssl.c:1006)"
+)
 
 CAUSES = [
     (
@@ -37,6 +41,36 @@ CAUSES = [
         "let rep1 follow another node, or fill it anew: holdfast show galera-restart#if-it-holds",
     ),
     (
+        f"ctl1's management API (192.0.2.1:15672): {UNTRUSTED}; ctl2's management API (192.0.2.2:15672): {UNTRUSTED}",
+        "set rabbitmq_management_ca_file of the site to the file, on this machine, of the authority",
+    ),
+    (
+        "ctl1's management API (192.0.2.1:15672): certificate verify failed: self-signed certificate (_ssl.c:1006",
+        "set rabbitmq_management_ca_file of the site",
+    ),
+    (
+        f"ctl1: login: {UNTRUSTED}; ctl2: login: {UNTRUSTED}",
+        "set rabbitmq_amqp_ca_file of the site",
+    ),
+    (
+        f"no broker of nova_transport_url serves: 192.0.2.1:5671: {UNTRUSTED}",
+        "set nova_ca_file of the site",
+    ),
+    (
+        f"no token from keystone at https://kilo:5000/v3: SSL exception: ('{UNTRUSTED}')",
+        "set nova_ca_file of the site",
+    ),
+    (
+        f"ctl1: login: {UNTRUSTED}".replace(
+            "unable to get local issuer certificate", "certificate has expired"
+        ),
+        "renew that certificate",
+    ),
+    (
+        "ctl1: login: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch, certificate",
+        "let the site name the host as its certificate does",
+    ),
+    (
         "the probe did not end within 25 s",
         "holdfast check --site inventories/eqiad --wait 1m",
     ),
@@ -60,6 +94,12 @@ def test_what_is_typed_names_the_host_the_account_and_what_it_lacks(
     message: str, remedy: str
 ) -> None:
     assert remedy in remedy_for(message, SITE)
+
+
+def test_an_untrusted_certificate_is_no_matter_of_the_host() -> None:
+    remedy = remedy_for(f"ctl1's management API (192.0.2.1:15672): {UNTRUSTED}", SITE)
+    assert remedy.startswith("set rabbitmq_management_ca_file")
+    assert "ansible" not in remedy
 
 
 def test_a_jump_host_that_refuses_is_told_from_a_host_that_does() -> None:
