@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -57,7 +58,8 @@ def read_with(
         )
     except subprocess.TimeoutExpired:
         raise InvalidInput(
-            f"{source}: the inventory was not read within {TIMEOUT_SECONDS} s"
+            f"{source}: the inventory was not read within {TIMEOUT_SECONDS} s",
+            remedy=f"see what it waits for: ansible-inventory -i {shlex.quote(str(source))} --graph",
         ) from None
 
 
@@ -197,16 +199,42 @@ def _parse_listing(
         listing = {"error": lines[-1]}
     if "error" in listing:
         limited = f"with --limit {limit!r} " if limit else ""
-        raise InvalidInput(
-            f"{path}: the inventory {limited}cannot be read: {listing['error']}",
-            remedy=_remedy(path, listing["error"], unpassed),
+        raise _unread(
+            f"{path}: the inventory {limited}", path, listing["error"], answer.stderr, unpassed
         )
     return listing
 
 
-def remedy_for_reading(path: Path, error: str, environ: Mapping[str, str]) -> str:
-    """Return what to do about an inventory that cannot be read with this error."""
-    return _remedy(path, error, not_passed(environ))
+def unread(
+    path: Path, error: str, warned: str, environ: Mapping[str, str], *, file: str = ""
+) -> InvalidInput:
+    """Return the error of an inventory that cannot be read, or of a ``file`` of variables beside it.
+
+    ``warned`` is what Ansible wrote meanwhile.
+    """
+    what = file or f"{path}: the inventory"
+    known = _unread(f"{what} ", path, error, warned, not_passed(environ))
+    if file and known.remedy == _by_ansible(path):
+        return InvalidInput(known.message, remedy=f"correct {file}")
+    return known
+
+
+def _unread(
+    what: str, path: Path, error: str, warned: str, unpassed: Sequence[str]
+) -> InvalidInput:
+    program = re.search(r"Failed to parse inventory with 'script' plugin: (.+)", warned)
+    failed = re.search(r"Completely failed to parse inventory source (.+)", error)
+    if not (program and failed):
+        return InvalidInput(f"{what}cannot be read: {error}", remedy=_remedy(path, error, unpassed))
+    return InvalidInput(
+        f"{what}cannot be read: {error}: {program[1].rstrip('.')}",
+        remedy=f"it must print an inventory in JSON and nothing else: {shlex.quote(failed[1])} --list; of the"
+        " environment it gets what docs/environment.md says",
+    )
+
+
+def _by_ansible(path: Path) -> str:
+    return f"see Ansible's own message: ansible-inventory -i {shlex.quote(str(path))} --graph"
 
 
 _VAULT_PASSWORD = "vault_password_file in ansible.cfg, or ANSIBLE_VAULT_PASSWORD_FILE"  # noqa: S105  # where it is named
@@ -223,6 +251,10 @@ _REMEDIES = (
         f"name a file with the vault's password, or a program that prints it: {_VAULT_PASSWORD}",
     ),
     ("locale", "export LC_ALL=C.UTF-8"),
+    (
+        "may not be executed",
+        "chmod +x, where it is meant to be one; an inventory begins with no `#!`",
+    ),
 )
 """What to do about an inventory that cannot be read, by what Ansible says of it; the first that fits."""
 
@@ -233,7 +265,7 @@ def _remedy(path: Path, error: str, unpassed: Sequence[str]) -> str:
     if denied := re.search(r"Permission denied: b?'([^']+)'", error):
         return who_may(Path(denied[1]))
     known = (remedy for pattern, remedy in _REMEDIES if re.search(pattern, error))
-    return next(known, f"see Ansible's own message: ansible-inventory -i {path} --graph")
+    return next(known, _by_ansible(path))
 
 
 def _remedy_of_program(program: Path, unpassed: Sequence[str]) -> str:

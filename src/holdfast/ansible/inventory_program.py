@@ -8,9 +8,11 @@ that the vault can be opened, and stays in this process. Hosts whose variables c
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from ansible import constants
@@ -85,8 +87,33 @@ def load(source: str) -> tuple[Any, Any, Any]:
     loader = DataLoader()
     identities = constants.DEFAULT_VAULT_IDENTITY_LIST
     loader.set_vault_secrets(CLI.setup_vault_secrets(loader, identities, auto_prompt=False))
-    inventory = InventoryManager(loader=loader, sources=[source])
+    inventory = _Inventory(loader=loader, sources=[source])
     return loader, inventory, VariableManager(loader=loader, inventory=inventory)
+
+
+class _Inventory(InventoryManager):  # type: ignore[misc]  # Ansible has no types
+    """An inventory of which no program's own text is read where the program fails.
+
+    Ansible tries its other formats then, and lines of a script can be taken for hosts: those that it would have named
+    are missing, and nobody is told.
+    """
+
+    def _fetch_inventory_plugins(self) -> list[Any]:
+        plugins: list[Any] = super()._fetch_inventory_plugins()
+        source = self._inventory.current_source
+        if not _is_program(source):
+            return plugins
+        if not os.access(source, os.X_OK):
+            raise AnsibleError(f"{source} is a program that may not be executed")
+        return [each for each in plugins if each._load_name == "script"]  # noqa: SLF001  # its name
+
+
+def _is_program(source: str) -> bool:
+    try:
+        with Path(source).open("rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:  # whatever reads this source says so
+        return False
 
 
 def _refuse_prompts() -> None:

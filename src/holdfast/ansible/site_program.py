@@ -27,10 +27,33 @@ def main() -> int:
     """Print the answer to the question on the standard input."""
     try:
         answer = _answer(json.load(sys.stdin))
+    except _FileError as error:
+        answer = {"file": error.file, "error": error.cause}
     except AnsibleError as error:
         answer = {"error": str(error.message).splitlines()[0]}
     json.dump(answer, sys.stdout)
     return 2 if "error" in answer else 0
+
+
+class _FileError(Exception):
+    """A file of variables cannot be read; ``file`` has the line in it, where Ansible says which."""
+
+    def __init__(self, file: str, cause: str) -> None:
+        """Keep which, and why."""
+        super().__init__(file, cause)
+        self.file, self.cause = file, cause
+
+
+def _variables(loader: Any, path: str) -> dict[str, Any]:
+    try:
+        found = loader.load_from_file(path, trusted_as_template=True)
+    except AnsibleError as error:
+        line = getattr(error.obj, "line_num", None)
+        cause = str(error.message).splitlines()[0]
+        raise _FileError(f"{path}:{line}" if line else path, cause) from error
+    if not isinstance(found or {}, dict):
+        raise _FileError(path, "it has no variables, which are names with values")
+    return found or {}
 
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
@@ -40,7 +63,7 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
     }
     further: dict[str, Any] = {}
     for path in question["files"]:
-        further |= loader.load_from_file(path, trusted_as_template=True) or {}
+        further |= _variables(loader, path)
 
     of_hosts = HostVars(inventory, variables, loader)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from holdfast.ansible.inventory import read_with, remedy_for_reading
+from holdfast.ansible.inventory import read_with, unread
 from holdfast.errors import InvalidInput
 from holdfast.model import Json
 
@@ -90,8 +90,5 @@ def _parse(
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
         answer = {"error": lines[-1]}
     if error := answer.get("error"):
-        raise InvalidInput(
-            f"{source}: the inventory cannot be read: {error}",
-            remedy=remedy_for_reading(source, str(error), environ),
-        )
+        raise unread(source, str(error), done.stderr, environ, file=answer.get("file", ""))
     return SiteAnswer(answer["groups"], answer["values"], answer["states"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -72,7 +73,7 @@ def init(
             f"there is no inventory {source if inventory else repr(inventory)}",
             remedy=f"the file that the tool reads: holdfast init {site} PATH; without one: holdfast init {site}",
         )
-    source = source.resolve()
+    source = Path(os.path.abspath(source))  # noqa: PTH100  # a link stays the person's: it may lead elsewhere tomorrow
     presets = context.root / "inventories" / PRESETS_DIRECTORY
     with context.status_line("Reading inventory"):
         made = make_site(target, source, kind, presets, context.adapters(context).sites)

@@ -110,6 +110,11 @@ def make_site(site: Path, inventory: Path, kind: str, presets: Path, reader: Sit
         }
         with _in_their_names(named):
             groups = reader.ask(SiteQuestion(draft)).groups
+            if not groups.get("all", True):
+                raise InvalidInput(
+                    f"{inventory} has no hosts",
+                    remedy=f"see what Ansible reads: {_graph(inventory)}",
+                )
             preset = PRESETS[kind] if kind else _guess(inventory, groups)
             files = _beside(inventory, preset, preset.files)
             question = SiteQuestion(draft, _theirs(preset), files, preset.found)
@@ -117,9 +122,9 @@ def make_site(site: Path, inventory: Path, kind: str, presets: Path, reader: Sit
     mapped = _mapped(preset, answer.groups)
     if not mapped:
         raise InvalidInput(
-            f"{inventory} has no group of brokers and none of nova's services"
+            f"{inventory} has no hosts in a group of brokers, and none in those of nova's services"
             f" (for {preset.tool}: {join_names(_theirs(preset))})",
-            remedy="--from kolla, osa or rdo; or see docs/sites/by-hand.md",
+            remedy=f"see which have: {_graph(inventory)}; then --from kolla, osa or rdo, or docs/sites/by-hand.md",
         )
     found = {key: _typed(value) for key, value in answer.values.items()}
     passwords, closed = _passwords(inventory, preset)
@@ -186,12 +191,15 @@ def _quoted(path: Path) -> str:
 
 
 def _is_printed(inventory: Path) -> bool:
-    if inventory.suffix != ".json":
-        return False
     try:
-        return "_meta" in json.loads(inventory.read_text("utf-8"))
+        text = inventory.read_text("utf-8")
+        return text.lstrip().startswith("{") and "_meta" in json.loads(text)
     except (OSError, ValueError):  # whoever reads this inventory is told
         return False
+
+
+def _graph(inventory: Path) -> str:
+    return f"ansible-inventory -i {shlex.quote(str(inventory))} --graph"
 
 
 def _guess(inventory: Path, groups: Mapping[str, Sequence[str]]) -> Preset:
@@ -224,11 +232,14 @@ def _mapped(
 def _beside(inventory: Path, preset: Preset, names: Sequence[str]) -> list[Path]:
     """Return the first file of each name that is beside the inventory, above it or in the tool's own directory.
 
+    Where the inventory is a link, beside what it leads to counts too.
+
     Raises:
         InvalidInput: one of these directories may not be looked into.
     """
     base = inventory if inventory.is_dir() else inventory.parent
-    places = [base, base.parent, *map(Path, preset.places)]
+    real = base if inventory.is_dir() else inventory.resolve().parent
+    places = [base, base.parent, real, real.parent, *map(Path, preset.places)]
     found = (next((p / name for p in places if exists(p / name)), None) for name in names)
     return [path for path in found if path]
 

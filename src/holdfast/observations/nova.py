@@ -276,9 +276,9 @@ processes that run now, where no position is known or its file is gone. ``start`
 class UnitLog:
     """What a unit logged within ``span``: all lines, and complaints about messaging by kind.
 
-    ``last`` is the time of the newest complaint as the log has it, "" without any. ``levels`` are the lines of
-    any process that have a level, such as INFO. ``unnamed``: no line names the process that wrote it. ``missing``: there is no such file, so
-    the journal was read. ``cut``: there are more lines than were read.
+    ``last`` is the time of the newest complaint as the log has it, "" without any. ``levels`` are the lines, of any
+    process, with a level such as INFO. ``unnamed``: no line names the process that wrote it. ``missing``: there is no
+    such file, so the journal was read. ``cut``: there are more lines than were read.
     """
 
     host: str

@@ -157,6 +157,28 @@ def test_an_inventory_that_is_read_in_part_is_refused(site: Path) -> None:
         inventory().read(site, "")
 
 
+@pytest.mark.parametrize(
+    ("text", "mode", "cause", "remedy"),
+    [
+        ("#!/bin/sh\necho slow\necho '{}'\n", 0o755, "could not be parsed as JSON", "--list"),
+        ("#!/bin/sh\nexit 3\n", 0o755, "returned non-zero exit code 3", "JSON and nothing else"),
+        ("#!/nosuch/python\n", 0o755, "Failed to execute", "--list"),
+        ("#!/bin/sh\necho '{}'\n", 0o644, "a program that may not be executed", "chmod"),
+    ],
+)
+def test_the_text_of_a_program_that_fails_is_not_read_as_an_inventory(
+    site: Path, text: str, mode: int, cause: str, remedy: str
+) -> None:
+    """Ansible takes its lines for hosts, and the rest of the site would be all there is."""
+    program = site / "rest.sh"
+    program.write_text(text)
+    program.chmod(mode)
+    with pytest.raises(InvalidInput, match=cause) as caught:
+        inventory().read(site, "")
+    assert str(program) in caught.value.message
+    assert remedy in caught.value.remedy
+
+
 def test_a_vault_of_another_team_is_warned_of(site: Path) -> None:
     """Only its own hosts can be in no run; a host that gates ask about would be."""
     (site / "more.yml").write_text("billing: {hosts: {bill1: {}}}\n")

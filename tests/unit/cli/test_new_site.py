@@ -202,7 +202,7 @@ def test_an_inventory_tells_which_tool_made_it(tmp_path: Path) -> None:
     assert "rdo" in made_of(tmp_path, controller=["a"], compute=["x"])
     with pytest.raises(InvalidInput, match="its groups are not those of"):
         made_of(tmp_path, web=["a"])
-    with pytest.raises(InvalidInput, match="no group of brokers"):
+    with pytest.raises(InvalidInput, match="no hosts in a group of brokers"):
         made_of(tmp_path, "kolla", web=["a"])
 
 
@@ -307,6 +307,46 @@ def test_an_inventory_that_cannot_be_read_is_named_as_the_person_named_it(
     assert "holdfast-init-" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [\nb", r"globals.yml:3 cannot be read: YAML parsing failed"),
+        ("- a\n- b\n", r"globals.yml cannot be read: it has no variables"),
+        ("$ANSIBLE_VAULT;1.1;AES256\n00\n", r"globals.yml cannot be read: .*vault"),
+    ],
+)
+def test_a_file_of_variables_that_cannot_be_read_is_named_itself(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "multinode").write_text((SHAPES / "kolla/multinode").read_text())
+    (tmp_path / "globals.yml").write_text(text)
+    with pytest.raises(InvalidInput, match=rf"^{tmp_path}/{said}") as caught:
+        make_site(tmp_path / "s", tmp_path / "multinode", "", PRESETS, READER)
+    assert "ansible-inventory" not in caught.value.remedy
+
+
+def test_a_program_that_prints_more_than_its_inventory_is_named(tmp_path: Path) -> None:
+    program = tmp_path / "inventory.py"
+    program.write_text("#!/bin/sh\necho slow\necho '{}'\n")
+    program.chmod(0o755)
+    with pytest.raises(InvalidInput, match="could not be parsed as JSON") as caught:
+        make_site(tmp_path / "s", program, "", PRESETS, READER)
+    assert f"{program} --list" in caught.value.remedy
+
+
+def test_groups_without_hosts_are_told_from_groups_of_no_tool(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="hosts has no hosts") as caught:
+        made_of(tmp_path, nova__api=[], rabbitmq=[], all=[])
+    assert "--graph" in caught.value.remedy
+
+
+def test_an_inventory_as_programs_print_it_is_known_by_what_it_has(tmp_path: Path) -> None:
+    inventory = tmp_path / "openstack_inventory"
+    inventory.write_text((SHAPES / "osa/openstack_inventory.json").read_text())
+    made = make_site(tmp_path / "s", inventory, "", PRESETS, READER)
+    assert (made.preset.name, list(made.files.programs)) == ("osa", ["10-theirs"])
+
+
 def test_a_site_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     wrong = SiteFiles({"a": "a file", "a/b": "in a file"}, {}, {})
     with pytest.raises(InvalidInput, match="nothing was left there") as caught:
@@ -339,6 +379,20 @@ def test_a_site_is_written_once(project: InMemoryProject) -> None:
     assert again.code == 2
     assert "exists; nothing was written" in again.err
     assert file.read_text() == "mine\n"
+
+
+def test_an_inventory_that_is_a_link_stays_one(project: InMemoryProject) -> None:
+    """It may lead to another release tomorrow; what is beside the file is found through it."""
+    release = project.path / "release-1"
+    release.mkdir()
+    (release / "multinode").touch()
+    (release / "globals.yml").write_text("kolla_container_engine: podman\n")
+    (project.path / "current").symlink_to(release / "multinode")
+    done = project.call("init", "lisbon", "current")
+    assert done.code == 0
+    theirs = project.path / "inventories/lisbon/10-theirs"
+    assert theirs.readlink() == project.path / "current"
+    assert "globals.yml was not found" not in done.out
 
 
 def test_without_an_inventory_the_skeleton_is_copied(project: InMemoryProject) -> None:
