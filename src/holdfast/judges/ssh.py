@@ -1,4 +1,4 @@
-"""Judge SSH host keys: every address behind a name shows the one that is pinned."""
+"""Judge SSH servers: every address behind a name shows the pinned host key, and lets a test key in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from holdfast.judges.base import first_few
 from holdfast.model import Outcome, Verdict
-from holdfast.observations.ssh import ShownKeys
+from holdfast.observations.ssh import ShownKeys, SshLogins
 
 
 def shows_pinned_key(claim: str, shown: ShownKeys, keys: Sequence[str]) -> Verdict:
@@ -37,3 +37,30 @@ def shows_pinned_key(claim: str, shown: ShownKeys, keys: Sequence[str]) -> Verdi
         return Verdict(claim, Outcome.UNKNOWN, "no_key", message, evidence)
     message = f"{where}: the pinned key at {', '.join(shown.addresses)}"
     return Verdict(claim, Outcome.PASS, "pinned", message, evidence)
+
+
+def lets_key_in(claim: str, logins: SshLogins) -> Verdict:
+    """PASS where every address behind the name lets the test key in, and shows a pinned host key.
+
+    On 2015-08-12 the bastion rejected keys after its host key had changed: it could not ask who may log in.
+    """
+    words = {"refused": "refuses the key", "another_key": "shows another host key than the pinned"}
+    faults = [
+        f"{address} {words[each.outcome]} ({each.said})"
+        for address, each in logins.addresses.items()
+        if each.outcome in words
+    ]
+    silent = [
+        f"{address}: {each.said or 'no answer'}"
+        for address, each in logins.addresses.items()
+        if each.outcome == "none"
+    ]
+    evidence = {"addresses": list(logins.addresses), "seen_from": logins.seen_from}
+    where = f"{logins.login}, tried from {logins.seen_from}"
+    if faults:
+        return Verdict(claim, Outcome.FAIL, "kept_out", f"{where}: {first_few(faults)}", evidence)
+    if silent or not logins.addresses:
+        message = f"{where}: {first_few(silent) or 'no address was tried'}"
+        return Verdict(claim, Outcome.UNKNOWN, "no_login", message, evidence)
+    message = f"{where}: let in at {', '.join(logins.addresses)}"
+    return Verdict(claim, Outcome.PASS, "let_in", message, evidence)

@@ -64,7 +64,7 @@ from holdfast.observations.rabbitmq import (
     RoundTrip,
 )
 from holdfast.observations.replica import ReplicaLink, ReplicaState
-from holdfast.observations.ssh import ShownKeys
+from holdfast.observations.ssh import ShownKeys, SshLogin, SshLogins
 from holdfast.observations.systemd import (
     GroupState,
     Machine,
@@ -116,7 +116,7 @@ from holdfast.probes.rabbitmq.processes import probe_broker_processes
 from holdfast.probes.rabbitmq.queues import probe_depths, probe_queues
 from holdfast.probes.rabbitmq.quorum import probe_quorum
 from holdfast.probes.rabbitmq.round_trip import probe_round_trips
-from holdfast.probes.ssh import probe_host_keys
+from holdfast.probes.ssh import probe_host_keys, probe_logins
 from holdfast.probes.systemd import probe_group, probe_starts, probe_stop_timeout, probe_unit
 from tests.unit.claims.whole_site import every_claim, reading, site_that_answers
 from tests.unit.judges.test_galera import node as galera_node
@@ -300,6 +300,13 @@ OBSERVATIONS |= {
             "bastion",
             "h1",
             {"192.0.2.1": [("ssh-ed25519", "AAAA")], "192.0.2.2": [("ssh-ed25519", "BBBB")]},
+        ),
+    ),
+    probe_logins: Observed(
+        SshLogins("probe@bastion", "h1", {}),
+        SshLogins("probe@bastion", "h1", {"192.0.2.1": SshLogin("in")}),
+        SshLogins(
+            "probe@bastion", "h1", {"192.0.2.1": SshLogin("in"), "192.0.2.2": SshLogin("refused")}
         ),
     ),
     probe_metadata_from: Observed(

@@ -30,6 +30,8 @@ PARAMETERS: dict[str, Json] = {
     "objects": "true",
     "name": "bastion",
     "keys": ["ssh-ed25519 AAAA"],
+    "login": "probe@bastion",
+    "identity": "/etc/holdfast/probe",
     "run": "r1",
     "before": {"h1": {"start": "s", "failures": 0}},
     "was": {"pid": 1, "uptime": 9, "sessions": 0, "open": ["db"], "up": ["db/one"], "restore": []},
