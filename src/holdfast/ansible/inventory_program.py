@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible import constants
+from ansible._internal._datatag._tags import Origin
 from ansible.cli import CLI
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
@@ -35,10 +36,31 @@ def main(arguments: list[str]) -> int:
     try:
         listing = _listing(source, limit, names)
     except AnsibleError as error:
-        # The first line is the error; the rest quotes the source.
-        listing = {"error": str(error.message).splitlines()[0]}
+        listing = {"error": cause_of(error)}
     json.dump(listing, sys.stdout)
     return 2 if "error" in listing else 0
+
+
+def cause_of(error: AnsibleError) -> str:
+    """Return what Ansible says of an error, and in which line of which file it is; the source itself is not quoted."""
+    first = str(error.message).splitlines()[0]
+    place = place_of(error)
+    return first if not place or place in first else f"{first.rstrip('.')} ({place})"
+
+
+def place_of(error: AnsibleError) -> str:
+    """Return the file that an error is in, with the line where that is known; "" without either.
+
+    Ansible tags what it reads with its origin, and an error that it raises for another one has none of its own.
+    """
+    cause: BaseException | None = error
+    while cause:
+        what = getattr(cause, "obj", None)
+        origin = what if isinstance(what, Origin) else Origin.get_tag(what)
+        if origin and origin.path:
+            return f"{origin.path}:{origin.line_num}" if origin.line_num else str(origin.path)
+        cause = cause.__cause__ or cause.__context__
+    return ""
 
 
 def _listing(source: str, limit: str, names: list[str]) -> dict[str, Any]:
@@ -190,9 +212,9 @@ def _decrypt_everything(
                 if isinstance(value, (str, EncryptedString)):
                     reads |= set(_READS.findall(str(value)))
         except AnsibleError as error:
-            cause = str(error.message).splitlines()[0]
+            cause = f"variables of {entity.name}: {cause_of(error)}"
             for host in _hosts_of(entity):
-                closed.setdefault(host, f"variables of {entity.name}: {cause}")
+                closed.setdefault(host, cause)
     return reads, closed
 
 

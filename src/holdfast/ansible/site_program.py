@@ -15,7 +15,7 @@ from ansible.errors import AnsibleError
 from ansible.template import Templar, trust_as_template
 from ansible.vars.hostvars import HostVars
 
-from holdfast.ansible.inventory_program import load
+from holdfast.ansible.inventory_program import cause_of, load, place_of
 
 MISSING, EMPTY = "not set", "empty"
 _SECRETS = re.compile(
@@ -30,7 +30,7 @@ def main() -> int:
     except _FileError as error:
         answer = {"file": error.file, "error": error.cause}
     except AnsibleError as error:
-        answer = {"error": str(error.message).splitlines()[0]}
+        answer = {"error": cause_of(error)}
     json.dump(answer, sys.stdout)
     return 2 if "error" in answer else 0
 
@@ -48,9 +48,9 @@ def _variables(loader: Any, path: str) -> dict[str, Any]:
     try:
         found = loader.load_from_file(path, trusted_as_template=True)
     except AnsibleError as error:
-        line = getattr(error.obj, "line_num", None)
-        cause = str(error.message).splitlines()[0]
-        raise _FileError(f"{path}:{line}" if line else path, cause) from error
+        place = place_of(error)
+        cause = cause_of(error).removesuffix(f" ({place})")
+        raise _FileError(place or path, cause) from error
     if not isinstance(found or {}, dict):
         raise _FileError(path, "it has no variables, which are names with values")
     return found or {}

@@ -157,6 +157,14 @@ def test_an_inventory_that_is_read_in_part_is_refused(site: Path) -> None:
         inventory().read(site, "")
 
 
+def test_variables_that_cannot_be_read_are_named_with_file_and_line(site: Path) -> None:
+    file = site / "group_vars/rabbitmq.yml"
+    file.write_text("city: porto\nname: {{ city }}\n")
+    with pytest.raises(InvalidInput, match="YAML parsing failed") as caught:
+        inventory().read(site, "")
+    assert f"({file}:2)" in caught.value.message
+
+
 @pytest.mark.parametrize(
     ("text", "mode", "cause", "remedy"),
     [
@@ -189,9 +197,8 @@ def test_a_vault_of_another_team_is_warned_of(site: Path) -> None:
     found = AnsibleInventory(PROJECT, os.environ, said.append).read(site, "")
 
     assert (found.name, list(found.closed), found.lengths) == ("lisbon", ["bill1"], {})
-    assert said == [
-        "bill1 can be in no run: variables of billing: Attempting to decrypt but no vault secrets found."
-    ]
+    cause = f"Attempting to decrypt but no vault secrets found ({secrets})"
+    assert said == [f"bill1 can be in no run: variables of billing: {cause}"]
     assert "name a file" in found.closed["bill1"][1]
     (site / "more.yml").write_text("billing: {hosts: {cmp1: {}}}\n")
     with pytest.raises(InvalidInput, match="variables of billing"):
