@@ -171,7 +171,8 @@ class FakeFleet:
     """Hosts, the faults that will happen to them, and the record of the acts on them.
 
     ``brokers``: they behave as roles/rabbitmq and its service do, otherwise as roles/nova: a restart ends a drain, the
-    others are proved again just before it, and a doubt gives the host back.
+    others are proved again just before it, and a doubt gives the host back. ``depended_on``: hosts whose restart comes
+    first and that are to be alone in hand, with their place among them.
     """
 
     hosts: dict[str, FakeHost]
@@ -184,6 +185,7 @@ class FakeFleet:
     answer_unknown: set[str] = field(default_factory=set)
     doubt: str = "no answer from"  # how the verdict about those begins
     never_idle: set[str] = field(default_factory=set)
+    depended_on: dict[str, int] = field(default_factory=dict)
     verify_seconds: int = 1
     idle_seconds: int = 1  # from a drain to the restart
     _phases_begun: dict[tuple[str, Phase], int] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 
 from holdfast.ansible.interfaces import Play, PlayResult, Progress, StartedPlay
 from holdfast.errors import CannotTell, InvalidInput, LeaseHeld, LeaseLost, Refused, StateUnusable
-from holdfast.evidence import HEALTHY, HOSTS, LEADERS, LEFT
+from holdfast.evidence import ALONE, HEALTHY, HOSTS, LEADERS, LEFT, TURN
 from holdfast.journal.events import (
     ActDone,
     ActIntended,
@@ -604,6 +604,8 @@ class _FakePlay:
         facts: dict[str, dict[str, Json]] = {
             host: {LEADERS: number} for host, number in fleet.leaders().items()
         }
+        for host, turn in fleet.depended_on.items():
+            facts.setdefault(host, {}).update({TURN: turn, ALONE: True})
         for host in self._in_order(ill):
             facts.setdefault(host, {})[HEALTHY] = False
         if bad := asked(ill if drained else fleet.not_serving()):

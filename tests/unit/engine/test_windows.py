@@ -22,7 +22,7 @@ from holdfast.journal.run_state import SWEEP_AT_LEAST
 from holdfast.model import Grant, Outcome, Phase
 from tests.fakes.fleet import Fault
 from tests.fakes.play_runner import UNCHANGED, FakeRunner
-from tests.unit.engine.engine_harness import DriverKilled, EngineHarness
+from tests.unit.engine.engine_harness import DriverKilled, EngineHarness, make_policy
 
 HOSTS = ("h1", "h2", "h3", "h4", "h5", "h6")
 ROLL = "roll: broker_restart.yml\nhosts: broker\nwindow: {}\n"
@@ -74,6 +74,28 @@ def test_no_host_begins_before_an_act_has_begun_on_those_under_way(
             begun.add(event.host)
         elif isinstance(event, BatchStarted):
             assert begun == set(HOSTS[: HOSTS.index(event.hosts[0])])
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_hosts_that_others_depend_on_come_first_and_each_alone_also_after_a_hold(
+    harness: EngineHarness, *, resumed: bool
+) -> None:
+    """As the preview of a change says of a host on which it restarts a conductor, and it is asked before the roll."""
+    harness.policies["broker_restart.yml"] = make_policy(order=("dependencies_first",))
+    harness.fleet.depended_on = {"h4": 0, "h2": 2}
+    if resumed:
+        harness.fleet.faults.append(Fault("h4", "restart_fails", ("h4", Phase.RESTART)))
+    ended = harness.start(harness.engine(), ROLL.format(3))
+    if resumed:
+        assert ended.code == 4
+        harness.fleet.repair()
+        ended = harness.engine().resume(ended.run, "ada", "mended")
+
+    order = ["h4", "h2", "h1", "h3", "h5", "h6"]
+    assert (ended.code, list(dict.fromkeys(harness.restarted()))) == (0, order)
+    crowd = [hosts for hosts in in_hand(harness) if len(hosts) > 1]
+    assert {host for hosts in crowd for host in hosts} == {"h1", "h3", "h5", "h6"}
+    assert max(map(len, crowd)) == 3
 
 
 def test_the_canary_settles_before_the_window_opens(harness: EngineHarness) -> None:
