@@ -42,12 +42,14 @@ class Here:
         return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
-def write(path: Path, *lines: tuple[float, str], zone: float = 0.0) -> Path:
-    """Write lines with their ages in seconds; the file was changed last when the newest was written."""
+def write(
+    path: Path, *lines: tuple[float, str] | tuple[float, str, int], zone: float = 0.0
+) -> Path:
+    """Write lines with their ages in seconds, and the process of some; the newest is the file's last change."""
     now = time.time()
     text = [
-        f"{datetime.fromtimestamp(now - age + zone, UTC):%Y-%m-%d %H:%M:%S}.123 4711 {line}"
-        for age, line in lines
+        f"{datetime.fromtimestamp(now - age + zone, UTC):%Y-%m-%d %H:%M:%S}.123 {(*more, 4711)[0]} {line}"
+        for age, line, *more in lines
     ]
     path.write_text("".join(f"{line}\n" for line in text))
     os.utime(path, (now - lines[-1][0], now - lines[-1][0]))
@@ -82,6 +84,20 @@ def test_a_restarted_broker_costs_each_of_four_connections_one_loss(tmp_path: Pa
     lost = [(100.0 - n, LOST.format(each)) for n, each in enumerate(ids)]
     back = [(90.0 - n, BACK.format(each)) for n, each in enumerate(ids)]
     assert counted(write(tmp_path / "nova.log", (900, START), *lost, *back)) == (0, 1)
+
+
+def test_a_service_that_is_restarted_after_each_loss_flaps_whatever_its_process(
+    tmp_path: Path,
+) -> None:
+    """In 2015 they were restarted by hand, came up, and failed again some minutes later."""
+    lines = [(age, SILENT, pid) for pid, age in enumerate((1500.0, 1000, 500), 1)]
+    assert counted(write(tmp_path / "nova.log", *lines)) == (3, 0)
+
+
+def test_the_workers_of_a_conductor_lose_their_heartbeats_together(tmp_path: Path) -> None:
+    lost = [(500.0 - pid, SILENT, pid) for pid in range(8)]
+    back = [(400.0 - pid, REPORTS, pid) for pid in range(8)]
+    assert counted(write(tmp_path / "nova.log", *lost, *back)) == (1, 0)
 
 
 def test_losses_older_than_the_window_do_not_count(tmp_path: Path) -> None:

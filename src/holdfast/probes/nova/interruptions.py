@@ -176,12 +176,21 @@ class _Age:
 
 
 def _most(events: Iterable[_Event], kinds: set[str], window: float) -> int:
-    """Return how often the one that was lost most often was lost within the window; each connection counts apart."""
+    """Return how often something was lost within the window.
+
+    Each connection of each process counts apart, and the one that was lost most often: a broker that is restarted
+    costs each of them one. But a service that is restarted after each loss has a process for each: moments count too.
+    """
     by_one: dict[str, list[_Event]] = {}
     for event in events:
         if event.kind in kinds:
             by_one.setdefault(event.of, []).append(event)
-    return max((sum(1 for _ in _losses(each, window)) for each in by_one.values()), default=0)
+    losses = [list(_losses(each, window)) for each in by_one.values()]
+    moments, last = 0, float("inf")
+    for age in sorted((loss.age for each in losses for loss in each), reverse=True):
+        if last - age >= _AGAIN:
+            moments, last = moments + 1, age
+    return max([moments, *map(len, losses)])
 
 
 def _losses(events: Iterable[_Event], window: float) -> Iterator[_Event]:
