@@ -16,6 +16,8 @@ from contextlib import suppress
 from copy import copy
 from typing import Any, ClassVar, Self, TypeVar
 
+from ansible import constants
+from ansible import context as given
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.executor.task_executor import TaskExecutor
 from ansible.plugins.action import ActionBase
@@ -130,7 +132,9 @@ class HoldfastAction(ActionBase):
         hostvars = variables.raw["hostvars"]
         raw = {**hostvars.raw_get(host), "hostvars": hostvars}
         templar = self._templar.copy_with_new_env(available_variables=raw)
-        kind = str(templar.template(raw.get("ansible_connection", self._task.connection)))
+        # Not the task's own: ansible-core 2.21 writes there how the task's host is reached.
+        default = given.CLIARGS.get("connection") or constants.DEFAULT_TRANSPORT
+        kind = str(templar.template(raw.get("ansible_connection", default)))
         shell_type = str(templar.template(raw.get("ansible_shell_type", "")))
         if not has_shell(kind, shell_type):
             how = " ".join(filter(None, (kind, shell_type)))

@@ -234,7 +234,8 @@ def test_a_network_device_or_windows_is_not_contacted(hosts: FakeHosts) -> None:
         port = device.getsockname()[1]
         of_device.write_text(f"ansible_port: {port}\nansible_shell_type: powershell\n")
         everywhere = {**ACTIVE, "claim": "systemd.active_everywhere", "hosts": ["a", "away"]}
-        played = hosts.run_tasks(gate("it", everywhere))
+        # How the task's own host is reached says nothing of another: ansible-core 2.21 writes it into the task.
+        played = hosts.run_tasks({**gate("it", everywhere), "connection": "local"})
         with pytest.raises(BlockingIOError):
             device.accept()
     it = played.results["it"]
