@@ -224,6 +224,11 @@ def _unread(
 ) -> InvalidInput:
     program = re.search(r"Failed to parse inventory with 'script' plugin: (.+)", warned)
     failed = re.search(r"Completely failed to parse inventory source (.+)", error)
+    if failed and Path(failed[1]).is_symlink() and not Path(failed[1]).exists():
+        return InvalidInput(
+            f"{what}cannot be read: {failed[1]} leads to {Path(failed[1]).readlink()}, which is not there",
+            remedy=f"where it is now: ln -sfn INVENTORY {shlex.quote(failed[1])}",
+        )
     if not (program and failed):
         return InvalidInput(f"{what}cannot be read: {error}", remedy=_remedy(path, error, unpassed))
     return InvalidInput(

@@ -165,6 +165,12 @@ def test_variables_that_cannot_be_read_are_named_with_file_and_line(site: Path) 
     assert f"({file}:2)" in caught.value.message
 
 
+def test_a_link_to_an_inventory_that_is_gone_is_named(site: Path) -> None:
+    (site / "10-theirs").symlink_to(site / "gone")
+    with pytest.raises(InvalidInput, match=rf"10-theirs leads to {site}/gone, which is not"):
+        inventory().read(site, "")
+
+
 @pytest.mark.parametrize(
     ("text", "mode", "cause", "remedy"),
     [
