@@ -31,11 +31,11 @@ puppet-lab: lab-up ## Give the lab (Debian 12) a puppetserver and agents; VALUE=
 	@tests/lab/puppet/up $(VALUE)
 
 .PHONY: kolla-lab
-kolla-lab: lab-up ## Move the lab's brokers and nova into containers of podman, with kolla-ansible's units and inventory: docs/sites/kolla.md
+kolla-lab: lab-up ## Move the lab's brokers and nova into containers of podman, with kolla-ansible's units and inventory (KOLLA_TLS=yes: over TLS): docs/sites/kolla.md
 	@tests/lab/kolla/up
 
 .PHONY: osa-lab
-osa-lab: lab-up ## Give the lab the inventory, virtual host, journals and units of OpenStack-Ansible on metal: docs/sites/openstack-ansible.md
+osa-lab: lab-up ## Give the lab the inventory, TLS, virtual host, journals and units of OpenStack-Ansible on metal: docs/sites/openstack-ansible.md
 	@tests/lab/osa/up
 
 .PHONY: lab-status
