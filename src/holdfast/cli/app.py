@@ -32,6 +32,7 @@ from holdfast.cli import (
 from holdfast.cli.adapters import ansible_adapters
 from holdfast.cli.context import CommandContext
 from holdfast.cli.exit_codes import ExitOnError
+from holdfast.cli.interrupt import end_as_by_interrupt
 from holdfast.cli.output_stream import OutputStream, replace_closed_streams
 from holdfast.cli.version import version_line
 from holdfast.errors import HoldfastError
@@ -196,6 +197,8 @@ def main(arguments: Sequence[str] | None = None, context: CommandContext | None 
     Raises:
         SystemExit: always, with a documented exit code.
     """
+    if context is None:
+        end_as_by_interrupt()
     used = context or command_context()
     given = list(sys.argv[1:] if arguments is None else arguments)
     with ExitOnError(used):

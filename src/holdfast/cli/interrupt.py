@@ -3,7 +3,7 @@
 The first Ctrl-C (SIGINT) asks the run to stop at the next boundary: the host in hand is finished and
 gated first. The second is the hard stop: the play is ended at once, and the state of its hosts is
 read from the hosts. A closed terminal (SIGHUP) and SIGTERM also ask for the boundary, once. Each
-request is confirmed with a message. While no run is under way, Ctrl-C ends the command (exit_codes).
+request is confirmed with a message. While no run is under way, each of the three ends the command (exit_codes).
 """
 
 from __future__ import annotations
@@ -59,6 +59,16 @@ def interruptible(stop: StopSignal, show: Callable[[str], None]) -> Iterator[Non
             signal.signal(number, handler)
         messages.put(None)
         printer.join()
+
+
+def end_as_by_interrupt() -> None:
+    """Let SIGTERM and SIGHUP end the program as Ctrl-C does: what it has begun is cleaned up first.
+
+    A signal that whoever started the program has switched off, as ``nohup`` does, stays so.
+    """
+    for number in _TERMINATIONS:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _print_messages(messages: SimpleQueue[str | None], show: Callable[[str], None]) -> None:

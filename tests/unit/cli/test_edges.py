@@ -6,6 +6,7 @@ import dataclasses
 import io
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -156,3 +157,22 @@ def test_a_play_by_hand_makes_no_database_where_one_was_deleted(
     with pytest.raises(JournalGone):
         open_state()
     assert not (tmp_path / "state.db").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_ended_leaves_no_draft(tmp_path: Path, number: signal.Signals) -> None:
+    """As by Ctrl-C, `timeout`, a stopped unit, a closed terminal."""
+    drafts, inventory = tmp_path / "tmp", tmp_path / "inventory"
+    drafts.mkdir()
+    os.mkfifo(tmp_path / "began")
+    inventory.write_text(f"#!/bin/sh\necho > {tmp_path / 'began'}\nexec sleep 20 >&- 2>&-\n")
+    inventory.chmod(0o755)
+    environ = os.environ | {"TMPDIR": str(drafts), "HOLDFAST_STATE_DIR": str(tmp_path / "state")}
+    argv = [*shlex.split(PROGRAM), "init", "ended-too-early", str(inventory), "--from", "kolla"]
+    with subprocess.Popen(argv, env=environ, stderr=subprocess.PIPE, text=True) as program:
+        (tmp_path / "began").read_text()
+        assert any(drafts.iterdir())
+        program.send_signal(number)
+        told = program.communicate(timeout=30)[1]
+    assert (program.returncode, "Nothing was touched" in told) == (5, True), told
+    assert not any(drafts.iterdir())
