@@ -45,7 +45,7 @@ def site(port: int, **variables: Json) -> ProbeContext:
         "galera_port": port,
         "galera_user": "holdfast",
         "galera_password": "planted-pässwörd",
-        "galera_answer_seconds": 0.2,
+        "galera_answer_seconds": 10,
         **variables,
     }
     return ProbeContext("ctl1", {"galera": ["ctl1"]}, {"ctl1": of_host}, NoShell())
@@ -57,7 +57,7 @@ def asked(server: FakeMariaDB, **variables: Json) -> GaleraViews:
 
 
 def silent(server: FakeMariaDB, **variables: Json) -> str:
-    return asked(server, **variables).silent["ctl1"]
+    return asked(server, **{"galera_answer_seconds": 0.2, **variables}).silent["ctl1"]
 
 
 def reported(**changed: str) -> GaleraNode:
@@ -111,7 +111,7 @@ def test_what_is_told_in_another_way_is_read_alike() -> None:
 def test_nothing_waits_for_the_cluster() -> None:
     """With wsrep_sync_wait a read hangs on a node that has lost its cluster."""
     server = FakeMariaDB(rows())
-    asked(server)
+    asked(server, galera_answer_seconds=0.2)
     statements = [
         each for each in server.received if not each.startswith(("SET NAMES", "SET AUTO"))
     ]
@@ -134,7 +134,7 @@ def test_a_round_through_the_group_waits_for_the_cluster_and_the_rest_does_not()
 
 def test_a_node_whose_group_does_not_answer_is_silent() -> None:
     with mariadb(FakeMariaDB(rows(), hangs="SELECT 'holdfast'")) as port:
-        seen = probe_rounds(site(port)).nodes["ctl1"]
+        seen = probe_rounds(site(port, galera_answer_seconds=0.2)).nodes["ctl1"]
     assert isinstance(seen, Unanswered)
     assert "gave no answer in 0.2 s: `SELECT 'holdfast'`" in seen.cause
 
