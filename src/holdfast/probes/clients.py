@@ -26,7 +26,7 @@ from holdfast.probes.connections import Connect, Target
 LIMIT = 10.0  # seconds to connect, where a client sets no limit
 MAX_ERROR = 200  # characters of an error or an answer that a message quotes
 _CAUSE = re.compile(
-    r"\[Errno -?\d+\] [^'\")]+|certificate verify failed[^'\")]*|Remote end closed [a-z ]+"
+    r"\[Errno -?\d+\] [^'\")]+|certificate verify failed[^\"(]*|Remote end closed [a-z ]+"
 )
 
 
@@ -101,7 +101,11 @@ def cause_of(error: Exception) -> str:
     """Return an error of requests or keystoneauth as one short line: its innermost cause, where the text has it."""
     text = str(error)
     cause = _CAUSE.search(text)
-    return cause[0] if cause else text.partition("\n")[0][:MAX_ERROR] or type(error).__name__
+    return (
+        cause[0].rstrip(" .")
+        if cause
+        else text.partition("\n")[0][:MAX_ERROR] or type(error).__name__
+    )
 
 
 class _HttpAdapter(HTTPAdapter):

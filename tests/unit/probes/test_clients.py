@@ -17,7 +17,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from holdfast.errors import CannotTell
 from holdfast.probes.alerts.client import NotDone, request
 from holdfast.probes.alerts.site import Account
-from holdfast.probes.clients import http_session
+from holdfast.probes.clients import cause_of, http_session
 from holdfast.probes.connections import directly, trust
 from holdfast.probes.nova.api_client import open_session
 from holdfast.probes.nova.site import Endpoint
@@ -91,6 +91,15 @@ def test_to_any_other_certificate_nothing_is_sent(
     ):
         get(port, pem if known else "", tls_name)
     assert not received
+
+
+def test_what_is_wrong_with_a_certificate_is_said_whole(tmp_path: Path) -> None:
+    pem, key = certificate_for(NAMED, tmp_path)
+    with tls_server(pem, key) as (port, _), pytest.raises(RequestsConnectionError) as raised:
+        get(port, pem)
+    assert cause_of(raised.value) == (
+        "certificate verify failed: IP address mismatch, certificate is not valid for '127.0.0.1'"
+    )
 
 
 def test_the_authorities_that_requests_brings_are_not_believed(
