@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from holdfast.observations.rabbitmq import ClientLoad, ClusterViews
 from holdfast.probes.base import ProbeContext
 from holdfast.probes.rabbitmq.cluster import probe_clients
@@ -58,6 +60,19 @@ def test_messages_are_not_counted_rather_than_none() -> None:
     with broker() as (context, _):
         load = probe_load(context)
     assert (load.ready, load.unacknowledged, load.unread_replies) == (None, None, None)
+
+
+@pytest.mark.parametrize(("queue", "ready"), [("orders", None), ("holdfast.round-trip.ctl1.7", 0)])
+def test_a_queue_of_our_own_is_none_whose_messages_are_missing(
+    queue: str, ready: int | None
+) -> None:
+    """On a cluster without other queues the node has no totals, and a round trip is under way in most readings."""
+    answers = routes()
+    answers[TOTALS] = (200, json.dumps({"rabbitmq_version": "3.10.8", "queue_totals": {}}))
+    answers[COUNTS] = (200, json.dumps([{"name": queue}]))
+    with node(answers) as port:
+        load = probe_load(context_of({"ctl1": port}, RecordedShell({})))
+    assert (load.ready, load.unacknowledged) == (ready, ready)
 
 
 def test_clients_are_counted_from_the_list_of_connections() -> None:

@@ -10,6 +10,7 @@ from holdfast.model import Json, Unanswered
 from holdfast.observations.rabbitmq import BrokerLoad, Room
 from holdfast.probes.base import ProbeContext, ask_all, first_answer, or_unanswered
 from holdfast.probes.rabbitmq import commands, management
+from holdfast.probes.rabbitmq.round_trip import PREFIX
 from holdfast.probes.rabbitmq.site import Broker, Brokers, brokers_of, expected
 
 REPLIES = "reply_"  # how oslo.messaging names the queue that a caller waits at (amqpdriver.py, ReplyWaiters)
@@ -52,7 +53,7 @@ def probe_load(context: ProbeContext) -> BrokerLoad:
             if totals.get("disable_stats")
             else sum(each.get("messages_ready") or 0 for each in unread)
         ),
-        **_counted(totals, len(queues)),
+        **_counted(totals, sum(not each["name"].startswith(PREFIX) for each in queues)),
     )
 
 
@@ -104,7 +105,10 @@ def _queues_of(vhost: str) -> str:
 
 
 def _counted(totals: Mapping[str, Json], queues: int) -> dict[str, Json]:
-    """Return the figures that the node counts. It has no totals of messages until a queue has had one."""
+    """Return the figures that the node counts. It has no totals of messages until a queue has had one.
+
+    ``queues``: how many there are, but those of our own round trips, which come and go.
+    """
     objects, churn = totals.get("object_totals") or {}, totals.get("churn_rates") or {}
     messages = totals.get("queue_totals") or {}
     rates = [
