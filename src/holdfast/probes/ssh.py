@@ -21,7 +21,7 @@ exit 0
 """
 
 # $1 name, $2 port, $3 user, $4 the file of the test key, then the pinned host keys, a type and a key each. A login is
-# proved by its command, which runs or is replaced by the account's own: only 255 is ssh's. The host keys are known by
+# proved by its command, which runs or is replaced by the account's own. The host keys are known by
 # an alias, so that no file of the host's has a part in it, and its own configuration is not read.
 _LOGIN = r"""
 name=$1 port=$2 user=$3 identity=$4 seconds=$5; shift 5
@@ -39,6 +39,7 @@ for each in $addresses; do
   echo "login $each $? $(printf '%s' "$said" | tail -n 1)"
 done
 """
+_LOCAL = 126  # from this exit status on, ssh may not have run, may have been killed, or tells its own failure with 255
 _MEANS: Mapping[str, Literal["refused", "another_key"]] = {
     "Permission denied": "refused",
     "Host key verification failed": "another_key",
@@ -68,7 +69,7 @@ def probe_logins(
 
 def _login(rc: str, said: Sequence[str]) -> SshLogin:
     """Return what the exit status of ssh, and its last line, say of a login."""
-    if rc != "255":
+    if int(rc) < _LOCAL:
         return SshLogin("in")
     words = said[0].strip() if said else ""
     known = next((meant for part, meant in _MEANS.items() if part in words), None)

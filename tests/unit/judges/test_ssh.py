@@ -89,6 +89,7 @@ def logged_in(printed: str, rc: int = 0) -> Verdict:
         (IN + CHANGED, "FAIL", "192.0.2.1 shows another host key than the pinned"),
         (IN + TIMED_OUT, "UNKNOWN", "192.0.2.1: ssh: connect to host 192.0.2.1 port 22: Connection timed out"),
         (IN + "login 192.0.2.1 255 \n", "UNKNOWN", "192.0.2.1: no answer"),
+        (IN + "login 192.0.2.1 143 \n", "UNKNOWN", "192.0.2.1: no answer"),  # ssh itself was killed
         (DENIED + TIMED_OUT.replace("2.1", "2.2"), "FAIL", "refuses the key"),
         ("", "UNKNOWN", "no address was tried"),
     ],

@@ -146,8 +146,10 @@ def test_lines_in_json_are_read(tmp_path: Path) -> None:
     assert counted(tmp_path / "nova.log") == (1, 0)
 
 
-def test_a_log_that_does_not_reach_back_is_not_told(tmp_path: Path) -> None:
-    packed = tmp_path / "nova.log.2.gz"
+@pytest.mark.parametrize("older", ["nova.log.2.gz", "nova.log.2", "nova.log-20261128"])
+def test_a_log_that_does_not_reach_back_is_not_told(tmp_path: Path, older: str) -> None:
+    """What logrotate has packed, or names by its date, is not read: its lines may be of the window."""
+    packed = tmp_path / older
     packed.write_bytes(b"x")
     log = write(tmp_path / "nova.log", (600, START))
     with pytest.raises(CannotTell, match=r"nova\.log does not reach back 30 min"):

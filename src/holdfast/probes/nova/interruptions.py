@@ -36,9 +36,9 @@ if [ "$log" = journal ] || [ ! -e "$log" ]; then
 else
   [ -r "$log" ] || { echo "$log cannot be read" >&2; exit 4; }
   directory=$(dirname -- "$log")
-  packed=$(find "$directory" -maxdepth 1 -name "${log##*/}*" \( -name '*.?z*' -o -name '*.zst' \) \
+  unread=$(find "$directory" -maxdepth 1 -type f -name "${log##*/}*" ! -name "${log##*/}" ! -name "${log##*/}.1" \
     -newermt "-$window seconds" -size +0)
-  [ -z "$packed" ] || echo "packed yes"
+  [ -z "$unread" ] || echo "unread yes"
   for each in "$log.1" "$log"; do [ ! -s "$each" ] || stat -c 'written %Y' -- "$each"; done
   lines() { for each in "$log.1" "$log"; do [ ! -r "$each" ] || cat -- "$each"; done | tail -n "$limit"; }
 fi
@@ -77,7 +77,7 @@ echo end
 _LINES = 300_000
 
 _AGAIN = 120.0
-"""Seconds: a loss that is logged so long after the last one, without a word of its end, is another one."""
+"""Seconds. After this time without any line about it, the next line that tells a loss counts as a new loss."""
 
 _LOST, _BACK = ("lost", "silent"), ("back", "reports")
 
@@ -126,7 +126,7 @@ def read_interruptions(
     if not int(values["levels"]):
         raise CannotTell(f"{where}: {source} has no line with a level, such as INFO")
     age = _clock_of(values, where)
-    if (values["cut"] or "packed" in values) and age(values["first"]) < window_seconds:
+    if (values["cut"] or "unread" in values) and age(values["first"]) < window_seconds:
         minutes = f"{window_seconds / 60:g} min"
         raise CannotTell(f"{where}: {source} does not reach back {minutes}")
     told = (line.split(" ")[1:] for line in lines if line.startswith("event"))
