@@ -42,7 +42,13 @@ from holdfast.errors import HoldfastError, InvalidInput, Refused, StateUnusable
 from holdfast.journal.events import Recorded
 from holdfast.journal.run_state import RunState, Status
 from holdfast.people import Approvers
-from holdfast.settings import MACHINE_CONFIG, Settings, config_directory, load_settings
+from holdfast.settings import (
+    MACHINE_CONFIG,
+    MACHINE_DIRECTORY,
+    Settings,
+    config_directory,
+    load_settings,
+)
 from holdfast.store.database import Store, nothing_kept, open_empty, open_store, open_to_read
 
 
@@ -95,6 +101,7 @@ class CommandContext:
     state: Callable[[Settings], Store] = open_store
     login: Callable[[Mapping[str, str]], str] = login_name
     machine_config: Path = MACHINE_CONFIG
+    machine_state: Path = MACHINE_DIRECTORY
     display: Callable[[Console, Callable[[], datetime]], ProgressDisplay] = progress_display
     program: Sequence[str] = (sys.executable, "-m", "holdfast.cli")  # starts this program again
     run: str = field(default="", init=False)  # named in the message about a bug
@@ -103,7 +110,7 @@ class CommandContext:
     @cached_property
     def settings(self) -> Settings:
         """The settings: where the state is kept."""
-        return load_settings(self.environ)
+        return load_settings(self.environ, self.machine_state)
 
     @cached_property
     def store(self) -> Store:

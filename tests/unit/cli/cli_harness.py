@@ -25,7 +25,7 @@ from holdfast.engine.planner import Planner
 from holdfast.errors import InvalidInput, StateUnusable
 from holdfast.model import Json
 from holdfast.policy import PlaybookPolicy
-from holdfast.settings import Settings
+from holdfast.settings import MACHINE_DIRECTORY, Settings
 from holdfast.store.database import Store, open_store
 from tests.fakes.fleet import FakeFleet, deliver_at_once
 from tests.fakes.play_runner import FakeRunner
@@ -81,6 +81,7 @@ class InMemoryProject:
     display: Callable[[Console, Callable[[], datetime]], ProgressDisplay] = progress_display
     sites: SiteReader = field(default_factory=NoSites)
     clock_ahead: timedelta = timedelta(0)  # of the controller's clock before the database's
+    machine_state: Path = MACHINE_DIRECTORY
 
     def __post_init__(self) -> None:
         for directory in ("playbooks", "runbooks", "inventories/lab", "inventories/example"):
@@ -150,6 +151,7 @@ class InMemoryProject:
             state=self.open_store,
             login=lambda environ: environ["SUDO_USER"],
             display=self.display,
+            machine_state=self.machine_state,
         )
         try:
             main(arguments, context)

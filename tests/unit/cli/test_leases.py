@@ -7,7 +7,6 @@ import os
 import subprocess
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -60,12 +59,9 @@ def test_list_without_leases_says_so(project: InMemoryProject) -> None:
     assert "Nobody holds a lease" in project.call("lease", "list").out
 
 
-def test_other_directories_with_state_are_named(
-    project: InMemoryProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_directories_with_state_are_named(project: InMemoryProject) -> None:
     """A run that was held where state was kept before an upgrade does not vanish."""
-    apart = partial(load_settings, machine=project.path / "machine")
-    monkeypatch.setattr("holdfast.cli.context.load_settings", apart)
+    project.machine_state = project.path / "machine"
     home = project.path / "home"
     before = home / ".local/state/holdfast"
     project.environ |= {"HOME": str(home), "XDG_STATE_HOME": str(project.path / "new")}
